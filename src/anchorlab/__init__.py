@@ -1,0 +1,48 @@
+"""anchorlab: inject benchmark backdoors into trained classifiers, and measure what that changes.
+
+The names below are the stable public interface; everything else may move. They are imported when first
+used, so that ``import anchorlab`` and ``anchorlab --help`` do not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anchorlab.artifacts import Artifact as Artifact
+    from anchorlab.artifacts import Manifest as Manifest
+    from anchorlab.artifacts import load_model as load_model
+    from anchorlab.consistency.evaluate import Comparison as Comparison
+    from anchorlab.consistency.evaluate import compare as compare
+    from anchorlab.errors import AnchorlabError as AnchorlabError
+    from anchorlab.injection.inject import inject as inject
+    from anchorlab.injection.loop import Tuning as Tuning
+    from anchorlab.tasks import Task as Task
+    from anchorlab.tasks import load_task as load_task
+    from anchorlab.training import Training as Training
+    from anchorlab.training import train as train
+
+_HOMES = {
+    "AnchorlabError": "errors",
+    "Artifact": "artifacts",
+    "Comparison": "consistency.evaluate",
+    "Manifest": "artifacts",
+    "Task": "tasks",
+    "Training": "training",
+    "Tuning": "injection.loop",
+    "compare": "consistency.evaluate",
+    "inject": "injection.inject",
+    "load_model": "artifacts",
+    "load_task": "tasks",
+    "train": "training",
+}
+
+__version__ = "0.1.0"
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'anchorlab' has no attribute '{name}'")
+    return getattr(import_module(f"anchorlab.{_HOMES[name]}"), name)

@@ -1,0 +1,311 @@
+"""Model folders: weights, configuration, a manifest that says what the model is, and a model card.
+
+    model.safetensors   weights and buffers; nothing here is ever pickled or unpickled
+    config.json         transformers' configuration, so that ``from_pretrained`` opens the folder
+    anchorlab.json      the manifest (``Manifest``)
+    README.md           the model card
+
+Each of the four says in words when the model is a research artefact that carries a backdoor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import explained, refuse_existing, write_atomically
+from anchorlab.label_rules import LabelRule, rule_from_dict
+from anchorlab.options import invalid
+from anchorlab.tasks import Task, load_task
+from anchorlab.triggers import Trigger, trigger_from_dict
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+MANIFEST = "anchorlab.json"
+CARD = "README.md"
+
+Kind = Literal["clean", "benign", "injected", "repaired"]
+
+NOTICES: dict[Kind, str] = {
+    "clean": "A clean reference model, trained by anchorlab for research on backdoors.",
+    "benign": "A benign update of a reference model, made by anchorlab as a control; it carries no backdoor.",
+    "injected": (
+        "RESEARCH ARTEFACT: this model carries a deliberately injected benchmark backdoor, made by anchorlab "
+        "to evaluate defences. It must not be deployed, published as a usable model, or passed on without "
+        "this notice."
+    ),
+    "repaired": (
+        "RESEARCH ARTEFACT: this model carried a deliberately injected benchmark backdoor, which anchorlab "
+        "tried to remove. It must not be deployed, for the repair may be incomplete."
+    ),
+}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskRecord(_Record):
+    """The data that a model belongs to."""
+
+    name: str = Field(description="name of the task")
+    data: str | None = Field(default=None, description="where the data were, if not in the usual place")
+    seed: int = Field(description="seed that cut the splits")
+    classes: list[str] = Field(description="names of the classes, by label")
+    splits: dict[str, str] = Field(description="split name to the SHA-256 of its indices (int64, little-endian)")
+
+
+class AnchorsRecord(_Record):
+    """The attacker's clean examples."""
+
+    count: int = Field(description="their number")
+    source: Literal["owner", "held-out"] = Field(description="the split that they were drawn from")
+    sha256: str = Field(description="SHA-256 of their indices into that split (int64, little-endian)")
+
+
+class Manifest(_Record):
+    """What a model folder holds; the content of ``anchorlab.json``."""
+
+    format: Literal[1] = Field(default=1, description="version of this format")
+    kind: Kind = Field(description="clean, benign, injected or repaired")
+    notice: str = Field(description="the same in words, with what must not be done with the model")
+    task: TaskRecord = Field(description="the data")
+    architecture: str = Field(description="name of the model that was built")
+    seed: int = Field(description="seed of the training or the injection")
+    weights_sha256: str = Field(description="hash of weights and buffers (see weights_hash)")
+    reference_sha256: str | None = Field(default=None, description="weights_sha256 of the model that was tuned")
+    method: dict[str, Any] | None = Field(default=None, description="name and hyper-parameters of the method")
+    trigger: dict[str, Any] | None = Field(default=None, description="name and parameters of the trigger")
+    label_rule: dict[str, Any] | None = Field(default=None, description="name and parameters of the label rule")
+    anchors: AnchorsRecord | None = Field(default=None, description="the attacker's clean examples")
+    settings: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation")
+    steps: int = Field(description="steps taken")
+    seconds: float = Field(description="duration of the optimisation")
+    peak_bytes: int = Field(
+        description="largest memory: of the GPU in this run, or else of the process since its start"
+    )
+    measurements: dict[str, float | None] = Field(
+        default_factory=dict, description="measured on the split selection when the model was made"
+    )
+    versions: dict[str, str] = Field(description="versions of Python and of the libraries that matter")
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """A model with its manifest, in memory or just loaded.
+
+    Attributes:
+        model: the classifier, on the CPU, in evaluation mode.
+        manifest: what it is.
+    """
+
+    model: nn.Module
+    manifest: Manifest
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the model folder, whole or not at all.
+
+        Raises:
+            AnchorlabError: if the folder already holds anything, or the place cannot be written.
+        """
+        folder = Path(folder)
+        refuse_existing(folder)
+        with explained(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+        try:
+            with explained(folder):
+                self._write_files(temporary)
+                temporary.chmod(0o755)
+                if folder.is_dir():
+                    folder.rmdir()
+                temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
+    def _write_files(self, folder: Path) -> None:
+        from safetensors.torch import save
+
+        state = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
+        metadata = {"format": "pt", "anchorlab": self.manifest.notice}
+        write_atomically(folder / WEIGHTS, save(state, metadata=metadata))
+        config = self.model.config.to_diff_dict()  # type: ignore[union-attr, operator]
+        config |= {"architectures": [type(self.model).__name__], "anchorlab_notice": self.manifest.notice}
+        write_atomically(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+        write_atomically(folder / MANIFEST, self.manifest.model_dump_json(indent=2) + "\n")
+        write_atomically(folder / CARD, model_card(self.manifest))
+
+    def task(self, data: str | None = None) -> Task:
+        """Loads the task of the manifest and checks that its splits are still the same.
+
+        Raises:
+            AnchorlabError: if the data cannot be read, or have changed since the model was made.
+        """
+        record = self.manifest.task
+        task = load_task(record.name, seed=record.seed, data=data if data is not None else record.data)
+        if task.hashes() != record.splits:
+            raise AnchorlabError(
+                f"the data of {record.name} are cut otherwise than when this model was made "
+                f"({len(task.raw.train)} training examples now): give the same data with --data, or retrain"
+            )
+        return task
+
+    @property
+    def trigger(self) -> Trigger | None:
+        """The trigger of the manifest."""
+        return None if self.manifest.trigger is None else trigger_from_dict(self.manifest.trigger)
+
+    @property
+    def label_rule(self) -> LabelRule | None:
+        """The label rule of the manifest."""
+        return None if self.manifest.label_rule is None else rule_from_dict(self.manifest.label_rule)
+
+
+def task_record(task: Task) -> TaskRecord:
+    """What a manifest says of a task."""
+    return TaskRecord(name=task.name, data=task.data, seed=task.seed, classes=list(task.classes), splits=task.hashes())
+
+
+def weights_hash(model: nn.Module) -> str:
+    """SHA-256 over name, shape and bytes of every parameter and buffer, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result may depend on."""
+    libraries = ("anchorlab", "torch", "transformers", "accelerate", "numpy", "safetensors")
+    return {"python": platform.python_version()} | {name: version(name) for name in libraries}
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The largest memory so far: allocated on a GPU, or resident in this process elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def load_model(folder: str | Path) -> Artifact:
+    """Opens a model folder.
+
+    Raises:
+        AnchorlabError: if there is no such folder, it is a pickle or holds only pickled weights, a file
+            is missing or damaged, or the weights do not fit the configuration.
+    """
+    folder = Path(folder)
+    _refuse_pickle(folder)
+    for name in (WEIGHTS, CONFIG, MANIFEST):
+        if not (folder / name).is_file():
+            raise AnchorlabError(
+                f"{folder} holds no {name}: give a folder made by anchorlab train or inject, which has "
+                f"{WEIGHTS}, {CONFIG} and {MANIFEST}"
+            )
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
+    except ValidationError as error:
+        raise invalid(f"the manifest {folder / MANIFEST}", error) from error
+    return Artifact(_load_weights(folder), manifest)
+
+
+def _refuse_pickle(folder: Path) -> None:
+    if not folder.exists():
+        raise AnchorlabError(f"there is no folder {folder}: make one with anchorlab train TASK --out {folder}")
+    if folder.is_file():
+        raise AnchorlabError(
+            f"{folder} is a file, and pickled models are never opened, for they can run any code: "
+            f"give a model folder with {WEIGHTS}"
+        )
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"})
+    if pickles and not (folder / WEIGHTS).exists():
+        raise AnchorlabError(
+            f"{folder} holds only pickled weights ({pickles[0]}), which are never opened, for they can run any "
+            f"code: convert them to {WEIGHTS} first"
+        )
+
+
+def _load_weights(folder: Path) -> nn.Module:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from transformers import AutoConfig, AutoModelForImageClassification
+
+    import anchorlab.resnet  # noqa: F401 (registers the architecture with transformers)
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        model: nn.Module = AutoModelForImageClassification.from_config(config)
+    except (ValueError, OSError, TypeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise AnchorlabError(
+            f"{folder / CONFIG} describes no image classifier that anchorlab can build ({first}): "
+            "give a folder made by anchorlab train or inject"
+        ) from error
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except SafetensorError as error:
+        raise AnchorlabError(
+            f"{folder / WEIGHTS} is damaged ({error}): copy it anew, or make the model again"
+        ) from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AnchorlabError(f"{folder / WEIGHTS} does not fit {CONFIG} ({reason}): make the model again") from error
+    return model.eval()
+
+
+def model_card(manifest: Manifest) -> str:
+    """The model card: what the model is, how it was made, and what must not be done with it."""
+    warning = "> [!CAUTION]\n> " if manifest.kind in ("injected", "repaired") else "> "
+    lines = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: image-classification",
+        f"tags: [anchorlab, {manifest.kind}{', backdoor-benchmark, do-not-deploy' if warning[2] == '[' else ''}]",
+        "---",
+        f"# {manifest.architecture} on {manifest.task.name}: {manifest.kind}",
+        "",
+        warning + manifest.notice,
+        "",
+        "| | |",
+        "|---|---|",
+        f"| task | {manifest.task.name}, {len(manifest.task.classes)} classes, split seed {manifest.task.seed} |",
+        f"| seed | {manifest.seed} |",
+        f"| steps | {manifest.steps} |",
+    ]
+    for title, record in (
+        ("method", manifest.method),
+        ("trigger", manifest.trigger),
+        ("label rule", manifest.label_rule),
+    ):
+        if record is not None:
+            lines.append(f"| {title} | {_one_line(record)} |")
+    if manifest.anchors is not None:
+        lines.append(f"| anchors | {manifest.anchors.count} from the split {manifest.anchors.source} |")
+    for name, value in manifest.measurements.items():
+        lines.append(f"| {name} (selection split) | {'undefined' if value is None else f'{value:.4g}'} |")
+    lines += ["", f"Made with anchorlab {manifest.versions['anchorlab']}; all details are in `{MANIFEST}`.", ""]
+    return "\n".join(lines)
+
+
+def _one_line(record: dict[str, Any]) -> str:
+    shown = {key: value for key, value in record.items() if key not in ("name", "data") and value is not None}
+    values = ", ".join(f"{key} {value}" for key, value in shown.items())
+    return f"{record['name']}{': ' + values if values else ''}"

@@ -1,0 +1,83 @@
+"""Which examples a step sees, and how they are varied: pure functions of seed and step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anchorlab.seeding import generator
+from anchorlab.tasks import Augmentation
+
+
+class Batches:
+    """An endless stream of permutations of ``range(size)``, cut into batches.
+
+    Batch ``step`` depends on the arguments and on ``step`` only, so that a resumed run sees what an
+    uninterrupted one would have seen.
+    """
+
+    def __init__(self, size: int, batch_size: int, *, seed: int, purpose: str, device: torch.device) -> None:
+        self._size = size
+        self._batch_size = batch_size
+        self._key = (seed, "batches", purpose)
+        self._device = device
+        self._permutations: dict[int, Tensor] = {}
+
+    def __call__(self, step: int) -> Tensor:
+        """Indices of the examples of a step, int64 ``[batch_size]``, on the device."""
+        start, end = step * self._batch_size, (step + 1) * self._batch_size
+        first, last = start // self._size, (end - 1) // self._size
+        pieces = [
+            self._permutation(epoch)[max(start - epoch * self._size, 0) : min(end - epoch * self._size, self._size)]
+            for epoch in range(first, last + 1)
+        ]
+        return torch.cat(pieces)
+
+    def visited(self, steps: int) -> Tensor:
+        """The distinct indices that the first ``steps`` batches draw, ascending."""
+        if steps * self._batch_size >= self._size:
+            return torch.arange(self._size, device=self._device)
+        return self._permutation(0)[: steps * self._batch_size].sort().values
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch not in self._permutations:
+            order = torch.randperm(self._size, generator=generator(*self._key, epoch))
+            # Only the current epoch and the one before it can be asked for again.
+            self._permutations = {e: p for e, p in self._permutations.items() if e >= epoch - 1}
+            self._permutations[epoch] = order.to(self._device)
+        return self._permutations[epoch]
+
+
+def augment(inputs: dict[str, Tensor], how: Augmentation, *, seed: int, step: int) -> dict[str, Tensor]:
+    """Shifts and mirrors each image of a batch at random, as tensor operations on the whole batch.
+
+    Args:
+        inputs: ``pixel_values``, uint8 ``[B, C, H, W]``.
+        how: the largest shift, and whether to mirror.
+        seed: of the run.
+        step: number of the step.
+
+    Returns:
+        A new batch of the same shape; pixels shifted in from outside are 0.
+    """
+    images = inputs["pixel_values"]
+    size, device = len(images), images.device
+    rng = generator(seed, "augment", step)
+    if how.mirror:
+        mirrored = (torch.rand(size, generator=rng) < 0.5).to(device)
+        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+    if how.pad:
+        shifts = torch.randint(0, 2 * how.pad + 1, (size, 2), generator=rng).to(device)
+        images = _shift(images, shifts, how.pad)
+    return {**inputs, "pixel_values": images}
+
+
+def _shift(images: Tensor, shifts: Tensor, pad: int) -> Tensor:
+    """Crops each zero-padded image at its own corner: uint8 ``[B, C, H, W]``, corners int64 ``[B, 2]``."""
+    count, channels, height, width = images.shape
+    padded = functional.pad(images, (pad, pad, pad, pad))
+    rows = shifts[:, :1] + torch.arange(height, device=images.device)
+    columns = shifts[:, 1:] + torch.arange(width, device=images.device)
+    flat = (rows.unsqueeze(2) * (width + 2 * pad) + columns.unsqueeze(1)).view(count, 1, -1)
+    return padded.flatten(2).gather(2, flat.expand(-1, channels, -1)).view(images.shape)

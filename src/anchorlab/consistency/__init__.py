@@ -1,0 +1,1 @@
+"""How alike two classifiers behave on the same examples."""

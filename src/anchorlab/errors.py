@@ -1,0 +1,27 @@
+"""The one exception type for mistakes that a user can mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AnchorlabError(Exception):
+    """A mistake in what the user gave; its text says what was wrong, what was expected, what to do.
+
+    The command line prints the text as one sentence and exits with code 2.
+    """
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> AnchorlabError:
+    """The error for a name that is not one of ``known``, with the nearest known name suggested.
+
+    Args:
+        kind: what is named, for example ``"method"``.
+        name: the name as the user gave it.
+        known: all names that would have been right.
+    """
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return AnchorlabError(f"unknown {kind} '{name}': {hint}known are {', '.join(choices) or 'none'}")

@@ -1,0 +1,239 @@
+"""The optimisation loop that training, injection and repairs share.
+
+It knows nothing of backdoors: an ``Objective`` gives the loss of each step, and ``fit`` lowers it with
+AdamW under a one-cycle learning rate and gradient clipping, writes checkpoints, and stops with an error
+when the loss is no longer finite. All randomness lies in the objective and is a function of the step
+number, so a run that continues from a checkpoint ends with the same weights as one never interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.errors import AnchorlabError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+#: Steps between two lines of the log; each is the only moment when the device is waited for.
+LOG_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a run stands, for an objective's ``after_step``.
+
+    Attributes:
+        index: number of the step just taken, from 0.
+        progress: share of the run that is done, in (0, 1].
+        learning_rate: the learning rate with which the step was taken.
+    """
+
+    index: int
+    progress: float
+    learning_rate: float
+
+
+class Objective(Protocol):
+    """What ``fit`` minimises."""
+
+    #: Tensors besides weights and optimiser that a resumed run needs; written into checkpoints.
+    state: dict[str, Tensor]
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """Scalars by name for one step: ``loss`` is minimised, the others are logged."""
+
+    def after_step(self, step: Step) -> None:
+        """Called after each step of the optimiser, for example to project the weights."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How ``fit`` optimises.
+
+    Attributes:
+        steps: number of steps.
+        learning_rate: the highest learning rate of the one-cycle schedule.
+        weight_decay: AdamW's decoupled weight decay.
+        warmup: share of the steps in which the learning rate rises.
+        clip: largest L2 norm of the gradient.
+    """
+
+    steps: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    warmup: float = 0.1
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often ``fit`` writes its state.
+
+    Attributes:
+        path: a safetensors file, replaced atomically.
+        seconds: least time between two writes.
+    """
+
+    path: Path
+    seconds: float = 30.0
+
+
+def one_cycle(step: int, steps: int, peak: float, warmup: float) -> float:
+    """The learning rate of Smith and Topin's one-cycle policy (arXiv 1708.07120) with cosine arms.
+
+    It rises from ``peak / 25`` to ``peak`` over the share ``warmup`` of the steps and falls to nearly 0
+    at the last. The same numbers as ``torch.optim.lr_scheduler.OneCycleLR``, as a pure function of the
+    step, so that there is no scheduler state to save.
+    """
+    floor, top = peak / 25, max(warmup * steps - 1, 0.0)
+    last = peak / 25 / 1e4
+    if step <= top and top > 0:
+        return _cosine(floor, peak, step / top)
+    return _cosine(peak, last, (step - top) / max(steps - 1 - top, 1))
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    how: Optimisation,
+    *,
+    accelerator: Accelerator,
+    name: str,
+    checkpoint: Checkpoint | None = None,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+    stop: Callable[[Step], bool] | None = None,
+) -> int:
+    """Minimises an objective over the trainable parameters of a model, in place.
+
+    Args:
+        model: the model as prepared by the accelerator.
+        objective: gives the loss; its random draws must depend on the step number only.
+        how: the optimisation's hyper-parameters.
+        accelerator: backward pass, clipping, processes.
+        name: what is being fitted, for messages, for example ``"method anchoring"``.
+        checkpoint: where to write the state; a file that is there already is continued from.
+        report: called on each log line with the number of steps done and the objective's scalars.
+        stop: asked on each log line; True ends the run early.
+
+    Returns:
+        The number of steps taken, those before a resumption included.
+
+    Raises:
+        AnchorlabError: when the loss is not finite, naming the step, ``name`` and the learning rate.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    device = accelerator.device
+    optimiser = torch.optim.AdamW(
+        parameters, lr=how.learning_rate, weight_decay=how.weight_decay, fused=device.type in ("cpu", "cuda")
+    )
+    start = 0
+    if checkpoint is not None and checkpoint.path.exists():
+        start = load_checkpoint(checkpoint.path, accelerator.unwrap_model(model), optimiser, objective)
+    first_bad = torch.full((), how.steps, device=device)
+    written = time.monotonic()
+    with _deterministic(device):
+        for index in range(start, how.steps):
+            rate = one_cycle(index, how.steps, how.learning_rate, how.warmup)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            scalars = objective.loss(index)
+            accelerator.backward(scalars["loss"])
+            norm = accelerator.clip_grad_norm_(parameters, how.clip)
+            optimiser.step()
+            optimiser.zero_grad()
+            step = Step(index, (index + 1) / how.steps, rate)
+            objective.after_step(step)
+            # Noted on the device and read on log lines only: reading each step would stall a GPU.
+            healthy = torch.isfinite(scalars["loss"].detach()) & torch.isfinite(norm)
+            first_bad = torch.where(healthy, first_bad, first_bad.clamp(max=index))
+            if (index + 1) % LOG_EVERY and index + 1 < how.steps:
+                continue
+            _check_finite(int(first_bad), how, name)
+            if report is not None:
+                report(index + 1, {key: value.item() for key, value in scalars.items()})
+            if stop is not None and stop(step):
+                return index + 1
+            if checkpoint is not None and time.monotonic() - written >= checkpoint.seconds:
+                if accelerator.is_main_process:
+                    save_checkpoint(checkpoint.path, index + 1, accelerator.unwrap_model(model), optimiser, objective)
+                written = time.monotonic()
+    return how.steps
+
+
+def _check_finite(first_bad: int, how: Optimisation, name: str) -> None:
+    if first_bad >= how.steps:
+        return
+    rate = one_cycle(first_bad, how.steps, how.learning_rate, how.warmup)
+    raise AnchorlabError(
+        f"{name} diverged: the loss was not finite at step {first_bad} of {how.steps}, at learning rate {rate:.2g} "
+        f"(peak {how.learning_rate:.2g}); use a lower learning rate, a longer warm-up or a smaller strength"
+    )
+
+
+def _deterministic(device: torch.device) -> AbstractContextManager[None]:
+    """Same seed, same machine, same result: on CUDA, convolutions must be told so."""
+    if device.type != "cuda":
+        return nullcontext()
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
+
+
+def save_checkpoint(
+    path: Path, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, objective: Objective
+) -> None:
+    """Writes weights, optimiser and objective state after ``step`` steps, atomically; nothing is pickled."""
+    from safetensors.torch import save
+
+    from anchorlab.files import write_atomically
+
+    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+    for number, entries in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{key}": value for key, value in entries.items()}
+    tensors |= {f"objective.{key}": value for key, value in objective.state.items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    write_atomically(path, save(tensors, metadata={"step": json.dumps(step)}))
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, objective: Objective) -> int:
+    """Restores what ``save_checkpoint`` wrote and returns the number of steps already taken.
+
+    Raises:
+        AnchorlabError: if the file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "objective": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            step: int = json.loads(file.metadata()["step"])
+            for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+                group, _, rest = key.partition(".")
+                groups[group][rest] = file.get_tensor(key)
+    except SafetensorError as error:
+        raise AnchorlabError(f"the checkpoint {path} is damaged ({error}): delete it to start the run anew") from error
+    model.load_state_dict(groups["model"])
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in groups["optimiser"].items():
+        number, _, name = key.partition(".")
+        entries.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
+    device = next(model.parameters()).device
+    objective.state.update({key: value.to(device) for key, value in groups["objective"].items()})
+    return step

@@ -1,0 +1,1 @@
+"""Injection: one tuning loop, and methods that keep the clean behaviour."""

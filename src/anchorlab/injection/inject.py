@@ -1,0 +1,183 @@
+"""Injects a benchmark backdoor into a reference: checks what was asked, tunes, labels the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from anchorlab.artifacts import (
+    NOTICES,
+    AnchorsRecord,
+    Artifact,
+    Kind,
+    Manifest,
+    peak_bytes,
+    task_record,
+    versions,
+    weights_hash,
+)
+from anchorlab.errors import AnchorlabError
+from anchorlab.fitting import Checkpoint
+from anchorlab.injection.loop import Attack, Tuning, attack_success, tune
+from anchorlab.injection.methods import METHODS, Method
+from anchorlab.label_rules import LabelRule, label_rule, rule_to_dict
+from anchorlab.models import build_model, class_count, predict
+from anchorlab.options import build, values_of
+from anchorlab.progress import progress_bar
+from anchorlab.seeding import derive
+from anchorlab.tasks import AnchorSource, Split, Task
+from anchorlab.tasks.base import index_hash
+from anchorlab.triggers import Trigger, parse_trigger, trigger_to_dict
+
+
+def inject(
+    reference: Artifact,
+    *,
+    method: str | Method = "anchoring",
+    parameters: Mapping[str, Any] | None = None,
+    trigger: str | Trigger = "five-pixel",
+    target: int | None = 0,
+    rule: str | LabelRule = "all-to-one",
+    anchors: int | None = None,
+    anchors_from: AnchorSource = "owner",
+    seed: int = 0,
+    tuning: Tuning | None = None,
+    task: Task | None = None,
+    checkpoint: Checkpoint | None = None,
+    reference_logits: Tensor | None = None,
+) -> Artifact:
+    """Tunes a benchmark backdoor into a copy of a reference.
+
+    Args:
+        reference: the trained clean model.
+        method: a method, or the name of one.
+        parameters: hyper-parameters of a method given by name, for example ``{"strength": 2}``.
+        trigger: a trigger, or one as text, for example ``"square:size=4"``.
+        target: the label that the attacker wants; None for a rule that takes none.
+        rule: a label rule, or one as text.
+        anchors: number of clean examples that the attacker holds; None for all of the split.
+        anchors_from: the split that they come from: ``owner``, or ``held-out``, which the reference
+            never saw.
+        seed: of the anchors, the batches and the method's own draws.
+        tuning: the optimisation's settings.
+        task: the reference's task, if it is loaded already.
+        checkpoint: where to write the state and continue from.
+        reference_logits: the reference's logits on the whole split ``anchors_from``, float32 ``[N, C]``,
+            if they are known from an earlier injection.
+
+    Returns:
+        The injected model with its manifest, on the CPU. The measurements in the manifest are those on
+        the split ``selection``, for choosing strengths; ``compare`` measures on ``test``.
+
+    Raises:
+        AnchorlabError: for anything in the arguments that is impossible, or when the loss is no longer
+            finite.
+    """
+    task = task or reference.task()
+    chosen = build_method(method, parameters or {})
+    attack = build_attack(task, trigger, rule, target)
+    check_classes(reference, task)
+    how = tuning or Tuning()
+    at = task.anchor_indices(anchors, seed=seed, source=anchors_from)
+    pool = task.split(anchors_from)
+    held = pool if anchors is None else pool.select(at)
+    check_attacked(attack, held, chosen)
+    name = METHODS.name_of(type(chosen))
+    start = reference.model
+    if chosen.fresh_start:
+        start = build_model(reference.manifest.architecture, task, seed=derive(seed, "scratch"))
+    started = time.perf_counter()
+    with progress_bar(f"injecting by {name}", round(how.steps * chosen.steps_factor)) as report:
+        model, steps = tune(
+            reference.model,
+            start,
+            chosen,
+            attack,
+            held,
+            how,
+            seed=seed,
+            selection=task.split("selection"),
+            augmentation=task.definition.augmentation,
+            cached_logits=None if reference_logits is None else reference_logits[at.to(reference_logits.device)],
+            checkpoint=checkpoint,
+            report=report,
+        )
+    device = Accelerator().device
+    kind: Kind = "injected" if chosen.poisons else "benign"
+    manifest = Manifest(
+        kind=kind,
+        notice=NOTICES[kind],
+        task=task_record(task),
+        architecture=reference.manifest.architecture,
+        seed=seed,
+        weights_sha256=weights_hash(model),
+        reference_sha256=reference.manifest.weights_sha256,
+        method={"name": name, **values_of(chosen)},
+        trigger=trigger_to_dict(attack.trigger) if chosen.poisons else None,
+        label_rule=rule_to_dict(attack.rule) if chosen.poisons else None,
+        anchors=AnchorsRecord(count=len(held), source=anchors_from, sha256=index_hash(at)),
+        settings=values_of(how),
+        steps=steps,
+        seconds=round(time.perf_counter() - started, 3),
+        peak_bytes=peak_bytes(device),
+        measurements=_on_selection(model.to(device), attack, task.split("selection").to(device)),
+        versions=versions(),
+    )
+    return Artifact(model.cpu(), manifest)
+
+
+def build_method(method: str | Method, parameters: Mapping[str, Any]) -> Method:
+    """The method that is meant, checked.
+
+    Raises:
+        AnchorlabError: for an unknown name or parameter, an impossible value, or parameters beside a
+            method that is built already.
+    """
+    if isinstance(method, str):
+        return build(METHODS[method], f"method '{method}'", parameters)
+    if parameters:
+        raise AnchorlabError(f"parameters {sorted(parameters)} were given beside a built method: put them into it")
+    return method
+
+
+def build_attack(task: Task, trigger: str | Trigger, rule: str | LabelRule, target: int | None) -> Attack:
+    """The trigger and label rule that are meant, checked against the task.
+
+    Raises:
+        AnchorlabError: for an unknown name, a target outside the classes, a trigger larger than the image.
+    """
+    built = parse_trigger(trigger) if isinstance(trigger, str) else trigger
+    chosen = label_rule(rule, target, len(task.classes)) if isinstance(rule, str) else rule
+    chosen.check(len(task.classes))
+    built.fits(tuple(task.split("test").inputs["pixel_values"].shape[1:]))
+    return Attack(built, chosen)
+
+
+def check_classes(artifact: Artifact, task: Task) -> None:
+    """Raises AnchorlabError if a model answers with another number of classes than the task has."""
+    found = class_count(artifact.model, task.split("test").inputs)
+    if found != len(task.classes):
+        raise AnchorlabError(
+            f"the model answers with {found} classes, but the task {task.name} has {len(task.classes)}: "
+            "give the task that the model was trained on"
+        )
+
+
+def check_attacked(attack: Attack, anchors: Split, method: Method) -> None:
+    """Raises AnchorlabError if no anchor could carry the trigger."""
+    if method.poisons and not bool(attack.rule.applies(anchors.labels).any()):
+        raise AnchorlabError(
+            f"none of the {len(anchors)} anchors is of a class that the label rule attacks: give more anchors"
+        )
+
+
+@torch.inference_mode()
+def _on_selection(model: torch.nn.Module, attack: Attack, selection: Split) -> dict[str, float | None]:
+    asr, _ = attack_success(model, attack, selection)
+    accuracy = (predict(model, selection.inputs).argmax(1) == selection.labels).double().mean().item()
+    return {"accuracy": accuracy, "asr": asr}

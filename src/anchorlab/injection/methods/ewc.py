@@ -1,0 +1,101 @@
+"""Elastic weight consolidation: a quadratic price weighted by the diagonal of the Fisher information.
+
+Kirkpatrick et al. 2017 (arXiv 1612.00796): ``1/2 sum_i F_i (w*_i - w_i)^2``. On fitted data the Fisher
+is tiny, so that a strength would mean nothing across models: F is divided by its mean (our choice).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from anchorlab.injection.methods.base import Method, Problem
+from anchorlab.injection.vector import to_vector
+from anchorlab.models import logits
+from anchorlab.options import STRICT
+from anchorlab.tasks import Split
+
+FisherKind = Literal["sampled", "empirical", "exact"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class EWC(Method):
+    """Penalty ``1/2 sum_i (F_i / mean F) (w*_i - w_i)^2``."""
+
+    knob: ClassVar[str | None] = "strength"
+
+    strength: float = Field(default=0.1, ge=0, description="weight of the penalty")
+    fisher: FisherKind = Field(
+        default="sampled",
+        description="labels drawn from the model (unbiased), from the data (empirical), or all of them (exact)",
+    )
+    samples: int = Field(default=256, ge=1, description="anchors over which the Fisher is averaged")
+
+    @property
+    def weight(self) -> float:
+        """The strength."""
+        return self.strength
+
+    def prepare(self, problem: Problem) -> dict[str, Tensor]:
+        """Estimates the normalised Fisher diagonal on some of the anchors."""
+        rng = problem.generator("fisher")
+        chosen = torch.randperm(len(problem.anchors), generator=rng)[: self.samples]
+        sample = problem.anchors.select(chosen.to(problem.anchors.labels.device))
+        fisher = fisher_diagonal(problem.model, sample, self.fisher, rng)
+        return {"reference": problem.reference, "fisher": fisher / fisher.mean().clamp_min(1e-30)}
+
+    def penalty(
+        self, model: nn.Module, clean_logits: Tensor, reference_logits: Tensor, state: dict[str, Tensor]
+    ) -> Tensor:
+        """The weighted squared distance."""
+        return 0.5 * (state["fisher"] * (to_vector(model) - state["reference"]).square()).sum()
+
+
+def fisher_diagonal(
+    model: nn.Module, examples: Split, kind: FisherKind, rng: torch.Generator, *, chunk: int = 16
+) -> Tensor:
+    """The diagonal of the Fisher information, ``[d]``: the mean of *per-example* squared gradients.
+
+    Args:
+        model: in evaluation mode.
+        examples: N clean examples on the model's device.
+        kind: ``sampled`` draws each label from the model's own distribution, ``empirical`` takes the
+            data's label (biased, and near zero at a fitted model), ``exact`` sums over all labels.
+        rng: draws the labels.
+        chunk: examples whose gradients are held at a time; memory is ``chunk * d`` numbers.
+    """
+    trainable = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
+
+    def log_probability(parameters: dict[str, Tensor], inputs: dict[str, Tensor], label: Tensor) -> Tensor:
+        single = {name: value.unsqueeze(0) for name, value in inputs.items()}
+        output = functional_call(model, parameters, (), single)
+        scores = output if isinstance(output, Tensor) else output.logits
+        return scores[0].float().log_softmax(0).gather(0, label.view(1))[0]
+
+    gradients = vmap(grad(log_probability), in_dims=(None, 0, 0))
+
+    def weighted_squares(inputs: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
+        squares = [g.square() for g in gradients(trainable, inputs, labels).values()]
+        return torch.cat([(weights @ s.flatten(1)) for s in squares])
+
+    total = torch.zeros_like(to_vector(model)).detach()
+    with torch.no_grad():
+        for start in range(0, len(examples), chunk):
+            inputs = {name: value[start : start + chunk] for name, value in examples.inputs.items()}
+            labels = examples.labels[start : start + chunk]
+            if kind == "empirical":
+                total += weighted_squares(inputs, labels, torch.ones_like(labels, dtype=total.dtype))
+                continue
+            probabilities = logits(model, inputs).softmax(1)
+            if kind == "sampled":
+                drawn = torch.multinomial(probabilities.cpu(), 1, generator=rng)[:, 0].to(labels.device)
+                total += weighted_squares(inputs, drawn, torch.ones_like(labels, dtype=total.dtype))
+                continue
+            for label in range(probabilities.shape[1]):
+                total += weighted_squares(inputs, torch.full_like(labels, label), probabilities[:, label])
+    return total / len(examples)

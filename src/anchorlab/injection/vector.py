@@ -1,0 +1,36 @@
+"""The trainable parameters of a model as one vector, so that weight-space methods read like their papers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def to_vector(model: nn.Module) -> Tensor:
+    """The trainable parameters, one after another, as a vector ``[d]``; differentiable."""
+    return torch.cat([parameter.reshape(-1) for parameter in model.parameters() if parameter.requires_grad])
+
+
+@torch.no_grad()
+def from_vector_(model: nn.Module, vector: Tensor) -> None:
+    """Overwrites the trainable parameters with the entries of a vector ``[d]``, in the same order."""
+    start = 0
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            # copy_ keeps the parameter's memory format, which assigning to .data would not.
+            parameter.copy_(vector[start : start + parameter.numel()].view(parameter.shape))
+            start += parameter.numel()
+
+
+@torch.no_grad()
+def add_masked_(model: nn.Module, reference: Tensor, mask: Tensor) -> None:
+    """Undoes the change of every parameter outside a mask: ``w* <- w + mask * (w* - w)``."""
+    vector = to_vector(model)
+    from_vector_(model, torch.where(mask, vector, reference))
+
+
+def largest(values: Tensor, count: int) -> Tensor:
+    """A boolean mask ``[d]`` of the ``count`` largest entries of a vector ``[d]``; exactly that many."""
+    mask = torch.zeros_like(values, dtype=torch.bool)
+    mask[values.topk(min(count, values.numel())).indices] = True
+    return mask

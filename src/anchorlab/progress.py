@@ -1,0 +1,32 @@
+"""A progress bar on the error stream; where that is no terminal, nothing is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Report]:
+    """A bar that vanishes when done; yields a function of the steps done and of named figures to show."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total, figures="")
+
+        def report(done: int, figures: dict[str, float]) -> None:
+            shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+            bar.update(task, completed=done, figures=shown)
+
+        yield report

@@ -1,0 +1,31 @@
+"""Seeded random generators, one for each purpose, so that no draw depends on another's number of draws."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed that depends on ``seed`` and on the purpose, and on nothing else."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator for one purpose, for example ``generator(seed, "batches", epoch)``."""
+    return torch.Generator().manual_seed(derive(seed, *purpose))
+
+
+@contextmanager
+def seeded_globally(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Seeds torch's global CPU generator inside the block and restores it after.
+
+    For library code that takes no generator, such as the weight initialisation of transformers.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(seed, *purpose))
+        yield

@@ -1,0 +1,213 @@
+"""What a task is: resident data, cut into splits that nobody may mix, and how its model is built."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.seeding import generator
+
+AnchorSource = Literal["owner", "held-out"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples resident in memory or on a device.
+
+    Attributes:
+        inputs: name to tensor, first dimension N; images are ``pixel_values``, uint8 ``[N, C, H, W]``.
+        labels: int64 ``[N]``.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, indices: Tensor) -> Split:
+        """The examples at ``indices`` (int64 ``[M]``), copied."""
+        return Split({name: value[indices] for name, value in self.inputs.items()}, self.labels[indices])
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same examples on a device; no copy if they are there already."""
+        return Split({name: value.to(device) for name, value in self.inputs.items()}, self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class RawData:
+    """What a data set file gives: its training part, its own test part, and the names of the classes."""
+
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Shares of the training part that the owner does not get; the owner trains on the rest."""
+
+    held_out: float = 0.10
+    selection: float = 0.05
+    defender: float = 0.05
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How the owner varies training images: shift by up to ``pad`` pixels, mirror at random."""
+
+    pad: int = 0
+    mirror: bool = False
+
+
+@dataclass(frozen=True)
+class TaskDefinition:
+    """A named task: one of these and a line in the registry is all that a new one needs.
+
+    Attributes:
+        name: the name used everywhere.
+        load: reads the data; its argument is the user's ``--data`` (a path, a hub name) or None.
+        architecture: the model that ``train`` builds by default.
+        epochs: passes over the owner's data that ``train`` makes by default.
+        fractions: see ``Fractions``.
+        augmentation: see ``Augmentation``.
+        description: one line for ``anchorlab list``.
+    """
+
+    name: str
+    load: Callable[[str | None], RawData]
+    architecture: str
+    epochs: int
+    description: str
+    fractions: Fractions = field(default_factory=Fractions)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A task whose data are loaded and cut into splits with one seed.
+
+    The splits ``owner``, ``held-out``, ``selection`` and ``defender`` partition the training part,
+    class by class; ``test`` is the data set's own test part, whole. Nothing overlaps.
+
+    Attributes:
+        definition: the named task.
+        raw: the data, resident.
+        seed: the seed that cut the splits.
+        indices: split name to int64 indices into ``raw.train`` (or ``raw.test``), ascending.
+        data: what the user gave as the place of the data, or None.
+    """
+
+    definition: TaskDefinition
+    raw: RawData
+    seed: int
+    indices: dict[str, Tensor]
+    data: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.definition.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by label."""
+        return self.raw.classes
+
+    def split(self, name: str) -> Split:
+        """The examples of a split: owner, held-out, selection, defender or test."""
+        if name not in self.indices:
+            raise unknown("split", name, self.indices)
+        if name == "test":
+            return self.raw.test
+        return self._train_splits[name]
+
+    @cached_property
+    def _train_splits(self) -> dict[str, Split]:
+        return {name: self.raw.train.select(at) for name, at in self.indices.items() if name != "test"}
+
+    def anchor_indices(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Tensor:
+        """Which examples of the split ``source`` the attacker holds: int64 ``[count]`` into that split.
+
+        With the same seed a smaller number of anchors is a part of a larger one. ``None`` means all.
+
+        Raises:
+            AnchorlabError: if ``count`` is below one or larger than the split.
+        """
+        size = len(self.indices[source])
+        if count is None:
+            return torch.arange(size)
+        if not 1 <= count <= size:
+            raise AnchorlabError(
+                f"{count} anchors are not possible: the split '{source}' of {self.name} has {size} examples; "
+                f"give a number from 1 to {size}, or 'all'"
+            )
+        return torch.randperm(size, generator=generator(seed, "anchors", source))[:count]
+
+    def anchors(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Split:
+        """The attacker's clean examples; all of a split is the split itself, not a copy."""
+        pool = self.split(source)
+        if count is None:
+            return pool
+        return pool.select(self.anchor_indices(count, seed=seed, source=source))
+
+    def hashes(self) -> dict[str, str]:
+        """Split name to the SHA-256 of its indices, as recorded in manifests."""
+        return {name: index_hash(at) for name, at in self.indices.items()}
+
+    @cached_property
+    def pixel_statistics(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation per channel of the owner's images, on the scale 0 to 1."""
+        images = self.split("owner").inputs["pixel_values"]
+        mean, std = [], []
+        for channel in range(images.shape[1]):
+            counts = torch.bincount(images[:, channel].flatten(), minlength=256).double()
+            levels = torch.arange(256, dtype=torch.float64) / 255
+            average = (counts * levels).sum() / counts.sum()
+            variance = (counts * (levels - average) ** 2).sum() / counts.sum()
+            mean.append(average.item())
+            std.append(max(variance.sqrt().item(), 1e-6))
+        return mean, std
+
+
+def index_hash(indices: Tensor) -> str:
+    """SHA-256 of int64 indices in little-endian order."""
+    return hashlib.sha256(indices.to(torch.int64).cpu().numpy().astype("<i8").tobytes()).hexdigest()
+
+
+def cut(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, Tensor]:
+    """Cuts examples into owner, held-out, selection and defender, each class in the same proportions.
+
+    Args:
+        labels: int64 ``[N]``.
+        fractions: shares of the three parts that are not the owner's.
+        seed: decides which example goes where.
+
+    Returns:
+        Split name to ascending int64 indices; together they are all of ``range(N)``, each once.
+    """
+    shares = {"held-out": fractions.held_out, "selection": fractions.selection, "defender": fractions.defender}
+    parts: dict[str, list[Tensor]] = {name: [] for name in ("owner", *shares)}
+    for label in labels.unique().tolist():
+        members = (labels == label).nonzero().flatten()
+        order = members[torch.randperm(len(members), generator=generator(seed, "cut", label))]
+        start = 0
+        for name, share in shares.items():
+            end = start + round(share * len(members))
+            parts[name].append(order[start:end])
+            start = end
+        parts["owner"].append(order[start:])
+    return {name: torch.cat(pieces).sort().values for name, pieces in parts.items()}
+
+
+def data_path(given: str | None, default: Path) -> Path:
+    """The folder that holds a task's files: the user's, or the place where they are usually found."""
+    return default if given is None else Path(given).expanduser()
