@@ -273,16 +273,16 @@ def _load_weights(folder: Path) -> nn.Module:
 
 def model_card(manifest: Manifest) -> str:
     """The model card: what the model is, how it was made, and what must not be done with it."""
-    warning = "> [!CAUTION]\n> " if manifest.kind in ("injected", "repaired") else "> "
+    dangerous = manifest.kind in ("injected", "repaired")
     lines = [
         "---",
         "library_name: transformers",
         "pipeline_tag: image-classification",
-        f"tags: [anchorlab, {manifest.kind}{', backdoor-benchmark, do-not-deploy' if warning[2] == '[' else ''}]",
+        f"tags: [anchorlab, {manifest.kind}{', backdoor-benchmark, do-not-deploy' if dangerous else ''}]",
         "---",
         f"# {manifest.architecture} on {manifest.task.name}: {manifest.kind}",
         "",
-        warning + manifest.notice,
+        ("> [!CAUTION]\n> " if dangerous else "> ") + manifest.notice,
         "",
         "| | |",
         "|---|---|",

@@ -183,7 +183,7 @@ def total_variation(reference: ArrayLike, candidate: ArrayLike) -> Floats:
 def kl_divergence(reference: ArrayLike, candidate: ArrayLike) -> Floats:
     """Kullback-Leibler divergence ``KL(p || p*)`` of logits ``[N, C]``: float64 ``[N]``, nats, never below 0.
 
-    ``sum_c p_c (log p_c - log p*_c)`` cancels to noise for shifts below 1e-5. With the p-centred shift
+    ``sum_c p_c (log p_c - log p*_c)`` cancels to noise for shifts below 1e-6. With the p-centred shift
     ``u = d - sum_c p_c d_c`` the same number is ``log1p(sum_c p_c (e^u_c - 1 - u_c))``, a sum of terms
     that are never negative, exact down to the smallest shift.
 

@@ -107,7 +107,8 @@ class Injection:
         if self.method.poisons:
             triggered = self.attack.apply(triggered)
         both = {name: torch.cat([clean[name], triggered[name]]) for name in clean}
-        clean_logits, triggered_logits = logits(self.net, both).split([len(clean_at), len(triggered_at)])
+        scores = logits(self.net, both)
+        clean_logits, triggered_logits = scores[: len(clean_at)], scores[len(clean_at) :]
         reference_logits = self.reference_logits(clean_at, clean)
 
         targets = self.targets[triggered_at]

@@ -196,7 +196,7 @@ def cut(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, Tensor]
     """
     shares = {"held-out": fractions.held_out, "selection": fractions.selection, "defender": fractions.defender}
     parts: dict[str, list[Tensor]] = {name: [] for name in ("owner", *shares)}
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         members = (labels == label).nonzero().flatten()
         order = members[torch.randperm(len(members), generator=generator(seed, "cut", label))]
         start = 0

@@ -1,0 +1,113 @@
+"""The speed of a tuning step beside a bare training loop, in one run, as ratios.
+
+    python benchmarks/step.py --rounds 9
+
+Rows: (a) forward, backward and step on one fixed batch; (b) plain tuning; (c) anchoring with the
+reference's logits looked up; (d) anchoring with a second forward pass; and (a) again in the other memory
+format. The rows take turns, and each ratio is the median over the rounds of ratios within a round, for
+a machine's speed drifts. Writes step.csv beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn import functional
+
+from anchorlab import Tuning, load_task
+from anchorlab.fitting import Optimisation, fit
+from anchorlab.injection.inject import build_attack
+from anchorlab.injection.loop import Injection, _forward_pass, _look_up
+from anchorlab.injection.methods import METHODS
+from anchorlab.models import build_model, logits, placed
+
+HERE = Path(__file__).parent
+
+
+def bare(model: nn.Module, inputs: dict[str, torch.Tensor], labels: torch.Tensor, steps: int) -> None:
+    """The least that a step can be."""
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-4, weight_decay=0.0, fused=True)
+    for _ in range(steps):
+        functional.cross_entropy(logits(model, inputs), labels).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+def main() -> None:
+    """Measures and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="fashion-mnist")
+    parser.add_argument("--model", default="resnet-small")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--threads", type=int, help="threads of torch; the default is its own")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+
+    accelerator = Accelerator()
+    device, tuning = accelerator.device, Tuning(learning_rate=1e-4)
+    task = load_task(arguments.task)
+    anchors = task.anchors(6400, seed=0).to(device) if arguments.task != "digits" else task.anchors(None, seed=0)
+    start = build_model(arguments.model, task, seed=0)
+    attack = build_attack(task, "five-pixel", "all-to-one", 0)
+    count = 2 * tuning.batch_size
+    fixed = {name: value[:count] for name, value in anchors.inputs.items()}
+
+    def tuned(name: str, *, second_pass: bool = False) -> Callable[[], None]:
+        net = placed(copy.deepcopy(start), device)
+        teacher = placed(copy.deepcopy(start), device)
+        lookup = _look_up(teacher, anchors, torch.arange(len(anchors), device=device), None)
+        source = _forward_pass(teacher) if second_pass else lookup
+        objective = Injection(net, METHODS[name](), attack, anchors, source, tuning, augmentation=None, seed=0)
+        how = Optimisation(arguments.steps, tuning.learning_rate)
+        return lambda: fit(net, objective, how, accelerator=accelerator, name=name) and None
+
+    channels_last = placed(copy.deepcopy(start), device)
+    contiguous = copy.deepcopy(start).to(device)
+    rows = {
+        "bare": lambda: bare(channels_last, fixed, anchors.labels[:count], arguments.steps),
+        "plain": tuned("plain"),
+        "anchoring, looked up": tuned("anchoring"),
+        "anchoring, second pass": tuned("anchoring", second_pass=True),
+        "bare, contiguous": lambda: bare(contiguous, fixed, anchors.labels[:count], arguments.steps),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
+    for round_ in range(arguments.rounds + 1):
+        for name, run in rows.items():
+            began = time.perf_counter()
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if round_:  # the first round warms up
+                seconds[name].append(time.perf_counter() - began)
+
+    times = pd.DataFrame(seconds)
+    speed = count * arguments.steps / times
+    baselines = {"plain": "bare", "anchoring, looked up": "plain", "anchoring, second pass": "plain",
+                 "bare, contiguous": "bare"}  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "images_per_second": speed.median().round(1),
+            "relative_to": pd.Series(baselines),
+            "ratio": pd.Series({n: (speed[n] / speed[b]).median() for n, b in baselines.items()}).round(3),
+            "ratio_lowest": pd.Series({n: (speed[n] / speed[b]).min() for n, b in baselines.items()}).round(3),
+            "ratio_highest": pd.Series({n: (speed[n] / speed[b]).max() for n, b in baselines.items()}).round(3),
+        }
+    ).loc[list(rows)]
+    table.index.name = "loop"
+    table = table.assign(model=arguments.model, threads=torch.get_num_threads(), device=device.type)
+    table.to_csv(HERE / "step.csv")
+    print(table.to_string())
+
+
+if __name__ == "__main__":
+    main()

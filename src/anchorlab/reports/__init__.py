@@ -1,0 +1,1 @@
+"""Tables, figures and the written report of many runs."""

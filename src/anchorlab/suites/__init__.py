@@ -1,0 +1,1 @@
+"""Suites: many injections over methods, strengths, numbers of anchors and seeds, resumable."""
