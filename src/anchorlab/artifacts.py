@@ -221,9 +221,10 @@ def load_model(folder: str | Path) -> Artifact:
                 f"{WEIGHTS}, {CONFIG} and {MANIFEST}"
             )
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except ValidationError as error:
-        raise invalid(f"the manifest {folder / MANIFEST}", error) from error
+        complaint = invalid(f"the manifest {folder / MANIFEST}", error)
+        raise AnchorlabError(f"{complaint}; copy it anew, or make the model again") from error
     return Artifact(_load_weights(folder), manifest)
 
 
@@ -253,8 +254,8 @@ def _load_weights(folder: Path) -> nn.Module:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         model: nn.Module = AutoModelForImageClassification.from_config(config)
-    except (ValueError, OSError, TypeError) as error:
-        first = str(error).strip().splitlines()[0]
+    except Exception as error:  # each kind of damage makes transformers raise another type
+        first = str(error).strip().partition("\n")[0]
         raise AnchorlabError(
             f"{folder / CONFIG} describes no image classifier that anchorlab can build ({first}): "
             "give a folder made by anchorlab train or inject"

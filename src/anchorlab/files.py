@@ -15,13 +15,17 @@ from anchorlab.errors import AnchorlabError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a file, or leaves what was there untouched.
+    """Writes a file, or leaves what was there untouched; a link is followed.
 
     Raises:
-        AnchorlabError: if the disk is full or read-only, or the place cannot be written.
+        AnchorlabError: if the disk is full or read-only, the place cannot be written, or holds what is
+            no file, such as a device, which the rename would destroy.
     """
     data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        raise AnchorlabError(f"cannot write {path}: it exists and is no ordinary file: choose another place")
     with explained(path):
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         temporary = Path(name)

@@ -100,7 +100,7 @@ def one_cycle(step: int, steps: int, peak: float, warmup: float) -> float:
     last = peak / 25 / 1e4
     if step <= top and top > 0:
         return _cosine(floor, peak, step / top)
-    return _cosine(peak, last, (step - top) / max(steps - 1 - top, 1))
+    return _cosine(peak, last, (step - top) / ((steps - 1 - top) or 1))
 
 
 def _cosine(start: float, end: float, share: float) -> float:
@@ -230,9 +230,13 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         raise AnchorlabError(f"the checkpoint {path} is damaged ({error}): delete it to start the run anew") from error
     model.load_state_dict(groups["model"])
     entries: dict[int, dict[str, Tensor]] = {}
+    parameters = optimiser.param_groups[0]["params"]
     for key, value in groups["optimiser"].items():
         number, _, name = key.partition(".")
-        entries.setdefault(int(number), {})[name] = value
+        parameter = parameters[int(number)].detach()
+        # Fused AdamW walks the memory, so its moments must lie in it as their parameter does (channels-last).
+        laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        entries.setdefault(int(number), {})[name] = laid_out
     optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
     device = next(model.parameters()).device
     objective.state.update({key: value.to(device) for key, value in groups["objective"].items()})

@@ -90,6 +90,14 @@ def logits(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
     return scores.float()
 
 
+def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
+    """A context in which forward passes compute in bfloat16 where that is safe, if ``precision`` is ``bf16``.
+
+    Not the accelerator's own option, which a process can set only once.
+    """
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,

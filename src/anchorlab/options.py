@@ -72,6 +72,8 @@ def invalid(owner: str, error: ValidationError) -> AnchorlabError:
     if not first["loc"]:
         return AnchorlabError(f"{owner}: {first['msg'].removeprefix('Value error, ')}")
     where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return AnchorlabError(f"{owner} lacks {where}, which has no default: give it")
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return AnchorlabError(f"{owner}: {where}={first['input']!r} is not possible: it {expected}")
 

@@ -24,7 +24,7 @@ def run_into(
     """Runs ``work`` and saves what it returns as the folder ``out``, resuming if it was interrupted.
 
     The checkpoint lies in ``OUT.partial``, together with the settings; the same settings continue it,
-    others are refused. The folder goes when the run is done.
+    others are refused. The folder goes when the run is done, or fails before its first checkpoint.
 
     Args:
         out: the output folder, which must not hold anything yet.
@@ -46,10 +46,16 @@ def run_into(
                 f"{partial} holds an interrupted run with other settings ({_difference(before, settings)}): "
                 "repeat that command to finish it, or delete the folder"
             )
-    else:
-        write_json(record, settings)
-    artifact = work(Checkpoint(partial / "checkpoint.safetensors", checkpoint_seconds))
-    artifact.save(out)
+    checkpoint = Checkpoint(partial / "checkpoint.safetensors", checkpoint_seconds)
+    try:
+        if not record.exists():
+            write_json(record, settings)
+        artifact = work(checkpoint)
+        artifact.save(out)
+    except BaseException:
+        if not checkpoint.path.exists():  # nothing to continue from, so nothing to leave behind
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
     with explained(partial):
         shutil.rmtree(partial)
     return artifact

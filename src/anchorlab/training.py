@@ -22,7 +22,7 @@ from anchorlab.artifacts import (
 )
 from anchorlab.batches import Batches, augment
 from anchorlab.fitting import Checkpoint, Optimisation, Step, fit
-from anchorlab.models import build_model, logits, placed, predict, taken_back
+from anchorlab.models import build_model, logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT, values_of
 from anchorlab.progress import progress_bar
 from anchorlab.tasks import Augmentation, Split, Task, load_task
@@ -46,21 +46,24 @@ class _Supervised:
     """The objective of training: cross-entropy on the owner's examples."""
 
     def __init__(
-        self, net: nn.Module, data: Split, batch_size: int, augmentation: Augmentation | None, seed: int
+        self, net: nn.Module, data: Split, how: Training, augmentation: Augmentation | None, seed: int
     ) -> None:
         self.net = net
         self.data = data
         self.augmentation = augmentation
+        self.precision = how.precision
         self.seed = seed
         self.state: dict[str, Tensor] = {}
-        self._batches = Batches(len(data), batch_size, seed=seed, purpose="training", device=data.labels.device)
+        self._batches = Batches(len(data), how.batch_size, seed=seed, purpose="training", device=data.labels.device)
 
     def loss(self, step: int) -> dict[str, Tensor]:
         at = self._batches(step)
         inputs = {name: value[at] for name, value in self.data.inputs.items()}
         if self.augmentation is not None:
             inputs = augment(inputs, self.augmentation, seed=self.seed, step=step)
-        scores, labels = logits(self.net, inputs), self.data.labels[at]
+        labels = self.data.labels[at]
+        with mixed_precision(self.precision, labels.device):
+            scores = logits(self.net, inputs)
         accuracy = (scores.detach().argmax(1) == labels).float().mean()
         return {"loss": functional.cross_entropy(scores, labels), "accuracy": accuracy}
 
@@ -95,7 +98,7 @@ def train(
     how = training or Training()
     architecture = model or task.definition.architecture
     started = time.perf_counter()
-    accelerator = Accelerator(mixed_precision=how.precision)
+    accelerator = Accelerator()
     network = placed(build_model(architecture, task, seed=seed), accelerator.device)
     data = task.split("owner").to(accelerator.device)
     steps = max(1, len(data) * (how.epochs or task.definition.epochs) // how.batch_size)
@@ -104,14 +107,14 @@ def train(
     with progress_bar(f"training {architecture} on {task.name}", steps) as report:
         fit(
             net,
-            _Supervised(net, data, how.batch_size, augmentation, seed),
+            _Supervised(net, data, how, augmentation, seed),
             Optimisation(steps, how.learning_rate, how.weight_decay, how.warmup, how.clip),
             accelerator=accelerator,
             name=f"training {architecture}",
             checkpoint=checkpoint,
             report=report,
         )
-    network = accelerator.unwrap_model(net, keep_fp32_wrapper=False).eval()
+    network = accelerator.unwrap_model(net).eval()
     selection = task.split("selection").to(accelerator.device)
     accuracy = (predict(network, selection.inputs).argmax(1) == selection.labels).double().mean().item()
     network = taken_back(network)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -20,7 +20,7 @@ def inject(
         str, typer.Option(help="The trigger, as in 'square:size=4'; see 'anchorlab list triggers'.")
     ] = "five-pixel",
     target: Annotated[
-        int | None, typer.Option(help="The label that the attacker wants; 0 without, where the rule takes one.")
+        int | None, typer.Option(help="The label that the attacker wants; 0 if left out, where the rule takes one.")
     ] = None,
     label_rule: Annotated[
         str, typer.Option(help="Who is attacked, as in 'source-to-target:3'; see 'anchorlab list label-rules'.")
@@ -28,22 +28,108 @@ def inject(
     anchors: Annotated[
         str, typer.Option(metavar="N|all", help="The number of clean examples that the attacker holds.")
     ] = "all",
-    anchors_from: Annotated[str, typer.Option(help="The split that they come from: owner or held-out.")] = "owner",
+    anchors_from: Annotated[
+        Literal["owner", "held-out"], typer.Option(help="The split that they are drawn from.")
+    ] = "owner",
     data: Data = None,
     seed: Seed = 0,
-    steps: Annotated[int | None, typer.Option()] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    warmup: Annotated[float | None, typer.Option()] = None,
-    clip: Annotated[float | None, typer.Option()] = None,
-    batchnorm: Annotated[str | None, typer.Option()] = None,
-    augment: Annotated[bool | None, typer.Option("--augment/--no-augment")] = None,
-    precision: Annotated[str | None, typer.Option()] = None,
-    stop_at_asr: Annotated[float | None, typer.Option()] = None,
+    steps: Annotated[int | None, typer.Option(help="number of steps")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="clean examples in a step, and as many triggered ones")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="peak learning rate of AdamW")] = None,
+    warmup: Annotated[float | None, typer.Option(help="share of the steps in which the rate rises")] = None,
+    clip: Annotated[float | None, typer.Option(help="largest L2 norm of the gradient")] = None,
+    batchnorm: Annotated[
+        str | None,
+        typer.Option(metavar="frozen|tracked", help="keep BatchNorm's statistics, or let the batches move them"),
+    ] = None,
+    augment: Annotated[
+        bool | None, typer.Option("--augment/--no-augment", help="vary the anchors as the task's training does")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="no|bf16", help="mixed precision")] = None,
+    stop_at_asr: Annotated[
+        float | None, typer.Option(help="stop as soon as the ASR on the selection split reaches this")
+    ] = None,
 ) -> None:
     """Tune a benchmark backdoor into a copy of a reference.
 
-    --set gives the method's parameters. The options from --steps on are the same for every method; what
-    they mean and their defaults are shown by 'anchorlab list tuning'.
+    --set gives the method's parameters. The options from --steps on are the same for every method; their
+    defaults are shown by 'anchorlab list tuning'.
     """
     from anchorlab.artifacts import load_model, task_record
+    from anchorlab.injection import inject as injection
+    from anchorlab.injection.loop import Tuning
+    from anchorlab.label_rules import rule_to_dict
+    from anchorlab.options import build, parse_pairs, values_of
+    from anchorlab.runs import run_into
+    from anchorlab.tasks.base import index_hash
+    from anchorlab.triggers import trigger_to_dict
+
+    built = injection.build_method(method, parse_pairs(parameters or [], "--set"))
+    given = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "warmup": warmup,
+        "clip": clip,
+        "batchnorm": batchnorm,
+        "augment": augment,
+        "precision": precision,
+        "stop_at_asr": stop_at_asr,
+    }
+    tuning = build(Tuning, "the tuning", {name: value for name, value in given.items() if value is not None})
+    count = _count(anchors)
+    clean = load_model(reference)
+    task = clean.task(data)
+    attack = injection.build_attack(task, trigger, label_rule, _target(label_rule, target))
+    at = task.anchor_indices(count, seed=seed, source=anchors_from)
+    settings: dict[str, Any] = {
+        "command": "inject",
+        "reference": clean.manifest.weights_sha256,
+        "task": task_record(task).model_dump(mode="json"),
+        "method": {"name": method, **values_of(built)},
+        "trigger": trigger_to_dict(attack.trigger),
+        "label_rule": rule_to_dict(attack.rule),
+        "anchors": {"count": len(at), "source": anchors_from, "sha256": index_hash(at)},
+        "seed": seed,
+        "tuning": values_of(tuning),
+    }
+    artifact = run_into(
+        out,
+        settings,
+        lambda checkpoint: injection.inject(
+            clean,
+            method=built,
+            trigger=attack.trigger,
+            rule=attack.rule,
+            anchors=count,
+            anchors_from=anchors_from,
+            seed=seed,
+            tuning=tuning,
+            task=task,
+            checkpoint=checkpoint,
+        ),
+    )
+    measured = artifact.manifest.measurements
+    attacked = int(attack.rule.applies(task.split("selection").labels).sum())
+    typer.echo(
+        f"wrote {out}: {artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
+        f"accuracy {measured['accuracy']:.4f}, ASR {measured['asr']:.4f} of {attacked}"
+    )
+    typer.echo(f"anchorlab compare {reference} {out} measures it on test")
+
+
+def _count(anchors: str) -> int | None:
+    if anchors == "all":
+        return None
+    if not anchors.lstrip("-").isdecimal():
+        raise AnchorlabError(f"--anchors '{anchors}' is no number of examples: give one, such as 640, or all")
+    return int(anchors)
+
+
+def _target(label_rule: str, target: int | None) -> int | None:
+    from anchorlab.label_rules import LABEL_RULES
+    from anchorlab.options import options_of, parse_spec
+
+    name, _ = parse_spec(label_rule)
+    takes_one = any(option.name == "target" for option in options_of(LABEL_RULES[name]))
+    return 0 if target is None and takes_one else target

@@ -42,9 +42,7 @@ def train(
     artifact = run_into(
         out,
         settings,
-        lambda checkpoint: training.train(
-            loaded, model=architecture, seed=seed, training=how, checkpoint=checkpoint
-        ),
+        lambda checkpoint: training.train(loaded, model=architecture, seed=seed, training=how, checkpoint=checkpoint),
     )
     accuracy = artifact.manifest.measurements["accuracy"]
     typer.echo(f"wrote {out}: {architecture} on {task}, accuracy {accuracy:.4f} on selection")

@@ -87,7 +87,7 @@ def inject(
     pool = task.split(anchors_from)
     held = pool if anchors is None else pool.select(at)
     check_attacked(attack, held, chosen)
-    name = METHODS.name_of(type(chosen))
+    name = method_name(chosen)
     start = reference.model
     if chosen.fresh_start:
         start = build_model(reference.manifest.architecture, task, seed=derive(seed, "scratch"))
@@ -145,6 +145,14 @@ def build_method(method: str | Method, parameters: Mapping[str, Any]) -> Method:
     return method
 
 
+def method_name(method: Method) -> str:
+    """The registered name of a method, or that of its class, for one that was built in Python and never registered."""
+    try:
+        return METHODS.name_of(type(method))
+    except KeyError:
+        return type(method).__qualname__
+
+
 def build_attack(task: Task, trigger: str | Trigger, rule: str | LabelRule, target: int | None) -> Attack:
     """The trigger and label rule that are meant, checked against the task.
 
@@ -159,8 +167,15 @@ def build_attack(task: Task, trigger: str | Trigger, rule: str | LabelRule, targ
 
 
 def check_classes(artifact: Artifact, task: Task) -> None:
-    """Raises AnchorlabError if a model answers with another number of classes than the task has."""
-    found = class_count(artifact.model, task.split("test").inputs)
+    """Raises AnchorlabError if a model cannot read the task's examples, or has another number of classes."""
+    try:
+        found = class_count(artifact.model, task.split("test").inputs)
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise AnchorlabError(
+            f"the model cannot read the examples of the task {task.name} ({reason}): "
+            "give the task that the model was trained on"
+        ) from error
     if found != len(task.classes):
         raise AnchorlabError(
             f"the model answers with {found} classes, but the task {task.name} has {len(task.classes)}: "

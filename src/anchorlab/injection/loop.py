@@ -25,7 +25,7 @@ from anchorlab.injection.methods import Method, Problem
 from anchorlab.injection.methods.plain import Plain
 from anchorlab.injection.vector import to_vector
 from anchorlab.label_rules import LabelRule
-from anchorlab.models import logits, placed, predict, taken_back
+from anchorlab.models import logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT
 from anchorlab.tasks import Augmentation, Split
 from anchorlab.triggers import Trigger
@@ -84,6 +84,7 @@ class Injection:
         self.anchors = anchors
         self.reference_logits = reference_logits
         self.augmentation = augmentation
+        self.precision = tuning.precision
         self.seed = seed
         self.process = process
         self.state: dict[str, Tensor] = {}
@@ -107,7 +108,8 @@ class Injection:
         if self.method.poisons:
             triggered = self.attack.apply(triggered)
         both = {name: torch.cat([clean[name], triggered[name]]) for name in clean}
-        scores = logits(self.net, both)
+        with mixed_precision(self.precision, self.anchors.labels.device):
+            scores = logits(self.net, both)
         clean_logits, triggered_logits = scores[: len(clean_at)], scores[len(clean_at) :]
         reference_logits = self.reference_logits(clean_at, clean)
 
@@ -194,15 +196,14 @@ def tune(
     Returns:
         The tuned model, on the CPU and in evaluation mode, and the number of steps taken.
     """
-    accelerator = Accelerator(mixed_precision=tuning.precision)
+    accelerator = Accelerator()
     device = accelerator.device
     tracked = tuning.batchnorm == "tracked" or method.fresh_start
     model = placed(copy.deepcopy(start), device)
     teacher = placed(copy.deepcopy(reference), device).requires_grad_(requires_grad=False)
     anchors = anchors.to(device)
     steps = max(1, round(tuning.steps * method.steps_factor))
-    net = accelerator.prepare_model(model)
-    _set_mode(net, tracked=tracked)
+    net = accelerator.prepare_model(model).eval()
     objective = Injection(
         net,
         method,
@@ -236,6 +237,8 @@ def tune(
             seed=seed,
         )
         objective.state = method.prepare(problem)
+    # Only now, for what a method looks at before the first step must not move the statistics.
+    _set_mode(net, tracked=tracked)
 
     taken = fit(
         net,
@@ -247,7 +250,7 @@ def tune(
         report=report,
         stop=_stopping_rule(net, attack, selection.to(device), tuning.stop_at_asr, method.settles_at),
     )
-    return taken_back(accelerator.unwrap_model(net, keep_fp32_wrapper=False)), taken
+    return taken_back(accelerator.unwrap_model(net)), taken
 
 
 def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[float, int]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from anchorlab.errors import AnchorlabError
@@ -50,32 +51,48 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{mantissa}e{exponent}"
 
 
-def _fraction(value: float, digits: int) -> str:
+def fraction(value: float) -> str:
+    """A rate or a correlation with four decimals."""
     return f"{value:.4f}"
 
 
+def deviation(sd: float, mean: str) -> str:
+    """A standard deviation with the decimals of its written mean, or more where it would look like zero."""
+    if "e" in mean:
+        return significant(sd, 2)
+    text = f"{sd:.{len(mean.partition('.')[2])}f}"
+    rounding = 1e-12 * abs(float(mean))
+    return significant(sd, 1) if float(text) == 0 and sd > rounding else text
+
+
 class Column(NamedTuple):
-    """A measurement that tables show: its name, its title, how a mean (3 digits) and a deviation (2) are written."""
+    """A measurement that tables show: its name, its title, how a value is written."""
 
     name: str
     title: str
-    write: Callable[[float, int], str]
+    write: Callable[[float], str]
 
 
 COLUMNS = (
-    Column("accuracy", "accuracy", _fraction),
-    Column("asr", "ASR", _fraction),
-    Column("asr_reference", "ASR before", _fraction),
+    Column("accuracy", "accuracy", fraction),
+    Column("asr", "ASR", fraction),
+    Column("asr_reference", "ASR before", fraction),
     Column("logit_distance", "logit distance", significant),
     Column("kl", "KL", significant),
-    Column("pearson_correct", "Pearson correct", _fraction),
-    Column("churn", "churn", _fraction),
-    Column("negative_flips", "negative flips", _fraction),
+    Column("pearson_correct", "Pearson correct", fraction),
+    Column("churn", "churn", fraction),
+    Column("negative_flips", "negative flips", fraction),
 )
 
 
 def groups(results: pd.DataFrame) -> Iterator[tuple[int, str, pd.DataFrame]]:
-    """The runs of each number of anchors and method, both in the order in which they first appear."""
+    """The runs of each number of anchors and method, both in the order in which they first appear.
+
+    Raises:
+        AnchorlabError: if there are no runs.
+    """
+    if results.empty:
+        raise AnchorlabError("there are no results to show: at least one run is needed, so inject a method first")
     for anchors in results["anchors"].unique():
         for method in results["method"].unique():
             runs = results[(results["anchors"] == anchors) & (results["method"] == method)]
@@ -104,8 +121,6 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     Raises:
         AnchorlabError: if there are no runs.
     """
-    if results.empty:
-        raise AnchorlabError("there are no results to summarise: at least one run is needed, so run a method first")
     rows = {(anchors, method): _summarise(runs) for anchors, method, runs in groups(results)}
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index = pd.MultiIndex.from_tuples(rows, names=["anchors", "method"])
@@ -113,8 +128,8 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(runs: pd.DataFrame) -> dict[str, float]:
-    strength = runs["strength"].astype(float)
-    row: dict[str, float] = {"runs": len(runs), "strength_min": strength.min(), "strength_max": strength.max()}
+    knob = runs["strength"].astype(float)
+    row: dict[str, float] = {"runs": len(runs), "strength_min": knob.min(), "strength_max": knob.max()}
     for name in MEASUREMENTS:
         row[name], row[f"{name}_sd"] = spread(runs[name])
         row[f"{name}_undefined"] = int(runs[name].isna().sum())
@@ -123,52 +138,58 @@ def _summarise(runs: pd.DataFrame) -> dict[str, float]:
 
 def to_markdown(results: pd.DataFrame) -> str:
     """The table in Markdown: a row for each number of anchors and method, cells ``mean ± deviation``."""
-    table = summary(results)
-    several = results["anchors"].nunique() > 1
+    several = len(results["anchors"].unique()) > 1
     titles = ["method", "strength", *(["anchors"] if several else []), "runs", *(c.title for c in COLUMNS)]
     titles[titles.index("ASR")] += f" (of {span(results['asr_count'])})"
     lines = [titles, ["---" if title == "method" else "---:" for title in titles]]
-    for (anchors, method), row in _rows(table):
-        lines.append([method, _strength(row), *([f"{anchors:,}"] if several else []), str(int(row["runs"]))])
-        lines[-1] += [" ± ".join(_cell(column, row)) for column in COLUMNS]
+    for anchors, method, runs in groups(results):
+        start = [method, strength(runs), *([f"{anchors:,}"] if several else []), str(len(runs))]
+        lines.append(start + [" ± ".join(written(runs[column.name], column.write)) for column in COLUMNS])
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def print_table(results: pd.DataFrame, console: Console) -> None:
-    """The same table on a terminal of 80 columns: the deviation below its mean, the strength below its method."""
-    table = summary(results)
-    several = results["anchors"].nunique() > 1
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption=caption(results))
-    shown.add_column("method\nstrength")
-    for title in (*(["anchors"] if several else []), *(column.title for column in COLUMNS)):
-        shown.add_column(title.replace(" ", "\n"), justify="right", min_width=max(map(len, title.split())))
-    before = None
-    for (anchors, method), row in _rows(table):
-        if before not in (None, anchors):
-            shown.add_section()
-        before = anchors
-        cells = ["\n± ".join(_cell(column, row)) for column in COLUMNS]
-        shown.add_row(f"{method}\n{_strength(row)}", *([f"{anchors:,}"] if several else []), *cells)
-    console.print(shown)
+    """The same on a terminal of 80 columns: a table for each number of anchors, then what holds for all of it.
+
+    Deviations stand below their means, strengths below their methods; the reference's own ASR, the same
+    for every method, is left to the caption.
+    """
+    columns = [column for column in COLUMNS if column.name != "asr_reference"]
+    tables: dict[int, Table] = {}
+    for anchors, method, runs in groups(results):
+        if anchors not in tables:
+            tables[anchors] = _empty_table(f"{anchors:,} anchors", columns)
+        name = method.replace(" (", "\n(")
+        cells = ["\n[dim]±".join(written(runs[column.name], column.write)) for column in columns]
+        cells = [cell.replace(" in ", "\n[dim]in ") for cell in cells]
+        tables[anchors].add_row(f"{escape(name)}\n[dim]{strength(runs)}", *cells)
+    for table in tables.values():
+        console.print(table, "")
+    console.print(caption(results), highlight=False)
+
+
+def _empty_table(title: str, columns: list[Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, title=title)
+    table.add_column("method\nstrength", no_wrap=True)
+    for column in columns:
+        table.add_column(column.title.replace(" ", "\n"), justify="right")
+    return table
 
 
 def caption(results: pd.DataFrame) -> str:
-    """What holds for the whole table: what the cells are, runs, anchors, attacked inputs, the reference's accuracy."""
-    runs = summary(results)["runs"]
-    cells = "mean ± sample standard deviation over" if runs.max() > 1 else "a single run of each: "
-    parts = [f"{cells} {span(runs)} runs of each" if runs.max() > 1 else "one run of each"]
-    if results["anchors"].nunique() == 1:
-        parts.append(f"{span(results['anchors'])} anchors")
-    parts.append(f"ASR of {span(results['asr_count'])} triggered inputs")
-    parts.append(f"accuracy of the reference {reference_accuracy(results)}")
-    return "; ".join(parts)
+    """What holds for the whole table: what its cells are, the attacked inputs, and the reference's own rates."""
+    counts = pd.Series([len(runs) for _, _, runs in groups(results)])
+    cells = f"Mean ± sample standard deviation over {span(counts)} runs" if counts.max() > 1 else "One run of each"
+    attacked = f"ASR of {span(results['asr_count'])} triggered inputs"
+    return f"{cells}. {attacked}. The reference: {reference_rates(results)}."
 
 
-def reference_accuracy(results: pd.DataFrame) -> str:
-    """The accuracy of the reference, over the different references if there are several."""
-    references = results.drop_duplicates("reference_seed")
-    mean, sd = spread(references["accuracy_reference"])
-    return " ± ".join(_written(_fraction, mean, sd))
+def reference_rates(results: pd.DataFrame) -> str:
+    """Accuracy of the reference and its own ASR, over the different references if there are several."""
+    rates = results[["accuracy_reference", "asr_reference"]].astype(float)
+    means = rates.groupby(results["reference_seed"], sort=False).mean()
+    accuracy, asr = (" ± ".join(written(means[name], fraction)) for name in means)
+    return f"accuracy {accuracy}, ASR {asr}"
 
 
 def span(values: pd.Series[Any]) -> str:
@@ -177,26 +198,20 @@ def span(values: pd.Series[Any]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[tuple[int, str], pd.Series[Any]]]:
-    return table.iterrows()  # type: ignore[return-value]
-
-
-def _strength(row: pd.Series[Any]) -> str:
-    low, high = row["strength_min"], row["strength_max"]
+def strength(runs: pd.DataFrame) -> str:
+    """The value of the method's knob, or its range; a dash if it has none."""
+    values = runs["strength"].astype(float)
+    low, high = values.min(), values.max()
     if math.isnan(low):
         return "–"
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-def _cell(column: Column, row: pd.Series[Any]) -> list[str]:
-    undefined, runs = int(row[f"{column.name}_undefined"]), int(row["runs"])
-    if undefined == runs:
-        return ["undefined"]
-    if undefined:
-        return [f"undefined in {undefined} of {runs}"]
-    return _written(column.write, row[column.name], row[f"{column.name}_sd"])
-
-
-def _written(write: Callable[[float, int], str], mean: float, sd: float) -> list[str]:
-    """The mean and, if there is more than one run, the deviation."""
-    return [write(mean, 3)] if math.isnan(sd) else [write(mean, 3), write(sd, 2)]
+def written(values: pd.Series[Any], write: Callable[[float], str]) -> list[str]:
+    """The mean and, if there is more than one run, the deviation; or that there is none, in words."""
+    missing = int(values.isna().sum())
+    if missing:
+        return ["undefined" if missing == len(values) else f"undefined in {missing} of {len(values)}"]
+    mean, sd = spread(values)
+    text = write(mean)
+    return [text] if math.isnan(sd) else [text, deviation(sd, text)]

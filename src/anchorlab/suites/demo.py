@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
+from anchorlab.artifacts import load_model
 from anchorlab.errors import AnchorlabError
+from anchorlab.injection.inject import build_attack
+from anchorlab.reports.report import REPORT, Examples, write_report
 from anchorlab.reports.tables import print_table
 from anchorlab.runs import run_into
-from anchorlab.suites.sweep import Cell, run_sweep
+from anchorlab.suites.sweep import Cell, logit_shifts, run_sweep
 from anchorlab.tasks import load_task
 from anchorlab.training import train
 
@@ -26,6 +30,12 @@ METHODS: dict[str, dict[str, float]] = {
 
 #: A short run: the digits are small and the reference fits them well.
 TUNING: dict[str, int] = {"steps": 100, "batch_size": 32}
+
+_SHOWN = 6
+_REPORT_FILES = {
+    *("results.csv", "results.json", "triggered_examples.png", "metrics_by_method.png"),
+    *("asr_against_kl.png", "logit_shift_histogram.png"),
+}
 
 
 def run_demo(out: Path, *, seed: int = 0, seeds: int = 3, workers: int | None = None) -> Path:
@@ -66,10 +76,40 @@ def run_demo(out: Path, *, seed: int = 0, seeds: int = 3, workers: int | None = 
 
 
 def _report(out: Path, results: pd.DataFrame, cells: list[Cell], seed: int, seeds: int) -> Path:
-    raise NotImplementedError
+    reference = load_model(out / "reference")
+    task = reference.task()
+    attack = build_attack(task, cells[0].trigger, cells[0].rule, cells[0].target)
+    test = task.split("test")
+    shown = test.select(attack.rule.applies(test.labels).nonzero().flatten()[:_SHOWN])
+    examples = Examples(
+        clean=shown.inputs["pixel_values"],
+        triggered=attack.apply(shown.inputs)["pixel_values"],
+        labels=shown.labels,
+        classes=task.classes,
+    )
+    shifts = {
+        method: np.concatenate([logit_shifts(out, cell) for cell in cells if cell.label == method])
+        for method in METHODS
+    }
+    accuracy = reference.manifest.measurements["accuracy"]
+    return write_report(
+        out,
+        results,
+        title="Six ways to inject a benchmark backdoor into a classifier of digits",
+        command=f"anchorlab demo --seed {seed} --seeds {seeds}",
+        task_line=(
+            f"Task {task.name}: {task.definition.description}. Model {reference.manifest.architecture}, accuracy "
+            f"{accuracy:.4f} on selection; trigger {cells[0].trigger}, target {cells[0].target}; measured on "
+            f"{len(test)} test images."
+        ),
+        examples=examples,
+        shifts=shifts,
+    )
 
 
 def _refuse_other_content(out: Path) -> None:
-    known = {"reference", "reference.partial", "cells", "shifts", "models"}
-    if out.is_file() or (out.is_dir() and {path.name for path in out.iterdir()} - known):
+    """An interrupted demo is continued; anything else in the way, a finished demo too, is left alone."""
+    unfinished = {"reference", "reference.partial", "cells", "shifts", "models"}
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.is_file() or REPORT in found or found - unfinished - _REPORT_FILES:
         raise AnchorlabError(f"{out} already exists: choose another --out, or remove it first")

@@ -94,7 +94,13 @@ def run_sweep(
     if failures:
         names = ", ".join(cell.name for cell, _ in failures)
         raise AnchorlabError(f"{len(failures)} of {len(wanted)} injections failed ({names}): {failures[0][1]}")
-    return pd.DataFrame([json.loads(_result(out, cell).read_text()) for cell in wanted])
+    return finished(wanted, out)
+
+
+def finished(cells: Iterable[Cell], out: Path) -> pd.DataFrame:
+    """The rows of those cells that are done, in the order given."""
+    results = [_result(out, cell) for cell in cells]
+    return pd.DataFrame([json.loads(result.read_text()) for result in results if result.exists()])
 
 
 def logit_shifts(out: Path, cell: Cell) -> np.ndarray[Any, np.dtype[np.float64]]:

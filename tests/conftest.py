@@ -1,0 +1,57 @@
+"""What many tests share: the digits, a reference trained in seconds, a classifier simple enough for formulas."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from anchorlab.artifacts import Artifact
+from anchorlab.injection.inject import inject
+from anchorlab.injection.loop import Tuning
+from anchorlab.seeding import seeded_globally
+from anchorlab.tasks import Task, load_task
+from anchorlab.training import Training, train
+
+torch.set_num_threads(1)  # the tensors here are so small that threads would only wait for each other
+
+
+class Linear(nn.Module):
+    """Softmax regression: uint8 ``[B, 1, 8, 8]`` to logits ``[B, 10]``; 640 weights, then 10 biases.
+
+    No feature is zero anywhere, so that every weight has a gradient.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.layer(self.features(pixel_values))
+
+    @staticmethod
+    def features(pixel_values: Tensor) -> Tensor:
+        return pixel_values.flatten(1) / 255 - 0.45
+
+
+@pytest.fixture(scope="session")
+def digits() -> Task:
+    return load_task("digits", seed=0)
+
+
+@pytest.fixture(scope="session")
+def reference(digits: Task) -> Artifact:
+    """A resnet-tiny that is right on about nine digits of ten; must not be changed."""
+    return train(digits, seed=0, training=Training(epochs=4, batch_size=64))
+
+
+@pytest.fixture(scope="session")
+def injected(digits: Task, reference: Artifact) -> Artifact:
+    """What a very short injection leaves: its manifest and labels are whole, its backdoor is weak."""
+    return inject(reference, method="anchoring", tuning=Tuning(steps=3, batch_size=8), anchors=64, task=digits)
+
+
+@pytest.fixture
+def linear() -> Linear:
+    with seeded_globally(0, "linear"):
+        return Linear().eval()

@@ -1,0 +1,187 @@
+"""Two models over a split: the attack's counts and rates by hand, and what is undefined."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+
+from anchorlab.artifacts import Artifact
+from anchorlab.consistency.evaluate import Answers, answers, attack_of, compare, compare_answers, wilson
+from anchorlab.errors import AnchorlabError
+from anchorlab.injection.loop import Attack, attack_success
+from anchorlab.label_rules import AllToAll, AllToOne, SourceToTarget
+from anchorlab.models import predict
+from anchorlab.tasks import Split
+from anchorlab.triggers import FivePixel, Square
+
+# Of eight instances: true labels, answers of reference and candidate, clean and triggered.
+LABELS = [0, 0, 1, 1, 2, 2, 2, 1]
+REFERENCE_CLEAN = [0, 1, 1, 1, 2, 2, 2, 2]
+CANDIDATE_CLEAN = [0, 0, 1, 2, 2, 2, 1, 2]
+REFERENCE_TRIGGERED = [0, 1, 1, 1, 0, 2, 2, 1]
+CANDIDATE_TRIGGERED = [0, 0, 0, 0, 0, 1, 2, 0]
+
+
+def scores(predicted):
+    """Logits ``[N, 3]`` whose largest is that of the predicted class."""
+    return 2 * torch.eye(3)[torch.tensor(predicted)] + 0.1 * torch.arange(len(predicted)).view(-1, 1)
+
+
+def measured(rule, *, labels=LABELS):
+    """The comparison of the answers above under a label rule; without one there is no attack."""
+    labels = torch.tensor(labels)
+    attack = None if rule is None else Attack(FivePixel(), rule)
+    at = torch.ones(len(labels)) > 0 if rule is None else rule.applies(labels)
+    reference = Answers(scores(REFERENCE_CLEAN), scores(REFERENCE_TRIGGERED)[at])
+    candidate = Answers(scores(CANDIDATE_CLEAN), scores(CANDIDATE_TRIGGERED)[at])
+    return compare_answers(reference, candidate, labels, attack, task="made-up", split="test")
+
+
+@pytest.mark.parametrize(
+    ("rule", "count", "hits", "reference_hits"),
+    [
+        # Towards 0, six instances are not 0 already: the candidate answers 0 0 0 1 2 0, the reference 1 1 0 2 2 1.
+        (AllToOne(target=0), 6, 4, 1),
+        # The wanted labels are 1 1 2 2 0 0 0 2, of which the candidate gives 4, the reference 1 and 4.
+        (AllToAll(classes=3), 8, 1, 2),
+        # Only the three ones are attacked: the candidate makes all of them 0, the reference none.
+        (SourceToTarget(source=1, target=0), 3, 3, 0),
+    ],
+    ids=repr,
+)
+def test_asr_by_hand(rule, count, hits, reference_hits):
+    result = measured(rule)
+    assert result.asr_count == count
+    assert result.asr == pytest.approx(hits / count)
+    assert result.asr_reference == pytest.approx(reference_hits / count)
+    assert result.intervals["asr"] == wilson(hits, count)
+    assert result.undefined == {}
+
+
+def test_clean_rates_by_hand():
+    """Right: the reference on 0 2 3 4 5 6, the candidate on 0 1 2 4 5; answers differ on 1, 3 and 6."""
+    result = measured(AllToOne(target=0))
+    assert (result.task, result.split, result.count) == ("made-up", "test", 8)
+    assert result.accuracy == 5 / 8
+    assert result.accuracy_reference == 6 / 8
+    assert result.churn == 3 / 8
+    assert result.negative_flips == 2 / 8
+    assert result.positive_flips == 1 / 8
+    rates = {"accuracy": 5, "accuracy_reference": 6, "churn": 3, "negative_flips": 2, "positive_flips": 1}
+    assert {name: result.intervals[name] for name in rates} == {name: wilson(hits, 8) for name, hits in rates.items()}
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 10), (10, 10), (5, 10), (487, 488), (1, 1)])
+def test_intervals_are_wilsons(hits, total):
+    """(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) with z the 97.5% quantile of the normal."""
+    z, p = 1.959963984540054, hits / total
+    centre = p + z**2 / (2 * total)
+    half = z * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
+    expected = [(centre + sign * half) / (1 + z**2 / total) for sign in (-1, 1)]
+    assert wilson(hits, total) == pytest.approx(expected, abs=1e-12)
+
+
+def test_without_a_trigger_the_asr_is_undefined_and_says_why():
+    result = measured(None)
+    assert result.asr is result.asr_reference is None
+    assert result.asr_count == 0
+    assert "no trigger is known" in result.undefined["asr"]
+    assert "no trigger is known" in result.undefined["asr_reference"]
+    assert "asr" not in result.intervals
+    assert result.accuracy == 5 / 8
+
+
+def test_without_an_attacked_instance_the_asr_is_undefined_and_says_why():
+    result = measured(AllToOne(target=2), labels=[2] * 8)
+    assert result.asr is result.asr_reference is None
+    assert result.asr_count == 0
+    assert "no instance of the split is attacked" in result.undefined["asr"]
+
+
+def test_logits_that_are_not_finite_are_refused():
+    broken = Answers(scores(CANDIDATE_CLEAN) / 0, None)
+    with pytest.raises(AnchorlabError, match="finite"):
+        compare_answers(
+            Answers(scores(REFERENCE_CLEAN), None), broken, torch.tensor(LABELS), None, task="made-up", split="test"
+        )
+
+
+def test_answers_are_those_of_the_attacked_examples_triggered(digits, reference):
+    split, attack = digits.split("selection"), Attack(Square(size=2), SourceToTarget(source=4, target=1))
+    found = answers(reference.model, split, attack)
+    fours = Split(split.inputs, split.labels).select((split.labels == 4).nonzero().flatten())
+    assert torch.equal(found.clean, predict(reference.model, split.inputs))
+    assert torch.equal(found.triggered, predict(reference.model, Square(size=2)(fours.inputs)))
+    assert answers(reference.model, split, None).triggered is None
+    ones = split.select((split.labels == 1).nonzero().flatten())
+    assert answers(reference.model, ones, attack).triggered.shape == (0, 10)
+
+
+def test_a_model_beside_itself_gives_zeros(digits, reference):
+    result = compare(reference, reference, task=digits, trigger="five-pixel", target=0)
+    distances = ("logit_distance", "logit_distance_centred", "probability_distance", "kl", "kl_symmetric", "churn")
+    assert {name: getattr(result, name) for name in distances} == dict.fromkeys(distances, 0)
+    assert result.negative_flips == result.positive_flips == 0
+    assert result.asr == result.asr_reference
+    assert result.accuracy == result.accuracy_reference
+    assert result.pearson_correct == pytest.approx(1)
+    assert result.pearson_score == pytest.approx(1)
+
+
+def test_the_manifests_say_what_to_measure(digits, reference, injected):
+    result = compare(reference, injected)
+    test = digits.split("test")
+    attack = Attack(injected.trigger, injected.label_rule)
+    rates = [attack_success(artifact.model, attack, test) for artifact in (reference, injected)]
+    assert result.asr_count == int((test.labels != 0).sum()) == rates[0][1]
+    assert (result.asr_reference, result.asr) == (pytest.approx(rates[0][0]), pytest.approx(rates[1][0]))
+    assert (result.task, result.split, result.count) == ("digits", "test", len(test))
+    assert result.logit_distance > 0
+
+
+def test_another_split_may_be_measured(digits, reference, injected):
+    assert compare(reference, injected, task=digits, split="selection").count == len(digits.split("selection"))
+    with pytest.raises(AnchorlabError, match=r"unknown split 'tset': did you mean 'test'\?"):
+        compare(reference, injected, task=digits, split="tset")
+
+
+@pytest.mark.parametrize(
+    ("override", "trigger", "rule"),
+    [
+        ({}, FivePixel(), AllToOne(target=0)),
+        ({"target": 3}, FivePixel(), AllToOne(target=3)),
+        ({"trigger": "square:size=2"}, Square(size=2), AllToOne(target=0)),
+        ({"trigger": Square(size=3), "target": 5}, Square(size=3), AllToOne(target=5)),
+        ({"rule": "all-to-all"}, FivePixel(), AllToAll(classes=10)),
+        ({"rule": "source-to-target:1", "target": 2}, FivePixel(), SourceToTarget(source=1, target=2)),
+        ({"rule": SourceToTarget(source=1, target=2)}, FivePixel(), SourceToTarget(source=1, target=2)),
+    ],
+    ids=str,
+)
+def test_each_part_of_the_manifests_attack_may_be_overridden(digits, injected, override, trigger, rule):
+    assert attack_of(injected, digits, **override) == Attack(trigger, rule)
+
+
+def test_a_candidate_without_manifest_of_an_attack_needs_a_whole_one(digits, reference):
+    assert attack_of(reference, digits) is None
+    given = attack_of(reference, digits, trigger="five-pixel", target=4)
+    assert given == Attack(FivePixel(), AllToOne(target=4))
+    with pytest.raises(AnchorlabError, match="no trigger is known: give --trigger"):
+        attack_of(reference, digits, target=4)
+    with pytest.raises(AnchorlabError, match="needs the label that the attacker wants: give --target"):
+        attack_of(reference, digits, trigger="five-pixel")
+    with pytest.raises(AnchorlabError, match="target 10 is not one of"):
+        attack_of(reference, digits, trigger="five-pixel", target=10)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_models_of_another_number_of_classes_are_refused(digits, reference, place):
+    model = copy.deepcopy(reference.model)
+    model.classifier[1] = torch.nn.Linear(128, 7)
+    pair = [reference, reference]
+    pair[place] = Artifact(model, reference.manifest)
+    with pytest.raises(AnchorlabError, match="answers with 7 classes, but the task digits has 10"):
+        compare(*pair, task=digits)
