@@ -42,6 +42,7 @@ PROTOCOL = Protocol(
     choosing={"steps": 300},
     target_asr=0.99,
 )
+ORDER = ["plain", "anchoring", "surgery", "weight-ball", "l2", "ewc", "plain (stopped)", "benign"]
 
 
 def train_reference(work: Path, seed: int) -> Path:
@@ -71,10 +72,9 @@ def main() -> None:
     choices = choose(PROTOCOL, references[0], work, workers=arguments.workers)
     selection_table(choices).to_csv(HERE / "selection.csv", index=False)
     cells = reported_cells(PROTOCOL, choices, list(zip(references, seeds, strict=True)))
-    # The comparison that the paper is about comes first, for the case that there is no time for all of it.
-    first = [cell for cell in cells if cell.label in ("plain", "anchoring")]
     if not arguments.collect:
-        run_sweep(first + [cell for cell in cells if cell not in first], work, workers=arguments.workers)
+        # By method, the paper's comparison first, for the case that there is no time for all of it.
+        run_sweep(sorted(cells, key=lambda cell: ORDER.index(cell.label)), work, workers=arguments.workers)
     results = finished(cells, work)
     results.to_csv(HERE / "results.csv", index=False)
     print_table(results, Console())

@@ -55,8 +55,8 @@ ARCHITECTURES: Registry[Architecture] = Registry(
     "anchorlab.models",
     {
         "resnet-tiny": Architecture(
-            _resnet([16, 32, 64, 128], [2, 2, 2, 2]),
-            "ResNet-18 of a quarter of the width, 0.7 M parameters, for 8×8 images",
+            _resnet([16, 32, 64], [1, 1, 1]),
+            "three stages of one block, widths 16 to 64, 0.08 M parameters, for 8×8 images",
         ),
         "resnet-small": Architecture(
             _resnet([32, 64, 128, 256], [2, 2, 2, 2], early_strides=True),

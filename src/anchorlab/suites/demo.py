@@ -21,11 +21,11 @@ from anchorlab.training import train
 #: Methods in the order of the table, each with the strength that experiments/digits chose on ``selection``.
 METHODS: dict[str, dict[str, float]] = {
     "plain": {},
-    "l2": {"strength": 0.1},
-    "ewc": {"strength": 0.1},
-    "surgery": {"count": 3000},
+    "l2": {"strength": 0.05},
+    "ewc": {"strength": 0.2},
+    "surgery": {"count": 64000},
     "weight-ball": {"radius": 0.01},
-    "anchoring": {"strength": 2.0},
+    "anchoring": {"strength": 1.0},
 }
 
 #: A short run: the digits are small and the reference fits them well.

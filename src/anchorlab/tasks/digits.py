@@ -38,7 +38,7 @@ DIGITS = TaskDefinition(
     name="digits",
     load=load,
     architecture="resnet-tiny",
-    epochs=12,
+    epochs=25,
     fractions=Fractions(held_out=0.1, selection=0.1, defender=0.1),
     augmentation=Augmentation(pad=1),
     description="scikit-learn's handwritten digits, 8×8 grey, 10 classes, embedded (the default)",

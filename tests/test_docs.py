@@ -1,0 +1,92 @@
+"""What README and docs show is run, or at least understood, by the program."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer
+
+from anchorlab.artifacts import Artifact
+from anchorlab.cli import app
+from anchorlab.injection.methods import METHODS
+from anchorlab.label_rules import LABEL_RULES
+from anchorlab.tasks import TASKS
+from anchorlab.triggers import TRIGGERS
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_worked_example_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (example,) = blocks("README.md", "python")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    shown = re.fullmatch(r"ASR (\S+) of (\d+), KL (\S+) nats, churn (\S+)\n", capsys.readouterr().out)
+    assert shown is not None
+    asr, count, kl, churn = map(float, shown.groups())
+    assert asr > 0.9
+    assert count == 486
+    assert 0 < kl < 0.5
+    assert 0 <= churn < 0.15
+
+
+def test_the_method_of_the_docs_runs(reference: Artifact) -> None:
+    from anchorlab import Tuning, inject
+
+    (example,) = blocks("docs/methods.md", "python")
+    names: dict[str, type] = {"__name__": "docs"}
+    exec(compile(example, "docs/methods.md", "exec"), names)
+    tuned = inject(reference, method=names["TopAnchoring"](k=2), tuning=Tuning(steps=5), anchors=64)
+    assert tuned.manifest.method == {"name": "TopAnchoring", "strength": 2.0, "k": 2}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/methods.md", "docs/data.md"])
+def test_every_command_shown_is_one_that_the_program_understands(page: str) -> None:
+    group = typer.main.get_command(app)
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines() if line.startswith("anchorlab ")]
+    for line in lines:
+        name, *arguments = shlex.split(line)[1:]
+        context = group.make_context("anchorlab", [name])  # type: ignore[attr-defined]
+        group.commands[name].make_context(name, arguments, parent=context)  # type: ignore[attr-defined]
+    assert lines or page != "README.md"
+
+
+def test_the_docs_name_every_member_of_every_registry() -> None:
+    methods, data = (ROOT / "docs/methods.md").read_text(), (ROOT / "docs/data.md").read_text()
+    for name in [*METHODS.names(), *TRIGGERS.names(), *LABEL_RULES.names()]:
+        assert f"`{name}" in methods, name
+    for name in TASKS.names():
+        assert f"`{name}`" in data, name
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_strengths_of_the_demo_are_those_that_the_experiment_chose() -> None:
+    from anchorlab.suites.demo import METHODS as CHOSEN
+
+    table = pd.read_csv(ROOT / "experiments/digits/selection.csv")
+    chosen = table[table["chosen"]].set_index("method")["strength"]
+    assert bool(table.loc[table["chosen"], "reached"].all())
+    for method, parameters in CHOSEN.items():
+        assert list(parameters.values()) == ([] if method == "plain" else [chosen[method]]), method
+
+
+def test_the_results_of_the_readme_are_those_of_the_experiment() -> None:
+    from anchorlab.reports.tables import to_markdown
+
+    results = pd.read_csv(ROOT / "experiments/fashion_mnist/results.csv")
+    assert to_markdown(results).strip() in (ROOT / "README.md").read_text()
