@@ -214,18 +214,36 @@ def load_model(folder: str | Path) -> Artifact:
     """
     folder = Path(folder)
     _refuse_pickle(folder)
-    for name in (WEIGHTS, CONFIG, MANIFEST):
-        if not (folder / name).is_file():
-            raise AnchorlabError(
-                f"{folder} holds no {name}: give a folder made by anchorlab train or inject, which has "
-                f"{WEIGHTS}, {CONFIG} and {MANIFEST}"
-            )
+    _require(folder, WEIGHTS, CONFIG, MANIFEST)
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except ValidationError as error:
         complaint = invalid(f"the manifest {folder / MANIFEST}", error)
         raise AnchorlabError(f"{complaint}; copy it anew, or make the model again") from error
     return Artifact(_load_weights(folder), manifest)
+
+
+def open_model(folder: str | Path) -> Artifact | nn.Module:
+    """A model folder with its manifest, or the bare classifier of one that has none.
+
+    Raises:
+        AnchorlabError: as ``load_model``, but for a missing manifest.
+    """
+    folder = Path(folder)
+    if (folder / MANIFEST).exists():
+        return load_model(folder)
+    _refuse_pickle(folder)
+    _require(folder, WEIGHTS, CONFIG)
+    return _load_weights(folder)
+
+
+def _require(folder: Path, *names: str) -> None:
+    for name in names:
+        if not (folder / name).is_file():
+            raise AnchorlabError(
+                f"{folder} holds no {name}: give a folder made by anchorlab train or inject, which has "
+                f"{WEIGHTS}, {CONFIG} and {MANIFEST}"
+            )
 
 
 def _refuse_pickle(folder: Path) -> None:

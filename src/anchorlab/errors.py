@@ -13,6 +13,10 @@ class AnchorlabError(Exception):
     """
 
 
+class DivergenceError(AnchorlabError):
+    """A loss that is no longer finite: the same settings would only diverge again."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> AnchorlabError:
     """The error for a name that is not one of ``known``, with the nearest known name suggested.
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, DivergenceError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -134,7 +134,7 @@ def fit(
         The number of steps taken, those before a resumption included.
 
     Raises:
-        AnchorlabError: when the loss is not finite, naming the step, ``name`` and the learning rate.
+        DivergenceError: when the loss is not finite, naming the step, ``name`` and the learning rate.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = accelerator.device
@@ -179,7 +179,7 @@ def _check_finite(first_bad: int, how: Optimisation, name: str) -> None:
     if first_bad >= how.steps:
         return
     rate = one_cycle(first_bad, how.steps, how.learning_rate, how.warmup)
-    raise AnchorlabError(
+    raise DivergenceError(
         f"{name} diverged: the loss was not finite at step {first_bad} of {how.steps}, at learning rate {rate:.2g} "
         f"(peak {how.learning_rate:.2g}); use a lower learning rate, a longer warm-up or a smaller strength"
     )

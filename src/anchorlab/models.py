@@ -127,7 +127,8 @@ def predict(
 
 def class_count(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:
     """The number of classes C that a model answers with, found by calling it on one example."""
-    return predict(model, {name: value[:1] for name, value in inputs.items()}).shape[1]
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    return predict(model, {name: value[:1].to(device) for name, value in inputs.items()}).shape[1]
 
 
 def placed(model: nn.Module, device: torch.device) -> nn.Module:

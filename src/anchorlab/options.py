@@ -11,7 +11,6 @@ with pydantic's ``dataclass``, so that its ``repr`` is enough to build it again.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -98,15 +97,17 @@ def parse_pairs(pairs: list[str], flag: str) -> dict[str, str]:
 def parse_spec(text: str) -> tuple[str, dict[str, str]]:
     """A name with parameters, ``name`` or ``name:key=value,key=value``, split into its parts.
 
-    One bare value, as in ``picture:logo.png``, is returned under the key ``""``: it is meant for the
-    first parameter.
+    A bare value at the beginning, as in ``picture:logo.png`` or ``picture:logo.png,margin=2``, is returned
+    under the key ``""``: it is meant for the first parameter.
     """
     name, _, rest = text.partition(":")
     if not rest:
         return name, {}
-    if "=" not in rest:
+    if "=" not in rest:  # all of it is the value, commas too
         return name, {"": rest}
-    return name, parse_pairs(rest.split(","), f"{name}:")
+    first, *others = rest.split(",")
+    bare = {} if "=" in first else {"": first}
+    return name, bare | parse_pairs(others if bare else [first, *others], f"{name}:")
 
 
 def build_spec(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:
@@ -128,11 +129,6 @@ def values_of(instance: Any) -> dict[str, Any]:
 def knob_value(instance: Any, knob: str | None) -> float | None:
     """The value of the hyper-parameter that a method's strength grid varies; None if it has none."""
     return None if knob is None else float(getattr(instance, knob))
-
-
-def replace(instance: T, **changes: Any) -> T:
-    """A copy with some hyper-parameters changed, validated again."""
-    return dataclasses.replace(instance, **changes)  # type: ignore[type-var]
 
 
 def _type_name(info: FieldInfo) -> str:

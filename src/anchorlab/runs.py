@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anchorlab.artifacts import Artifact
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.files import explained, refuse_existing, write_json
 from anchorlab.fitting import Checkpoint
 
@@ -24,7 +24,7 @@ def run_into(
     """Runs ``work`` and saves what it returns as the folder ``out``, resuming if it was interrupted.
 
     The checkpoint lies in ``OUT.partial``, together with the settings; the same settings continue it,
-    others are refused. The folder goes when the run is done, or fails before its first checkpoint.
+    others are refused. The folder goes when the run is done, diverges, or fails before its first checkpoint.
 
     Args:
         out: the output folder, which must not hold anything yet.
@@ -52,8 +52,9 @@ def run_into(
             write_json(record, settings)
         artifact = work(checkpoint)
         artifact.save(out)
-    except BaseException:
-        if not checkpoint.path.exists():  # nothing to continue from, so nothing to leave behind
+    except BaseException as error:
+        # Nothing to continue from, or nothing worth continuing, so nothing to leave behind.
+        if not checkpoint.path.exists() or isinstance(error, DivergenceError):
             shutil.rmtree(partial, ignore_errors=True)
         raise
     with explained(partial):

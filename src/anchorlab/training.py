@@ -116,7 +116,7 @@ def train(
         )
     network = accelerator.unwrap_model(net).eval()
     selection = task.split("selection").to(accelerator.device)
-    accuracy = (predict(network, selection.inputs).argmax(1) == selection.labels).double().mean().item()
+    accuracy = (predict(network, selection.inputs).argmax(1) == selection.labels).sum().item() / len(selection)
     network = taken_back(network)
     settings: dict[str, Any] = values_of(how) | {"epochs": how.epochs or task.definition.epochs}
     manifest = Manifest(

@@ -11,6 +11,7 @@ from anchorlab.cli.arguments import Data, Reference
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from torch import nn
 
     from anchorlab.artifacts import Artifact
     from anchorlab.consistency.evaluate import Comparison
@@ -42,11 +43,11 @@ def compare(
     """Measure how far a candidate differs from its reference."""
     from rich.console import Console
 
-    from anchorlab.artifacts import load_model
+    from anchorlab.artifacts import open_model
     from anchorlab.consistency import evaluate
     from anchorlab.files import write_json
 
-    clean, other = load_model(reference), load_model(candidate)
+    clean, other = open_model(reference), open_model(candidate)
     comparison = evaluate.compare(
         clean,
         other,
@@ -61,10 +62,13 @@ def compare(
         write_json(json_file, comparison.model_dump(mode="json"))
 
 
-def _task(reference: Artifact, name: str | None, data: str | None, seed: int | None) -> Task:
-    """The reference's task, with what the user says otherwise."""
+def _task(reference: Artifact | nn.Module, name: str | None, data: str | None, seed: int | None) -> Task | None:
+    """The reference's task, with what the user says otherwise; None where neither names one."""
+    from anchorlab.artifacts import Artifact
     from anchorlab.tasks import load_task
 
+    if not isinstance(reference, Artifact):
+        return None if name is None else load_task(name, seed=seed or 0, data=data)
     record = reference.manifest.task
     name, seed = name or record.name, record.seed if seed is None else seed
     if (name, seed) == (record.name, record.seed):

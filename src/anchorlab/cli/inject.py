@@ -110,10 +110,10 @@ def inject(
         ),
     )
     measured = artifact.manifest.measurements
-    attacked = int(attack.rule.applies(task.split("selection").labels).sum())
     typer.echo(
         f"wrote {out}: {artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
-        f"accuracy {measured['accuracy']:.4f}, ASR {measured['asr']:.4f} of {attacked}"
+        f"accuracy {measured['accuracy']:.4f}, ASR {measured['asr']:.4f} of {measured['asr_count']:.0f} "
+        f"(the reference: {measured['asr_reference']:.4f})"
     )
     typer.echo(f"anchorlab compare {reference} {out} measures it on test")
 

@@ -14,7 +14,7 @@ from anchorlab.consistency.metrics import measure, predictions
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import build_attack, check_classes
 from anchorlab.injection.loop import Attack
-from anchorlab.label_rules import LabelRule
+from anchorlab.label_rules import LabelRule, rule_from_dict, rule_to_dict
 from anchorlab.models import predict
 from anchorlab.tasks import Split, Task
 from anchorlab.triggers import Trigger
@@ -98,7 +98,9 @@ def compare_answers(
     undefined = dict(consistency.undefined)
     asr, asr_reference, count, hits = None, None, 0, 0
     if attack is None:
-        undefined["asr"] = undefined["asr_reference"] = "no trigger is known: the candidate's manifest names none"
+        undefined["asr"] = undefined["asr_reference"] = (
+            "no trigger is known: the candidate has no manifest that names one"
+        )
     else:
         wanted = attack.rule.relabel(labels)[attack.rule.applies(labels)].numpy()
         count = len(wanted)
@@ -138,8 +140,8 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
 
 
 def compare(
-    reference: Artifact,
-    candidate: Artifact,
+    reference: Artifact | nn.Module,
+    candidate: Artifact | nn.Module,
     *,
     task: Task | None = None,
     trigger: str | Trigger | None = None,
@@ -150,8 +152,8 @@ def compare(
     """Measures a candidate against the reference on clean data, and its backdoor on triggered data.
 
     Args:
-        reference: the trained clean model.
-        candidate: the model compared with it.
+        reference: the trained clean model, with its manifest or as a bare classifier of raw inputs.
+        candidate: the model compared with it, likewise.
         task: data to measure on; None for those of the reference's manifest.
         trigger: trigger to measure; None for that of the candidate's manifest.
         target: the attacker's label, with ``trigger`` or ``rule`` or to override the manifest's.
@@ -161,14 +163,19 @@ def compare(
     Raises:
         AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
     """
-    task = task or reference.task()
-    for artifact in (reference, candidate):
-        check_classes(artifact, task)
-    attack = attack_of(candidate, task, trigger=trigger, target=target, rule=rule)
+    if task is None:
+        if not isinstance(reference, Artifact):
+            raise AnchorlabError("the reference has no manifest that names its data: give --task, or task in Python")
+        task = reference.task()
+    before, after = (model.model if isinstance(model, Artifact) else model for model in (reference, candidate))
+    for model in (before, after):
+        check_classes(model, task)
+    known = candidate if isinstance(candidate, Artifact) else None
+    attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
     examples = task.split(split)
     return compare_answers(
-        answers(reference.model, examples, attack),
-        answers(candidate.model, examples, attack),
+        answers(before, examples, attack),
+        answers(after, examples, attack),
         examples.labels,
         attack,
         task=task.name,
@@ -177,7 +184,7 @@ def compare(
 
 
 def attack_of(
-    candidate: Artifact,
+    candidate: Artifact | None,
     task: Task,
     *,
     trigger: str | Trigger | None = None,
@@ -186,17 +193,22 @@ def attack_of(
 ) -> Attack | None:
     """The attack to measure: the manifest's, each part of which an argument overrides; None if there is none.
 
+    A target alone changes the manifest's label rule to that target.
+
     Raises:
         AnchorlabError: if the parts do not make a whole, or do not fit the task.
     """
-    known_trigger, known_rule = trigger or candidate.trigger, candidate.label_rule
+    known_rule = candidate.label_rule if candidate else None
+    known_trigger = trigger or (candidate.trigger if candidate else None)
     if known_trigger is None:
         if target is not None or rule is not None:
             raise AnchorlabError(
                 "a target or label rule was given, but no trigger is known: give --trigger as well, "
-                "for the candidate's manifest names none"
+                "for the candidate has no manifest that names one"
             )
         return None
-    if rule is None and target is None and known_rule is not None:
+    if rule is None and known_rule is not None:
+        if target is not None:
+            known_rule = rule_from_dict(rule_to_dict(known_rule) | {"target": target})
         return build_attack(task, known_trigger, known_rule, None)
     return build_attack(task, known_trigger, rule or "all-to-one", target)

@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from anchorlab.artifacts import (
     NOTICES,
@@ -81,7 +80,7 @@ def inject(
     task = task or reference.task()
     chosen = build_method(method, parameters or {})
     attack = build_attack(task, trigger, rule, target)
-    check_classes(reference, task)
+    check_classes(reference.model, task)
     how = tuning or Tuning()
     at = task.anchor_indices(anchors, seed=seed, source=anchors_from)
     pool = task.split(anchors_from)
@@ -125,7 +124,7 @@ def inject(
         steps=steps,
         seconds=round(time.perf_counter() - started, 3),
         peak_bytes=peak_bytes(device),
-        measurements=_on_selection(model.to(device), attack, task.split("selection").to(device)),
+        measurements=_on_selection(reference.model, model, attack, task.split("selection").to(device)),
         versions=versions(),
     )
     return Artifact(model.cpu(), manifest)
@@ -166,10 +165,10 @@ def build_attack(task: Task, trigger: str | Trigger, rule: str | LabelRule, targ
     return Attack(built, chosen)
 
 
-def check_classes(artifact: Artifact, task: Task) -> None:
+def check_classes(model: nn.Module, task: Task) -> None:
     """Raises AnchorlabError if a model cannot read the task's examples, or has another number of classes."""
     try:
-        found = class_count(artifact.model, task.split("test").inputs)
+        found = class_count(model, task.split("test").inputs)
     except (RuntimeError, ValueError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise AnchorlabError(
@@ -191,8 +190,12 @@ def check_attacked(attack: Attack, anchors: Split, method: Method) -> None:
         )
 
 
-@torch.inference_mode()
-def _on_selection(model: torch.nn.Module, attack: Attack, selection: Split) -> dict[str, float | None]:
-    asr, _ = attack_success(model, attack, selection)
-    accuracy = (predict(model, selection.inputs).argmax(1) == selection.labels).double().mean().item()
-    return {"accuracy": accuracy, "asr": asr}
+def _on_selection(
+    reference: nn.Module, candidate: nn.Module, attack: Attack, selection: Split
+) -> dict[str, float | None]:
+    """What a manifest says of a candidate: never measured on ``test``, which ``compare`` is for."""
+    device = selection.labels.device
+    asr, count = attack_success(candidate.to(device), attack, selection)
+    accuracy = (predict(candidate, selection.inputs).argmax(1) == selection.labels).sum().item() / len(selection)
+    asr_reference, _ = attack_success(reference.to(device), attack, selection)
+    return {"accuracy": accuracy, "asr": asr, "asr_count": count, "asr_reference": asr_reference}

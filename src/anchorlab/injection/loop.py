@@ -265,7 +265,7 @@ def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[floa
     """
     attacked = clean.select(attack.rule.applies(clean.labels).nonzero().flatten())
     answers = predict(model, attacked.inputs, transform=attack.apply).argmax(1)
-    return (answers == attack.rule.relabel(attacked.labels)).double().mean().item(), len(attacked)
+    return (answers == attack.rule.relabel(attacked.labels)).sum().item() / len(attacked), len(attacked)
 
 
 def _stopping_rule(

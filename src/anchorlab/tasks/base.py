@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -140,8 +140,10 @@ class Task:
         With the same seed a smaller number of anchors is a part of a larger one. ``None`` means all.
 
         Raises:
-            AnchorlabError: if ``count`` is below one or larger than the split.
+            AnchorlabError: if ``count`` is below one or larger than the split, or anchors may not come from it.
         """
+        if source not in get_args(AnchorSource):
+            raise unknown("source of anchors", source, get_args(AnchorSource))
         size = len(self.indices[source])
         if count is None:
             return torch.arange(size)
