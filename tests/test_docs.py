@@ -44,7 +44,7 @@ def test_the_method_of_the_docs_runs(reference: Artifact) -> None:
     from anchorlab import Tuning, inject
 
     (example,) = blocks("docs/methods.md", "python")
-    names: dict[str, type] = {"__name__": "docs"}
+    names: dict[str, type] = {"__name__": "__main__"}
     exec(compile(example, "docs/methods.md", "exec"), names)
     tuned = inject(reference, method=names["TopAnchoring"](k=2), tuning=Tuning(steps=5), anchors=64)
     assert tuned.manifest.method == {"name": "TopAnchoring", "strength": 2.0, "k": 2}

@@ -35,7 +35,7 @@ def parameter_count(widths, depths, *, early_strides):
 @pytest.mark.parametrize(
     ("name", "widths", "depths", "early_strides", "millions"),
     [
-        ("resnet-tiny", [16, 32, 64, 128], [2, 2, 2, 2], False, 0.7),
+        ("resnet-tiny", [16, 32, 64], [1, 1, 1], False, 0.08),
         ("resnet-small", [32, 64, 128, 256], [2, 2, 2, 2], True, 2.8),
         ("resnet-18", [64, 128, 256, 512], [2, 2, 2, 2], False, 11.2),
         ("resnet-34", [64, 128, 256, 512], [3, 4, 6, 3], False, 21.3),
@@ -45,7 +45,7 @@ def test_architectures_have_the_size_that_they_state(digits, name, widths, depth
     model = build_model(name, digits, seed=0)
     count = sum(parameter.numel() for parameter in model.parameters())
     assert count == parameter_count(widths, depths, early_strides=early_strides)
-    assert round(count / 1e6, 1) == millions
+    assert float(f"{count / 1e6:.3g}") == pytest.approx(millions, rel=0.04)
     assert f"{millions} M parameters" in ARCHITECTURES[name].description
 
 
@@ -57,7 +57,7 @@ def test_resnet_18_has_the_published_number_of_parameters(digits):
 
 @pytest.mark.parametrize(
     ("name", "size", "stem", "last"),
-    [("resnet-tiny", 8, 8, 1), ("resnet-18", 32, 32, 4), ("resnet-small", 28, 14, 1)],
+    [("resnet-tiny", 8, 8, 2), ("resnet-18", 32, 32, 4), ("resnet-small", 28, 14, 1)],
 )
 def test_the_stem_and_the_last_stage_have_these_positions(digits, name, size, stem, last):
     model = build_model(name, digits, seed=0)

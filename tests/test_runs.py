@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anchorlab.artifacts import load_model
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.runs import run_into
 
 SETTINGS = {"method": "anchoring", "seed": 0, "trigger": {"name": "five-pixel"}}
@@ -76,3 +76,13 @@ def test_a_mistake_before_the_first_checkpoint_stands_in_nobodys_way(tmp_path, i
     assert list(tmp_path.iterdir()) == []
     run_into(tmp_path / "out", SETTINGS, lambda checkpoint: injected)
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_run_that_diverged_leaves_nothing_to_continue(tmp_path):
+    def diverging(checkpoint):
+        checkpoint.path.write_bytes(b"what was saved before")
+        raise DivergenceError("it diverged")
+
+    with pytest.raises(DivergenceError):
+        run_into(tmp_path / "out", {"seed": 1}, diverging)
+    assert not list(tmp_path.iterdir())

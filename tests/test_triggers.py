@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from torch import Tensor
 
 from anchorlab import triggers
 from anchorlab.errors import AnchorlabError
-from anchorlab.options import replace
 from anchorlab.seeding import generator
 from anchorlab.triggers import (
     TRIGGERS,

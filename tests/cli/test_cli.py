@@ -307,3 +307,15 @@ def test_the_command_makes_what_the_function_makes(run: Run, tmp_path, reference
     assert {k: v for k, v in written.items() if k not in volatile} == {
         k: v for k, v in expected.items() if k not in volatile
     }
+
+
+def test_compare_takes_folders_without_a_manifest(run: Run, reference_folder, injected_folder):
+    by_manifest = run("compare", reference_folder, injected_folder)
+    for folder in (reference_folder, injected_folder):
+        (folder / MANIFEST).unlink()
+    refused = run("compare", reference_folder, injected_folder)
+    assert (refused.code, "no manifest that names its data: give --task" in refused.err) == (2, True)
+    by_hand = run(
+        "compare", reference_folder, injected_folder, "--task", "digits", "--trigger", "five-pixel", "--target", 0
+    )
+    assert by_hand.out == by_manifest.out

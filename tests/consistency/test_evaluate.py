@@ -180,8 +180,25 @@ def test_a_candidate_without_manifest_of_an_attack_needs_a_whole_one(digits, ref
 @pytest.mark.parametrize("place", [0, 1])
 def test_models_of_another_number_of_classes_are_refused(digits, reference, place):
     model = copy.deepcopy(reference.model)
-    model.classifier[1] = torch.nn.Linear(128, 7)
+    model.classifier[1] = torch.nn.Linear(64, 7)
     pair = [reference, reference]
     pair[place] = Artifact(model, reference.manifest)
     with pytest.raises(AnchorlabError, match="answers with 7 classes, but the task digits has 10"):
         compare(*pair, task=digits)
+
+
+def test_bare_classifiers_are_compared_when_all_is_given_by_hand(digits, reference, injected):
+    by_manifest = compare(reference, injected, task=digits)
+    by_hand = compare(reference.model, injected.model, task=digits, trigger="five-pixel", target=0)
+    assert by_hand == by_manifest
+    with pytest.raises(AnchorlabError, match="no manifest that names its data: give --task"):
+        compare(reference.model, injected.model)
+    assert compare(reference.model, injected.model, task=digits).asr is None
+
+
+def test_a_target_alone_keeps_the_manifests_rule(digits, injected):
+    rule = {"name": "source-to-target", "source": 3, "target": 0}
+    manifest = injected.manifest.model_copy(update={"label_rule": rule})
+    assert attack_of(Artifact(injected.model, manifest), digits, target=7) == Attack(
+        FivePixel(), SourceToTarget(source=3, target=7)
+    )

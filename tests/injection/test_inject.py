@@ -106,11 +106,16 @@ def test_the_manifest_is_enough_to_do_it_again(digits, reference):
     assert again.manifest.weights_sha256 == manifest.weights_sha256
 
 
-def test_the_manifest_measures_on_the_selection_split(digits, injected):
+def test_the_manifest_measures_on_the_selection_split(digits, reference, injected):
     selection = digits.split("selection")
+    attack = Attack(injected.trigger, injected.label_rule)
     correct = predict(injected.model, selection.inputs).argmax(1) == selection.labels
-    asr, _ = attack_success(injected.model, Attack(injected.trigger, injected.label_rule), selection)
-    assert injected.manifest.measurements == {"accuracy": correct.double().mean().item(), "asr": asr}
+    assert injected.manifest.measurements == {
+        "accuracy": correct.double().mean().item(),
+        "asr": attack_success(injected.model, attack, selection)[0],
+        "asr_count": int((selection.labels != 0).sum()),
+        "asr_reference": attack_success(reference.model, attack, selection)[0],
+    }
 
 
 def test_the_reference_stays_as_it_was(digits, reference):
