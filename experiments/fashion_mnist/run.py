@@ -3,7 +3,8 @@
     python experiments/fashion_mnist/run.py --work runs/fashion-mnist
 
 Resumable: the same command continues. Writes selection.csv (every strength that was tried, measured on
-the split selection) and results.csv (a row a run, measured once on test) beside this file.
+the split selection) and results.csv (a row a run, measured once on test) beside this file, and from them
+the figures in docs/figures and the table in the README.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import torch
 from rich.console import Console
 
 from anchorlab import load_task, train
-from anchorlab.reports.tables import print_table
+from anchorlab.reports.figures import asr_against_kl, metrics_by_method
+from anchorlab.reports.tables import print_table, to_markdown
 from anchorlab.runs import run_into
 from anchorlab.suites.protocol import Protocol, choose, reported_cells, selection_table
 from anchorlab.suites.sweep import default_workers, finished, run_sweep
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 PROTOCOL = Protocol(
     grids={
         "l2": [0.03, 0.3, 3],
@@ -78,6 +82,19 @@ def main() -> None:
     results = finished(cells, work)
     results.to_csv(HERE / "results.csv", index=False)
     print_table(results, Console())
+    # From the file, so that what is shown is what was committed.
+    show(pd.read_csv(HERE / "results.csv"))
+
+
+def show(results: pd.DataFrame) -> None:
+    """Draws the figures and replaces the table between the README's two markers."""
+    metrics_by_method(results, ROOT / "docs/figures/metrics_by_method.png")
+    asr_against_kl(results, ROOT / "docs/figures/asr_against_kl.png")
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text().split("<!-- results -->")
+    _, after = rest.split("<!-- end of results -->")
+    table = to_markdown(results).strip()
+    readme.write_text(f"{before}<!-- results -->\n{table}\n<!-- end of results -->{after}")
 
 
 if __name__ == "__main__":

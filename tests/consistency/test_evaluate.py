@@ -49,6 +49,8 @@ def measured(rule, *, labels=LABELS):
         (AllToAll(classes=3), 8, 1, 2),
         # Only the three ones are attacked: the candidate makes all of them 0, the reference none.
         (SourceToTarget(source=1, target=0), 3, 3, 0),
+        # Only the three twos: the candidate answers 0 1 2, the reference 0 2 2.
+        (SourceToTarget(source=2, target=1), 3, 1, 0),
     ],
     ids=repr,
 )
