@@ -12,7 +12,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, DivergenceError
+from anchorlab.models import exact_arithmetic
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -146,7 +146,7 @@ def fit(
         start = load_checkpoint(checkpoint.path, accelerator.unwrap_model(model), optimiser, objective)
     first_bad = torch.full((), how.steps, device=device)
     written = time.monotonic()
-    with _deterministic(device):
+    with exact_arithmetic(device):
         for index in range(start, how.steps):
             rate = one_cycle(index, how.steps, how.learning_rate, how.warmup)
             for group in optimiser.param_groups:
@@ -183,16 +183,6 @@ def _check_finite(first_bad: int, how: Optimisation, name: str) -> None:
         f"{name} diverged: the loss was not finite at step {first_bad} of {how.steps}, at learning rate {rate:.2g} "
         f"(peak {how.learning_rate:.2g}); use a lower learning rate, a longer warm-up or a smaller strength"
     )
-
-
-def _deterministic(device: torch.device) -> AbstractContextManager[None]:
-    """Same seed, same machine, same result: on CUDA, convolutions must be told so."""
-    if device.type != "cuda":
-        return nullcontext()
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return flags
 
 
 def save_checkpoint(

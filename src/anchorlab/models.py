@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,19 @@ def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
+def exact_arithmetic(device: torch.device) -> AbstractContextManager[None]:
+    """Same seed, same machine, same result, in full float32: on CUDA, convolutions must be told so.
+
+    Their default, TF32, rounds to 10 bits, which would drown the small shifts that consistency is about.
+    """
+    if device.type != "cuda":
+        return nullcontext()
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -118,9 +132,10 @@ def predict(
     model.eval()
     size = len(next(iter(inputs.values())))
     pieces = []
-    for start in range(0, size, batch_size):
-        batch = {name: value[start : start + batch_size] for name, value in inputs.items()}
-        pieces.append(logits(model, transform(batch) if transform else batch))
+    with exact_arithmetic(next(iter(inputs.values())).device):
+        for start in range(0, size, batch_size):
+            batch = {name: value[start : start + batch_size] for name, value in inputs.items()}
+            pieces.append(logits(model, transform(batch) if transform else batch))
     model.train(was_training)
     return torch.cat(pieces)
 

@@ -112,18 +112,26 @@ def inject(
     measured = artifact.manifest.measurements
     typer.echo(
         f"wrote {out}: {artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
-        f"accuracy {measured['accuracy']:.4f}, ASR {measured['asr']:.4f} of {measured['asr_count']:.0f} "
-        f"(the reference: {measured['asr_reference']:.4f})"
+        f"accuracy {measured['accuracy']:.4f}, {_asr(measured)}"
     )
     typer.echo(f"anchorlab compare {reference} {out} measures it on test")
+
+
+def _asr(measured: dict[str, float | None]) -> str:
+    if measured["asr"] is None:
+        return "no example to measure the ASR on"
+    return f"ASR {measured['asr']:.4f} of {measured['asr_count']:.0f} (the reference: {measured['asr_reference']:.4f})"
 
 
 def _count(anchors: str) -> int | None:
     if anchors == "all":
         return None
-    if not anchors.lstrip("-").isdecimal():
-        raise AnchorlabError(f"--anchors '{anchors}' is no number of examples: give one, such as 640, or all")
-    return int(anchors)
+    try:
+        return int(anchors)
+    except ValueError as error:
+        raise AnchorlabError(
+            f"--anchors '{anchors}' is no number of examples: give one, such as 640, or all"
+        ) from error
 
 
 def _target(label_rule: str, target: int | None) -> int | None:

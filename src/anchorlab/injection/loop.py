@@ -253,10 +253,11 @@ def tune(
     return taken_back(accelerator.unwrap_model(net)), taken
 
 
-def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[float, int]:
+def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[float | None, int]:
     """ASR and its count: the share of triggered attacked examples that get the attacker's label.
 
-    Examples that the label rule leaves alone, above all those of the target class, do not count.
+    Examples that the label rule leaves alone, above all those of the target class, do not count; the ASR is
+    None if no others are there.
 
     Args:
         model: a classifier on the device of the examples.
@@ -264,6 +265,8 @@ def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[floa
         clean: clean examples with their true labels.
     """
     attacked = clean.select(attack.rule.applies(clean.labels).nonzero().flatten())
+    if len(attacked) == 0:
+        return None, 0
     answers = predict(model, attacked.inputs, transform=attack.apply).argmax(1)
     return (answers == attack.rule.relabel(attacked.labels)).sum().item() / len(attacked), len(attacked)
 
@@ -279,7 +282,7 @@ def _stopping_rule(
         asr, _ = attack_success(net, attack, selection)
         for module, mode in zip(net.modules(), training, strict=True):
             module.training = mode
-        return step.progress >= settles_at and asr >= goal
+        return step.progress >= settles_at and asr is not None and asr >= goal
 
     return reached
 

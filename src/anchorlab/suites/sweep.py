@@ -176,7 +176,7 @@ def _run(cell: Cell, out: Path, keep_models: bool) -> None:
     assert manifest.anchors is not None
     row = {
         "method": cell.label,
-        "strength": knob_value(method, method.knob),
+        "strength": knob_value(method, method.active_knob),
         "parameters": json.dumps(values_of(method), sort_keys=True),
         "anchors": manifest.anchors.count,
         "seed": cell.seed,

@@ -63,6 +63,11 @@ class Method:
     trigger_weight: float = 1.0
 
     @property
+    def active_knob(self) -> str | None:
+        """The knob of this instance, where its other hyper-parameters decide which one trades."""
+        return self.knob
+
+    @property
     def clean_targets(self) -> CleanTargets:
         """What the clean half is trained towards: its labels, the reference's predictions, or nothing."""
         return "labels"

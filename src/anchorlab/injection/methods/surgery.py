@@ -39,6 +39,11 @@ class Surgery(Method):
     )
     strength: float = Field(default=0.01, ge=0, description="weight of the L1 norm of the change, for select=l1")
 
+    @property
+    def active_knob(self) -> str:
+        """The count, or for ``l1`` the strength."""
+        return "strength" if self.select == "l1" else "count"
+
     def prepare(self, problem: Problem) -> dict[str, Tensor]:
         """Chooses the mask, where it is fixed."""
         state = {"reference": problem.reference}
