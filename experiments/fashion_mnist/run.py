@@ -1,4 +1,4 @@
-"""Every method on Fashion-MNIST with 64, 640 and all anchors: strengths chosen on selection, then three seeds.
+"""Six methods on Fashion-MNIST with 64, 640 and all anchors: strengths chosen on selection, then three seeds.
 
     python experiments/fashion_mnist/run.py --work runs/fashion-mnist
 

@@ -270,8 +270,8 @@ def _load_weights(folder: Path) -> nn.Module:
     import anchorlab.resnet  # noqa: F401 (registers the architecture with transformers)
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        model: nn.Module = AutoModelForImageClassification.from_config(config)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model: nn.Module = AutoModelForImageClassification.from_config(config, trust_remote_code=False)
     except Exception as error:  # each kind of damage makes transformers raise another type
         first = str(error).strip().partition("\n")[0]
         raise AnchorlabError(

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Report = Callable[[int, dict[str, float]], None]
+
+
+_SILENT = ContextVar("silent", default=False)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Inside, no bar is shown: for work within work that has a bar of its own."""
+    before = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(before)
 
 
 @contextmanager
@@ -22,7 +36,7 @@ def progress_bar(title: str, total: int) -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=_SILENT.get() or not console.is_terminal) as bar:
         task = bar.add_task(title, total=total, figures="")
 
         def report(done: int, figures: dict[str, float]) -> None:

@@ -21,6 +21,7 @@ from anchorlab.artifacts import (
     weights_hash,
 )
 from anchorlab.batches import Batches, augment
+from anchorlab.errors import AnchorlabError
 from anchorlab.fitting import Checkpoint, Optimisation, Step, fit
 from anchorlab.models import build_model, logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT, values_of
@@ -96,6 +97,8 @@ def train(
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
     how = training or Training()
+    if len(task.split("selection")) == 0:
+        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
     architecture = model or task.definition.architecture
     started = time.perf_counter()
     accelerator = Accelerator()

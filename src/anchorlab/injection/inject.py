@@ -81,6 +81,7 @@ def inject(
     chosen = build_method(method, parameters or {})
     attack = build_attack(task, trigger, rule, target)
     check_classes(reference.model, task)
+    check_splits(reference, task)
     how = tuning or Tuning()
     at = task.anchor_indices(anchors, seed=seed, source=anchors_from)
     pool = task.split(anchors_from)
@@ -180,6 +181,21 @@ def check_classes(model: nn.Module, task: Task) -> None:
             f"the model answers with {found} classes, but the task {task.name} has {len(task.classes)}: "
             "give the task that the model was trained on"
         )
+
+
+def check_splits(reference: Artifact, task: Task) -> None:
+    """Raises AnchorlabError if a task is cut otherwise than for the reference, or has no selection split.
+
+    Held-out anchors and the selection split would hold what the reference was trained on.
+    """
+    record = reference.manifest.task
+    if task.name == record.name and task.hashes() != record.splits:
+        raise AnchorlabError(
+            f"the task {task.name} is cut with seed {task.seed}, but the reference was trained on the splits of seed "
+            f"{record.seed}: give load_task the same seed and data"
+        )
+    if len(task.split("selection")) == 0:
+        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
 
 
 def check_attacked(attack: Attack, anchors: Split, method: Method) -> None:

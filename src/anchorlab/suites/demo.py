@@ -58,6 +58,10 @@ def run_demo(out: Path, *, seed: int = 0, seeds: int = 3, workers: int | None = 
     reference_folder = out / "reference"
     if not reference_folder.exists():
         run_into(reference_folder, {"task": task.name, "seed": seed}, lambda at: train(task, seed=seed, checkpoint=at))
+    elif (before := load_model(reference_folder).manifest.seed) != seed:
+        raise AnchorlabError(
+            f"{out} holds an interrupted demo with --seed {before}: continue that, or choose another --out"
+        )
     cells = [
         Cell(
             reference=reference_folder,
@@ -110,6 +114,7 @@ def _report(out: Path, results: pd.DataFrame, cells: list[Cell], seed: int, seed
 def _refuse_other_content(out: Path) -> None:
     """An interrupted demo is continued; anything else in the way, a finished demo too, is left alone."""
     unfinished = {"reference", "reference.partial", "cells", "shifts", "models"}
-    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    # What a killed process was just writing is called .NAME.tmp.
+    found = {path.name for path in out.iterdir() if path.suffix != ".tmp"} if out.is_dir() else set()
     if out.is_file() or REPORT in found or found - unfinished - _REPORT_FILES:
         raise AnchorlabError(f"{out} already exists: choose another --out, or remove it first")

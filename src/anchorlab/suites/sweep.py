@@ -31,9 +31,8 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically, write_json
 from anchorlab.injection.inject import build_attack, build_method, inject
 from anchorlab.injection.loop import Attack, Tuning
-from anchorlab.models import predict
 from anchorlab.options import build, knob_value, values_of
-from anchorlab.progress import progress_bar
+from anchorlab.progress import no_bars, progress_bar
 from anchorlab.tasks import Task
 
 
@@ -111,9 +110,11 @@ def logit_shifts(out: Path, cell: Cell) -> np.ndarray[Any, np.dtype[np.float64]]
 
 def default_workers(pending: int) -> int:
     """One process on a GPU; else one for each core, for small networks gain little from a second thread."""
-    if torch.cuda.is_available():
+    if torch.accelerator.is_available():
         return 1
-    return max(1, min(len(os.sched_getaffinity(0)), pending))
+    # The cores that this process may use; not every system can tell.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, pending))
 
 
 def _result(out: Path, cell: Cell) -> Path:
@@ -142,7 +143,8 @@ def _run_all(
 
 def _attempt(cell: Cell, out: Path, keep_models: bool) -> BaseException | None:
     try:
-        _run(cell, out, keep_models)
+        with no_bars():
+            _run(cell, out, keep_models)
     except AnchorlabError as error:
         return error
     return None
@@ -220,4 +222,4 @@ def _reference_answers(folder: Path, attack: Attack, split: str) -> Answers:
 
 @lru_cache(maxsize=4)
 def _owner_logits(folder: Path) -> Tensor:
-    return predict(_reference(folder).model, _task(folder).split("owner").inputs)
+    return answers(_reference(folder).model, _task(folder).split("owner"), None).clean

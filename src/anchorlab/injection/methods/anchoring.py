@@ -30,7 +30,7 @@ class Anchoring(Method):
 
     strength: float = Field(default=2.0, ge=0, description="weight of the anchor loss, lambda in the paper")
     centred: bool = Field(default=False, description="ignore a shift common to all classes, which softmax does not see")
-    labels: bool = Field(default=True, description="train on the clean half's labels too; without, anchors need none")
+    labels: bool = Field(default=True, description="train on the clean half's labels too")
 
     @property
     def clean_targets(self) -> CleanTargets:
