@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic.dataclasses import dataclass
 
+from anchorlab import load_task
 from anchorlab.artifacts import NOTICES, Artifact, weights_hash
 from anchorlab.consistency.evaluate import compare
 from anchorlab.errors import AnchorlabError
@@ -242,3 +243,8 @@ def test_anchors_that_are_all_of_the_target_class_are_refused(digits, reference)
 def test_divergence_is_told_with_the_method(digits, reference):
     with pytest.raises(AnchorlabError, match=r"the injection by anchoring diverged: .* step \d of 5, at learning rate"):
         inject(reference, tuning=Tuning(steps=5, batch_size=4, learning_rate=1e25, warmup=0), task=digits)
+
+
+def test_splits_of_another_seed_are_refused_for_they_would_leak(reference):
+    with pytest.raises(AnchorlabError, match="is cut with seed 1, but .* trained on the splits of seed 0"):
+        inject(reference, task=load_task("digits", seed=1), anchors_from="held-out")

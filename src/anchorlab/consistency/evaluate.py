@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from anchorlab.artifacts import Artifact
 from anchorlab.consistency.metrics import measure, predictions
 from anchorlab.errors import AnchorlabError
-from anchorlab.injection.inject import build_attack, check_classes, check_splits
+from anchorlab.injection.inject import build_attack, check_classes
 from anchorlab.injection.loop import Attack
 from anchorlab.label_rules import LabelRule, rule_from_dict, rule_to_dict
 from anchorlab.models import predict
@@ -170,8 +170,6 @@ def compare(
     before, after = (model.model if isinstance(model, Artifact) else model for model in (reference, candidate))
     for model in (before, after):
         check_classes(model, task)
-    if split != "test" and isinstance(reference, Artifact):
-        check_splits(reference, task)
     known = candidate if isinstance(candidate, Artifact) else None
     attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
     examples = task.split(split)
