@@ -246,5 +246,5 @@ def test_divergence_is_told_with_the_method(digits, reference):
 
 
 def test_splits_of_another_seed_are_refused_for_they_would_leak(reference):
-    with pytest.raises(AnchorlabError, match="is cut with seed 1, but .* trained on the splits of seed 0"):
+    with pytest.raises(AnchorlabError, match=r"is cut with seed 1, but .* trained on the splits of seed 0"):
         inject(reference, task=load_task("digits", seed=1), anchors_from="held-out")
