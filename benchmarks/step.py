@@ -23,8 +23,8 @@ from torch import nn
 from torch.nn import functional
 
 from anchorlab import Tuning, load_task
+from anchorlab.attacks import build_attack
 from anchorlab.fitting import Optimisation, fit
-from anchorlab.injection.inject import build_attack
 from anchorlab.injection.loop import Injection, _forward_pass, _look_up
 from anchorlab.injection.methods import METHODS
 from anchorlab.models import build_model, logits, placed
@@ -56,7 +56,7 @@ def main() -> None:
     accelerator = Accelerator()
     device, tuning = accelerator.device, Tuning(learning_rate=1e-4)
     task = load_task(arguments.task)
-    anchors = task.anchors(6400, seed=0).to(device) if arguments.task != "digits" else task.anchors(None, seed=0)
+    anchors = task.anchors(None if arguments.task == "digits" else 6400, seed=0).to(device)
     start = build_model(arguments.model, task, seed=0)
     attack = build_attack(task, "five-pixel", "all-to-one", 0)
     count = 2 * tuning.batch_size

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from anchorlab.artifacts import Artifact
+from anchorlab.attacks import Attack, attack_success
 from anchorlab.consistency.evaluate import Answers, answers, attack_of, compare, compare_answers, wilson
 from anchorlab.errors import AnchorlabError
-from anchorlab.injection.loop import Attack, attack_success
 from anchorlab.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.models import predict
 from anchorlab.tasks import Split

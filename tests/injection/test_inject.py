@@ -10,11 +10,12 @@ from pydantic.dataclasses import dataclass
 
 from anchorlab import load_task
 from anchorlab.artifacts import NOTICES, Artifact, weights_hash
+from anchorlab.attacks import Attack, attack_success
 from anchorlab.consistency.evaluate import compare
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection import inject as module
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Attack, Tuning, attack_success
+from anchorlab.injection.loop import Tuning
 from anchorlab.injection.methods import METHODS, Method
 from anchorlab.injection.methods.anchoring import Anchoring
 from anchorlab.injection.methods.plain import Plain

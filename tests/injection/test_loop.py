@@ -12,9 +12,10 @@ from scipy.special import log_softmax
 
 from anchorlab import fitting
 from anchorlab.artifacts import weights_hash
+from anchorlab.attacks import Attack, attack_success
 from anchorlab.batches import Batches
 from anchorlab.fitting import Checkpoint
-from anchorlab.injection.loop import Attack, Injection, Tuning, attack_success, tune
+from anchorlab.injection.loop import Injection, Tuning, tune
 from anchorlab.injection.methods import METHODS
 from anchorlab.injection.methods.anchoring import Anchoring
 from anchorlab.injection.methods.benign import Benign

@@ -11,8 +11,9 @@ from scipy.special import rel_entr, softmax
 from torch.nn import functional
 
 from anchorlab import fitting
+from anchorlab.attacks import Attack
 from anchorlab.fitting import Step
-from anchorlab.injection.loop import Attack, Tuning, tune
+from anchorlab.injection.loop import Tuning, tune
 from anchorlab.injection.methods import METHODS, Problem
 from anchorlab.injection.methods.anchoring import Anchoring
 from anchorlab.injection.methods.distillation import Distillation

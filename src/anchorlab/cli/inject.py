@@ -56,6 +56,7 @@ def inject(
     defaults are shown by 'anchorlab list tuning'.
     """
     from anchorlab.artifacts import load_model, task_record
+    from anchorlab.attacks import build_attack
     from anchorlab.injection import inject as injection
     from anchorlab.injection.loop import Tuning
     from anchorlab.label_rules import rule_to_dict
@@ -80,7 +81,7 @@ def inject(
     count = _count(anchors)
     clean = load_model(reference)
     task = clean.task(data)
-    attack = injection.build_attack(task, trigger, label_rule, _target(label_rule, target))
+    attack = build_attack(task, trigger, label_rule, _target(label_rule, target))
     at = task.anchor_indices(count, seed=seed, source=anchors_from)
     settings: dict[str, Any] = {
         "command": "inject",

@@ -10,10 +10,9 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from anchorlab.artifacts import Artifact
+from anchorlab.attacks import Attack, build_attack, check_classes
 from anchorlab.consistency.metrics import measure, predictions
 from anchorlab.errors import AnchorlabError
-from anchorlab.injection.inject import build_attack, check_classes
-from anchorlab.injection.loop import Attack
 from anchorlab.label_rules import LabelRule, rule_from_dict, rule_to_dict
 from anchorlab.models import predict
 from anchorlab.tasks import Split, Task

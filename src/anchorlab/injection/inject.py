@@ -20,18 +20,19 @@ from anchorlab.artifacts import (
     versions,
     weights_hash,
 )
+from anchorlab.attacks import Attack, attack_success, build_attack, check_classes
 from anchorlab.errors import AnchorlabError
 from anchorlab.fitting import Checkpoint
-from anchorlab.injection.loop import Attack, Tuning, attack_success, tune
+from anchorlab.injection.loop import Tuning, tune
 from anchorlab.injection.methods import METHODS, Method
-from anchorlab.label_rules import LabelRule, label_rule, rule_to_dict
-from anchorlab.models import build_model, class_count, predict
+from anchorlab.label_rules import LabelRule, rule_to_dict
+from anchorlab.models import build_model, predict
 from anchorlab.options import build, values_of
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import derive
 from anchorlab.tasks import AnchorSource, Split, Task
 from anchorlab.tasks.base import index_hash
-from anchorlab.triggers import Trigger, parse_trigger, trigger_to_dict
+from anchorlab.triggers import Trigger, trigger_to_dict
 
 
 def inject(
@@ -151,36 +152,6 @@ def method_name(method: Method) -> str:
         return METHODS.name_of(type(method))
     except KeyError:
         return type(method).__qualname__
-
-
-def build_attack(task: Task, trigger: str | Trigger, rule: str | LabelRule, target: int | None) -> Attack:
-    """The trigger and label rule that are meant, checked against the task.
-
-    Raises:
-        AnchorlabError: for an unknown name, a target outside the classes, a trigger larger than the image.
-    """
-    built = parse_trigger(trigger) if isinstance(trigger, str) else trigger
-    chosen = label_rule(rule, target, len(task.classes)) if isinstance(rule, str) else rule
-    chosen.check(len(task.classes))
-    built.fits(tuple(task.split("test").inputs["pixel_values"].shape[1:]))
-    return Attack(built, chosen)
-
-
-def check_classes(model: nn.Module, task: Task) -> None:
-    """Raises AnchorlabError if a model cannot read the task's examples, or has another number of classes."""
-    try:
-        found = class_count(model, task.split("test").inputs)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise AnchorlabError(
-            f"the model cannot read the examples of the task {task.name} ({reason}): "
-            "give the task that the model was trained on"
-        ) from error
-    if found != len(task.classes):
-        raise AnchorlabError(
-            f"the model answers with {found} classes, but the task {task.name} has {len(task.classes)}: "
-            "give the task that the model was trained on"
-        )
 
 
 def check_splits(reference: Artifact, task: Task) -> None:

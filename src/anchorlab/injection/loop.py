@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -19,16 +19,15 @@ from pydantic.dataclasses import dataclass as options
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anchorlab.attacks import Attack, attack_success
 from anchorlab.batches import Batches, augment
 from anchorlab.fitting import Checkpoint, Optimisation, Step, fit
 from anchorlab.injection.methods import Method, Problem
 from anchorlab.injection.methods.plain import Plain
 from anchorlab.injection.vector import to_vector
-from anchorlab.label_rules import LabelRule
 from anchorlab.models import logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT
 from anchorlab.tasks import Augmentation, Split
-from anchorlab.triggers import Trigger
 
 
 @options(frozen=True, kw_only=True, config=STRICT)
@@ -48,18 +47,6 @@ class Tuning:
     stop_at_asr: float | None = Field(
         default=None, gt=0, le=1, description="stop as soon as the ASR on the selection split reaches this"
     )
-
-
-@dataclass(frozen=True)
-class Attack:
-    """What is injected: a trigger, and the label that each triggered example should get."""
-
-    trigger: Trigger
-    rule: LabelRule
-
-    def apply(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The triggered inputs."""
-        return self.trigger(inputs)
 
 
 class Injection:
@@ -251,24 +238,6 @@ def tune(
         stop=_stopping_rule(net, attack, selection.to(device), tuning.stop_at_asr, method.settles_at),
     )
     return taken_back(accelerator.unwrap_model(net)), taken
-
-
-def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[float | None, int]:
-    """ASR and its count: the share of triggered attacked examples that get the attacker's label.
-
-    Examples that the label rule leaves alone, above all those of the target class, do not count; the ASR is
-    None if no others are there.
-
-    Args:
-        model: a classifier on the device of the examples.
-        attack: trigger and label rule.
-        clean: clean examples with their true labels.
-    """
-    attacked = clean.select(attack.rule.applies(clean.labels).nonzero().flatten())
-    if len(attacked) == 0:
-        return None, 0
-    answers = predict(model, attacked.inputs, transform=attack.apply).argmax(1)
-    return (answers == attack.rule.relabel(attacked.labels)).sum().item() / len(attacked), len(attacked)
 
 
 def _stopping_rule(

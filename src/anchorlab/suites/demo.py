@@ -9,8 +9,8 @@ import pandas as pd
 from rich.console import Console
 
 from anchorlab.artifacts import load_model
+from anchorlab.attacks import build_attack
 from anchorlab.errors import AnchorlabError
-from anchorlab.injection.inject import build_attack
 from anchorlab.reports.report import REPORT, Examples, write_report
 from anchorlab.reports.tables import print_table
 from anchorlab.runs import run_into

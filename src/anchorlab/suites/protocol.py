@@ -70,9 +70,7 @@ def reported_cells(
     """The runs to be reported, each measured once on ``test``: references with the injection seeds beside them."""
     no_parameters: dict[str, Any] = {}
     conditions = [(label, method, no_parameters, tuning) for label, (method, tuning) in protocol.controls.items()]
-    conditions += [
-        (method, method, at_strength(method, choice.strength), protocol.tuning) for method, choice in choices.items()
-    ]
+    conditions += [(method, method, at_strength(method, choice.strength), {}) for method, choice in choices.items()]
     return [
         Cell(
             reference=reference,

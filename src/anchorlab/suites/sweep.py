@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
@@ -25,12 +24,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from anchorlab.artifacts import Artifact, load_model
+from anchorlab.attacks import Attack, build_attack
 from anchorlab.consistency.evaluate import Answers, answers, compare_answers
 from anchorlab.consistency.metrics import logit_distance
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically, write_json
-from anchorlab.injection.inject import build_attack, build_method, inject
-from anchorlab.injection.loop import Attack, Tuning
+from anchorlab.injection.inject import build_method, inject
+from anchorlab.injection.loop import Tuning
 from anchorlab.options import build, knob_value, values_of
 from anchorlab.progress import no_bars, progress_bar
 from anchorlab.tasks import Task
@@ -189,11 +189,7 @@ def _run(cell: Cell, out: Path, keep_models: bool) -> None:
         **comparison.model_dump(mode="json", exclude={"intervals", "undefined"}),
         "undefined": json.dumps(comparison.undefined, sort_keys=True),
     }
-    write_json(_result(out, cell), {key: None if _is_nan(value) else value for key, value in row.items()})
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    write_json(_result(out, cell), row)
 
 
 def _write_array(path: Path, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
