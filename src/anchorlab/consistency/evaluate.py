@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from accelerate import Accelerator
-from pydantic import BaseModel, ConfigDict, Field
-from scipy.stats import binomtest
+from pydantic import Field
 from torch import Tensor, nn
 
 from anchorlab.artifacts import Artifact
 from anchorlab.attacks import Attack, build_attack, check_classes
-from anchorlab.consistency.metrics import measure, predictions
+from anchorlab.consistency import statistics
+from anchorlab.consistency.instances import Columns, assemble, instances, measured_rows, write_instances
+from anchorlab.consistency.logits import StoredLogits, stored_labels
+from anchorlab.consistency.metrics import Consistency, predictions, summarise
+from anchorlab.consistency.statistics import wilson as wilson
 from anchorlab.errors import AnchorlabError
 from anchorlab.label_rules import LabelRule, rule_from_dict, rule_to_dict
-from anchorlab.models import predict
+from anchorlab.models import EVALUATION_BATCH, predict
 from anchorlab.tasks import Split, Task
 from anchorlab.triggers import Trigger
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-class Comparison(BaseModel):
+
+class Comparison(Consistency):
     """What ``compare`` measures: rates are fractions; an undefined value is None and ``undefined`` says why."""
 
-    model_config = ConfigDict(frozen=True)
-
-    task: str = Field(description="name of the task")
-    split: str = Field(description="the split measured on")
-    count: int = Field(description="clean instances")
-    accuracy: float = Field(description="share of clean instances that the candidate gets right")
-    accuracy_reference: float = Field(description="the same of the reference")
-    asr: float | None = Field(description="share of triggered attacked instances given the attacker's label")
-    asr_count: int = Field(description="triggered attacked instances; those of the target class are left out")
-    asr_reference: float | None = Field(description="the reference's own rate on the same triggered instances")
-    logit_distance: float = Field(description="mean squared shift of a logit")
-    logit_distance_centred: float = Field(description="the same, less the shift common to all classes")
-    probability_distance: float = Field(description="mean Euclidean distance of the probabilities")
-    kl: float = Field(description="mean divergence of the candidate from the reference, nats")
-    kl_symmetric: float = Field(description="mean of both divergences, nats")
-    pearson_correct: float | None = Field(description="correlation of being right")
-    pearson_score: float | None = Field(description="correlation of the true class's log-probability")
-    churn: float = Field(description="share of clean instances with another prediction")
-    negative_flips: float = Field(description="share that was right and became wrong")
-    positive_flips: float = Field(description="share that was wrong and became right")
-    intervals: dict[str, tuple[float, float]] = Field(description="Wilson's 95% intervals of the rates")
-    undefined: dict[str, str] = Field(description="why a value is undefined")
+    task: str = Field(description="name of the task; empty for stored logits")
+    split: str = Field(description="the split measured on; empty for stored logits")
+    intervals: dict[str, tuple[float, float]] = Field(
+        description="95% intervals, by name: Wilson's for rates, between order statistics for percentiles, of the "
+        "bootstrap over instances for all else; none for counts and the maximum"
+    )
 
 
 @dataclass(frozen=True)
@@ -54,18 +49,75 @@ class Answers:
     triggered: Tensor | None
 
 
-def answers(model: nn.Module, split: Split, attack: Attack | None) -> Answers:
+def answers(model: nn.Module, split: Split, attack: Attack | None, *, batch_size: int = EVALUATION_BATCH) -> Answers:
     """Runs a model over a split, clean and, if there is an attack, triggered; float32 on the CPU."""
     device = Accelerator().device
     model = model.to(device)
     examples = split.to(device)
-    clean = predict(model, examples.inputs).cpu()
+    clean = predict(model, examples.inputs, batch_size=batch_size).cpu()
     if attack is None:
         return Answers(clean, None)
     attacked = examples.select(attack.rule.applies(examples.labels).nonzero().flatten())
     if len(attacked) == 0:
         return Answers(clean, clean[:0])
-    return Answers(clean, predict(model, attacked.inputs, transform=attack.apply).cpu())
+    triggered = predict(model, attacked.inputs, transform=attack.apply, batch_size=batch_size)
+    return Answers(clean, triggered.cpu())
+
+
+def instances_of(before: Answers, after: Answers, labels: Tensor, attack: Attack | None) -> pd.DataFrame:
+    """The per-instance table of two models from their answers on the same split.
+
+    Args:
+        before: the reference's answers.
+        after: the candidate's.
+        labels: true labels, int64 ``[N]``.
+        attack: the trigger and label rule of the triggered answers.
+
+    Raises:
+        AnchorlabError: if a logit is not finite or the numbers of classes differ.
+    """
+    known: dict[str, Any] = {}
+    try:
+        if attack is not None:
+            known = {"attacked": attack.rule.applies(labels), "wanted": attack.rule.relabel(labels)}
+            for name, model in (("triggered_reference", before), ("triggered", after)):
+                assert model.triggered is not None
+                known[name] = predictions(model.triggered.numpy()) if len(model.triggered) else np.zeros(0, int)
+        return instances(before.clean, after.clean, labels, **known)
+    except ValueError as error:
+        raise AnchorlabError(str(error)) from error
+
+
+def comparison_of(
+    frame: pd.DataFrame,
+    attack: Attack | None,
+    *,
+    task: str,
+    split: str,
+    classes: Sequence[str] | None = None,
+    intervals: bool = True,
+) -> Comparison:
+    """The comparison that a per-instance table makes.
+
+    Args:
+        frame: see ``anchorlab.consistency.instances``.
+        attack: whose triggered answers the table holds; None if there is none.
+        task: name of the task, for the record.
+        split: name of the split, for the record.
+        classes: names of the classes by label; None for the labels themselves.
+        intervals: whether to compute intervals, which takes longer than all else.
+    """
+    why_no_attack = (
+        "no trigger is known: the candidate has no manifest that names one"
+        if attack is None
+        else "no instance of the split is attacked by the label rule"
+    )
+    return Comparison(
+        **summarise(frame, classes=classes, why_no_attack=why_no_attack).model_dump(),
+        task=task,
+        split=split,
+        intervals=statistics.intervals(frame) if intervals else {},
+    )
 
 
 def compare_answers(
@@ -90,52 +142,7 @@ def compare_answers(
     Raises:
         AnchorlabError: if a logit is not finite or the numbers of classes differ.
     """
-    try:
-        consistency = measure(reference.clean.numpy(), candidate.clean.numpy(), labels.numpy())
-    except ValueError as error:
-        raise AnchorlabError(str(error)) from error
-    undefined = dict(consistency.undefined)
-    asr, asr_reference, count, hits = None, None, 0, 0
-    if attack is None:
-        undefined["asr"] = undefined["asr_reference"] = (
-            "no trigger is known: the candidate has no manifest that names one"
-        )
-    else:
-        wanted = attack.rule.relabel(labels)[attack.rule.applies(labels)].numpy()
-        count = len(wanted)
-        if count == 0:
-            undefined["asr"] = undefined["asr_reference"] = "no instance of the split is attacked by the label rule"
-        else:
-            assert reference.triggered is not None
-            assert candidate.triggered is not None
-            hits = int((predictions(candidate.triggered.numpy()) == wanted).sum())
-            asr = hits / count
-            asr_reference = float((predictions(reference.triggered.numpy()) == wanted).mean())
-    rates = {
-        name: (round(getattr(consistency, name) * consistency.count), consistency.count)
-        for name in ("accuracy", "accuracy_reference", "churn", "negative_flips", "positive_flips")
-    }
-    if asr is not None:
-        rates["asr"] = (hits, count)
-    figures = {name: value for name, value in consistency.to_dict().items() if name in Comparison.model_fields}
-    return Comparison(
-        **figures
-        | {
-            "task": task,
-            "split": split,
-            "asr": asr,
-            "asr_count": count,
-            "asr_reference": asr_reference,
-            "intervals": {name: wilson(hits, total) for name, (hits, total) in rates.items()},
-            "undefined": undefined,
-        }
-    )
-
-
-def wilson(hits: int, total: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a rate (Wilson 1927), from scipy."""
-    interval = binomtest(hits, total).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    return comparison_of(instances_of(reference, candidate, labels, attack), attack, task=task, split=split)
 
 
 def compare(
@@ -147,8 +154,11 @@ def compare(
     target: int | None = None,
     rule: str | LabelRule | None = None,
     split: str = "test",
+    save_instances: Path | None = None,
 ) -> Comparison:
     """Measures a candidate against the reference on clean data, and its backdoor on triggered data.
+
+    A batch at a time: the logits of a whole split are never held.
 
     Args:
         reference: the trained clean model, with its manifest or as a bare classifier of raw inputs.
@@ -158,6 +168,7 @@ def compare(
         target: the attacker's label, with ``trigger`` or ``rule`` or to override the manifest's.
         rule: label rule; None for that of the candidate's manifest, or all-to-one.
         split: the split to measure on.
+        save_instances: a parquet file to write the per-instance table to; None for none.
 
     Raises:
         AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
@@ -171,15 +182,67 @@ def compare(
         check_classes(model, task)
     known = candidate if isinstance(candidate, Artifact) else None
     attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
-    examples = task.split(split)
-    return compare_answers(
-        answers(before, examples, attack),
-        answers(after, examples, attack),
-        examples.labels,
-        attack,
-        task=task.name,
-        split=split,
-    )
+    try:
+        frame = assemble(_batches(before, after, task.split(split), attack))
+    except ValueError as error:
+        raise AnchorlabError(str(error)) from error
+    if save_instances is not None:
+        write_instances(save_instances, frame)
+    return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
+
+
+def compare_logits(reference: Any, candidate: Any, labels: Any, *, save_instances: Path | None = None) -> Comparison:
+    """Measures a candidate against the reference from their stored logits, of any framework, on clean data.
+
+    Files are read a piece at a time, so that they may be larger than memory.
+
+    Args:
+        reference: logits ``[N, C]`` of the reference, an array or a .npy file.
+        candidate: logits ``[N, C]`` of the candidate, likewise.
+        labels: true labels, integer ``[N]``, likewise.
+        save_instances: a parquet file to write the per-instance table to; None for none.
+
+    Raises:
+        AnchorlabError: if a file cannot be read, shapes differ, a logit is not finite or a label is not a class.
+    """
+    before, after = (StoredLogits(Path(one)) if isinstance(one, (str, Path)) else one for one in (reference, candidate))
+    truth = stored_labels(Path(labels)) if isinstance(labels, (str, Path)) else labels
+    try:
+        frame = instances(before, after, truth)
+    except ValueError as error:
+        raise AnchorlabError(str(error)) from error
+    if save_instances is not None:
+        write_instances(save_instances, frame)
+    found = summarise(frame, why_no_attack="only logits of clean instances were given")
+    return Comparison(**found.model_dump(), task="", split="", intervals=statistics.intervals(frame))
+
+
+def _batches(before: nn.Module, after: nn.Module, split: Split, attack: Attack | None) -> Iterator[Columns]:
+    """The rows of the per-instance table, a batch at a time."""
+    device = Accelerator().device
+    before, after = before.to(device), after.to(device)
+    for start in range(0, len(split), EVALUATION_BATCH):
+        at = torch.arange(start, min(start + EVALUATION_BATCH, len(split)))
+        batch = split.select(at).to(device)
+        labels = batch.labels.cpu()
+        scores, changed = (predict(model, batch.inputs).cpu() for model in (before, after))
+        columns = measured_rows(scores, changed, labels.numpy(), first=start)
+        if attack is not None:
+            columns |= _triggered(before, after, batch, attack)
+        yield columns
+
+
+def _triggered(before: nn.Module, after: nn.Module, batch: Split, attack: Attack) -> Columns:
+    """The columns of the table on a batch's attacked instances, triggered."""
+    at = attack.rule.applies(batch.labels)
+    found = {"wanted": attack.rule.relabel(batch.labels).where(at, -1).cpu().numpy()}
+    attacked = batch.select(at.nonzero().flatten())
+    for name, model in (("triggered_reference", before), ("triggered", after)):
+        found[name] = np.full(len(batch), -1, dtype=np.int64)
+        if len(attacked):
+            answer = predict(model, attacked.inputs, transform=attack.apply).cpu()
+            found[name][at.cpu().numpy()] = predictions(answer.numpy())
+    return found
 
 
 def attack_of(
