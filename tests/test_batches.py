@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anchorlab.batches import Batches, augment
+from anchorlab.batches import Batches, Share, augment
 from anchorlab.tasks import Augmentation
 
 CPU = torch.device("cpu")
@@ -102,6 +102,13 @@ def test_augmentation_is_a_function_of_seed_and_step_and_leaves_its_input_alone(
     assert np.array_equal(varied(batch, how), first)
     assert not np.array_equal(varied(batch, how, step=1), first)
     assert not np.array_equal(varied(batch, how, seed=1), first)
+
+
+def test_shares_are_varied_as_the_whole_batch_is():
+    how, batch = Augmentation(pad=2, mirror=True), images()
+    whole = varied(batch, how)
+    for share in (Share(0, 4), Share(3, 4)):
+        assert np.array_equal(varied(share.of(batch), how, share=share), share.of(torch.from_numpy(whole)).numpy())
 
 
 def test_other_inputs_pass_through():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import torch
@@ -10,7 +11,17 @@ from accelerate import Accelerator
 from torch import nn
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.fitting import LOG_EVERY, Checkpoint, Optimisation, Step, fit, one_cycle
+from anchorlab.fitting import (
+    LOG_EVERY,
+    Checkpoint,
+    Optimisation,
+    Step,
+    _check_together,
+    _over_processes,
+    fit,
+    one_cycle,
+    time_spent,
+)
 from anchorlab.seeding import generator
 
 
@@ -176,11 +187,57 @@ def test_a_checkpoint_is_raw_tensors_and_nothing_else(tmp_path):
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
-    assert header.pop("__metadata__") == {"step": "20"}
+    metadata = header.pop("__metadata__")
+    assert metadata.keys() == {"step", "seconds"}
+    assert metadata["step"] == "20"
     spans = sorted(entry["data_offsets"] for entry in header.values())
     assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
     assert spans[-1][1] == len(content) - 8 - length
     assert {name.split(".")[0] for name in header} == {"model", "optimiser", "objective"}
+
+
+def test_a_checkpoint_knows_the_time_of_all_runs_before_it(tmp_path):
+    path, now = tmp_path / "checkpoint.safetensors", time.monotonic()
+
+    def interrupt_after(steps):
+        def report(done, _):
+            if done == steps:
+                raise KeyboardInterrupt
+
+        return report
+
+    assert time_spent(None) == time_spent(Checkpoint(path)) == 0
+    for ago, stopped_at, least in ((1000.0, 40, 1000), (50.0, 60, 1050)):
+        checkpoint = Checkpoint(path, seconds=0, began=now - ago)
+        with pytest.raises(KeyboardInterrupt):
+            run(Drawn(Regression()), steps=80, checkpoint=checkpoint, report=interrupt_after(stopped_at))
+        assert least <= time_spent(checkpoint) < least + 30
+
+
+class Others:
+    """The accelerator of a process whose fellow stands at other steps, and has other numbers."""
+
+    def __init__(self, theirs):
+        self.theirs = theirs
+
+    is_main_process = True
+    device = torch.device("cpu")
+
+    def gather(self, own):
+        return torch.cat([own, torch.tensor(self.theirs, dtype=own.dtype).view(1, *own.shape[1:])])
+
+
+def test_scalars_are_means_over_processes_and_any_process_may_be_the_first_to_go_bad():
+    scalars = {"loss": torch.tensor(1.0), "asr": torch.tensor(0.5)}
+    assert _over_processes(torch.tensor(50), scalars, Others([7, 2, 0.25])) == (7, {"loss": 1.5, "asr": 0.375})
+    assert _over_processes(torch.tensor(5), scalars, Others([7, 2, 0.25]))[0] == 5
+
+
+def test_a_process_that_does_not_see_the_checkpoint_is_told_of(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
+    _check_together(20, Others([20]), checkpoint)
+    with pytest.raises(AnchorlabError, match=r"do not all see the checkpoint .*checkpoint.safetensors: put the output"):
+        _check_together(20, Others([0]), checkpoint)
 
 
 def test_checkpoints_wait_for_their_time(tmp_path):

@@ -61,11 +61,11 @@ def test_interrupted_training_ends_bit_for_bit_where_uninterrupted_training_does
     whole = train(digits, seed=0, training=BRIEF)
     steps, augment = [], training.augment
 
-    def interrupting(inputs, how, *, seed, step):
+    def interrupting(inputs, how, *, seed, step, share):
         if step == 5 and not resumed:
             raise KeyboardInterrupt
         steps.append(step)
-        return augment(inputs, how, seed=seed, step=step)
+        return augment(inputs, how, seed=seed, step=step, share=share)
 
     monkeypatch.setattr(training, "augment", interrupting)
     checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors", seconds=0)

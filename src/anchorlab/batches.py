@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from anchorlab.seeding import generator
 from anchorlab.tasks import Augmentation
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part of each batch: every example whose place is ``rank`` modulo ``processes``."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, batch: Tensor) -> Tensor:
+        """The part of a global batch (first dimension B) that belongs to this process."""
+        return batch[self.rank :: self.processes]
+
+
+#: All of each batch, for one process alone.
+WHOLE = Share()
 
 
 class Batches:
@@ -49,26 +67,32 @@ class Batches:
         return self._permutations[epoch]
 
 
-def augment(inputs: dict[str, Tensor], how: Augmentation, *, seed: int, step: int) -> dict[str, Tensor]:
+def augment(
+    inputs: dict[str, Tensor], how: Augmentation, *, seed: int, step: int, share: Share = WHOLE
+) -> dict[str, Tensor]:
     """Shifts and mirrors each image of a batch at random, as tensor operations on the whole batch.
+
+    The draws are those for the global batch, so that several processes vary their shares of it as one
+    would vary the whole.
 
     Args:
         inputs: ``pixel_values``, uint8 ``[B, C, H, W]``.
         how: the largest shift, and whether to mirror.
         seed: of the run.
         step: number of the step.
+        share: the share of the global batch that ``inputs`` are.
 
     Returns:
         A new batch of the same shape; pixels shifted in from outside are 0.
     """
     images = inputs["pixel_values"]
-    size, device = len(images), images.device
+    size, device = len(images) * share.processes, images.device
     rng = generator(seed, "augment", step)
     if how.mirror:
-        mirrored = (torch.rand(size, generator=rng) < 0.5).to(device)
+        mirrored = share.of(torch.rand(size, generator=rng) < 0.5).to(device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
     if how.pad:
-        shifts = torch.randint(0, 2 * how.pad + 1, (size, 2), generator=rng).to(device)
+        shifts = share.of(torch.randint(0, 2 * how.pad + 1, (size, 2), generator=rng)).to(device)
         images = _shift(images, shifts, how.pad)
     return {**inputs, "pixel_values": images}
 

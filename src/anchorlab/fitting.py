@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -83,10 +84,12 @@ class Checkpoint:
     Attributes:
         path: a safetensors file, replaced atomically.
         seconds: least time between two writes.
+        began: when the run began, by ``time.monotonic``; what it takes is counted from here.
     """
 
     path: Path
     seconds: float = 30.0
+    began: float = field(default_factory=time.monotonic)
 
 
 def one_cycle(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -121,29 +124,32 @@ def fit(
     """Minimises an objective over the trainable parameters of a model, in place.
 
     Args:
-        model: the model as prepared by the accelerator.
+        model: the model as prepared by the accelerator; with several processes, each takes a share of the batch.
         objective: gives the loss; its random draws must depend on the step number only.
         how: the optimisation's hyper-parameters.
         accelerator: backward pass, clipping, processes.
         name: what is being fitted, for messages, for example ``"method anchoring"``.
         checkpoint: where to write the state; a file that is there already is continued from.
-        report: called on each log line with the number of steps done and the objective's scalars.
-        stop: asked on each log line; True ends the run early.
+        report: called on each log line with the number of steps done and the objective's scalars, averaged
+            over the processes.
+        stop: asked on each log line, on the main process alone; True ends the run early, on all of them.
 
     Returns:
         The number of steps taken, those before a resumption included.
 
     Raises:
         DivergenceError: when the loss is not finite, naming the step, ``name`` and the learning rate.
+        AnchorlabError: if the checkpoint is damaged, or some processes do not see it.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = accelerator.device
     optimiser = torch.optim.AdamW(
         parameters, lr=how.learning_rate, weight_decay=how.weight_decay, fused=device.type in ("cpu", "cuda")
     )
-    start = 0
+    start, before = 0, time_spent(checkpoint)
     if checkpoint is not None and checkpoint.path.exists():
         start = load_checkpoint(checkpoint.path, accelerator.unwrap_model(model), optimiser, objective)
+    _check_together(start, accelerator, checkpoint)
     first_bad = torch.full((), how.steps, device=device)
     written = time.monotonic()
     with exact_arithmetic(device):
@@ -163,16 +169,46 @@ def fit(
             first_bad = torch.where(healthy, first_bad, first_bad.clamp(max=index))
             if (index + 1) % LOG_EVERY and index + 1 < how.steps:
                 continue
-            _check_finite(int(first_bad), how, name)
+            worst, means = _over_processes(first_bad, scalars, accelerator)
+            _check_finite(worst, how, name)
             if report is not None:
-                report(index + 1, {key: value.item() for key, value in scalars.items()})
-            if stop is not None and stop(step):
+                report(index + 1, means)
+            if stop is not None and _main_says(stop, step, accelerator):
                 return index + 1
             if checkpoint is not None and time.monotonic() - written >= checkpoint.seconds:
                 if accelerator.is_main_process:
-                    save_checkpoint(checkpoint.path, index + 1, accelerator.unwrap_model(model), optimiser, objective)
+                    spent = before + time.monotonic() - checkpoint.began
+                    bare = accelerator.unwrap_model(model)
+                    save_checkpoint(checkpoint.path, index + 1, bare, optimiser, objective, seconds=spent)
                 written = time.monotonic()
     return how.steps
+
+
+def _over_processes(
+    first_bad: Tensor, scalars: dict[str, Tensor], accelerator: Accelerator
+) -> tuple[int, dict[str, float]]:
+    """The first bad step of any process, and the means of their scalars: the same numbers on all of them."""
+    own = torch.stack([first_bad.float(), *(value.detach().float() for value in scalars.values())])
+    table: Tensor = accelerator.gather(own.unsqueeze(0))
+    # In double precision, for the mean of one process is its own value.
+    means = table.double().cpu().mean(0)[1:].tolist()
+    return int(table[:, 0].min()), dict(zip(scalars, means, strict=True))
+
+
+def _main_says(stop: Callable[[Step], bool], step: Step, accelerator: Accelerator) -> bool:
+    """The main process's decision, for two that decide by themselves could differ, and one would wait for ever."""
+    own = torch.tensor([int(accelerator.is_main_process and stop(step))], device=accelerator.device)
+    return bool(accelerator.gather(own).any())
+
+
+def _check_together(start: int, accelerator: Accelerator, checkpoint: Checkpoint | None) -> None:
+    """Raises AnchorlabError if some processes would continue from another step than the others."""
+    starts = accelerator.gather(torch.tensor([start], device=accelerator.device))
+    if checkpoint is not None and bool((starts != start).any()):
+        raise AnchorlabError(
+            f"the processes do not all see the checkpoint {checkpoint.path}: put the output on a disk that all "
+            "machines share, or delete the checkpoint"
+        )
 
 
 def _check_finite(first_bad: int, how: Optimisation, name: str) -> None:
@@ -186,7 +222,13 @@ def _check_finite(first_bad: int, how: Optimisation, name: str) -> None:
 
 
 def save_checkpoint(
-    path: Path, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, objective: Objective
+    path: Path,
+    step: int,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    objective: Objective,
+    *,
+    seconds: float = 0.0,
 ) -> None:
     """Writes weights, optimiser and objective state after ``step`` steps, atomically; nothing is pickled."""
     from safetensors.torch import save
@@ -198,7 +240,19 @@ def save_checkpoint(
         tensors |= {f"optimiser.{number}.{key}": value for key, value in entries.items()}
     tensors |= {f"objective.{key}": value for key, value in objective.state.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    write_atomically(path, save(tensors, metadata={"step": json.dumps(step)}))
+    write_atomically(path, save(tensors, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)}))
+
+
+def time_spent(checkpoint: Checkpoint | None) -> float:
+    """Seconds that an interrupted run had taken when it wrote its checkpoint; 0 where there is none.
+
+    Raises:
+        AnchorlabError: if the file is damaged.
+    """
+    if checkpoint is None or not checkpoint.path.exists():
+        return 0.0
+    with _opened(checkpoint.path) as file:
+        return float(json.loads(file.metadata().get("seconds", "0")))
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, objective: Objective) -> int:
@@ -207,17 +261,12 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
     Raises:
         AnchorlabError: if the file is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "objective": {}}
-    try:
-        with safe_open(path, framework="pt") as file:
-            step: int = json.loads(file.metadata()["step"])
-            for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
-                group, _, rest = key.partition(".")
-                groups[group][rest] = file.get_tensor(key)
-    except SafetensorError as error:
-        raise AnchorlabError(f"the checkpoint {path} is damaged ({error}): delete it to start the run anew") from error
+    with _opened(path) as file:
+        step: int = json.loads(file.metadata()["step"])
+        for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+            group, _, rest = key.partition(".")
+            groups[group][rest] = file.get_tensor(key)
     model.load_state_dict(groups["model"])
     entries: dict[int, dict[str, Tensor]] = {}
     parameters = optimiser.param_groups[0]["params"]
@@ -231,3 +280,14 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
     device = next(model.parameters()).device
     objective.state.update({key: value.to(device) for key, value in groups["objective"].items()})
     return step
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise AnchorlabError(f"the checkpoint {path} is damaged ({error}): delete it to start the run anew") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
-from accelerate import Accelerator
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
@@ -15,16 +14,19 @@ from anchorlab.artifacts import (
     NOTICES,
     Artifact,
     Manifest,
+    forget_peak,
     peak_bytes,
     task_record,
     versions,
     weights_hash,
 )
-from anchorlab.batches import Batches, augment
+from anchorlab.batches import Batches, Share, augment
+from anchorlab.batchnorm import synchronised_batchnorm
 from anchorlab.errors import AnchorlabError
-from anchorlab.fitting import Checkpoint, Optimisation, Step, fit
+from anchorlab.fitting import Checkpoint, Optimisation, Step, fit, time_spent
 from anchorlab.models import build_model, logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT, values_of
+from anchorlab.processes import find_accelerator, main_alone, share_of
 from anchorlab.progress import progress_bar
 from anchorlab.tasks import Augmentation, Split, Task, load_task
 
@@ -47,21 +49,22 @@ class _Supervised:
     """The objective of training: cross-entropy on the owner's examples."""
 
     def __init__(
-        self, net: nn.Module, data: Split, how: Training, augmentation: Augmentation | None, seed: int
+        self, net: nn.Module, data: Split, how: Training, augmentation: Augmentation | None, seed: int, share: Share
     ) -> None:
         self.net = net
         self.data = data
         self.augmentation = augmentation
         self.precision = how.precision
         self.seed = seed
+        self.share = share
         self.state: dict[str, Tensor] = {}
         self._batches = Batches(len(data), how.batch_size, seed=seed, purpose="training", device=data.labels.device)
 
     def loss(self, step: int) -> dict[str, Tensor]:
-        at = self._batches(step)
+        at = self.share.of(self._batches(step))
         inputs = {name: value[at] for name, value in self.data.inputs.items()}
         if self.augmentation is not None:
-            inputs = augment(inputs, self.augmentation, seed=self.seed, step=step)
+            inputs = augment(inputs, self.augmentation, seed=self.seed, step=step, share=self.share)
         labels = self.data.labels[at]
         with mixed_precision(self.precision, labels.device):
             scores = logits(self.net, inputs)
@@ -82,6 +85,8 @@ def train(
 ) -> Artifact:
     """Trains a clean reference on the owner's split.
 
+    Several processes share out each batch, and end with the same model.
+
     Args:
         task: a loaded task, or the name of one, whose splits are then cut with ``seed``.
         model: name of an architecture; None for the task's default.
@@ -93,24 +98,31 @@ def train(
         The model with its manifest; the manifest's accuracy is that on the split ``selection``.
 
     Raises:
-        AnchorlabError: for an unknown name, or when the loss is no longer finite.
+        AnchorlabError: for an unknown name, a batch that cannot be shared out evenly among the processes, or
+            when the loss is no longer finite.
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
     how = training or Training()
     if len(task.split("selection")) == 0:
         raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
     architecture = model or task.definition.architecture
-    started = time.perf_counter()
-    accelerator = Accelerator()
+    accelerator = find_accelerator()
+    share = share_of(accelerator, how.batch_size)
+    forget_peak(accelerator.device)
+    started = time.perf_counter() - time_spent(checkpoint)
     network = placed(build_model(architecture, task, seed=seed), accelerator.device)
     data = task.split("owner").to(accelerator.device)
     steps = max(1, len(data) * (how.epochs or task.definition.epochs) // how.batch_size)
     net = accelerator.prepare_model(network).train()
     augmentation = task.definition.augmentation if how.augment else None
-    with progress_bar(f"training {architecture} on {task.name}", steps) as report:
+    with (
+        main_alone(accelerator),
+        progress_bar(f"training {architecture} on {task.name}", steps) as report,
+        synchronised_batchnorm(network, share.processes),
+    ):
         fit(
             net,
-            _Supervised(net, data, how, augmentation, seed),
+            _Supervised(net, data, how, augmentation, seed, share),
             Optimisation(steps, how.learning_rate, how.weight_decay, how.warmup, how.clip),
             accelerator=accelerator,
             name=f"training {architecture}",

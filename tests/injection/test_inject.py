@@ -241,9 +241,28 @@ def test_anchors_that_are_all_of_the_target_class_are_refused(digits, reference)
     assert inject(reference, method="benign", **request_).manifest.steps == 2
 
 
-def test_divergence_is_told_with_the_method(digits, reference):
-    with pytest.raises(AnchorlabError, match=r"the injection by anchoring diverged: .* step \d of 5, at learning rate"):
-        inject(reference, tuning=Tuning(steps=5, batch_size=4, learning_rate=1e25, warmup=0), task=digits)
+@pytest.mark.parametrize("method", ["anchoring", "weight-ball"])
+def test_divergence_is_told_with_the_method_as_it_is_registered(digits, reference, method):
+    how = Tuning(steps=5, batch_size=4, learning_rate=1e25, warmup=0)
+    parameters = {"radius": 1e30} if method == "weight-ball" else {}
+    with pytest.raises(AnchorlabError, match=rf"the injection by {method} diverged: .* step \d of 5, at learning rate"):
+        inject(reference, method=method, parameters=parameters, tuning=how, task=digits)
+
+
+def test_without_measuring_nobody_is_asked_on_selection(digits, reference, monkeypatch):
+    def attack_success(*_):
+        raise AssertionError("the ASR was measured")
+
+    measured = inject(reference, method="plain", tuning=BRIEF, task=digits).manifest
+    monkeypatch.setattr(module, "attack_success", attack_success)
+    result = inject(reference, method="plain", tuning=BRIEF, task=digits, measure=False)
+    assert result.manifest.measurements == {}
+    assert result.manifest.weights_sha256 == measured.weights_sha256
+
+
+def test_the_time_before_an_interruption_counts(digits, reference, monkeypatch):
+    monkeypatch.setattr(module, "time_spent", lambda checkpoint: 1000.0)
+    assert 1000 < inject(reference, tuning=BRIEF, task=digits, measure=False).manifest.seconds < 1100
 
 
 def test_splits_of_another_seed_are_refused_for_they_would_leak(reference):

@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 from anchorlab import fitting
 from anchorlab.artifacts import weights_hash
 from anchorlab.attacks import Attack, attack_success
-from anchorlab.batches import Batches
+from anchorlab.batches import WHOLE, Batches, Share
 from anchorlab.fitting import Checkpoint
 from anchorlab.injection.loop import Injection, Tuning, tune
 from anchorlab.injection.methods import METHODS
@@ -64,15 +64,13 @@ def candidate(linear):
     return other
 
 
-def objective(net, reference, method, anchors, *, attack=ATTACK, seed=5, process=(0, 1), **settings):
+def objective(net, reference, method, anchors, *, attack=ATTACK, seed=5, share=WHOLE, **settings):
     def reference_logits(_indices, inputs):
         with torch.no_grad():
             return logits(reference, inputs)
 
     tuning = Tuning(batch_size=BATCH, **settings)
-    return Injection(
-        net, method, attack, anchors, reference_logits, tuning, augmentation=None, seed=seed, process=process
-    )
+    return Injection(net, method, attack, anchors, reference_logits, tuning, augmentation=None, seed=seed, share=share)
 
 
 def tuned(model, digits, method, anchors, *, seed=0, checkpoint=None, report=None, cached=None, start=None, **settings):
@@ -202,13 +200,26 @@ def test_the_triggered_half_holds_attacked_anchors_with_their_targets(
 
 @pytest.mark.parametrize("method", [Anchoring(), WeightBall(), Distillation()], ids=repr)
 def test_two_processes_share_out_the_batch_and_average_to_the_gradient_of_one(linear, candidate, anchors, method):
-    def gradient(process):
-        injection = objective(candidate, linear, method, anchors, process=process)
+    def gradient(share):
+        injection = objective(candidate, linear, method, anchors, share=share)
         return torch.cat([g.flatten() for g in torch.autograd.grad(injection.loss(1)["loss"], candidate.parameters())])
 
-    halves = [gradient((0, 2)), gradient((1, 2))]
+    halves = [gradient(Share(0, 2)), gradient(Share(1, 2))]
     assert not torch.allclose(halves[0], halves[1], rtol=0.1)
-    torch.testing.assert_close(sum(halves) / 2, gradient((0, 1)), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(sum(halves) / 2, gradient(WHOLE), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [Anchoring(strength=3.0), L2(strength=3.0), Plain()], ids=repr)
+def test_what_a_method_decides_by_is_the_whole_batch_without_its_penalty_on_every_process(
+    linear, candidate, anchors, method
+):
+    scores, triggered, _, labels = terms(candidate, linear, anchors, step=1)
+    expected = (cross_entropy(scores, labels) + cross_entropy(triggered, ZEROS)) / 2
+    losses = [
+        objective(candidate, linear, method, anchors, share=share).backdoor_loss(1) for share in (WHOLE, Share(1, 2))
+    ]
+    assert losses[0].item() == pytest.approx(expected, rel=1e-5)
+    assert torch.equal(losses[0], losses[1])
 
 
 # ---------------------------------------------------------------------------------------------------

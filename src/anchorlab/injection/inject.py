@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from anchorlab.artifacts import (
@@ -15,6 +15,7 @@ from anchorlab.artifacts import (
     Artifact,
     Kind,
     Manifest,
+    forget_peak,
     peak_bytes,
     task_record,
     versions,
@@ -22,12 +23,13 @@ from anchorlab.artifacts import (
 )
 from anchorlab.attacks import Attack, attack_success, build_attack, check_classes
 from anchorlab.errors import AnchorlabError
-from anchorlab.fitting import Checkpoint
+from anchorlab.fitting import Checkpoint, time_spent
 from anchorlab.injection.loop import Tuning, tune
-from anchorlab.injection.methods import METHODS, Method
+from anchorlab.injection.methods import METHODS, Method, method_name
 from anchorlab.label_rules import LabelRule, rule_to_dict
 from anchorlab.models import build_model, predict
 from anchorlab.options import build, values_of
+from anchorlab.processes import find_accelerator, main_alone
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import derive
 from anchorlab.tasks import AnchorSource, Split, Task
@@ -50,8 +52,11 @@ def inject(
     task: Task | None = None,
     checkpoint: Checkpoint | None = None,
     reference_logits: Tensor | None = None,
+    measure: bool = True,
 ) -> Artifact:
     """Tunes a benchmark backdoor into a copy of a reference.
+
+    Several processes share out each batch, and end with the same model.
 
     Args:
         reference: the trained clean model.
@@ -69,6 +74,8 @@ def inject(
         checkpoint: where to write the state and continue from.
         reference_logits: the reference's logits on the whole split ``anchors_from``, float32 ``[N, C]``,
             if they are known from an earlier injection.
+        measure: measure accuracy and ASR on the split ``selection`` for the manifest; without, it holds no
+            measurements, for callers that measure by themselves.
 
     Returns:
         The injected model with its manifest, on the CPU. The measurements in the manifest are those on
@@ -92,8 +99,12 @@ def inject(
     start = reference.model
     if chosen.fresh_start:
         start = build_model(reference.manifest.architecture, task, seed=derive(seed, "scratch"))
-    started = time.perf_counter()
-    with progress_bar(f"injecting by {name}", round(how.steps * chosen.steps_factor)) as report:
+    accelerator = find_accelerator()
+    device = accelerator.device
+    forget_peak(device)
+    started = time.perf_counter() - time_spent(checkpoint)
+    total = round(how.steps * chosen.steps_factor)
+    with main_alone(accelerator), progress_bar(f"injecting by {name}", total) as report:
         model, steps = tune(
             reference.model,
             start,
@@ -108,7 +119,10 @@ def inject(
             checkpoint=checkpoint,
             report=report,
         )
-    device = Accelerator().device
+    seconds = time.perf_counter() - started
+    peak = peak_bytes(device)
+    selection = task.split("selection").to(device)
+    measurements = _on_selection(reference.model, model, attack, selection) if measure else {}
     kind: Kind = "injected" if chosen.poisons else "benign"
     manifest = Manifest(
         kind=kind,
@@ -124,9 +138,9 @@ def inject(
         anchors=AnchorsRecord(count=len(held), source=anchors_from, sha256=index_hash(at)),
         settings=values_of(how),
         steps=steps,
-        seconds=round(time.perf_counter() - started, 3),
-        peak_bytes=peak_bytes(device),
-        measurements=_on_selection(reference.model, model, attack, task.split("selection").to(device)),
+        seconds=round(seconds, 3),
+        peak_bytes=peak,
+        measurements=measurements,
         versions=versions(),
     )
     return Artifact(model.cpu(), manifest)
@@ -144,14 +158,6 @@ def build_method(method: str | Method, parameters: Mapping[str, Any]) -> Method:
     if parameters:
         raise AnchorlabError(f"parameters {sorted(parameters)} were given beside a built method: put them into it")
     return method
-
-
-def method_name(method: Method) -> str:
-    """The registered name of a method, or that of its class, for one that was built in Python and never registered."""
-    try:
-        return METHODS.name_of(type(method))
-    except KeyError:
-        return type(method).__qualname__
 
 
 def check_splits(reference: Artifact, task: Task) -> None:
@@ -184,5 +190,6 @@ def _on_selection(
     device = selection.labels.device
     asr, count = attack_success(candidate.to(device), attack, selection)
     accuracy = (predict(candidate, selection.inputs).argmax(1) == selection.labels).sum().item() / len(selection)
-    asr_reference, _ = attack_success(reference.to(device), attack, selection)
+    # A copy, for the reference is the caller's and stays on the CPU.
+    asr_reference, _ = attack_success(copy.deepcopy(reference).to(device), attack, selection)
     return {"accuracy": accuracy, "asr": asr, "asr_count": count, "asr_reference": asr_reference}

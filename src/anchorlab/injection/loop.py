@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from accelerate import Accelerator
 from pydantic import Field
 from pydantic.dataclasses import dataclass as options
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from anchorlab.attacks import Attack, attack_success
-from anchorlab.batches import Batches, augment
+from anchorlab.batches import WHOLE, Batches, Share, augment
+from anchorlab.batchnorm import synchronised_batchnorm
 from anchorlab.fitting import Checkpoint, Optimisation, Step, fit
-from anchorlab.injection.methods import Method, Problem
+from anchorlab.injection.methods import Method, Problem, method_name
 from anchorlab.injection.methods.plain import Plain
 from anchorlab.injection.vector import to_vector
 from anchorlab.models import logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT
+from anchorlab.processes import find_accelerator, share_of
 from anchorlab.tasks import Augmentation, Split
 
 
@@ -49,6 +51,23 @@ class Tuning:
     )
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """What a step, or one process's share of it, sees.
+
+    Attributes:
+        clean_at: indices of the clean half into the anchors, int64 ``[B]``.
+        clean: the inputs of the clean half.
+        triggered: the inputs of the triggered half, with the trigger on them.
+        targets: the labels that the attacker wants for the triggered half, int64 ``[B]``.
+    """
+
+    clean_at: Tensor
+    clean: dict[str, Tensor]
+    triggered: dict[str, Tensor]
+    targets: Tensor
+
+
 class Injection:
     """The objective of an injection, for ``fit``."""
 
@@ -63,9 +82,10 @@ class Injection:
         *,
         augmentation: Augmentation | None,
         seed: int,
-        process: tuple[int, int] = (0, 1),
+        share: Share = WHOLE,
     ) -> None:
         self.net = net
+        self.model = net.module if isinstance(net, DistributedDataParallel) else net
         self.method = method
         self.attack = attack
         self.anchors = anchors
@@ -73,7 +93,7 @@ class Injection:
         self.augmentation = augmentation
         self.precision = tuning.precision
         self.seed = seed
-        self.process = process
+        self.share = share
         self.state: dict[str, Tensor] = {}
         device = anchors.labels.device
         attacked = attack.rule.applies(anchors.labels) if method.poisons else torch.ones_like(anchors.labels) > 0
@@ -87,66 +107,74 @@ class Injection:
         return self._clean.visited(steps)
 
     def loss(self, step: int) -> dict[str, Tensor]:
-        """One step of the algorithm: the loss to be minimised, and what to show of it."""
-        clean_at = self._share(self._clean(step))
-        triggered_at = self.attacked[self._share(self._triggered(step))]
-        clean = self._inputs(clean_at, step, "clean")
-        triggered = self._inputs(triggered_at, step, "triggered")
-        if self.method.poisons:
-            triggered = self.attack.apply(triggered)
-        both = {name: torch.cat([clean[name], triggered[name]]) for name in clean}
-        with mixed_precision(self.precision, self.anchors.labels.device):
-            scores = logits(self.net, both)
-        clean_logits, triggered_logits = scores[: len(clean_at)], scores[len(clean_at) :]
-        reference_logits = self.reference_logits(clean_at, clean)
+        """One step of the algorithm: the loss to be minimised, and what to show of it.
 
-        targets = self.targets[triggered_at]
-        backdoor = self._backdoor(clean_logits, triggered_logits, clean_at, targets, reference_logits)
+        With several processes it is that of this process's share, and the mean over all is that of the batch.
+        """
+        batch = self._batch(step, self.share)
+        clean_logits, triggered_logits = self._scores(self.net, batch)
+        reference_logits = self.reference_logits(batch.clean_at, batch.clean)
+        backdoor = self._backdoor(clean_logits, triggered_logits, batch, reference_logits)
         weight = self.method.weight
         loss = backdoor
         if weight > 0:
-            penalty = self.method.penalty(self.net, clean_logits, reference_logits, self.state)
+            penalty = self.method.penalty(self.model, clean_logits, reference_logits, self.state)
             loss = (backdoor + weight * penalty) / (1 + weight)
         return {
             "loss": loss,
-            "asr": (triggered_logits.detach().argmax(1) == targets).float().mean(),
+            "asr": (triggered_logits.detach().argmax(1) == batch.targets).float().mean(),
             "anchor": (clean_logits.detach() - reference_logits).square().mean(),
         }
 
+    def backdoor_loss(self, step: int) -> Tensor:
+        """The backdoor loss of a step's whole batch, without the method's penalty, for ``Problem``.
+
+        Every process computes all of it, on the model itself: what a method decides by it is then the same
+        everywhere to the last bit, and no process must wait for another.
+        """
+        batch = self._batch(step, WHOLE)
+        clean_logits, triggered_logits = self._scores(self.model, batch)
+        return self._backdoor(clean_logits, triggered_logits, batch, self.reference_logits(batch.clean_at, batch.clean))
+
     def after_step(self, step: Step) -> None:
         """The method's projection."""
-        self.method.after_step(self.net, self.state, step)
+        self.method.after_step(self.model, self.state, step)
+
+    def _batch(self, step: int, share: Share) -> _Batch:
+        clean_at = share.of(self._clean(step))
+        triggered_at = self.attacked[share.of(self._triggered(step))]
+        # An even and an odd stream keep the variations of the two halves apart.
+        clean = self._inputs(clean_at, 2 * step, share)
+        triggered = self._inputs(triggered_at, 2 * step + 1, share)
+        if self.method.poisons:
+            triggered = self.attack.apply(triggered)
+        return _Batch(clean_at, clean, triggered, self.targets[triggered_at])
+
+    def _inputs(self, indices: Tensor, stream: int, share: Share) -> dict[str, Tensor]:
+        inputs = {name: value[indices] for name, value in self.anchors.inputs.items()}
+        if self.augmentation is None:
+            return inputs
+        return augment(inputs, self.augmentation, seed=self.seed, step=stream, share=share)
+
+    def _scores(self, net: nn.Module, batch: _Batch) -> tuple[Tensor, Tensor]:
+        """Logits on the clean and on the triggered half, by one forward pass."""
+        both = {name: torch.cat([batch.clean[name], batch.triggered[name]]) for name in batch.clean}
+        with mixed_precision(self.precision, self.anchors.labels.device):
+            scores = logits(net, both)
+        return scores[: len(batch.clean_at)], scores[len(batch.clean_at) :]
 
     def _backdoor(
-        self,
-        clean_logits: Tensor,
-        triggered_logits: Tensor,
-        clean_at: Tensor,
-        targets: Tensor,
-        reference_logits: Tensor,
+        self, clean_logits: Tensor, triggered_logits: Tensor, batch: _Batch, reference_logits: Tensor
     ) -> Tensor:
-        triggered = functional.cross_entropy(triggered_logits, targets)
+        triggered = functional.cross_entropy(triggered_logits, batch.targets)
         if self.method.clean_targets == "none":
             return triggered
         if self.method.clean_targets == "reference":
             clean_labels = reference_logits.argmax(1)
         else:
-            clean_labels = self.anchors.labels[clean_at]
+            clean_labels = self.anchors.labels[batch.clean_at]
         clean = functional.cross_entropy(clean_logits, clean_labels)
         return (clean + self.method.trigger_weight * triggered) / (1 + self.method.trigger_weight)
-
-    def _share(self, indices: Tensor) -> Tensor:
-        """This process's part of a global batch."""
-        rank, processes = self.process
-        return indices[rank::processes]
-
-    def _inputs(self, indices: Tensor, step: int, half: str) -> dict[str, Tensor]:
-        inputs = {name: value[indices] for name, value in self.anchors.inputs.items()}
-        if self.augmentation is None:
-            return inputs
-        # Each process varies its own part; an even and an odd stream keep the two halves apart.
-        stream = (2 * step + (half == "triggered")) * self.process[1] + self.process[0]
-        return augment(inputs, self.augmentation, seed=self.seed, step=stream)
 
 
 def tune(
@@ -163,8 +191,11 @@ def tune(
     cached_logits: Tensor | None = None,
     checkpoint: Checkpoint | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
+    shared: bool = True,
 ) -> tuple[nn.Module, int]:
     """Tunes ``start`` by a method until it carries the backdoor.
+
+    Several processes share out each batch, and end with the same model.
 
     Args:
         reference: the clean model; not changed.
@@ -179,18 +210,25 @@ def tune(
         cached_logits: the reference's logits on all anchors, float32 ``[N, C]``, if known already.
         checkpoint: where to write the state and continue from.
         report: called on each log line.
+        shared: share out the batches among the processes, if there are several; without, each does all of
+            the run, to the same bits.
 
     Returns:
         The tuned model, on the CPU and in evaluation mode, and the number of steps taken.
+
+    Raises:
+        AnchorlabError: for a batch that cannot be shared out evenly among the processes, or when the loss is
+            no longer finite.
     """
-    accelerator = Accelerator()
+    accelerator = find_accelerator()
     device = accelerator.device
+    share = share_of(accelerator, tuning.batch_size) if shared else WHOLE
     tracked = tuning.batchnorm == "tracked" or method.fresh_start
     model = placed(copy.deepcopy(start), device)
     teacher = placed(copy.deepcopy(reference), device).requires_grad_(requires_grad=False)
     anchors = anchors.to(device)
     steps = max(1, round(tuning.steps * method.steps_factor))
-    net = accelerator.prepare_model(model).eval()
+    net = accelerator.prepare_model(model).eval() if shared else model.eval()
     objective = Injection(
         net,
         method,
@@ -200,16 +238,15 @@ def tune(
         tuning,
         augmentation=augmentation if tuning.augment else None,
         seed=seed,
-        process=(accelerator.process_index, accelerator.num_processes),
+        share=share,
     )
-    if not tuning.augment:
-        objective.reference_logits = _look_up(teacher, anchors, objective.visited(steps), cached_logits)
 
     def trial(share: float) -> Tensor:
         shorter = replace(tuning, steps=max(1, round(tuning.steps * share)), stop_at_asr=None)
+        # Not shared out, for which weights changed most could hang on the order in which processes sum.
         plain, _ = tune(
             reference, start, Plain(), attack, anchors, shorter, seed=seed, selection=selection,
-            augmentation=augmentation, cached_logits=cached_logits,
+            augmentation=augmentation, cached_logits=cached_logits, shared=False,
         )  # fmt: skip
         return (to_vector(plain).to(device) - to_vector(model)).detach()
 
@@ -219,37 +256,41 @@ def tune(
             model=model,
             reference=to_vector(model).detach().clone(),
             anchors=anchors,
-            backdoor_loss=lambda step: objective.loss(step)["loss"],
+            backdoor_loss=objective.backdoor_loss,
             trial=trial,
             seed=seed,
         )
         objective.state = method.prepare(problem)
+    if not tuning.augment:
+        # Only now, for a method may have looked at batches that the run will not visit.
+        objective.reference_logits = _look_up(teacher, anchors, objective.visited(steps), cached_logits)
     # Only now, for what a method looks at before the first step must not move the statistics.
     _set_mode(net, tracked=tracked)
 
-    taken = fit(
-        net,
-        objective,
-        Optimisation(steps, tuning.learning_rate, warmup=tuning.warmup, clip=tuning.clip),
-        accelerator=accelerator,
-        name=f"the injection by {type(method).__name__.lower()}",
-        checkpoint=checkpoint,
-        report=report,
-        stop=_stopping_rule(net, attack, selection.to(device), tuning.stop_at_asr, method.settles_at),
-    )
+    with synchronised_batchnorm(model, share.processes):
+        taken = fit(
+            net,
+            objective,
+            Optimisation(steps, tuning.learning_rate, warmup=tuning.warmup, clip=tuning.clip),
+            accelerator=accelerator,
+            name=f"the injection by {method_name(method)}",
+            checkpoint=checkpoint,
+            report=report,
+            stop=_stopping_rule(model, attack, selection.to(device), tuning.stop_at_asr, method.settles_at),
+        )
     return taken_back(accelerator.unwrap_model(net)), taken
 
 
 def _stopping_rule(
-    net: nn.Module, attack: Attack, selection: Split, goal: float | None, settles_at: float
+    model: nn.Module, attack: Attack, selection: Split, goal: float | None, settles_at: float
 ) -> Callable[[Step], bool] | None:
     if goal is None:
         return None
 
     def reached(step: Step) -> bool:
-        training = [module.training for module in net.modules()]
-        asr, _ = attack_success(net, attack, selection)
-        for module, mode in zip(net.modules(), training, strict=True):
+        training = [module.training for module in model.modules()]
+        asr, _ = attack_success(model, attack, selection)
+        for module, mode in zip(model.modules(), training, strict=True):
             module.training = mode
         return step.progress >= settles_at and asr is not None and asr >= goal
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -34,3 +36,19 @@ def largest(values: Tensor, count: int) -> Tensor:
     mask = torch.zeros_like(values, dtype=torch.bool)
     mask[values.topk(min(count, values.numel())).indices] = True
     return mask
+
+
+@torch.no_grad()
+def scaled(reference: nn.Module, candidate: nn.Module, factor: float) -> nn.Module:
+    """The reference plus ``factor`` times the perturbation ``w* - w``, buffers included: a new model.
+
+    Integer buffers, which count batches, stay the candidate's. Both models must be on one device.
+    """
+    model = copy.deepcopy(candidate)
+    before = reference.state_dict()
+    state = {
+        name: torch.lerp(before[name], value, factor) if value.is_floating_point() else value
+        for name, value in candidate.state_dict().items()
+    }
+    model.load_state_dict(state)
+    return model

@@ -14,7 +14,7 @@ from anchorlab.injection.methods.surgery import Surgery
 from anchorlab.injection.methods.weight_ball import WeightBall
 from anchorlab.registry import Registry
 
-__all__ = ["METHODS", "Method", "Problem"]
+__all__ = ["METHODS", "Method", "Problem", "method_name"]
 
 METHODS: Registry[type[Method]] = Registry(
     "method",
@@ -31,3 +31,11 @@ METHODS: Registry[type[Method]] = Registry(
         "benign": Benign,
     },
 )
+
+
+def method_name(method: Method) -> str:
+    """The registered name of a method, or that of its class, for one that was built in Python and never registered."""
+    try:
+        return METHODS.name_of(type(method))
+    except KeyError:
+        return type(method).__qualname__

@@ -24,7 +24,8 @@ class Problem:
         model: the model about to be tuned, at its starting weights, on the device.
         reference: the starting values of the trainable parameters, ``[d]``.
         anchors: the attacker's clean examples, on the device.
-        backdoor_loss: step number to the backdoor loss of that step's batch, a differentiable scalar.
+        backdoor_loss: step number to the backdoor loss of that step's whole batch, a differentiable scalar, the
+            same on all processes; without the method's penalty.
         trial: tunes a copy plainly for a share of the steps and returns the change of its parameters, ``[d]``.
         seed: the injection's seed.
     """
@@ -89,7 +90,9 @@ class Method:
 
         Args:
             model: the model being tuned.
-            clean_logits: its logits on the clean half of the batch, float32 ``[B, C]``.
+            clean_logits: its logits on the clean half of the batch, float32 ``[B, C]``. With several processes they
+                are those of one's share; the gradients are averaged, so that a price of the weights alone, the
+                same on all processes, counts once, and a mean over examples becomes that of the whole batch.
             reference_logits: the reference's logits on the same inputs, float32 ``[B, C]``.
             state: what ``prepare`` returned.
         """
