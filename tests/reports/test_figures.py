@@ -1,49 +1,28 @@
-"""The figures are valid, of the size asked for, show their data, and come out the same twice."""
+"""The figures are valid, show their data, come out the same twice, and cut nothing off."""
+
+import xml.etree.ElementTree as ElementTree
 
 import matplotlib
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from anchorlab.errors import AnchorlabError
-from anchorlab.reports.figures import (
-    asr_against_kl,
-    logit_shift_histogram,
-    looks,
-    metrics_by_method,
-    triggered_examples,
-)
-from tests.reports.conftest import TYPICAL, make_results
+from anchorlab.reports.figures import asr_against, looks, metrics_by_method, triggered_examples
+from anchorlab.reports.fronts import front, lowest_shown
+from anchorlab.reports.summary import summarise
+from tests.reports.conftest import METHODS, pictures
 
 
-@pytest.fixture
-def results():
-    """Eight methods, three seeds, one number of anchors: fewer panels to draw."""
-    return make_results()
-
-
-def shifts():
-    rng = np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def drawings(suite):
+    conditions = summarise(suite, resamples=20)
+    lines = {asked: front(suite, conditions[0].setting, asked) for asked in ("64", "all")}
     return {
-        "plain": np.exp(rng.normal(0, 1, 300)),
-        "anchoring": np.exp(rng.normal(-3, 1, 300)) * (rng.random(300) > 0.1),
+        "metrics": lambda stem: metrics_by_method(conditions[1], stem),
+        "front": lambda stem: asr_against("kl", lines, conditions, stem),
+        "examples": lambda stem: triggered_examples(pictures(4), stem),
+        "colour": lambda stem: triggered_examples(pictures(4, C=3), stem),
     }
-
-
-def examples(C=1):
-    clean = torch.randint(0, 200, (4, C, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    triggered = clean.clone()
-    triggered[:, :, -2:, -2:] += 50
-    return clean, triggered, torch.arange(4), ["zero", "one", "a class with a long name", "three"]
-
-
-DRAWINGS = {
-    "metrics": (lambda path: metrics_by_method(make_results(), path), (10, 0.9 + 0.5 + 0.3 * 8)),
-    "trade": (lambda path: asr_against_kl(make_results((64, 640)), path), (2.2 + 3.6 * 2, 3.8)),
-    "shifts": (lambda path: logit_shift_histogram(shifts(), path), (7.5, 3.8)),
-    "examples": (lambda path: triggered_examples(*examples(), path), (1.1 + 1.1 * 4, 3.8)),
-}
 
 
 def pixels(path):
@@ -58,105 +37,61 @@ def count_of(image, color, tolerance=12):
     return int((np.abs(image - wanted).max(axis=-1) <= tolerance).sum())
 
 
-@pytest.mark.parametrize("name", DRAWINGS)
-def test_a_figure_is_a_png_of_its_size_with_content_and_the_same_twice(name, tmp_path):
-    draw, (width, height) = DRAWINGS[name]
-    draw(tmp_path / "first.png")
-    draw(tmp_path / "second.png")
+@pytest.mark.parametrize("name", ["metrics", "front", "examples", "colour"])
+def test_a_figure_is_png_and_svg_with_content_whole_and_the_same_twice(name, drawings, tmp_path):
+    drawings[name](tmp_path / "first")
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red"}):  # the user's settings change nothing
+        drawings[name](tmp_path / "second")
+    for kind in ("png", "svg"):
+        assert (tmp_path / f"first.{kind}").read_bytes() == (tmp_path / f"second.{kind}").read_bytes()
     image = pixels(tmp_path / "first.png")
-    assert image.shape == (int(height * 150), int(width * 150), 3)
     assert 0.005 < (image < 128).any(axis=-1).mean() < 0.9
-    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
-
-
-@pytest.mark.parametrize("name", DRAWINGS)
-def test_nothing_is_cut_off_at_the_edge(name, tmp_path):
-    DRAWINGS[name][0](tmp_path / "figure.png")
-    image = pixels(tmp_path / "figure.png")
     for edge in (image[0], image[-1], image[:, 0], image[:, -1]):
         assert (edge == 255).all()
+    assert ElementTree.parse(tmp_path / "first.svg").getroot().tag.endswith("svg")
 
 
-def test_the_users_settings_change_nothing(tmp_path):
-    DRAWINGS["metrics"][0](tmp_path / "plain.png")
-    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red"}):
-        DRAWINGS["metrics"][0](tmp_path / "styled.png")
-        assert matplotlib.rcParams["font.size"] == 20
-    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
-
-
-@pytest.mark.parametrize("draw", [metrics_by_method, asr_against_kl])
-def test_every_method_is_drawn_in_its_colour(draw, results, tmp_path):
-    draw(results, tmp_path / "figure.png")
+@pytest.mark.parametrize("name", ["metrics", "front"])
+def test_reported_methods_are_drawn_in_their_colours(name, drawings, tmp_path):
+    drawings[name](tmp_path / "figure")
     image = pixels(tmp_path / "figure.png")
-    for look in looks(list(TYPICAL)).values():
-        assert count_of(image, look["color"]) > 50
-    assert count_of(image, looks(["scratch"])["scratch"]["color"]) == 0
+    for method in ("plain", "l2", "ewc", "anchoring"):
+        assert count_of(image, looks([method])[method].light) > 50
 
 
-def test_an_undefined_or_zero_value_does_not_stop_a_figure(results, tmp_path):
-    results.loc[results["method"] == "ewc", ["kl", "logit_distance"]] = 0.0
-    results.loc[results["method"] == "l2", "asr"] = None
-    results.loc[(results["method"] == "surgery") & (results["seed"] == 1), "pearson_correct"] = None
-    metrics_by_method(results, tmp_path / "metrics.png")
-    asr_against_kl(results, tmp_path / "trade.png")
-    trade = pixels(tmp_path / "trade.png")
-    for method, drawn in (("ewc", False), ("l2", False), ("surgery", True)):
-        in_panels = trade[:, : int(trade.shape[1] * 0.75)]
-        assert (count_of(in_panels, looks([method])[method]["color"]) > 0) == drawn
+def test_a_variant_shares_its_methods_colour_with_another_filling():
+    found = looks(["plain", "plain (stopped)", "mine", "anchoring"])
+    assert found["plain"].light == found["plain (stopped)"].light
+    assert found["plain"].filling != found["plain (stopped)"].filling
+    assert found["mine"].light not in {found["plain"].light, found["anchoring"].light}
 
 
-@pytest.mark.parametrize("kept", [["benign"], ["ewc"]])
-def test_a_single_run_of_a_single_method_is_drawn(kept, results, tmp_path):
-    once = results[results["method"].isin(kept) & (results["seed"] == 0)]
-    for draw in (metrics_by_method, asr_against_kl):
-        draw(once, tmp_path / "figure.png")
-        assert count_of(pixels(tmp_path / "figure.png"), looks(kept)[kept[0]]["color"]) > 20
+def test_the_front_has_every_strength_and_marks_the_chosen(suite):
+    setting = summarise(suite, resamples=20)[0].setting
+    lines = front(suite, setting, "64")
+    assert set(lines) == set(METHODS)
+    (points,) = lines["anchoring"]
+    assert [point.strength for point in points] == [0.5, 2.0, 8.0]
+    assert [point.chosen_for for point in points] == [(), (0.95, 0.99), ()]
+    assert [point.chosen_for for (line,) in [lines["weight-ball"]] for point in line] == [(), (), ()]
+    (plain,) = lines["plain"][0]
+    assert (plain.strength, plain.chosen_for) == (None, (0.95, 0.99))
+    at = (suite.selection["method"] == "anchoring") & (suite.selection["anchors_asked"] == "64")
+    assert [point.asr for point in points] == pytest.approx(list(suite.selection[at]["asr"]))
 
 
-def test_everything_undefined_or_zero_still_gives_a_figure(results, tmp_path):
-    results[["asr", "pearson_correct"]] = None
-    results[["kl", "logit_distance"]] = 0.0
-    for draw in (metrics_by_method, asr_against_kl):
-        draw(results, tmp_path / "figure.png")
-        assert pixels(tmp_path / "figure.png").min() < 128
+def test_each_scale_is_a_line_of_its_own(suite):
+    import dataclasses
+
+    import pandas as pd
+
+    twice = pd.concat([suite.selection, suite.selection.assign(scale=1.5, asr=0.5)])
+    setting = summarise(suite, resamples=20)[0].setting
+    lines = front(dataclasses.replace(suite, selection=twice), setting, "64")
+    assert [[point.scale for point in line] for line in lines["l2"]] == [[1.0] * 3, [1.5] * 3]
+    assert [[point.scale for point in line] for line in lines["plain"]] == [[1.0, 1.5]]
 
 
-@pytest.mark.parametrize("values", [np.zeros(5), np.full(5, 0.3), np.array([0.0, 1e-9, 5.0])])
-def test_shifts_may_be_zero_or_all_the_same(values, tmp_path):
-    logit_shift_histogram({"anchoring": values}, tmp_path / "figure.png")
-    assert count_of(pixels(tmp_path / "figure.png"), looks(["anchoring"])["anchoring"]["color"]) > 20
-
-
-@pytest.mark.parametrize("C", [1, 3])
-def test_examples_show_the_pixels_themselves_and_the_difference_at_full_scale(C, tmp_path):
-    clean, triggered, labels, classes = examples(C)
-    clean[:], triggered[:] = 80, 80
-    triggered[:, :, -2:, -2:] = 130
-    triggered_examples(clean, triggered, labels, classes, tmp_path / "figure.png")
-    image = pixels(tmp_path / "figure.png")
-    top, middle, bottom = (image[int(570 * share)] for share in (0.17, 0.5, 0.83))
-    assert (top == 80).all(axis=-1).mean() > 0.6
-    assert (middle == 80).all(axis=-1).mean() > 0.6
-    assert (bottom == 0).all(axis=-1).mean() > 0.6
-    assert count_of(image, "#828282", tolerance=0) > 4 * 2 * 2 * 100
-
-
-def test_a_method_keeps_its_look_whatever_else_is_drawn():
-    alone = looks(["anchoring"])["anchoring"]
-    assert looks(["plain", "l2", "anchoring"])["anchoring"] == alone
-    assert looks(["mine"])["mine"] == looks(["plain", "mine"])["mine"]
-
-
-def test_methods_are_told_apart_and_variants_share_the_colour_of_their_method():
-    found = looks([*TYPICAL, "scratch", "distillation", "plain (centred)"])
-    assert len({tuple(look.values()) for look in found.values()}) == len(found)
-    assert found["plain"]["color"] == found["plain (stopped)"]["color"] == found["plain (centred)"]["color"]
-    names = [name for name in found if "(" not in name]
-    assert len({found[name]["color"] for name in names}) == len(names)
-
-
-def test_a_place_that_cannot_be_written_is_explained(results, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(AnchorlabError, match="cannot write"):
-        metrics_by_method(results, tmp_path / "file" / "figure.png")
+def test_the_axis_leaves_out_rates_far_below_the_targets_only_if_there_are_any():
+    assert lowest_shown([0.95, 0.99], [0.9, 0.97]) is None
+    assert lowest_shown([0.95, 0.99], [0.3, 0.97]) == pytest.approx(0.8)

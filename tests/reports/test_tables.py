@@ -1,7 +1,9 @@
-"""The tables against pandas and numbers by hand."""
+"""The tables say what the summary holds."""
 
+import dataclasses
 import io
-import math
+import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,180 +11,153 @@ import pytest
 from rich.console import Console
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.reports.tables import (
-    COLUMNS,
-    MEASUREMENTS,
-    caption,
-    deviation,
-    print_table,
-    significant,
-    strength,
-    summary,
-    to_markdown,
-)
+from anchorlab.reports import tables
+from anchorlab.reports.measures import MAIN, MEASURES, p_value, significant
+from anchorlab.reports.summary import summarise
+from tests.reports.conftest import make_suite
 
 
-def markdown_rows(results):
-    """The table parsed back: title to cell, a dictionary a row."""
-    titles, _, *lines = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in to_markdown(results).splitlines()
+@pytest.fixture(scope="module")
+def conditions(suite):
+    return summarise(suite, resamples=50)
+
+
+def row_of(table, head, group=0):
+    return next(row for row in table.groups[group].rows if row.head == head)
+
+
+def test_every_cell_is_its_estimate_with_its_interval(conditions):
+    table = tables.results_table(conditions[0])
+    for group, shown in zip(conditions[0].groups, table.groups, strict=False):
+        for entry, row in zip(group.entries, shown.rows, strict=True):
+            for measure, cell in zip(MAIN, row.cells[1:], strict=False):
+                estimate = entry.estimate(measure.name)
+                assert cell.value == estimate.value
+                assert cell.bounds == (estimate.lower, estimate.upper)
+                assert cell.text == measure.write(estimate.value).replace("-", "−", 1 if estimate.value < 0 else 0)
+    assert table.groups[-1].title.startswith("Noise floor")
+    assert row_of(table, "weight-ball").sub == "not reached (best ASR 0.5000 on selection)"
+    assert row_of(table, "anchoring").sub == "strength 2"
+
+
+def test_the_best_is_a_method_and_really_the_best(conditions):
+    table = tables.results_table(conditions[0])
+    kl = 1 + [measure.name for measure in MAIN].index("kl")
+    for group in table.groups[:2]:
+        rows = [row for row in group.rows if row.cells]
+        (best,) = [row for row in rows if row.cells[kl].best]
+        assert best.kind == "method"
+        assert best.cells[kl].value == min(row.cells[kl].value for row in rows if row.kind == "method")
+        assert not any(row.cells[1].best for row in rows)  # no ASR is best, for they are made equal
+    assert not any(cell.best for row in table.groups[-1].rows for cell in row.cells)
+
+
+def test_the_note_gives_the_attacked_instances_and_the_references_own_rate(suite, conditions):
+    first = tables.results_table(conditions[0]).notes[0]
+    assert f"{int(suite.results['asr_count'].iloc[0])} triggered instances" in first
+    assert f"{conditions[0].groups[0].entries[0].estimate('asr_reference').value:.4f}" in first
+
+
+@pytest.mark.parametrize(("seeds", "smallest"), [((0,), "0.5"), ((0, 1, 2), None)])
+def test_fewer_than_six_runs_are_said_to_be_too_few(seeds, smallest):
+    (condition, _) = summarise(make_suite(seeds=seeds), resamples=20)
+    for table in (tables.results_table(condition), tables.differences_table(condition, "plain")):
+        said = [note for note in table.notes if "no sign-flip test can reach .05" in note]
+        assert len(said) == (smallest is not None)
+        assert smallest is None or f"smallest p value is {smallest}" in said[0]
+
+
+def test_an_undefined_measurement_is_said_to_be_with_its_reason(suite):
+    results = suite.results.assign(undefined=json.dumps({"leakage": "the label rule has no single target"}))
+    (condition, _) = summarise(dataclasses.replace(suite, results=results), resamples=20)
+    group = condition.groups[0]
+    bare = [
+        dataclasses.replace(entry, estimates=entry.estimates | {"leakage": entry.estimate("nothing")})
+        for entry in group.entries
     ]
-    return [dict(zip(titles, line, strict=True)) for line in lines]
+    condition = dataclasses.replace(condition, groups=[dataclasses.replace(group, entries=bare)])
+    table = tables.results_table(condition)
+    assert row_of(table, "plain").cells[-1].text == "undefined"
+    assert "leakage is undefined in some runs: the label rule has no single target." in table.notes
 
 
-def printed(results, width=80):
-    console = Console(width=width, file=io.StringIO())
-    print_table(results, console)
-    return console.file.getvalue()
+def test_differences_say_ratio_or_difference_and_p(conditions):
+    table = tables.differences_table(conditions[0], "plain")
+    hints = {column.key: column.hint for column in table.columns}
+    assert (hints["kl"], hints["churn"]) == ("ratio to plain", "minus plain")
+    cell = dict(zip(hints, row_of(table, "anchoring").cells, strict=True))
+    assert re.fullmatch(r"×0\.\d+", cell["kl"].text)
+    assert re.fullmatch(r"−0\.\d{4}", cell["churn"].text)
+    assert re.fullmatch(r"p \.031, Holm (\.\d{3}|1\.000)", cell["churn"].note)
+    assert row_of(table, "anchoring").sub == "6 pairs"
+    assert tables.differences_table(conditions[0], "l2") is None
 
 
-def test_summary_is_what_pandas_computes(results):
-    table = summary(results)
-    for name in MEASUREMENTS:
-        grouped = results.assign(value=results[name].astype(float)).groupby(["anchors", "method"])["value"]
-        for key, values in grouped:
-            if values.isna().any():
-                assert math.isnan(table.loc[key, name])
-                continue
-            assert table.loc[key, name] == pytest.approx(np.mean(values), rel=1e-12)
-            assert table.loc[key, f"{name}_sd"] == pytest.approx(np.std(values, ddof=1), rel=1e-9, abs=1e-15)
-    assert (table["runs"] == 3).all()
-    assert table.loc[(64, "benign"), "asr_undefined"] == 3
-    assert table.loc[(64, "plain"), "asr_undefined"] == 0
-
-
-def test_rows_come_in_order_of_first_appearance_with_each_number_of_anchors_together(results):
-    methods = list(results["method"].unique())
-    expected = [(count, method) for count in (64, 640) for method in methods]
-    assert list(summary(results).index) == expected
-    backwards = summary(results.iloc[::-1])
-    assert list(backwards.index) == expected[::-1]
-
-
-def test_every_cell_of_the_markdown_is_the_mean_and_deviation(results):
-    rows = markdown_rows(results)
-    assert len(rows) == 16
-    for row in rows:
-        runs = results[(results["method"] == row["method"]) & (results["anchors"] == int(row["anchors"]))]
-        assert row["runs"] == "3"
-        for column in COLUMNS:
-            cell = row[column.title if column.name != "asr" else "ASR (of 9,000)"]
-            values = runs[column.name].astype(float)
-            if values.isna().all():
-                assert cell == "undefined"
-                continue
-            mean, sd = (float(number) for number in cell.split(" ± "))
-            assert mean == pytest.approx(values.mean(), rel=0.005, abs=5.1e-5)
-            assert sd == pytest.approx(values.std(ddof=1), abs=0.51 * 10 ** -len(cell.split(" ± ")[1].split(".")[-1]))
-
-
-def test_numbers_by_hand():
-    """ASR .99, .98, 1.00 has mean .99 and sample deviation .01; logit distance 1, 2, 6 has 3 and sqrt(7) = 2.6458."""
-    results = pd.DataFrame(
-        {
-            "method": "plain",
-            "strength": math.nan,
-            "anchors": 64,
-            "seed": [0, 1, 2],
-            "reference_seed": 0,
-            "asr_count": 100,
-            **dict.fromkeys(MEASUREMENTS, 0.5),
-        }
-    ).assign(asr=[0.99, 0.98, 1.0], logit_distance=[1.0, 2.0, 6.0])
-    (row,) = markdown_rows(results)
-    assert row["ASR (of 100)"] == "0.9900 ± 0.0100"
-    assert row["logit distance"] == "3.00 ± 2.65"
-    assert row["KL"] == "0.500 ± 0.000"
-    assert row["strength"] == "–"
-    assert "anchors" not in row
-
-
-@pytest.mark.parametrize("missing", [None, math.nan])
-def test_undefined_values_are_said_to_be_undefined_and_never_nan(results, missing):
-    results["pearson_correct"] = results["pearson_correct"].astype(object)
-    results.loc[(results["method"] == "plain") & (results["seed"] == 1), "pearson_correct"] = missing
-    plain, *_, benign = markdown_rows(results)[:8]
-    assert plain["Pearson correct"] == "undefined in 1 of 3"
-    assert benign["ASR (of 9,000)"] == "undefined"
-    for text in (to_markdown(results), printed(results)):
-        assert "nan" not in text.lower()
-        assert "None" not in text
-    assert "undefined" in printed(results)
-    assert "in 1 of 3" in printed(results)
-
-
-def test_a_single_run_has_no_deviation(results):
-    once = results[results["seed"] == 0]
-    assert "±" not in to_markdown(once)
-    assert "±" not in printed(once)
-    assert caption(once).startswith("One run of each.")
-
-
-def test_the_table_fits_a_terminal_of_80_columns_uncut(results):
-    text = printed(results)
-    assert max(map(len, text.splitlines())) <= 80
-    assert "…" not in text
-    table = summary(results)
-    for column in COLUMNS:
-        if column.name != "asr_reference":
-            assert column.write(table.loc[(640, "anchoring"), column.name]) in text
-    assert text.index("64 anchors") < text.index("640 anchors")
-
-
-def test_the_caption_gives_what_holds_for_all(results):
-    """The references' accuracies .915, .916, .917: mean .916, deviation .001; their ASR .0021, .0022, .0023."""
-    assert caption(results) == (
-        "Mean ± sample standard deviation over 3 runs. ASR of 9,000 triggered inputs. "
-        "The reference: accuracy 0.9160 ± 0.0010, ASR 0.0022 ± 0.0001."
+def test_choices_costs_classes_and_failures(suite, conditions):
+    choices = tables.choices_table(conditions[1], suite.choices)
+    cells = dict(zip((column.key for column in choices.columns), row_of(choices, "surgery").cells, strict=True))
+    assert (cells["reached"].text, cells["best_asr"].text, cells["strength"].text) == ("no", "0.9700", "2")
+    cost = row_of(tables.cost_table(conditions[0]), "plain").cells
+    assert [cell.text for cell in cost] == ["100", "6.3", "0.90"] or cost[1].value == pytest.approx(
+        suite.results.query("method == 'plain' and anchors_asked == '64' and target_asr == 0.95")["seconds"].mean()
     )
+    group = conditions[0].groups[0]
+    classes = tables.classes_table(conditions[0], group)
+    entry = next(entry for entry in group.entries if entry.label == "plain")
+    by_hand = np.mean([json.loads(text)["class 3"]["churn"] for text in entry.runs["by_class"]])
+    assert row_of(classes, "class 3").cells[1].value == pytest.approx(by_hand)
+    failed = tables.failed_table(suite.failed)
+    assert failed.groups[0].rows[0].cells[1].text == "the loss is not finite: <lower> the rate"
+    assert tables.failed_table(suite.failed.iloc[:0]) is None
 
 
-def test_a_method_name_may_hold_brackets(results):
-    results["method"] = results["method"].replace("l2", "mine [bold]")
-    assert "mine [bold]" in printed(results, width=100)
+def test_markdown_has_mean_and_interval_for_one_target(suite, conditions):
+    text = tables.to_markdown(suite, target_asr=0.99, conditions=conditions)
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+    plain = next(line for line in lines if line.startswith("| plain | 64 |"))
+    kl = conditions[1].groups[0].entries[0].estimate("kl")
+    assert f"{significant(kl.value)} [{significant(kl.lower)}, {significant(kl.upper)}]" in plain
+    assert "| surgery | 64 | not reached (best ASR 0.9700 on selection) |" in text
+    assert "same model" not in text
+    assert "nan" not in text
+    with pytest.raises(AnchorlabError, match=re.escape("no results at a target ASR of 0.5: choose one of 0.95, 0.99")):
+        tables.to_markdown(suite, target_asr=0.5, conditions=conditions)
 
 
-def test_strength_is_a_number_a_range_or_a_dash():
-    assert strength(pd.DataFrame({"strength": [2.0, 2.0]})) == "2"
-    assert strength(pd.DataFrame({"strength": [0.5, 2.0]})) == "0.5 to 2"
-    assert strength(pd.DataFrame({"strength": [None, None]})) == "–"
+def test_the_terminal_table_fits_80_columns(suite, conditions):
+    console = Console(width=80, file=io.StringIO())
+    tables.print_table(suite, console, conditions=conditions)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    for title in ("ASR", "KL", "churn", "64 anchors", "all 1,200 anchors", "plain (stopped)"):
+        assert title in text
+    assert "nan" not in text.lower()
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.018, "0.0180"),
-        (8.416, "8.42"),
-        (9.999, "10.0"),
-        (123.4, "123"),
-        (51234.0, "51234"),
-        (-0.5, "-0.500"),
-        (1.234e-5, "1.23e-5"),
-        (0.00012345, "0.000123"),
-        (0.0, "0"),
-    ],
+    ("value", "text"), [(0.018, "0.0180"), (8.42, "8.42"), (123456.0, "123456"), (1.234e-5, "1.23e-5"), (0.0, "0")]
 )
 def test_significant_digits(value, text):
     assert significant(value) == text
 
 
-@pytest.mark.parametrize(
-    ("sd", "mean", "text"),
-    [
-        (1.126, "8.14", "1.13"),
-        (0.0023, "8.14", "0.002"),
-        (0.0, "0.9300", "0.0000"),
-        (1e-17, "0.9300", "0.0000"),
-        (0.00003, "0.9300", "3e-5"),
-        (2.34e-6, "1.23e-5", "2.3e-6"),
-        (0.0, "0", "0"),
-    ],
-)
-def test_deviations_have_the_decimals_of_their_mean_and_never_look_like_zero(sd, mean, text):
-    assert deviation(sd, mean) == text
+def test_p_values():
+    assert [p_value(value) for value in (0.03125, 1.0, 0.0001)] == [".031", "1.000", "<.001"]
 
 
-@pytest.mark.parametrize("show", [summary, to_markdown, printed])
-def test_no_results_are_refused(results, show):
-    with pytest.raises(AnchorlabError, match="no results"):
-        show(results.iloc[:0])
+def test_every_measure_is_a_number_of_the_comparison():
+    from anchorlab.consistency.evaluate import Comparison
+
+    assert set(MEASURES) <= set(Comparison.model_fields)
+
+
+def test_a_suite_of_a_rule_without_a_target(suite):
+    def without(frame):
+        return frame.assign(target=None, rule="all-to-all")
+
+    changed = dataclasses.replace(suite, results=without(suite.results), choices=without(suite.choices))
+    (condition, _) = summarise(changed, resamples=20)
+    assert condition.setting.target is None
+    assert tables.choices_table(condition, changed.choices) is not None
+    assert isinstance(changed.choices, pd.DataFrame)

@@ -1,4 +1,4 @@
-"""Still figures of many runs, as PNG files: the same data give the same bytes.
+"""Still figures of a suite, as PNG and SVG files: the same data give the same bytes.
 
 Every method has one colour and marker everywhere (Okabe and Ito's palette, safe for colour-blind readers);
 a variant of a method, named as in ``plain (stopped)``, shares them, with another filling and line.
@@ -10,19 +10,21 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.style
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from torch import Tensor
 
+from anchorlab.consistency.statistics import Estimate
 from anchorlab.files import write_atomically
-from anchorlab.reports.tables import groups, spread
+from anchorlab.reports.fronts import Tried, lowest_shown
+from anchorlab.reports.measures import DRAWN, MEASURES, defined
+from anchorlab.reports.report import Examples
+from anchorlab.reports.summary import Condition, Entry
 
 DPI = 150
 
@@ -37,74 +39,80 @@ STYLE = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "svg.hashsalt": "anchorlab",
 }
 
-#: Method to colour and marker.
+
+class Look(NamedTuple):
+    """How a method is drawn: colour on light and on dark, marker of matplotlib and of plotly, filling, line."""
+
+    light: str
+    dark: str
+    marker: str
+    symbol: str
+    filling: str = "full"
+    line: str = "-"
+
+
 _LOOKS = {
-    "plain": ("#000000", "o"),
-    "scratch": ("#8c6d1f", "X"),
-    "l2": ("#56b4e9", "v"),
-    "ewc": ("#0072b2", "^"),
-    "surgery": ("#009e73", "P"),
-    "weight-ball": ("#cc79a7", "s"),
-    "anchoring": ("#d55e00", "D"),
-    "distillation": ("#e69f00", "h"),
-    "benign": ("#8a8a8a", "d"),
+    "plain": Look("#000000", "#f2f2f2", "o", "circle"),
+    "scratch": Look("#8c6d1f", "#c9a64a", "X", "x"),
+    "l2": Look("#56b4e9", "#56b4e9", "v", "triangle-down"),
+    "ewc": Look("#0072b2", "#3d9bd6", "^", "triangle-up"),
+    "surgery": Look("#009e73", "#22b98c", "P", "cross"),
+    "weight-ball": Look("#cc79a7", "#d98fb8", "s", "square"),
+    "anchoring": Look("#d55e00", "#ee7d22", "D", "diamond"),
+    "distillation": Look("#e69f00", "#e69f00", "h", "hexagon"),
+    "benign": Look("#8a8a8a", "#9a9a9a", "d", "diamond-tall"),
 }
-_OTHER_LOOKS = (("#332288", "<"), ("#882255", ">"), ("#44aa99", "p"), ("#999933", "8"))
+_OTHER_LOOKS = (
+    Look("#332288", "#8c7fe0", "<", "triangle-left"),
+    Look("#882255", "#d0639a", ">", "triangle-right"),
+    Look("#44aa99", "#44aa99", "p", "pentagon"),
+    Look("#999933", "#b3b34a", "8", "octagon"),
+)
 #: Filling of the marker and line of a method as such and of its variants; what is not filled is white.
 _VARIANTS = (("full", "-"), ("none", "--"), ("left", ":"), ("bottom", "-."))
 
 #: The control that carries no backdoor; its ASR says nothing of an attack.
-_CONTROL = "benign"
+CONTROL = "benign"
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2}
 
 #: What lies behind words in a panel, hiding the grid.
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
-#: Measurement, its title, whether its axis is logarithmic.
-_PANELS = (
-    ("logit_distance", "logit distance", True),
-    ("kl", "KL (nats)", True),
-    ("pearson_correct", "Pearson correct", False),
-    ("churn", "churn", False),
-)
 
-
-def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """How each method is drawn: colour, marker, filling of the marker, line."""
-    found: dict[str, dict[str, Any]] = {}
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """How each method is drawn."""
+    found: dict[str, Look] = {}
     for method in methods:
         base = method.partition(" (")[0]
-        color, marker = _LOOKS.get(base) or _OTHER_LOOKS[sum(base.encode()) % len(_OTHER_LOOKS)]
+        look = _LOOKS.get(base) or _OTHER_LOOKS[sum(base.encode()) % len(_OTHER_LOOKS)]
         variant = sum(other.partition(" (")[0] == base for other in found) % len(_VARIANTS)
         filling, line = _VARIANTS[variant]
-        found[method] = {"color": color, "marker": marker, "filling": filling, "line": line}
+        found[method] = look._replace(filling=filling, line=line)
     return found
 
 
-def triggered_examples(clean: Tensor, triggered: Tensor, labels: Tensor, classes: Sequence[str], path: Path) -> None:
+def triggered_examples(examples: Examples, stem: Path) -> None:
     """Clean inputs above the same inputs with the trigger, and the absolute difference.
 
     Args:
-        clean: uint8 ``[n, C, H, W]``; C is 3 for colour, anything else is averaged to grey.
-        triggered: uint8 ``[n, C, H, W]``.
-        labels: true labels, int64 ``[n]``.
-        classes: names of the classes, by label.
-        path: the PNG to write.
+        examples: C is 3 for colour, anything else is averaged to grey.
+        stem: the files to write, less ``.png`` and ``.svg``.
 
     Raises:
-        AnchorlabError: if the file cannot be written.
+        AnchorlabError: if a file cannot be written.
     """
-    difference = (triggered.int() - clean.int()).abs()
+    difference = (examples.triggered.int() - examples.clean.int()).abs()
     largest = max(int(difference.max()), 1)
     rows = (
-        ("clean", clean / 255),
-        ("triggered", triggered / 255),
+        ("clean", examples.clean / 255),
+        ("triggered", examples.triggered / 255),
         (f"difference\n(white: {largest})", difference / largest),
     )
-    columns = len(clean)
-    with _figure(path, 1.1 + 1.1 * columns, 3.8) as figure:
+    columns = len(examples.clean)
+    with _figure(stem, 1.1 + 1.1 * columns, 3.8) as figure:
         axes = figure.subplots(len(rows), columns, squeeze=False)
         for (title, images), line in zip(rows, axes, strict=True):
             for image, axis in zip(images, line, strict=True):
@@ -114,150 +122,135 @@ def triggered_examples(clean: Tensor, triggered: Tensor, labels: Tensor, classes
                 axis.spines[:].set_visible(True)
                 axis.spines[:].set(color="#bbbbbb", linewidth=0.6)
             line[0].set_ylabel(title)
-        for label, axis in zip(labels.tolist(), axes[0], strict=True):
-            axis.set_title(shorten(classes[label], 14), fontsize=9)
+        for label, axis in zip(examples.labels.tolist(), axes[0], strict=True):
+            axis.set_title(shorten(examples.classes[label], 14), fontsize=9)
 
 
-def metrics_by_method(results: pd.DataFrame, path: Path) -> None:
-    """Logit distance, KL, Pearson and churn by method: each run, and mean ± sample standard deviation.
+def metrics_by_method(condition: Condition, stem: Path) -> None:
+    """Each metric of ``DRAWN`` by method: each run, and mean with 95% interval; a row of panels for each size.
 
     Args:
-        results: one row a run, see ``anchorlab.reports.tables``; a row of panels for each number of anchors.
-        path: the PNG to write.
+        condition: the setting and target.
+        stem: the files to write, less ``.png`` and ``.svg``.
 
     Raises:
-        AnchorlabError: if the file cannot be written.
+        AnchorlabError: if a file cannot be written.
     """
-    anchors, methods = _keys(results)
-    drawn = looks(methods)
-    with _figure(path, 10, 0.9 + len(anchors) * (0.5 + 0.3 * len(methods))) as figure:
-        axes = figure.subplots(len(anchors), len(_PANELS), sharex="col", sharey=True, squeeze=False)
-        for column, (name, title, logarithmic) in enumerate(_PANELS):
-            _scale(axes[0, column], "x", [runs[name] for _, _, runs in groups(results)], logarithmic)
-            axes[-1, column].set_xlabel(title)
-        for count, method, runs in groups(results):
-            row = methods.index(method)
-            for axis, (name, _, _) in zip(axes[anchors.index(count)], _PANELS, strict=True):
-                _draw_runs(axis, row, runs[name].astype(float), drawn[method])
-        axes[0, 0].set_yticks(range(len(methods)), methods)
-        axes[0, 0].set_ylim(len(methods) - 0.4, -0.6)
-        if len(anchors) > 1:
-            for count, line in zip(anchors, axes, strict=True):
-                line[0].set_title(f"{count:,} anchors", loc="left", fontweight="bold")
+    labels, groups = condition.labels, condition.groups
+    drawn = looks(labels)
+    with _figure(stem, 10, 0.9 + len(groups) * (0.5 + 0.3 * len(labels))) as figure:
+        axes = figure.subplots(len(groups), len(DRAWN), sharex="col", sharey=True, squeeze=False)
+        for column, name in enumerate(DRAWN):
+            ends = [end for group in groups for entry in group.entries for end in _ends(entry, name)]
+            _scale(axes[0, column], "x", ends, MEASURES[name].logarithmic)
+            axes[-1, column].set_xlabel(_axis_title(name))
+        for group, line in zip(groups, axes, strict=True):
+            line[0].set_title(group.title, loc="left", fontweight="bold")
+            for entry in group.entries:
+                for axis, name in zip(line, DRAWN, strict=True):
+                    _draw_runs(axis, labels.index(entry.label), entry, name, drawn[entry.label])
+        axes[0, 0].set_yticks(range(len(labels)), labels)
+        axes[0, 0].set_ylim(len(labels) - 0.4, -0.6)
         figure.align_xlabels()
-        figure.supxlabel("dots: single runs; marker and bar: mean ± sample standard deviation", fontsize=8)
+        figure.supxlabel(
+            f"target ASR {condition.target_asr:g}; dots: runs; marker and bar: mean, 95% interval", fontsize=8
+        )
 
 
-def _draw_runs(axis: Any, row: int, values: pd.Series[Any], look: dict[str, Any]) -> None:
-    """The runs of one method as dots, and above them mean and deviation, or in words why there are none."""
-    mean, sd = spread(values)
+def _draw_runs(axis: Any, row: int, entry: Entry, name: str, look: Look) -> None:
+    """The runs of one method as dots, and above them mean and interval, or in words why there are none."""
     logarithmic = axis.get_xscale() == "log"
-    shown = values[values > 0] if logarithmic else values.dropna()
-    axis.plot(shown, [row + 0.26] * len(shown), ".", color=look["color"], alpha=0.55, markersize=5, mew=0)
-    missing = int(values.isna().sum())
-    if missing:
-        remark = "undefined" if missing == len(values) else f"undefined in {missing} of {len(values)}"
-    elif logarithmic and mean <= 0:
+    estimate = entry.estimate(name)
+    shown = [value for value in entry.values(name) if value > 0 or not (logarithmic or np.isnan(value))]
+    axis.plot(shown, [row + 0.26] * len(shown), ".", color=look.light, alpha=0.55, markersize=5, mew=0)
+    if len(entry.runs) == 0:
+        remark = "not reached"
+    elif not defined(estimate.value):
+        remark = "undefined"
+    elif logarithmic and estimate.value == 0:
         remark = "0"
     else:
-        axis.errorbar(mean, row - 0.06, xerr=_bar(mean, sd, logarithmic), **_point(look))
+        axis.errorbar(estimate.value, row - 0.06, xerr=_bar(estimate, logarithmic), **_point(look))
         return
     axis.text(0.03, row - 0.06, remark, transform=axis.get_yaxis_transform(), va="center", color="#555555", bbox=_PAPER)
 
 
-def asr_against_kl(results: pd.DataFrame, path: Path) -> None:
+def asr_against(
+    name: str, fronts: dict[str, dict[str, list[list[Tried]]]], conditions: Sequence[Condition], stem: Path
+) -> None:
     """How strong the backdoor is against how far the clean behaviour moved, up and left being the attacker's wish.
 
-    The benign update, which carries no backdoor, is drawn as a line at its KL.
+    Small markers are the strengths tried, on ``selection``; large ones with bars what is reported, on ``test``.
+    The benign update, which carries no backdoor, is drawn as a line at its mean.
 
     Args:
-        results: one row a run, see ``anchorlab.reports.tables``; a panel for each number of anchors.
-        path: the PNG to write.
+        name: of the metric.
+        fronts: size to method to its lines, see ``anchorlab.reports.fronts``.
+        conditions: those of one setting, a target each.
+        stem: the files to write, less ``.png`` and ``.svg``.
 
     Raises:
-        AnchorlabError: if the file cannot be written.
+        AnchorlabError: if a file cannot be written.
     """
-    anchors, methods = _keys(results)
-    drawn = looks(methods)
-    with _figure(path, 2.2 + 3.6 * len(anchors), 3.8) as figure:
-        axes = figure.subplots(1, len(anchors), sharex=True, sharey=True, squeeze=False)[0]
-        _scale(axes[0], "x", [runs["kl"] for _, _, runs in groups(results)], logarithmic=True)
-        _scale(axes[0], "y", [runs["asr"] for _, method, runs in groups(results) if method != _CONTROL])
+    titles = {group.asked: group.title for condition in conditions for group in condition.groups}
+    labels = list(dict.fromkeys(label for condition in conditions for label in condition.labels))
+    drawn = looks(labels)
+    logarithmic = MEASURES[name].logarithmic
+    reported = [(group.asked, entry) for one in conditions for group in one.groups for entry in group.entries]
+    points = [point for lines in fronts.values() for line in lines.values() for part in line for point in part]
+    with _figure(stem, 2.2 + 3.6 * len(titles), 3.8) as figure:
+        axes = figure.subplots(1, len(titles), sharex=True, sharey=True, squeeze=False)[0]
+        panels = dict(zip(titles, axes, strict=True))
+        ends = [end for _, entry in reported for end in _ends(entry, name)]
+        _scale(axes[0], "x", [*ends, *(point.metrics.get(name, np.nan) for point in points)], logarithmic)
+        rates = [end for _, entry in reported if entry.label != CONTROL for end in _ends(entry, "asr")]
+        tried = [point.asr for point in points]
+        lowest = lowest_shown([condition.target_asr for condition in conditions], tried)
+        _scale(axes[0], "y", [rate for rate in (*rates, *tried) if lowest is None or rate >= lowest])
         axes[0].set_ylim(top=min(axes[0].get_ylim()[1], 1.0 + 0.03 * (1.0 - axes[0].get_ylim()[0])))
-        visible = set()
-        for count, method, runs in groups(results):
-            draw = _draw_control if method == _CONTROL else _draw_trade
-            if draw(axes[anchors.index(count)], runs, drawn[method]):
-                visible.add(method)
-        for count, axis in zip(anchors, axes, strict=True):
-            axis.set(xlabel="KL (nats)", title=f"{count:,} anchors")
+        for condition in conditions:
+            for axis in axes:
+                axis.axhline(condition.target_asr, color="#777777", linewidth=0.8, linestyle=":")
+        for asked, lines in fronts.items():
+            for label, parts in lines.items():
+                for part in parts if label in drawn and asked in panels else []:
+                    _draw_tried(panels[asked], name, part, drawn[label], logarithmic)
+        for asked, entry in reported:
+            _draw_reported(panels[asked], name, entry, drawn[entry.label], logarithmic)
+        for asked, axis in panels.items():
+            axis.set(xlabel=_axis_title(name), title=titles[asked])
         axes[0].set_ylabel("attack success rate")
-        labels = [method if method in visible else f"{method} (not drawn)" for method in methods]
-        figure.legend([_key(method, drawn[method]) for method in methods], labels, loc="outside right upper")
-        remark = "" if visible == set(methods) else "\nnot drawn: undefined, or a KL of 0"
-        figure.supxlabel(f"faint: single runs; marker and bars: mean ± sample standard deviation{remark}", fontsize=8)
+        figure.legend([_key(label, drawn[label]) for label in labels], labels, loc="outside right upper")
+        figure.supxlabel(
+            "lines: strengths tried, on selection; large markers: reported means on test with 95% intervals; "
+            "dotted: target ASR" + ("" if lowest is None else f"; rates below {lowest:g} lie outside"),
+            fontsize=8,
+        )
 
 
-def _draw_trade(axis: Any, runs: pd.DataFrame, look: dict[str, Any]) -> bool:
-    """Single runs faintly and their mean with bars both ways, if a logarithmic axis can show it; says whether."""
-    (kl, kl_sd), (asr, asr_sd) = spread(runs["kl"]), spread(runs["asr"])
-    if not kl > 0 or np.isnan(asr):
-        return False
-    point = _point(look)
-    single = point | {"markersize": 3.5, "markeredgewidth": 0.6, "alpha": 0.4}
-    axis.plot(runs["kl"].astype(float), runs["asr"].astype(float), **single)
-    axis.errorbar(kl, asr, xerr=_bar(kl, kl_sd, logarithmic=True), yerr=_bar(asr, asr_sd), **point)
-    return True
+def _draw_tried(axis: Any, name: str, points: list[Tried], look: Look, logarithmic: bool) -> None:
+    shown = [point for point in points if point.metrics.get(name, np.nan) > 0 or not logarithmic]
+    x, y = [point.metrics.get(name, np.nan) for point in shown], [point.asr for point in shown]
+    style = _point(look) | {"markersize": 3.5, "markeredgewidth": 0.8, "linestyle": look.line}
+    axis.plot(x, y, **style, linewidth=0.9, alpha=0.7)
 
 
-def _draw_control(axis: Any, runs: pd.DataFrame, look: dict[str, Any]) -> bool:
-    """A line at the control's mean KL, if a logarithmic axis can show it; says whether."""
-    kl, _ = spread(runs["kl"])
-    if not kl > 0:
-        return False
-    axis.axvline(kl, **_CONTROL_LINE, color=look["color"])
-    return True
+def _draw_reported(axis: Any, name: str, entry: Entry, look: Look, logarithmic: bool) -> None:
+    """The mean with bars both ways, or a line for the control, if the axis can show it."""
+    x, y = entry.estimate(name), entry.estimate("asr")
+    if x.value is None or not defined(x.value) or (logarithmic and x.value <= 0):
+        return
+    if entry.label == CONTROL:
+        axis.axvline(x.value, **_CONTROL_LINE, color=look.light)
+    elif defined(y.value):
+        axis.errorbar(x.value, y.value, xerr=_bar(x, logarithmic), yerr=_bar(y), elinewidth=1, **_point(look))
 
 
-def _key(method: str, look: dict[str, Any]) -> Line2D:
+def _key(method: str, look: Look) -> Line2D:
     """The method's sign in a legend."""
-    if method == _CONTROL:
-        return Line2D([], [], **_CONTROL_LINE, color=look["color"])
+    if method == CONTROL:
+        return Line2D([], [], **_CONTROL_LINE, color=look.light)
     return Line2D([], [], **_point(look))
-
-
-def logit_shift_histogram(shifts: dict[str, np.ndarray], path: Path) -> None:
-    """Which share of the clean instances moved how far: a line for each method, on a logarithmic axis.
-
-    Args:
-        shifts: method to the root of the mean squared logit shift of each instance, float ``[N]``, not
-            negative; shifts of exactly zero are counted in the legend.
-        path: the PNG to write.
-
-    Raises:
-        AnchorlabError: if the file cannot be written.
-    """
-    drawn = looks(list(shifts))
-    positive = np.concatenate([values[values > 0] for values in shifts.values()])
-    with _figure(path, 7.5, 3.8) as figure:
-        axis = figure.add_subplot(xlabel="shift of an instance (root of the mean squared logit shift)")
-        axis.set_ylabel("share of instances in each bin")
-        limits = _wide(positive.min(), positive.max()) if len(positive) > 0 else (0.1, 10.0)
-        _logarithmic(axis, "x", *limits)
-        bins = np.geomspace(*limits, 51)
-        for method, values in shifts.items():
-            zeros = int((values == 0).sum())
-            heights, _ = np.histogram(values[values > 0], bins)
-            axis.stairs(
-                heights / len(values),
-                bins,
-                label=f"{method} ({zeros:,} of {len(values):,} are 0)" if zeros else method,
-                color=drawn[method]["color"],
-                linestyle=drawn[method]["line"],
-                linewidth=1.5,
-            )
-        axis.set_ylim(bottom=0)
-        figure.legend(loc="outside right upper")
 
 
 def shorten(text: str, length: int) -> str:
@@ -265,30 +258,31 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def _axis_title(name: str) -> str:
+    measure = MEASURES[name]
+    return f"{measure.title} ({measure.unit})" if measure.unit == "nats" else measure.title
+
+
 @contextmanager
-def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
+def _figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of that size in inches, in our style whatever the user's settings, written at the end."""
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(width, height))
         yield figure
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": "anchorlab"})
-    write_atomically(path, buffer.getvalue())
+        for kind, metadata in (("png", {"Software": "anchorlab"}), ("svg", {"Creator": "anchorlab", "Date": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+            write_atomically(stem.with_name(f"{stem.name}.{kind}"), buffer.getvalue())
 
 
-def _keys(results: pd.DataFrame) -> tuple[list[int], list[str]]:
-    """The numbers of anchors and the methods, in order of first appearance."""
-    return [int(count) for count in results["anchors"].unique()], [str(name) for name in results["method"].unique()]
-
-
-def _point(look: dict[str, Any]) -> dict[str, Any]:
+def _point(look: Look) -> dict[str, Any]:
     """A marker for matplotlib; hollow ones are painted white, so that error bars do not cross them."""
-    hollow = look["filling"] == "none"
+    hollow = look.filling == "none"
     return {
-        "color": look["color"],
-        "marker": look["marker"],
-        "fillstyle": "full" if hollow else look["filling"],
-        "markerfacecolor": "white" if hollow else look["color"],
+        "color": look.light,
+        "marker": look.marker,
+        "fillstyle": "full" if hollow else look.filling,
+        "markerfacecolor": "white" if hollow else look.light,
         "markerfacecoloralt": "white",
         "markersize": 6,
         "markeredgewidth": 1.2,
@@ -296,22 +290,23 @@ def _point(look: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bar(mean: float, sd: float, logarithmic: bool = False) -> list[list[float]] | None:
+def _bar(estimate: Estimate, logarithmic: bool = False) -> list[list[float]] | None:
     """Lower and upper length of an error bar; on a logarithmic axis a bar that reaches zero runs off the panel."""
-    if np.isnan(sd):
+    value, lower, upper = estimate.value, estimate.lower, estimate.upper
+    if value is None or lower is None or upper is None:
         return None
-    return [[min(sd, mean * (1 - 1e-9)) if logarithmic else sd], [sd]]
+    down = max(value - lower, 0.0)
+    return [[min(down, value * (1 - 1e-9)) if logarithmic else down], [max(upper - value, 0.0)]]
 
 
-def _scale(axis: Any, which: str, columns: list[pd.Series[Any]], logarithmic: bool = False) -> None:
-    """Limits that hold every run and every mean ± deviation; logarithmic only if something is positive."""
-    ends: list[float] = []
-    for values in columns:
-        mean, sd = spread(values)
-        lower = mean - sd
-        if logarithmic:  # where the deviation is about the mean itself, its lower end would stretch the axis
-            lower = max(lower, values.astype(float).min() / 2)
-        ends += [*values.astype(float), lower, mean + sd]
+def _ends(entry: Entry, name: str) -> list[float]:
+    """The runs' values and the ends of the interval."""
+    estimate = entry.estimate(name)
+    return [*entry.values(name), *(end for end in (estimate.value, estimate.lower, estimate.upper) if end is not None)]
+
+
+def _scale(axis: Any, which: str, ends: Sequence[float], logarithmic: bool = False) -> None:
+    """Limits that hold every value; logarithmic only if something is positive."""
     finite = [end for end in ends if np.isfinite(end) and (end > 0 or not logarithmic)]
     if not finite:
         return

@@ -1,217 +1,416 @@
-"""Tables of many runs: mean and sample standard deviation over seeds, by number of anchors and method.
-
-``results`` is, here and in the other files of this folder, a data frame with one row a run: ``method``,
-``strength`` (the value of the method's knob: a strength, a radius or a count; missing if it has none),
-``parameters``, ``anchors``, ``seed``, ``reference_seed``, ``steps``, ``seconds``, ``peak_bytes``, and the
-measurements of ``anchorlab.consistency.evaluate.Comparison``, where a missing value is an undefined one.
-"""
+"""The tables of a report: results, further measurements, differences, strengths, costs, classes, failures."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+import dataclasses
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from anchorlab.consistency.statistics import Difference, Estimate, smallest_p
 from anchorlab.errors import AnchorlabError
+from anchorlab.reports.measures import FURTHER, MAIN, MEASURES, Measure, defined, fraction, p_value, significant, span
+from anchorlab.reports.report import Results
+from anchorlab.reports.summary import Condition, Entry, Group, reasons, summarise
+from anchorlab.reports.table import Cell, Column, Row, Rows, Table, number, print_rich, to_markdown_table
 
-#: What is averaged; the names are those of ``Comparison``, and how long a run took.
-MEASUREMENTS = (
-    "accuracy",
-    "accuracy_reference",
-    "asr",
-    "asr_reference",
-    "logit_distance",
-    "logit_distance_centred",
-    "probability_distance",
-    "kl",
-    "kl_symmetric",
-    "pearson_correct",
-    "pearson_score",
-    "churn",
-    "negative_flips",
-    "positive_flips",
-    "seconds",
-)
+#: Fewer runs than this cannot reach a p value of .05 in a two-sided sign-flip test.
+_ENOUGH_RUNS = 6
+
+#: Classes that the table by class shows; its CSV file has all.
+CLASSES_SHOWN = 12
+
+_NONE = Cell("–")
 
 
-def significant(value: float, digits: int = 3) -> str:
-    """A number with that many significant digits, trailing zeros kept: 0.0180, 8.42, 1.23e-5."""
-    if value == 0:
-        return "0"
-    mantissa, power = f"{value:.{digits - 1}e}".split("e")
-    exponent = int(power)
-    if -5 < exponent < 6:
-        return f"{value:.{max(digits - 1 - exponent, 0)}f}"
-    return f"{mantissa}e{exponent}"
-
-
-def fraction(value: float) -> str:
-    """A rate or a correlation with four decimals."""
-    return f"{value:.4f}"
-
-
-def deviation(sd: float, mean: str) -> str:
-    """A standard deviation with the decimals of its written mean, or more where it would look like zero."""
-    if "e" in mean:
-        return significant(sd, 2)
-    text = f"{sd:.{len(mean.partition('.')[2])}f}"
-    rounding = 1e-12 * abs(float(mean))
-    return significant(sd, 1) if float(text) == 0 and sd > rounding else text
-
-
-class Column(NamedTuple):
-    """A measurement that tables show: its name, its title, how a value is written."""
-
-    name: str
-    title: str
-    write: Callable[[float], str]
-
-
-COLUMNS = (
-    Column("accuracy", "accuracy", fraction),
-    Column("asr", "ASR", fraction),
-    Column("asr_reference", "ASR before", fraction),
-    Column("logit_distance", "logit distance", significant),
-    Column("kl", "KL", significant),
-    Column("pearson_correct", "Pearson correct", fraction),
-    Column("churn", "churn", fraction),
-    Column("negative_flips", "negative flips", fraction),
-)
-
-
-def groups(results: pd.DataFrame) -> Iterator[tuple[int, str, pd.DataFrame]]:
-    """The runs of each number of anchors and method, both in the order in which they first appear.
-
-    Raises:
-        AnchorlabError: if there are no runs.
-    """
-    if results.empty:
-        raise AnchorlabError("there are no results to show: at least one run is needed, so inject a method first")
-    for anchors in results["anchors"].unique():
-        for method in results["method"].unique():
-            runs = results[(results["anchors"] == anchors) & (results["method"] == method)]
-            if len(runs) > 0:
-                yield int(anchors), str(method), runs
-
-
-def spread(values: pd.Series[Any]) -> tuple[float, float]:
-    """Mean and sample standard deviation (n - 1), NaN where undefined: for a missing value, and of one run."""
-    numbers = values.astype(float)
-    return float(numbers.mean(skipna=False)), float(numbers.std(ddof=1, skipna=False))
-
-
-def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean and sample standard deviation over the runs of each number of anchors and method.
+def results_table(condition: Condition, measures: Sequence[Measure] = MAIN, *, name: str = "results") -> Table:
+    """Mean and 95% interval of measurements, methods by number of anchors, then controls and the noise floor.
 
     Args:
-        results: one row a run, see the head of this file.
+        condition: the setting and target.
+        measures: a column each.
+        name: begins the names of its files.
+    """
+    groups = [
+        Rows([_row(entry, measures, group.entries) for entry in group.entries], group.title)
+        for group in condition.groups
+    ]
+    if condition.noise:
+        floor = "Noise floor: the reference against itself, computed otherwise"
+        groups.append(Rows([_row(entry, measures, []) for entry in condition.noise], floor))
+    return Table(
+        name=f"{name}-{condition.slug}",
+        caption=f"{condition.words}: mean over runs and 95% interval on the test split.",
+        head="method",
+        columns=[Column("runs", "runs"), *(Column(m.name, m.title, m.hint, m.definition) for m in measures)],
+        groups=groups,
+        notes=_notes(condition, measures),
+    )
 
-    Returns:
-        A frame indexed by ``anchors`` and ``method``, with ``runs``, ``strength_min``, ``strength_max``
-        and, for each name of ``MEASUREMENTS``, the mean under that name, ``<name>_sd``, and
-        ``<name>_undefined``, the number of runs in which it is undefined. If that is not zero, mean and
-        deviation are NaN.
+
+def further_table(condition: Condition) -> Table:
+    """All measurements that the main table leaves out."""
+    return results_table(condition, FURTHER, name="further")
+
+
+def _row(entry: Entry, measures: Sequence[Measure], others: Sequence[Entry]) -> Row:
+    if len(entry.runs) == 0:
+        text = f"not reached (best ASR {fraction(entry.best_asr or 0.0)} on selection)"
+        return Row(entry.label, (), sub=text, kind=entry.role)
+    cells = [estimate_cell(entry.estimate(m.name), m, best=_is_best(entry, m, others)) for m in measures]
+    return Row(entry.label, [Cell(str(len(entry.runs)), len(entry.runs)), *cells], sub=strength(entry), kind=entry.role)
+
+
+def estimate_cell(estimate: Estimate, measure: Measure, *, best: bool = False) -> Cell:
+    """A mean with its interval, written with the same digits."""
+    value = number(estimate.value)
+    if value is None:
+        return Cell("undefined")
+    lower, upper = number(estimate.lower), number(estimate.upper)
+    if lower is None or upper is None:
+        return Cell(_signed(measure.write(value)), value, best=best)
+    interval = f"[{_signed(measure.write(lower))}, {_signed(measure.write(upper))}]"
+    return Cell(_signed(measure.write(value)), value, (lower, upper), interval, best=best)
+
+
+def _is_best(entry: Entry, measure: Measure, others: Sequence[Entry]) -> bool:
+    """Whether no method of the group has a better mean; controls do not compete."""
+    methods = [other.estimate(measure.name).value for other in others if other.role == "method"]
+    means = [mean for mean in methods if mean is not None and defined(mean)]
+    if entry.role != "method" or not measure.better or len(means) < 2:
+        return False
+    return entry.estimate(measure.name).value == (min(means) if measure.better == "lower" else max(means))
+
+
+def _notes(condition: Condition, measures: Sequence[Measure]) -> list[str]:
+    """What holds for the whole table: the attacked instances, the reference's own rates, few runs, undefined values."""
+    made = [entry for group in condition.groups for entry in group.entries if len(entry.runs)]
+    notes = []
+    attacking = [entry for entry in made if defined(entry.estimate("asr_reference").value)]
+    if any(m.name == "asr" for m in measures) and attacking:
+        counts = pd.concat([entry.runs["asr_count"] for entry in attacking]).astype(float)
+        own = estimate_cell(attacking[0].estimate("asr_reference"), MEASURES["asr"])
+        accuracy = estimate_cell(attacking[0].estimate("accuracy_reference"), MEASURES["accuracy"])
+        notes.append(
+            f"ASR is measured on {span(counts.min(), counts.max())} triggered instances. The reference's own rate on "
+            f"the same instances is {own.text} {own.interval}, its accuracy {accuracy.text} {accuracy.interval}."
+        )
+    least = min((len(entry.runs) for entry in made), default=0)
+    if 0 < least < _ENOUGH_RUNS:
+        notes.append(f"{_few_runs(least)}; intervals over so few runs are too narrow.")
+    missing = reasons(made, [m.name for m in measures])
+    notes += [f"{MEASURES[name].title} is undefined in some runs: {reason}." for name, reason in missing.items()]
+    return notes
+
+
+def _few_runs(runs: int) -> str:
+    return (
+        f"With {runs} run{'s' * (runs != 1)} no sign-flip test can reach .05, for its smallest p value is "
+        f"{smallest_p(runs):.3g}: that takes six"
+    )
+
+
+def differences_table(condition: Condition, baseline: str) -> Table | None:
+    """Paired differences of every other method from a baseline; None if there are none.
+
+    Args:
+        condition: the setting and target.
+        baseline: ``plain`` or ``anchoring``.
+    """
+    groups, tests = [], []
+    every = [one for group in condition.groups for ones in group.differences.get(baseline, {}).values() for one in ones]
+    if not every:
+        return None
+    is_ratio = {one.metric: one.is_ratio for one in every}
+    for group in condition.groups:
+        roles = {entry.label: entry.role for entry in group.entries}
+        found = group.differences.get(baseline, {})
+        rows = [_difference_row(label, roles[label], ones, list(is_ratio)) for label, ones in found.items()]
+        if rows:
+            groups.append(Rows(rows, group.title))
+            tests.append(
+                sum(one.p is not None for label, ones in found.items() for one in ones if roles[label] == "method")
+            )
+    fewest = min(one.runs for one in every)
+    notes = [
+        "Runs are paired by reference and seed, instances by instance. p is of the two-sided sign-flip test over "
+        f"runs; Holm's adjustment is over the {span(min(tests), max(tests))} tests of methods and metrics with the "
+        "same number of anchors, controls apart."
+    ]
+    notes += [f"{_few_runs(fewest)}."] if fewest < _ENOUGH_RUNS else []
+    columns = [
+        Column(
+            name,
+            MEASURES[name].title,
+            f"ratio to {baseline}" if ratio else f"minus {baseline}",
+            MEASURES[name].definition,
+        )
+        for name, ratio in is_ratio.items()
+    ]
+    caption = f"{condition.words}: each method against {baseline}, mean over runs and 95% interval."
+    return Table(f"against-{baseline}-{condition.slug}", caption, "method", columns, groups, notes)
+
+
+def _difference_row(label: str, role: str, ones: Sequence[Difference], names: Sequence[str]) -> Row:
+    by_metric = {one.metric: one for one in ones}
+    pairs = f"{ones[0].runs} pair{'s' * (ones[0].runs != 1)}"
+    return Row(label, [_difference_cell(by_metric.get(name)) for name in names], sub=pairs, kind=role)
+
+
+def _difference_cell(difference: Difference | None) -> Cell:
+    if difference is None or number(difference.value) is None:
+        return Cell("undefined")
+    write = _ratio if difference.is_ratio else _plus
+    value, lower, upper = (number(one) for one in (difference.value, difference.lower, difference.upper))
+    assert value is not None
+    note = ""
+    if difference.p is not None:
+        note = f"p {p_value(difference.p)}"
+        note += "" if difference.p_holm is None else f", Holm {p_value(difference.p_holm)}"
+    if lower is None or upper is None:
+        return Cell(write(value), value, note=note)
+    return Cell(write(value), value, (lower, upper), f"[{write(lower)}, {write(upper)}]", note)
+
+
+def _ratio(value: float) -> str:
+    return f"×{significant(value)}"
+
+
+def _plus(value: float) -> str:
+    return _signed(f"{value:+.4f}")
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "−") if text.startswith("-") else text
+
+
+def choices_table(condition: Condition, choices: pd.DataFrame) -> Table | None:
+    """The strengths that were chosen at a condition, with what ``selection`` said; None if there were none."""
+    setting = condition.setting
+    here = choices[
+        (choices["task"] == setting.task)
+        & (choices["trigger"] == setting.trigger)
+        & (choices["rule"] == setting.rule)
+        & (choices["target"].isna() if setting.target is None else choices["target"] == setting.target)
+        & (choices["target_asr"] == condition.target_asr)
+    ]
+    groups = []
+    for group in condition.groups:
+        rows = [_choice(row) for row in here[here["anchors_asked"].astype(str) == group.asked].to_dict("records")]
+        if rows:
+            groups.append(Rows(rows, group.title))
+    if not groups:
+        return None
+    columns = [
+        Column("strength", "strength", definition="Value of the method's knob: a strength, a radius or a count."),
+        Column("scale", "scale", definition="Factor by which the perturbation was multiplied afterwards."),
+        Column("reached", "target reached"),
+        Column("best_asr", "best ASR", "on selection"),
+        Column("tried", "tried", "strengths and scales"),
+        Column("at_edge", "at the edge", definition="Whether the strength is the smallest or largest that was tried."),
+    ]
+    caption = f"{condition.words}: what was chosen on the split selection, with seeds that no reported run has."
+    return Table(f"strengths-{condition.slug}", caption, "method", columns, groups)
+
+
+def _choice(row: Mapping[Hashable, Any]) -> Row:
+    def numeric(name: str, write: Callable[[float], str]) -> Cell:
+        value = number(row[name])
+        return _NONE if value is None else Cell(write(value), value)
+
+    reached, at_edge = ("yes" if row[name] else "no" for name in ("reached", "at_edge"))
+    cells = [
+        numeric("strength", lambda value: f"{value:g}"),
+        numeric("scale", lambda value: f"{value:g}"),
+        Cell(reached, reached),
+        numeric("best_asr", fraction),
+        numeric("tried", lambda value: f"{value:.0f}"),
+        Cell(at_edge, at_edge),
+    ]
+    return Row(str(row["method"]), cells, kind="method")
+
+
+def cost_table(condition: Condition) -> Table:
+    """How long the optimisation took and how much memory, mean and range over runs."""
+    groups = [
+        Rows([_cost(entry) for entry in group.entries if len(entry.runs)], group.title)
+        for group in condition.groups
+        if any(len(entry.runs) for entry in group.entries)
+    ]
+    return Table(
+        f"cost-{condition.slug}",
+        f"{condition.words}: what a run costs, mean and range over runs.",
+        "method",
+        [
+            Column("steps", "steps"),
+            Column("seconds", "time", "seconds", "Duration of the optimisation, measuring apart."),
+            Column(
+                "peak_bytes",
+                "peak memory",
+                "GB",
+                "Largest memory: of the GPU in the run, or else of the process since its start, so that it may stem "
+                "from a run before.",
+            ),
+        ],
+        groups,
+    )
+
+
+def _cost(entry: Entry) -> Row:
+    steps, memory = entry.values("steps"), [value / 1e9 for value in entry.values("peak_bytes")]
+    cells = [
+        Cell(span(min(steps), max(steps)), float(np.mean(steps))),
+        _ranged(entry.values("seconds"), lambda value: f"{value:.1f}"),
+        _ranged(memory, lambda value: f"{value:.2f}"),
+    ]
+    return Row(entry.label, cells, kind=entry.role)
+
+
+def _ranged(values: list[float], write: Callable[[float], str]) -> Cell:
+    mean, low, high = float(np.mean(values)), min(values), max(values)
+    if not defined(mean):
+        return Cell("undefined")
+    return Cell(write(mean), mean, (low, high), f"[{write(low)}, {write(high)}]" if high > low else "")
+
+
+def classes_table(condition: Condition, group: Group) -> Table | None:
+    """Churn by true class, mean over runs; a column a method, the class that changes most first. None if unknown."""
+    churn: dict[str, dict[str, float]] = {}
+    counts: dict[str, float] = {}
+    for entry in group.entries:
+        for name, classes in _by_class(entry).items():
+            rates = [one["churn"] for one in classes if one.get("churn") is not None]
+            if rates:
+                counts[name] = classes[0]["count"]
+                churn.setdefault(name, {})[entry.label] = float(np.mean(rates))
+    labels = [entry.label for entry in group.entries if any(entry.label in found for found in churn.values())]
+    rows = []
+    for name in sorted(churn, key=lambda name: -max(churn[name].values())):
+        rates_of = [churn[name].get(label) for label in labels]
+        cells = [_NONE if rate is None else Cell(fraction(rate), rate) for rate in rates_of]
+        rows.append(Row(name, [Cell(f"{counts[name]:,.0f}", counts[name]), *cells]))
+    if not rows:
+        return None
+    return Table(
+        f"classes-{condition.slug}-{group.asked}",
+        f"{condition.words}, {group.title}: churn by true class, mean over runs.",
+        "true class",
+        [Column("count", "instances"), *(Column(label, label) for label in labels)],
+        [Rows(rows)],
+    )
+
+
+def _by_class(entry: Entry) -> dict[str, list[dict[str, Any]]]:
+    """Class to what each run measured on it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for text in entry.runs["by_class"].dropna() if "by_class" in entry.runs else []:
+        for name, measured in json.loads(str(text) or "{}").items():
+            found.setdefault(name, []).append(measured)
+    return found
+
+
+def failed_table(failed: pd.DataFrame) -> Table | None:
+    """What failed, and why; None if nothing did."""
+    if failed.empty:
+        return None
+    rows = [
+        Row(str(row["what"]), [Cell(str(row[name]), str(row[name])) for name in ("stage", "error")])
+        for _, row in failed.iterrows()
+    ]
+    return Table(
+        "failed",
+        "Cells that failed.",
+        "cell",
+        [Column("stage", "stage", is_text=True), Column("error", "error", is_text=True)],
+        [Rows(rows)],
+    )
+
+
+def references_table(results: Results) -> Table:
+    """The trained references."""
+    rows = [
+        Row(
+            f"{one['task']}, seed {one['seed']}",
+            [
+                Cell(str(one.get("model", "")), str(one.get("model", ""))),
+                Cell(fraction(float(one["accuracy"])), float(one["accuracy"])),
+                Cell(f"{float(one['seconds']):.1f}", float(one["seconds"])),
+                Cell(str(one["weights_sha256"]), str(one["weights_sha256"])),
+            ],
+        )
+        for one in results.references
+    ]
+    columns = [
+        Column("model", "model", is_text=True),
+        Column("accuracy", "accuracy", "on selection"),
+        Column("seconds", "training", "seconds"),
+        Column("weights_sha256", "SHA-256 of the weights", is_text=True),
+    ]
+    return Table("references", "The references.", "reference", columns, [Rows(rows)])
+
+
+def strength(entry: Entry) -> str:
+    """The value of the method's knob, and the scale if it is not 1; empty if it has none."""
+    strengths, scales = (sorted({v for v in entry.values(name) if defined(v)}) for name in ("strength", "scale"))
+    words = [f"strength {' and '.join(f'{value:g}' for value in strengths)}"] if strengths else []
+    words += [f"scale {' and '.join(f'{value:g}' for value in scales)}"] if scales not in ([], [1.0]) else []
+    return ", ".join(words) if entry.role == "method" else ""
+
+
+def to_markdown(
+    results: Results,
+    *,
+    target_asr: float | None = None,
+    conditions: Sequence[Condition] | None = None,
+    measures: Iterable[str] = ("accuracy", "asr", "kl", "churn", "negative_flips", "logit_distance", "pearson_correct"),
+) -> str:
+    """Mean and 95% interval by method and number of anchors, as Markdown: a table for each setting.
+
+    Args:
+        results: of the suite.
+        target_asr: the target to show; None for the lowest.
+        conditions: what ``summarise`` gave, if it is at hand.
+        measures: names of the measurements to show.
 
     Raises:
-        AnchorlabError: if there are no runs.
+        AnchorlabError: if the suite has no such target.
     """
-    rows = {(anchors, method): _summarise(runs) for anchors, method, runs in groups(results)}
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    frame.index = pd.MultiIndex.from_tuples(rows, names=["anchors", "method"])
-    return frame
+    known = list(conditions) if conditions is not None else summarise(results)
+    targets = sorted({condition.target_asr for condition in known})
+    wanted = targets[0] if target_asr is None else target_asr
+    shown = [condition for condition in known if condition.target_asr == wanted]
+    if not shown:
+        listed = ", ".join(f"{target:g}" for target in targets)
+        raise AnchorlabError(f"there are no results at a target ASR of {wanted:g}: choose one of {listed}")
+    tables = [results_table(condition, [MEASURES[name] for name in measures]) for condition in shown]
+    return "\n".join(
+        f"{table.caption} {' '.join(table.notes)}\n\n{to_markdown_table(_without_noise(table))}" for table in tables
+    )
 
 
-def _summarise(runs: pd.DataFrame) -> dict[str, float]:
-    knob = runs["strength"].astype(float)
-    row: dict[str, float] = {"runs": len(runs), "strength_min": knob.min(), "strength_max": knob.max()}
-    for name in MEASUREMENTS:
-        row[name], row[f"{name}_sd"] = spread(runs[name])
-        row[f"{name}_undefined"] = int(runs[name].isna().sum())
-    return row
+def _without_noise(table: Table) -> Table:
+    groups = [Rows([row for row in group.rows if row.kind != "noise"], group.title) for group in table.groups]
+    return dataclasses.replace(table, groups=[group for group in groups if group.rows])
 
 
-def to_markdown(results: pd.DataFrame) -> str:
-    """The table in Markdown: a row for each number of anchors and method, cells ``mean ± deviation``."""
-    several = len(results["anchors"].unique()) > 1
-    titles = ["method", "strength", *(["anchors"] if several else []), "runs", *(c.title for c in COLUMNS)]
-    titles[titles.index("ASR")] += f" (of {span(results['asr_count'])})"
-    lines = [titles, ["---" if title == "method" else "---:" for title in titles]]
-    for anchors, method, runs in groups(results):
-        start = [method, strength(runs), *([f"{anchors:,}"] if several else []), str(len(runs))]
-        lines.append(start + [" ± ".join(written(runs[column.name], column.write)) for column in COLUMNS])
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+def print_table(results: Results, console: Console, *, conditions: Sequence[Condition] | None = None) -> None:
+    """The main tables on a terminal, intervals below their means, as many columns as its width allows.
 
-
-def print_table(results: pd.DataFrame, console: Console) -> None:
-    """The same on a terminal of 80 columns: a table for each number of anchors, then what holds for all of it.
-
-    Deviations stand below their means, strengths below their methods; the reference's own ASR, the same
-    for every method, is left to the caption.
+    Args:
+        results: of the suite.
+        console: where to print; 80 columns are enough for ASR, KL, churn and logit distance.
+        conditions: what ``summarise`` gave, if it is at hand.
     """
-    columns = [column for column in COLUMNS if column.name != "asr_reference"]
-    tables: dict[int, Table] = {}
-    for anchors, method, runs in groups(results):
-        if anchors not in tables:
-            tables[anchors] = _empty_table(f"{anchors:,} anchors", columns)
-        name = method.replace(" (", "\n(")
-        cells = ["\n[dim]±".join(written(runs[column.name], column.write)) for column in columns]
-        cells = [cell.replace(" in ", "\n[dim]in ") for cell in cells]
-        tables[anchors].add_row(f"{escape(name)}\n[dim]{strength(runs)}", *cells)
-    for table in tables.values():
-        console.print(table, "")
-    console.print(caption(results), highlight=False)
-
-
-def _empty_table(title: str, columns: list[Column]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, title=title)
-    table.add_column("method\nstrength", no_wrap=True)
-    for column in columns:
-        table.add_column(column.title.replace(" ", "\n"), justify="right")
-    return table
-
-
-def caption(results: pd.DataFrame) -> str:
-    """What holds for the whole table: what its cells are, the attacked inputs, and the reference's own rates."""
-    counts = pd.Series([len(runs) for _, _, runs in groups(results)])
-    cells = f"Mean ± sample standard deviation over {span(counts)} runs" if counts.max() > 1 else "One run of each"
-    attacked = f"ASR of {span(results['asr_count'])} triggered inputs"
-    return f"{cells}. {attacked}. The reference: {reference_rates(results)}."
-
-
-def reference_rates(results: pd.DataFrame) -> str:
-    """Accuracy of the reference and its own ASR, over the different references if there are several."""
-    rates = results[["accuracy_reference", "asr_reference"]].astype(float)
-    means = rates.groupby(results["reference_seed"], sort=False).mean()
-    accuracy, asr = (" ± ".join(written(means[name], fraction)) for name in means)
-    return f"accuracy {accuracy}, ASR {asr}"
-
-
-def span(values: pd.Series[Any]) -> str:
-    """One number if all are the same, or else the least and the greatest."""
-    low, high = values.min(), values.max()
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def strength(runs: pd.DataFrame) -> str:
-    """The value of the method's knob, or its range; a dash if it has none."""
-    values = runs["strength"].astype(float)
-    low, high = values.min(), values.max()
-    if math.isnan(low):
-        return "–"
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
-
-
-def written(values: pd.Series[Any], write: Callable[[float], str]) -> list[str]:
-    """The mean and, if there is more than one run, the deviation; or that there is none, in words."""
-    missing = int(values.isna().sum())
-    if missing:
-        return ["undefined" if missing == len(values) else f"undefined in {missing} of {len(values)}"]
-    mean, sd = spread(values)
-    text = write(mean)
-    return [text] if math.isnan(sd) else [text, deviation(sd, text)]
+    names = ("asr", "kl", "churn", "logit_distance", "accuracy", "negative_flips", "pearson_correct", "leakage")
+    for condition in conditions if conditions is not None else summarise(results):
+        table = _without_noise(results_table(condition, [MEASURES[name] for name in names]))
+        groups = [
+            Rows([dataclasses.replace(row, cells=row.cells[1:]) for row in group.rows], group.title)
+            for group in table.groups
+        ]
+        console.print(f"[bold]{table.caption}")
+        print_rich(dataclasses.replace(table, columns=table.columns[1:], groups=groups), console)

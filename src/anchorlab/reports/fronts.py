@@ -1,0 +1,89 @@
+"""Every strength that was tried: attack success against consistency, as measured on ``selection``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from anchorlab.reports.measures import PLOTTED
+from anchorlab.reports.report import Results
+from anchorlab.reports.summary import Setting, at_setting
+
+#: How far below the lowest target a success rate is still of interest.
+_BELOW = 0.15
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A strength and scale that was tried, mean over the runs that chose.
+
+    Attributes:
+        strength: the value of the method's knob; None if it has none.
+        scale: the factor of the perturbation.
+        asr: attack success rate on ``selection``.
+        metrics: the other measurements, by name.
+        chosen_for: the target success rates that it was chosen for and reaches.
+    """
+
+    strength: float | None
+    scale: float
+    asr: float
+    metrics: dict[str, float]
+    chosen_for: tuple[float, ...]
+
+
+def front(results: Results, setting: Setting, asked: str) -> dict[str, list[list[Tried]]]:
+    """Method to its lines: one for each scale, by strength; a single one, by scale, for a method without strengths.
+
+    Args:
+        results: of the suite.
+        setting: task, model, trigger and label rule.
+        asked: the number of anchors as the suite asked for it.
+    """
+    runs, choices = (at_setting(frame, setting) for frame in (results.selection, results.choices))
+    if runs.empty:
+        return {}
+    runs = runs[runs["anchors_asked"].astype(str) == asked]
+    choices = choices[choices["anchors_asked"].astype(str) == asked] if len(choices) else choices
+    names = [name for name in PLOTTED if name in runs]
+    means = runs.assign(**runs[["strength", "scale", "asr", *names]].astype(float))
+    means = means.groupby(["method", "strength", "scale"], sort=False, dropna=False, as_index=False)[
+        ["asr", *names]
+    ].mean()
+    found: dict[str, list[list[Tried]]] = {}
+    for label, rows in means.groupby("method", sort=False):
+        chosen = choices[choices["method"] == label] if len(choices) else choices
+        points = [_point(row, names, chosen) for _, row in rows.sort_values(["strength", "scale"]).iterrows()]
+        if len(rows["strength"].dropna().unique()) > 1:
+            by_scale = {point.scale: [other for other in points if other.scale == point.scale] for point in points}
+            found[str(label)] = list(by_scale.values())
+        else:
+            found[str(label)] = [points]
+    return found
+
+
+def lowest_shown(targets: Iterable[float], rates: Iterable[float]) -> float | None:
+    """Where the axis of success rates begins if some lie so low that they would squeeze the rest; None if none do."""
+    least = min(targets, default=0.0) - _BELOW
+    return least if any(rate < least for rate in rates) else None
+
+
+def _point(row: pd.Series[float], names: list[str], chosen: pd.DataFrame) -> Tried:
+    strength = None if pd.isna(row["strength"]) else float(row["strength"])
+    targets = [
+        float(choice["target_asr"])
+        for _, choice in chosen.iterrows()
+        if choice["reached"] and _same(choice["strength"], strength) and math.isclose(choice["scale"], row["scale"])
+    ]
+    metrics = {name: float(row[name]) for name in names}
+    return Tried(strength, float(row["scale"]), float(row["asr"]), metrics, tuple(targets))
+
+
+def _same(chosen: float | None, strength: float | None) -> bool:
+    if pd.isna(chosen) or strength is None:
+        return bool(pd.isna(chosen)) and strength is None
+    assert chosen is not None
+    return math.isclose(chosen, strength)

@@ -1,0 +1,345 @@
+"""The report of a suite: one self-contained web page, with its tables and figures as files beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+from plotly.offline import get_plotlyjs
+from torch import Tensor
+
+from anchorlab.artifacts import NOTICES
+from anchorlab.files import write_atomically
+from anchorlab.reports import tables
+from anchorlab.reports.figures import asr_against, metrics_by_method, triggered_examples
+from anchorlab.reports.fronts import front
+from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
+from anchorlab.reports.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
+from anchorlab.reports.report import Examples, Results
+from anchorlab.reports.summary import BASELINES, Changed, Condition, Setting, slug, summarise
+from anchorlab.reports.table import Table, to_csv, to_latex
+
+PAGE = "index.html"
+
+#: Metrics of the still fronts; Pearson's says least about a trade.
+_STILL_FRONTS = DRAWN[:3]
+
+_ASSETS = files("anchorlab.reports") / "page"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its words."""
+
+    uri: str
+    words: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A clean picture and the same with the trigger."""
+
+    clean: str
+    triggered: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A place where the page's script draws.
+
+    Attributes:
+        key: of its values in the page's data.
+        title: its heading.
+    """
+
+    key: str
+    title: str
+
+
+@dataclass(frozen=True)
+class ConditionView:
+    """A condition as the template shows it."""
+
+    condition: Condition
+    main: Table
+    further: Table
+    differences: Sequence[Table]
+    choices: Table | None
+    cost: Table
+    classes: Sequence[Table]
+    plots: Sequence[Plot]
+    stills: Sequence[tuple[str, str]]
+    changed: Sequence[tuple[str, str, Sequence[Picture]]]
+
+
+@dataclass(frozen=True)
+class SettingView:
+    """A setting as the template shows it: its fronts, and its conditions."""
+
+    setting: Setting
+    fronts: Sequence[Plot]
+    stills: Sequence[tuple[str, str]]
+    conditions: Sequence[ConditionView]
+
+
+def write_page(
+    results: Results, out: Path, *, resamples: int = 2000, conditions: Sequence[Condition] | None = None
+) -> Path:
+    """Writes ``index.html``, ``tables/`` (CSV and LaTeX) and ``figures/`` (PNG and SVG) into a folder.
+
+    The page needs nothing beside it and no network; the files are for papers and further work.
+
+    Args:
+        results: of the suite, finished or not.
+        out: where to write; made if it is missing.
+        resamples: of the bootstrap.
+        conditions: what ``summarise`` gave, if it is at hand.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        AnchorlabError: if there is nothing to show, or the place cannot be written.
+    """
+    known = list(conditions) if conditions is not None else summarise(results, resamples=resamples)
+    data: dict[str, Any] = {}
+    pictures = _Pictures(results, known)
+    views = [_setting_view(results, here, pictures, out, data) for here in _by_setting(known)]
+    references, failed = tables.references_table(results), tables.failed_table(results.failed)
+    _write_tables(out, _every_table(views) + [table for table in (references, failed) if table is not None])
+    write_atomically(out / "tables" / "runs.csv", results.results.to_csv(index=False, lineterminator="\n"))
+    labels = list(dict.fromkeys(label for condition in known for label in condition.labels))
+    shown = {
+        "looks": looks_data(labels),
+        "measures": measures_data(),
+        "runs": runs_data(results.results),
+        "plots": data,
+    }
+    context = {
+        "results": results,
+        "notice": NOTICES["injected"],
+        "summary": _what_was_run(results, known),
+        "settings": views,
+        "examples": _examples(results.examples, out),
+        "references": references,
+        "failed": failed,
+        "seeds": _seeds(results),
+        "classes_shown": tables.CLASSES_SHOWN,
+        "measures": [MEASURES[name] for name in PLOTTED],
+        "definitions": list(MEASURES.values()),
+        "run_count": results.results["identity"].nunique() if len(results.results) else 0,
+        "css": Markup(_asset("page.css")),
+        "script": Markup(_asset("page.js")),
+        "plotly": Markup(_plotly()),
+        "data": Markup(_json(shown)),
+    }
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["slug"] = slug
+    page = out / PAGE
+    write_atomically(page, environment.from_string(_asset("page.html")).render(context))
+    return page
+
+
+def _by_setting(conditions: Sequence[Condition]) -> list[list[Condition]]:
+    settings = dict.fromkeys(condition.setting for condition in conditions)
+    return [[one for one in conditions if one.setting == setting] for setting in settings]
+
+
+def _setting_view(
+    results: Results, conditions: list[Condition], pictures: _Pictures, out: Path, data: dict[str, Any]
+) -> SettingView:
+    setting = conditions[0].setting
+    titles = {group.asked: group.title for condition in conditions for group in condition.groups}
+    lines = {asked: front(results, setting, asked) for asked in titles}
+    plots = []
+    for asked, title in titles.items():
+        plots.append(Plot(f"front-{setting.slug}-{asked}", title))
+        data[plots[-1].key] = front_plot(asked, lines[asked], conditions)
+    stills: list[tuple[str, str]] = []
+    for name in _STILL_FRONTS:
+        still = f"asr-against-{slug(name)}-{setting.slug}"
+        asr_against(name, lines, conditions, out / "figures" / still)
+        stills.append((MEASURES[name].title, still))
+    views = [_condition_view(results, condition, pictures, out, data) for condition in conditions]
+    return SettingView(setting, plots, stills, views)
+
+
+def _condition_view(
+    results: Results, condition: Condition, pictures: _Pictures, out: Path, data: dict[str, Any]
+) -> ConditionView:
+    plots = []
+    for group in condition.groups:
+        plots.append(Plot(f"methods-{condition.slug}-{group.asked}", group.title))
+        data[plots[-1].key] = methods_plot(group)
+    still = f"metrics-by-method-{condition.slug}"
+    metrics_by_method(condition, out / "figures" / still)
+    differences = [tables.differences_table(condition, baseline) for baseline in BASELINES]
+    classes = [tables.classes_table(condition, group) for group in condition.groups]
+    return ConditionView(
+        condition,
+        main=tables.results_table(condition),
+        further=tables.further_table(condition),
+        differences=[table for table in differences if table is not None],
+        choices=tables.choices_table(condition, results.choices),
+        cost=tables.cost_table(condition),
+        classes=[table for table in classes if table is not None],
+        plots=plots,
+        stills=[("several metrics", still)],
+        changed=[
+            (group.title, method, pictures.of(condition.setting.task, changed))
+            for group in condition.groups
+            for method, changed in group.changed.items()
+        ],
+    )
+
+
+class _Pictures:
+    """Every picture that the page needs of the test splits, asked for once a task, because data are slow to open."""
+
+    def __init__(self, results: Results, conditions: Sequence[Condition]) -> None:
+        rows: dict[str, set[int]] = {}
+        for condition in conditions:
+            changed = [one.row for group in condition.groups for ones in group.changed.values() for one in ones]
+            rows.setdefault(condition.setting.task, set()).update(changed)
+        self._rows = {task: sorted(wanted) for task, wanted in rows.items()}
+        self._examples = {task: results.pictures(task, wanted) for task, wanted in self._rows.items() if wanted}
+
+    def of(self, task: str, changed: Sequence[Changed]) -> list[Picture]:
+        """Pictures with their words; words alone where the pictures are not at hand."""
+        examples = self._examples.get(task)
+        found = []
+        for one in changed:
+            true, reference, candidate = (
+                str(label) if examples is None else examples.classes[label]
+                for label in (one.label, one.reference, one.candidate)
+            )
+            runs = "" if one.agreeing == one.runs else f" (in {one.agreeing} of {one.runs} runs)"
+            uri = "" if examples is None else data_uri(examples.clean[self._rows[task].index(one.row)])
+            words = [f"true: {true}", f"reference: {reference}", f"candidate: {candidate}{runs}"]
+            found.append(Picture(uri, [*words, f"KL {MEASURES['kl'].write(one.kl)}"]))
+        return found
+
+
+def _examples(examples: Mapping[str, Examples], out: Path) -> list[tuple[str, str, list[Pair]]]:
+    """Title, name of the still figure, and pairs of pictures, for each task and trigger."""
+    found = []
+    for title, shown in examples.items():
+        still = f"examples-{slug(title)}"
+        triggered_examples(shown, out / "figures" / still)
+        pairs = [
+            Pair(data_uri(clean), data_uri(triggered), shown.classes[int(label)])
+            for clean, triggered, label in zip(shown.clean, shown.triggered, shown.labels, strict=True)
+        ]
+        found.append((title, still, pairs))
+    return found
+
+
+def data_uri(picture: Tensor) -> str:
+    """A picture, uint8 ``[C, H, W]``, as a PNG inside a URI; C is 3 for colour, anything else is averaged to grey."""
+    pixels = picture.permute(1, 2, 0) if len(picture) == 3 else picture.float().mean(dim=0)
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(pixels).astype(np.uint8)).save(buffer, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _what_was_run(results: Results, conditions: Sequence[Condition]) -> list[str]:
+    """The suite in plain sentences."""
+    groups = [group for condition in conditions for group in condition.groups]
+    methods = list(dict.fromkeys(entry.label for group in groups for entry in group.of("method")))
+    settings = dict.fromkeys(condition.setting for condition in conditions)
+    tasks = dict.fromkeys(f"{one.task} ({one.model})" if one.model else one.task for one in settings)
+    triggers = dict.fromkeys(_trigger_words(one) for one in settings)
+    targets = dict.fromkeys(f"{condition.target_asr:g}" for condition in conditions)
+    reported = results.results[results.results["role"] != "noise"] if len(results.results) else results.results
+    sentences = [
+        f"{len(methods)} ways to inject a benchmark backdoor into a trained classifier ({listed(methods)}), "
+        f"on {listed(tasks)}. Trigger: {listed(triggers)}.",
+        f"The attacker holds {listed(dict.fromkeys(group.title for group in groups))}, clean examples on which the "
+        "behaviour can be held fixed.",
+    ]
+    if len(reported):
+        counts = reported.drop_duplicates("identity")
+        references = len(reported[["task", "reference_seed"]].drop_duplicates())
+        sentences.append(
+            f"{len(counts):,} runs are reported, with {_several(counts['seed'].nunique(), 'injection seed')} on "
+            f"{_several(references, 'trained reference')}."
+        )
+    sentences.append(
+        f"Methods are compared at equal attack success: for each one the strength, and the scale of the perturbation "
+        f"if several were tried, was chosen on the split selection, with seeds of its own, as that of least KL whose "
+        f"ASR reaches {listed(targets, 'or')}; it was then held fixed and measured once on the split test. A method "
+        "that does not reach the target says so."
+    )
+    return sentences
+
+
+def _trigger_words(setting: Setting) -> str:
+    target = "" if setting.target is None else f", target class {setting.target}"
+    return f"{setting.trigger} ({setting.rule}{target})"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def listed(words: Iterable[str], joint: str = "and") -> str:
+    """Words with commas, and ``and`` before the last."""
+    *first, last = words
+    return f"{', '.join(first)} {joint} {last}" if first else last
+
+
+def _seeds(results: Results) -> list[tuple[str, str]]:
+    """Which seeds did what."""
+    frames = (
+        ("injection seeds, reported", results.results, "seed"),
+        ("seeds of the references", results.results, "reference_seed"),
+        ("injection seeds that chose strengths", results.selection, "seed"),
+    )
+    return [
+        (words, ", ".join(f"{seed}" for seed in sorted({int(seed) for seed in frame[name].dropna() if seed >= 0})))
+        for words, frame, name in frames
+        if name in frame
+    ]
+
+
+def _every_table(views: Sequence[SettingView]) -> list[Table]:
+    conditions = [condition for view in views for condition in view.conditions]
+    return [
+        table
+        for view in conditions
+        for table in (view.main, view.further, *view.differences, view.choices, view.cost, *view.classes)
+        if table is not None
+    ]
+
+
+def _write_tables(out: Path, every: Sequence[Table]) -> None:
+    for table in every:
+        write_atomically(out / "tables" / f"{table.name}.csv", to_csv(table))
+        write_atomically(out / "tables" / f"{table.name}.tex", to_latex(table))
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
+
+
+def _json(value: Any) -> str:
+    """JSON that can stand in an HTML page: no sign in it can end its element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.replace("<", "\\u003c")
+
+
+def _plotly() -> str:
+    """Plotly's own script, which the page's script starts when the first plot comes into view."""
+    script: str = get_plotlyjs()
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -1,0 +1,221 @@
+"""A table as a value, and how it is written: CSV, LaTeX, Markdown, terminal; the web page's template reads it too."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+#: Widest column of row headings on a terminal.
+_HEAD_WIDTH = 16
+
+_LATEX = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "−": "$-$",
+    "–": "--",
+    "×": r"$\times$",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of values.
+
+    Attributes:
+        key: its name in CSV files, and in links.
+        title: its heading.
+        hint: a line below the heading, such as the unit.
+        definition: what its values are; empty where the heading says it.
+        is_text: whether its values are words rather than numbers.
+    """
+
+    key: str
+    title: str
+    hint: str = ""
+    definition: str = ""
+    is_text: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands at a place.
+
+    Attributes:
+        text: the value as it is read.
+        value: the value as CSV files hold it and columns are sorted by it; None for none.
+        bounds: lower and upper end of the interval, likewise.
+        interval: the interval as it is read.
+        note: a further line.
+        best: whether no other method of the group has a better mean.
+    """
+
+    text: str
+    value: float | str | None = None
+    bounds: tuple[float, float] | None = None
+    interval: str = ""
+    note: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row.
+
+    Attributes:
+        head: its heading.
+        cells: one for each column, or none: then ``sub`` is said in their place.
+        sub: what stands below the heading.
+        kind: ``method``, ``control`` or ``noise``; empty where that does not matter.
+    """
+
+    head: str
+    cells: Sequence[Cell]
+    sub: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that belong together and are sorted among themselves; without a title for a table that has no parts."""
+
+    rows: Sequence[Row]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: of its files.
+        caption: what it shows, in one sentence.
+        head: heading of the column of row headings.
+        columns: of the cells.
+        groups: of rows.
+        notes: sentences that belong below it.
+    """
+
+    name: str
+    caption: str
+    head: str
+    columns: Sequence[Column]
+    groups: Sequence[Rows]
+    notes: Sequence[str] = ()
+
+    def rows(self) -> Iterator[tuple[Rows, Row]]:
+        """Every row with its group."""
+        for group in self.groups:
+            for row in group.rows:
+                yield group, row
+
+
+def number(value: float | None) -> float | None:
+    """The number, or None where it is undefined."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def to_csv(table: Table) -> str:
+    """A row a row; three columns for a value with an interval: ``name``, ``name_lower`` and ``name_upper``."""
+    bounded = [any(row.cells[i].bounds for _, row in table.rows() if row.cells) for i in range(len(table.columns))]
+    noted = [any(row.cells[i].note for _, row in table.rows() if row.cells) for i in range(len(table.columns))]
+    subtitled = any(row.sub for _, row in table.rows())
+    grouped = any(group.title for group in table.groups)
+    heads = [*(["group"] if grouped else []), table.head, *(["detail"] if subtitled else [])]
+    for column, has_bounds, has_note in zip(table.columns, bounded, noted, strict=True):
+        heads += [column.key, *([f"{column.key}_lower", f"{column.key}_upper"] if has_bounds else [])]
+        heads += [f"{column.key}_note"] if has_note else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    for group, row in table.rows():
+        line: list[object] = [*([group.title] if grouped else []), row.head, *([row.sub] if subtitled else [])]
+        for cell, has_bounds, has_note in zip(
+            row.cells or [Cell("")] * len(table.columns), bounded, noted, strict=True
+        ):
+            line += [cell.text if cell.value is None else cell.value]
+            line += [*(cell.bounds or ("", ""))] if has_bounds else []
+            line += [cell.note] if has_note else []
+        writer.writerow(line)
+    return text.getvalue()
+
+
+def to_latex(table: Table) -> str:
+    """A ``tabular`` for the package booktabs, with the caption and notes as comments."""
+    lines = [f"% {line}" for line in (table.caption, *table.notes, r"Needs \usepackage{booktabs}.")]
+    lines += [rf"\begin{{tabular}}{{l{''.join('l' if c.is_text else 'r' for c in table.columns)}}}", r"\toprule"]
+    lines += [_latex_row([table.head, *(column.title for column in table.columns)]), r"\midrule"]
+    for position, group in enumerate(table.groups):
+        if group.title:
+            lines += [r"\addlinespace"] if position else []
+            lines += [rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{_latex(group.title)}}}}} \\"]
+        for row in group.rows:
+            lines.append(f"{_latex(row.head)} & {_latex_cells(row, len(table.columns))} \\\\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _latex_row(texts: Sequence[str]) -> str:
+    return " & ".join(_latex(text) for text in texts) + r" \\"
+
+
+def _latex_cells(row: Row, columns: int) -> str:
+    if not row.cells:
+        return rf"\multicolumn{{{columns}}}{{l}}{{{_latex(row.sub)}}}"
+    return " & ".join(_latex_cell(cell) for cell in row.cells)
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = rf"\textbf{{{_latex(cell.text)}}}" if cell.best else _latex(cell.text)
+    small = " ".join(part for part in (cell.interval, cell.note) if part)
+    return rf"{text} {{\scriptsize {_latex(small)}}}" if small else text
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
+def to_markdown_table(table: Table) -> str:
+    """A table in Markdown; the group is a column, intervals follow their values."""
+    grouped = any(group.title for group in table.groups)
+    heads = [table.head, *(["anchors"] if grouped else []), *(column.title for column in table.columns)]
+    lines = [heads, ["---"] * (1 + grouped) + ["---:"] * len(table.columns)]
+    for group, row in table.rows():
+        cells = [" ".join(part for part in (cell.text, cell.interval, cell.note) if part) for cell in row.cells]
+        cells = cells or [row.sub, *[""] * (len(table.columns) - 1)]
+        lines.append([row.head, *([group.title.removesuffix(" anchors")] if grouped else []), *cells])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def print_rich(table: Table, console: Console, *, width: int = 15) -> None:
+    """The table on a terminal: a part for each group, intervals below their values, as many columns as fit."""
+    heads = min(max((len(row.head) for _, row in table.rows()), default=0), _HEAD_WIDTH)
+    shown = max((console.width - heads - 1) // width, 1)
+    for group in table.groups:
+        drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, title=escape(group.title) or None)
+        drawn.add_column(table.head, min_width=heads, max_width=_HEAD_WIDTH)
+        for column in table.columns[:shown]:
+            drawn.add_column(column.title.replace(" ", "\n"), justify="right")
+        for row in group.rows:
+            drawn.add_row(_on_two_lines(row.head, row.sub), *(_terminal(cell) for cell in row.cells[:shown]))
+        console.print(drawn, "")
+    for note in table.notes:
+        console.print(escape(note), highlight=False)
+
+
+def _terminal(cell: Cell) -> str:
+    return _on_two_lines(cell.text, cell.interval.strip("[]").replace(", ", "–"))
+
+
+def _on_two_lines(first: str, second: str) -> str:
+    return f"{escape(first)}\n[dim]{escape(second)}" if second else escape(first)

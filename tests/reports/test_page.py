@@ -1,0 +1,148 @@
+"""The page without a browser: self-contained, escaped, whole."""
+
+import csv
+import dataclasses
+import html.parser
+import json
+
+import pandas as pd
+import pytest
+
+from anchorlab.artifacts import NOTICES
+from anchorlab.errors import AnchorlabError
+from anchorlab.reports.page import data_uri, listed, write_page
+from tests.reports.conftest import make_suite, pictures
+
+
+class Parsed(html.parser.HTMLParser):
+    """Text, scripts by id, and every address of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.addresses, self.scripts, self.tags, self.ids, self.text = [], {}, [], [], ""
+        self.inside = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [found["id"]] if "id" in found else []
+        self.addresses += [found[name] for name in ("src", "href", "action", "srcset", "data") if name in found]
+        self.inside = found.get("id", "script") if tag == "script" else tag if tag == "style" else None
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        if self.inside:
+            self.scripts[self.inside] = self.scripts.get(self.inside, "") + data
+        else:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def out(suite, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    assert write_page(dataclasses.replace(suite, pending=3), folder, resamples=50) == folder / "index.html"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(out):
+    return Parsed((out / "index.html").read_text())
+
+
+def test_the_page_needs_nothing_beside_it(page, out):
+    outside = [address for address in page.addresses if not address.startswith(("#", "data:", "tables/", "figures/"))]
+    assert outside == []
+    for address in page.addresses:
+        if address.startswith(("tables/", "figures/")):
+            assert (out / address).is_file(), address
+        if address.startswith("#"):
+            assert address[1:] in page.ids, address
+    assert len(page.ids) == len(set(page.ids))
+    assert "url(" not in page.scripts["style"]
+
+
+def test_it_says_what_was_run_and_what_was_not(page, suite):
+    text = " ".join(page.text.split())
+    for words in (
+        NOTICES["injected"],
+        suite.title,
+        suite.command,
+        "3 reported runs are not done yet",
+        "1 cell failed",
+        "the loss is not finite: <lower> the rate",
+        "not reached (best ASR 0.9700 on selection)",
+        "with 3 injection seeds on 2 trained references",
+        "<script>alert(1)</script>",
+        "<b>ten</b> & co",
+        "0" * 64,
+        "torch 2.13.0",
+    ):
+        assert words in text, words
+    assert "nan" not in text.lower().split()
+    assert "b" not in page.tags
+    assert "None" not in text.split()
+
+
+def test_the_embedded_values_are_those_of_the_runs(page, suite):
+    runs = json.loads(page.scripts["data"])["runs"]
+    columns = dict(zip(runs["names"], runs["values"], strict=True))
+    assert columns["kl"] == pytest.approx(list(suite.results["kl"]), rel=1e-4)
+    assert columns["method"] == list(suite.results["method"])
+    assert [value is None for value in columns["target_asr"]] == list(suite.results["target_asr"].isna())
+
+
+def test_tables_lie_beside_it(out, suite):
+    assert len(pd.read_csv(out / "tables" / "runs.csv")) == len(suite.results)
+    for path in (out / "tables").glob("*.csv"):
+        lines = list(csv.reader(path.open()))
+        assert len({len(line) for line in lines}) == 1, path.name
+        assert path.name == "runs.csv" or path.with_suffix(".tex").is_file()
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".png", ".svg"}
+
+
+def test_a_suite_that_has_only_begun_can_be_shown(tmp_path):
+    suite = make_suite(seeds=(0,), references=(0,), sizes=("64",), targets=(0.95,), failed=False)
+    suite = dataclasses.replace(
+        suite, results=suite.results.iloc[:1], examples={}, selection=pd.DataFrame(), references=[], versions={}
+    )
+    text = write_page(suite, tmp_path, resamples=20).read_text()
+    assert "With 1 run no sign-flip test can reach .05" in text
+    assert 'id="failed"' not in text
+    with pytest.raises(AnchorlabError, match="no results to show"):
+        write_page(dataclasses.replace(suite, results=pd.DataFrame(), choices=pd.DataFrame()), tmp_path)
+
+
+def test_without_pictures_the_changed_instances_are_words(tmp_path):
+    suite = make_suite(seeds=(0,), references=(0,), sizes=("64",), targets=(0.95,))
+
+    class Bare(type(suite)):
+        def pictures(self, task, rows):
+            return None
+
+    bare = Bare(**{field.name: getattr(suite, field.name) for field in dataclasses.fields(suite)})
+    page = Parsed(write_page(dataclasses.replace(bare, examples={}), tmp_path, resamples=20).read_text())
+    assert "reference: " in page.text
+    assert "img" not in page.tags
+
+
+@pytest.mark.parametrize("C", [1, 3])
+def test_a_picture_is_the_same_inside_its_uri(C):
+    import base64
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    (picture,) = pictures(1, C).clean
+    kind, content = data_uri(picture).split(",")
+    assert kind == "data:image/png;base64"
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
+    expected = picture.permute(1, 2, 0).numpy() if C == 3 else picture[0].numpy()
+    np.testing.assert_array_equal(shown, expected)
+
+
+def test_lists_in_words():
+    assert [listed(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]

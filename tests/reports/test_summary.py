@@ -1,0 +1,122 @@
+"""Conditions, groups and differences against pandas and numbers by hand."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.reports import summary
+from anchorlab.reports.summary import Setting, slug, summarise
+from tests.reports.conftest import METHODS, make_suite
+
+
+@pytest.fixture(scope="module")
+def conditions(suite):
+    return summarise(suite, resamples=50)
+
+
+def test_each_target_is_a_condition_and_each_size_a_group(conditions):
+    assert [condition.target_asr for condition in conditions] == [0.95, 0.99]
+    assert [group.title for group in conditions[0].groups] == ["64 anchors", "all 1,200 anchors"]
+    assert len({condition.slug for condition in conditions}) == 2
+
+
+def test_methods_come_in_the_order_of_the_suite_then_controls_and_unreached_ones_have_no_runs(conditions):
+    first, second = (condition.groups[0] for condition in conditions)
+    assert first.entries == sorted(first.entries, key=lambda entry: entry.role != "method")
+    assert [entry.label for entry in first.entries] == [*METHODS, "plain (stopped)", "benign"]
+    assert [e.label for e in first.entries if len(e.runs) == 0] == ["weight-ball"]
+    assert [e.label for e in second.entries if len(e.runs) == 0] == ["surgery", "weight-ball"]
+    assert [e.best_asr for e in second.entries if len(e.runs) == 0] == [0.97, 0.5]
+    assert [entry.label for entry in conditions[0].noise] == ["same model, other batch size", "same model, bf16"]
+
+
+def test_estimates_are_means_over_runs_with_intervals_around_them(suite, conditions):
+    for group in conditions[0].groups:
+        for entry in group.entries:
+            at = (suite.results["method"] == entry.label) & (suite.results["anchors_asked"] == group.asked)
+            runs = suite.results[at & ~(suite.results["target_asr"] == 0.99)]
+            assert len(entry.runs) == len(runs)
+            for name in ("kl", "churn", "asr", "accuracy", "leakage") if len(runs) else ():
+                estimate = entry.estimate(name)
+                if name != "leakage":  # measured of a part of the instances in Comparison, of all in conftest
+                    assert estimate.value == pytest.approx(runs[name].mean(), abs=1e-9)
+                assert estimate.lower <= estimate.value <= estimate.upper
+
+
+def test_each_run_is_read_once_for_a_setting_and_size(monkeypatch):
+    suite, reads = make_suite(seeds=(0,)), collections.Counter()
+
+    class Counting(type(suite)):
+        def instances(self, identity):
+            reads[identity] += 1
+            return super().instances(identity)
+
+    summarise(Counting(**{f.name: getattr(suite, f.name) for f in dataclasses.fields(suite)}), resamples=20)
+    assert set(reads) == set(suite.results["identity"])
+    assert set(reads.values()) == {1}
+
+
+def test_differences_are_paired_by_reference_and_seed(suite, conditions):
+    """The ratio of KL is exp(mean log ratio), by hand from the runs; churn is a plain difference."""
+    group = conditions[0].groups[0]
+    by_label = {entry.label: entry.runs.set_index(["reference_seed", "seed"]) for entry in group.entries}
+    assert set(group.differences) == {"plain", "anchoring"}
+    assert set(group.differences["plain"]) == set(by_label) - {"plain", "weight-ball"}
+    found = {one.metric: one for one in group.differences["plain"]["anchoring"]}
+    ratios = by_label["anchoring"]["kl"] / by_label["plain"]["kl"]
+    assert found["kl"].value == pytest.approx(np.exp(np.log(ratios).mean()), rel=1e-6)
+    churn = (by_label["anchoring"]["churn"] - by_label["plain"]["churn"]).mean()
+    assert found["churn"].value == pytest.approx(churn, abs=1e-12)
+    assert found["churn"].p == pytest.approx(2 / 2**6)
+
+
+def test_runs_without_a_partner_are_left_out():
+    suite = make_suite()
+    gone = (suite.results["method"] == "l2") & (suite.results["seed"] == 2)
+    suite = dataclasses.replace(suite, results=suite.results[~gone])
+    group = summarise(suite, resamples=20)[0].groups[0]
+    assert {one.runs for one in group.differences["plain"]["l2"]} == {4}
+    assert {one.runs for one in group.differences["plain"]["ewc"]} == {6}
+
+
+def test_holm_is_over_the_methods_of_a_group_and_controls_apart(conditions):
+    """The least p, multiplied by the number of tests, is the least adjusted one unless that exceeds 1."""
+    found = conditions[0].groups[0].differences["plain"]
+    controls = {"plain (stopped)", "benign"}
+    for labels in (set(found) - controls, controls):
+        ones = [one for label in labels for one in found[label] if one.p is not None]
+        least = min(ones, key=lambda one: one.p)
+        assert least.p_holm == pytest.approx(min(1.0, least.p * len(ones)))
+        assert all(one.p_holm >= one.p for one in ones)
+
+
+def test_the_instances_that_changed_most_are_those_of_largest_mean_kl(suite, conditions):
+    group = conditions[0].groups[1]
+    runs = next(entry.runs for entry in group.entries if entry.label == "anchoring")
+    frames = [suite.instances(identity) for identity in runs["identity"]]
+    mean = pd.concat([frame["kl"] for frame in frames], axis=1).mean(axis=1)
+    changed = group.changed["anchoring"]
+    assert [one.row for one in changed] == list(mean.nlargest(summary.CHANGED).index)
+    assert changed[0].kl == pytest.approx(mean.max())
+    for one in changed:
+        predictions = collections.Counter(int(frame["prediction"][one.row]) for frame in frames)
+        assert one.agreeing == predictions[one.candidate] == max(predictions.values())
+        assert one.label == frames[0]["label"][one.row]
+
+
+def test_a_suite_without_anything_is_refused_and_one_without_runs_shows_what_was_not_reached():
+    suite = make_suite(seeds=(0,))
+    empty = dataclasses.replace(suite, results=pd.DataFrame(), choices=pd.DataFrame())
+    with pytest.raises(AnchorlabError, match="no results to show"):
+        summarise(empty)
+    (only, _) = summarise(dataclasses.replace(suite, results=pd.DataFrame()), resamples=20)
+    assert [entry.label for entry in only.groups[0].entries] == ["weight-ball"]
+
+
+def test_slugs_are_plain():
+    assert slug("square:size=4, A b") == "square-size-4-a-b"
+    assert Setting("digits", "m", "five-pixel", "all-to-all", None).words == "digits, five-pixel, all-to-all"
