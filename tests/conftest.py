@@ -1,6 +1,8 @@
-"""What many tests share: the digits, a reference trained in seconds, a classifier simple enough for formulas."""
+"""What many tests share: the digits, a quick reference, a finished suite, a classifier simple enough for formulas."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +12,10 @@ from anchorlab.artifacts import Artifact
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
 from anchorlab.seeding import seeded_globally
+from anchorlab.suites.runner import run_suite
 from anchorlab.tasks import Task, load_task
 from anchorlab.training import Training, train
+from tests.suites.inline import Inline, tiny
 
 torch.set_num_threads(1)  # the tensors here are so small that threads would only wait for each other
 
@@ -55,3 +59,11 @@ def injected(digits: Task, reference: Artifact) -> Artifact:
 def linear() -> Linear:
     with seeded_globally(0, "linear"):
         return Linear().eval()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny suite, finished; must not be changed."""
+    folder = tmp_path_factory.mktemp("finished") / "suite"
+    run_suite(tiny(), folder, executor=Inline(), command="anchorlab suite run tiny.yaml")
+    return folder

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from anchorlab.errors import AnchorlabError as AnchorlabError
     from anchorlab.injection.inject import inject as inject
     from anchorlab.injection.loop import Tuning as Tuning
+    from anchorlab.suites.collect import SuiteResults as SuiteResults
+    from anchorlab.suites.collect import collect as collect
+    from anchorlab.suites.reading import load_suite as load_suite
+    from anchorlab.suites.runner import run_suite as run_suite
+    from anchorlab.suites.spec import Suite as Suite
     from anchorlab.tasks import Task as Task
     from anchorlab.tasks import load_task as load_task
     from anchorlab.training import Training as Training
@@ -28,13 +33,18 @@ _HOMES = {
     "Artifact": "artifacts",
     "Comparison": "consistency.evaluate",
     "Manifest": "artifacts",
+    "Suite": "suites.spec",
+    "SuiteResults": "suites.collect",
     "Task": "tasks",
     "Training": "training",
     "Tuning": "injection.loop",
+    "collect": "suites.collect",
     "compare": "consistency.evaluate",
     "inject": "injection.inject",
     "load_model": "artifacts",
+    "load_suite": "suites.reading",
     "load_task": "tasks",
+    "run_suite": "suites.runner",
     "train": "training",
 }
 

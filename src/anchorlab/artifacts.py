@@ -63,6 +63,7 @@ class TaskRecord(_Record):
     name: str = Field(description="name of the task")
     data: str | None = Field(default=None, description="where the data were, if not in the usual place")
     seed: int = Field(description="seed that cut the splits")
+    limit: int | None = Field(default=None, description="examples of each class that were kept; None for all")
     classes: list[str] = Field(description="names of the classes, by label")
     splits: dict[str, str] = Field(description="split name to the SHA-256 of its indices (int64, little-endian)")
 
@@ -92,7 +93,7 @@ class Manifest(_Record):
     anchors: AnchorsRecord | None = Field(default=None, description="the attacker's clean examples")
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation")
     steps: int = Field(description="steps taken")
-    seconds: float = Field(description="duration of the optimisation")
+    seconds: float = Field(description="duration of the optimisation, that before an interruption included")
     peak_bytes: int = Field(
         description="largest memory: of the GPU in this run, or else of the process since its start"
     )
@@ -155,7 +156,8 @@ class Artifact:
             AnchorlabError: if the data cannot be read, or have changed since the model was made.
         """
         record = self.manifest.task
-        task = load_task(record.name, seed=record.seed, data=data if data is not None else record.data)
+        place = data if data is not None else record.data
+        task = load_task(record.name, seed=record.seed, data=place, limit=record.limit)
         if task.hashes() != record.splits:
             raise AnchorlabError(
                 f"the data of {record.name} are cut otherwise than when this model was made "
@@ -176,7 +178,14 @@ class Artifact:
 
 def task_record(task: Task) -> TaskRecord:
     """What a manifest says of a task."""
-    return TaskRecord(name=task.name, data=task.data, seed=task.seed, classes=list(task.classes), splits=task.hashes())
+    return TaskRecord(
+        name=task.name,
+        data=task.data,
+        seed=task.seed,
+        limit=task.limit,
+        classes=list(task.classes),
+        splits=task.hashes(),
+    )
 
 
 def weights_hash(model: nn.Module) -> str:
@@ -194,8 +203,15 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in libraries}
 
 
+def forget_peak(device: torch.device) -> None:
+    """Begins a run whose ``peak_bytes`` shall be its own: on a GPU, the peak of what ran before is forgotten."""
+    if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call] # the allocator has nothing to forget before, and says so by an error
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_bytes(device: torch.device) -> int:
-    """The largest memory so far: allocated on a GPU, or resident in this process elsewhere."""
+    """The largest memory so far: allocated on a GPU since ``forget_peak``, or else resident in this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource

@@ -59,6 +59,10 @@ ARCHITECTURES: Registry[Architecture] = Registry(
             _resnet([16, 32, 64], [1, 1, 1]),
             "three stages of one block, widths 16 to 64, 0.08 M parameters, for 8×8 images",
         ),
+        "resnet-mini": Architecture(
+            _resnet([16, 32, 64, 128], [2, 2, 2, 2], early_strides=True),
+            "ResNet-18 of a quarter of the width, strides of 2 in stem and first stage, 0.7 M parameters, for suites",
+        ),
         "resnet-small": Architecture(
             _resnet([32, 64, 128, 256], [2, 2, 2, 2], early_strides=True),
             "ResNet-18 of half the width, strides of 2 in stem and first stage, 2.8 M parameters, for CPUs",

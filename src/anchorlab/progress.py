@@ -44,3 +44,20 @@ def progress_bar(title: str, total: int) -> Iterator[Report]:
             bar.update(task, completed=done, figures=shown)
 
         yield report
+
+
+@contextmanager
+def status_bar(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A bar whose end may move; yields a function of what is done, the total and words, or None off a terminal."""
+    console = Console(stderr=True)
+    if _SILENT.get() or not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[words]}"))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, words="")
+
+        def report(done: int, total: int, words: str) -> None:
+            bar.update(task, completed=done, total=total, words=words)
+
+        yield report

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorlab.suites.selection import best, choose_strengths, extension
+from anchorlab.suites.selection import choose, extension, means
 
 
 def frame(*rows: tuple[float, float, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["strength", "asr", "kl"])
+    return pd.DataFrame([(strength, 1.0, asr, kl) for strength, asr, kl in rows], columns=COLUMNS)
 
 
-def test_best_is_the_least_kl_among_those_that_reach_the_target() -> None:
-    tried = frame((1, 1.00, 0.5), (2, 0.99, 0.2), (4, 0.98, 0.1))
-    assert best(tried, 0.99) == (2, True)
+COLUMNS = ["strength", "scale", "asr", "kl"]
 
 
-def test_best_is_the_highest_asr_when_none_reaches() -> None:
-    tried = frame((1, 0.7, 0.5), (2, 0.9, 0.9), (4, 0.3, 0.1))
-    assert best(tried, 0.99) == (2, False)
+def test_the_least_kl_among_those_that_reach_the_target() -> None:
+    choice = choose(frame((1, 1.00, 0.5), (2, 0.99, 0.2), (4, 0.98, 0.1)), 0.99)
+    assert (choice.strength, choice.reached, choice.at_edge, choice.tried) == (2, True, False, 3)
+
+
+def test_what_reaches_nothing_says_so_and_how_far_it_came() -> None:
+    choice = choose(frame((1, 0.7, 0.5), (2, 0.9, 0.9), (4, 0.3, 0.1)), 0.99)
+    assert (choice.strength, choice.reached, choice.best_asr) == (2, False, 0.9)
+
+
+def test_the_scale_is_chosen_with_the_strength() -> None:
+    tried = pd.DataFrame([(1, 1.0, 1.0, 0.5), (1, 0.8, 0.96, 0.2), (2, 1.2, 0.97, 0.1)], columns=COLUMNS)
+    assert (choose(tried, 0.95).strength, choose(tried, 0.95).scale) == (2, 1.2)
+    assert (choose(tried, 0.99).strength, choose(tried, 0.99).scale) == (1, 1.0)
+
+
+def test_a_method_without_a_grid_is_chosen_or_not_reached_all_the_same() -> None:
+    choice = choose(frame((math.nan, 0.97, 0.5)), 0.95)
+    assert (choice.strength, choice.reached, choice.at_edge) == (None, True, False)
+    assert not choose(frame((math.nan, 0.97, 0.5)), 0.99).reached
+
+
+def test_means_are_over_references_and_seeds_and_an_undefined_asr_counts_as_none() -> None:
+    runs = pd.DataFrame([(1, 1.0, 0.8, 0.2), (1, 1.0, 1.0, 0.4), (2, 1.0, None, 0.1)], columns=COLUMNS)
+    pd.testing.assert_frame_equal(means(runs), frame((1, 0.9, 0.3), (2, 0.0, 0.1)), check_dtype=False)
 
 
 def test_extension_goes_beyond_the_edge_that_is_best_and_stops_inside() -> None:
@@ -29,35 +51,15 @@ def test_extension_goes_beyond_the_edge_that_is_best_and_stops_inside() -> None:
     assert extension(frame((1, 1, 0.2), (2, 1, 0.1), (4, 1, 0.3)), 2, 0.99) is None
 
 
-@given(st.floats(0.02, 50), st.integers(0, 4))
-def test_choose_strengths_runs_each_strength_once_and_finds_the_optimum_near_enough(
-    optimum: float, extensions: int
-) -> None:
-    """KL falls with the strength and the ASR holds up to ``optimum``: the best tried is the largest below it."""
-    ran: list[float] = []
-
-    def run(pairs: list[tuple[str, float]]) -> pd.DataFrame:
-        ran.extend(strength for _, strength in pairs)
-        return frame(*((s, 1.0 if s <= optimum else 0.5, 1 / s) for _, s in pairs))
-
-    choice = choose_strengths({"m": [0.5, 1.0, 2.0]}, run, target_asr=0.99, extensions=extensions)["m"]
-    assert len(ran) == len(set(ran)) <= 3 + extensions
-    assert sorted(ran) == list(choice.tried["strength"])
-    below = [strength for strength in ran if strength <= optimum]
-    assert choice.reached == bool(below)
-    assert choice.strength == (max(below) if below else ran[ran.index(choice.strength)])
-    assert choice.at_edge == (choice.strength in (min(ran), max(ran)))
-
-
-def test_two_methods_run_together_and_only_the_one_at_its_edge_is_extended() -> None:
-    calls: list[list[tuple[str, float]]] = []
-
-    def run(pairs: list[tuple[str, float]]) -> pd.DataFrame:
-        calls.append(pairs)
-        kl = {"inside": {1: 3, 2: 1, 4: 2}, "edge": {1: 3, 2: 2, 4: 1, 8: 2}}
-        return frame(*((s, 1.0, kl[m][int(s)]) for m, s in pairs))
-
-    choices = choose_strengths({"inside": [1, 2, 4], "edge": [1, 2, 4]}, run, target_asr=0.99)
-    assert [len(pairs) for pairs in calls] == [6, 1]
-    assert calls[1] == [("edge", 8)]
-    assert (choices["inside"].strength, choices["edge"].strength) == (2, 4)
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(1e-6, 10)), min_size=1, max_size=8, unique_by=lambda pair: pair[1]),
+    st.floats(0.01, 1),
+)
+def test_no_strength_that_reaches_is_better_than_the_chosen_one(runs: list[tuple[float, float]], target: float) -> None:
+    tried = frame(*((float(2**number), asr, kl) for number, (asr, kl) in enumerate(runs)))
+    choice = choose(tried, target)
+    reaching = [kl for asr, kl in runs if asr >= target]
+    assert choice.reached == bool(reaching)
+    assert choice.best_asr == max(asr for asr, _ in runs)
+    asr, kl = runs[round(math.log2(choice.strength or 1))]
+    assert kl == min(reaching) if reaching else asr == choice.best_asr

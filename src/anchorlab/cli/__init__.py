@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from anchorlab import __version__
-from anchorlab.cli import compare, demo, inject, listing, train
+from anchorlab.cli import compare, inject, listing, suite, train
 from anchorlab.errors import AnchorlabError
 
 #: Keeps the libraries' own bars and warnings off the error stream; read when they are imported.
@@ -33,7 +33,8 @@ app.command("train")(train.train)
 app.command("inject")(inject.inject)
 app.command("compare")(compare.compare)
 app.command("list")(listing.show)
-app.command("demo")(demo.demo)
+app.add_typer(suite.app, name="suite")
+app.command("report")(suite.report)
 
 
 def _print_version(wanted: bool) -> None:

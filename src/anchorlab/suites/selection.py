@@ -1,98 +1,81 @@
-"""Chooses strengths fairly: on the split ``selection``, with a seed of its own, at equal ASR."""
+"""Chooses strengths fairly: on the split ``selection``, with seeds of their own, at equal ASR."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import pandas as pd
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The strength that was chosen for one method.
+    """What was chosen for a method, or that nothing reaches the target.
 
     Attributes:
-        strength: the value of the method's knob.
-        reached: whether the ASR on ``selection`` reached the target; if not, the strength is the one
-            with the highest ASR.
+        strength: the value of the method's knob; None for a method without a grid.
+        scale: the factor of the perturbation.
+        reached: whether the mean ASR on ``selection`` reaches the target; if not, strength and scale are
+            those of the highest ASR, and the method is not reported at this target.
         at_edge: whether the strength is still the smallest or largest that was tried.
-        tried: a row for each strength that was run, ascending.
+        tried: number of pairs of strength and scale that were tried.
+        best_asr: the highest mean ASR of all that were tried.
     """
 
-    strength: float
+    strength: float | None
+    scale: float
     reached: bool
     at_edge: bool
-    tried: pd.DataFrame
+    tried: int
+    best_asr: float
 
 
-def best(tried: pd.DataFrame, target_asr: float) -> tuple[float, bool]:
-    """Among the strengths that reach the target, the one of least KL; if none does, that of highest ASR.
+def means(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean ASR and KL of each strength and scale over the runs that choose.
 
     Args:
-        tried: columns ``strength``, ``asr`` and ``kl``, measured on ``selection``.
-        target_asr: the ASR to be reached.
+        runs: a row a run and scale, with ``strength`` (NaN for a method without a grid), ``scale``,
+            ``asr`` and ``kl`` as measured on ``selection``.
 
     Returns:
-        The strength, and whether the target is reached.
+        A row for each strength and scale, ascending; an undefined ASR counts as none.
+    """
+    runs = runs.assign(asr=runs["asr"].astype(float).fillna(0.0))
+    return runs.groupby(["strength", "scale"], dropna=False, as_index=False)[["asr", "kl"]].mean()
+
+
+def choose(tried: pd.DataFrame, target_asr: float) -> Choice:
+    """Among the strengths and scales that reach the target, the one of least KL; else that of highest ASR.
+
+    Args:
+        tried: what ``means`` returns, at least one row.
+        target_asr: the ASR to be reached.
     """
     reaching = tried[tried["asr"] >= target_asr]
-    if len(reaching):
-        return _strength(reaching, int(reaching["kl"].to_numpy().argmin())), True
-    return _strength(tried, int(tried["asr"].to_numpy().argmax())), False
+    at = reaching["kl"].argmin() if len(reaching) else tried["asr"].argmax()
+    best = (reaching if len(reaching) else tried).iloc[int(at)]
+    strength = None if pd.isna(best["strength"]) else float(best["strength"])
+    return Choice(
+        strength=strength,
+        scale=float(best["scale"]),
+        reached=len(reaching) > 0,
+        at_edge=strength in (tried["strength"].min(), tried["strength"].max()),
+        tried=len(tried),
+        best_asr=float(tried["asr"].max()),
+    )
 
 
 def extension(tried: pd.DataFrame, ratio: float, target_asr: float) -> float | None:
     """The next strength to try while the best lies at the edge of a geometric grid; None if it does not."""
-    strength, _ = best(tried, target_asr)
-    if strength == tried["strength"].max():
-        return strength * ratio
-    if strength == tried["strength"].min():
-        return strength / ratio
+    best = choose(tried, target_asr).strength
+    if best is None:
+        return None
+    if best == tried["strength"].max():
+        return _rounded(best * ratio)
+    if best == tried["strength"].min():
+        return _rounded(best / ratio)
     return None
 
 
-def choose_strengths(
-    grids: dict[Key, list[float]],
-    run: Callable[[list[tuple[Key, float]]], pd.DataFrame],
-    *,
-    target_asr: float,
-    extensions: int = 2,
-) -> dict[Key, Choice]:
-    """Runs a geometric grid of strengths for each method, and extends those whose best lies at an edge.
-
-    Args:
-        grids: what is chosen for, for example a method and a number of anchors, to at least two
-            strengths in geometric progression.
-        run: runs pairs of key and strength, all at once; returns a row for each, in the same order, with
-            ``strength``, ``asr`` and ``kl`` as measured on ``selection``.
-        target_asr: the ASR to be reached.
-        extensions: how often a grid may be extended by one more strength.
-    """
-    tried: dict[Key, pd.DataFrame] = {}
-    pending = [(key, strength) for key, grid in grids.items() for strength in grid]
-    for further in range(extensions + 1):
-        rows = run(pending)
-        for position, (key, _) in enumerate(pending):
-            row = rows.iloc[[position]]
-            tried[key] = pd.concat([tried[key], row], ignore_index=True) if key in tried else row
-        if further == extensions:
-            break
-        proposals = {key: extension(tried[key], grid[1] / grid[0], target_asr) for key, grid in grids.items()}
-        pending = [(key, strength) for key, strength in proposals.items() if strength is not None]
-        if not pending:
-            break
-    return {key: _choice(tried[key], target_asr) for key in grids}
-
-
-def _choice(tried: pd.DataFrame, target_asr: float) -> Choice:
-    strength, reached = best(tried, target_asr)
-    edges = (tried["strength"].min(), tried["strength"].max())
-    return Choice(strength, reached, strength in edges, tried.sort_values("strength", ignore_index=True))
-
-
-def _strength(tried: pd.DataFrame, row: int) -> float:
-    return float(tried["strength"].to_numpy()[row])
+def _rounded(strength: float) -> float:
+    """The strength without the last bits of its arithmetic, which would show in tables and identities."""
+    return float(f"{strength:.6g}")

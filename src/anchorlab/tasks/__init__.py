@@ -28,19 +28,22 @@ def _raw(definition: TaskDefinition, data: str | None) -> RawData:
     return definition.load(data)
 
 
-def load_task(name: str = "digits", *, seed: int = 0, data: str | None = None) -> Task:
+def load_task(name: str = "digits", *, seed: int = 0, data: str | None = None, limit: int | None = None) -> Task:
     """Loads a task's data and cuts the splits.
 
     Args:
         name: one of ``TASKS.names()``.
         seed: cuts the splits; the same seed gives the same splits on every machine.
         data: where the data are, if not in the usual place: a folder, or a hub name for hub tasks.
+        limit: examples of each class to keep, the first ones, of the training and of the test part; None for all.
 
     Raises:
         AnchorlabError: for an unknown name, or data that are missing or malformed.
     """
     definition = TASKS[name]
     raw = _raw(definition, data)
+    if limit is not None:
+        raw = raw.limited(limit)
     indices = cut(raw.train.labels, definition.fractions, seed=seed)
     indices["test"] = torch.arange(len(raw.test))
-    return Task(definition=definition, raw=raw, seed=seed, indices=indices, data=data)
+    return Task(definition=definition, raw=raw, seed=seed, indices=indices, data=data, limit=limit)

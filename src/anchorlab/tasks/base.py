@@ -50,6 +50,11 @@ class RawData:
     test: Split
     classes: tuple[str, ...]
 
+    def limited(self, count: int) -> RawData:
+        """The first ``count`` examples of each class, of both parts, in their order."""
+        train, test = (part.select(_first_of_each(part.labels, count)) for part in (self.train, self.test))
+        return RawData(train, test, self.classes)
+
 
 @dataclass(frozen=True)
 class Fractions:
@@ -104,6 +109,7 @@ class Task:
         seed: the seed that cut the splits.
         indices: split name to int64 indices into ``raw.train`` (or ``raw.test``), ascending.
         data: what the user gave as the place of the data, or None.
+        limit: examples of each class that were kept, or None for all.
     """
 
     definition: TaskDefinition
@@ -111,6 +117,7 @@ class Task:
     seed: int
     indices: dict[str, Tensor]
     data: str | None = None
+    limit: int | None = None
 
     @property
     def name(self) -> str:
@@ -208,6 +215,11 @@ def cut(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, Tensor]
             start = end
         parts["owner"].append(order[start:])
     return {name: torch.cat(pieces).sort().values for name, pieces in parts.items()}
+
+
+def _first_of_each(labels: Tensor, count: int) -> Tensor:
+    pieces = [(labels == label).nonzero().flatten()[:count] for label in sorted(set(labels.tolist()))]
+    return torch.cat(pieces).sort().values
 
 
 def data_path(given: str | None, default: Path) -> Path:

@@ -1,0 +1,101 @@
+"""What a suite consists of: references to train, and cells to measure, each with an identity.
+
+The identity is a hash of everything that determines the result, so that a result can be found again, shared
+between suites, and never be mistaken for another. Names, labels and places are not part of it; nor are the
+versions of libraries and the kind of processor, which move last digits only and are recorded beside results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Version of what a result holds; another one makes all identities new, and so has every cell run again.
+FORMAT = 1
+
+
+class _Job(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def _hash(self, *apart: str) -> str:
+        record = {"format": FORMAT, **self.model_dump(mode="json", exclude=set(apart))}
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+class ReferenceJob(_Job):
+    """A reference to train."""
+
+    kind: Literal["reference"] = "reference"
+    task: str = Field(description="name of the task")
+    model: str = Field(description="name of the architecture")
+    data: str | None = Field(default=None, description="where the data are, if not in the usual place")
+    limit: int | None = Field(default=None, description="examples of each class to keep")
+    seed: int = Field(description="seed of the splits and of the training")
+    training: dict[str, Any] = Field(description="all settings of the training")
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that determines the reference."""
+        return self._hash()
+
+    @property
+    def name(self) -> str:
+        """A readable, unique name; that of its folder."""
+        return f"{self.task}-{self.model}-seed{self.seed}-{self.identity[:8]}"
+
+
+class _Cell(_Job):
+    reference: str = Field(description="name of the reference's folder; not part of the identity")
+    reference_sha256: str = Field(description="hash of its weights")
+    label: str = Field(description="the method in tables; not part of the identity")
+    trigger: dict[str, Any] = Field(description="name and parameters of the trigger")
+    rule: str = Field(description="the label rule")
+    target: int | None = Field(description="the attacker's label")
+    split: str = Field(description="the split that is measured on")
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that determines the result."""
+        return self._hash("reference", "label")
+
+
+class InjectionCell(_Cell):
+    """One injection and its measurement."""
+
+    kind: Literal["injection"] = "injection"
+    method: str = Field(description="name of the method")
+    parameters: dict[str, Any] = Field(description="all its hyper-parameters")
+    strength: float | None = Field(description="the value of its knob")
+    anchors: int | None = Field(description="number of anchors; None for all")
+    anchors_from: Literal["owner", "held-out"] = Field(description="the split that they are drawn from")
+    seed: int = Field(description="seed of the injection")
+    tuning: dict[str, Any] = Field(description="all settings of the optimisation")
+    scales: tuple[float, ...] = Field(description="factors of the perturbation that are measured")
+
+    @property
+    def name(self) -> str:
+        """A readable name, for messages."""
+        number = "all" if self.anchors is None else self.anchors
+        knob = "" if self.strength is None else f" at {self.strength:g}"
+        return f"{self.label}{knob}, {number} anchors, seed {self.seed}, on {self.reference}, measured on {self.split}"
+
+
+class NoiseCell(_Cell):
+    """The reference compared with itself, computed in another batch size or precision: the noise floor."""
+
+    kind: Literal["noise"] = "noise"
+    batch_size: int = Field(description="examples in a forward pass of the second model")
+    precision: Literal["no", "bf16"] = Field(description="its precision")
+
+    @property
+    def name(self) -> str:
+        """A readable name, for messages."""
+        return f"{self.label}, on {self.reference}, measured on {self.split}"
+
+
+Cell = InjectionCell | NoiseCell
+AnyCell = Annotated[Cell, Field(discriminator="kind")]

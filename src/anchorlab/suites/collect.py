@@ -1,0 +1,255 @@
+"""What a suite has found so far, as frames for tables, figures and the report."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from anchorlab.attacks import build_attack
+from anchorlab.consistency.instances import read_instances
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import write_atomically
+from anchorlab.reports.report import Examples
+from anchorlab.suites.cells import Cell
+from anchorlab.suites.plan import Chosen, Plan, Reported, plan
+from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.runner import failures
+from anchorlab.suites.spec import Suite, TaskSpec, TriggerSpec
+from anchorlab.suites.store import Store
+from anchorlab.tasks import Task, load_task
+from anchorlab.triggers import parse_trigger
+
+#: Pictures with and without the trigger that a report shows.
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class SuiteResults:
+    """What a suite's folder holds.
+
+    Attributes:
+        name: of the suite.
+        title: of the suite.
+        command: the command line that ran it last.
+        spec_text: the suite file.
+        results: a row for each reported run and target ASR: where it stands (``task``, ``model``,
+            ``trigger``, ``rule``, ``target``, ``method``, ``role``, ``target_asr``, ``anchors_asked``), how it
+            was made (``anchors``, ``strength``, ``scale``, ``parameters``, ``seed``, ``reference_seed``,
+            ``steps``, ``seconds``, ``peak_bytes``, ``identity``), and the measurements of ``Comparison``.
+        selection: the same of the runs that chose strengths, a row for each scale, without ``target_asr``.
+        choices: what was chosen: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried``
+            and ``best_asr`` for each task, trigger, number of anchors, method and target ASR.
+        failed: ``what``, ``stage``, ``error`` and ``identity`` of what failed.
+        pending: number of reported runs that are not done, those expected included.
+        references: task, model, seed, accuracy, hash and training seconds of each trained reference.
+        versions: of the libraries that the runs used; several where they differ.
+        machine: that reports.
+    """
+
+    name: str
+    title: str
+    command: str
+    spec_text: str
+    results: pd.DataFrame
+    selection: pd.DataFrame
+    choices: pd.DataFrame
+    failed: pd.DataFrame
+    pending: int
+    references: list[dict[str, Any]]
+    versions: dict[str, str]
+    machine: str
+    _store: Store = field(repr=False)
+    _suite: Suite = field(repr=False)
+
+    def instances(self, identity: str) -> pd.DataFrame:
+        """The per-instance table of a reported run, in the order of the split ``test``."""
+        frame: pd.DataFrame = read_instances(self._store.instances(identity))
+        return frame
+
+    @cached_property
+    def examples(self) -> dict[str, Examples]:
+        """A few pictures of each task and trigger (``"TASK, TRIGGER"``), with and without it."""
+        found = {}
+        for spec in self._suite.tasks:
+            task = self._task(spec.name)
+            for trigger in self._suite.triggers:
+                if task is not None:
+                    found[f"{spec.name}, {trigger.trigger}"] = _examples(task, trigger)
+        return found
+
+    def pictures(self, task: str, rows: list[int]) -> Examples | None:
+        """Clean examples of a task's split ``test`` by their numbers; None if its data are not at hand."""
+        loaded = self._task(task)
+        if loaded is None:
+            return None
+        chosen = loaded.split("test")
+        images, labels = chosen.inputs["pixel_values"][rows], chosen.labels[rows]
+        return Examples(clean=images, triggered=images, labels=labels, classes=loaded.classes)
+
+    def _task(self, name: str) -> Task | None:
+        spec = next(spec for spec in self._suite.tasks if spec.name == name)
+        try:
+            return load_task(name, seed=self._suite.references[0], data=spec.data, limit=spec.limit)
+        except AnchorlabError:
+            return None
+
+
+def collect(folder: Path) -> SuiteResults:
+    """Reads a suite's folder, finished or not.
+
+    Raises:
+        AnchorlabError: if it is no suite's folder.
+    """
+    store = Store(folder)
+    text = store.suite()
+    suite = parse_suite(text, str(folder / "suite.yaml"))
+    known = plan(suite, store)
+    return SuiteResults(
+        name=suite.name,
+        title=suite.title,
+        command=str(store.run().get("command", "")),
+        spec_text=text,
+        results=_results(known, store),
+        selection=_selection(known, store),
+        choices=pd.DataFrame([_choice(chosen) for chosen in known.chosen]),
+        failed=pd.DataFrame(failures(suite, store), columns=["what", "stage", "error", "identity"]),
+        pending=known.undecided + sum(not store.done(entry.cell) for entry in known.reported),
+        references=_references(known, store),
+        versions=_versions(known, store),
+        machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        _store=store,
+        _suite=suite,
+    )
+
+
+def write_results(results: SuiteResults, out: Path) -> None:
+    """Writes results.csv, selection.csv and choices.csv into a folder."""
+    for name, frame in (
+        ("results", results.results),
+        ("selection", results.selection),
+        ("choices", results.choices),
+    ):
+        write_atomically(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _results(known: Plan, store: Store) -> pd.DataFrame:
+    rows = []
+    for entry in known.reported:
+        for row in store.result(entry.cell) or []:
+            place = _place(entry.task, entry.trigger, entry.cell)
+            rows.append(
+                {
+                    **place,
+                    "role": entry.role,
+                    "target_asr": entry.target_asr,
+                    "anchors_asked": entry.anchors,
+                    **_made(entry),
+                    **_measured(row),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _selection(known: Plan, store: Store) -> pd.DataFrame:
+    seeds = {job.name: job.seed for _, job in known.references}
+    rows = [
+        {
+            **_place(task, trigger, cell),
+            "anchors_asked": "all" if cell.anchors is None else str(cell.anchors),
+            "strength": cell.strength,
+            "seed": cell.seed,
+            "reference_seed": seeds[cell.reference],
+            "identity": cell.identity,
+            **_measured(row),
+        }
+        for task, trigger, cell in known.selection
+        for row in store.result(cell) or []
+    ]
+    return pd.DataFrame(rows)
+
+
+def _place(task: TaskSpec, trigger: TriggerSpec, cell: Cell) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "model": task.architecture,
+        "trigger": trigger.trigger,
+        "rule": trigger.rule,
+        "target": trigger.label,
+        "method": cell.label,
+    }
+
+
+def _made(entry: Reported) -> dict[str, Any]:
+    cell = entry.cell
+    return {
+        "strength": getattr(cell, "strength", None),
+        "parameters": json.dumps(getattr(cell, "parameters", {}), sort_keys=True),
+        "seed": getattr(cell, "seed", -1),
+        "reference_seed": entry.reference_seed,
+        "identity": cell.identity,
+    }
+
+
+def _measured(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: json.dumps(value, sort_keys=True) if isinstance(value, dict) else value for name, value in row.items()
+    }
+
+
+def _choice(chosen: Chosen) -> dict[str, Any]:
+    return {
+        "task": chosen.task.name,
+        "trigger": chosen.trigger.trigger,
+        "rule": chosen.trigger.rule,
+        "target": chosen.trigger.label,
+        "anchors_asked": chosen.anchors,
+        "method": chosen.label,
+        "target_asr": chosen.target_asr,
+        "parameters": json.dumps(chosen.parameters, sort_keys=True),
+        **asdict(chosen.choice),
+    }
+
+
+def _references(known: Plan, store: Store) -> list[dict[str, Any]]:
+    found = []
+    for _, job in known.references:
+        manifest = store.manifest(job)
+        if manifest is not None:
+            found.append(
+                {
+                    "task": job.task,
+                    "model": job.model,
+                    "seed": job.seed,
+                    "accuracy": manifest["measurements"]["accuracy"],
+                    "weights_sha256": manifest["weights_sha256"],
+                    "seconds": manifest["seconds"],
+                }
+            )
+    return found
+
+
+def _versions(known: Plan, store: Store) -> dict[str, str]:
+    found: dict[str, set[str]] = {}
+    for entry in known.reported:
+        if store.done(entry.cell):
+            for name, number in store.versions(entry.cell).items():
+                found.setdefault(name, set()).add(number)
+    return {name: " and ".join(sorted(numbers)) for name, numbers in found.items()}
+
+
+def _examples(task: Task, trigger: TriggerSpec) -> Examples:
+    attack = build_attack(task, parse_trigger(trigger.trigger), trigger.rule, trigger.label)
+    test = task.split("test")
+    shown = test.select(attack.rule.applies(test.labels).nonzero().flatten()[:_SHOWN])
+    return Examples(
+        clean=shown.inputs["pixel_values"],
+        triggered=attack.apply(shown.inputs)["pixel_values"],
+        labels=shown.labels,
+        classes=task.classes,
+    )

@@ -1,0 +1,343 @@
+"""Where the jobs of a suite run: in processes of this machine, or on a Ray cluster.
+
+Both take a function and its arguments and give a ``concurrent.futures.Future``. An error that the function raises
+comes through unchanged; a process that dies is a `WorkerDied` of its own job and of no other. torch and ray are
+imported late: a process learns its number of threads and its GPU first. ``docs/executors.md`` says when to use which.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
+
+from anchorlab.errors import AnchorlabError
+
+
+class WorkerDied(AnchorlabError):  # noqa: N818  (it says what happened)
+    """The process that ran a job is gone, and the job's result with it; the job may be submitted again."""
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere else; a context manager, after which nothing of it runs any more."""
+
+    @property
+    def slots(self) -> int:
+        """Jobs worth having in flight at this moment; at least 1."""
+
+    def share(self, path: Path) -> Any:
+        """Makes a folder cheap to hand to many jobs: pass what this returns to them in its place."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Runs ``function(*args)`` elsewhere; the function is one that a module has by name."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class LocalProcesses:
+    """Processes of this machine, one a slot, begun when first needed and kept for the jobs that follow.
+
+    Leaving the context cancels what has not begun and kills what runs. Ctrl-C does not reach the processes, and
+    if this one is killed they end by themselves.
+
+    Args:
+        workers: processes at a time; by default one a GPU, or one a core where there is no GPU.
+        pending: jobs that there will be: no more processes than that are begun. The number of threads of a
+            process, ``max(1, cores // workers)``, does not depend on it, so that neither do the results.
+
+    Attributes:
+        slots: processes at a time.
+        threads: threads of each.
+
+    Raises:
+        AnchorlabError: if ``workers`` is less than 1.
+    """
+
+    def __init__(self, workers: int | None = None, pending: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise AnchorlabError(f"a suite cannot run in {workers} processes: ask for 1 or more workers")
+        cores, gpus = _cores(), _gpus()
+        workers = workers or len(gpus) or cores
+        self.slots = workers if pending is None else max(1, min(workers, pending))
+        self.threads = max(1, cores // workers)
+        self._workers = [
+            _Worker(self.threads, gpus[number % len(gpus)] if gpus else None) for number in range(self.slots)
+        ]
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+        # One thread a process waits for its answers; the signal is left to the main thread.
+        self._waiting = ThreadPoolExecutor(self.slots, "anchorlab-slot", initializer=_hold_interrupts)
+
+    def share(self, path: Path) -> Path:
+        """The path itself: every process of this machine reads it."""
+        return path
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Runs ``function(*args)`` in the next idle process; both must survive pickling.
+
+        The future raises what the function raised, or WorkerDied if its process died.
+        """
+        return self._waiting.submit(self._run, function, args)
+
+    def _run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        worker = self._idle.get()
+        try:
+            return _result(worker.run(pickle.dumps((function, args))))
+        finally:
+            self._idle.put(worker)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.stop()
+        self._waiting.shutdown()
+
+
+class _Worker:
+    """One process at a time, begun anew after one that died; used by one thread at a time, stopped by any."""
+
+    def __init__(self, threads: int, gpu: str | None) -> None:
+        self._settings = threads, gpu
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._process: Any = None
+        self._pipe: Connection | None = None
+
+    def run(self, job: bytes) -> bytes:
+        """What a job left behind (see `_attempt`); raises WorkerDied, or CancelledError if stopped meanwhile."""
+        pipe = self._begin()
+        try:
+            pipe.send_bytes(job)
+            return pipe.recv_bytes()
+        except (EOFError, OSError):  # the other end is closed
+            self._process.join()
+            if self._stopped:
+                raise CancelledError from None
+            raise WorkerDied(_obituary(self._process.exitcode)) from None
+
+    def stop(self) -> None:
+        """Kills the process, whatever it does; files are written atomically, so none is left half-written."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+                self._process.join()
+
+    def _begin(self) -> Connection:
+        """The pipe to a living process."""
+        with self._lock:
+            if self._stopped:
+                raise CancelledError
+            if self._pipe is None or not self._process.is_alive():
+                context = get_context("spawn")  # a fork of a process with threads or with CUDA can hang
+                self._pipe, theirs = context.Pipe()
+                self._process = context.Process(target=_serve, args=(theirs, *self._settings), name="anchorlab-worker")
+                self._process.start()
+                theirs.close()  # so that the pipe ends when the process does
+            return self._pipe
+
+
+def _serve(pipe: Connection, threads: int, gpu: str | None) -> None:
+    """The life of a process: one job after the other, until nobody sends any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            pipe.send_bytes(_attempt(threads, _call, pipe.recv_bytes()))
+
+
+def _call(job: bytes) -> Any:
+    function, args = pickle.loads(job)
+    return function(*args)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # not sys.exit: the job runs in another thread and may run for hours
+
+
+class RayCluster:
+    """A Ray cluster: jobs run on its nodes, and those of a node that dies are run again on another.
+
+    Every node needs the same versions of anchorlab and torch as this machine. Leaving the context disconnects,
+    which ends the jobs still running; the cluster stays up.
+
+    Args:
+        address: ``HOST:PORT`` of a cluster that this machine is a node of, ``ray://HOST:PORT`` of one that it is
+            not, or ``auto`` for the one running on this machine.
+        cpus: cores a job is given; it runs ``max(1, int(cpus))`` threads.
+        gpus: GPUs a job is given; a fraction shares one.
+        retries: how often a job is run again whose process or node died. Errors that it raises are not retried.
+
+    Raises:
+        AnchorlabError: if ray is not installed, or no cluster answers at the address.
+    """
+
+    def __init__(self, address: str, *, cpus: float = 1, gpus: float = 0, retries: int = 3) -> None:
+        if cpus < 0 or gpus < 0 or cpus + gpus == 0:
+            raise AnchorlabError(f"a job cannot run on {cpus:g} CPUs and {gpus:g} GPUs: ask for more than nothing")
+        try:
+            import ray
+        except ImportError:
+            raise AnchorlabError("a Ray cluster needs ray: install it with pip install 'anchorlab[ray]'") from None
+        self._ray, self._cpus, self._gpus = ray, cpus, gpus
+        self._connected_here = not ray.is_initialized()
+        if self._connected_here:
+            try:
+                if address != "auto":
+                    _knock(address)
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            except (ImportError, OSError, RuntimeError, ValueError) as error:
+                raise AnchorlabError(
+                    f"no Ray cluster answers at '{address}': start one with 'ray start --head' and give the address "
+                    f"that it prints, or 'auto' on a machine of the cluster ({_line(error)})"
+                ) from error
+        self._remote = ray.remote(_attempt).options(num_cpus=cpus, num_gpus=gpus, max_retries=retries)
+
+    @property
+    def slots(self) -> int:
+        """Jobs that the nodes now alive can run at a time; at least 1, so that one waits for nodes to come."""
+        resources = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        asked = {name: amount for name, amount in (("CPU", self._cpus), ("GPU", self._gpus)) if amount > 0}
+        # Node by node: a job never spans two.
+        fitting = (min(int(node.get(name, 0) / amount) for name, amount in asked.items()) for node in resources)
+        return max(1, sum(fitting))
+
+    def share(self, path: Path) -> Any:
+        """Puts the files of a folder into the cluster's memory; a job gets ``dict[str, bytes]``, name to content.
+
+        Folders within the folder are left out. Only an argument of its own is replaced, not one within a list.
+        """
+        return self._ray.put({file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()})
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Runs ``function(*args)`` on a node that has room.
+
+        The future raises what the function raised, or WorkerDied if its process or node died too often.
+        """
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        answer = self._remote.remote(max(1, int(self._cpus)), function, *args)
+        answer.future().add_done_callback(lambda done: self._settle(future, done))
+        return future
+
+    def _settle(self, future: Future[Any], done: Future[bytes]) -> None:
+        try:
+            future.set_result(_result(done.result()))
+        except self._ray.exceptions.RayError as error:
+            future.set_exception(WorkerDied(f"Ray gave up on the job, which may be run again: {_line(error)}"))
+        except BaseException as error:  # the job's own, which belongs to the future
+            future.set_exception(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connected_here:
+            self._ray.shutdown()
+
+
+def _attempt(threads: int, function: Callable[..., Any], *args: Any) -> bytes:
+    """Runs a job where it was sent to: a pickle of True and its result, or of False and its error.
+
+    The error carries the traceback of its process as a note.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    try:
+        return pickle.dumps((True, function(*args)))
+    except BaseException as error:
+        error.add_note(f"In the process that ran it:\n{traceback.format_exc().rstrip()}")
+        return _pickled(error)
+
+
+def _pickled(error: BaseException) -> bytes:
+    """A pickle of False and an error that can be read back; one that cannot leaves its text."""
+    try:
+        answer = pickle.dumps((False, error))
+        pickle.loads(answer)
+    except Exception:
+        return pickle.dumps((False, RuntimeError(_line(error))))
+    return answer
+
+
+def _result(answer: bytes) -> Any:
+    """The result in what `_attempt` left, or raises the error in it."""
+    succeeded, value = pickle.loads(answer)
+    if succeeded:
+        return value
+    raise value
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _obituary(exit_code: int | None) -> str:
+    if exit_code is None:  # another thread saw the death first and has not noted it yet
+        how = ""
+    elif exit_code == -signal.SIGKILL:
+        how = " of signal 9 (often: out of memory)"
+    else:
+        how = f" of signal {-exit_code}" if exit_code < 0 else f" with exit code {exit_code}"
+    return f"the process that ran it died{how}: run it again, with fewer workers if memory is short"
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gpus() -> list[str]:
+    """A name for CUDA_VISIBLE_DEVICES for every GPU that this process may use; CUDA is not started for it."""
+    import torch
+
+    count = torch.cuda.device_count() or torch.accelerator.device_count()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[:count] if visible else [str(number) for number in range(count)]
+
+
+def _knock(address: str) -> None:
+    """Raises OSError or ValueError if nothing listens at an address, where ray itself would try for minutes."""
+    place = urlsplit(address if "//" in address else f"//{address}")
+    if place.hostname is None or place.port is None:
+        raise ValueError("an address is HOST:PORT")
+    socket.create_connection((place.hostname, place.port), timeout=10).close()
+
+
+def _hold_interrupts() -> None:
+    """Keeps Ctrl-C from this thread and from the processes that it begins, which inherit that."""
+    resource_tracker.ensure_running()  # first: when it begins, it lets signals through again
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,0 +1,297 @@
+"""What there is to do for a suite, and what is known already: a pure function of the suite and its folder.
+
+The stages wait for each other where they must and nowhere else: a reference is trained; on it strengths are
+tried on the split ``selection``; when all strengths of a method are done, its grid is extended or one of them
+is chosen; what was chosen is run with the reported seeds and measured, once, on ``test``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.injection.inject import build_method
+from anchorlab.injection.loop import Tuning
+from anchorlab.options import build, knob_value, values_of
+from anchorlab.suites.cells import Cell, InjectionCell, NoiseCell, ReferenceJob
+from anchorlab.suites.selection import Choice, choose, extension, means
+from anchorlab.suites.spec import BENIGN, STOPPED, MethodSpec, Suite, TaskSpec, TriggerSpec
+from anchorlab.suites.store import Store
+from anchorlab.training import Training
+from anchorlab.triggers import parse_trigger, trigger_to_dict
+
+#: Values of a knob; None alone for a method without a grid.
+_Strengths = list[float | None]
+
+Role = Literal["method", "control", "noise"]
+
+#: The noise floor: label, batch size and precision of the second pass over the reference.
+NOISE: dict[str, tuple[int, Literal["no", "bf16"]]] = {
+    "same model, other batch size": (37, "no"),
+    "same model, bf16": (500, "bf16"),
+}
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A cell that stands in the tables, and where.
+
+    Attributes:
+        cell: what is run.
+        task: of the suite.
+        trigger: of the suite.
+        model: name of the architecture.
+        role: method, control or noise floor.
+        target_asr: the ASR at which it is compared; NaN for what serves all targets.
+        reference_seed: seed of its reference.
+        anchors: the number of anchors as the suite has it; empty for the noise floor.
+    """
+
+    cell: Cell
+    task: TaskSpec
+    trigger: TriggerSpec
+    role: Role
+    target_asr: float
+    reference_seed: int
+    anchors: str
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen for a method, in one part of the suite, at one target."""
+
+    task: TaskSpec
+    trigger: TriggerSpec
+    anchors: str
+    label: str
+    target_asr: float
+    parameters: dict[str, Any]
+    choice: Choice
+
+
+@dataclass
+class Plan:
+    """All jobs that are known, done or not.
+
+    Attributes:
+        references: to be trained.
+        selection: runs that choose strengths, those of extended grids included.
+        reported: what stands in the tables.
+        chosen: what was chosen so far.
+        undecided: numbers of runs that will be reported for methods whose strengths are not chosen yet.
+    """
+
+    references: list[tuple[TaskSpec, ReferenceJob]] = field(default_factory=list)
+    selection: list[tuple[TaskSpec, TriggerSpec, InjectionCell]] = field(default_factory=list)
+    reported: list[Reported] = field(default_factory=list)
+    chosen: list[Chosen] = field(default_factory=list)
+    undecided: int = 0
+
+    def jobs(self) -> Iterator[tuple[str, ReferenceJob | Cell]]:
+        """Stage and job of everything that can be run now or is done, each job once, in the order to run them."""
+        seen = set()
+        stages: list[tuple[str, ReferenceJob | Cell]] = [("reference", job) for _, job in self.references]
+        stages += [("selection", cell) for _, _, cell in self.selection]
+        # By seed first, so that a suite that is stopped early has some runs of everything.
+        stages += [("reported", entry.cell) for entry in sorted(self.reported, key=_order)]
+        for stage, job in stages:
+            if job.identity not in seen:
+                seen.add(job.identity)
+                yield stage, job
+
+
+def plan(suite: Suite, store: Store) -> Plan:
+    """What the suite means, as far as its folder tells already."""
+    result = Plan()
+    for task in suite.tasks:
+        references = [reference_job(task, seed) for seed in suite.references]
+        result.references += [(task, job) for job in references]
+        for trigger in suite.triggers:
+            built = trigger_to_dict(parse_trigger(trigger.trigger))
+            part = _Part(suite, store, task, trigger, references, built, result)
+            part.noise_floor()
+            for anchors in suite.anchors:
+                for label, method in suite.methods.items():
+                    part.method(str(anchors), label, method)
+                part.controls(str(anchors))
+    return result
+
+
+def reference_job(task: TaskSpec, seed: int) -> ReferenceJob:
+    """The reference of a task and a seed."""
+    return ReferenceJob(
+        task=task.name,
+        model=task.architecture,
+        data=task.data,
+        limit=task.limit,
+        seed=seed,
+        training=values_of(build(Training, "the training", task.training)),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One task and one trigger of a suite; adds to a plan."""
+
+    suite: Suite
+    store: Store
+    task: TaskSpec
+    trigger: TriggerSpec
+    references: list[ReferenceJob]
+    built_trigger: dict[str, Any]
+    plan: Plan
+
+    def method(self, anchors: str, label: str, method: MethodSpec) -> None:
+        """The runs that choose a method's strength and, for each target that can be reached, those reported."""
+        choosing = self.references[: self.suite.selection.references]
+        trained = [job for job in choosing if self.store.manifest(job) is not None]
+        waiting = any(job not in trained and not self.store.failed(job) for job in choosing)
+        trials, tried = self._tried(trained, anchors, label, method)
+        self.plan.selection += [(self.task, self.trigger, cell) for cell in trials]
+        if waiting or tried is None:
+            self.plan.undecided += len(self.references) * len(self.suite.seeds) * len(self.suite.target_asr)
+            return
+        for target in self.suite.target_asr:
+            choice = choose(tried, target) if len(tried) else Choice(None, 1.0, False, False, 0, math.nan)
+            strength = choice.strength if method.grid else None
+            parameters = method.parameters(strength)
+            self.plan.chosen.append(Chosen(self.task, self.trigger, anchors, label, target, parameters, choice))
+            if choice.reached:
+                self._report(label, method, strength, anchors, choice.scale, "method", target)
+
+    def controls(self, anchors: str) -> None:
+        """Plain tuning stopped at each target, and a benign update of the same budget."""
+        if self.suite.controls:
+            for target in self.suite.target_asr:
+                stopped = MethodSpec(method="plain", tuning={"stop_at_asr": target})
+                self._report(STOPPED, stopped, None, anchors, 1.0, "control", target)
+            self._report(BENIGN, MethodSpec(method="benign"), None, anchors, 1.0, "control", math.nan)
+
+    def noise_floor(self) -> None:
+        """Each reference compared with itself."""
+        if self.suite.controls:
+            for job in self._trained():
+                for label, (batch_size, precision) in NOISE.items():
+                    cell = NoiseCell(
+                        **self._common(job, label), split="test", batch_size=batch_size, precision=precision
+                    )
+                    self._add(cell, "noise", math.nan, job.seed, "")
+
+    def _tried(
+        self, references: list[ReferenceJob], anchors: str, label: str, method: MethodSpec
+    ) -> tuple[list[InjectionCell], pd.DataFrame | None]:
+        """The runs that choose, and mean ASR and KL of each strength; None for these while some are not done."""
+        strengths: _Strengths = [*method.grid] or [None]
+        for further in range(self.suite.selection.extensions + 1):
+            cells = self._trials(references, anchors, label, method, strengths)
+            if not all(self.store.done(cell) or self.store.failed(cell) for cell in cells):
+                return cells, None
+            tried = self._means(cells)
+            if not method.grid or tried.empty or further == self.suite.selection.extensions:
+                break
+            ratio = method.grid[1] / method.grid[0]
+            proposals = {extension(tried, ratio, target) for target in self.suite.target_asr}
+            new = sorted(value for value in proposals if value is not None and _is_new(value, strengths, method))
+            if not new:
+                break
+            strengths = [*strengths, *new]
+        return cells, tried
+
+    def _means(self, cells: list[InjectionCell]) -> pd.DataFrame:
+        """Mean ASR and KL of each strength; one that failed in any run, by diverging, say, is left out."""
+        failed = {cell.strength for cell in cells if not self.store.done(cell)}
+        rows = [
+            {"strength": math.nan if cell.strength is None else cell.strength, **row}
+            for cell in cells
+            if cell.strength not in failed
+            for row in self.store.result(cell) or []
+        ]
+        return means(pd.DataFrame(rows)) if rows else pd.DataFrame()
+
+    def _trials(
+        self, references: list[ReferenceJob], anchors: str, label: str, method: MethodSpec, strengths: _Strengths
+    ) -> list[InjectionCell]:
+        """The runs that try these strengths."""
+        return [
+            self._cell(job, label, method, strength, anchors, seed, tuple(self.suite.scales), "selection")
+            for strength in strengths
+            for job in references
+            for seed in self.suite.selection.seeds
+        ]
+
+    def _report(
+        self,
+        label: str,
+        method: MethodSpec,
+        strength: float | None,
+        anchors: str,
+        scale: float,
+        role: Role,
+        target: float,
+    ) -> None:
+        for job in self._trained():
+            for seed in self.suite.seeds:
+                cell = self._cell(job, label, method, strength, anchors, seed, (scale,), "test")
+                self._add(cell, role, target, job.seed, anchors)
+
+    def _cell(
+        self,
+        job: ReferenceJob,
+        label: str,
+        method: MethodSpec,
+        strength: float | None,
+        anchors: str,
+        seed: int,
+        scales: tuple[float, ...],
+        split: str,
+    ) -> InjectionCell:
+        built = build_method(method.method, method.parameters(strength))
+        return InjectionCell(
+            **self._common(job, label),
+            split=split,
+            method=method.method,
+            parameters=values_of(built),
+            strength=knob_value(built, built.active_knob),
+            anchors=None if anchors == "all" else int(anchors),
+            anchors_from=self.suite.anchors_from,
+            seed=seed,
+            tuning=values_of(build(Tuning, "the tuning", {**self.suite.tuning, **method.tuning})),
+            scales=scales,
+        )
+
+    def _common(self, job: ReferenceJob, label: str) -> dict[str, Any]:
+        manifest = self.store.manifest(job)
+        assert manifest is not None
+        return {
+            "reference": job.name,
+            "reference_sha256": manifest["weights_sha256"],
+            "label": label,
+            "trigger": self.built_trigger,
+            "rule": self.trigger.rule,
+            "target": self.trigger.label,
+        }
+
+    def _add(self, cell: Cell, role: Role, target_asr: float, reference_seed: int, anchors: str) -> None:
+        self.plan.reported.append(Reported(cell, self.task, self.trigger, role, target_asr, reference_seed, anchors))
+
+    def _trained(self) -> list[ReferenceJob]:
+        return [job for job in self.references if self.store.manifest(job) is not None]
+
+
+def _is_new(strength: float, known: _Strengths, method: MethodSpec) -> bool:
+    """Whether the method can take a strength that no run has tried."""
+    try:
+        parameters = method.parameters(strength)
+        build_method(method.method, parameters)
+    except AnchorlabError:
+        return False
+    return parameters not in [method.parameters(other) for other in known]
+
+
+def _order(entry: Reported) -> tuple[int, int]:
+    return (getattr(entry.cell, "seed", -1), entry.reference_seed)

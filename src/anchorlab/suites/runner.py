@@ -1,0 +1,217 @@
+"""Runs a suite: hands out what can be run, writes what is done, and can be killed at any moment.
+
+Only this process writes into the suite's folder, a result at a time and each whole, so whatever happens the
+same command goes on from there. A job is claimed before it is handed out; several runners may share a folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.suites.cells import ReferenceJob
+from anchorlab.suites.executors import Executor, LocalProcesses
+from anchorlab.suites.plan import Plan, plan
+from anchorlab.suites.spec import Suite
+from anchorlab.suites.store import Job, Store
+from anchorlab.suites.work import measure_cell, train_reference
+
+#: Seconds between two looks at what other runners have done, while there is nothing to do here.
+_PATIENCE = 0.5
+
+
+@dataclass
+class Progress:
+    """How far a suite is.
+
+    Attributes:
+        total: jobs known so far, and those expected once strengths are chosen.
+        done: finished, by this runner or another, now or before.
+        failed: failed.
+        running: at work for this runner.
+        started: finished before this runner began; they tell nothing of its speed.
+        seconds: since this runner began.
+    """
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    running: int = 0
+    started: int = 0
+    seconds: float = 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left at the speed so far; None while that is not known."""
+        finished = self.done + self.failed - self.started
+        if finished <= 0:
+            return None
+        return self.seconds / finished * (self.total - self.done - self.failed)
+
+
+@dataclass
+class _Run:
+    suite: Suite
+    store: Store
+    executor: Executor
+    keep_models: bool
+    report: Callable[[Progress], None]
+    plan: Plan = field(init=False)
+    queue: deque[tuple[str, Job]] = field(default_factory=deque)
+    flying: dict[Future[Any], tuple[str, Job, FileLock]] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+    began: float = field(default_factory=time.monotonic)
+
+    def go(self) -> Plan:
+        self.look()
+        self.progress.started = self.progress.done + self.progress.failed
+        while self.queue or self.flying:
+            elsewhere = self.hand_out()
+            self.show()
+            if self.flying:
+                finished, _ = wait(self.flying, timeout=_PATIENCE * 2, return_when=FIRST_COMPLETED)
+                decisive = [self.take_in(future) for future in finished]
+                if any(decisive) or (finished and not self.queue):
+                    self.look()
+            elif elsewhere:
+                time.sleep(_PATIENCE)
+                self.look()
+        self.show()
+        return self.plan
+
+    def look(self) -> None:
+        """Plans anew, from what the folder says now."""
+        self.plan = plan(self.suite, self.store)
+        jobs = list(self.plan.jobs())
+        flying = {job.identity for _, job, _ in self.flying.values()}
+        done = [job for _, job in jobs if self.store.done(job)]
+        failed = [job for _, job in jobs if not self.store.done(job) and self.store.failed(job)]
+        settled = {job.identity for job in (*done, *failed)} | flying
+        self.queue = deque((stage, job) for stage, job in jobs if job.identity not in settled)
+        self.progress.total = len(jobs) + self.plan.undecided
+        self.progress.done, self.progress.failed = len(done), len(failed)
+
+    def hand_out(self) -> bool:
+        """Gives the executor what it can take; says whether a job was passed over that another runner is at."""
+        elsewhere: list[tuple[str, Job]] = []
+        while self.queue and len(self.flying) < self.executor.slots:
+            stage, job = self.queue.popleft()
+            lock = self.store.claim(job)
+            if lock is None:
+                elsewhere.append((stage, job))
+            elif self.store.done(job) or self.store.failed(job):  # by another runner, since we looked
+                self.store.release(job, lock)
+                self.progress.done += 1
+            else:
+                self.flying[self.submit(job)] = (stage, job, lock)
+        self.queue.extend(elsewhere)
+        return bool(elsewhere)
+
+    def submit(self, job: Job) -> Future[Any]:
+        # Another machine's disk is not ours, so there a job that is interrupted starts anew.
+        checkpoint = self.store.checkpoint(job) if isinstance(self.executor, LocalProcesses) else None
+        if isinstance(job, ReferenceJob):
+            return self.executor.submit(train_reference, job, checkpoint)
+        if job.reference not in self.shared:
+            self.shared[job.reference] = self.executor.share(self.store.folder / "references" / job.reference)
+        keep = self.keep_models and job.split == "test" and job.kind == "injection"
+        return self.executor.submit(measure_cell, job, self.shared[job.reference], checkpoint, keep)
+
+    def take_in(self, future: Future[Any]) -> bool:
+        """Writes what a job came to; says whether it may have opened others."""
+        stage, job, lock = self.flying.pop(future)
+        try:
+            error = future.exception()
+            if isinstance(error, Exception) and not isinstance(error, CancelledError):
+                self.store.fail(job, stage, error)
+                self.progress.failed += 1
+            elif error is not None:
+                raise error
+            else:
+                self.keep(job, future.result())
+                self.progress.done += 1
+        finally:
+            self.store.release(job, lock)
+        return stage != "reported"
+
+    def keep(self, job: Job, result: Any) -> None:
+        if isinstance(job, ReferenceJob):
+            self.store.save_reference(job, result)
+        else:
+            self.store.save(job, result)
+
+    def show(self) -> None:
+        self.progress.running = len(self.flying)
+        self.progress.seconds = time.monotonic() - self.began
+        self.report(self.progress)
+
+    def give_back(self) -> None:
+        for _, job, lock in self.flying.values():
+            self.store.release(job, lock)
+
+
+def run_suite(
+    suite: Suite,
+    folder: Path,
+    *,
+    executor: Executor | None = None,
+    retry_failed: bool = False,
+    command: str = "",
+    report: Callable[[Progress], None] | None = None,
+) -> Plan:
+    """Runs what is not done yet of a suite.
+
+    Args:
+        suite: what to run.
+        folder: where the results are, or will be.
+        executor: what runs the jobs; None for processes of this machine. It is not closed if it is given.
+        retry_failed: whether to run again what failed before.
+        command: the command line, for the record.
+        report: called with the progress, at least about once a second.
+
+    Returns:
+        The plan, with everything done or failed.
+
+    Raises:
+        AnchorlabError: if the folder holds something else, or cannot be written.
+    """
+    store = Store(folder)
+    store.begin(suite.to_yaml(), {"command": command})
+    if retry_failed:
+        store.forget_failures()
+    if executor is None:
+        with LocalProcesses() as own:
+            return _run(suite, store, own, report)
+    return _run(suite, store, executor, report)
+
+
+def _run(suite: Suite, store: Store, executor: Executor, report: Callable[[Progress], None] | None) -> Plan:
+    run = _Run(suite, store, executor, suite.keep_models, report or (lambda _: None))
+    try:
+        return run.go()
+    finally:
+        run.give_back()
+
+
+def failures(suite: Suite, store: Store) -> list[dict[str, str]]:
+    """What failed of a suite and is not done, with its errors."""
+    identities = {job.identity for _, job in plan(suite, store).jobs() if not store.done(job)}
+    return [failure for failure in store.failures() if failure["identity"] in identities]
+
+
+def raise_failures(suite: Suite, store: Store) -> None:
+    """Raises AnchorlabError, naming the first, if something failed."""
+    failed = failures(suite, store)
+    if failed:
+        first = f"{failed[0]['what']}: {failed[0]['error']}"
+        count = "1 run failed: " if len(failed) == 1 else f"{len(failed)} runs failed, the first: "
+        raise AnchorlabError(f"{count}{first} (all others are done; --retry-failed runs what failed again)")

@@ -1,0 +1,370 @@
+"""The suite file: what is run, as YAML that a person writes and pydantic checks.
+
+    tasks x reference seeds x triggers x methods with strength grids x numbers of anchors x injection seeds,
+
+at one or more target attack success rates. ``docs/suites.md`` explains every key; ``suite.schema.json`` in
+this folder is the JSON schema for editors.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.injection.inject import build_method
+from anchorlab.injection.loop import Tuning
+from anchorlab.label_rules import LABEL_RULES
+from anchorlab.models import ARCHITECTURES
+from anchorlab.options import build, options_of, parse_spec
+from anchorlab.tasks import TASKS, AnchorSource
+from anchorlab.training import Training
+from anchorlab.triggers import parse_trigger
+
+#: What ``--smoke`` makes of a suite: every cell is run, and is tiny.
+_SMOKE_EXAMPLES = 20
+_SMOKE_TUNING = {"steps": 3, "batch_size": 8}
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turns our refusals into those of a validator, to which pydantic adds the place."""
+    try:
+        yield
+    except AnchorlabError as error:
+        raise ValueError(str(error)) from error
+
+
+class _Part(BaseModel):
+    """A part of the file; a key that it does not have is refused with the nearest one that it has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in data:
+                if key not in cls.model_fields:
+                    complaint = str(unknown("key", str(key), cls.model_fields))
+                    raise PydanticCustomError("unknown_key", "{complaint}", {"complaint": complaint, "key": key})
+        return data
+
+
+class TaskSpec(_Part):
+    """A task, the model that is trained for it, and how."""
+
+    name: str = Field(description="name of the task, see 'anchorlab list tasks'")
+    model: str | None = Field(default=None, description="the architecture; the task's own if left out")
+    data: str | None = Field(default=None, description="where the data are, if not in the usual place")
+    training: dict[str, Any] = Field(default_factory=dict, description="settings of the training, if not the defaults")
+    limit: int | None = Field(
+        default=None, ge=10, description="examples of each class to keep, for trials; all without"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_task(cls, name: str) -> str:
+        with _refusing():
+            _ = TASKS[name]
+        return name
+
+    @field_validator("model")
+    @classmethod
+    def _is_a_model(cls, name: str | None) -> str | None:
+        with _refusing():
+            _ = None if name is None else ARCHITECTURES[name]
+        return name
+
+    @field_validator("training")
+    @classmethod
+    def _can_be_built(cls, values: dict[str, Any]) -> dict[str, Any]:
+        with _refusing():
+            build(Training, "the training", values)
+        return values
+
+    @property
+    def architecture(self) -> str:
+        """The model that is trained."""
+        return self.model or TASKS[self.name].architecture
+
+
+class TriggerSpec(_Part):
+    """A trigger with its label rule, both as on the command line."""
+
+    trigger: str = Field(default="five-pixel", description="the trigger, as in 'square:size=4'")
+    rule: str = Field(default="all-to-one", description="the label rule, as in 'source-to-target:3'")
+    target: int | None = Field(default=None, ge=0, description="the attacker's label; 0 where the rule needs one")
+
+    @field_validator("trigger")
+    @classmethod
+    def _is_a_trigger(cls, text: str) -> str:
+        with _refusing():
+            parse_trigger(text)
+        return text
+
+    @field_validator("rule")
+    @classmethod
+    def _is_a_rule(cls, text: str) -> str:
+        with _refusing():
+            _ = LABEL_RULES[parse_spec(text)[0]]
+        return text
+
+    @property
+    def label(self) -> int | None:
+        """The attacker's label; None for a rule that takes none."""
+        takes_one = any(option.name == "target" for option in options_of(LABEL_RULES[parse_spec(self.rule)[0]]))
+        return 0 if self.target is None and takes_one else self.target
+
+
+class MethodSpec(_Part):
+    """A method, the values of its knob to begin with, and what else is set."""
+
+    method: str = Field(description="name of the method, see 'anchorlab list methods'")
+    grid: list[float] = Field(
+        default_factory=list,
+        description="values of the method's knob (a strength, a radius or a count), in geometric progression",
+    )
+    set: dict[str, Any] = Field(default_factory=dict, description="other parameters of the method")
+    tuning: dict[str, Any] = Field(
+        default_factory=dict, description="settings of the optimisation for this method alone, such as learning_rate"
+    )
+
+    @field_validator("tuning")
+    @classmethod
+    def _can_be_built(cls, values: dict[str, Any]) -> dict[str, Any]:
+        with _refusing():
+            build(Tuning, "the tuning", values)
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        with _refusing():
+            knob = build_method(self.method, self.set).active_knob
+        if self.grid and knob is None:
+            raise ValueError(f"the method '{self.method}' has no strength to choose: leave its grid out")
+        if len(self.grid) == 1:
+            raise ValueError("a grid needs at least two values, so that it can be extended: give another, or use set")
+        if self.grid and not _geometric(self.grid):
+            raise ValueError(
+                f"the grid {self.grid} is no rising geometric progression, so it could not be extended: "
+                "give values each the same multiple of the one before, such as [0.5, 2, 8]"
+            )
+        if knob is not None and knob in self.set and self.grid:
+            raise ValueError(f"{knob} is given both by the grid and by set: keep one")
+        with _refusing():
+            for value in self.grid:
+                build_method(self.method, self.parameters(value))
+        return self
+
+    def parameters(self, strength: float | None) -> dict[str, Any]:
+        """The method's parameters at a value of its knob; None for a method that has no grid."""
+        if strength is None:
+            return dict(self.set)
+        knob = build_method(self.method, self.set).active_knob
+        assert knob is not None
+        return {**self.set, knob: round(strength) if knob == "count" else strength}
+
+
+class SelectionSpec(_Part):
+    """How strengths are chosen: on the split ``selection``, with injection seeds that no reported run has."""
+
+    seeds: list[int] = Field(default=[1000], min_length=1, description="injection seeds of the runs that choose")
+    references: int | None = Field(
+        default=None, ge=1, description="how many of the references take part, the first ones; all without"
+    )
+    extensions: int = Field(
+        default=2, ge=0, description="how often a grid is extended by one value where the best lies at its edge"
+    )
+
+
+class Resources(_Part):
+    """What a Ray cluster sets aside for each run."""
+
+    cpus: float = Field(default=1, ge=0, description="processor cores")
+    gpus: float = Field(default=0, ge=0, description="GPUs; a fraction shares one")
+
+
+class Suite(_Part):
+    """A suite file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="short name, of small letters, digits and dashes")
+    title: str = Field(description="heading of the report")
+    tasks: list[TaskSpec] = Field(min_length=1, description="tasks, by name or with model, data and training")
+    references: list[int] = Field(
+        default=[0], min_length=1, description="seeds of the references, or how many: 2 means 0 and 1"
+    )
+    triggers: list[TriggerSpec] = Field(
+        default=[TriggerSpec()], min_length=1, description="triggers, as text or with rule and target"
+    )
+    methods: dict[str, MethodSpec] = Field(
+        min_length=1, description="label in tables to method: nothing, a grid, or method, grid, set and tuning"
+    )
+    anchors: list[int | Literal["all"]] = Field(
+        default=["all"], min_length=1, description="numbers of clean examples that the attacker holds"
+    )
+    anchors_from: AnchorSource = Field(default="owner", description="the split that anchors are drawn from")
+    seeds: list[int] = Field(
+        default=[0, 1, 2, 3, 4, 5], min_length=1, description="injection seeds on each reference, or how many"
+    )
+    target_asr: list[float] = Field(
+        default=[0.95], min_length=1, description="attack success rates at which methods are compared"
+    )
+    tuning: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation for all runs")
+    scales: list[float] = Field(
+        default=[1.0],
+        min_length=1,
+        description="post-hoc factors of the perturbation, chosen with the strength, for every method alike",
+    )
+    selection: SelectionSpec = Field(default=SelectionSpec(), description="how strengths are chosen")
+    controls: bool = Field(default=True, description="noise floor, plain stopped early, and a benign update")
+    keep_models: bool = Field(default=False, description="save the reported models")
+    resources: Resources = Field(default=Resources(), description="for a Ray cluster")
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _short_tasks(cls, tasks: Any) -> Any:
+        return [{"name": task} if isinstance(task, str) else task for task in _listed(tasks)]
+
+    @field_validator("triggers", mode="before")
+    @classmethod
+    def _short_triggers(cls, triggers: Any) -> Any:
+        return [{"trigger": trigger} if isinstance(trigger, str) else trigger for trigger in _listed(triggers)]
+
+    @field_validator("anchors", "target_asr", "scales", mode="before")
+    @classmethod
+    def _short_list(cls, values: Any) -> Any:
+        return _listed(values)
+
+    @field_validator("references", "seeds", mode="before")
+    @classmethod
+    def _short_seeds(cls, seeds: Any) -> Any:
+        return list(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _short_methods(cls, methods: Any) -> Any:
+        if not isinstance(methods, dict):
+            return methods
+        return {label: _long_method(label, value) for label, value in methods.items()}
+
+    @field_validator("tuning")
+    @classmethod
+    def _can_be_built(cls, values: dict[str, Any]) -> dict[str, Any]:
+        with _refusing():
+            tuning = build(Tuning, "the tuning", values)
+        if tuning.stop_at_asr is not None:
+            raise ValueError("stop_at_asr is for the control 'plain (stopped)', which sets it: leave it out")
+        return values
+
+    @field_validator("target_asr")
+    @classmethod
+    def _is_a_rate(cls, targets: list[float]) -> list[float]:
+        for target in targets:
+            if not 0 < target <= 1:
+                raise ValueError(f"a target attack success rate lies above 0 and up to 1, not at {target}")
+        return targets
+
+    @field_validator("anchors")
+    @classmethod
+    def _is_a_number(cls, anchors: list[int | Literal["all"]]) -> list[int | Literal["all"]]:
+        for count in anchors:
+            if count != "all" and count < 1:
+                raise ValueError(f"a number of anchors is at least 1, not {count}")
+        return anchors
+
+    @field_validator("scales")
+    @classmethod
+    def _is_a_factor(cls, scales: list[float]) -> list[float]:
+        for scale in scales:
+            if not 0 < scale <= 10:
+                raise ValueError(f"a scale of the perturbation lies above 0 and up to 10, not at {scale}")
+        return scales
+
+    @field_validator("references", "seeds", "anchors", "target_asr", "scales")
+    @classmethod
+    def _no_value_twice(cls, values: list[Any]) -> list[Any]:
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"{value} stands there twice: keep one")
+        return values
+
+    @model_validator(mode="after")
+    def _seeds_of_their_own(self) -> Self:
+        shared = sorted(set(self.seeds) & set(self.selection.seeds))
+        if shared:
+            raise ValueError(f"the seed {shared[0]} both chooses strengths and is reported: give selection others")
+        reserved = [label for label in self.methods if label in CONTROL_LABELS]
+        if reserved and self.controls:
+            raise ValueError(f"the label '{reserved[0]}' is that of a control: choose another, or set controls: false")
+        return self
+
+    def smoke(self) -> Suite:
+        """The same cells, each tiny: few examples, one epoch, a handful of steps, and grids that stay as they are."""
+        tasks = [
+            task.model_copy(update={"limit": _SMOKE_EXAMPLES, "training": {**task.training, "epochs": 1}})
+            for task in self.tasks
+        ]
+        methods = {
+            label: method.model_copy(update={"tuning": {**method.tuning, **_SMOKE_TUNING}})
+            for label, method in self.methods.items()
+        }
+        anchors = [count if count == "all" else min(count, _SMOKE_EXAMPLES) for count in self.anchors]
+        return self.model_copy(
+            update={
+                "name": f"{self.name}-smoke",
+                "title": f"{self.title} (smoke form: every cell tiny, the figures mean nothing)",
+                "tasks": tasks,
+                "methods": methods,
+                "anchors": list(dict.fromkeys(anchors)),
+                "tuning": {**self.tuning, **_SMOKE_TUNING},
+                "selection": self.selection.model_copy(update={"extensions": 0}),
+            }
+        )
+
+    def with_data(self, places: dict[str, str]) -> Suite:
+        """The suite with other places of some tasks' data.
+
+        Raises:
+            AnchorlabError: for a task that is not in the suite.
+        """
+        for name in places:
+            if name not in {task.name for task in self.tasks}:
+                raise unknown("task of this suite", name, {task.name for task in self.tasks})
+        tasks = [task.model_copy(update={"data": places.get(task.name, task.data)}) for task in self.tasks]
+        return self.model_copy(update={"tasks": tasks})
+
+    def to_yaml(self) -> str:
+        """The suite as a file; defaults are left out."""
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        return text
+
+
+#: Labels of the controls that every table has.
+STOPPED, BENIGN = "plain (stopped)", "benign"
+CONTROL_LABELS = (STOPPED, BENIGN)
+
+
+def _listed(values: Any) -> Any:
+    return values if isinstance(values, list) else [values]
+
+
+def _long_method(label: Any, value: Any) -> Any:
+    if value is None:
+        return {"method": label}
+    if isinstance(value, list):
+        return {"method": label, "grid": value}
+    return {"method": label, **value} if isinstance(value, dict) else value
+
+
+def _geometric(grid: list[float]) -> bool:
+    ratio = grid[1] / grid[0] if grid[0] > 0 else 0.0
+    return ratio > 1 and all(math.isclose(b / a, ratio, rel_tol=0.2) for a, b in itertools.pairwise(grid))

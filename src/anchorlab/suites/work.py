@@ -1,0 +1,207 @@
+"""Runs one job of a suite, in whatever process it is told to; returns the result and writes nothing.
+
+What the jobs of one process share (a reference, its data, its answers) is loaded or computed once.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from anchorlab.artifacts import Artifact, load_model, versions
+from anchorlab.attacks import Attack, build_attack
+from anchorlab.consistency.evaluate import Answers, answers, comparison_of, instances_of
+from anchorlab.consistency.instances import instances_to_bytes
+from anchorlab.errors import AnchorlabError
+from anchorlab.fitting import Checkpoint
+from anchorlab.injection.inject import inject
+from anchorlab.injection.loop import Tuning
+from anchorlab.injection.vector import scaled
+from anchorlab.models import mixed_precision
+from anchorlab.options import build
+from anchorlab.progress import no_bars
+from anchorlab.suites.cells import Cell, InjectionCell, NoiseCell, ReferenceJob
+from anchorlab.tasks import Task, load_task
+from anchorlab.training import Training, train
+from anchorlab.triggers import trigger_from_dict
+
+#: The owner's logits lie beside the model, for injections with all anchors.
+OWNER_LOGITS = "owner_logits.safetensors"
+
+#: References that a process keeps at a time, with their data.
+_KEPT = 4
+
+#: A model folder, or the content of its files by name, as it comes over the network.
+Folder = Path | Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a cell's job returns.
+
+    Attributes:
+        rows: a record for each scale, of JSON values.
+        instances: the per-instance table as parquet, for a cell of one scale.
+        model: the files of the injected model's folder, if it is to be kept.
+        versions: of the libraries it ran with.
+    """
+
+    rows: list[dict[str, Any]]
+    instances: bytes | None
+    model: dict[str, bytes] | None
+    versions: dict[str, str]
+
+
+@dataclass
+class _Opened:
+    """A reference with its task, and what was computed of it in this process."""
+
+    artifact: Artifact
+    task: Task
+    owner_logits: Tensor | None
+    answers: dict[tuple[str, str], Answers] = field(default_factory=dict)
+
+    def answer(self, attack: Attack, split: str) -> Answers:
+        key = (repr(attack), split)
+        if key not in self.answers:
+            self.answers[key] = answers(self.artifact.model, self.task.split(split), attack)
+        return self.answers[key]
+
+
+def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, bytes]:
+    """Trains a reference; returns the files of its folder, the owner's logits among them."""
+    from safetensors.torch import save
+
+    with no_bars():
+        task = load_task(job.task, seed=job.seed, data=job.data, limit=job.limit)
+        artifact = train(
+            task,
+            model=job.model,
+            seed=job.seed,
+            training=build(Training, "the training", job.training),
+            checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
+        )
+        owner = answers(artifact.model, task.split("owner"), None).clean
+    return {**_files(artifact), OWNER_LOGITS: save({"logits": owner})}
+
+
+def measure_cell(cell: Cell, reference: Folder, checkpoint: Path | None, keep_model: bool) -> Measured:
+    """Runs a cell.
+
+    Args:
+        cell: what to run.
+        reference: its reference's folder.
+        checkpoint: where an injection writes its state and continues from.
+        keep_model: whether to return the injected model.
+
+    Raises:
+        AnchorlabError: whatever is wrong with the cell, a diverging loss included.
+    """
+    with no_bars():
+        opened = _open(cell, reference)
+        attack = build_attack(opened.task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
+        if isinstance(cell, NoiseCell):
+            return _noise(cell, opened, attack)
+        return _injection(cell, opened, attack, checkpoint, keep_model)
+
+
+def _injection(
+    cell: InjectionCell, opened: _Opened, attack: Attack, checkpoint: Path | None, keep_model: bool
+) -> Measured:
+    injected = inject(
+        opened.artifact,
+        method=cell.method,
+        parameters=cell.parameters,
+        trigger=attack.trigger,
+        rule=attack.rule,
+        anchors=cell.anchors,
+        anchors_from=cell.anchors_from,
+        seed=cell.seed,
+        tuning=build(Tuning, "the tuning", cell.tuning),
+        task=opened.task,
+        checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
+        # Worth it for all anchors only: a run with few computes the logits of those few by itself.
+        reference_logits=opened.owner_logits if cell.anchors is None and cell.anchors_from == "owner" else None,
+        measure=keep_model,
+    )
+    manifest = injected.manifest
+    assert manifest.anchors is not None
+    spent = {
+        "anchors": manifest.anchors.count,
+        "steps": manifest.steps,
+        "seconds": manifest.seconds,
+        "peak_bytes": manifest.peak_bytes,
+    }
+    rows, frame = [], None
+    for scale in cell.scales:
+        model = injected.model if scale == 1 else scaled(opened.artifact.model.cpu(), injected.model.cpu(), scale)
+        frame, row = _measure(opened, answers(model, opened.task.split(cell.split), attack), attack, cell.split)
+        rows.append({"scale": scale, **spent, **row})
+    return Measured(
+        rows=rows,
+        instances=instances_to_bytes(frame) if len(cell.scales) == 1 and frame is not None else None,
+        model=_files(injected) if keep_model else None,
+        versions=versions(),
+    )
+
+
+def _noise(cell: NoiseCell, opened: _Opened, attack: Attack) -> Measured:
+    examples = opened.task.split(cell.split)
+    from accelerate import Accelerator
+
+    with mixed_precision(cell.precision, Accelerator().device):
+        again = answers(opened.artifact.model, examples, attack, batch_size=cell.batch_size)
+    frame, row = _measure(opened, again, attack, cell.split)
+    nothing = {"anchors": 0, "steps": 0, "seconds": 0.0, "peak_bytes": 0}
+    return Measured([{"scale": 1.0, **nothing, **row}], instances_to_bytes(frame), None, versions())
+
+
+def _measure(opened: _Opened, after: Answers, attack: Attack, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The per-instance table and the record of a candidate's answers."""
+    labels = opened.task.split(split).labels
+    frame = instances_of(opened.answer(attack, split), after, labels, attack)
+    comparison = comparison_of(frame, attack, task=opened.task.name, split=split, intervals=False)
+    return frame, comparison.model_dump(mode="json", exclude={"intervals", "task", "split"})
+
+
+_OPENED: OrderedDict[str, _Opened] = OrderedDict()
+
+
+def _open(cell: Cell, folder: Folder) -> _Opened:
+    if cell.reference_sha256 not in _OPENED:
+        if isinstance(folder, Path):
+            _OPENED[cell.reference_sha256] = _load(cell, folder)
+        else:
+            with tempfile.TemporaryDirectory(prefix="anchorlab-") as temporary:
+                for name, content in folder.items():
+                    (Path(temporary) / name).write_bytes(content)
+                _OPENED[cell.reference_sha256] = _load(cell, Path(temporary))
+        while len(_OPENED) > _KEPT:
+            _OPENED.popitem(last=False)
+    return _OPENED[cell.reference_sha256]
+
+
+def _load(cell: Cell, folder: Path) -> _Opened:
+    from safetensors.torch import load_file
+
+    artifact = load_model(folder)
+    if artifact.manifest.weights_sha256 != cell.reference_sha256:
+        raise AnchorlabError(
+            f"the reference {folder} is another one than when the suite was planned: run the suite again"
+        )
+    logits = folder / OWNER_LOGITS
+    return _Opened(artifact, artifact.task(), load_file(logits)["logits"] if logits.exists() else None)
+
+
+def _files(artifact: Artifact) -> dict[str, bytes]:
+    """The files of the model folder that an artifact would be saved as."""
+    with tempfile.TemporaryDirectory(prefix="anchorlab-") as temporary:
+        folder = artifact.save(Path(temporary) / "model")
+        return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -1,0 +1,144 @@
+"""The commands around suites: what they print, what they leave, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from anchorlab.suites.reading import SCHEMA, boxed, suite_text
+from tests.cli.conftest import PROGRAM, Run
+from tests.suites.inline import TINY
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def test_list_and_show(run: Run) -> None:
+    listed = run("suite", "list")
+    assert listed.code == 0
+    assert [line.partition(":")[0] for line in listed.out.splitlines()] == boxed()
+    assert run("suite", "show", "demo").out == suite_text("demo")[0]
+
+
+def test_schema(run: Run) -> None:
+    from importlib.resources import files
+
+    assert json.loads(run("suite", "schema").out) == json.loads((files("anchorlab.suites") / SCHEMA).read_text())
+
+
+def test_check_says_what_a_suite_means_and_what_is_done(run: Run, tiny_file: Path, tmp_path: Path) -> None:
+    ended = run("suite", "check", tiny_file, "--out", tmp_path / "new")
+    assert ended.code == 0
+    assert "2 methods (plain, anchoring) x 2 numbers of anchors (10, all) x 2 seeds" in ended.out
+    assert "references to train: 2, of which 0 are done" in ended.out
+    assert "strengths are not chosen yet: up to 16" in ended.out
+    assert "time left: about" in ended.out
+    assert not (tmp_path / "new").exists()
+
+
+def test_check_of_a_finished_suite(run: Run, tiny_file: Path, finished: Path) -> None:
+    ended = run("suite", "check", tiny_file, "--out", finished)
+    assert "references to train: 2, of which 2 are done" in ended.out
+    assert "not chosen yet: up to 0" in ended.out
+    assert "time left: about 0 seconds" in ended.out
+
+
+def test_check_says_which_data_are_missing(run: Run, tmp_path: Path) -> None:
+    places = ["--data", f"cifar10={tmp_path}", "--data", f"tiny-imagenet={tmp_path}"]
+    ended = run("suite", "check", "paper-images", *places)
+    assert ended.code == 0
+    assert "cifar10 is not in that time, for it could not be timed" in ended.out
+
+
+def test_run_in_processes_of_its_own_leaves_the_results_of_one(
+    run: Run, tiny_file: Path, finished: Path, tmp_path: Path
+) -> None:
+    """The whole command, with two processes; the results are those that one process found."""
+    out = tmp_path / "out"
+    ended = run("suite", "run", tiny_file, "--out", out, "--workers", 2)
+    assert ended.code == 0, ended.err
+    assert "the report is" in ended.out
+    assert "done" in ended.err
+    page = (out / "report" / "index.html").read_text()
+    assert "must not be deployed" in page
+    wanted = run("report", finished, "--out", tmp_path / "again")
+    assert wanted.code == 0
+    apart = ["seconds", "peak_bytes"]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(out / "results.csv").drop(columns=apart),
+        pd.read_csv(tmp_path / "again" / "results.csv").drop(columns=apart),
+        rtol=1e-4,
+    )
+
+
+def test_killed_with_its_processes_it_goes_on(tiny_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [*PROGRAM, "suite", "run", str(tiny_file), "--out", str(out), "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("cells/*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("cells/*.json")}
+    assert len(before) >= 3
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    after = {path.name: path.stat().st_mtime_ns for path in out.glob("cells/*.json")}
+    assert before.items() <= after.items()
+    assert len(after) > len(before)
+
+
+def test_a_failed_run_is_told_at_the_end(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(
+        "name: broken\ntitle: B\ntasks: [{name: digits, limit: 20, training: {epochs: 1}}]\nseeds: 1\ncontrols: false\n"
+        "target_asr: 0.01\ntuning: {steps: 2, batch_size: 8}\n"
+        "methods: {plain: , broken: {method: plain, tuning: {learning_rate: 1.0e+30}}}\n"
+    )
+    ended = run("suite", "run", path, "--out", tmp_path / "out", "--workers", 1)
+    assert ended.code == 2
+    assert "1 run failed: broken" in ended.err
+    assert "--retry-failed" in ended.err
+    assert (tmp_path / "out" / "report" / "index.html").exists()
+
+
+def test_report_of_an_unfinished_suite_says_so(run: Run, finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "suite"
+    shutil.copytree(finished, folder)
+    for path in sorted((folder / "cells").glob("*.json"))[:5]:
+        path.unlink()
+    ended = run("report", folder)
+    assert ended.code == 0, ended.err
+    assert (folder / "report" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["suite", "run", "dmeo"], "unknown suite 'dmeo': did you mean 'demo'?"),
+        (["suite", "check", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["suite", "run", "demo", "--ray", "auto", "--workers", "2"], "give one of them"),
+        (["suite", "check", "demo", "--data", "digits"], "is not of the form name=value"),
+        (["suite", "check", "demo", "--data", "cifar10=x"], "unknown task of this suite 'cifar10'"),
+        (["report", "nowhere"], "holds no suite.yaml"),
+    ],
+)
+def test_mistakes_end_with_one_sentence(run: Run, arguments: list[str], words: str) -> None:
+    ended = run(*arguments)
+    assert ended.code == 2
+    assert words in ended.err
+    assert "Traceback" not in ended.err
+    assert len(ended.err.splitlines()) == 1

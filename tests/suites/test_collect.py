@@ -1,0 +1,107 @@
+"""The frames that a report reads: complete, consistent with each other, and honest about what is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anchorlab.consistency.evaluate import Comparison
+from anchorlab.suites.collect import collect, write_results
+from anchorlab.suites.runner import run_suite
+from tests.suites.inline import Inline, tiny
+
+
+def test_every_reported_run_has_a_row_with_every_measurement(finished: Path) -> None:
+    found = collect(finished)
+    results = found.results
+    # Noise floor 2 x 2; methods, stopped and benign: 4 x 2 numbers of anchors x 2 references x 2 seeds.
+    assert results["role"].value_counts().to_dict() == {"method": 16, "control": 16, "noise": 4}
+    numbers = {name for name in Comparison.model_fields if name not in {"task", "split", "intervals"}}
+    assert numbers <= set(results.columns)
+    assert (results["count"] == 200).all()
+    assert (results["asr_count"] == 180).all()
+    assert found.pending == 0
+    assert found.failed.empty
+    assert found.command == "anchorlab suite run tiny.yaml"
+    assert len(found.references) == 2
+    benign = results[results["method"] == "benign"]
+    assert benign["target_asr"].isna().all()
+    assert set(results.loc[results["role"] == "method", "anchors"]) == {10, 140}
+
+
+def test_choices_are_the_best_of_the_selection_runs(finished: Path) -> None:
+    found = collect(finished)
+    for choice in found.choices.to_dict("records"):
+        alike = (found.selection["method"] == choice["method"]) & (
+            found.selection["anchors_asked"] == choice["anchors_asked"]
+        )
+        tried = found.selection[alike]
+        assert len(tried) == choice["tried"]
+        assert tried["asr"].max() == choice["best_asr"]
+        reaching = tried[tried["asr"] >= choice["target_asr"]]
+        assert choice["reached"] == (len(reaching) > 0)
+        if choice["reached"] and choice["method"] == "anchoring":
+            assert choice["strength"] == reaching.loc[reaching["kl"].idxmin(), "strength"]
+    assert (found.selection["seed"] == 1000).all()
+
+
+def test_instances_are_in_the_order_of_the_test_split(finished: Path) -> None:
+    found = collect(finished)
+    labels = {identity: found.instances(identity)["label"].to_numpy() for identity in found.results["identity"][:6]}
+    first, *others = labels.values()
+    assert all(np.array_equal(first, other) for other in others)
+    pictures = found.pictures("digits", [3, 5])
+    assert pictures is not None
+    assert pictures.labels.tolist() == first[[3, 5]].tolist()
+    (examples,) = found.examples.values()
+    assert (examples.labels != 0).all()
+    assert not (examples.clean == examples.triggered).all()
+
+
+def test_an_unfinished_folder_says_what_is_missing(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "suite"
+    shutil.copytree(finished, folder)
+    gone = collect(folder).results.query("method == 'benign'")["identity"].iloc[0]
+    (folder / "cells" / f"{gone}.json").unlink()
+    assert collect(folder).pending == 1
+    assert len(collect(folder).results) == 35
+
+
+def test_data_that_are_not_at_hand_leave_the_pictures_out(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anchorlab import AnchorlabError
+    from anchorlab.suites import collect as module
+
+    def missing(*_: object, **__: object) -> None:
+        raise AnchorlabError("no data")
+
+    found = collect(finished)
+    monkeypatch.setattr(module, "load_task", missing)
+    assert found.pictures("digits", [0]) is None
+    assert found.examples == {}
+
+
+def test_csv_files_hold_the_frames(finished: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    found = collect(finished)
+    write_results(found, tmp_path)
+    read = pd.read_csv(tmp_path / "results.csv")
+    assert len(read) == len(found.results)
+    assert json.loads(read["parameters"].iloc[-1]) == {}
+    assert read["kl"].to_numpy() == pytest.approx(found.results["kl"].to_numpy())
+
+
+def test_several_scales_are_rows_of_the_selection(tmp_path: Path) -> None:
+    suite = tiny(scales=[0.5, 1.0], controls=False, anchors=["all"], references=[0], seeds=[0])
+    run_suite(suite, tmp_path, executor=Inline())
+    found = collect(tmp_path)
+    assert set(found.selection["scale"]) == {0.5, 1.0}
+    halved = found.selection.set_index(["method", "strength", "scale"], drop=False)["logit_distance"]
+    for (method, strength, scale), distance in halved.items():
+        if scale == 0.5:
+            assert distance < halved[halved.index.isin([(method, strength, 1.0)])].iloc[0]
+    assert set(found.results["scale"]) <= {0.5, 1.0}

@@ -1,0 +1,246 @@
+"""A suite that is killed, shared, broken and retried ends as one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from anchorlab import AnchorlabError, compare, load_model
+from anchorlab.consistency.instances import read_instances
+from anchorlab.suites.collect import collect
+from anchorlab.suites.plan import plan
+from anchorlab.suites.runner import Progress, failures, raise_failures, run_suite
+from anchorlab.suites.spec import Suite
+from anchorlab.suites.store import Store
+from tests.suites.inline import Inline, tiny
+
+#: Columns that a clock or the operating system decides.
+MEASURED_TIME = ["seconds", "peak_bytes"]
+
+#: Processes that are forked, without torch's threads, from one that has imported everything.
+CLEAN = multiprocessing.get_context("forkserver")
+CLEAN.set_forkserver_preload(["anchorlab.suites.runner", "anchorlab.suites.collect", "tests.suites.inline"])
+
+
+def rows(folder: Path) -> pd.DataFrame:
+    return collect(folder).results.drop(columns=MEASURED_TIME)
+
+
+def test_everything_is_run_and_nothing_twice(finished: Path) -> None:
+    again = Inline()
+    known = run_suite(tiny(), finished, executor=again)
+    assert again.jobs == []
+    store = Store(finished)
+    assert all(store.done(job) for _, job in known.jobs())
+    assert known.undecided == 0
+    names = [path.stem for path in (finished / "cells").glob("*.json")]
+    expected = {job.identity for stage, job in known.jobs() if stage != "reference"}
+    assert sorted(names) == sorted(expected)
+    assert not any(finished.rglob("*.tmp"))
+    assert not any((finished / "partial").glob("*")) if (finished / "partial").exists() else True
+    assert not any((finished / "locks").iterdir())
+
+
+def test_results_agree_with_compare_and_with_their_instances(tmp_path: Path) -> None:
+    anchoring = {"anchoring": {"method": "anchoring"}}
+    suite = tiny(keep_models=True, references=[0], seeds=[0], anchors=["all"], methods=anchoring)
+    run_suite(suite, tmp_path, executor=Inline())
+    results = collect(tmp_path).results
+    row = results[results["role"] == "method"].iloc[0]
+    reference = load_model(next((tmp_path / "references").iterdir()))
+    candidate = load_model(tmp_path / "models" / f"anchoring-{row['identity']}")
+    assert candidate.manifest.kind == "injected"
+    again = compare(reference, candidate)
+    for name in ("accuracy", "asr", "asr_count", "asr_reference", "kl", "logit_distance", "churn", "js", "ece"):
+        assert row[name] == pytest.approx(getattr(again, name), rel=1e-5, abs=1e-9), name
+    frame = read_instances(tmp_path / "cells" / f"{row['identity']}.parquet")
+    assert frame["kl"].mean() == pytest.approx(row["kl"], rel=1e-5)
+
+
+def test_the_noise_floor_is_below_every_method_and_the_benign_update_has_no_backdoor(finished: Path) -> None:
+    results = collect(finished).results
+    by_role = results.groupby("role")["kl"]
+    assert by_role.max()["noise"] < by_role.min()["method"]
+    exact = results[results["method"] == "same model, other batch size"]
+    assert (exact["kl"] < 1e-9).all()
+    assert (exact["churn"] == 0).all()
+    assert len(results[results["role"] == "noise"]) == 4
+
+
+def _die_at(event: int, folder: Path) -> None:
+    """Runs the tiny suite and dies by SIGKILL at that many-th moment before or after a file is written or renamed."""
+    count = 0
+
+    def counted(original: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == event:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        return wrapper
+
+    os.fsync = counted(os.fsync)
+    os.replace = counted(os.replace)  # what Path.replace calls
+    Path.unlink = counted(Path.unlink)  # type: ignore[method-assign]
+    run_suite(smaller(), folder, executor=Inline())
+
+
+def smaller() -> Suite:
+    return tiny(references=[0], anchors=["all"], seeds=[0])
+
+
+def test_killed_at_many_moments_it_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    folder, undisturbed = tmp_path / "suite", tmp_path / "undisturbed"
+    run_suite(smaller(), undisturbed, executor=Inline())
+    killed, done = 0, set()
+    for event in [*range(1, 9), *range(10, 30, 4), 10**9]:
+        process = CLEAN.Process(target=_die_at, args=(event, folder))
+        process.start()
+        process.join(120)
+        killed += process.exitcode == -signal.SIGKILL
+        now = {path.stem for path in folder.glob("cells/*.json")}
+        for path in folder.glob("cells/*.json"):
+            json.loads(path.read_text())  # whole
+        assert done <= now
+        done = now
+    assert process.exitcode == 0
+    assert killed >= 10
+    pd.testing.assert_frame_equal(rows(folder), rows(undisturbed))
+    again = Inline()
+    run_suite(smaller(), folder, executor=again)
+    assert again.jobs == []
+
+
+class _Noting(Inline):
+    """Leaves a file for every job that it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def submit(self, function: Any, /, *args: Any) -> Any:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / f"{args[0].identity}-{os.getpid()}").touch()
+        return super().submit(function, *args)
+
+
+def _run_beside(folder: Path, notes: Path) -> None:
+    run_suite(tiny(), folder, executor=_Noting(notes))
+
+
+def test_two_runners_on_one_folder_share_the_work(finished: Path, tmp_path: Path) -> None:
+    folder, notes = tmp_path / "suite", tmp_path / "notes"
+    both = [CLEAN.Process(target=_run_beside, args=(folder, notes)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(300)
+    assert [process.exitcode for process in both] == [0, 0]
+    ran = Counter(path.name.partition("-")[0] for path in notes.iterdir())
+    assert set(ran.values()) == {1}
+    assert len({path.name.partition("-")[2] for path in notes.iterdir()}) == 2, "one of them did nothing"
+    pd.testing.assert_frame_equal(rows(folder), rows(finished))
+
+
+def with_a_broken_method() -> Suite:
+    broken = {"method": "plain", "tuning": {"learning_rate": 1e30}}
+    return tiny(methods={"broken": broken, "plain": {"method": "plain"}}, controls=False, anchors=["all"])
+
+
+def test_a_failing_cell_is_reported_and_does_not_stop_the_rest(tmp_path: Path) -> None:
+    suite = with_a_broken_method()
+    run_suite(suite, tmp_path, executor=Inline())
+    results = collect(tmp_path)
+    assert list(results.results["method"]) == ["plain"] * 4
+    assert list(results.failed["stage"]) == ["selection"]
+    assert "diverged: the loss was not finite at step" in results.failed["error"].item()
+    choice = results.choices.set_index("method").loc["broken"]
+    assert not choice["reached"]
+    with pytest.raises(AnchorlabError, match=r"1 run failed: broken.*--retry-failed"):
+        raise_failures(suite, Store(tmp_path))
+
+    quiet = Inline()
+    run_suite(suite, tmp_path, executor=quiet)
+    assert quiet.jobs == []
+    retried = Inline()
+    run_suite(suite, tmp_path, executor=retried, retry_failed=True)
+    assert [job.label for job in retried.jobs] == ["broken"]
+    assert len(failures(suite, Store(tmp_path))) == 1
+
+
+def test_what_failed_once_and_then_works_is_no_failure_any_more(tmp_path: Path) -> None:
+    class Flaky(Inline):
+        def submit(self, function: Any, /, *args: Any) -> Any:
+            future = super().submit(function, *args)
+            if getattr(args[0], "label", "") == "anchoring" and not self.broken:
+                self.broken = True
+                future = type(future)()
+                future.set_exception(MemoryError("no memory"))
+            return future
+
+        broken = False
+
+    suite = tiny(controls=False, anchors=["all"])
+    executor = Flaky()
+    run_suite(suite, tmp_path, executor=executor)
+    assert [failure["error"] for failure in failures(suite, Store(tmp_path))] == ["MemoryError: no memory"]
+    run_suite(suite, tmp_path, executor=executor, retry_failed=True)
+    assert failures(suite, Store(tmp_path)) == []
+
+
+def test_a_suite_that_grows_runs_only_what_is_new(finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "suite"
+    shutil.copytree(finished, folder)
+    more = Inline()
+    run_suite(tiny(seeds=[0, 1, 2]), folder, executor=more)
+    assert {job.seed for job in more.jobs} == {2}
+
+
+def test_an_interruption_leaves_what_was_done_and_frees_what_was_claimed(tmp_path: Path) -> None:
+    class Interrupted(Inline):
+        def submit(self, function: Any, /, *args: Any) -> Any:
+            if len(self.jobs) == 5:
+                raise KeyboardInterrupt
+            return super().submit(function, *args)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(tiny(), tmp_path, executor=Interrupted())
+    store = Store(tmp_path)
+    assert sum(store.done(job) for _, job in plan(tiny(), store).jobs()) == 5
+    for _, job in plan(tiny(), store).jobs():
+        lock = store.claim(job)
+        assert lock is not None
+        store.release(job, lock)
+
+
+def test_progress_ends_with_everything_done(tmp_path: Path) -> None:
+    seen: list[tuple[int, int, int]] = []
+
+    def report(progress: Progress) -> None:
+        seen.append((progress.done, progress.failed, progress.total))
+
+    known = run_suite(tiny(controls=False), tmp_path, executor=Inline(), report=report)
+    total = len(list(known.jobs()))
+    assert seen[-1] == (total, 0, total)
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+
+
+def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(AnchorlabError, match="is no suite's folder: choose another --out"):
+        run_suite(tiny(), tmp_path, executor=Inline())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(AnchorlabError, match=r"holds no suite\.yaml"):
+        collect(tmp_path)

@@ -1,0 +1,43 @@
+"""The suite for a GPU machine runs here in its smoke form, on a local copy in the hub's own format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from datasets import DatasetDict
+
+from anchorlab.suites.collect import collect
+from anchorlab.suites.reading import load_suite
+from anchorlab.suites.runner import failures, run_suite
+from anchorlab.suites.store import Store
+from tests.suites.inline import Inline
+from tests.tasks.test_hub import cifar_part, write_parquet
+
+
+def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (300, 3, 32, 32), generator=draw, dtype=torch.uint8)
+    labels = [number % 10 for number in range(300)]
+    parts = DatasetDict(train=cifar_part(images, labels), test=cifar_part(images[:100], labels[:100]))
+    write_parquet(parts, tmp_path / "cifar10")
+
+    suite = load_suite("paper-images").with_data({"cifar10": str(tmp_path / "cifar10")}).smoke()
+    # The model alone is another one: a ResNet-34 takes seconds a step without a GPU. One of each seed is enough.
+    task = suite.tasks[0].model_copy(update={"model": "resnet-tiny"})
+    methods = {label: method.model_copy(update={"grid": method.grid[:2]}) for label, method in suite.methods.items()}
+    one = {"tasks": [task], "methods": methods, "references": [0], "seeds": [0], "anchors": ["all"]}
+    small = suite.model_copy(update={**one, "target_asr": [0.001]})
+    run_suite(small, tmp_path / "out", executor=Inline())
+    assert failures(small, Store(tmp_path / "out")) == []
+    results = collect(tmp_path / "out")
+    tried = set(results.selection["method"])
+    assert tried == set(suite.methods)
+    reached = results.choices.set_index("method")["reached"]
+    reported = set(results.results.loc[results.results["role"] == "method", "method"])
+    assert reported == set(reached[reached].index)
+    assert results.results["steps"].max() <= 24
+    assert (results.results["count"] == 100).all()
