@@ -1,4 +1,4 @@
-"""Puts the results of a finished suite where readers find them: CSV files here, figures in docs, a table in the README.
+"""Puts the results of a finished suite, whose report is written, where readers find them: CSV files here, figures in docs, a table in the README.
 
     anchorlab suite run fashion-mnist --out runs/fashion-mnist
     python experiments/publish.py runs/fashion-mnist
@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 
 from anchorlab import collect
-from anchorlab.reports.page import write_page
 from anchorlab.reports.tables import to_markdown
 from anchorlab.suites.collect import SuiteResults
 
@@ -21,7 +20,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 README_SUITE, README_TARGET = "fashion-mnist", 0.99
 #: Figures of the report that the README shows.
-FIGURES: dict[str, str] = {}
+FIGURES = {
+    "asr-against-kl-fashion-mnist-resnet-mini-five-pixel-all-to-one-0.png": "front.png",
+    "metrics-by-method-fashion-mnist-resnet-mini-five-pixel-all-to-one-0-asr99.png": "metrics_by_method.png",
+}
 #: Bulky, and not needed to make any table again.
 LEFT_OUT = ["by_class", "undefined", "parameters"]
 
@@ -32,7 +34,6 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the suite's folder")
     folder = parser.parse_args().folder
     results = collect(folder)
-    write_page(results, folder / "report")
     out = HERE / results.name.replace("-", "_")
     out.mkdir(exist_ok=True)
     for name in ("results", "selection", "choices"):

@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits.
 
     The exit code is 0 after success; 2 for a mistake of the user or a refusal of the operating system,
-    with one sentence on the error stream; 1 for a mistake of ours; 130 when interrupted.
+    with one sentence on the error stream; 1 where a gate of ``compare --fail-if`` is broken; 70 for a mistake of
+    ours; 130 when interrupted.
 
     Args:
         arguments: those after the program's name; None for those of this process.
@@ -76,14 +77,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.stdout.flush()
     except SystemExit as end:
         if end.code == 130:  # what typer makes of a KeyboardInterrupt
-            _end(130, "interrupted: the same command continues where it stopped", debug=debug)
+            _end(130, "interrupted: the same command continues from what was written, if anything was yet", debug=debug)
         raise
     except AnchorlabError as error:
         _end(2, f"error: {error}", debug=debug)
     except OSError as error:
         _end(2, f"error: {error.filename or 'the operating system refused'}: {error.strerror or error}", debug=debug)
     except Exception as error:
-        _end(1, f"internal error: {type(error).__name__}: {error}; --debug shows where", debug=debug)
+        _end(70, f"internal error: {type(error).__name__}: {error}; --debug shows where", debug=debug)
     sys.exit(0)
 
 

@@ -628,7 +628,8 @@ def _js_term(r: Floats) -> Floats:
     decay = np.exp(-size)
     t = (np.expm1(-np.minimum(size, 1)) / (1 + decay)) ** 2  # tanh^2(r / 2) for |r| <= 1
     series = t / 2 * (1 + t * (1 / 6 + t * (1 / 15 + t * (1 / 28 + t / 45))))
-    return np.where(size < 0.1, series, math.log(2) - np.log1p(decay) - size * decay / (1 + decay))
+    exact = math.log(2) - np.log1p(decay) - size * decay / (1 + decay)
+    return np.asarray(np.where(size < 0.1, series, exact), dtype=np.float64)
 
 
 def _top(logits: Floats, k: int) -> Truths:

@@ -1,0 +1,84 @@
+"""A gate holds or breaks as the measurement says, and refuses what it cannot judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anchorlab import AnchorlabError
+from anchorlab.consistency.evaluate import Comparison, compare_logits
+from anchorlab.consistency.gate import Bound, parse_bound
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=(300, 5)) * 3
+    return compare_logits(reference, reference + rng.normal(size=(300, 5)), rng.integers(0, 5, 300))
+
+
+@given(
+    st.sampled_from(["churn", "kl", "shift_p95"]),
+    st.sampled_from([None, "lower", "upper"]),
+    st.sampled_from([">", ">=", "<", "<="]),
+    st.floats(-1e6, 1e6),
+    st.sampled_from(["", " ", "  "]),
+)
+def test_what_is_written_is_read(name: str, end: str | None, sign: str, bound: float, space: str) -> None:
+    text = f"{space}{name}{'' if end is None else '.' + end}{space}{sign}{space}{bound!r}{space}"
+    assert parse_bound(text) == Bound(name, end, sign, bound)  # type: ignore[arg-type]
+
+
+def test_value_and_ends_of_the_interval_are_judged(comparison: Comparison) -> None:
+    low, high = comparison.intervals["kl"]
+    assert low < comparison.kl < high
+    assert parse_bound(f"kl > {comparison.kl * 0.999}").broken(comparison)
+    assert parse_bound(f"kl > {comparison.kl * 1.001}").broken(comparison) is None
+    assert parse_bound(f"kl.upper > {comparison.kl * 1.001}").broken(comparison)
+    assert parse_bound(f"kl.lower < {low * 1.001}").broken(comparison)
+    assert parse_bound(f"churn >= {comparison.churn!r}").broken(comparison)
+    assert parse_bound(f"churn > {comparison.churn!r}").broken(comparison) is None
+    assert parse_bound("churn<=1").broken(comparison) == (
+        f"the gate 'churn <= 1' is broken: churn is {comparison.churn:.6g}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("churn", "is not of the form NAME > NUMBER"),
+        ("churn = 1", "is not of the form"),
+        ("chrun > 1", "did you mean 'churn'?"),
+        ("kl.uper > 1", "did you mean 'upper'?"),
+        ("kl > much", "'much', which is no number"),
+        ("kl > nan", "would never break"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_is_measured(text: str, words: str) -> None:
+    with pytest.raises(AnchorlabError) as caught:
+        parse_bound(text)
+    assert words in str(caught.value)
+
+
+def test_what_cannot_be_judged_is_no_success(comparison: Comparison) -> None:
+    with pytest.raises(AnchorlabError, match="asr is undefined: only logits"):
+        parse_bound("asr < 0.5").broken(comparison)
+    with pytest.raises(AnchorlabError, match="count has no interval"):
+        parse_bound("count.upper > 1").broken(comparison)
+
+
+def test_files_in_pieces_are_measured_as_arrays_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    reference = rng.normal(size=(1001, 7)).astype(np.float32)
+    candidate = reference + rng.normal(size=(1001, 7)).astype(np.float32)
+    labels = rng.integers(0, 7, 1001)
+    for name, values in (("a", reference), ("b", candidate), ("y", labels)):
+        np.save(tmp_path / f"{name}.npy", values)
+    whole = compare_logits(reference, candidate, labels)
+    monkeypatch.setattr("anchorlab.consistency.instances.CHUNK", 100)
+    pieces = compare_logits(tmp_path / "a.npy", tmp_path / "b.npy", tmp_path / "y.npy")
+    assert pieces == whole
