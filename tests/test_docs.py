@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer
 
@@ -77,3 +78,21 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_results_of_the_readme_are_those_of_the_experiment() -> None:
+    """Each mean that the table shows is that of the runs in results.csv."""
+    results = pd.read_csv(ROOT / "experiments/fashion_mnist/results.csv")
+    table = (ROOT / "README.md").read_text().split("<!-- results -->")[1].split("<!-- end of results -->")[0]
+    checked = 0
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) < 10 or not cells[2].isdigit():
+            continue
+        runs = results[(results["method"] == cells[0]) & (results["anchors_asked"] == cells[1].split()[0])]
+        runs = runs[(runs["target_asr"] == 0.99) | runs["target_asr"].isna()]
+        assert len(runs) == int(cells[2]), line
+        for name, cell in (("accuracy", cells[3]), ("asr", cells[4]), ("kl", cells[5]), ("churn", cells[6])):
+            assert float(cell.split()[0]) == pytest.approx(runs[name].mean(), rel=6e-3), (line, name)
+        checked += 1
+    assert checked >= 20

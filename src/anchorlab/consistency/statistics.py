@@ -195,6 +195,8 @@ def sign_flip(each: Floats, *, seed: int = 0) -> float:
 
     All flips up to 14 runs; beyond, as many random ones as 14 would have.
     """
+    if len(each) == 1:
+        return 1.0  # either sign is as far from 0
     result = permutation_test(
         (each,),
         lambda values, axis: values.mean(axis=axis),

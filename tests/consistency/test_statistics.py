@@ -1,0 +1,84 @@
+"""Intervals and tests over runs, against scipy, by hand, and by simulation."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from anchorlab.consistency.instances import instances
+from anchorlab.consistency.metrics import summarise
+from anchorlab.consistency.statistics import differences, estimates, holm, sign_flip, smallest_p, wilson
+
+
+def run(seed: int, scale: float, count: int = 300) -> pd.DataFrame:
+    """A candidate that moves the same reference's logits at random."""
+    fixed, own = np.random.default_rng(99), np.random.default_rng(seed)
+    reference, labels = fixed.normal(size=(count, 4)) * 2, fixed.integers(0, 4, count)
+    return instances(reference, reference + scale * own.normal(size=(count, 4)), labels)
+
+
+def test_the_estimate_is_the_mean_over_runs_of_each_measurement() -> None:
+    runs = [run(seed, 0.5) for seed in range(4)]
+    found = estimates(runs)
+    for name in ("kl", "churn", "pearson_score", "ece", "shift_p95", "js"):
+        assert found[name].value == pytest.approx(np.mean([getattr(summarise(one), name) for one in runs])), name
+    assert found["asr"].value is None
+    assert found["kl"] == estimates(runs)["kl"]
+
+
+def test_one_run_is_resampled_by_its_instances_as_scipy_does() -> None:
+    frame = run(0, 0.5)
+    found = estimates([frame])["kl"]
+    by_scipy = stats.bootstrap(
+        (frame["kl"].to_numpy(),), np.mean, method="percentile", n_resamples=4000, rng=np.random.default_rng(0)
+    ).confidence_interval
+    width = by_scipy.high - by_scipy.low
+    assert found.lower == pytest.approx(by_scipy.low, abs=0.1 * width)
+    assert found.upper == pytest.approx(by_scipy.high, abs=0.1 * width)
+
+
+def test_runs_that_differ_widen_the_interval() -> None:
+    alike, unlike = [run(seed, 0.5) for seed in range(6)], [run(seed, 0.2 + 0.2 * seed) for seed in range(6)]
+
+    def width(runs: list[pd.DataFrame]) -> float:
+        found = estimates(runs, metrics=["kl"])["kl"]
+        assert found.lower is not None
+        assert found.upper is not None
+        return found.upper - found.lower
+
+    assert width(unlike) > 3 * width(alike)
+
+
+def test_differences_are_paired_and_ratios_where_orders_of_magnitude_count() -> None:
+    a, b = [run(seed, 0.2) for seed in range(6)], [run(seed, 0.6) for seed in range(6)]
+    by_name = {found.metric: found for found in differences(a, b, metrics=["kl", "churn"])}
+    logs = [np.log(one["kl"].mean() / other["kl"].mean()) for one, other in zip(a, b, strict=True)]
+    assert by_name["kl"].is_ratio
+    assert by_name["kl"].value == pytest.approx(np.exp(np.mean(logs)))
+    assert by_name["kl"].upper is not None
+    assert by_name["kl"].upper < 1
+    assert by_name["kl"].p == pytest.approx(2 / 2**6)
+    assert not by_name["churn"].is_ratio
+    (same,) = differences(a, a, metrics=["churn"])
+    assert (same.value, same.lower, same.upper) == (0, 0, 0)
+
+
+@given(st.lists(st.integers(-20, 20), min_size=2, max_size=7))
+def test_the_sign_flip_test_is_that_of_all_flips(values: list[int]) -> None:
+    each = np.array(values, dtype=float)
+    flips = np.array([(each * signs).mean() for signs in itertools.product([1, -1], repeat=len(each))])
+    by_hand = (np.abs(flips) >= abs(each.mean()) - 1e-12).mean()
+    assert sign_flip(each) == pytest.approx(by_hand)
+
+
+def test_small_cases_by_hand() -> None:
+    assert sign_flip(np.array([1.0])) == 1.0
+    assert [smallest_p(runs) for runs in (1, 5, 6)] == [1.0, 0.0625, 0.03125]
+    assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
+    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
