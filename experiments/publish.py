@@ -1,4 +1,4 @@
-"""Puts the results of a finished suite, whose report is written, where readers find them: CSV files here, figures in docs, a table in the README.
+"""Puts the results of a finished suite, whose report is written, where readers find them.
 
     anchorlab suite run fashion-mnist --out runs/fashion-mnist
     python experiments/publish.py runs/fashion-mnist

@@ -47,7 +47,7 @@ def test_runs_that_differ_widen_the_interval() -> None:
     alike, unlike = [run(seed, 0.5) for seed in range(6)], [run(seed, 0.2 + 0.2 * seed) for seed in range(6)]
 
     def width(runs: list[pd.DataFrame]) -> float:
-        found = estimates(runs, metrics=["kl"])["kl"]
+        found = estimates(runs)["kl"]
         assert found.lower is not None
         assert found.upper is not None
         return found.upper - found.lower

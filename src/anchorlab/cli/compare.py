@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,7 +117,7 @@ def _compare_models(
 
 
 def _compare_logits(
-    reference: Path, candidate: Path, labels: Path | None, instances: Path | None, given: dict[str, object]
+    reference: Path, candidate: Path, labels: Path | None, instances: Path | None, given: Mapping[str, object]
 ) -> Comparison:
     from anchorlab.consistency import evaluate
 

@@ -6,7 +6,6 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from anchorlab.consistency.evaluate import Comparison
 from anchorlab.consistency.metrics import MEASUREMENTS
@@ -34,7 +33,7 @@ class Bound:
     """
 
     name: str
-    end: Literal["lower", "upper"] | None
+    end: str | None
     sign: str
     bound: float
 
