@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from anchorlab import AnchorlabError, compare, load_model
 from anchorlab.consistency.instances import read_instances
@@ -89,6 +90,7 @@ def _die_at(event: int, folder: Path) -> None:
 
         return wrapper
 
+    torch.set_num_threads(1)  # as here: another number sums in another order
     os.fsync = counted(os.fsync)
     os.replace = counted(os.replace)  # what Path.replace calls
     Path.unlink = counted(Path.unlink)  # type: ignore[method-assign]
@@ -135,6 +137,7 @@ class _Noting(Inline):
 
 
 def _run_beside(folder: Path, notes: Path) -> None:
+    torch.set_num_threads(1)
     run_suite(tiny(), folder, executor=_Noting(notes))
 
 
