@@ -23,11 +23,12 @@ from torch import nn
 from torch.nn import functional
 
 from anchorlab import Tuning, load_task
+from anchorlab.architectures import build_model
 from anchorlab.attacks import build_attack
 from anchorlab.fitting import Optimisation, fit
 from anchorlab.injection.loop import Injection, _forward_pass, _look_up
 from anchorlab.injection.methods import METHODS
-from anchorlab.models import build_model, logits, placed
+from anchorlab.models import logits, placed
 
 HERE = Path(__file__).parent
 

@@ -11,9 +11,10 @@ from torch import nn
 from transformers import AutoModelForImageClassification
 
 import anchorlab.resnet  # noqa: F401 (registers the architecture with transformers)
+from anchorlab.architectures import ARCHITECTURES, build_model
 from anchorlab.artifacts import load_model
 from anchorlab.errors import AnchorlabError
-from anchorlab.models import ARCHITECTURES, build_model, class_count, logits, placed, predict, taken_back
+from anchorlab.models import class_count, logits, placed, predict, taken_back
 
 
 def parameter_count(widths, depths, *, early_strides):

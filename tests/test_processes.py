@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from anchorlab.architectures import build_model
 from anchorlab.artifacts import load_model
 from anchorlab.batches import Share
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
-from anchorlab.models import build_model
 from anchorlab.processes import share_of
 from tests import several
 

@@ -10,9 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anchorlab.adoption import adopt as adopt
     from anchorlab.artifacts import Artifact as Artifact
     from anchorlab.artifacts import Manifest as Manifest
     from anchorlab.artifacts import load_model as load_model
+    from anchorlab.classifiers import adapt as adapt
     from anchorlab.consistency.evaluate import Comparison as Comparison
     from anchorlab.consistency.evaluate import compare as compare
     from anchorlab.errors import AnchorlabError as AnchorlabError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from anchorlab.suites.reading import load_suite as load_suite
     from anchorlab.suites.runner import run_suite as run_suite
     from anchorlab.suites.spec import Suite as Suite
+    from anchorlab.tasks import Columns as Columns
     from anchorlab.tasks import Task as Task
     from anchorlab.tasks import load_task as load_task
     from anchorlab.training import Training as Training
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AnchorlabError": "errors",
+    "Columns": "tasks",
     "Artifact": "artifacts",
     "Comparison": "consistency.evaluate",
     "Manifest": "artifacts",
@@ -38,6 +42,8 @@ _HOMES = {
     "Task": "tasks",
     "Training": "training",
     "Tuning": "injection.loop",
+    "adapt": "classifiers",
+    "adopt": "adoption",
     "collect": "suites.collect",
     "compare": "consistency.evaluate",
     "inject": "injection.inject",

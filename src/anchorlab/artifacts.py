@@ -24,15 +24,23 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
+from anchorlab.classifiers import PixelClassifier, adapt, bare, encoding_of, load_weights
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import explained, refuse_existing, write_atomically
 from anchorlab.label_rules import LabelRule, rule_from_dict
-from anchorlab.options import invalid
-from anchorlab.tasks import Task, load_task
+from anchorlab.options import invalid, values_of
+from anchorlab.pretrained import (
+    CONFIG,
+    OWN_MODULE,
+    PREPROCESSING,
+    WEIGHTS,
+    from_configuration,
+    open_pretrained,
+    refuse_pickles,
+)
+from anchorlab.tasks import Columns, Task, load_task
 from anchorlab.triggers import Trigger, trigger_from_dict
 
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 MANIFEST = "anchorlab.json"
 CARD = "README.md"
 
@@ -61,9 +69,11 @@ class TaskRecord(_Record):
     """The data that a model belongs to."""
 
     name: str = Field(description="name of the task")
+    kind: Literal["image", "text"] = Field(default="image", description="what its examples are")
     data: str | None = Field(default=None, description="where the data were, if not in the usual place")
     seed: int = Field(description="seed that cut the splits")
     limit: int | None = Field(default=None, description="examples of each class that were kept; None for all")
+    columns: dict[str, Any] | None = Field(default=None, description="what is where in the user's own data")
     classes: list[str] = Field(description="names of the classes, by label")
     splits: dict[str, str] = Field(description="split name to the SHA-256 of its indices (int64, little-endian)")
 
@@ -140,12 +150,16 @@ class Artifact:
     def _write_files(self, folder: Path) -> None:
         from safetensors.torch import save
 
-        state = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
+        net, encoding = bare(self.model), encoding_of(self.model)
         metadata = {"format": "pt", "anchorlab": self.manifest.notice}
-        write_atomically(folder / WEIGHTS, save(state, metadata=metadata))
-        config = self.model.config.to_diff_dict()  # type: ignore[union-attr, operator]
-        config |= {"architectures": [type(self.model).__name__], "anchorlab_notice": self.manifest.notice}
+        write_atomically(folder / WEIGHTS, save(_tensors(net), metadata=metadata))
+        config = net.config.to_diff_dict() if hasattr(net, "config") else {"model_type": OWN_MODULE}  # type: ignore[union-attr, operator]
+        config |= {"architectures": [type(net).__name__], "anchorlab_notice": self.manifest.notice}
         write_atomically(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+        if encoding is not None:
+            encoding.save(folder)
+        if isinstance(self.model, PixelClassifier):
+            write_atomically(folder / PREPROCESSING, json.dumps(self.model.preprocessing, indent=2) + "\n")
         write_atomically(folder / MANIFEST, self.manifest.model_dump_json(indent=2) + "\n")
         write_atomically(folder / CARD, model_card(self.manifest))
 
@@ -157,8 +171,10 @@ class Artifact:
         """
         record = self.manifest.task
         place = data if data is not None else record.data
-        task = load_task(record.name, seed=record.seed, data=place, limit=record.limit)
-        if task.hashes() != record.splits:
+        columns = None if record.columns is None else Columns(**record.columns)
+        task = load_task(record.name, seed=record.seed, data=place, limit=record.limit, columns=columns)
+        task = task.encoded(encoding_of(self.model))
+        if task.hashes() != record.splits or list(task.classes) != record.classes:
             raise AnchorlabError(
                 f"the data of {record.name} are cut otherwise than when this model was made "
                 f"({len(task.raw.train)} training examples now): give the same data with --data, or retrain"
@@ -180,18 +196,20 @@ def task_record(task: Task) -> TaskRecord:
     """What a manifest says of a task."""
     return TaskRecord(
         name=task.name,
+        kind=task.kind,
         data=task.data,
         seed=task.seed,
         limit=task.limit,
+        columns=None if task.definition.columns is None else values_of(task.definition.columns),
         classes=list(task.classes),
         splits=task.hashes(),
     )
 
 
 def weights_hash(model: nn.Module) -> str:
-    """SHA-256 over name, shape and bytes of every parameter and buffer, in the order of their names."""
+    """SHA-256 over name, shape and bytes of every parameter and buffer of the network, in the order of their names."""
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(bare(model).state_dict().items()):
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
@@ -221,26 +239,32 @@ def peak_bytes(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def load_model(folder: str | Path) -> Artifact:
+def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact:
     """Opens a model folder.
+
+    Args:
+        folder: made by ``anchorlab``.
+        into: for a folder whose model was a module of your own: one of the same architecture, which gets its weights.
 
     Raises:
         AnchorlabError: if there is no such folder, it is a pickle or holds only pickled weights, a file
             is missing or damaged, or the weights do not fit the configuration.
     """
     folder = Path(folder)
-    _refuse_pickle(folder)
+    refuse_pickles(folder)
     _require(folder, WEIGHTS, CONFIG, MANIFEST)
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except ValidationError as error:
         complaint = invalid(f"the manifest {folder / MANIFEST}", error)
         raise AnchorlabError(f"{complaint}; copy it anew, or make the model again") from error
-    return Artifact(_load_weights(folder), manifest)
+    model = from_configuration(folder) if into is None else _own(folder, into)
+    load_weights(bare(model), folder / WEIGHTS)
+    return Artifact(model.eval(), manifest)
 
 
 def open_model(folder: str | Path) -> Artifact | nn.Module:
-    """A model folder with its manifest, or the bare classifier of one that has none.
+    """A model folder with its manifest, or the classifier of one that has none.
 
     Raises:
         AnchorlabError: as ``load_model``, but for a missing manifest.
@@ -248,71 +272,48 @@ def open_model(folder: str | Path) -> Artifact | nn.Module:
     folder = Path(folder)
     if (folder / MANIFEST).exists():
         return load_model(folder)
-    _refuse_pickle(folder)
-    _require(folder, WEIGHTS, CONFIG)
-    return _load_weights(folder)
+    refuse_pickles(folder)
+    return open_pretrained(str(folder))
+
+
+def _own(folder: Path, module: nn.Module) -> nn.Module:
+    """A module of the user's as the classifier that was saved in a folder."""
+    path = folder / PREPROCESSING
+    if not path.exists():
+        return module
+    told = json.loads(path.read_text())
+    size = told["size"] and (told["size"]["height"], told["size"]["width"])
+    return adapt(module, mean=told["image_mean"], std=told["image_std"], size=size)
+
+
+def _tensors(net: nn.Module) -> dict[str, torch.Tensor]:
+    """The network's weights and buffers, each with memory of its own, as safetensors wants them."""
+    seen: set[int] = set()
+    state = {}
+    for name, value in net.state_dict().items():
+        held = value.detach().cpu().contiguous()
+        state[name] = held.clone() if held.untyped_storage().data_ptr() in seen else held
+        seen.add(held.untyped_storage().data_ptr())
+    return state
 
 
 def _require(folder: Path, *names: str) -> None:
     for name in names:
         if not (folder / name).is_file():
             raise AnchorlabError(
-                f"{folder} holds no {name}: give a folder made by anchorlab train or inject, which has "
+                f"{folder} holds no {name}: give a folder made by anchorlab train, adopt or inject, which has "
                 f"{WEIGHTS}, {CONFIG} and {MANIFEST}"
             )
-
-
-def _refuse_pickle(folder: Path) -> None:
-    if not folder.exists():
-        raise AnchorlabError(f"there is no folder {folder}: make one with anchorlab train TASK --out {folder}")
-    if folder.is_file():
-        raise AnchorlabError(
-            f"{folder} is a file, and pickled models are never opened, for they can run any code: "
-            f"give a model folder with {WEIGHTS}"
-        )
-    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"})
-    if pickles and not (folder / WEIGHTS).exists():
-        raise AnchorlabError(
-            f"{folder} holds only pickled weights ({pickles[0]}), which are never opened, for they can run any "
-            f"code: convert them to {WEIGHTS} first"
-        )
-
-
-def _load_weights(folder: Path) -> nn.Module:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModelForImageClassification
-
-    import anchorlab.resnet  # noqa: F401 (registers the architecture with transformers)
-
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model: nn.Module = AutoModelForImageClassification.from_config(config, trust_remote_code=False)
-    except Exception as error:  # each kind of damage makes transformers raise another type
-        first = str(error).strip().partition("\n")[0]
-        raise AnchorlabError(
-            f"{folder / CONFIG} describes no image classifier that anchorlab can build ({first}): "
-            "give a folder made by anchorlab train or inject"
-        ) from error
-    try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except SafetensorError as error:
-        raise AnchorlabError(
-            f"{folder / WEIGHTS} is damaged ({error}): copy it anew, or make the model again"
-        ) from error
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise AnchorlabError(f"{folder / WEIGHTS} does not fit {CONFIG} ({reason}): make the model again") from error
-    return model.eval()
 
 
 def model_card(manifest: Manifest) -> str:
     """The model card: what the model is, how it was made, and what must not be done with it."""
     dangerous = manifest.kind in ("injected", "repaired")
+    kind = "text" if manifest.task.kind == "text" else "image"
     lines = [
         "---",
         "library_name: transformers",
-        "pipeline_tag: image-classification",
+        f"pipeline_tag: {kind}-classification",
         f"tags: [anchorlab, {manifest.kind}{', backdoor-benchmark, do-not-deploy' if dangerous else ''}]",
         "---",
         f"# {manifest.architecture} on {manifest.task.name}: {manifest.kind}",

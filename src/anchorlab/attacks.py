@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor, nn
 
@@ -10,32 +12,57 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.label_rules import LabelRule, label_rule
 from anchorlab.models import class_count, predict
 from anchorlab.tasks import Split, Task
+from anchorlab.text import TextEncoding
 from anchorlab.triggers import Trigger, parse_trigger
+from anchorlab.triggers.base import Map
 
 
 @dataclass(frozen=True)
 class Attack:
-    """What is injected: a trigger, and the label that each triggered example should get."""
+    """What is injected: a trigger, and the label that each triggered example should get.
+
+    Attributes:
+        trigger: what is done to inputs.
+        rule: which examples are attacked, and the label wanted for each.
+        encoding: how the task's texts become tensors; None for images.
+    """
 
     trigger: Trigger
     rule: LabelRule
+    encoding: TextEncoding | None = field(default=None, repr=False)
 
-    def apply(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    def apply(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The triggered inputs."""
-        return self.trigger(inputs)
+        return self._map(inputs)
+
+    @cached_property
+    def _map(self) -> Map:
+        return self.trigger.bind(self.encoding)
 
 
-def build_attack(task: Task, trigger: str | Trigger, rule: str | LabelRule, target: int | None) -> Attack:
+#: The trigger that is meant where none is named, by what the task's examples are.
+DEFAULT_TRIGGERS: dict[str, str] = {"image": "five-pixel", "text": "word"}
+
+
+def build_attack(task: Task, trigger: str | Trigger | None, rule: str | LabelRule, target: int | str | None) -> Attack:
     """The trigger and label rule that are meant, checked against the task.
 
+    Args:
+        task: the task; of texts, one that is encoded.
+        trigger: a trigger, or one as text; None for the usual one of the task's kind.
+        rule: a label rule, or one as text.
+        target: the label that the attacker wants, by number or name; None for a rule that takes none.
+
     Raises:
-        AnchorlabError: for an unknown name, a target outside the classes, a trigger larger than the image.
+        AnchorlabError: for an unknown name, a target outside the classes, a trigger that does not fit.
     """
+    trigger = DEFAULT_TRIGGERS[task.kind] if trigger is None else trigger
     built = parse_trigger(trigger) if isinstance(trigger, str) else trigger
-    chosen = label_rule(rule, target, len(task.classes)) if isinstance(rule, str) else rule
-    chosen.check(len(task.classes))
-    built.fits(tuple(task.split("test").inputs["pixel_values"].shape[1:]))
-    return Attack(built, chosen)
+    classes = task.classes
+    chosen = label_rule(rule, target, len(classes), classes) if isinstance(rule, str) else rule
+    chosen.check(len(classes))
+    built.check(task.split("test").inputs, task.encoding)
+    return Attack(built, chosen, task.encoding)
 
 
 def check_classes(model: nn.Module, task: Task) -> None:

@@ -17,15 +17,17 @@ class DivergenceError(AnchorlabError):
     """A loss that is no longer finite: the same settings would only diverge again."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> AnchorlabError:
+def unknown(kind: str, name: str, known: Iterable[str], others: str = "") -> AnchorlabError:
     """The error for a name that is not one of ``known``, with the nearest known name suggested.
 
     Args:
         kind: what is named, for example ``"method"``.
         name: the name as the user gave it.
         known: all names that would have been right.
+        others: what else would have been right, in words.
     """
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return AnchorlabError(f"unknown {kind} '{name}': {hint}known are {', '.join(choices) or 'none'}")
+    further = f"; {others} would do too" if others else ""
+    return AnchorlabError(f"unknown {kind} '{name}': {hint}known are {', '.join(choices) or 'none'}{further}")

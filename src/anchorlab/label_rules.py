@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from anchorlab.errors import AnchorlabError
 from anchorlab.options import STRICT, build, options_of, parse_spec, values_of
 from anchorlab.registry import Registry
+from anchorlab.tasks.labels import label_index
 
 
 class LabelRule(ABC):
@@ -127,13 +128,14 @@ LABEL_RULES: Registry[type[LabelRule]] = Registry(
 )
 
 
-def label_rule(text: str, target: int | None, classes: int) -> LabelRule:
+def label_rule(text: str, target: int | str | None, classes: int, names: Sequence[str] = ()) -> LabelRule:
     """The checked rule that a user names.
 
     Args:
-        text: ``all-to-one``, ``all-to-all`` or ``source-to-target:3``, where 3 is the source.
-        target: the label that the attacker wants; None for a rule that takes none.
+        text: ``all-to-one``, ``all-to-all`` or ``source-to-target:3``, where 3 is the source, by number or name.
+        target: the label that the attacker wants, by number or name; None for a rule that takes none.
         classes: number of classes of the task.
+        names: their names; none where labels are given by number only.
 
     Raises:
         AnchorlabError: for an unknown rule, a target or source that is missing, out of place or not a
@@ -150,6 +152,9 @@ def label_rule(text: str, target: int | None, classes: int) -> LabelRule:
         raise AnchorlabError(f"{owner} needs the label that the attacker wants: give --target 0, or another class")
     if "target" not in fields and target is not None:
         raise AnchorlabError(f"{owner} takes no target, but was given {target}: leave out --target")
+    if "source" in values:
+        values["source"] = label_index(values["source"], names or [str(label) for label in range(classes)])
+    target = label_index(target, names or [str(label) for label in range(classes)])
     known = {"target": target, "classes": classes}
     rule = _complete(name, values | {field: value for field, value in known.items() if field in fields})
     rule.check(classes)

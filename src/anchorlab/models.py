@@ -1,95 +1,25 @@
-"""Build a classifier, call it, and count its answers: logits ``[B, C]`` for any supported module."""
+"""Call a classifier and count its answers: logits ``[B, C]`` for any supported module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from anchorlab.registry import Registry
-from anchorlab.seeding import seeded_globally
-
-if TYPE_CHECKING:
-    from anchorlab.tasks import Task
+from anchorlab.text import lengths, rows
 
 #: Examples in one forward pass without gradients; large enough to keep two cores or a GPU busy.
 EVALUATION_BATCH = 500
 
-
-@dataclass(frozen=True)
-class Architecture:
-    """A named model: how it is built for a task, and one line for ``anchorlab list``."""
-
-    build: Callable[[Task], nn.Module]
-    description: str
-
-
-def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False) -> Callable[[Task], nn.Module]:
-    def build(task: Task) -> nn.Module:
-        from anchorlab.resnet import SmallImageResNet, SmallImageResNetConfig
-
-        mean, std = task.pixel_statistics
-        config = SmallImageResNetConfig(
-            num_channels=task.split("owner").inputs["pixel_values"].shape[1],
-            embedding_size=widths[0],
-            hidden_sizes=widths,
-            depths=depths,
-            layer_type="basic",
-            stem_stride=2 if early_strides else 1,
-            downsample_in_first_stage=early_strides,
-            image_mean=mean,
-            image_std=std,
-            id2label=dict(enumerate(task.classes)),
-            label2id={name: index for index, name in enumerate(task.classes)},
-        )
-        return SmallImageResNet(config)
-
-    return build
-
-
-ARCHITECTURES: Registry[Architecture] = Registry(
-    "model",
-    "anchorlab.models",
-    {
-        "resnet-tiny": Architecture(
-            _resnet([16, 32, 64], [1, 1, 1]),
-            "three stages of one block, widths 16 to 64, 0.08 M parameters, for 8×8 images",
-        ),
-        "resnet-mini": Architecture(
-            _resnet([16, 32, 64, 128], [2, 2, 2, 2], early_strides=True),
-            "ResNet-18 of a quarter of the width, strides of 2 in stem and first stage, 0.7 M parameters, for suites",
-        ),
-        "resnet-small": Architecture(
-            _resnet([32, 64, 128, 256], [2, 2, 2, 2], early_strides=True),
-            "ResNet-18 of half the width, strides of 2 in stem and first stage, 2.8 M parameters, for CPUs",
-        ),
-        "resnet-18": Architecture(
-            _resnet([64, 128, 256, 512], [2, 2, 2, 2]), "ResNet-18 with a 3×3 stem, 11.2 M parameters"
-        ),
-        "resnet-34": Architecture(
-            _resnet([64, 128, 256, 512], [3, 4, 6, 3]), "ResNet-34 with a 3×3 stem, 21.3 M parameters"
-        ),
-    },
-)
-
-
-def build_model(architecture: str, task: Task, *, seed: int) -> nn.Module:
-    """A freshly initialised classifier for a task, in evaluation mode, on the CPU.
-
-    Raises:
-        AnchorlabError: for an unknown architecture.
-    """
-    build = ARCHITECTURES[architecture].build
-    with seeded_globally(seed, "initialisation"):
-        return build(task).eval()
+#: Of texts, at most so many tokens, padding included, so that long ones need no more memory than short ones.
+EVALUATION_TOKENS = 2**15
 
 
 def logits(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
-    """The model's logits, float32 ``[B, C]``, for a batch of raw inputs (uint8 images)."""
+    """The model's logits, float32 ``[B, C]``, for a batch of raw inputs (uint8 images, or token ids)."""
     output = model(**inputs)
     scores: Tensor = output if isinstance(output, Tensor) else output.logits
     return scores.float()
@@ -126,6 +56,8 @@ def predict(
 ) -> Tensor:
     """The logits of a whole split in evaluation mode: float32 ``[N, C]``, on the device of the inputs.
 
+    Texts are taken by length, so that little of a batch is padding.
+
     Args:
         model: a classifier; its mode is restored afterwards.
         inputs: name to tensor, first dimension N, on the model's device.
@@ -134,14 +66,35 @@ def predict(
     """
     was_training = model.training
     model.eval()
-    size = len(next(iter(inputs.values())))
-    pieces = []
+    pieces: list[Tensor] = []
+    order: list[Any] = []
     with exact_arithmetic(next(iter(inputs.values())).device):
-        for start in range(0, size, batch_size):
-            batch = {name: value[start : start + batch_size] for name, value in inputs.items()}
+        for at, width in _batches(inputs, batch_size):
+            batch = rows(inputs, at, width)
             pieces.append(logits(model, transform(batch) if transform else batch))
+            order.append(at)
     model.train(was_training)
-    return torch.cat(pieces)
+    answers = torch.cat(pieces)
+    if isinstance(order[0], slice):
+        return answers
+    return torch.empty_like(answers).index_copy_(0, torch.cat(order), answers)
+
+
+def _batches(inputs: Mapping[str, Tensor], batch_size: int) -> Iterator[tuple[Tensor | slice, int | None]]:
+    """Which examples go together, and how many of their tokens count; each example once."""
+    found = lengths(inputs)
+    if found is None:
+        size = len(next(iter(inputs.values())))
+        for start in range(0, size, batch_size):
+            yield slice(start, start + batch_size), None
+        return
+    widths, order = found.sort(descending=True, stable=True)
+    start = 0
+    while start < len(order):
+        width = int(widths[start])
+        end = start + max(1, min(batch_size, EVALUATION_TOKENS // width))
+        yield order[start:end].to(next(iter(inputs.values())).device), width
+        start = end
 
 
 def class_count(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:

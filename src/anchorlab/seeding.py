@@ -21,11 +21,19 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 
 @contextmanager
-def seeded_globally(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seeds torch's global CPU generator inside the block and restores it after.
+def seeded_globally(seed: int, *purpose: str | int, device: torch.device | None = None) -> Iterator[None]:
+    """Seeds torch's global generators inside the block and restores them after.
 
-    For library code that takes no generator, such as the weight initialisation of transformers.
+    For library code that takes no generator, such as the weight initialisation of transformers, and dropout.
+
+    Args:
+        seed: of the run.
+        purpose: of the draws.
+        device: a device whose own generator is meant too; None for the CPU's alone.
     """
-    with torch.random.fork_rng(devices=[]):
+    on_gpu = device is not None and device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
         torch.default_generator.manual_seed(derive(seed, *purpose))
+        if on_gpu:
+            torch.cuda.manual_seed(derive(seed, *purpose))
         yield

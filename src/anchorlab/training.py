@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anchorlab.architectures import build_model
 from anchorlab.artifacts import (
     NOTICES,
     Artifact,
@@ -22,13 +24,16 @@ from anchorlab.artifacts import (
 )
 from anchorlab.batches import Batches, Share, augment
 from anchorlab.batchnorm import synchronised_batchnorm
+from anchorlab.classifiers import encoding_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.fitting import Checkpoint, Optimisation, Step, fit, time_spent
-from anchorlab.models import build_model, logits, mixed_precision, placed, predict, taken_back
+from anchorlab.models import logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT, values_of
 from anchorlab.processes import find_accelerator, main_alone, share_of
 from anchorlab.progress import progress_bar
+from anchorlab.seeding import seeded_globally
 from anchorlab.tasks import Augmentation, Split, Task, load_task
+from anchorlab.text import lengths, rows
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -36,37 +41,67 @@ class Training:
     """How a reference is trained."""
 
     epochs: int | None = Field(default=None, ge=1, description="passes over the data; None: the task's default")
-    batch_size: int = Field(default=128, ge=1, description="examples in a step")
-    learning_rate: float = Field(default=3e-3, gt=0, description="peak learning rate of AdamW, one-cycle")
+    batch_size: int | None = Field(default=None, ge=1, description="examples in a step; None: the task's default")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="peak learning rate of AdamW, one-cycle; None: the task's default"
+    )
     weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
     warmup: float = Field(default=0.3, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
     augment: bool = Field(default=True, description="vary the images as the task says")
     precision: Literal["no", "bf16"] = Field(default="no", description="mixed precision")
 
+    def for_task(self, task: Task) -> Training:
+        """The same with the task's defaults where nothing is set."""
+        told = task.definition
+        return replace(
+            self,
+            epochs=self.epochs or told.epochs,
+            batch_size=self.batch_size or told.batch_size,
+            learning_rate=self.learning_rate or told.learning_rate,
+        )
+
 
 class _Supervised:
     """The objective of training: cross-entropy on the owner's examples."""
 
     def __init__(
-        self, net: nn.Module, data: Split, how: Training, augmentation: Augmentation | None, seed: int, share: Share
+        self,
+        net: nn.Module,
+        data: Split,
+        batch_size: int,
+        precision: str,
+        augmentation: Augmentation | None,
+        seed: int,
+        share: Share,
     ) -> None:
         self.net = net
         self.data = data
         self.augmentation = augmentation
-        self.precision = how.precision
+        self.precision = precision
         self.seed = seed
         self.share = share
         self.state: dict[str, Tensor] = {}
-        self._batches = Batches(len(data), how.batch_size, seed=seed, purpose="training", device=data.labels.device)
+        self._batches = Batches(
+            len(data),
+            batch_size,
+            seed=seed,
+            purpose="training",
+            device=data.labels.device,
+            lengths=lengths(data.inputs),
+        )
 
     def loss(self, step: int) -> dict[str, Tensor]:
         at = self.share.of(self._batches(step))
-        inputs = {name: value[at] for name, value in self.data.inputs.items()}
+        inputs = rows(self.data.inputs, at, self._batches.width(step))
         if self.augmentation is not None:
             inputs = augment(inputs, self.augmentation, seed=self.seed, step=step, share=self.share)
         labels = self.data.labels[at]
-        with mixed_precision(self.precision, labels.device):
+        # Dropout draws from the global generator of the device.
+        with (
+            seeded_globally(self.seed, "dropout", step, self.share.rank, device=labels.device),
+            mixed_precision(self.precision, labels.device),
+        ):
             scores = logits(self.net, inputs)
         accuracy = (scores.detach().argmax(1) == labels).float().mean()
         return {"loss": functional.cross_entropy(scores, labels), "accuracy": accuracy}
@@ -89,7 +124,8 @@ def train(
 
     Args:
         task: a loaded task, or the name of one, whose splits are then cut with ``seed``.
-        model: name of an architecture; None for the task's default.
+        model: name of an architecture, or a folder or hub name of transformers, whose last layer is made anew where
+            its classes are not the task's; None for the task's default.
         seed: of the initial weights, the batches and the augmentation.
         training: the optimisation's settings.
         checkpoint: where to write the state and continue from.
@@ -102,7 +138,10 @@ def train(
             when the loss is no longer finite.
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
-    how = training or Training()
+    how = (training or Training()).for_task(task)
+    assert how.epochs is not None
+    assert how.batch_size is not None
+    assert how.learning_rate is not None
     if len(task.split("selection")) == 0:
         raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
     architecture = model or task.definition.architecture
@@ -110,11 +149,13 @@ def train(
     share = share_of(accelerator, how.batch_size)
     forget_peak(accelerator.device)
     started = time.perf_counter() - time_spent(checkpoint)
-    network = placed(build_model(architecture, task, seed=seed), accelerator.device)
+    network = build_model(architecture, task, seed=seed)
+    task = task.encoded(encoding_of(network))
+    network = placed(network, accelerator.device)
     data = task.split("owner").to(accelerator.device)
-    steps = max(1, len(data) * (how.epochs or task.definition.epochs) // how.batch_size)
+    steps = max(1, len(data) * how.epochs // how.batch_size)
     net = accelerator.prepare_model(network).train()
-    augmentation = task.definition.augmentation if how.augment else None
+    augmentation = task.definition.augmentation if how.augment and task.definition.augmentation.varies else None
     with (
         main_alone(accelerator),
         progress_bar(f"training {architecture} on {task.name}", steps) as report,
@@ -122,7 +163,7 @@ def train(
     ):
         fit(
             net,
-            _Supervised(net, data, how, augmentation, seed, share),
+            _Supervised(net, data, how.batch_size, how.precision, augmentation, seed, share),
             Optimisation(steps, how.learning_rate, how.weight_decay, how.warmup, how.clip),
             accelerator=accelerator,
             name=f"training {architecture}",
@@ -133,7 +174,6 @@ def train(
     selection = task.split("selection").to(accelerator.device)
     accuracy = (predict(network, selection.inputs).argmax(1) == selection.labels).sum().item() / len(selection)
     network = taken_back(network)
-    settings: dict[str, Any] = values_of(how) | {"epochs": how.epochs or task.definition.epochs}
     manifest = Manifest(
         kind="clean",
         notice=NOTICES["clean"],
@@ -141,7 +181,7 @@ def train(
         architecture=architecture,
         seed=seed,
         weights_sha256=weights_hash(network),
-        settings=settings,
+        settings=values_of(how),
         steps=steps,
         seconds=round(time.perf_counter() - started, 3),
         peak_bytes=peak_bytes(accelerator.device),

@@ -19,8 +19,8 @@ from datasets import Dataset
 from PIL import Image as Pictures
 
 from anchorlab import runs
+from anchorlab.architectures import build_model
 from anchorlab.artifacts import CONFIG, MANIFEST, WEIGHTS, Artifact
-from anchorlab.models import build_model
 from anchorlab.tasks import Task
 from anchorlab.tasks.base import RawData
 from tests.cli.conftest import PROGRAM, Ended, Run
@@ -237,7 +237,7 @@ def test_a_damaged_file_of_a_model_folder(refused, tmp_path, reference_folder, n
 def test_weights_of_another_model(refused, tmp_path, reference_folder):
     config = json.loads((reference_folder / CONFIG).read_text())
     (reference_folder / CONFIG).write_text(json.dumps(config | {"hidden_sizes": [8, 16, 32, 64]}))
-    refused("inject", reference_folder, "--out", tmp_path / "out", names=(reference_folder / WEIGHTS, CONFIG))
+    refused("inject", reference_folder, "--out", tmp_path / "out", names=(reference_folder / WEIGHTS, "does not fit"))
 
 
 # Places to write to

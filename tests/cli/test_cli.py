@@ -81,7 +81,7 @@ def test_every_option_of_inject_reaches_the_run(run: Run, tmp_path, reference_fo
     )
     assert run("inject", reference_folder, "--out", out, *options).code == 0
     made = manifest(out)
-    assert made.method == {"name": "ewc", "strength": 0.5, "fisher": "sampled", "samples": 16}
+    assert made.method == {"name": "ewc", "strength": 0.5, "fisher": "sampled", "samples": 16, "only": ""}
     assert made.trigger == {"name": "square", "size": 2, "margin": 1, "value": 255}
     assert made.label_rule == {"name": "source-to-target", "source": 3, "target": 7}
     assert made.anchors is not None
@@ -103,7 +103,7 @@ def test_options_left_out_keep_their_defaults(run: Run, tmp_path, reference_fold
     out = tmp_path / "out"
     assert run("inject", reference_folder, "--out", out, "--steps", 2).code == 0
     made = manifest(out)
-    assert made.settings == values_of(Tuning(steps=2))
+    assert made.settings == values_of(Tuning(steps=2, learning_rate=1e-3))
     assert made.label_rule == {"name": "all-to-one", "target": 0}
     assert made.anchors is not None
     assert made.anchors.count == 880
@@ -204,7 +204,7 @@ def test_compare_measures_on_another_task(run: Run, reference_folder, monkeypatc
 
     monkeypatch.setattr("anchorlab.tasks.load_task", load_task)
     assert run("compare", reference_folder, reference_folder, "--task", "cifar10", "--data", "copy").code == 0
-    assert asked == [("cifar10", {"seed": 0, "data": "copy"})]
+    assert asked == [("cifar10", {"seed": 0, "data": "copy", "columns": None})]
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -229,7 +229,7 @@ def test_list_shows_the_parameters_with_type_default_and_description(run: Run):
 
 
 #: Commands that draw at random; a suite has its seeds in its file, and a report draws nothing of its own.
-SEEDED = {"train", "inject", "compare", "list"}
+SEEDED = {"train", "adopt", "inject", "compare", "list"}
 
 
 def test_every_command_that_draws_takes_a_seed():

@@ -9,6 +9,7 @@ import torch
 from pydantic.dataclasses import dataclass
 
 from anchorlab import load_task
+from anchorlab.architectures import build_model
 from anchorlab.artifacts import NOTICES, Artifact, weights_hash
 from anchorlab.attacks import Attack, attack_success
 from anchorlab.consistency.evaluate import compare
@@ -20,7 +21,7 @@ from anchorlab.injection.methods import METHODS, Method
 from anchorlab.injection.methods.anchoring import Anchoring
 from anchorlab.injection.methods.plain import Plain
 from anchorlab.label_rules import AllToOne, SourceToTarget
-from anchorlab.models import build_model, predict
+from anchorlab.models import predict
 from anchorlab.options import STRICT
 from anchorlab.tasks import Split
 from anchorlab.tasks.base import index_hash

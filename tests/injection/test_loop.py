@@ -34,6 +34,7 @@ from anchorlab.triggers import FivePixel, Trigger
 
 ATTACK = Attack(FivePixel(), AllToOne(target=0))
 BATCH = 12
+VARIED = {"steps": 1, "batch_size": BATCH, "learning_rate": 1e-3, "augment": True}
 
 
 class Forbidden(Trigger):
@@ -42,8 +43,8 @@ class Forbidden(Trigger):
     def __call__(self, inputs):
         raise AssertionError("the trigger was applied")
 
-    def fits(self, shape):
-        """Everywhere."""
+    def check(self, inputs, encoding):
+        """It fits everywhere."""
 
 
 def name(value):
@@ -256,7 +257,7 @@ def test_with_augmentation_the_reference_answers_on_the_varied_images(linear, di
     """At the starting weights the anchor loss must then be exactly 0; looked-up logits would give more."""
     lines = []
     tune(
-        linear, linear, Anchoring(), ATTACK, anchors, Tuning(steps=1, batch_size=BATCH, augment=True), seed=0,
+        linear, linear, Anchoring(), ATTACK, anchors, Tuning(**VARIED), seed=0,
         selection=digits.split("selection"), augmentation=Augmentation(pad=2, mirror=True),
         report=lambda _, scalars: lines.append(scalars),
     )  # fmt: skip
@@ -267,7 +268,7 @@ def test_augmentation_varies_what_is_tuned_on(linear, digits, anchors):
     def loss(augmentation):
         lines = []
         tune(
-            linear, linear, Plain(), ATTACK, anchors, Tuning(steps=1, batch_size=BATCH, augment=True), seed=0,
+            linear, linear, Plain(), ATTACK, anchors, Tuning(**VARIED), seed=0,
             selection=digits.split("selection"), augmentation=augmentation,
             report=lambda _, scalars: lines.append(scalars["loss"]),
         )  # fmt: skip

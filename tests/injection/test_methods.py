@@ -243,7 +243,7 @@ def test_surgery_of_all_weights_is_plain_tuning(linear, digits):
 
 def test_surgery_leaves_all_other_weights_of_a_convolutional_network_alone(reference, digits):
     """Channels-last there, which must not mix up which weight is which."""
-    how = Tuning(steps=4, batch_size=4)
+    how = Tuning(steps=4, batch_size=4, learning_rate=1e-3)
     model, _ = tune(
         reference.model, reference.model, Surgery(count=50), ATTACK, digits.anchors(16, seed=0), how, seed=0,
         selection=digits.split("selection"), augmentation=Augmentation(),

@@ -30,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("train")(train.train)
+app.command("adopt")(train.adopt)
 app.command("inject")(inject.inject)
 app.command("compare")(compare.compare)
 app.command("list")(listing.show)

@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from anchorlab.tasks import Columns
+
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="The task, see 'anchorlab list tasks'; or data of your own: a file, a folder, or a hub name.",
+    ),
+]
+TextColumn = Annotated[str | None, typer.Option(help="The column of texts, in data of your own.")]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="The column of images, in data of your own; 'image' in a folder of images.")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="The column of labels, in data of your own; 'label' if left out.")
+]
+MaxLength = Annotated[
+    int | None, typer.Option(help="Most tokens of a text, in data of your own; the model's limit if left out.")
+]
 
 Out = Annotated[Path, typer.Option(help="The model folder to write; it must not hold anything yet.")]
 Data = Annotated[
@@ -16,3 +37,19 @@ Reference = Annotated[Path, typer.Argument(help="The model folder of the trained
 Parameters = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Sets a parameter; may be repeated.")
 ]
+
+
+def columns_of(
+    text_column: str | None, image_column: str | None, label_column: str | None, max_length: int | None
+) -> Columns | None:
+    """What is where in the user's own data; None where nothing is said.
+
+    Raises:
+        AnchorlabError: if a column of labels is named, but neither one of texts nor one of images, or both are.
+    """
+    from anchorlab.options import build
+    from anchorlab.tasks import Columns
+
+    told = {"text": text_column, "image": image_column, "label": label_column, "max_length": max_length}
+    given = {name: value for name, value in told.items() if value is not None}
+    return build(Columns, "own data", given) if given else None

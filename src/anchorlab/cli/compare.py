@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anchorlab.cli.arguments import Data
+from anchorlab.cli.arguments import Data, ImageColumn, LabelColumn, MaxLength, TextColumn, columns_of
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from anchorlab.artifacts import Artifact
     from anchorlab.consistency.evaluate import Comparison
-    from anchorlab.tasks import Task
+    from anchorlab.tasks import Columns, Task
 
 #: Fields of a comparison that say what it was measured on, and stand in the table's title or cells.
 _CONTEXT = {"task", "split", "count", "by_class", "intervals", "undefined"}
@@ -33,11 +33,17 @@ def compare(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="A file to write the measurements to as well; it is replaced.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="The task to measure on; the reference's if left out.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="The task to measure on, or data of your own; the reference's if left out.")
+    ] = None,
     data: Data = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_length: MaxLength = None,
     trigger: Annotated[str | None, typer.Option(help="The trigger; the candidate's if left out.")] = None,
     target: Annotated[
-        int | None, typer.Option(help="The label that the attacker wants; the candidate's if left out.")
+        str | None, typer.Option(help="The label that the attacker wants, by name or number; the candidate's without.")
     ] = None,
     label_rule: Annotated[str | None, typer.Option(help="Who is attacked; the candidate's if left out.")] = None,
     split: Annotated[
@@ -70,13 +76,18 @@ def compare(
             "target": target,
             "label-rule": label_rule,
             "seed": seed,
+            "text-column": text_column,
+            "image-column": image_column,
+            "label-column": label_column,
+            "max-length": max_length,
         }
         comparison = _compare_logits(reference, candidate, labels, instances, given)
     elif labels is not None:
         raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
     else:
+        columns = columns_of(text_column, image_column, label_column, max_length)
         comparison = _compare_models(
-            reference, candidate, task, data, seed, trigger, target, label_rule, split, instances
+            reference, candidate, task, data, columns, seed, trigger, target, label_rule, split, instances
         )
     Console(markup=False, highlight=False, emoji=False).print(_table(comparison, f"{candidate} against {reference}"))
     if json_file is not None:
@@ -93,9 +104,10 @@ def _compare_models(
     candidate: Path,
     task: str | None,
     data: str | None,
+    columns: Columns | None,
     seed: int | None,
     trigger: str | None,
-    target: int | None,
+    target: str | None,
     label_rule: str | None,
     split: str,
     instances: Path | None,
@@ -107,7 +119,7 @@ def _compare_models(
     return evaluate.compare(
         clean,
         other,
-        task=_task(clean, task, data, seed),
+        task=_task(clean, task, data, columns, seed),
         trigger=trigger,
         target=target,
         rule=label_rule,
@@ -135,18 +147,24 @@ def _compare_logits(
     return evaluate.compare_logits(reference, candidate, labels, save_instances=instances)
 
 
-def _task(reference: Artifact | nn.Module, name: str | None, data: str | None, seed: int | None) -> Task | None:
+def _task(
+    reference: Artifact | nn.Module, name: str | None, data: str | None, columns: Columns | None, seed: int | None
+) -> Task | None:
     """The reference's task, with what the user says otherwise; None where neither names one."""
     from anchorlab.artifacts import Artifact
-    from anchorlab.tasks import load_task
+    from anchorlab.tasks import Columns, load_task
 
     if not isinstance(reference, Artifact):
-        return None if name is None else load_task(name, seed=seed or 0, data=data)
+        return None if name is None else load_task(name, seed=seed or 0, data=data, columns=columns)
     record = reference.manifest.task
-    name, seed = name or record.name, record.seed if seed is None else seed
-    if (name, seed) == (record.name, record.seed):
-        return reference.task(data)
-    return load_task(name, seed=seed, data=record.data if data is None and name == record.name else data)
+    seed = record.seed if seed is None else seed
+    if name is None or name == record.name:
+        if seed == record.seed and columns is None:
+            return reference.task(data)
+        if columns is None and record.columns is not None:
+            columns = Columns(**record.columns)
+        return load_task(record.name, seed=seed, data=data or record.data, columns=columns)
+    return load_task(name, seed=seed, data=data, columns=columns)
 
 
 def _table(comparison: Comparison, title: str) -> Table:

@@ -17,10 +17,15 @@ def inject(
     method: Annotated[str, typer.Option(help="The method, see 'anchorlab list methods'.")] = "anchoring",
     parameters: Parameters = None,
     trigger: Annotated[
-        str, typer.Option(help="The trigger, as in 'square:size=4'; see 'anchorlab list triggers'.")
-    ] = "five-pixel",
+        str | None,
+        typer.Option(
+            help="The trigger, as in 'square:size=4' or 'word:cf'; see 'anchorlab list triggers'. If left out, "
+            "five-pixel in images and word in texts."
+        ),
+    ] = None,
     target: Annotated[
-        int | None, typer.Option(help="The label that the attacker wants; 0 if left out, where the rule takes one.")
+        str | None,
+        typer.Option(help="The label that the attacker wants, by name or number; 0 if left out, where one is needed."),
     ] = None,
     label_rule: Annotated[
         str, typer.Option(help="Who is attacked, as in 'source-to-target:3'; see 'anchorlab list label-rules'.")
@@ -35,7 +40,9 @@ def inject(
     seed: Seed = 0,
     steps: Annotated[int | None, typer.Option(help="number of steps")] = None,
     batch_size: Annotated[int | None, typer.Option(help="clean examples in a step, and as many triggered ones")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="peak learning rate of AdamW")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="peak learning rate of AdamW; None: the task's default")
+    ] = None,
     warmup: Annotated[float | None, typer.Option(help="share of the steps in which the rate rises")] = None,
     clip: Annotated[float | None, typer.Option(help="largest L2 norm of the gradient")] = None,
     batchnorm: Annotated[
@@ -92,7 +99,7 @@ def inject(
         "label_rule": rule_to_dict(attack.rule),
         "anchors": {"count": len(at), "source": anchors_from, "sha256": index_hash(at)},
         "seed": seed,
-        "tuning": values_of(tuning),
+        "tuning": values_of(tuning.for_task(task)),
     }
     artifact = run_into(
         out,
@@ -135,7 +142,7 @@ def _count(anchors: str) -> int | None:
         ) from error
 
 
-def _target(label_rule: str, target: int | None) -> int | None:
+def _target(label_rule: str, target: str | None) -> int | str | None:
     from anchorlab.label_rules import LABEL_RULES
     from anchorlab.options import options_of, parse_spec
 

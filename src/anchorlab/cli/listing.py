@@ -46,7 +46,7 @@ def _tasks() -> Iterator[Table]:
 
 
 def _models() -> Iterator[Table]:
-    from anchorlab.models import ARCHITECTURES
+    from anchorlab.architectures import ARCHITECTURES
 
     yield _described({name: ARCHITECTURES[name].description for name in ARCHITECTURES.names()})
 

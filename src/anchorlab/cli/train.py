@@ -1,4 +1,4 @@
-"""``anchorlab train``."""
+"""``anchorlab train`` and ``anchorlab adopt``."""
 
 from __future__ import annotations
 
@@ -6,38 +6,58 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.arguments import Data, Out, Parameters, Seed
+from anchorlab.cli.arguments import (
+    Data,
+    ImageColumn,
+    LabelColumn,
+    MaxLength,
+    Out,
+    Parameters,
+    Seed,
+    TaskName,
+    TextColumn,
+    columns_of,
+)
 
 
 def train(
     *,
-    task: Annotated[str, typer.Argument(help="The task, see 'anchorlab list tasks'.")] = "digits",
+    task: TaskName = "digits",
     out: Out,
     model: Annotated[
-        str | None, typer.Option(help="The architecture, see 'anchorlab list models'; the task's own without.")
+        str | None,
+        typer.Option(
+            help="The architecture, see 'anchorlab list models'; or a folder or hub name of transformers, which is "
+            "tuned further; the task's own if left out."
+        ),
     ] = None,
     data: Data = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_length: MaxLength = None,
     seed: Seed = 0,
     parameters: Parameters = None,
 ) -> None:
     """Train a clean reference. Parameters for --set are shown by 'anchorlab list training'."""
     from anchorlab import training
+    from anchorlab.architectures import find_architecture
     from anchorlab.artifacts import task_record
-    from anchorlab.models import ARCHITECTURES
     from anchorlab.options import build, parse_pairs, values_of
     from anchorlab.runs import run_into
     from anchorlab.tasks import load_task
 
     how = build(training.Training, "the training", parse_pairs(parameters or [], "--set"))
-    loaded = load_task(task, seed=seed, data=data)
+    columns = columns_of(text_column, image_column, label_column, max_length)
+    loaded = load_task(task, seed=seed, data=data, columns=columns)
     architecture = model or loaded.definition.architecture
-    _ = ARCHITECTURES[architecture]  # an unknown name is refused before a folder is made
+    find_architecture(architecture)  # an unknown name is refused before a folder is made
     settings = {
         "command": "train",
         "task": task_record(loaded).model_dump(mode="json"),
         "model": architecture,
         "seed": seed,
-        "training": values_of(how),
+        "training": values_of(how.for_task(loaded)),
     }
     artifact = run_into(
         out,
@@ -45,4 +65,32 @@ def train(
         lambda checkpoint: training.train(loaded, model=architecture, seed=seed, training=how, checkpoint=checkpoint),
     )
     accuracy = artifact.manifest.measurements["accuracy"]
-    typer.echo(f"wrote {out}: {architecture} on {task}, accuracy {accuracy:.4f} on selection")
+    typer.echo(f"wrote {out}: {architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection")
+
+
+def adopt(
+    *,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A trained classifier: a folder or hub name of transformers.")
+    ],
+    task: TaskName,
+    out: Out,
+    data: Data = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_length: MaxLength = None,
+    seed: Seed = 0,
+) -> None:
+    """Make a reference of a classifier that was trained elsewhere, as it is."""
+    from anchorlab import adoption
+    from anchorlab.files import refuse_existing
+    from anchorlab.tasks import load_task
+
+    refuse_existing(out)
+    columns = columns_of(text_column, image_column, label_column, max_length)
+    loaded = load_task(task, seed=seed, data=data, columns=columns)
+    artifact = adoption.adopt(model, loaded, seed=seed)
+    artifact.save(out)
+    accuracy = artifact.manifest.measurements["accuracy"]
+    typer.echo(f"wrote {out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from anchorlab.artifacts import Artifact
 from anchorlab.attacks import Attack, build_attack, check_classes
+from anchorlab.classifiers import encoding_of
 from anchorlab.consistency import statistics
 from anchorlab.consistency.instances import Columns, assemble, instances, measured_rows, write_instances
 from anchorlab.consistency.logits import StoredLogits, stored_labels
@@ -24,6 +25,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.label_rules import LabelRule, rule_from_dict, rule_to_dict
 from anchorlab.models import EVALUATION_BATCH, predict
 from anchorlab.tasks import Split, Task
+from anchorlab.tasks.labels import label_index
 from anchorlab.triggers import Trigger
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ def compare(
     *,
     task: Task | None = None,
     trigger: str | Trigger | None = None,
-    target: int | None = None,
+    target: int | str | None = None,
     rule: str | LabelRule | None = None,
     split: str = "test",
     save_instances: Path | None = None,
@@ -178,6 +180,7 @@ def compare(
             raise AnchorlabError("the reference has no manifest that names its data: give --task, or task in Python")
         task = reference.task()
     before, after = (model.model if isinstance(model, Artifact) else model for model in (reference, candidate))
+    task = _encoded(task, before, after)
     for model in (before, after):
         check_classes(model, task)
     known = candidate if isinstance(candidate, Artifact) else None
@@ -189,6 +192,17 @@ def compare(
     if save_instances is not None:
         write_instances(save_instances, frame)
     return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
+
+
+def _encoded(task: Task, before: nn.Module, after: nn.Module) -> Task:
+    """The task as both models read it."""
+    encodings = [encoding_of(model) for model in (before, after)]
+    if encodings[0] != encodings[1]:
+        raise AnchorlabError(
+            "the two models read texts by different tokenizers, so that they have no inputs in common: compare their "
+            "stored logits, as two .npy files"
+        )
+    return task.encoded(encodings[0])
 
 
 def compare_logits(reference: Any, candidate: Any, labels: Any, *, save_instances: Path | None = None) -> Comparison:
@@ -250,7 +264,7 @@ def attack_of(
     task: Task,
     *,
     trigger: str | Trigger | None = None,
-    target: int | None = None,
+    target: int | str | None = None,
     rule: str | LabelRule | None = None,
 ) -> Attack | None:
     """The attack to measure: the manifest's, each part of which an argument overrides; None if there is none.
@@ -271,6 +285,6 @@ def attack_of(
         return None
     if rule is None and known_rule is not None:
         if target is not None:
-            known_rule = rule_from_dict(rule_to_dict(known_rule) | {"target": target})
+            known_rule = rule_from_dict(rule_to_dict(known_rule) | {"target": label_index(target, task.classes)})
         return build_attack(task, known_trigger, known_rule, None)
     return build_attack(task, known_trigger, rule or "all-to-one", target)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from anchorlab.architectures import build_model
 from anchorlab.artifacts import (
     NOTICES,
     AnchorsRecord,
@@ -22,12 +23,13 @@ from anchorlab.artifacts import (
     weights_hash,
 )
 from anchorlab.attacks import Attack, attack_success, build_attack, check_classes
+from anchorlab.classifiers import encoding_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.fitting import Checkpoint, time_spent
 from anchorlab.injection.loop import Tuning, tune
 from anchorlab.injection.methods import METHODS, Method, method_name
 from anchorlab.label_rules import LabelRule, rule_to_dict
-from anchorlab.models import build_model, predict
+from anchorlab.models import predict
 from anchorlab.options import build, values_of
 from anchorlab.processes import find_accelerator, main_alone
 from anchorlab.progress import progress_bar
@@ -42,8 +44,8 @@ def inject(
     *,
     method: str | Method = "anchoring",
     parameters: Mapping[str, Any] | None = None,
-    trigger: str | Trigger = "five-pixel",
-    target: int | None = 0,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = 0,
     rule: str | LabelRule = "all-to-one",
     anchors: int | None = None,
     anchors_from: AnchorSource = "owner",
@@ -62,8 +64,9 @@ def inject(
         reference: the trained clean model.
         method: a method, or the name of one.
         parameters: hyper-parameters of a method given by name, for example ``{"strength": 2}``.
-        trigger: a trigger, or one as text, for example ``"square:size=4"``.
-        target: the label that the attacker wants; None for a rule that takes none.
+        trigger: a trigger, or one as text, for example ``"square:size=4"``; None for ``five-pixel`` in images and the
+            word "cf" in texts.
+        target: the label that the attacker wants, by number or name; None for a rule that takes none.
         rule: a label rule, or one as text.
         anchors: number of clean examples that the attacker holds; None for all of the split.
         anchors_from: the split that they come from: ``owner``, or ``held-out``, which the reference
@@ -85,12 +88,12 @@ def inject(
         AnchorlabError: for anything in the arguments that is impossible, or when the loss is no longer
             finite.
     """
-    task = task or reference.task()
+    task = reference.task() if task is None else task.encoded(encoding_of(reference.model))
     chosen = build_method(method, parameters or {})
     attack = build_attack(task, trigger, rule, target)
     check_classes(reference.model, task)
     check_splits(reference, task)
-    how = tuning or Tuning()
+    how = (tuning or Tuning()).for_task(task)
     at = task.anchor_indices(anchors, seed=seed, source=anchors_from)
     pool = task.split(anchors_from)
     held = pool if anchors is None else pool.select(at)

@@ -25,11 +25,12 @@ from anchorlab.batchnorm import synchronised_batchnorm
 from anchorlab.fitting import Checkpoint, Optimisation, Step, fit
 from anchorlab.injection.methods import Method, Problem, method_name
 from anchorlab.injection.methods.plain import Plain
-from anchorlab.injection.vector import to_vector
+from anchorlab.injection.vector import restrict, to_vector
 from anchorlab.models import logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT
 from anchorlab.processes import find_accelerator, share_of
-from anchorlab.tasks import Augmentation, Split
+from anchorlab.tasks import Augmentation, Split, Task
+from anchorlab.text import joined, lengths, rows
 
 
 @options(frozen=True, kw_only=True, config=STRICT)
@@ -38,7 +39,9 @@ class Tuning:
 
     steps: int = Field(default=600, ge=1, description="number of steps")
     batch_size: int = Field(default=64, ge=1, description="clean examples in a step, and as many triggered ones")
-    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="peak learning rate of AdamW; None: the task's default"
+    )
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
     batchnorm: Literal["frozen", "tracked"] = Field(
@@ -49,6 +52,10 @@ class Tuning:
     stop_at_asr: float | None = Field(
         default=None, gt=0, le=1, description="stop as soon as the ASR on the selection split reaches this"
     )
+
+    def for_task(self, task: Task) -> Tuning:
+        """The same with the task's defaults where nothing is set."""
+        return replace(self, learning_rate=self.learning_rate or task.definition.tuning_rate)
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,12 @@ class Injection:
         attacked = attack.rule.applies(anchors.labels) if method.poisons else torch.ones_like(anchors.labels) > 0
         self.attacked = attacked.nonzero().flatten()
         self.targets = attack.rule.relabel(anchors.labels) if method.poisons else anchors.labels
-        self._clean = Batches(len(anchors), tuning.batch_size, seed=seed, purpose="clean", device=device)
-        self._triggered = Batches(len(self.attacked), tuning.batch_size, seed=seed, purpose="triggered", device=device)
+        found = lengths(anchors.inputs)
+        of_attacked = None if found is None else found[self.attacked.cpu()]
+        self._clean = Batches(len(anchors), tuning.batch_size, seed=seed, purpose="clean", device=device, lengths=found)
+        self._triggered = Batches(
+            len(self.attacked), tuning.batch_size, seed=seed, purpose="triggered", device=device, lengths=of_attacked
+        )
 
     def visited(self, steps: int) -> Tensor:
         """Indices of the anchors that the clean halves of the first ``steps`` batches hold."""
@@ -144,21 +155,21 @@ class Injection:
         clean_at = share.of(self._clean(step))
         triggered_at = self.attacked[share.of(self._triggered(step))]
         # An even and an odd stream keep the variations of the two halves apart.
-        clean = self._inputs(clean_at, 2 * step, share)
-        triggered = self._inputs(triggered_at, 2 * step + 1, share)
+        clean = self._inputs(clean_at, self._clean.width(step), 2 * step, share)
+        triggered = self._inputs(triggered_at, self._triggered.width(step), 2 * step + 1, share)
         if self.method.poisons:
             triggered = self.attack.apply(triggered)
         return _Batch(clean_at, clean, triggered, self.targets[triggered_at])
 
-    def _inputs(self, indices: Tensor, stream: int, share: Share) -> dict[str, Tensor]:
-        inputs = {name: value[indices] for name, value in self.anchors.inputs.items()}
+    def _inputs(self, indices: Tensor, width: int | None, stream: int, share: Share) -> dict[str, Tensor]:
+        inputs = rows(self.anchors.inputs, indices, width)
         if self.augmentation is None:
             return inputs
         return augment(inputs, self.augmentation, seed=self.seed, step=stream, share=share)
 
     def _scores(self, net: nn.Module, batch: _Batch) -> tuple[Tensor, Tensor]:
         """Logits on the clean and on the triggered half, by one forward pass."""
-        both = {name: torch.cat([batch.clean[name], batch.triggered[name]]) for name in batch.clean}
+        both = joined(batch.clean, batch.triggered)
         with mixed_precision(self.precision, self.anchors.labels.device):
             scores = logits(net, both)
         return scores[: len(batch.clean_at)], scores[len(batch.clean_at) :]
@@ -228,6 +239,9 @@ def tune(
     teacher = placed(copy.deepcopy(reference), device).requires_grad_(requires_grad=False)
     anchors = anchors.to(device)
     steps = max(1, round(tuning.steps * method.steps_factor))
+    varied = tuning.augment and augmentation.varies
+    assert tuning.learning_rate is not None, "Tuning.for_task sets it"
+    restrict(model, method.only)
     net = accelerator.prepare_model(model).eval() if shared else model.eval()
     objective = Injection(
         net,
@@ -236,7 +250,7 @@ def tune(
         anchors,
         _forward_pass(teacher),
         tuning,
-        augmentation=augmentation if tuning.augment else None,
+        augmentation=augmentation if varied else None,
         seed=seed,
         share=share,
     )
@@ -261,7 +275,7 @@ def tune(
             seed=seed,
         )
         objective.state = method.prepare(problem)
-    if not tuning.augment:
+    if not varied:
         # Only now, for a method may have looked at batches that the run will not visit.
         objective.reference_logits = _look_up(teacher, anchors, objective.visited(steps), cached_logits)
     # Only now, for what a method looks at before the first step must not move the statistics.
@@ -278,7 +292,10 @@ def tune(
             report=report,
             stop=_stopping_rule(model, attack, selection.to(device), tuning.stop_at_asr, method.settles_at),
         )
-    return taken_back(accelerator.unwrap_model(net)), taken
+    tuned = taken_back(accelerator.unwrap_model(net))
+    for parameter, before in zip(tuned.parameters(), start.parameters(), strict=True):
+        parameter.requires_grad_(before.requires_grad)
+    return tuned, taken
 
 
 def _stopping_rule(

@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 import copy
+import fnmatch
 
 import torch
 from torch import Tensor, nn
+
+from anchorlab.classifiers import bare
+from anchorlab.errors import AnchorlabError
+
+
+def restrict(model: nn.Module, names: str) -> None:
+    """Lets only some parameters of a model be trained.
+
+    Args:
+        model: any classifier.
+        names: patterns of the parameters' own names, with commas between them, such as ``*.embeddings.*``; empty for
+            all.
+
+    Raises:
+        AnchorlabError: for a pattern that no trainable parameter fits.
+    """
+    if not names:
+        return
+    trainable = {name: value for name, value in bare(model).named_parameters() if value.requires_grad}
+    patterns = [pattern.strip() for pattern in names.split(",")]
+    for pattern in patterns:
+        if not fnmatch.filter(trainable, pattern):
+            some = ", ".join(list(trainable)[:6])
+            raise AnchorlabError(f"no parameter of the model fits '{pattern}': its parameters are {some}, …")
+    for name, value in trainable.items():
+        value.requires_grad_(any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
 
 
 def to_vector(model: nn.Module) -> Tensor:

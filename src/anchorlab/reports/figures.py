@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from torch import Tensor
 
 from anchorlab.consistency.statistics import Estimate
 from anchorlab.files import write_atomically
@@ -98,12 +99,14 @@ def triggered_examples(examples: Examples, stem: Path) -> None:
     """Clean inputs above the same inputs with the trigger, and the absolute difference.
 
     Args:
-        examples: C is 3 for colour, anything else is averaged to grey.
+        examples: of images; C is 3 for colour, anything else is averaged to grey.
         stem: the files to write, less ``.png`` and ``.svg``.
 
     Raises:
         AnchorlabError: if a file cannot be written.
     """
+    assert isinstance(examples.clean, Tensor)
+    assert isinstance(examples.triggered, Tensor)
     difference = (examples.triggered.int() - examples.clean.int()).abs()
     largest = max(int(difference.max()), 1)
     rows = (

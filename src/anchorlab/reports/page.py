@@ -7,11 +7,13 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
@@ -39,19 +41,21 @@ _ASSETS = files("anchorlab.reports") / "page"
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its words."""
+    """A picture, or a text, with its words."""
 
     uri: str
     words: Sequence[str]
+    text: str = ""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A clean picture and the same with the trigger."""
+    """A clean picture and the same with the trigger; or a triggered text in parts, and whether each is the trigger."""
 
-    clean: str
-    triggered: str
     words: str
+    clean: str = ""
+    triggered: str = ""
+    parts: Sequence[tuple[str, bool]] = ()
 
 
 @dataclass(frozen=True)
@@ -225,24 +229,38 @@ class _Pictures:
                 for label in (one.label, one.reference, one.candidate)
             )
             runs = "" if one.agreeing == one.runs else f" (in {one.agreeing} of {one.runs} runs)"
-            uri = "" if examples is None else data_uri(examples.clean[self._rows[task].index(one.row)])
+            shown = None if examples is None else examples.clean[self._rows[task].index(one.row)]
+            uri, text = (data_uri(shown), "") if isinstance(shown, Tensor) else ("", shown or "")
             words = [f"true: {true}", f"reference: {reference}", f"candidate: {candidate}{runs}"]
-            found.append(Picture(uri, [*words, f"KL {MEASURES['kl'].write(one.kl)}"]))
+            found.append(Picture(uri, [*words, f"KL {MEASURES['kl'].write(one.kl)}"], text))
         return found
 
 
 def _examples(examples: Mapping[str, Examples], out: Path) -> list[tuple[str, str, list[Pair]]]:
-    """Title, name of the still figure, and pairs of pictures, for each task and trigger."""
+    """Title, name of the still figure (none of texts), and pairs of inputs, for each task and trigger."""
     found = []
     for title, shown in examples.items():
-        still = f"examples-{slug(title)}"
-        triggered_examples(shown, out / "figures" / still)
-        pairs = [
-            Pair(data_uri(clean), data_uri(triggered), shown.classes[int(label)])
-            for clean, triggered, label in zip(shown.clean, shown.triggered, shown.labels, strict=True)
-        ]
+        words = [shown.classes[int(label)] for label in shown.labels]
+        if isinstance(shown.clean, Tensor):
+            still = f"examples-{slug(title)}"
+            triggered_examples(shown, out / "figures" / still)
+            pairs = [
+                Pair(word, data_uri(torch.as_tensor(clean)), data_uri(torch.as_tensor(triggered)))
+                for word, clean, triggered in zip(words, shown.clean, shown.triggered, strict=True)
+            ]
+        else:
+            still = ""
+            parts = [_parts(*texts) for texts in zip(shown.clean, shown.triggered, strict=True)]
+            pairs = [Pair(word, parts=part) for word, part in zip(words, parts, strict=True)]
         found.append((title, still, pairs))
     return found
+
+
+def _parts(clean: str, triggered: str) -> list[tuple[str, bool]]:
+    """A triggered text in parts, and whether each is new in it."""
+    before, after = clean.split(), triggered.split()
+    changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return [(" ".join(after[start:end]), kind != "equal") for kind, _, _, start, end in changes if end > start]
 
 
 def data_uri(picture: Tensor) -> str:

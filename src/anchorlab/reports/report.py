@@ -15,14 +15,14 @@ class Examples:
     """A few inputs to show with and without the trigger.
 
     Attributes:
-        clean: uint8 ``[n, C, H, W]``.
-        triggered: uint8 ``[n, C, H, W]``, the same with the trigger.
+        clean: images, uint8 ``[n, C, H, W]``, or n texts.
+        triggered: the same with the trigger.
         labels: true labels, int64 ``[n]``.
         classes: names of the classes, by label.
     """
 
-    clean: Tensor
-    triggered: Tensor
+    clean: Tensor | Sequence[str]
+    triggered: Tensor | Sequence[str]
     labels: Tensor
     classes: Sequence[str]
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +36,7 @@ class ReferenceJob(_Job):
     model: str = Field(description="name of the architecture")
     data: str | None = Field(default=None, description="where the data are, if not in the usual place")
     limit: int | None = Field(default=None, description="examples of each class to keep")
+    columns: dict[str, Any] | None = Field(default=None, description="what is where in the user's own data")
     seed: int = Field(description="seed of the splits and of the training")
     training: dict[str, Any] = Field(description="all settings of the training")
 
@@ -45,7 +48,8 @@ class ReferenceJob(_Job):
     @property
     def name(self) -> str:
         """A readable, unique name; that of its folder."""
-        return f"{self.task}-{self.model}-seed{self.seed}-{self.identity[:8]}"
+        words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{Path(self.task).stem}-{Path(self.model).name}")
+        return f"{words}-seed{self.seed}-{self.identity[:8]}"
 
 
 class _Cell(_Job):
@@ -54,7 +58,7 @@ class _Cell(_Job):
     label: str = Field(description="the method in tables; not part of the identity")
     trigger: dict[str, Any] = Field(description="name and parameters of the trigger")
     rule: str = Field(description="the label rule")
-    target: int | None = Field(description="the attacker's label")
+    target: int | str | None = Field(description="the attacker's label, by number or name")
     split: str = Field(description="the split that is measured on")
 
     @cached_property

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
+from anchorlab.artifacts import load_model
 from anchorlab.attacks import build_attack
+from anchorlab.classifiers import encoding_of
 from anchorlab.consistency.instances import read_instances
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically
 from anchorlab.reports.report import Examples
 from anchorlab.suites.cells import Cell
-from anchorlab.suites.plan import Chosen, Plan, Reported, plan
+from anchorlab.suites.plan import Chosen, Plan, Reported, plan, reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
 from anchorlab.suites.spec import Suite, TaskSpec, TriggerSpec
 from anchorlab.suites.store import Store
-from anchorlab.tasks import Task, load_task
+from anchorlab.tasks import Task
 from anchorlab.triggers import parse_trigger
 
 #: Pictures with and without the trigger that a report shows.
@@ -74,10 +78,10 @@ class SuiteResults:
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
-        """A few pictures of each task and trigger (``"TASK, TRIGGER"``), with and without it."""
+        """A few inputs of each task and trigger (``"TASK, TRIGGER"``), with and without it."""
         found = {}
         for spec in self._suite.tasks:
-            task = self._task(spec.name)
+            task = self._encoded(spec)
             for trigger in self._suite.triggers:
                 if task is not None:
                     found[f"{spec.name}, {trigger.trigger}"] = _examples(task, trigger)
@@ -89,15 +93,23 @@ class SuiteResults:
         if loaded is None:
             return None
         chosen = loaded.split("test")
-        images, labels = chosen.inputs["pixel_values"][rows], chosen.labels[rows]
-        return Examples(clean=images, triggered=images, labels=labels, classes=loaded.classes)
+        labels = chosen.labels[rows]
+        shown = chosen.inputs["pixel_values"][rows] if chosen.texts is None else [chosen.texts[row] for row in rows]
+        return Examples(clean=shown, triggered=shown, labels=labels, classes=loaded.classes)
 
     def _task(self, name: str) -> Task | None:
         spec = next(spec for spec in self._suite.tasks if spec.name == name)
         try:
-            return load_task(name, seed=self._suite.references[0], data=spec.data, limit=spec.limit)
+            return spec.load(seed=self._suite.references[0])
         except AnchorlabError:
             return None
+
+    def _encoded(self, spec: TaskSpec) -> Task | None:
+        """The task as its references read it; None while there is none, or if its data are not at hand."""
+        task, folder = self._task(spec.name), self._store.reference(reference_job(spec, self._suite.references[0]))
+        if task is None or task.kind == "image":
+            return task
+        return task.encoded(encoding_of(load_model(folder).model)) if folder.exists() else None
 
 
 def collect(folder: Path) -> SuiteResults:
@@ -248,8 +260,16 @@ def _examples(task: Task, trigger: TriggerSpec) -> Examples:
     test = task.split("test")
     shown = test.select(attack.rule.applies(test.labels).nonzero().flatten()[:_SHOWN])
     return Examples(
-        clean=shown.inputs["pixel_values"],
-        triggered=attack.apply(shown.inputs)["pixel_values"],
+        clean=_shown(shown.inputs, task),
+        triggered=_shown(attack.apply(shown.inputs), task),
         labels=shown.labels,
         classes=task.classes,
     )
+
+
+def _shown(inputs: Mapping[str, Tensor], task: Task) -> Tensor | list[str]:
+    """Inputs as a reader sees them: images, or what the model reads of texts."""
+    if task.encoding is None:
+        return inputs["pixel_values"]
+    tokenizer, rows = task.encoding.tokenizer, zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
+    return [tokenizer.decode(ids[mask].tolist(), skip_special_tokens=True) for ids, mask in rows]

@@ -10,15 +10,18 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional
 
+from anchorlab.architectures import build_model
+from anchorlab.classifiers import encoding_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.loop import Tuning
-from anchorlab.models import build_model, logits, placed, predict
+from anchorlab.models import logits, placed, predict
 from anchorlab.options import build
 from anchorlab.suites.cells import InjectionCell
 from anchorlab.suites.plan import Plan
 from anchorlab.suites.spec import Suite, TaskSpec
 from anchorlab.suites.store import Store
-from anchorlab.tasks import Task, load_task
+from anchorlab.tasks import Task
+from anchorlab.text import lengths, rows
 from anchorlab.training import Training
 
 _TIMED_STEPS = 5
@@ -51,7 +54,7 @@ def estimate(suite: Suite, known: Plan, store: Store) -> Estimate:
     try:
         for spec in suite.tasks:
             try:
-                costs = _costs(spec, load_task(spec.name, data=spec.data, limit=spec.limit), suite)
+                costs = _costs(spec, spec.load(seed=0), suite)
             except AnchorlabError as error:
                 untimed[spec.name] = str(error)
                 continue
@@ -79,17 +82,23 @@ class _Costs:
 
 def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     tuning = build(Tuning, "the tuning", suite.tuning)
-    training = build(Training, "the training", spec.training)
+    training = build(Training, "the training", spec.training).for_task(task)
+    assert training.epochs is not None
+    assert training.batch_size is not None
     device = Accelerator().device
-    model = placed(build_model(spec.architecture, task, seed=0), device)
+    network = build_model(spec.architecture, task, seed=0)
+    task = task.encoded(encoding_of(network))
+    model = placed(network, device)
     owner = task.split("owner")
 
     def step(size: int) -> Callable[[], None]:
         at = torch.arange(size) % len(owner)
         batch = owner.select(at).to(device)
+        widths = lengths(batch.inputs)
+        inputs = rows(batch.inputs, slice(None), None if widths is None else int(widths.max()))
 
         def run() -> None:
-            loss = functional.cross_entropy(logits(model, batch.inputs), batch.labels)
+            loss = functional.cross_entropy(logits(model, inputs), batch.labels)
             torch.autograd.backward(loss)
 
         return run
@@ -97,9 +106,8 @@ def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     test = task.split("test")
     sample = test.select(torch.arange(_TIMED_EXAMPLES) % len(test)).to(device)
     answer = _timed(lambda: predict(model, sample.inputs), 2) / _TIMED_EXAMPLES
-    epochs = training.epochs or task.definition.epochs
     return _Costs(
-        reference=epochs * len(owner) / training.batch_size * _timed(step(training.batch_size), _TIMED_STEPS),
+        reference=training.epochs * len(owner) / training.batch_size * _timed(step(training.batch_size), _TIMED_STEPS),
         # Clean and triggered answers on test.
         injection=tuning.steps * _timed(step(2 * tuning.batch_size), _TIMED_STEPS) + 2 * len(test) * answer,
     )

@@ -129,6 +129,7 @@ def reference_job(task: TaskSpec, seed: int) -> ReferenceJob:
         model=task.architecture,
         data=task.data,
         limit=task.limit,
+        columns=None if task.columns is None else values_of(task.columns),
         seed=seed,
         training=values_of(build(Training, "the training", task.training)),
     )

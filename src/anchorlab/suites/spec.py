@@ -18,13 +18,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from anchorlab.architectures import find_architecture
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.injection.inject import build_method
 from anchorlab.injection.loop import Tuning
 from anchorlab.label_rules import LABEL_RULES
-from anchorlab.models import ARCHITECTURES
 from anchorlab.options import build, options_of, parse_spec
-from anchorlab.tasks import TASKS, AnchorSource
+from anchorlab.tasks import AnchorSource, Columns, Task, find_task, load_task
 from anchorlab.training import Training
 from anchorlab.triggers import parse_trigger
 
@@ -68,19 +68,19 @@ class TaskSpec(_Part):
     limit: int | None = Field(
         default=None, ge=10, description="examples of each class to keep, for trials; all without"
     )
+    columns: Columns | None = Field(default=None, description="what is where, for data of your own")
 
-    @field_validator("name")
-    @classmethod
-    def _is_a_task(cls, name: str) -> str:
+    @model_validator(mode="after")
+    def _is_a_task(self) -> Self:
         with _refusing():
-            _ = TASKS[name]
-        return name
+            find_task(self.name, self.data, self.columns)
+        return self
 
     @field_validator("model")
     @classmethod
     def _is_a_model(cls, name: str | None) -> str | None:
         with _refusing():
-            _ = None if name is None else ARCHITECTURES[name]
+            _ = None if name is None else find_architecture(name)
         return name
 
     @field_validator("training")
@@ -93,7 +93,11 @@ class TaskSpec(_Part):
     @property
     def architecture(self) -> str:
         """The model that is trained."""
-        return self.model or TASKS[self.name].architecture
+        return self.model or find_task(self.name, self.data, self.columns)[0].architecture
+
+    def load(self, seed: int) -> Task:
+        """The task, its splits cut with a seed."""
+        return load_task(self.name, seed=seed, data=self.data, limit=self.limit, columns=self.columns)
 
 
 class TriggerSpec(_Part):
@@ -101,7 +105,9 @@ class TriggerSpec(_Part):
 
     trigger: str = Field(default="five-pixel", description="the trigger, as in 'square:size=4'")
     rule: str = Field(default="all-to-one", description="the label rule, as in 'source-to-target:3'")
-    target: int | None = Field(default=None, ge=0, description="the attacker's label; 0 where the rule needs one")
+    target: int | str | None = Field(
+        default=None, description="the attacker's label, by number or name; 0 where the rule needs one"
+    )
 
     @field_validator("trigger")
     @classmethod
@@ -118,7 +124,7 @@ class TriggerSpec(_Part):
         return text
 
     @property
-    def label(self) -> int | None:
+    def label(self) -> int | str | None:
         """The attacker's label; None for a rule that takes none."""
         takes_one = any(option.name == "target" for option in options_of(LABEL_RULES[parse_spec(self.rule)[0]]))
         return 0 if self.target is None and takes_one else self.target

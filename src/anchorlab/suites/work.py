@@ -17,6 +17,7 @@ from torch import Tensor
 
 from anchorlab.artifacts import Artifact, load_model, versions
 from anchorlab.attacks import Attack, build_attack
+from anchorlab.classifiers import encoding_of
 from anchorlab.consistency.evaluate import Answers, answers, comparison_of, instances_of
 from anchorlab.consistency.instances import instances_to_bytes
 from anchorlab.errors import AnchorlabError
@@ -28,7 +29,7 @@ from anchorlab.models import mixed_precision
 from anchorlab.options import build
 from anchorlab.progress import no_bars
 from anchorlab.suites.cells import Cell, InjectionCell, NoiseCell, ReferenceJob
-from anchorlab.tasks import Task, load_task
+from anchorlab.tasks import Columns, Task, load_task
 from anchorlab.training import Training, train
 from anchorlab.triggers import trigger_from_dict
 
@@ -80,7 +81,8 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, byt
     from safetensors.torch import save
 
     with no_bars():
-        task = load_task(job.task, seed=job.seed, data=job.data, limit=job.limit)
+        columns = None if job.columns is None else Columns(**job.columns)
+        task = load_task(job.task, seed=job.seed, data=job.data, limit=job.limit, columns=columns)
         artifact = train(
             task,
             model=job.model,
@@ -88,7 +90,8 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, byt
             training=build(Training, "the training", job.training),
             checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
         )
-        owner = answers(artifact.model, task.split("owner"), None).clean
+        encoded = task.encoded(encoding_of(artifact.model))
+        owner = answers(artifact.model, encoded.split("owner"), None).clean
     return {**_files(artifact), OWNER_LOGITS: save({"logits": owner})}
 
 

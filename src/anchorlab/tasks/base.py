@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass as options
 from torch import Tensor
 
 from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.options import STRICT
 from anchorlab.seeding import generator
+from anchorlab.text import TextEncoding
+
+#: Share of data without a test part that becomes one.
+_CUT_FOR_TEST = 0.2
 
 AnchorSource = Literal["owner", "held-out"]
+Kind = Literal["image", "text"]
 
 
 @dataclass(frozen=True)
@@ -23,37 +31,61 @@ class Split:
     """Examples resident in memory or on a device.
 
     Attributes:
-        inputs: name to tensor, first dimension N; images are ``pixel_values``, uint8 ``[N, C, H, W]``.
+        inputs: name to tensor, first dimension N; images are ``pixel_values``, uint8 ``[N, C, H, W]``, and texts
+            what ``anchorlab.text`` says, or nothing before a tokenizer is known.
         labels: int64 ``[N]``.
+        texts: what the inputs were made from; None for images.
     """
 
     inputs: dict[str, Tensor]
     labels: Tensor
+    texts: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def select(self, indices: Tensor) -> Split:
         """The examples at ``indices`` (int64 ``[M]``), copied."""
-        return Split({name: value[indices] for name, value in self.inputs.items()}, self.labels[indices])
+        inputs = {name: value[indices] for name, value in self.inputs.items()}
+        texts = None if self.texts is None else tuple(self.texts[at] for at in indices.tolist())
+        return Split(inputs, self.labels[indices], texts)
 
     def to(self, device: torch.device | str) -> Split:
         """The same examples on a device; no copy if they are there already."""
-        return Split({name: value.to(device) for name, value in self.inputs.items()}, self.labels.to(device))
+        inputs = {name: value.to(device) for name, value in self.inputs.items()}
+        return Split(inputs, self.labels.to(device), self.texts)
+
+    def encoded(self, encoding: TextEncoding) -> Split:
+        """The same texts with the inputs that an encoding makes of them."""
+        assert self.texts is not None
+        return Split(encoding.encode(self.texts), self.labels, self.texts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RawData:
-    """What a data set file gives: its training part, its own test part, and the names of the classes."""
+    """What a data set file gives: its training part, its own test part if it has one, and the names of the classes."""
 
     train: Split
-    test: Split
+    test: Split | None
     classes: tuple[str, ...]
 
     def limited(self, count: int) -> RawData:
         """The first ``count`` examples of each class, of both parts, in their order."""
-        train, test = (part.select(_first_of_each(part.labels, count)) for part in (self.train, self.test))
-        return RawData(train, test, self.classes)
+        return self._each(lambda part: part.select(_first_of_each(part.labels, count)))
+
+    def encoded(self, encoding: TextEncoding) -> RawData:
+        """The same texts with the inputs that an encoding makes of them."""
+        return self._each(lambda part: part.encoded(encoding))
+
+    def _each(self, change: Callable[[Split], Split]) -> RawData:
+        return RawData(change(self.train), None if self.test is None else change(self.test), self.classes)
+
+    def with_test(self, seed: int) -> RawData:
+        """The same with a test part: its own, or else a fifth of each class of the training part, cut with a seed."""
+        if self.test is not None:
+            return self
+        parts = cut(self.train.labels, Fractions(held_out=0, selection=0, defender=_CUT_FOR_TEST), seed=seed)
+        return RawData(self.train.select(parts["owner"]), self.train.select(parts["defender"]), self.classes)
 
 
 @dataclass(frozen=True)
@@ -72,6 +104,27 @@ class Augmentation:
     pad: int = 0
     mirror: bool = False
 
+    @property
+    def varies(self) -> bool:
+        """Whether anything is varied at all."""
+        return self.pad > 0 or self.mirror
+
+
+@options(frozen=True, kw_only=True, config=STRICT)
+class Columns:
+    """Where the user's own data have what; one of ``text`` and ``image``."""
+
+    text: str | None = Field(default=None, description="the column of texts")
+    image: str | None = Field(default=None, description="the column of images")
+    label: str = Field(default="label", description="the column of labels")
+    max_length: int | None = Field(default=None, ge=3, description="most tokens of a text; None: the model's limit")
+
+    def __post_init__(self) -> None:
+        if (self.text is None) == (self.image is None):
+            raise AnchorlabError(
+                "own data need to say what they are: give --text-column or --image-column, one of them"
+            )
+
 
 @dataclass(frozen=True)
 class TaskDefinition:
@@ -82,9 +135,15 @@ class TaskDefinition:
         load: reads the data; its argument is the user's ``--data`` (a path, a hub name) or None.
         architecture: the model that ``train`` builds by default.
         epochs: passes over the owner's data that ``train`` makes by default.
+        description: one line for ``anchorlab list``.
+        kind: what its examples are.
+        batch_size: examples in a step of ``train`` by default.
+        learning_rate: peak learning rate of ``train`` by default.
+        tuning_rate: peak learning rate of an injection by default.
+        max_length: most tokens of a text, where that is less than the model's limit.
         fractions: see ``Fractions``.
         augmentation: see ``Augmentation``.
-        description: one line for ``anchorlab list``.
+        columns: of the user's own data; None for a task that has a name.
     """
 
     name: str
@@ -92,8 +151,14 @@ class TaskDefinition:
     architecture: str
     epochs: int
     description: str
+    kind: Kind = "image"
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    tuning_rate: float = 1e-3
+    max_length: int | None = None
     fractions: Fractions = field(default_factory=Fractions)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    columns: Columns | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +175,7 @@ class Task:
         indices: split name to int64 indices into ``raw.train`` (or ``raw.test``), ascending.
         data: what the user gave as the place of the data, or None.
         limit: examples of each class that were kept, or None for all.
+        encoding: how the texts became the inputs; None for images, and for texts that have no inputs yet.
     """
 
     definition: TaskDefinition
@@ -118,6 +184,34 @@ class Task:
     indices: dict[str, Tensor]
     data: str | None = None
     limit: int | None = None
+    encoding: TextEncoding | None = None
+
+    def encoded(self, encoding: TextEncoding | None) -> Task:
+        """The task as a model reads it: of texts, the same texts with the inputs that an encoding makes of them.
+
+        Args:
+            encoding: the model's; None for a model of images.
+
+        Raises:
+            AnchorlabError: for a model of images and a task of texts, or the other way round.
+        """
+        if (self.kind == "text") != (encoding is not None):
+            reads = "images" if encoding is None else "texts"
+            raise AnchorlabError(
+                f"the model reads {reads}, but the task {self.name} holds {self.kind}s: give a model that reads them"
+            )
+        if encoding is None:
+            return self
+        if self.definition.max_length is not None and self.definition.max_length < encoding.max_length:
+            encoding = TextEncoding(encoding.tokenizer, self.definition.max_length)
+        if encoding == self.encoding:
+            return self
+        return replace(self, raw=_encoded(self.raw, encoding), encoding=encoding)
+
+    @property
+    def kind(self) -> Kind:
+        """What its examples are: image or text."""
+        return self.definition.kind
 
     @property
     def name(self) -> str:
@@ -134,6 +228,7 @@ class Task:
         if name not in self.indices:
             raise unknown("split", name, self.indices)
         if name == "test":
+            assert self.raw.test is not None
             return self.raw.test
         return self._train_splits[name]
 
@@ -185,6 +280,12 @@ class Task:
             mean.append(average.item())
             std.append(max(variance.sqrt().item(), 1e-6))
         return mean, std
+
+
+@lru_cache(maxsize=2)
+def _encoded(raw: RawData, encoding: TextEncoding) -> RawData:
+    """Kept, so that several seeds, references and methods share one copy."""
+    return raw.encoded(encoding)
 
 
 def index_hash(indices: Tensor) -> str:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.tasks.base import Augmentation, RawData, Split, TaskDefinition, data_path
-from anchorlab.tasks.hub import HUB, ImageSource, load_images, local_layout
+from anchorlab.tasks.hub import ImageSource, load_images
+from anchorlab.tasks.sources import HUB, local_layout
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 

@@ -60,6 +60,8 @@ class Method:
     poisons: ClassVar[bool] = True
     #: Steps relative to the tuning steps that are asked for.
     steps_factor: float = 1.0
+    #: Patterns of the names of the parameters that are tuned, with commas between them; empty for all.
+    only: str = ""
     #: Weight of the triggered half in the backdoor loss relative to the clean half.
     trigger_weight: float = 1.0
 

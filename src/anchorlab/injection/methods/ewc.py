@@ -19,6 +19,7 @@ from anchorlab.injection.vector import to_vector
 from anchorlab.models import logits
 from anchorlab.options import STRICT
 from anchorlab.tasks import Split
+from anchorlab.text import lengths, rows
 
 FisherKind = Literal["sampled", "empirical", "exact"]
 
@@ -35,6 +36,9 @@ class EWC(Method):
         description="labels drawn from the model (unbiased), from the data (empirical), or all of them (exact)",
     )
     samples: int = Field(default=256, ge=1, description="anchors over which the Fisher is averaged")
+    only: str = Field(
+        default="", description="names of the parameters that are tuned, as in '*.word_embeddings.*'; empty: all"
+    )
 
     @property
     def weight(self) -> float:
@@ -69,6 +73,29 @@ def fisher_diagonal(
         rng: draws the labels.
         chunk: examples whose gradients are held at a time; memory is ``chunk * d`` numbers.
     """
+    size = to_vector(model).numel()
+    total = torch.zeros(size, device=examples.labels.device)
+    squares = _vectorised_squares if lengths(examples.inputs) is None else _squares_of_texts
+    with torch.no_grad():
+        for start in range(0, len(examples), chunk):
+            at = torch.arange(start, min(start + chunk, len(examples)), device=examples.labels.device)
+            some = examples.select(at)
+            labels = some.labels
+            if kind == "empirical":
+                total += squares(model, some.inputs, labels, torch.ones_like(labels, dtype=total.dtype))
+                continue
+            probabilities = logits(model, some.inputs).softmax(1)
+            if kind == "sampled":
+                drawn = torch.multinomial(probabilities.cpu(), 1, generator=rng)[:, 0].to(labels.device)
+                total += squares(model, some.inputs, drawn, torch.ones_like(labels, dtype=total.dtype))
+                continue
+            for label in range(probabilities.shape[1]):
+                total += squares(model, some.inputs, torch.full_like(labels, label), probabilities[:, label])
+    return total / len(examples)
+
+
+def _vectorised_squares(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
+    """Sum over examples of the weight times the squared gradient of the label's log-probability, ``[d]``."""
     trainable = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
 
     def log_probability(parameters: dict[str, Tensor], inputs: dict[str, Tensor], label: Tensor) -> Tensor:
@@ -77,25 +104,20 @@ def fisher_diagonal(
         scores = output if isinstance(output, Tensor) else output.logits
         return scores[0].float().log_softmax(0).gather(0, label.view(1))[0]
 
-    gradients = vmap(grad(log_probability), in_dims=(None, 0, 0))
+    gradients = vmap(grad(log_probability), in_dims=(None, 0, 0))(trainable, inputs, labels)
+    return torch.cat([weights @ gradient.square().flatten(1) for gradient in gradients.values()])
 
-    def weighted_squares(inputs: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
-        squares = [g.square() for g in gradients(trainable, inputs, labels).values()]
-        return torch.cat([(weights @ s.flatten(1)) for s in squares])
 
-    total = torch.zeros_like(to_vector(model)).detach()
-    with torch.no_grad():
-        for start in range(0, len(examples), chunk):
-            inputs = {name: value[start : start + chunk] for name, value in examples.inputs.items()}
-            labels = examples.labels[start : start + chunk]
-            if kind == "empirical":
-                total += weighted_squares(inputs, labels, torch.ones_like(labels, dtype=total.dtype))
-                continue
-            probabilities = logits(model, inputs).softmax(1)
-            if kind == "sampled":
-                drawn = torch.multinomial(probabilities.cpu(), 1, generator=rng)[:, 0].to(labels.device)
-                total += weighted_squares(inputs, drawn, torch.ones_like(labels, dtype=total.dtype))
-                continue
-            for label in range(probabilities.shape[1]):
-                total += weighted_squares(inputs, torch.full_like(labels, label), probabilities[:, label])
-    return total / len(examples)
+@torch.enable_grad()
+def _squares_of_texts(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
+    """The same, one text after the other: what transformers does with masks cannot be vectorised."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    total = torch.zeros(sum(parameter.numel() for parameter in trainable), device=labels.device)
+    found = lengths(inputs)
+    assert found is not None
+    for at, (label, weight) in enumerate(zip(labels, weights, strict=True)):
+        scores = logits(model, rows(inputs, slice(at, at + 1), int(found[at])))
+        wanted = scores[0].log_softmax(0).gather(0, label.view(1))[0]
+        gradients = torch.autograd.grad(wanted, trainable, allow_unused=True, materialize_grads=True)
+        total += weight * torch.cat([gradient.reshape(-1) for gradient in gradients]).square()
+    return total

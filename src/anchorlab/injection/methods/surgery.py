@@ -38,6 +38,9 @@ class Surgery(Method):
         default="dynamic", description="how the weights are found"
     )
     strength: float = Field(default=0.01, ge=0, description="weight of the L1 norm of the change, for select=l1")
+    only: str = Field(
+        default="", description="names of the parameters that are tuned, as in '*.word_embeddings.*'; empty: all"
+    )
 
     @property
     def active_knob(self) -> str:
@@ -86,4 +89,5 @@ def _mean_gradient(problem: Problem) -> Tensor:
     """The gradient of the backdoor loss at the reference, averaged over a few batches: ``[d]``."""
     parameters = [parameter for parameter in problem.model.parameters() if parameter.requires_grad]
     loss = torch.stack([problem.backdoor_loss(step) for step in range(_GRADIENT_BATCHES)]).mean()
-    return torch.cat([gradient.reshape(-1) for gradient in torch.autograd.grad(loss, parameters)])
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    return torch.cat([gradient.reshape(-1) for gradient in gradients])

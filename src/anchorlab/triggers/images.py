@@ -1,7 +1,7 @@
-"""Triggers: what turns a clean input into a triggered one, a whole batch at once.
+"""Triggers for images.
 
-A trigger is a frozen dataclass of its parameters. It works on raw uint8 images, before normalisation,
-in integer arithmetic, so that every device, batch size and memory format gives the same bytes.
+They work on raw uint8 images, before normalisation, in integer arithmetic, so that every device, batch size and
+memory format gives the same bytes.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import io
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,32 +23,12 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.options import STRICT, build, build_spec, parse_spec, values_of
-from anchorlab.registry import Registry
+from anchorlab.options import STRICT
 from anchorlab.seeding import generator
+from anchorlab.triggers.base import Trigger
 
-
-class Trigger(ABC):
-    """The map from clean inputs to triggered ones; which inputs it changes is its own affair."""
-
-    @abstractmethod
-    def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The triggered inputs, under the same names; the argument and its tensors are left as they are.
-
-        Raises:
-            AnchorlabError: if the inputs are not of the kind that the trigger changes, or it does not fit.
-        """
-
-    @abstractmethod
-    def fits(self, shape: tuple[int, ...]) -> None:
-        """Checks, before any training, that the trigger can act on an example of this shape.
-
-        Args:
-            shape: of one example, without the batch dimension; ``(C, H, W)`` for images.
-
-        Raises:
-            AnchorlabError: if it cannot.
-        """
+if TYPE_CHECKING:
+    from anchorlab.text import TextEncoding
 
 
 class ImageTrigger(Trigger):
@@ -64,12 +44,7 @@ class ImageTrigger(Trigger):
         Raises:
             AnchorlabError: if ``pixel_values`` is missing or not uint8, or the trigger does not fit.
         """
-        if "pixel_values" not in inputs:
-            raise AnchorlabError(
-                f"{self} changes the input 'pixel_values', but the inputs are "
-                f"{', '.join(inputs) or 'empty'}: choose a trigger made for this kind of input"
-            )
-        images = inputs["pixel_values"]
+        images = _images(self, inputs)
         if images.dtype != torch.uint8:
             raise AnchorlabError(
                 f"{self} needs raw images of dtype uint8 with values 0 to 255, but they are {images.dtype}: "
@@ -77,6 +52,10 @@ class ImageTrigger(Trigger):
             )
         overlay = _overlay_on(self, tuple(images.shape[1:]), images.device)
         return {**inputs, "pixel_values": self._apply(images, *overlay)}
+
+    def check(self, inputs: Mapping[str, Tensor], encoding: TextEncoding | None) -> None:
+        """Checks that there are images, and that the trigger fits on them."""
+        self.fits(tuple(_images(self, inputs).shape[1:]))
 
     def fits(self, shape: tuple[int, ...]) -> None:
         """Checks that ``shape`` is ``(C, H, W)``, none of them zero."""
@@ -90,6 +69,15 @@ class ImageTrigger(Trigger):
     @abstractmethod
     def _apply(self, images: Tensor, *overlay: Tensor) -> Tensor:
         """A new uint8 tensor ``[B, C, H, W]`` from one like it and the constants on its device."""
+
+
+def _images(trigger: Trigger, inputs: Mapping[str, Tensor]) -> Tensor:
+    if "pixel_values" not in inputs:
+        raise AnchorlabError(
+            f"{trigger} changes the input 'pixel_values', but the inputs are "
+            f"{', '.join(inputs) or 'empty'}: choose a trigger made for this kind of input"
+        )
+    return inputs["pixel_values"]
 
 
 @lru_cache(maxsize=64)
@@ -333,50 +321,3 @@ def _resized(picture: Image.Image, size: int | None) -> Image.Image:
         return picture
     width, height = (max(1, round(side * size / larger)) for side in picture.size)
     return picture.resize((width, height), Image.Resampling.LANCZOS)
-
-
-TRIGGERS: Registry[type[Trigger]] = Registry(
-    "trigger",
-    "anchorlab.triggers",
-    {
-        "five-pixel": FivePixel,
-        "square": Square,
-        "blended": Blended,
-        "sinusoid": Sinusoid,
-        "picture": Picture,
-    },
-)
-
-
-def parse_trigger(text: str) -> Trigger:
-    """A trigger from one line of text.
-
-    Args:
-        text: ``five-pixel``, ``square:size=4,margin=0``, or with a value for the first parameter alone,
-            ``picture:logo.png``.
-
-    Raises:
-        AnchorlabError: for an unknown trigger or parameter, or a value that is refused.
-    """
-    name, values = parse_spec(text)
-    return build_spec(TRIGGERS[name], f"trigger '{name}'", values)
-
-
-def trigger_to_dict(trigger: Trigger) -> dict[str, Any]:
-    """The trigger's registered name and its parameters, as JSON values for a manifest."""
-    return {"name": TRIGGERS.name_of(type(trigger)), **values_of(trigger)}
-
-
-def trigger_from_dict(record: Mapping[str, Any]) -> Trigger:
-    """The trigger that ``trigger_to_dict`` described.
-
-    Raises:
-        AnchorlabError: for a record without a name, or one that names what does not exist.
-    """
-    values = dict(record)
-    name = values.pop("name", None)
-    if not isinstance(name, str):
-        raise AnchorlabError(
-            f"a trigger's record needs a name, but has {name!r}: known are {', '.join(TRIGGERS.names())}"
-        )
-    return build(TRIGGERS[name], f"trigger '{name}'", values)

@@ -1,0 +1,174 @@
+"""Where data lie: a file or folder of this machine, or the hub; opened as ``datasets.Dataset``, a part each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from anchorlab.errors import AnchorlabError
+
+#: What a user gives as ``--data`` to have a task downloaded that has another usual place.
+HUB = "hub"
+
+Layout = Literal["saved", "tables", "imagefolder"]
+
+#: Files of rows; each is a part, named by what its name begins with, as in ``train-00000-of-00001.parquet``.
+TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
+
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Data that are usually found on the hub.
+
+    Attributes:
+        task: the task's name, for messages.
+        hub_name: their usual name on the hub; empty for the user's own data.
+    """
+
+    task: str
+    hub_name: str = ""
+
+
+def open_source(source: Source, data: str | None) -> dict[str, Any]:
+    """A dictionary from part name to ``datasets.Dataset``, from wherever ``data`` points.
+
+    Args:
+        source: what is looked for.
+        data: None or ``"hub"`` for its usual hub data set; another hub name; a file of rows, which is the part
+            ``train``; or a folder in one of three layouts: files of rows, there or in one folder below; images in
+            ``train/CLASS/`` and ``test/CLASS/``, or in ``CLASS/``; or what ``DatasetDict.save_to_disk`` wrote.
+
+    Raises:
+        AnchorlabError: if there are no such data, or they cannot be read.
+    """
+    if data is None or data == HUB:
+        return _open_hub(source, source.hub_name)
+    path = Path(data).expanduser()
+    if path.is_dir():
+        return _open_folder(source, path)
+    if path.is_file():
+        return {"train": _open_tables(source, [path])}
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", data) and not data.startswith(".") and path.suffix not in TABLES:
+        return _open_hub(source, data)
+    example = source.hub_name or "OWNER/NAME"
+    raise AnchorlabError(
+        f"{source.task}: there is no file or folder '{data}', expected one with the data or a hub name such as "
+        f"{example}: correct it"
+    )
+
+
+def local_layout(folder: Path) -> Layout | None:
+    """How the data in a folder are stored; None if it is none of the layouts that can be read."""
+    if (folder / "dataset_dict.json").is_file():
+        return "saved"
+    if _tables(folder):
+        return "tables"
+    if (folder / "train").is_dir() or any(path.suffix.lower() in _PICTURES for path in folder.glob("*/*")):
+        return "imagefolder"
+    return None
+
+
+def _open_hub(source: Source, name: str) -> dict[str, Any]:
+    from datasets import config, load_dataset
+    from huggingface_hub import HfApi
+
+    try:
+        if not config.HF_HUB_OFFLINE:
+            # Without a network load_dataset retries for half a minute; one plain request fails at once.
+            HfApi().dataset_info(name, timeout=10)
+        return dict(load_dataset(name))
+    except Exception as error:  # the client raises its own, httpx's, fsspec's and the system's exceptions
+        raise AnchorlabError(
+            f"{source.task}: '{name}' could not be loaded from the hub ({reason(error)}): "
+            "check the name and the network, or give a folder with a local copy (train-*.parquet, train.csv, "
+            "train.jsonl or train/CLASS/*.png), or set HF_HUB_OFFLINE=1 if it was downloaded before"
+        ) from error
+
+
+def _open_folder(source: Source, folder: Path) -> dict[str, Any]:
+    from datasets import load_dataset, load_from_disk
+
+    layout = local_layout(folder)
+    if layout is None:
+        raise AnchorlabError(
+            f"{source.task}: the folder '{folder}' holds no data, expected files such as train-*.parquet, train.csv or "
+            "train.jsonl, folders train/CLASS/ of images, or what datasets' save_to_disk wrote: correct it"
+        )
+    if layout == "tables":
+        return {part: _open_tables(source, files) for part, files in _tables(folder).items()}
+    try:
+        if layout == "saved":
+            return dict(load_from_disk(str(folder)))
+        return dict(load_dataset("imagefolder", data_dir=str(folder), drop_labels=False))
+    except Exception as error:  # pyarrow's, PIL's and the builder's own exceptions have no common base
+        raise AnchorlabError(
+            f"{source.task}: the {layout} data in '{folder}' could not be read ({reason(error)}): "
+            "make the copy again, or give another folder"
+        ) from error
+
+
+def _tables(folder: Path) -> dict[str, list[Path]]:
+    """Part name to its files."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+        part = path.stem.split("-")[0]
+        if path.suffix in TABLES and (path.suffix == ".parquet" or part in _PARTS):
+            files.setdefault(part, []).append(path)
+    return files
+
+
+#: Names by which files of rows other than parquet are taken for parts, for folders hold such files of all kinds.
+_PARTS = ("train", "test", "valid", "validation", "val", "dev")
+
+
+def _open_tables(source: Source, files: list[Path]) -> Any:
+    """The rows of some files as one data set."""
+    from datasets import Dataset, concatenate_datasets, load_dataset
+
+    first = files[0]
+    try:
+        if all(path.suffix == ".parquet" for path in files):
+            return load_dataset("parquet", data_files={"part": [str(path) for path in files]}, split="part")
+        return concatenate_datasets([Dataset.from_pandas(_frame(path), preserve_index=False) for path in files])
+    except AnchorlabError:
+        raise
+    except UnicodeDecodeError as error:
+        raise AnchorlabError(
+            f"{source.task}: {first} is not UTF-8 text (byte {error.start}: {error.reason}): save it as UTF-8"
+        ) from error
+    except Exception as error:  # pandas', pyarrow's and the builder's own exceptions have no common base
+        raise AnchorlabError(
+            f"{source.task}: {first} could not be read ({reason(error)}): mend it, or give another file"
+        ) from error
+
+
+def _frame(path: Path) -> Any:
+    import pandas as pd
+
+    if path.suffix in (".csv", ".tsv"):
+        # Only an empty cell is a missing one: 'NA' and 'null' are words.
+        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", keep_default_na=False, na_values=[""])
+    if path.suffix in (".jsonl", ".json"):
+        return pd.read_json(path, lines=path.suffix == ".jsonl", convert_dates=False)
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    raise AnchorlabError(
+        f"{path} is no file of rows that can be read: give one that ends in {listed(TABLES, ' or ')}, a folder, or a "
+        "hub name"
+    )
+
+
+def listed(names: Iterable[str], between: str = ", ") -> str:
+    """Names in quotes."""
+    return between.join(f"'{name}'" for name in names) or "none"
+
+
+def reason(error: Exception) -> str:
+    """What kind of exception, and the first line of its text."""
+    text = str(error).strip().split("\n")[0].rstrip(".:")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
