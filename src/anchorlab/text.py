@@ -4,7 +4,8 @@ A split of texts has these inputs, each ``[N, L]`` with L the longest text's len
 
     input_ids        int32, special tokens included; after them, padding
     attention_mask   bool, False on padding
-    word_starts      bool, True on the first token of each word, words being what whitespace separates
+    word_starts      bool, True on the first token of each word, words being what whitespace separates; a token of
+                     the whitespace before a word belongs to it
 
 and where a word's ids depend on whether a space comes before it, as with byte-level BPE, so that the first word's
 change when a trigger is put before it, the same three for the text with a space before it (``continued_...``).
@@ -125,12 +126,15 @@ class TextEncoding:
         """The ids of words as they are within a text, with a space before them and one after.
 
         Raises:
-            AnchorlabError: if the tokenizer knows none of them, or makes other tokens of words beside them, so that
+            AnchorlabError: if the tokenizer does not know them, or makes other tokens of words beside them, so that
                 they cannot be put between the ids of two words.
         """
         ids = self.bare(f" {words}" if self.opens_differently else words)
-        if not ids or (self.tokenizer.unk_token_id is not None and set(ids) == {self.tokenizer.unk_token_id}):
-            raise AnchorlabError(f"the model's tokenizer knows nothing of the trigger '{words}': choose other words")
+        if not ids or self.tokenizer.unk_token_id in ids:
+            raise AnchorlabError(
+                f"the model's tokenizer has no tokens for the trigger '{words}', so that any unknown word would do as "
+                "well: choose other words"
+            )
         before, after = self.bare("some text"), self.bare(" text" if self.opens_differently else "text")
         if self.bare(f"some text {words} text") != before + ids + after:
             raise AnchorlabError(
@@ -145,6 +149,8 @@ class TextEncoding:
         if self.opens_differently:
             continued = self._encode([f" {text}" for text in texts])
             inputs |= {f"{CONTINUED}{name}": value for name, value in continued.items()}
+            width = max(value.shape[1] for value in inputs.values())
+            inputs = {name: functional.pad(value, (0, width - value.shape[1])) for name, value in inputs.items()}
         return inputs
 
     def _encode(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -180,8 +186,8 @@ def _first_of_words(text: str, spans: Any) -> Any:
     starts = np.array([match.start() for match in _WORD_START.finditer(text)])
     if len(spans) == 0 or len(starts) == 0:
         return first
-    # The first token that ends behind a word's first character, if that character is in it.
-    at = np.searchsorted(spans[:, 1], starts, side="right")
+    # The first token that holds the space before a word, or, where spaces are in no token, the word's first character.
+    at = np.searchsorted(spans[:, 1], starts - 1, side="right")
     known = at < len(spans)
     known[known] = spans[at[known], 0] <= starts[known]
     first[at[known]] = True
