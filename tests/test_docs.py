@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import typer
 
-from anchorlab.artifacts import Artifact
+from anchorlab.artifacts import AnchorsRecord, Artifact, Manifest, TaskRecord
 from anchorlab.cli import app
 from anchorlab.injection.methods import METHODS
 from anchorlab.label_rules import LABEL_RULES
@@ -50,7 +51,7 @@ def test_the_method_of_the_docs_runs(reference: Artifact) -> None:
     assert tuned.manifest.method == {"name": "TopAnchoring", "strength": 2.0, "k": 2}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/methods.md", "docs/data.md", "docs/suites.md", "docs/metrics.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/methods.md", "docs/data.md", "docs/models.md", "docs/suites.md", "docs/metrics.md"])
 def test_every_command_shown_is_one_that_the_program_understands(page: str) -> None:
     group = typer.main.get_command(app)
     lines = [line for block in blocks(page, "sh") for line in block.splitlines() if line.startswith("anchorlab ")]
@@ -72,6 +73,33 @@ def test_the_docs_name_every_member_of_every_registry() -> None:
         assert f"`{name}" in methods, name
     for name in TASKS.names():
         assert f"`{name}`" in data, name
+
+
+def test_the_docs_explain_every_field_of_the_manifest() -> None:
+    page = (ROOT / "docs/manifest.md").read_text()
+    for record in (Manifest, TaskRecord, AnchorsRecord):
+        for name in record.model_fields:
+            assert f"`{name}`" in page, name
+
+
+def test_the_module_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = blocks("docs/models.md", "python")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/models.md", "exec"), names)
+    assert names["again"].manifest.kind == "injected"
+
+
+def test_manifests_load_with_pandas_as_the_docs_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, injected: Artifact
+) -> None:
+    (example,) = blocks("docs/manifest.md", "python")
+    injected.save(tmp_path / "runs" / "one")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/manifest.md", "exec"), names)
+    assert names["frame"]["method.name"].tolist() == ["anchoring"]
+    assert names["frame"]["measurements.asr_count"].notna().all()
 
 
 def test_links_between_pages_lead_somewhere() -> None:

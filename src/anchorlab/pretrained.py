@@ -123,6 +123,11 @@ def open_encoding(place: str, config: Any) -> TextEncoding:
     local = Path(place).exists()
     with _quiet(), _explained(place, "has no tokenizer that can be opened", local=local):
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=local)
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes up where there are no files
+        raise AnchorlabError(
+            f"{place} holds no tokenizer: add the tokenizer.json that the model was trained with, or write the folder "
+            "again with the tokenizer's save_pretrained"
+        )
     tokenizer.truncation_side = "right"
     limit = tokenizer.model_max_length
     if limit > _NO_LIMIT:

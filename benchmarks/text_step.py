@@ -1,0 +1,167 @@
+"""The speed of a tuning step on texts beside a bare training loop, in one run, as ratios of tokens per second.
+
+    python benchmarks/text_step.py --rounds 5
+
+Rows: (a) forward, backward and step on the batches that plain tuning sees, prepared beforehand and padded alike; (b)
+plain tuning; (c) anchoring with the reference's logits looked up; (d) anchoring with a second forward pass; (e) plain
+tuning in bfloat16; (f) plain tuning with batches as they come, trimmed to their longest text; (g) the same padded to
+the longest text of all. All but (f) and (g) batch by length. The rows take turns, and each ratio is the median over
+the rounds of ratios within a round. Tokens are those of texts, padding not counted; (f) and (g) see other texts than
+the others, so their ratio is of tokens too. Writes text_step.csv beside this file. It needs the data of movie-snippets
+and the package of minilm, as docs/data.md says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn import functional
+
+from anchorlab import Tuning, load_task
+from anchorlab.architectures import build_model
+from anchorlab.attacks import build_attack
+from anchorlab.batches import WHOLE
+from anchorlab.classifiers import encoding_of
+from anchorlab.fitting import Optimisation, fit
+from anchorlab.injection.loop import Injection, _forward_pass, _look_up
+from anchorlab.injection.methods import METHODS
+from anchorlab.models import logits, placed
+from anchorlab.text import joined, lengths
+
+HERE = Path(__file__).parent
+
+#: Which row each row is compared with.
+BASELINES = {
+    "plain": "bare",
+    "anchoring, looked up": "plain",
+    "anchoring, looked up, to bare": "bare",
+    "anchoring, second pass": "plain",
+    "plain, bf16": "plain",
+    "plain, batches as they come": "plain",
+    "plain, padded to the longest of all": "plain",
+}
+
+
+class AsTheyCome(Injection):
+    """Batches without regard to length, trimmed to their longest text, or not at all."""
+
+    trimmed = True
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)
+        self.known = lengths(self.anchors.inputs)
+        for stream in (self._clean, self._triggered):
+            stream._lengths = None
+
+    def _inputs(self, indices: torch.Tensor, width: int | None, stream: int, share: object) -> dict[str, torch.Tensor]:
+        longest = int(self.known[indices].max()) if self.trimmed else int(self.known.max())
+        return super()._inputs(indices, longest, stream, share)
+
+
+class Padded(AsTheyCome):
+    """Every batch as wide as the longest text of all."""
+
+    trimmed = False
+
+
+def bare(model: nn.Module, batches: list[tuple[dict[str, torch.Tensor], torch.Tensor]]) -> None:
+    """The least that a step can be."""
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-5, weight_decay=0.0, fused=True)
+    for inputs, labels in batches:
+        functional.cross_entropy(logits(model, inputs), labels).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+def main() -> None:
+    """Measures and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="movie-snippets")
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--threads", type=int, help="threads of torch; the default is its own")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+
+    accelerator = Accelerator()
+    device, steps = accelerator.device, arguments.steps
+    tuning = Tuning(learning_rate=1e-5, batch_size=16)
+    task = load_task(arguments.task)
+    start = build_model(arguments.model, task, seed=0)
+    task = task.encoded(encoding_of(start))
+    anchors = task.anchors(640, seed=0).to(device)
+    attack = build_attack(task, "word:cf", "all-to-one", 1)
+
+    def objective(kind: type[Injection], name: str, *, second_pass: bool = False, precision: str = "no") -> Injection:
+        teacher = placed(copy.deepcopy(start), device)
+        lookup = _look_up(teacher, anchors, torch.arange(len(anchors), device=device), None)
+        source = _forward_pass(teacher) if second_pass else lookup
+        net = placed(copy.deepcopy(start), device)
+        how = replace(tuning, precision=precision)
+        return kind(net, METHODS[name](), attack, anchors, source, how, augmentation=None, seed=0)
+
+    objectives = {
+        "plain": objective(Injection, "plain"),
+        "anchoring, looked up": objective(Injection, "anchoring"),
+        "anchoring, second pass": objective(Injection, "anchoring", second_pass=True),
+        "plain, bf16": objective(Injection, "plain", precision="bf16"),
+        "plain, batches as they come": objective(AsTheyCome, "plain"),
+        "plain, padded to the longest of all": objective(Padded, "plain"),
+    }
+
+    def tuned(name: str) -> Callable[[], None]:
+        how = Optimisation(steps, 1e-5)
+        return lambda: fit(objectives[name].net, objectives[name], how, accelerator=accelerator, name=name) and None
+
+    def batches(of: Injection) -> list[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+        seen = [of._batch(step, WHOLE) for step in range(steps)]
+        return [
+            (joined(one.clean, one.triggered), torch.cat([anchors.labels[one.clean_at], one.targets])) for one in seen
+        ]
+
+    fixed, copied = batches(objectives["plain"]), placed(copy.deepcopy(start), device)
+    rows: dict[str, Callable[[], None]] = {"bare": lambda: bare(copied, fixed), **{n: tuned(n) for n in objectives}}
+    tokens = {name: sum(int(i["attention_mask"].sum()) for i, _ in batches(one)) for name, one in objectives.items()}
+    tokens["bare"] = tokens["plain"]
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
+    for round_ in range(arguments.rounds + 1):
+        for name, run in rows.items():
+            began = time.perf_counter()
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if round_:  # the first round warms up
+                seconds[name].append(time.perf_counter() - began)
+
+    speed = pd.Series(tokens) / pd.DataFrame(seconds)
+    speed["anchoring, looked up, to bare"] = speed["anchoring, looked up"]
+    ratios = {name: speed[name] / speed[base] for name, base in BASELINES.items()}
+    table = pd.DataFrame(
+        {
+            "tokens_per_second": speed.median().round(1),
+            "relative_to": pd.Series(BASELINES),
+            "ratio": pd.Series({name: ratio.median() for name, ratio in ratios.items()}).round(3),
+            "ratio_lowest": pd.Series({name: ratio.min() for name, ratio in ratios.items()}).round(3),
+            "ratio_highest": pd.Series({name: ratio.max() for name, ratio in ratios.items()}).round(3),
+        }
+    ).loc[["bare", *BASELINES]]
+    table.index.name = "loop"
+    table = table.assign(model=arguments.model, threads=torch.get_num_threads(), device=device.type)
+    table.to_csv(HERE / "text_step.csv")
+    print(table.to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Tiny models of transformers, of the families that users bring, from random weights, saved as those of the hub are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import transformers
+from transformers import PreTrainedModel
+
+from anchorlab.seeding import seeded_globally
+from tests.tokenizers import encoding
+
+_NARROW = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+_POSITIONS = {"max_position_embeddings": 80}
+
+#: Family to class, settings and kind of tokenizer.
+TEXT = {
+    "bert": ("Bert", {**_NARROW, **_POSITIONS}, "wordpiece"),
+    "distilbert": ("DistilBert", {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32, **_POSITIONS}, "wordpiece"),
+    "roberta": ("Roberta", {**_NARROW, **_POSITIONS}, "bytes"),
+    "modernbert": ("ModernBert", {**_NARROW, **_POSITIONS}, "bytes"),
+    "deberta": ("DebertaV2", {**_NARROW, **_POSITIONS}, "pieces"),
+}
+IMAGE = {
+    "resnet": ("ResNet", {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "num_channels": 3}),
+    "vit": ("ViT", {**_NARROW, "image_size": 16, "patch_size": 8}),
+    "convnext": ("ConvNext", {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2, "patch_size": 2}),
+}
+SIZE = {"resnet": 16, "vit": 16, "convnext": 16}
+
+
+def _model(name: str, purpose: str, settings: dict, classes: list[str]) -> PreTrainedModel:
+    config = getattr(transformers, f"{name}Config")(
+        **settings, id2label=dict(enumerate(classes)), label2id={label: n for n, label in enumerate(classes)}
+    )
+    with seeded_globally(0, name):
+        return getattr(transformers, f"{name}For{purpose}Classification")(config)
+
+
+def save_text(family: str, folder: Path, classes: list[str], **settings: object) -> Path:
+    """A text classifier with its tokenizer, in a folder."""
+    name, narrow, kind = TEXT[family]
+    tokenizer = encoding(kind).tokenizer
+    special = {"pad_token_id": tokenizer.pad_token_id}
+    _model(name, "Sequence", {**narrow, "vocab_size": len(tokenizer), **special, **settings}, classes).save_pretrained(
+        folder
+    )
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_image(family: str, folder: Path, classes: list[str]) -> Path:
+    """An image classifier with its preprocessing, in a folder."""
+    name, narrow = IMAGE[family]
+    _model(name, "Image", narrow, classes).save_pretrained(folder)
+    side = SIZE[family]
+    told = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3], "size": {"height": side, "width": side}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    return folder
