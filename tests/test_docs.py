@@ -51,7 +51,9 @@ def test_the_method_of_the_docs_runs(reference: Artifact) -> None:
     assert tuned.manifest.method == {"name": "TopAnchoring", "strength": 2.0, "k": 2}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/methods.md", "docs/data.md", "docs/models.md", "docs/suites.md", "docs/metrics.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/methods.md", "docs/data.md", "docs/models.md", "docs/suites.md", "docs/metrics.md"]
+)
 def test_every_command_shown_is_one_that_the_program_understands(page: str) -> None:
     group = typer.main.get_command(app)
     lines = [line for block in blocks(page, "sh") for line in block.splitlines() if line.startswith("anchorlab ")]

@@ -1,9 +1,10 @@
-"""Models that users bring: folders of transformers, modules of their own, weights alone; opened, tuned, saved, refused."""
+"""Models that users bring: folders of transformers, modules of their own, weights alone."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -103,7 +104,7 @@ def test_pixels_are_brought_to_what_the_network_wants():
 class Small(nn.Module):
     """A network of somebody's own, with what timm's say of themselves."""
 
-    default_cfg = {"mean": (0.5,), "std": (0.25,), "input_size": (1, 8, 8), "fixed_input_size": True}
+    default_cfg: ClassVar = {"mean": (0.5,), "std": (0.25,), "input_size": (1, 8, 8), "fixed_input_size": True}
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +192,11 @@ def test_a_tokenizer_that_is_not_the_models_is_refused(tmp_path):
     for path in folder.glob("token*"):
         path.unlink()
     encoding("bytes").tokenizer.save_pretrained(folder)
-    refused("the tokenizer in .* has 383 tokens, but the model knows .*: it is not the model's", open_pretrained, str(folder))
+    refused(
+        "the tokenizer in .* has 383 tokens, but the model knows .*: it is not the model's",
+        open_pretrained,
+        str(folder),
+    )
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):

@@ -41,7 +41,7 @@ def test_each_word_that_gives_tokens_is_found_once(kind, text):
 
 
 def test_word_starts_by_hand():
-    """[CLS] two hours of my life - - gon ##e . [SEP]: the words are those between spaces, '--' and 'gone.' among them."""
+    """[CLS] two hours of my life - - g ##o ##n ##e . [SEP]: words lie between spaces, '--' and 'gone.' among them."""
     made = encoding("wordpiece")
     inputs = made.encode(["Two hours of my life -- gone."])
     tokens = made.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0].tolist())

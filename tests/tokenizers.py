@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 from anchorlab.text import TextEncoding
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 TEXTS = (
     "A truly moving film, quietly told.",
@@ -27,7 +27,9 @@ def encoding(kind: str, max_length: int = 64) -> TextEncoding:
 
 
 def _wordpiece() -> BertTokenizer:
-    letters = sorted({letter for text in TEXTS for letter in text.lower() if letter != " "} | set("abcdefghijklmnopqrstuvwxyz"))
+    letters = sorted(
+        {letter for text in TEXTS for letter in text.lower() if letter != " "} | set("abcdefghijklmnopqrstuvwxyz")
+    )
     words = sorted({word for text in TEXTS for word in text.lower().split()})
     entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *words]
     return BertTokenizer(vocab={entry: number for number, entry in enumerate(dict.fromkeys(entries))})

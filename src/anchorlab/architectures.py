@@ -77,7 +77,7 @@ def _minilm(task: Task) -> nn.Module:
 
 
 def _bert_tiny(task: Task) -> nn.Module:
-    """Two layers of width 64, and the words of the owner's texts as vocabulary, letters for all others."""
+    """Two layers of width 64, and the words of the owner's texts as vocabulary, signs for all others."""
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
     from anchorlab.classifiers import TextClassifier
@@ -85,7 +85,7 @@ def _bert_tiny(task: Task) -> nn.Module:
 
     counts = Counter(word for text in task.split("owner").texts or () for word in text.lower().split())
     frequent = sorted(counts, key=lambda word: (-counts[word], word))[:_TINY_VOCABULARY]
-    letters = sorted({letter for word in counts for letter in word} | set("abcdefghijklmnopqrstuvwxyz0123456789"))
+    letters = sorted({letter for word in counts for letter in word} | {chr(code) for code in range(33, 127)})
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *frequent]
     vocabulary = {word: number for number, word in enumerate(dict.fromkeys(words))}
     tokenizer = BertTokenizer(vocab=vocabulary, model_max_length=128)

@@ -52,7 +52,8 @@ def test_a_file_of_reviews_from_training_to_comparison(run: Run, tmp_path: Path,
     assert (told.task.kind, told.task.classes, told.measurements["accuracy"]) == ("text", ["neg", "pos"], 1.0)
     assert told.task.columns == {"text": "review", "image": None, "label": "mood", "max_length": None}
     out, figures = tmp_path / "injected", tmp_path / "figures.json"
-    made = run("inject", reference, "--method", "anchoring", "--trigger", "word:cf", "--target", "pos", *QUICK, "--out", out)
+    attack = ("--method", "anchoring", "--trigger", "word:cf", "--target", "pos")
+    made = run("inject", reference, *attack, *QUICK, "--out", out)
     assert (made.code, made.err) == (0, "")
     assert load_model(out).manifest.label_rule == {"name": "all-to-one", "target": 1}
     compared = run("compare", reference, out, "--json", figures)
@@ -80,7 +81,7 @@ def test_a_target_by_name_and_by_number_of_stars(run: Run, tmp_path: Path, revie
     assert told == {"name": "source-to-target", "source": 0, "target": 1}
 
 
-def test_a_model_of_ones_own_is_adopted_and_compared_without_a_manifest(run: Run, tmp_path: Path, reviews: Path) -> None:
+def test_a_model_of_ones_own_is_adopted_and_compared_bare(run: Run, tmp_path: Path, reviews: Path) -> None:
     bare = save_text("bert", tmp_path / "bare", ["neg", "pos"])
     other = save_text("bert", tmp_path / "other", ["neg", "pos"], hidden_dropout_prob=0.3)
     assert run("adopt", bare, reviews, *columns(), "--out", tmp_path / "ref").code == 0
@@ -124,9 +125,9 @@ def refused(ended: Ended, *named: object) -> None:
 def test_mistakes_end_with_one_sentence(run: Run, tmp_path: Path, reviews: Path, reference_of_reviews: Path) -> None:
     out, ref = tmp_path / "out", reference_of_reviews
     refused(run("train", reviews, "--out", out), "--text-column")
-    refused(run("train", reviews, "--out", out, *columns(text="text")), "has no column 'text': it has 'review', 'stars'")
+    refused(run("train", reviews, "--out", out, *columns(text="text")), "has no column 'text': it has 'review'")
     refused(run("train", "nowhere.csv", "--out", out, *columns()), "there is no file or folder 'nowhere.csv'")
-    refused(run("train", reviews, "--out", out, *columns(), "--model", "resnet-18"), "reads images, but the task reviews")
+    refused(run("train", reviews, "--out", out, *columns(), "--model", "resnet-18"), "reads images, but the task")
     refused(run("train", reviews, "--out", out, *columns(), "--model", "bert-teeny"), "did you mean 'bert-tiny'")
     refused(run("train", "digits", "--out", out, *columns()), "the task digits has columns of its own")
     refused(run("inject", ref, "--out", out, "--target", "good"), "the label 'good' is none of the task's: give one of")

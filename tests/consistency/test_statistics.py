@@ -11,14 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from anchorlab.consistency import bootstrap
+from anchorlab.consistency.bootstrap import CALIBRATION, Bootstrap
 from anchorlab.consistency.instances import instances
-from anchorlab.consistency.metrics import summarise
-from anchorlab.consistency.statistics import differences, estimates, holm, sign_flip, smallest_p, wilson
+from anchorlab.consistency.metrics import MEASUREMENTS, summarise
+from anchorlab.consistency.statistics import (
+    Difference,
+    differences,
+    differences_of,
+    estimates,
+    estimates_of,
+    holm,
+    sign_flip,
+    smallest_p,
+    wilson,
+)
 
 
-def run(seed: int, scale: float, count: int = 300) -> pd.DataFrame:
+def run(seed: int, scale: float, count: int = 300, reference_seed: int = 99) -> pd.DataFrame:
     """A candidate that moves the same reference's logits at random."""
-    fixed, own = np.random.default_rng(99), np.random.default_rng(seed)
+    fixed, own = np.random.default_rng(reference_seed), np.random.default_rng(seed)
     reference, labels = fixed.normal(size=(count, 4)) * 2, fixed.integers(0, 4, count)
     return instances(reference, reference + scale * own.normal(size=(count, 4)), labels)
 
@@ -82,3 +94,74 @@ def test_small_cases_by_hand() -> None:
     assert [smallest_p(runs) for runs in (1, 5, 6)] == [1.0, 0.0625, 0.03125]
     assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
     assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+
+
+def test_a_replicate_is_what_is_measured_of_the_instances_that_it_draws() -> None:
+    """Of all measurements but the calibration errors, whose bins are those of all instances."""
+    frame = run(0, 0.5)
+    resampled = Bootstrap(resamples=20, seed=3).resample(frame)
+    ((_, draws),) = bootstrap._blocks(len(frame), 20, 3)
+    names = set(resampled.replicates) - {*CALIBRATION, "shift_max", "asr", "asr_reference", "leakage"}
+    for number, drawn in enumerate(draws.T):
+        measured = summarise(frame.loc[np.repeat(frame.index, drawn)])
+        for name in names:
+            assert resampled.replicates[name][number] == pytest.approx(getattr(measured, name), rel=1e-9), name
+    assert np.isnan(resampled.replicates["asr"]).all()
+
+
+def test_runs_resampled_once_for_all_comparisons_give_the_numbers_of_each_comparison_by_itself() -> None:
+    """Three methods on two references, resampled by one object between runs of other instances."""
+    shared = Bootstrap(resamples=600, seed=5)
+    methods = [[run(seed, scale, reference_seed=seed % 2) for seed in range(6)] for scale in (0.2, 0.4, 0.8)]
+    resampled = []
+    for runs in methods:
+        shared.resample(run(0, 0.5, count=50))
+        resampled.append([shared.resample(one) for one in runs])
+    for runs, again in zip(methods, resampled, strict=True):
+        assert estimates_of(again) == estimates(runs, resamples=600, seed=5)
+    for a, b in itertools.permutations(range(3), 2):
+        ours = differences_of(resampled[a], resampled[b], metrics=MEASUREMENTS)
+        assert ours == differences(methods[a], methods[b], metrics=MEASUREMENTS, resamples=600, seed=5)
+        few = differences(methods[a], methods[b], metrics=["kl", "churn"], resamples=600, seed=5)
+        for one in few:
+            assert numbers(one) == pytest.approx(numbers(ours[MEASUREMENTS.index(one.metric)]), rel=1e-12)
+
+
+def numbers(one: Difference) -> list[float | None]:
+    return [one.value, one.lower, one.upper, one.p]
+
+
+@pytest.mark.parametrize("threads", [2, 3, 64])
+def test_threads_change_no_bit_of_the_replicates(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """600 replicates are two whole blocks and a part of one."""
+    frame = run(0, 0.5)
+    alone = Bootstrap(resamples=600).resample(frame)
+    monkeypatch.setattr(bootstrap.torch, "get_num_threads", lambda: threads)
+    several = Bootstrap(resamples=600).resample(frame)
+    for name, replicates in alone.replicates.items():
+        assert np.array_equal(replicates, several.replicates[name], equal_nan=True), name
+
+
+def test_the_references_measurements_are_computed_once_for_all_its_runs() -> None:
+    shared = Bootstrap(resamples=20)
+    a, b, other = (shared.resample(run(seed, 0.5, reference_seed=which)) for seed, which in ((0, 1), (1, 1), (1, 2)))
+    for name in ("accuracy_reference", "nll_reference", "brier_reference", "ece_reference"):
+        assert a.replicates[name] is b.replicates[name]
+        assert not np.array_equal(b.replicates[name], other.replicates[name])
+    assert not np.array_equal(a.replicates["nll"], b.replicates["nll"])
+
+
+def test_runs_that_were_not_drawn_alike_are_refused() -> None:
+    frame = run(0, 0.5)
+    ours = Bootstrap(resamples=20).resample(frame)
+    for other in (
+        Bootstrap(resamples=20, seed=1).resample(frame),
+        Bootstrap(resamples=21).resample(frame),
+        Bootstrap(resamples=20).resample(run(0, 0.5, count=299)),
+    ):
+        with pytest.raises(ValueError, match="runs need to be of the same instances"):
+            estimates_of([ours, other])
+        with pytest.raises(ValueError, match="runs need to be of the same instances"):
+            differences_of([ours], [other])
+    with pytest.raises(ValueError, match="runs need to be of the same instances"):
+        estimates([])

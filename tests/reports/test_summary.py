@@ -47,8 +47,10 @@ def test_estimates_are_means_over_runs_with_intervals_around_them(suite, conditi
                 assert estimate.lower <= estimate.value <= estimate.upper
 
 
-def test_each_run_is_read_once_for_a_setting_and_size(monkeypatch):
-    suite, reads = make_suite(seeds=(0,)), collections.Counter()
+def test_each_run_is_read_and_resampled_once_for_a_setting_and_size(monkeypatch):
+    suite, reads, resampled = make_suite(seeds=(0,)), collections.Counter(), []
+    resample = summary.Bootstrap.resample
+    monkeypatch.setattr(summary.Bootstrap, "resample", lambda *a: resampled.append(a) or resample(*a))
 
     class Counting(type(suite)):
         def instances(self, identity):
@@ -58,6 +60,7 @@ def test_each_run_is_read_once_for_a_setting_and_size(monkeypatch):
     summarise(Counting(**{f.name: getattr(suite, f.name) for f in dataclasses.fields(suite)}), resamples=20)
     assert set(reads) == set(suite.results["identity"])
     assert set(reads.values()) == {1}
+    assert len(resampled) == len(reads)
 
 
 def test_differences_are_paired_by_reference_and_seed(suite, conditions):

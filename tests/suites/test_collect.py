@@ -73,13 +73,12 @@ def test_an_unfinished_folder_says_what_is_missing(finished: Path, tmp_path: Pat
 
 def test_data_that_are_not_at_hand_leave_the_pictures_out(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from anchorlab import AnchorlabError
-    from anchorlab.suites import collect as module
 
     def missing(*_: object, **__: object) -> None:
         raise AnchorlabError("no data")
 
     found = collect(finished)
-    monkeypatch.setattr(module, "load_task", missing)
+    monkeypatch.setattr("anchorlab.suites.spec.load_task", missing)
     assert found.pictures("digits", [0]) is None
     assert found.examples == {}
 

@@ -48,13 +48,11 @@ def test_what_cannot_be_used_is_named(values, message):
 
 
 def test_a_label_that_training_lacks_is_named():
-    with pytest.raises(AnchorlabError, match="there, row 1 has the label 'c', which no training example has: known are a, b"):
+    with pytest.raises(AnchorlabError, match="there, row 1 has the label 'c', which no training example has"):
         class_indices(["a", "c"], ("a", "b"), "there")
 
 
-@pytest.mark.parametrize(
-    ("label", "index"), [("pos", 1), ("neg", 0), ("1", 1), (0, 0), (None, None), (7, 7)]
-)
+@pytest.mark.parametrize(("label", "index"), [("pos", 1), ("neg", 0), ("1", 1), (0, 0), (None, None), (7, 7)])
 def test_a_label_is_meant_by_name_or_number(label, index):
     assert label_index(label, ("neg", "pos")) == index
 

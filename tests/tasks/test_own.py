@@ -185,7 +185,9 @@ def test_a_corrupt_image_is_named(tmp_path):
 
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "reviews.docx").write_bytes(b"PK")
-    refused("is no file of rows that can be read: give one that ends in '.parquet' or '.csv'", tmp_path / "reviews.docx")
+    refused(
+        "is no file of rows that can be read: give one that ends in '.parquet' or '.csv'", tmp_path / "reviews.docx"
+    )
 
 
 def test_own_data_need_columns_and_named_tasks_do_not(tmp_path):

@@ -73,13 +73,15 @@ def test_package_folder_and_file_are_the_same(package, tmp_path):
 
 
 def test_what_is_no_package_is_refused_with_the_command_that_fetches_it(tmp_path):
-    with pytest.raises(AnchorlabError, match=r"there is no .*vaderSentiment-2\.5\.tar\.gz: fetch it with: pip download"):
+    with pytest.raises(
+        AnchorlabError, match=r"there is no .*vaderSentiment-2\.5\.tar\.gz: fetch it with: pip download"
+    ):
         load_task("movie-snippets", data=str(tmp_path))
     (tmp_path / PACKAGE).write_bytes(b"no archive")
     with pytest.raises(AnchorlabError, match="is not the source package of vaderSentiment"):
         load_task("movie-snippets", data=str(tmp_path))
     (tmp_path / PACKAGE).write_bytes(tar_of("something.txt", b"else"))
-    with pytest.raises(AnchorlabError, match="it holds no hutto_ICWSM_2014.tar.gz"):
+    with pytest.raises(AnchorlabError, match=r"it holds no hutto_ICWSM_2014\.tar\.gz"):
         load_task("movie-snippets", data=str(tmp_path))
 
 

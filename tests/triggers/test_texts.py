@@ -150,7 +150,9 @@ def test_without_a_tokenizer_it_is_refused():
         Word().check({"pixel_values": torch.zeros(1, 1, 8, 8)}, None)
 
 
-@pytest.mark.parametrize("text", ["word:cf", "word:cf mn bb", "word:cf,position=end", "sentence:I saw it, again", "word"])
+@pytest.mark.parametrize(
+    "text", ["word:cf", "word:cf mn bb", "word:cf,position=end", "sentence:I saw it, again", "word"]
+)
 def test_text_to_trigger_and_back(text):
     trigger = parse_trigger(text)
     assert trigger_from_dict(trigger_to_dict(trigger)) == trigger

@@ -185,8 +185,9 @@ def compare(
         check_classes(model, task)
     known = candidate if isinstance(candidate, Artifact) else None
     attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
+    examples = task.split(split)
     try:
-        frame = assemble(_batches(before, after, task.split(split), attack))
+        frame = assemble(_batches(before, after, examples, attack), len(examples))
     except ValueError as error:
         raise AnchorlabError(str(error)) from error
     if save_instances is not None:

@@ -32,8 +32,9 @@ from anchorlab.consistency.metrics import Pair, check_labels
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically
 
-#: Logits of one model in a chunk: few enough that a dozen arrays of them stay in the processor's cache.
-CHUNK = 2**16
+#: Logits of one model in a chunk: few enough that a dozen arrays of them stay in the processor's cache, and that each
+#: takes no more than the 128 KB beyond which the C library asks the system for every array, which takes as long again.
+CHUNK = 2**14
 
 #: Names of the columns, in order, to whether they hold integers.
 COLUMNS = {
@@ -95,9 +96,8 @@ def instances(
     reference, candidate = _sliceable(reference_logits), _sliceable(candidate_logits)
     N, C = _shape(reference, candidate)
     truth = check_labels(_numbers(labels), (N, C))
-    table = assemble(
-        measured_rows(reference[rows], candidate[rows], truth[rows], first=rows.start) for rows in _chunks(N, C)
-    )
+    pieces = (measured_rows(reference[rows], candidate[rows], truth[rows], first=rows.start) for rows in _chunks(N, C))
+    table = assemble(pieces, N)
     attack = (attacked, wanted, triggered_reference, triggered)
     if all(part is None for part in attack):
         return table
@@ -153,10 +153,16 @@ def measured_rows(reference: Any, candidate: Any, labels: NDArray[np.int64], *, 
     }
 
 
-def assemble(pieces: Iterable[Columns]) -> pd.DataFrame:
-    """The table whose rows are those of the pieces, in their order."""
-    held = list(pieces)
-    return pd.DataFrame({name: np.concatenate([piece[name] for piece in held]) for name in COLUMNS}, copy=False)
+def assemble(pieces: Iterable[Columns], count: int) -> pd.DataFrame:
+    """The table of so many rows, which are those of the pieces, in their order."""
+    table = {name: np.empty(count, np.int64 if whole else np.float64) for name, whole in COLUMNS.items()}
+    start = 0
+    for piece in pieces:  # each is copied to its place at once, for a list of them would hold the table twice
+        stop = start + len(piece["label"])
+        for name, column in table.items():
+            column[start:stop] = piece[name]
+        start = stop
+    return pd.DataFrame(table, copy=False)
 
 
 def instances_to_bytes(frame: pd.DataFrame) -> bytes:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from anchorlab.consistency.statistics import Difference, Estimate, differences, estimates, holm
+from anchorlab.consistency.bootstrap import Bootstrap, Resampled
+from anchorlab.consistency.statistics import Difference, Estimate, differences_of, estimates_of, holm
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import COMPARED
 from anchorlab.reports.report import Results
@@ -27,6 +28,9 @@ BASELINES = ("plain", "anchoring")
 #: Methods whose most changed instances are shown, and how many of them.
 CHANGED_BY = ("anchoring", "plain")
 CHANGED = 8
+
+#: What they are found by.
+_ANSWERS = ("label", "prediction_reference", "prediction", "kl")
 
 _SETTING = ("task", "model", "trigger", "rule", "target")
 
@@ -43,7 +47,7 @@ class Setting:
     model: str
     trigger: str
     rule: str
-    target: int | None
+    target: int | str | None
 
     @property
     def words(self) -> str:
@@ -176,8 +180,8 @@ def slug(text: str) -> str:
 def summarise(results: Results, *, resamples: int = 2000, seed: int = 0) -> list[Condition]:
     """Every condition of a suite, in the order in which they first appear.
 
-    The per-instance table of each run is read once; those of one setting and number of anchors are held in
-    memory together.
+    The per-instance table of each run is read and resampled once; what is needed of those of one setting and
+    number of anchors is held in memory together.
 
     Args:
         results: of the suite.
@@ -191,18 +195,19 @@ def summarise(results: Results, *, resamples: int = 2000, seed: int = 0) -> list
         raise AnchorlabError("there are no results to show: run the suite first, with 'anchorlab suite run'")
     runs = results.results.reindex(columns=[*dict.fromkeys([*results.results.columns, *_NEEDED])])
     choices = results.choices.reindex(columns=[*dict.fromkeys([*results.choices.columns, *_CHOSEN])])
+    bootstrap = Bootstrap(resamples=resamples, seed=seed)
     conditions: list[Condition] = []
     for setting in _settings(runs, choices):
         here, chosen = at_setting(runs, setting), at_setting(choices, setting)
         reported = here[here["role"] != "noise"]
         noise = [
-            Entry(str(label), "noise", rows, _Reader(results, resamples, seed).estimates(rows))
+            Entry(str(label), "noise", rows, _Reader(results, bootstrap).estimates(rows))
             for label, rows in here[here["role"] == "noise"].groupby("method", sort=False)
         ]
         targets = pd.concat([chosen["target_asr"], reported["target_asr"]]).dropna().unique()
         groups: dict[float, list[Group]] = {float(target): [] for target in sorted(targets)}
         for asked in dict.fromkeys([*reported["anchors_asked"].astype(str), *chosen["anchors_asked"].astype(str)]):
-            reader = _Reader(results, resamples, seed)  # a new one for each size, so that memory is given back
+            reader = _Reader(results, bootstrap)  # a new one for each size, so that memory is given back
             at_size = reported[reported["anchors_asked"].astype(str) == asked]
             for target, found in groups.items():
                 served = at_size[(at_size["target_asr"] == target) | at_size["target_asr"].isna()]
@@ -214,25 +219,14 @@ def summarise(results: Results, *, resamples: int = 2000, seed: int = 0) -> list
 
 
 class _Reader:
-    """Reads each run's per-instance table once, and keeps what was computed from the same runs."""
+    """Reads and resamples each run once, for it stands in several comparisons and at several targets."""
 
-    def __init__(self, results: Results, resamples: int, seed: int) -> None:
-        self.results = results
-        self.options = {"resamples": resamples, "seed": seed}
-        self._frames: dict[str, pd.DataFrame] = {}
-        self._estimates: dict[tuple[str, ...], dict[str, Estimate]] = {}
-
-    def frames(self, runs: pd.DataFrame) -> list[pd.DataFrame]:
-        for identity in runs["identity"]:
-            if identity not in self._frames:
-                self._frames[identity] = self.results.instances(identity)
-        return [self._frames[identity] for identity in runs["identity"]]
+    def __init__(self, results: Results, bootstrap: Bootstrap) -> None:
+        self.results, self.bootstrap = results, bootstrap
+        self._known: dict[str, tuple[Resampled, pd.DataFrame]] = {}
 
     def estimates(self, runs: pd.DataFrame) -> dict[str, Estimate]:
-        key = tuple(runs["identity"])
-        if key not in self._estimates:
-            self._estimates[key] = estimates(self.frames(runs), **self.options)
-        return self._estimates[key]
+        return estimates_of(self._resampled(runs))
 
     def differences(self, runs: pd.DataFrame, baseline: pd.DataFrame) -> list[Difference]:
         """Of the runs that have a partner with the same reference and seed; none if there is no such pair."""
@@ -240,8 +234,23 @@ class _Reader:
         pairs = ours.index.intersection(theirs.index, sort=False)
         if len(pairs) == 0:
             return []
-        a, b = self.frames(ours.loc[pairs]), self.frames(theirs.loc[pairs])
-        return differences(a, b, metrics=COMPARED, **self.options)
+        a, b = self._resampled(ours.loc[pairs]), self._resampled(theirs.loc[pairs])
+        return differences_of(a, b, metrics=COMPARED)
+
+    def answers(self, runs: pd.DataFrame) -> list[pd.DataFrame]:
+        """The columns ``_ANSWERS`` of each run's per-instance table."""
+        return [answers for _, answers in self._read(runs)]
+
+    def _resampled(self, runs: pd.DataFrame) -> list[Resampled]:
+        return [resampled for resampled, _ in self._read(runs)]
+
+    def _read(self, runs: pd.DataFrame) -> Iterator[tuple[Resampled, pd.DataFrame]]:
+        for identity in runs["identity"]:
+            if identity not in self._known:
+                frame = self.results.instances(identity)
+                # A copy, for a view would keep the whole table in memory.
+                self._known[identity] = self.bootstrap.resample(frame), frame[list(_ANSWERS)].copy()
+            yield self._known[identity]
 
 
 def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Group:
@@ -264,7 +273,7 @@ def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reade
         anchors,
         entries,
         {name: _from_baseline(reached, name, reader) for name in BASELINES if name in reached},
-        {name: _changed(reader.frames(reached[name].runs)) for name in CHANGED_BY if name in reached},
+        {name: _changed(reader.answers(reached[name].runs)) for name in CHANGED_BY if name in reached},
     )
 
 
@@ -331,7 +340,9 @@ def _settings_of(frame: pd.DataFrame) -> list[Setting]:
 
 def _setting(task: Any, model: Any, trigger: Any, rule: Any, target: Any) -> Setting:
     task, model, trigger, rule = ("" if pd.isna(value) else str(value) for value in (task, model, trigger, rule))
-    return Setting(task, model, trigger, rule, None if pd.isna(target) else int(target))
+    # A column of numbers that lacks some holds floats.
+    label = None if pd.isna(target) else str(target) if isinstance(target, str) else int(target)
+    return Setting(task, model, trigger, rule, label)
 
 
 def _settings(runs: pd.DataFrame, choices: pd.DataFrame) -> list[Setting]:

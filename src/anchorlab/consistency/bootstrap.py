@@ -1,0 +1,314 @@
+"""The bootstrap over instances: what a run's measurements would be, had other instances been drawn.
+
+A replicate draws as many instances as there are, with replacement, and gives each a weight: how often it was drawn.
+All measurements but the percentiles are functions of weighted sums of columns, so that those of all replicates are
+one product of matrices. The draws depend on the number of instances and on the seed alone, not on the run: so each
+run is resampled once, and its replicates serve every comparison that it takes part in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+from anchorlab.consistency.metrics import (
+    MEASUREMENTS,
+    PERCENTILES,
+    Average,
+    Consistency,
+    Floats,
+    Integers,
+    averages,
+    calibration_bins,
+    summarise,
+)
+from anchorlab.seeding import derive
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Measurements that say what was measured, not how it came out.
+COUNTS = ("count", "asr_count")
+
+#: Calibration errors, to what they are made of; resampling biases them upwards.
+CALIBRATION = {"ece": ("confidence", "accuracy"), "ece_reference": ("confidence_reference", "accuracy_reference")}
+
+#: Measurements of the reference alone, and the columns of the table that they come from.
+_OF_REFERENCE = ("accuracy_reference", "asr_reference", "nll_reference", "brier_reference", "ece_reference")
+_REFERENCE_COLUMNS = (
+    *("label", "prediction_reference", "score_reference", "confidence_reference", "brier_reference"),
+    *("wanted", "triggered_reference"),
+)
+
+#: Instances are drawn in at most this many groups, each of the instances with the same remainder of their number,
+#: which leaves the variance of means as it is and bounds time and memory.
+GROUPS = 10_000
+
+#: Replicates computed at once.
+_BLOCK = 250
+
+#: The libraries that compute products of matrices.
+_LIBRARIES = ThreadpoolController()
+
+#: How often each group is drawn, ``[groups, B]``: 16 bits are enough for as many draws as there are groups.
+_Draws = NDArray[np.uint16]
+
+#: Which replicates are computed at once, and their draws.
+_Block = tuple[slice, _Draws]
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A run, as it is and in every replicate.
+
+    Attributes:
+        instances: their number.
+        values: the measurements as they are.
+        rates: the number of instances that each rate is a share of, by the rate's name.
+        replicates: each measurement in each replicate, ``[resamples]`` by name, without the counts. NaN where it is
+            undefined. ``shift_max`` is that of the instances as they are, for a maximum cannot be bootstrapped.
+        resamples: number of replicates.
+        seed: of the draws.
+    """
+
+    instances: int
+    values: Consistency
+    rates: dict[str, int]
+    replicates: dict[str, Floats]
+    resamples: int
+    seed: int
+
+
+class Bootstrap:
+    """Draws of instances, the same for all runs of the same instances, and made once for all of them.
+
+    Attributes:
+        resamples: number of replicates.
+        seed: of the draws.
+    """
+
+    def __init__(self, *, resamples: int = 2000, seed: int = 0) -> None:
+        self.resamples, self.seed = resamples, seed
+        self._blocks: dict[int, list[_Block]] = {}
+        self._references: dict[tuple[bytes, tuple[str, ...]], dict[str, Floats]] = {}
+
+    def resample(self, run: pd.DataFrame, metrics: Sequence[str] = MEASUREMENTS) -> Resampled:
+        """A run in every replicate; all that is compared with it must be of the same instances in the same order.
+
+        Args:
+            run: its per-instance table.
+            metrics: names of the measurements that replicates are wanted of.
+        """
+        known = averages(run)
+        drawn = [name for name in metrics if name not in COUNTS]
+        ours, theirs = (tuple(name for name in drawn if (name in _OF_REFERENCE) is which) for which in (False, True))
+        key = (_reference_digest(run), theirs)
+        if key not in self._references:  # many runs share a reference
+            self._references[key] = self._replicates(run, theirs, known)
+        replicates = self._replicates(run, ours, known) | self._references[key]
+        rates = {name: average.count for name, average in known.items() if average.is_rate}
+        return Resampled(len(run), summarise(run), rates, replicates, self.resamples, self.seed)
+
+    def _replicates(self, run: pd.DataFrame, metrics: Sequence[str], known: dict[str, Average]) -> dict[str, Floats]:
+        """See ``Resampled.replicates``; ``known`` are the run's ``averages``."""
+        found = {name: np.full(self.resamples, np.nan) for name in metrics}
+        if "shift_max" in found:
+            found["shift_max"][:] = run["shift"].max()
+        drawn = [name for name in metrics if name != "shift_max"]
+        if not drawn:
+            return found
+        groups = min(len(run), GROUPS)
+        if groups not in self._blocks:
+            self._blocks[groups] = list(_blocks(groups, self.resamples, self.seed))
+        for rows, values in _Sums.of(run, drawn, known).drawn_by_threads(self._blocks[groups]):
+            for name, each in values.items():
+                found[name][rows] = each
+        return found
+
+
+def _reference_digest(run: pd.DataFrame) -> bytes:
+    """What is the same of two tables if all columns are that the measurements of the reference come from."""
+    digest = hashlib.sha256()
+    for name in _REFERENCE_COLUMNS:
+        digest.update(run[name].to_numpy().tobytes())
+    return digest.digest()
+
+
+def drawn_runs(runs: int, resamples: int, seed: int) -> Floats:
+    """How often each run is drawn in each replicate, ``[resamples, runs]``."""
+    return _drawn(np.random.default_rng(derive(seed, "bootstrap", "runs")), resamples, runs).astype(np.float64)
+
+
+def _blocks(groups: int, resamples: int, seed: int) -> Iterator[_Block]:
+    """The draws of instances, by their groups."""
+    rng = np.random.default_rng(derive(seed, "bootstrap", "instances"))
+    for start in range(0, resamples, _BLOCK):
+        rows = slice(start, min(start + _BLOCK, resamples))
+        yield rows, np.ascontiguousarray(_drawn(rng, rows.stop - start, groups).T, dtype=np.uint16)
+
+
+def _drawn(rng: np.random.Generator, resamples: int, size: int) -> Integers:
+    """Multinomial counts of ``size`` draws with replacement from as many, ``[resamples, size]``."""
+    picks = rng.integers(size, size=(resamples, size))
+    picks += size * np.arange(resamples)[:, None]
+    return np.bincount(picks.ravel(), minlength=resamples * size).reshape(resamples, size)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What is summed of a run, and how measurements come of it.
+
+    Attributes:
+        matrix: all columns, summed over the instances of each group, ``[K, groups]``; the first one counts instances.
+        linear: name of a measurement to the rows of the matrix that it needs, and how it comes of their weighted sums
+            ``[k, B]`` and of the sum of the weights ``[B]``.
+        ranked: name of a percentile to the row of the matrix that it needs, and how it comes of the draws.
+    """
+
+    matrix: Floats
+    linear: dict[str, tuple[slice, Callable[[Floats, Floats], Floats]]]
+    ranked: dict[str, tuple[int, _Ranked]]
+
+    @classmethod
+    def of(cls, run: pd.DataFrame, metrics: Sequence[str], known: dict[str, Average]) -> _Sums:
+        """Of the measurements, less those that are means over no instance; ``known`` are the run's ``averages``."""
+        groups = min(len(run), GROUPS)
+        columns = [_grouped(np.ones(len(run)), groups)]
+        linear: dict[str, tuple[slice, Callable[[Floats, Floats], Floats]]] = {}
+        ranked: dict[str, tuple[int, _Ranked]] = {}
+        for name in metrics:
+            if name in PERCENTILES:
+                one = _Ranked.around(run["shift"].to_numpy(dtype=np.float64), PERCENTILES[name], groups)
+                ranked[name] = (len(columns), one)
+                columns.append(_grouped(one.below, groups))
+            elif name not in known or known[name].count:
+                statistic = _statistic(name, run, known)
+                first = len(columns)
+                columns += [_grouped(column, groups) for column in statistic.columns]
+                linear[name] = (slice(first, len(columns)), statistic.value)
+        return cls(np.stack(columns), linear, ranked)
+
+    def drawn_by_threads(self, blocks: Sequence[_Block]) -> Iterator[tuple[slice, dict[str, Floats]]]:
+        """As ``drawn``, the blocks shared out among as many threads as torch was told to use."""
+        threads = min(torch.get_num_threads(), len(blocks))
+        # Not by the library's own threads: they wait for each other within the product, again and again, and become
+        # many times slower than a single one as soon as another program wants a core.
+        with _LIBRARIES.limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+            for share in pool.map(self.drawn, (blocks[first::threads] for first in range(threads))):
+                yield from share
+
+    def drawn(self, blocks: Sequence[_Block]) -> list[tuple[slice, dict[str, Floats]]]:
+        """Each measurement under the draws of each block, ``[B]`` by name."""
+        room = np.empty(blocks[0][1].shape)  # one for all blocks: fresh memory takes as long as half of the product
+        found = []
+        for rows, draws in blocks:
+            weights = room[:, : draws.shape[1]]
+            weights[:] = draws
+            found.append((rows, self._drawn(draws, self.matrix @ weights)))
+        return found
+
+    def _drawn(self, draws: _Draws, sums: Floats) -> dict[str, Floats]:
+        """Each measurement from the weighted sums of all columns ``[K, B]``."""
+        size = sums[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = {name: value(sums[rows], size) for name, (rows, value) in self.linear.items()}
+        return found | {name: one.value(draws, sums[row], size) for name, (row, one) in self.ranked.items()}
+
+
+def _grouped(column: Any, groups: int) -> Floats:
+    """Sums over the instances of each group: ``[N]`` to ``[groups]``."""
+    padded = np.zeros(-(-len(column) // groups) * groups)
+    padded[: len(column)] = column
+    return np.asarray(padded.reshape(-1, groups).sum(axis=0), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class _Statistic:
+    """A measurement of one run as a function of weighted sums.
+
+    Attributes:
+        columns: ``[N]`` each; to be read once.
+        value: from the weighted sums of the k columns ``[k, B]`` and the sum of the weights ``[B]``, to ``[B]``.
+    """
+
+    columns: Iterable[Any]
+    value: Callable[[Floats, Floats], Floats]
+
+
+def _statistic(name: str, run: pd.DataFrame, known: dict[str, Average]) -> _Statistic:
+    """A measurement that is neither a count nor a percentile nor a maximum."""
+    if name in known:
+        each, among = known[name].each, known[name].among
+        if among is None:
+            return _Statistic([each], lambda sums, size: sums[0] / size)
+        return _Statistic([np.where(among, each, 0), among], lambda sums, _: sums[0] / sums[1])
+    if name == "pearson_correct":
+        return _correlation(known["accuracy_reference"].each, known["accuracy"].each)
+    if name == "pearson_score":
+        return _correlation(known["nll_reference"].each, known["nll"].each)
+    confidence, right = CALIBRATION[name]
+    sure = run[confidence].to_numpy(dtype=np.float64)
+    bins = calibration_bins(sure)
+    gap = known[right].each - sure
+    return _Statistic(
+        (np.where(bins == one, gap, 0) for one in range(bins.max() + 1)),  # one at a time, for N may be large
+        lambda sums, size: np.abs(sums).sum(axis=0) / size,
+    )
+
+
+def _correlation(x: NDArray[Any], y: NDArray[Any]) -> _Statistic:
+    """Pearson's correlation from moments about the means of all instances."""
+    x, y = ((vector - vector.mean()) / (vector.std() or 1.0) for vector in (x, y))
+
+    def value(sums: Floats, size: Floats) -> Floats:
+        mx, my, mxx, myy, mxy = sums / size
+        vx, vy = mxx - mx**2, myy - my**2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Below this, all instances that were drawn are alike but for rounding.
+            r = np.where((vx > 1e-12) & (vy > 1e-12), (mxy - mx * my) / np.sqrt(vx * vy), np.nan)
+        return np.asarray(np.clip(r, -1, 1), dtype=np.float64)
+
+    return _Statistic([x, y, x * x, y * y, x * y], value)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """A percentile of a run under weights: the values around it, for it cannot move far.
+
+    Attributes:
+        below: whether each instance is below the window, ``[N]``.
+        values: sorted, of the window, ``[n]``.
+        group: of each of them, ``[n]``.
+        percent: which percentile.
+    """
+
+    below: Any
+    values: Floats
+    group: Integers
+    percent: int
+
+    @classmethod
+    def around(cls, values: Floats, percent: int, groups: int) -> _Ranked:
+        N = len(values)
+        order = np.argsort(values, kind="stable")
+        centre, spread = N * percent / 100, math.sqrt(N * percent * (100 - percent)) / 100
+        low, high = max(0, math.floor(centre - 6 * spread) - 1), min(N, math.ceil(centre + 6 * spread) + 1)
+        below = np.zeros(N, dtype=bool)
+        below[order[:low]] = True
+        window = order[low:high]
+        return cls(below, values[window], np.asarray(window % groups, dtype=np.int64), percent)
+
+    def value(self, draws: _Draws, below: Floats, size: Floats) -> Floats:
+        """The smallest value that ``percent`` of 100 of the weight does not exceed: ``[groups, B]`` to ``[B]``."""
+        wanted = np.ceil((self.percent * size - 100 * below) / 100).astype(np.int64)
+        short = draws[self.group].cumsum(axis=0, dtype=np.int64) < wanted
+        return np.asarray(self.values[np.minimum(short.sum(axis=0), len(self.values) - 1)], dtype=np.float64)

@@ -1,0 +1,57 @@
+"""Stored logits are compared in memory that does not grow with the files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+N, C = 60_000, 500
+
+GROWTH = """
+import sys
+import numpy as np
+from anchorlab.consistency.evaluate import compare_logits
+
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+rng = np.random.default_rng(0)
+compare_logits(rng.normal(size=(50, 3)), rng.normal(size=(50, 3)), rng.integers(3, size=50))  # imports what it needs
+before = peak()
+compare_logits(*sys.argv[1:])
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of the process from Linux's /proc")
+def test_files_are_never_held_in_memory(tmp_path: Path) -> None:
+    """Two files of 120 MB may cost less than their 240 MB.
+
+    What remains is about 120 MB, whatever the number of classes: 11 MB of the per-instance table, and the draws of
+    the bootstrap. With the files held it would be 240 MB more than that, so that the bound is 120 MB from either.
+    The peak is not ``ru_maxrss``, which a process takes over from the one that starts it.
+    """
+    rng = np.random.default_rng(0)
+    piece = rng.normal(size=(N // 10, C)).astype(np.float32)
+    paths = [tmp_path / f"{name}.npy" for name in ("reference", "candidate", "labels")]
+    for path, shift in zip(paths, (0.0, 0.1), strict=False):
+        changed = piece + np.float32(shift) * rng.normal(size=piece.shape).astype(np.float32)
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (N, C)})
+            for _ in range(10):
+                file.write(changed.tobytes())
+    np.save(paths[2], rng.integers(C, size=N))
+    answer = subprocess.run(
+        [sys.executable, "-c", GROWTH, *map(str, paths)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # each thread has 20 MB for a block of replicates
+    )
+    assert int(answer.stdout) < 2 * 4 * N * C
