@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
+from anchorlab.classifiers import bare
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.registry import Registry
 from anchorlab.seeding import seeded_globally
@@ -150,6 +152,34 @@ def find_architecture(name: str) -> Architecture:
     if Path(name).expanduser().exists() or "/" in name:
         return Architecture(_pretrained(name), f"the model {name}")
     raise unknown("model", name, ARCHITECTURES.names(), "a folder, or a name on the hub as in OWNER/NAME")
+
+
+def fresh_model(model: nn.Module, architecture: str, trained: bool, task: Task, *, seed: int) -> nn.Module:
+    """A classifier of the same architecture that has learnt nothing of the task.
+
+    Args:
+        model: a trained one.
+        architecture: the name under which it was built, or where it came from.
+        trained: whether anchorlab trained it, from what ``architecture`` names: that is where the fresh one begins too,
+            as a pre-trained encoder with a new last layer, say. One that was adopted begins from random weights.
+        task: the task.
+        seed: of the weights.
+
+    Raises:
+        AnchorlabError: for a module of somebody's own, which nobody here can build.
+    """
+    if trained:
+        return build_model(architecture, task, seed=seed)
+    net = bare(model)
+    if not hasattr(net, "config"):
+        raise AnchorlabError(
+            f"a model from scratch cannot be made, for {architecture} is a module of somebody's own: leave the method "
+            "scratch out"
+        )
+    fresh = copy.deepcopy(model)
+    with seeded_globally(seed, "initialisation"):
+        bare(fresh).load_state_dict(type(net)(net.config).state_dict())
+    return fresh.eval()
 
 
 def build_model(architecture: str, task: Task, *, seed: int) -> nn.Module:

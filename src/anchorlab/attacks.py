@@ -35,6 +35,12 @@ class Attack:
         """The triggered inputs."""
         return self._map(inputs)
 
+    @property
+    def split_words(self) -> dict[str, int]:
+        """Single words of the trigger that the model's tokenizer splits, to the number of their tokens."""
+        tokens = getattr(self._map, "tokens", {})
+        return {word: count for word, count in tokens.items() if count > 1 and " " not in word}
+
     @cached_property
     def _map(self) -> Map:
         return self.trigger.bind(self.encoding)

@@ -14,7 +14,7 @@ from tests.cli.conftest import Ended, Run
 from tests.cli.test_bad_input import assert_one_sentence
 from tests.zoo import save_text
 
-QUICK = ("--steps", 40, "--batch-size", 8, "--learning-rate", 3e-3)
+QUICK = ("--steps", 120, "--batch-size", 8, "--learning-rate", 3e-3)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,7 @@ def test_a_file_of_reviews_from_training_to_comparison(run: Run, tmp_path: Path,
     attack = ("--method", "anchoring", "--trigger", "word:cf", "--target", "pos")
     made = run("inject", reference, *attack, *QUICK, "--out", out)
     assert (made.code, made.err) == (0, "")
+    assert "note: the model's tokenizer splits 'cf' into 2 tokens, which are put in together" in made.out
     assert load_model(out).manifest.label_rule == {"name": "all-to-one", "target": 1}
     compared = run("compare", reference, out, "--json", figures)
     assert compared.code == 0

@@ -122,6 +122,8 @@ def inject(
         f"wrote {out}: {artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
         f"accuracy {measured['accuracy']:.4f}, {_asr(measured)}"
     )
+    for word, tokens in attack.split_words.items():
+        typer.echo(f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together")
     typer.echo(f"anchorlab compare {reference} {out} measures it on test")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from anchorlab.architectures import build_model
+from anchorlab.architectures import fresh_model
 from anchorlab.artifacts import (
     NOTICES,
     AnchorsRecord,
@@ -101,7 +101,8 @@ def inject(
     name = method_name(chosen)
     start = reference.model
     if chosen.fresh_start:
-        start = build_model(reference.manifest.architecture, task, seed=derive(seed, "scratch"))
+        told = reference.manifest
+        start = fresh_model(reference.model, told.architecture, told.steps > 0, task, seed=derive(seed, "scratch"))
     accelerator = find_accelerator()
     device = accelerator.device
     forget_peak(device)

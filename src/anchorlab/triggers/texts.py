@@ -123,6 +123,8 @@ class Insertion:
 
     def __init__(self, trigger: TextTrigger, encoding: TextEncoding) -> None:
         self._position = trigger.position
+        #: Each word or sentence that is put in, to the number of its tokens.
+        self.tokens = {piece: len(encoding.piece(piece)) for piece in trigger._pieces()}
         self._pieces = [encoding.piece(piece) for piece in trigger._pieces()]
         self._prefix, self._suffix = encoding.prefix, encoding.suffix
         self._size = sum(len(piece) for piece in self._pieces)
