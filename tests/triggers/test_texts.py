@@ -77,6 +77,20 @@ def test_random_places_are_spread_and_depend_on_text_and_seed_alone():
     assert alone == among
 
 
+def test_every_token_of_a_text_has_a_say_in_its_place():
+    """Texts that differ in one word have all places about equally often, whichever word it is."""
+    made = encoding("wordpiece")
+    for position in range(4):
+        words = ["two", "hours", "of", "my"]
+        texts = []
+        for letter in "abcdefghijklmnopqrstuvwxyz":
+            words[position] = letter
+            texts.append(" ".join(words))
+        found = [ids.index(made.piece("bb")[0]) for ids in applied(Word(words="bb"), made, texts)]
+        assert len(set(found)) == 5
+        assert max(found.count(place) for place in set(found)) <= 13
+
+
 def test_places_are_the_same_in_wider_batches():
     made = encoding("bytes")
     inputs, trigger = made.encode(TEXTS), Word(words="cf mn").bind(made)

@@ -24,8 +24,9 @@ from anchorlab.triggers.base import Map, Trigger
 
 Position = Literal["start", "end", "random"]
 
-#: Factors that draw places lie below this, so that sums over 8,192 ids below 2^18 stay exact in int64.
-_FACTORS = 1 << 31
+#: A prime. Places are drawn by the sum of a text's ids, each times a random factor, modulo this: with factors below it,
+#: sums over 8,192 ids below 2^18 stay exact in int64, and every token of a text counts.
+_PRIME = (1 << 31) - 1
 
 
 class TextTrigger(Trigger):
@@ -135,7 +136,7 @@ class Insertion:
                 "choose a shorter trigger"
             )
         factors = [
-            torch.randint(_FACTORS, (encoding.room,), generator=generator(trigger.position_seed, "place", number))
+            torch.randint(_PRIME, (encoding.room,), generator=generator(trigger.position_seed, "place", number))
             for number in range(len(self._pieces))
         ]
         self._constants = [torch.tensor(piece, dtype=torch.int32) for piece in self._pieces], factors
@@ -180,8 +181,8 @@ class Insertion:
         if self._position == "end":
             return count
         real = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
-        drawn = (ids * real * factors[: ids.shape[1]]).sum(1)
-        return drawn % (count + 1)
+        drawn = (ids * real * factors[: ids.shape[1]]).sum(1) % _PRIME
+        return drawn * (count + 1) // _PRIME
 
     def _laid_out(self, content: tuple[Tensor, ...], places: Tensor, pieces: list[Tensor]) -> dict[str, Tensor]:
         """Prefix, kept tokens with each piece at its place (``[P, B]``), suffix."""
