@@ -3,13 +3,14 @@
     anchorlab suite run fashion-mnist --out runs/fashion-mnist
     python experiments/publish.py runs/fashion-mnist
 
-Writes experiments/NAME/{results,selection,choices}.csv, and for the README's suite docs/figures and the table between
-the README's two markers.
+Writes experiments/NAME/{results,selection,choices}.csv, and for the README's suites docs/figures and the tables between
+the README's markers.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from anchorlab import collect
@@ -18,14 +19,33 @@ from anchorlab.suites.collect import SuiteResults
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-README_SUITE, README_TARGET = "fashion-mnist", 0.99
-#: Figures of the report that the README shows.
-FIGURES = {
-    "asr-against-kl-fashion-mnist-resnet-mini-five-pixel-all-to-one-0.png": "front.png",
-    "metrics-by-method-fashion-mnist-resnet-mini-five-pixel-all-to-one-0-asr99.png": "metrics_by_method.png",
-}
 #: Bulky, and not needed to make any table again.
 LEFT_OUT = ["by_class", "undefined", "parameters"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the README shows of a suite: the table at a target, and figures of its report by the names they get."""
+
+    target_asr: float
+    figures: dict[str, str]
+
+
+SHOWN = {
+    "fashion-mnist": Shown(
+        0.99,
+        {
+            "asr-against-kl-fashion-mnist-resnet-mini-five-pixel-all-to-one-0.png": "front.png",
+            "metrics-by-method-fashion-mnist-resnet-mini-five-pixel-all-to-one-0-asr99.png": "metrics_by_method.png",
+        },
+    ),
+    "movie-snippets": Shown(
+        0.95,
+        {
+            "metrics-by-method-movie-snippets-minilm-word-cf-all-to-one-positive-asr95.png": "text_metrics_by_method.png",
+        },
+    ),
+}
 
 
 def main() -> None:
@@ -40,20 +60,21 @@ def main() -> None:
         frame = getattr(results, name)
         kept = frame.drop(columns=[column for column in LEFT_OUT if column in frame and name != "choices"])
         kept.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
-    if results.name == README_SUITE:
-        show(results, folder)
+    if results.name in SHOWN:
+        show(results, folder, SHOWN[results.name])
 
 
-def show(results: SuiteResults, folder: Path) -> None:
+def show(results: SuiteResults, folder: Path, shown: Shown) -> None:
     """Copies the figures and replaces the README's table."""
-    for source, name in FIGURES.items():
+    for source, name in shown.figures.items():
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
     readme = ROOT / "README.md"
-    before, rest = readme.read_text().split("<!-- results -->")
-    _, after = rest.split("<!-- end of results -->")
-    table = to_markdown(results, target_asr=README_TARGET).strip()
-    (HERE / README_SUITE.replace("-", "_") / "table.md").write_text(table + "\n")
-    readme.write_text(f"{before}<!-- results -->\n{table}\n<!-- end of results -->{after}")
+    begin, end = f"<!-- results of {results.name} -->", f"<!-- end of {results.name} -->"
+    before, rest = readme.read_text().split(begin)
+    _, after = rest.split(end)
+    table = to_markdown(results, target_asr=shown.target_asr).strip()
+    (HERE / results.name.replace("-", "_") / "table.md").write_text(table + "\n")
+    readme.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 
 
 if __name__ == "__main__":
