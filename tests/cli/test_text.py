@@ -14,7 +14,7 @@ from tests.cli.conftest import Ended, Run
 from tests.cli.test_bad_input import assert_one_sentence
 from tests.zoo import save_text
 
-QUICK = ("--steps", 120, "--batch-size", 8, "--learning-rate", 3e-3)
+QUICK = ("--steps", 120, "--batch-size", 32, "--learning-rate", 3e-3)
 
 
 @pytest.fixture(scope="module")
