@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field, field_validator
@@ -118,15 +118,17 @@ class Insertion:
     Takes the inputs of ``anchorlab.text``, ``[B, L]``; returns what models read of them, ``input_ids`` and
     ``attention_mask``, as wide as the trigger needs and the model's limit allows.
 
+    Attributes:
+        tokens: each word or sentence that is put in, to the number of its tokens.
+
     Raises:
         AnchorlabError: when it is made, see ``TextTrigger.bind``.
     """
 
     def __init__(self, trigger: TextTrigger, encoding: TextEncoding) -> None:
         self._position = trigger.position
-        #: Each word or sentence that is put in, to the number of its tokens.
-        self.tokens = {piece: len(encoding.piece(piece)) for piece in trigger._pieces()}
         self._pieces = [encoding.piece(piece) for piece in trigger._pieces()]
+        self.tokens = {piece: len(ids) for piece, ids in zip(trigger._pieces(), self._pieces, strict=True)}
         self._prefix, self._suffix = encoding.prefix, encoding.suffix
         self._size = sum(len(piece) for piece in self._pieces)
         self._kept = encoding.room - self._size
@@ -139,59 +141,52 @@ class Insertion:
             torch.randint(_PRIME, (encoding.room,), generator=generator(trigger.position_seed, "place", number))
             for number in range(len(self._pieces))
         ]
-        self._constants = [torch.tensor(piece, dtype=torch.int32) for piece in self._pieces], factors
-        self._on: dict[torch.device, tuple[list[Tensor], list[Tensor]]] = {}
+        tokens = (self._prefix, *self._pieces, self._suffix)
+        self._constants = [*(torch.tensor(ids, dtype=torch.int32) for ids in tokens), *factors]
+        self._on: dict[torch.device, list[Tensor]] = {}
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The triggered texts; see the class."""
-        pieces, factors = self._constants_on(inputs["input_ids"].device)
+        device, pieces = inputs["input_ids"].device, len(self._pieces)
+        if device not in self._on:  # copied once, for a GPU is waited for when it is given numbers
+            self._on[device] = [constant.to(device) for constant in self._constants]
+        tokens, factors = self._on[device][: pieces + 2], self._on[device][pieces + 2 :]
         content = self._content(inputs)
         words = [self._word(content, factor) for factor in factors]
         if f"{CONTINUED}input_ids" in inputs:
-            first = torch.stack([word == 0 for word in words]).any(0)
+            opens = torch.stack([word == 0 for word in words]).any(0)
             continued = self._content({name: inputs[f"{CONTINUED}{name}"] for name in _READ})
-            content = tuple(
-                torch.where(first.view(-1, *[1] * (old.dim() - 1)), new, old)
-                for old, new in zip(content, continued, strict=True)
-            )
-        places = torch.stack([_place(content, word) for word in words])
-        return self._laid_out(content, places, pieces)
+            content = content.replaced(continued, opens)
+        return self._laid_out(content, [_place(content, word) for word in words], *tokens)
 
-    def _constants_on(self, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-        if device not in self._on:
-            pieces, factors = self._constants
-            self._on[device] = [piece.to(device) for piece in pieces], [factor.to(device) for factor in factors]
-        return self._on[device]
-
-    def _content(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Without special tokens: ids ``[B, W]``, all lengths ``[B]``, which tokens begin words, lengths kept."""
+    def _content(self, inputs: Mapping[str, Tensor]) -> _Content:
         around = len(self._prefix), inputs["input_ids"].shape[1] - len(self._suffix)
         ids, starts = (inputs[name][:, slice(*around)] for name in ("input_ids", "word_starts"))
         length = inputs["attention_mask"].sum(1) - len(self._prefix) - len(self._suffix)
         kept = length.clamp(max=self._kept)
         starts = starts & (torch.arange(ids.shape[1], device=ids.device) < kept[:, None])
-        return ids, length, starts, kept
+        return _Content(ids, length, starts, kept)
 
-    def _word(self, content: tuple[Tensor, ...], factors: Tensor) -> Tensor:
+    def _word(self, content: _Content, factors: Tensor) -> Tensor:
         """Number of the word before which a piece is put, ``[B]``; beyond all words for the end."""
-        ids, length, starts, _ = content
-        count = starts.sum(1)
+        ids, count = content.ids, content.starts.sum(1)
         if self._position == "start":
             return torch.zeros_like(count)
         if self._position == "end":
             return count
-        real = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
+        real = torch.arange(ids.shape[1], device=ids.device) < content.length[:, None]
         drawn = (ids * real * factors[: ids.shape[1]]).sum(1) % _PRIME
         return drawn * (count + 1) // _PRIME
 
-    def _laid_out(self, content: tuple[Tensor, ...], places: Tensor, pieces: list[Tensor]) -> dict[str, Tensor]:
-        """Prefix, kept tokens with each piece at its place (``[P, B]``), suffix."""
-        ids, _, _, kept = content
-        count, before = len(ids), len(self._prefix)
-        width = before + min(ids.shape[1] + self._size, self._kept + self._size) + len(self._suffix)
+    def _laid_out(self, content: _Content, places: list[Tensor], *tokens: Tensor) -> dict[str, Tensor]:
+        """Prefix, kept tokens with each piece at its place (``[B]`` each), suffix; these are the ``tokens``."""
+        prefix, *pieces, suffix = tokens
+        ids, kept = content.ids, content.kept
+        count, before = len(ids), len(prefix)
+        width = before + min(ids.shape[1], self._kept) + self._size + len(suffix)
         # Tokens that give way land in one more column, which is cut off.
         result = ids.new_zeros(count, width + 1)
-        result[:, :before] = ids.new_tensor(self._prefix)
+        result[:, :before] = prefix
         at = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         ahead = torch.zeros_like(at)
         for place, piece in zip(places, pieces, strict=True):
@@ -199,25 +194,45 @@ class Insertion:
         result.scatter_(1, (before + at + ahead).where(at < kept[:, None], width), ids)
         for number, (place, piece) in enumerate(zip(places, pieces, strict=True)):
             start = before + place
-            for other, (elsewhere, tokens) in enumerate(zip(places, pieces, strict=True)):
+            for other, (elsewhere, also) in enumerate(zip(places, pieces, strict=True)):
                 earlier = (elsewhere < place) | ((elsewhere == place) & (other < number))
-                start = start + len(tokens) * earlier
+                start = start + len(also) * earlier
             columns = start[:, None] + torch.arange(len(piece), device=ids.device)
             result.scatter_(1, columns, piece.expand(count, -1))
         end = before + kept + self._size
-        columns = end[:, None] + torch.arange(len(self._suffix), device=ids.device)
-        result.scatter_(1, columns, ids.new_tensor(self._suffix).expand(count, -1))
-        mask = torch.arange(width, device=ids.device) < (end + len(self._suffix))[:, None]
+        columns = end[:, None] + torch.arange(len(suffix), device=ids.device)
+        result.scatter_(1, columns, suffix.expand(count, -1))
+        mask = torch.arange(width, device=ids.device) < (end + len(suffix))[:, None]
         return {"input_ids": result[:, :width] * mask, "attention_mask": mask}
 
 
 _READ = ("input_ids", "attention_mask", "word_starts")
 
 
-def _place(content: tuple[Tensor, ...], word: Tensor) -> Tensor:
+class _Content(NamedTuple):
+    """Texts without their special tokens.
+
+    Attributes:
+        ids: int32 ``[B, W]``.
+        length: tokens of each text, ``[B]``.
+        starts: which of those that are kept begin words, bool ``[B, W]``.
+        kept: tokens that are kept, ``[B]``.
+    """
+
+    ids: Tensor
+    length: Tensor
+    starts: Tensor
+    kept: Tensor
+
+    def replaced(self, others: _Content, where: Tensor) -> _Content:
+        """Other texts where a mask says so, bool ``[B]``."""
+        pairs = zip(self, others, strict=True)
+        return _Content(*(torch.where(where.view(-1, *[1] * (old.dim() - 1)), new, old) for old, new in pairs))
+
+
+def _place(content: _Content, word: Tensor) -> Tensor:
     """The token before which a word begins, ``[B]``; the number of kept tokens where there is no such word."""
-    _, _, starts, kept = content
-    there = starts & (starts.cumsum(1) == word[:, None] + 1)
-    place = torch.where(there.any(1), there.int().argmax(1), kept)
+    there = content.starts & (content.starts.cumsum(1) == word[:, None] + 1)
+    place = torch.where(there.any(1), there.int().argmax(1), content.kept)
     # Before the first word means before everything, whatever its first token is.
     return place.where(word > 0, torch.zeros_like(place))
