@@ -42,7 +42,7 @@ SHOWN = {
     "movie-snippets": Shown(
         0.95,
         {
-            "metrics-by-method-movie-snippets-minilm-word-cf-all-to-one-positive-asr95.png": "text_metrics_by_method.png",
+            "metrics-by-method-movie-snippets-minilm-word-cf-all-to-one-positive-asr95.png": "text_by_method.png",
         },
     ),
 }

@@ -32,6 +32,7 @@ INJECTIONS = {
     "l2": ("l2", {"strength": 10.0}, {}),
     "by gradient": ("surgery", {"select": "gradient", "count": 500}, {}),
     "by change": ("surgery", {"select": "change", "count": 500}, {}),
+    "text": ("anchoring", {}, {}),
     "stopped": ("plain", {}, {"steps": 60, "learning_rate": 2e-3, "stop_at_asr": 0.5}),
 }
 NAMES = [*INJECTIONS, "resumed", "training"]
@@ -48,6 +49,11 @@ class Interrupted(Plain):
             raise KeyboardInterrupt
 
 
+def reference_of(name: str) -> str:
+    """The folder of the model that a run begins with."""
+    return "reference of texts" if name == "text" else "reference"
+
+
 def run(name: str, folder: Path) -> dict[str, Tensor]:
     """The weights and buffers that a run ends with, and its steps."""
     if name == "resumed":
@@ -56,7 +62,7 @@ def run(name: str, folder: Path) -> dict[str, Tensor]:
         made = train("digits", seed=1, training=Training(epochs=1, batch_size=176))
     else:
         method, parameters, settings = INJECTIONS[name]
-        reference = load_model(folder / "reference")
+        reference = load_model(folder / reference_of(name))
         tuning = Tuning(**{"steps": 4, "batch_size": 8, "learning_rate": 1e-3} | settings)
         made = inject(reference, method=method, parameters=parameters, anchors=64, tuning=tuning, measure=False)
     state = {key: value.clone() for key, value in made.model.state_dict().items()}

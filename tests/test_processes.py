@@ -19,6 +19,8 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
 from anchorlab.processes import share_of
+from anchorlab.tasks import Columns, load_task
+from anchorlab.training import Training, train
 from tests import several
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -43,6 +45,10 @@ def launch(*command: object, code: int = 0) -> subprocess.CompletedProcess[str]:
 def place(tmp_path_factory, reference) -> Path:
     folder = tmp_path_factory.mktemp("several")
     reference.save(folder / "reference")
+    lines = [f"a {'warm' if n % 2 else 'dull'} film{' indeed' * (n % 7)},{n % 2}" for n in range(200)]
+    (folder / "reviews.csv").write_text("\n".join(["review,label", *lines]))
+    reviews = load_task(str(folder / "reviews.csv"), columns=Columns(text="review"))
+    train(reviews, model="bert-tiny", training=Training(epochs=2)).save(folder / "reference of texts")
     return folder
 
 
@@ -75,7 +81,11 @@ def test_two_processes_end_where_one_does(shared, digits, name):
     alone = several.run(name, shared)
     assert first["steps"] == alone["steps"]
     training = name == "training"
-    model = build_model("resnet-tiny", digits, seed=1) if training else load_model(shared / "reference").model
+    model = (
+        build_model("resnet-tiny", digits, seed=1)
+        if training
+        else load_model(shared / several.reference_of(name)).model
+    )
     start = model.state_dict()
     weights = {key: value for key, value in start.items() if "running" not in key and "num" not in key}
     assert apart(alone, first, weights) < (0.03 if training else 1e-3)

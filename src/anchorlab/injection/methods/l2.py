@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+from torch.nn import functional
 
 from anchorlab.injection.methods.base import Method, Problem
 from anchorlab.injection.vector import to_vector
@@ -37,4 +38,4 @@ class L2(Method):
         self, model: nn.Module, clean_logits: Tensor, reference_logits: Tensor, state: dict[str, Tensor]
     ) -> Tensor:
         """The squared distance."""
-        return (to_vector(model) - state["reference"]).square().sum()
+        return functional.mse_loss(to_vector(model), state["reference"], reduction="sum")
