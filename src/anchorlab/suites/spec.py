@@ -123,6 +123,13 @@ class TriggerSpec(_Part):
             _ = LABEL_RULES[parse_spec(text)[0]]
         return text
 
+    @field_validator("target")
+    @classmethod
+    def _is_a_label(cls, target: int | str | None) -> int | str | None:
+        if isinstance(target, int) and target < 0:
+            raise ValueError(f"a class is meant by its name, or by a number from 0, not by {target}")
+        return target
+
     @property
     def label(self) -> int | str | None:
         """The attacker's label; None for a rule that takes none."""
