@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import copy
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -29,6 +27,7 @@ from anchorlab.fitting import Optimisation, fit
 from anchorlab.injection.loop import Injection, _forward_pass, _look_up
 from anchorlab.injection.methods import METHODS
 from anchorlab.models import logits, placed
+from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
 
@@ -81,31 +80,12 @@ def main() -> None:
         "anchoring, second pass": tuned("anchoring", second_pass=True),
         "bare, contiguous": lambda: bare(contiguous, fixed, anchors.labels[:count], arguments.steps),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in rows}
-    for round_ in range(arguments.rounds + 1):
-        for name, run in rows.items():
-            began = time.perf_counter()
-            run()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if round_:  # the first round warms up
-                seconds[name].append(time.perf_counter() - began)
-
-    times = pd.DataFrame(seconds)
-    speed = count * arguments.steps / times
+    speed = count * arguments.steps / alternate(rows, arguments.rounds, device)
     baselines = {"plain": "bare", "anchoring, looked up": "plain", "anchoring, second pass": "plain",
                  "bare, contiguous": "bare"}  # fmt: skip
-    table = pd.DataFrame(
-        {
-            "images_per_second": speed.median().round(1),
-            "relative_to": pd.Series(baselines),
-            "ratio": pd.Series({n: (speed[n] / speed[b]).median() for n, b in baselines.items()}).round(3),
-            "ratio_lowest": pd.Series({n: (speed[n] / speed[b]).min() for n, b in baselines.items()}).round(3),
-            "ratio_highest": pd.Series({n: (speed[n] / speed[b]).max() for n, b in baselines.items()}).round(3),
-        }
-    ).loc[list(rows)]
-    table.index.name = "loop"
-    table = table.assign(model=arguments.model, threads=torch.get_num_threads(), device=device.type)
+    table = ratios(speed, baselines, "images_per_second").assign(
+        model=arguments.model, threads=torch.get_num_threads(), device=device.type
+    )
     table.to_csv(HERE / "step.csv")
     print(table.to_string())
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from anchorlab.injection.loop import Injection, _forward_pass, _look_up
 from anchorlab.injection.methods import METHODS
 from anchorlab.models import logits, placed
 from anchorlab.text import joined, lengths
+from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
 
@@ -135,30 +135,13 @@ def main() -> None:
     rows: dict[str, Callable[[], None]] = {"bare": lambda: bare(copied, fixed), **{n: tuned(n) for n in objectives}}
     tokens = {name: sum(int(i["attention_mask"].sum()) for i, _ in batches(one)) for name, one in objectives.items()}
     tokens["bare"] = tokens["plain"]
-    seconds: dict[str, list[float]] = {name: [] for name in rows}
-    for round_ in range(arguments.rounds + 1):
-        for name, run in rows.items():
-            began = time.perf_counter()
-            run()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if round_:  # the first round warms up
-                seconds[name].append(time.perf_counter() - began)
-
-    speed = pd.Series(tokens) / pd.DataFrame(seconds)
+    seconds = alternate(rows, arguments.rounds, device)
+    speed = pd.Series(tokens)[list(rows)] / seconds
     speed["anchoring, looked up, to bare"] = speed["anchoring, looked up"]
-    ratios = {name: speed[name] / speed[base] for name, base in BASELINES.items()}
-    table = pd.DataFrame(
-        {
-            "tokens_per_second": speed.median().round(1),
-            "relative_to": pd.Series(BASELINES),
-            "ratio": pd.Series({name: ratio.median() for name, ratio in ratios.items()}).round(3),
-            "ratio_lowest": pd.Series({name: ratio.min() for name, ratio in ratios.items()}).round(3),
-            "ratio_highest": pd.Series({name: ratio.max() for name, ratio in ratios.items()}).round(3),
-        }
-    ).loc[["bare", *BASELINES]]
-    table.index.name = "loop"
+    table = ratios(speed[["bare", *BASELINES]], BASELINES, "tokens_per_second")
     table = table.assign(model=arguments.model, threads=torch.get_num_threads(), device=device.type)
+        model=arguments.model, threads=torch.get_num_threads(), device=device.type
+    )
     table.to_csv(HERE / "text_step.csv")
     print(table.to_string())
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.tasks.base import RawData, Split
-from anchorlab.tasks.sources import HUB, Source, listed, open_source, reason
+from anchorlab.tasks.sources import HUB, Source, find_test, listed, open_source, reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +46,7 @@ def load_images(source: ImageSource, data: str | None) -> RawData:
     """
     parts = open_source(source, data)
     place = source.hub_name if data in (None, HUB) else str(data)
-    test_part = next((name for name in source.test_parts if name in parts), None)
-    if "train" not in parts or test_part is None:
-        raise AnchorlabError(
-            f"{source.task}: {place} has the parts {listed(parts)}, expected 'train' and "
-            f"{listed(source.test_parts, ' or ')}: add or rename the missing one"
-        )
+    test_part = find_test(source, parts, source.test_parts, place)
     train, classes = _read(source, parts["train"], f"{place}, part 'train'")
     test, test_classes = _read(source, parts[test_part], f"{place}, part '{test_part}'")
     if classes != test_classes:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from anchorlab.errors import AnchorlabError
 from anchorlab.tasks.base import RawData
 from anchorlab.tasks.columns import read_texts
-from anchorlab.tasks.sources import HUB, Source, listed, open_source
+from anchorlab.tasks.sources import HUB, Source, find_test, open_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +36,7 @@ def load_texts(source: TextSource, data: str | None) -> RawData:
     """
     parts = open_source(source, data)
     place = source.hub_name if data in (None, HUB) else str(data)
-    test = next((name for name in source.test_parts if name in parts), None)
-    if "train" not in parts or test is None:
-        raise AnchorlabError(
-            f"{source.task}: {place} has the parts {listed(parts)}, expected 'train' and "
-            f"{listed(source.test_parts, ' or ')}: add or rename the missing one"
-        )
+    test = find_test(source, parts, source.test_parts, place)
     train_part, test_part = (
         read_texts(parts[name], source.text_column, "label", f"{place}, part '{name}'", source.classes, numbered=True)
         for name in ("train", test)

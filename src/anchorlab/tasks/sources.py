@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +60,21 @@ def open_source(source: Source, data: str | None) -> dict[str, Any]:
         f"{source.task}: there is no file or folder '{data}', expected one with the data or a hub name such as "
         f"{example}: correct it"
     )
+
+
+def find_test(source: Source, parts: Collection[str], names: Sequence[str], place: str) -> str:
+    """The name of the test part, the first one of ``names`` that is there.
+
+    Raises:
+        AnchorlabError: if there is none, or no part ``train``.
+    """
+    test = next((name for name in names if name in parts), None)
+    if "train" not in parts or test is None:
+        raise AnchorlabError(
+            f"{source.task}: {place} has the parts {listed(parts)}, expected 'train' and {listed(names, ' or ')}: "
+            "add or rename the missing one"
+        )
+    return test
 
 
 def local_layout(folder: Path) -> Layout | None:

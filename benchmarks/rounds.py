@@ -1,0 +1,39 @@
+"""Loops that take turns, and their speeds as ratios within each round, for a machine's speed drifts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+import torch
+
+
+def alternate(loops: Mapping[str, Callable[[], None]], rounds: int, device: torch.device) -> pd.DataFrame:
+    """Seconds of each loop (columns) in each round (rows), after one round that warms up and is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    for number in range(rounds + 1):
+        for name, run in loops.items():
+            began = time.perf_counter()
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if number:
+                seconds[name].append(time.perf_counter() - began)
+    return pd.DataFrame(seconds)
+
+
+def ratios(speed: pd.DataFrame, baselines: Mapping[str, str], unit: str) -> pd.DataFrame:
+    """Median speed of each loop, and median, lowest and highest ratio to its baseline within a round."""
+    found = {name: speed[name] / speed[base] for name, base in baselines.items()}
+    table = pd.DataFrame(
+        {
+            unit: speed.median().round(1),
+            "relative_to": pd.Series(baselines),
+            "ratio": pd.Series({name: ratio.median() for name, ratio in found.items()}).round(3),
+            "ratio_lowest": pd.Series({name: ratio.min() for name, ratio in found.items()}).round(3),
+            "ratio_highest": pd.Series({name: ratio.max() for name, ratio in found.items()}).round(3),
+        }
+    ).loc[list(speed)]
+    table.index.name = "loop"
+    return table
