@@ -140,8 +140,6 @@ def main() -> None:
     speed["anchoring, looked up, to bare"] = speed["anchoring, looked up"]
     table = ratios(speed[["bare", *BASELINES]], BASELINES, "tokens_per_second")
     table = table.assign(model=arguments.model, threads=torch.get_num_threads(), device=device.type)
-        model=arguments.model, threads=torch.get_num_threads(), device=device.type
-    )
     table.to_csv(HERE / "text_step.csv")
     print(table.to_string())
 
