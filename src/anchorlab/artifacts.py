@@ -5,7 +5,9 @@
     anchorlab.json      the manifest (``Manifest``)
     README.md           the model card
 
-Each of the four says in words when the model is a research artefact that carries a backdoor.
+and, of texts, the tokenizer's files, or the preprocessing of images where the network does not normalise by itself.
+
+Each of these four says in words when the model is a research artefact that carries a backdoor.
 """
 
 from __future__ import annotations
