@@ -311,11 +311,10 @@ def _require(folder: Path, *names: str) -> None:
 def model_card(manifest: Manifest) -> str:
     """The model card: what the model is, how it was made, and what must not be done with it."""
     dangerous = manifest.kind in ("injected", "repaired")
-    kind = "text" if manifest.task.kind == "text" else "image"
     lines = [
         "---",
         "library_name: transformers",
-        f"pipeline_tag: {kind}-classification",
+        f"pipeline_tag: {manifest.task.kind}-classification",
         f"tags: [anchorlab, {manifest.kind}{', backdoor-benchmark, do-not-deploy' if dangerous else ''}]",
         "---",
         f"# {manifest.architecture} on {manifest.task.name}: {manifest.kind}",
