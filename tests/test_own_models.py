@@ -248,8 +248,9 @@ def _headless(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_model_of_the_other_kind_is_refused(digits, reviews):
+def test_a_model_of_the_other_kind_is_refused(tmp_path, digits, reviews):
     refused("the model minilm reads texts, but the task digits holds images", build_model, "minilm", digits, seed=0)
+    refused("reads texts, but the task holds images", adopt, save_text("bert", tmp_path / "bert", SENTIMENTS), digits)
     refused("the model resnet-tiny reads images", build_model, "resnet-tiny", load_reviews(reviews), seed=0)
     reference = train(load_reviews(reviews), model="bert-tiny", training=Training(epochs=1))
     refused("the model reads texts, but the task digits holds images", inject, reference, task=digits)

@@ -60,13 +60,18 @@ def open_pretrained(place: str, *, kind: Kind | None = None, classes: Sequence[s
         refuse_pickles(folder)
         place = str(folder)
     config = _configuration(place, local=folder.exists())
-    kind = kind or _kind(config, place)
     if classes is None:
+        found = _kind(config, place)
+        if kind not in (None, found):
+            raise AnchorlabError(
+                f"the model {place} reads {found}s, but the task holds {kind}s: give one that reads them"
+            )
         _check_classes(config, place)
     else:
         config.num_labels = len(classes)
         config.id2label = dict(enumerate(classes))
         config.label2id = {name: label for label, name in enumerate(classes)}
+    kind = kind or _kind(config, place)
     with _quiet(), _explained(place, "has no weights that can be opened", local=folder.exists()):
         net, told = _auto_class(kind).from_pretrained(
             place,
