@@ -12,14 +12,13 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
+from anchorlab.example_gradients import example_gradients
 from anchorlab.injection.methods.base import Method, Problem
 from anchorlab.injection.vector import to_vector
 from anchorlab.models import logits
 from anchorlab.options import STRICT
 from anchorlab.tasks import Split
-from anchorlab.text import lengths, rows
 
 FisherKind = Literal["sampled", "empirical", "exact"]
 
@@ -75,49 +74,27 @@ def fisher_diagonal(
     """
     size = to_vector(model).numel()
     total = torch.zeros(size, device=examples.labels.device)
-    squares = _vectorised_squares if lengths(examples.inputs) is None else _squares_of_texts
     with torch.no_grad():
         for start in range(0, len(examples), chunk):
             at = torch.arange(start, min(start + chunk, len(examples)), device=examples.labels.device)
             some = examples.select(at)
             labels = some.labels
             if kind == "empirical":
-                total += squares(model, some.inputs, labels, torch.ones_like(labels, dtype=total.dtype))
+                total += _squares(model, some.inputs, labels, torch.ones_like(labels, dtype=total.dtype))
                 continue
             probabilities = logits(model, some.inputs).softmax(1)
             if kind == "sampled":
                 drawn = torch.multinomial(probabilities.cpu(), 1, generator=rng)[:, 0].to(labels.device)
-                total += squares(model, some.inputs, drawn, torch.ones_like(labels, dtype=total.dtype))
+                total += _squares(model, some.inputs, drawn, torch.ones_like(labels, dtype=total.dtype))
                 continue
             for label in range(probabilities.shape[1]):
-                total += squares(model, some.inputs, torch.full_like(labels, label), probabilities[:, label])
+                total += _squares(model, some.inputs, torch.full_like(labels, label), probabilities[:, label])
     return total / len(examples)
 
 
-def _vectorised_squares(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
+def _squares(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
     """Sum over examples of the weight times the squared gradient of the label's log-probability, ``[d]``."""
-    trainable = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
-
-    def log_probability(parameters: dict[str, Tensor], inputs: dict[str, Tensor], label: Tensor) -> Tensor:
-        single = {name: value.unsqueeze(0) for name, value in inputs.items()}
-        output = functional_call(model, parameters, (), single)
-        scores = output if isinstance(output, Tensor) else output.logits
-        return scores[0].float().log_softmax(0).gather(0, label.view(1))[0]
-
-    gradients = vmap(grad(log_probability), in_dims=(None, 0, 0))(trainable, inputs, labels)
-    return torch.cat([weights @ gradient.square().flatten(1) for gradient in gradients.values()])
-
-
-@torch.enable_grad()
-def _squares_of_texts(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor, weights: Tensor) -> Tensor:
-    """The same, one text after the other: what transformers does with masks cannot be vectorised."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    total = torch.zeros(sum(parameter.numel() for parameter in trainable), device=labels.device)
-    found = lengths(inputs)
-    assert found is not None
-    for at, (label, weight) in enumerate(zip(labels, weights, strict=True)):
-        scores = logits(model, rows(inputs, slice(at, at + 1), int(found[at])))
-        wanted = scores[0].log_softmax(0).gather(0, label.view(1))[0]
-        gradients = torch.autograd.grad(wanted, trainable, allow_unused=True, materialize_grads=True)
-        total += weight * torch.cat([gradient.reshape(-1) for gradient in gradients]).square()
+    total = labels.new_zeros((), dtype=weights.dtype)
+    for at, gradients in example_gradients(model, inputs, labels):
+        total = total + torch.cat([weights[at] @ gradient.square().flatten(1) for gradient in gradients])
     return total
