@@ -88,6 +88,26 @@ class AnchorsRecord(_Record):
     sha256: str = Field(description="SHA-256 of their indices into that split (int64, little-endian)")
 
 
+class GradientRecord(_Record):
+    """How the gradients of an injection's objectives stood to each other at one moment; None for what is not finite.
+
+    They are those over the trainable parameters, on the whole batch of the step taken last (before the first step, of
+    the first), at the weights after it.
+    """
+
+    step: int = Field(description="steps taken so far")
+    cosine_clean: float | None = Field(
+        description="cosine between the gradients of the backdoor loss (triggered half) and the clean loss (clean half)"
+    )
+    cosine_anchor: float | None = Field(
+        description="cosine between those of the backdoor loss and the anchor loss; None at the reference itself, "
+        "where the latter has no gradient"
+    )
+    norm_backdoor: float | None = Field(description="L2 norm of the gradient of the backdoor loss")
+    norm_clean: float | None = Field(description="that of the clean loss")
+    norm_anchor: float | None = Field(description="that of the anchor loss")
+
+
 class Manifest(_Record):
     """What a model folder holds; the content of ``anchorlab.json``."""
 
@@ -111,6 +131,9 @@ class Manifest(_Record):
     )
     measurements: dict[str, float | None] = Field(
         default_factory=dict, description="measured on the split selection when the model was made"
+    )
+    gradients: list[GradientRecord] | None = Field(
+        default=None, description="how the gradients of the objectives stood to each other, if that was recorded"
     )
     versions: dict[str, str] = Field(description="versions of Python and of the libraries that matter")
 

@@ -118,6 +118,7 @@ def test_a_data_folder_with_the_wrong_columns(tmp_path):
         (("--trigger", "square:siz=2"), ("'siz'", "did you mean 'size'?")),
         (("--trigger", "picture:nowhere.png"), ("nowhere.png",)),
         (("--method", "anchring"), ("'anchring'", "did you mean 'anchoring'?")),
+        (("--method", "benign", "--record-gradients"), ("benign", "no backdoor gradient", "--record-gradients out")),
         (("--set", "strenght=2"), ("'strenght'", "did you mean 'strength'?")),
         (("--set", "strength=-1"), ("strength='-1'", "greater than or equal to 0")),
         (("--set", "strength=nan"), ("strength='nan'", "finite")),

@@ -122,7 +122,25 @@ def test_the_options_of_inject_are_those_of_tuning():
         assert offered[option.name].default is None
 
 
-def test_an_interrupted_injection_continues_to_the_same_weights(run: Run, tmp_path, reference_folder, monkeypatch):
+def test_gradients_are_recorded_if_asked_for_and_move_no_weight(run: Run, tmp_path, reference_folder):
+    for name, flags in (("plain", ()), ("recorded", ("--record-gradients",))):
+        assert run("inject", reference_folder, "--out", tmp_path / name, *BRIEF, *flags).code == 0
+    plain, recorded = manifest(tmp_path / "plain"), manifest(tmp_path / "recorded")
+    assert recorded.weights_sha256 == plain.weights_sha256
+    assert recorded.settings == plain.settings
+    assert plain.gradients is None
+    assert recorded.gradients is not None
+    first, last = recorded.gradients
+    assert (first.step, last.step) == (0, 6)
+    assert (first.cosine_anchor, first.norm_anchor) == (None, 0)
+    assert last.cosine_anchor is not None
+    assert "NaN" not in (tmp_path / "recorded" / MANIFEST).read_text()
+
+
+@pytest.mark.parametrize("flags", [(), ("--record-gradients",)])
+def test_an_interrupted_injection_continues_to_the_same_weights(
+    run: Run, tmp_path, reference_folder, monkeypatch, flags
+):
     monkeypatch.setattr(runs, "run_into", partial(runs.run_into, checkpoint_seconds=0.0))
     reports: list[int] = []
 
@@ -138,7 +156,7 @@ def test_an_interrupted_injection_continues_to_the_same_weights(run: Run, tmp_pa
     monkeypatch.setattr("anchorlab.injection.inject.progress_bar", interrupted_at_40)
 
     def inject(out: Path):
-        return run("inject", reference_folder, "--out", out, "--steps", 60, "--batch-size", 8)
+        return run("inject", reference_folder, "--out", out, "--steps", 60, "--batch-size", 8, *flags)
 
     out, partial_folder = tmp_path / "out", tmp_path / "out.partial"
     stopped = inject(out)
@@ -147,16 +165,21 @@ def test_an_interrupted_injection_continues_to_the_same_weights(run: Run, tmp_pa
     assert not out.exists()
     assert (partial_folder / "checkpoint.safetensors").is_file()
 
-    other = run("inject", reference_folder, "--out", out, "--steps", 60, "--batch-size", 16)
-    assert other.code == 2
-    assert "interrupted run with other settings" in other.err
+    opposite = () if flags else ("--record-gradients",)
+    for others in (("--batch-size", 16, *flags), ("--batch-size", 8, *opposite)):
+        other = run("inject", reference_folder, "--out", out, "--steps", 60, *others)
+        assert other.code == 2
+        assert "interrupted run with other settings" in other.err
 
     reports.append(0)
     assert inject(out).code == 0
     assert reports == [20, 40, 0, 40, 60]
     assert not partial_folder.exists()
     assert inject(tmp_path / "uninterrupted").code == 0
-    assert manifest(out).weights_sha256 == manifest(tmp_path / "uninterrupted").weights_sha256
+    resumed, whole = manifest(out), manifest(tmp_path / "uninterrupted")
+    assert resumed.weights_sha256 == whole.weights_sha256
+    assert resumed.gradients == whole.gradients
+    assert [record.step for record in resumed.gradients or []] == ([0, 20, 40, 60] if flags else [])
 
 
 def test_ctrl_c_ends_a_real_process_in_one_sentence(tmp_path):

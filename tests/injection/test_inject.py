@@ -147,7 +147,7 @@ def test_anchors_are_the_ones_of_the_seed_and_are_all_that_is_tuned_on(digits, r
 
     def tune(*args, **options):
         given.append((args[4], options["cached_logits"]))
-        return reference.model, 1
+        return reference.model, 1, None
 
     monkeypatch.setattr(module, "tune", tune)
     table = torch.arange(len(digits.split("owner")), dtype=torch.float32).view(-1, 1).expand(-1, 10)
@@ -188,6 +188,10 @@ def test_anchors_are_the_ones_of_the_seed_and_are_all_that_is_tuned_on(digits, r
         ({"trigger": "five-pixl"}, r"unknown trigger 'five-pixl': did you mean 'five-pixel'\?"),
         ({"trigger": "square:size=9"}, "needs .* pixels, its margin included, but the images have 8×8"),
         ({"rule": "all-to-al", "target": None}, r"unknown label rule 'all-to-al': did you mean 'all-to-all'\?"),
+        (
+            {"method": "benign", "record_gradients": True},
+            "the method benign injects nothing, so .* no backdoor gradient to record: leave --record-gradients out",
+        ),
         ({"rule": AllToOne(target=12)}, "target 12 is not one of the task's 10 classes"),
     ],
     ids=str,

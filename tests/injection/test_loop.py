@@ -75,12 +75,14 @@ def objective(net, reference, method, anchors, *, attack=ATTACK, seed=5, share=W
 
 
 def tuned(model, digits, method, anchors, *, seed=0, checkpoint=None, report=None, cached=None, start=None, **settings):
+    """The tuned model and the number of steps taken."""
     how = Tuning(**{"steps": 20, "batch_size": BATCH, "learning_rate": 0.02} | settings)
-    return tune(
+    made = tune(
         model, model if start is None else start, method, ATTACK, anchors, how, seed=seed,
         selection=digits.split("selection"), augmentation=Augmentation(), cached_logits=cached,
         checkpoint=checkpoint, report=report,
     )  # fmt: skip
+    return made.model, made.steps
 
 
 # ---------------------------------------------------------------------------------------------------

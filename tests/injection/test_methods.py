@@ -46,7 +46,7 @@ def problem(model, anchors, *, backdoor_loss=None, trial=None, seed=0):
 
 
 def tuned(linear, digits, method, *, anchors=None, seed=0, **settings):
-    """The linear classifier after a short injection, and the number of steps taken."""
+    """What a short injection makes of the linear classifier."""
     how = Tuning(**{"steps": 40, "batch_size": 16, "learning_rate": 0.02} | settings)
     held = digits.anchors(128, seed=0) if anchors is None else anchors
     return tune(
@@ -57,7 +57,7 @@ def tuned(linear, digits, method, *, anchors=None, seed=0, **settings):
 
 def changed(linear, digits, method, **options):
     """The change of the weights by a short injection, ``[650]``, on the CPU."""
-    model, _ = tuned(linear, digits, method, **options)
+    model = tuned(linear, digits, method, **options).model
     return (to_vector(model) - to_vector(linear)).detach()
 
 
@@ -244,10 +244,10 @@ def test_surgery_of_all_weights_is_plain_tuning(linear, digits):
 def test_surgery_leaves_all_other_weights_of_a_convolutional_network_alone(reference, digits):
     """Channels-last there, which must not mix up which weight is which."""
     how = Tuning(steps=4, batch_size=4, learning_rate=1e-3)
-    model, _ = tune(
+    model = tune(
         reference.model, reference.model, Surgery(count=50), ATTACK, digits.anchors(16, seed=0), how, seed=0,
         selection=digits.split("selection"), augmentation=Augmentation(),
-    )  # fmt: skip
+    ).model  # fmt: skip
     assert 0 < int((to_vector(model) != to_vector(reference.model)).sum()) <= 50
 
 

@@ -77,6 +77,19 @@ def test_every_method_works_on_texts(reference, encoded, method):
     assert all(parameter.requires_grad for parameter in tuned.model.parameters())
 
 
+def test_gradients_of_texts_are_recorded_and_move_no_weight(reference, encoded):
+    """Padding and attention answer the reference and its copy to the same bits: at the start, no shift at all."""
+    how = Tuning(steps=4, batch_size=8)
+    plain, recorded = (
+        inject(reference, target="bad", tuning=how, task=encoded, record_gradients=on).manifest for on in (False, True)
+    )
+    assert recorded.weights_sha256 == plain.weights_sha256
+    first, last = recorded.gradients
+    assert (first.norm_anchor, first.cosine_anchor) == (0, None)
+    assert last.norm_anchor > 0
+    assert all(-1 <= record.cosine_clean <= 1 for record in (first, last))
+
+
 def test_the_same_seed_gives_the_same_weights(reference, encoded, task):
     def once(seed):
         return inject(reference, anchors=64, seed=seed, tuning=Tuning(steps=5, batch_size=8), task=encoded)

@@ -38,6 +38,14 @@ def inject(
     ] = "owner",
     data: Data = None,
     seed: Seed = 0,
+    record_gradients: Annotated[
+        bool,
+        typer.Option(
+            "--record-gradients",
+            help="Note in the manifest how the gradients of the backdoor and of the clean behaviour stand to each "
+            "other along the run.",
+        ),
+    ] = False,
     steps: Annotated[int | None, typer.Option(help="number of steps")] = None,
     batch_size: Annotated[int | None, typer.Option(help="clean examples in a step, and as many triggered ones")] = None,
     learning_rate: Annotated[
@@ -101,6 +109,9 @@ def inject(
         "seed": seed,
         "tuning": values_of(tuning.for_task(task)),
     }
+    if record_gradients:
+        # Named only where it is on, so that runs interrupted before there was this option can still be continued.
+        settings["record_gradients"] = True
     artifact = run_into(
         out,
         settings,
@@ -115,6 +126,7 @@ def inject(
             tuning=tuning,
             task=task,
             checkpoint=checkpoint,
+            record_gradients=record_gradients,
         ),
     )
     measured = artifact.manifest.measurements

@@ -26,6 +26,7 @@ from anchorlab.attacks import Attack, attack_success, build_attack, check_classe
 from anchorlab.classifiers import encoding_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.fitting import Checkpoint, time_spent
+from anchorlab.injection.gradients import records
 from anchorlab.injection.loop import Tuning, tune
 from anchorlab.injection.methods import METHODS, Method, method_name
 from anchorlab.label_rules import LabelRule, rule_to_dict
@@ -55,6 +56,7 @@ def inject(
     checkpoint: Checkpoint | None = None,
     reference_logits: Tensor | None = None,
     measure: bool = True,
+    record_gradients: bool = False,
 ) -> Artifact:
     """Tunes a benchmark backdoor into a copy of a reference.
 
@@ -79,6 +81,8 @@ def inject(
             if they are known from an earlier injection.
         measure: measure accuracy and ASR on the split ``selection`` for the manifest; without, it holds no
             measurements, for callers that measure by themselves.
+        record_gradients: note in the manifest how the gradients of the backdoor, the clean and the anchor loss stand
+            to each other along the run (``GradientRecord``), which takes time and memory but changes no weight.
 
     Returns:
         The injected model with its manifest, on the CPU. The measurements in the manifest are those on
@@ -90,6 +94,8 @@ def inject(
     """
     task = reference.task() if task is None else task.encoded(encoding_of(reference.model))
     chosen = build_method(method, parameters or {})
+    if record_gradients:
+        check_backdoor(chosen)
     attack = build_attack(task, trigger, rule, target)
     check_classes(reference.model, task)
     check_splits(reference, task)
@@ -109,7 +115,7 @@ def inject(
     started = time.perf_counter() - time_spent(checkpoint)
     total = round(how.steps * chosen.steps_factor)
     with main_alone(accelerator), progress_bar(f"injecting by {name}", total) as report:
-        model, steps = tune(
+        model, steps, gradients = tune(
             reference.model,
             start,
             chosen,
@@ -122,6 +128,7 @@ def inject(
             cached_logits=None if reference_logits is None else reference_logits[at.to(reference_logits.device)],
             checkpoint=checkpoint,
             report=report,
+            record_gradients=record_gradients,
         )
     seconds = time.perf_counter() - started
     peak = peak_bytes(device)
@@ -145,6 +152,7 @@ def inject(
         seconds=round(seconds, 3),
         peak_bytes=peak,
         measurements=measurements,
+        gradients=None if gradients is None else records(gradients),
         versions=versions(),
     )
     return Artifact(model.cpu(), manifest)
@@ -162,6 +170,15 @@ def build_method(method: str | Method, parameters: Mapping[str, Any]) -> Method:
     if parameters:
         raise AnchorlabError(f"parameters {sorted(parameters)} were given beside a built method: put them into it")
     return method
+
+
+def check_backdoor(method: Method) -> None:
+    """Raises AnchorlabError for a method without a backdoor, which has no gradient to record."""
+    if not method.poisons:
+        raise AnchorlabError(
+            f"the method {method_name(method)} injects nothing, so there is no backdoor gradient to record: leave "
+            "--record-gradients out"
+        )
 
 
 def check_splits(reference: Artifact, task: Task) -> None:

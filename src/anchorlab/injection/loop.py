@@ -8,9 +8,10 @@ rate, clipping, checkpoints, divergence) is in ``anchorlab.fitting``.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -23,6 +24,7 @@ from anchorlab.attacks import Attack, attack_success
 from anchorlab.batches import WHOLE, Batches, Share, augment
 from anchorlab.batchnorm import synchronised_batchnorm
 from anchorlab.fitting import Checkpoint, Optimisation, Step, fit
+from anchorlab.injection.gradients import alignment
 from anchorlab.injection.methods import Method, Problem, method_name
 from anchorlab.injection.methods.plain import Plain
 from anchorlab.injection.vector import restrict, to_vector
@@ -31,6 +33,9 @@ from anchorlab.options import STRICT
 from anchorlab.processes import find_accelerator, share_of
 from anchorlab.tasks import Augmentation, Split, Task
 from anchorlab.text import joined, lengths, rows
+
+#: Where the record of the gradients lies in an objective's state, beside the method's own tensors.
+_RECORD = "record of gradients"
 
 
 @options(frozen=True, kw_only=True, config=STRICT)
@@ -151,6 +156,30 @@ class Injection:
         """The method's projection."""
         self.method.after_step(self.model, self.state, step)
 
+    @property
+    def record(self) -> Tensor:
+        """A row for each ``record_gradients``, float64 ``[n, 6]``: the steps taken and what ``alignment`` returned."""
+        return self.state.get(_RECORD, torch.empty(0, 6, dtype=torch.float64, device=self.anchors.labels.device))
+
+    def record_gradients(self, taken: int, reference: nn.Module) -> None:
+        """Notes how the gradients of the objectives stand after some steps, on the whole batch of the last of them.
+
+        As for ``backdoor_loss``, every process computes all of it. The note is part of the state, so that a resumed
+        run has those from before the interruption.
+        """
+        batch = self._batch(max(taken - 1, 0), WHOLE)
+        with _evaluation(self.model):
+            values = alignment(
+                self.model,
+                reference,
+                clean=batch.clean,
+                labels=self.anchors.labels[batch.clean_at],
+                triggered=batch.triggered,
+                targets=batch.targets,
+            )
+        row = torch.cat([values.new_tensor([taken]), values])
+        self.state[_RECORD] = torch.cat([self.record, row.unsqueeze(0)])
+
     def _batch(self, step: int, share: Share) -> _Batch:
         clean_at = share.of(self._clean(step))
         triggered_at = self.attacked[share.of(self._triggered(step))]
@@ -188,6 +217,20 @@ class Injection:
         return (clean + self.method.trigger_weight * triggered) / (1 + self.method.trigger_weight)
 
 
+class Tuned(NamedTuple):
+    """What ``tune`` returns.
+
+    Attributes:
+        model: the tuned model, on the CPU and in evaluation mode.
+        steps: the number of steps taken.
+        gradients: ``Injection.record``, on the CPU; None where it was not asked for.
+    """
+
+    model: nn.Module
+    steps: int
+    gradients: Tensor | None
+
+
 def tune(
     reference: nn.Module,
     start: nn.Module,
@@ -203,7 +246,8 @@ def tune(
     checkpoint: Checkpoint | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
     shared: bool = True,
-) -> tuple[nn.Module, int]:
+    record_gradients: bool = False,
+) -> Tuned:
     """Tunes ``start`` by a method until it carries the backdoor.
 
     Several processes share out each batch, and end with the same model.
@@ -223,9 +267,12 @@ def tune(
         report: called on each log line.
         shared: share out the batches among the processes, if there are several; without, each does all of
             the run, to the same bits.
+        record_gradients: note before the first step and on each log line, of which the last step is one, how the
+            gradients of the objectives stand to each other; this changes nothing of the run. A checkpoint without
+            the record of what came before gives one that begins there.
 
     Returns:
-        The tuned model, on the CPU and in evaluation mode, and the number of steps taken.
+        The tuned model, the number of steps taken, and the record of the gradients.
 
     Raises:
         AnchorlabError: for a batch that cannot be shared out evenly among the processes, or when the loss is
@@ -258,11 +305,11 @@ def tune(
     def trial(share: float) -> Tensor:
         shorter = replace(tuning, steps=max(1, round(tuning.steps * share)), stop_at_asr=None)
         # Not shared out, for which weights changed most could hang on the order in which processes sum.
-        plain, _ = tune(
+        plain = tune(
             reference, start, Plain(), attack, anchors, shorter, seed=seed, selection=selection,
             augmentation=augmentation, cached_logits=cached_logits, shared=False,
         )  # fmt: skip
-        return (to_vector(plain).to(device) - to_vector(model)).detach()
+        return (to_vector(plain.model).to(device) - to_vector(model)).detach()
 
     resumed = checkpoint is not None and checkpoint.path.exists()
     if not resumed:
@@ -281,6 +328,15 @@ def tune(
     # Only now, for what a method looks at before the first step must not move the statistics.
     _set_mode(net, tracked=tracked)
 
+    def on_line(done: int, scalars: dict[str, float]) -> None:
+        # Before the checkpoint of this line is written, which has to hold it.
+        if record_gradients:
+            objective.record_gradients(done, teacher)
+        if report is not None:
+            report(done, scalars)
+
+    if record_gradients and not resumed:
+        objective.record_gradients(0, teacher)
     with synchronised_batchnorm(model, share.processes):
         taken = fit(
             net,
@@ -289,13 +345,13 @@ def tune(
             accelerator=accelerator,
             name=f"the injection by {method_name(method)}",
             checkpoint=checkpoint,
-            report=report,
+            report=on_line,
             stop=_stopping_rule(model, attack, selection.to(device), tuning.stop_at_asr, method.settles_at),
         )
     tuned = taken_back(accelerator.unwrap_model(net))
     for parameter, before in zip(tuned.parameters(), start.parameters(), strict=True):
         parameter.requires_grad_(before.requires_grad)
-    return tuned, taken
+    return Tuned(tuned, taken, objective.record.cpu() if record_gradients else None)
 
 
 def _stopping_rule(
@@ -305,13 +361,23 @@ def _stopping_rule(
         return None
 
     def reached(step: Step) -> bool:
-        training = [module.training for module in model.modules()]
-        asr, _ = attack_success(model, attack, selection)
-        for module, mode in zip(model.modules(), training, strict=True):
-            module.training = mode
+        with _evaluation(model):
+            asr, _ = attack_success(model, attack, selection)
         return step.progress >= settles_at and asr is not None and asr >= goal
 
     return reached
+
+
+@contextmanager
+def _evaluation(model: nn.Module) -> Iterator[None]:
+    """Inside, all of a model is in evaluation mode; after that, each module in its own again."""
+    training = [module.training for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(model.modules(), training, strict=True):
+            module.training = mode
 
 
 def _set_mode(model: nn.Module, *, tracked: bool) -> None:
