@@ -46,9 +46,7 @@ def _vectorised(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> 
     return list(gradients.values())
 
 
-def _one_by_one(
-    model: nn.Module, inputs: dict[str, Tensor], labels: Tensor
-) -> Iterator[tuple[slice, list[Tensor]]]:
+def _one_by_one(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     found = lengths(inputs)
     assert found is not None
