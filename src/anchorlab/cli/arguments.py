@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from anchorlab.tasks import Columns
+    from torch import nn
+
+    from anchorlab.artifacts import Artifact
+    from anchorlab.tasks import Columns, Task
 
 TaskName = Annotated[
     str,
@@ -53,3 +56,23 @@ def columns_of(
     told = {"text": text_column, "image": image_column, "label": label_column, "max_length": max_length}
     given = {name: value for name, value in told.items() if value is not None}
     return build(Columns, "own data", given) if given else None
+
+
+def task_of(
+    reference: Artifact | nn.Module, name: str | None, data: str | None, columns: Columns | None, seed: int | None
+) -> Task | None:
+    """The reference's task, with what the user says otherwise; None where neither names one."""
+    from anchorlab.artifacts import Artifact
+    from anchorlab.tasks import Columns, load_task
+
+    if not isinstance(reference, Artifact):
+        return None if name is None else load_task(name, seed=seed or 0, data=data, columns=columns)
+    record = reference.manifest.task
+    seed = record.seed if seed is None else seed
+    if name is None or name == record.name:
+        if seed == record.seed and columns is None:
+            return reference.task(data)
+        if columns is None and record.columns is not None:
+            columns = Columns(**record.columns)
+        return load_task(record.name, seed=seed, data=data or record.data, columns=columns)
+    return load_task(name, seed=seed, data=data, columns=columns)

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anchorlab.cli.arguments import Data, ImageColumn, LabelColumn, MaxLength, TextColumn, columns_of
+from anchorlab.cli.arguments import Data, ImageColumn, LabelColumn, MaxLength, TextColumn, columns_of, task_of
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from torch import nn
 
-    from anchorlab.artifacts import Artifact
     from anchorlab.consistency.evaluate import Comparison
-    from anchorlab.tasks import Columns, Task
+    from anchorlab.tasks import Columns
 
 #: Fields of a comparison that say what it was measured on, and stand in the table's title or cells.
 _CONTEXT = {"task", "split", "count", "by_class", "intervals", "undefined"}
@@ -119,7 +117,7 @@ def _compare_models(
     return evaluate.compare(
         clean,
         other,
-        task=_task(clean, task, data, columns, seed),
+        task=task_of(clean, task, data, columns, seed),
         trigger=trigger,
         target=target,
         rule=label_rule,
@@ -145,26 +143,6 @@ def _compare_logits(
                 f"--{name} is for model folders, for stored logits are compared as they are: leave it out"
             )
     return evaluate.compare_logits(reference, candidate, labels, save_instances=instances)
-
-
-def _task(
-    reference: Artifact | nn.Module, name: str | None, data: str | None, columns: Columns | None, seed: int | None
-) -> Task | None:
-    """The reference's task, with what the user says otherwise; None where neither names one."""
-    from anchorlab.artifacts import Artifact
-    from anchorlab.tasks import Columns, load_task
-
-    if not isinstance(reference, Artifact):
-        return None if name is None else load_task(name, seed=seed or 0, data=data, columns=columns)
-    record = reference.manifest.task
-    seed = record.seed if seed is None else seed
-    if name is None or name == record.name:
-        if seed == record.seed and columns is None:
-            return reference.task(data)
-        if columns is None and record.columns is not None:
-            columns = Columns(**record.columns)
-        return load_task(record.name, seed=seed, data=data or record.data, columns=columns)
-    return load_task(name, seed=seed, data=data, columns=columns)
 
 
 def _table(comparison: Comparison, title: str) -> Table:

@@ -14,18 +14,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from anchorlab.artifacts import Artifact
-from anchorlab.attacks import Attack, build_attack, check_classes
-from anchorlab.classifiers import encoding_of
+from anchorlab.attacks import Attack
 from anchorlab.consistency import statistics
 from anchorlab.consistency.instances import Columns, assemble, instances, measured_rows, write_instances
 from anchorlab.consistency.logits import StoredLogits, stored_labels
 from anchorlab.consistency.metrics import Consistency, predictions, summarise
 from anchorlab.consistency.statistics import wilson as wilson
 from anchorlab.errors import AnchorlabError
-from anchorlab.label_rules import LabelRule, rule_from_dict, rule_to_dict
+from anchorlab.label_rules import LabelRule
+from anchorlab.measuring import attack_of, common_task, module_of
 from anchorlab.models import EVALUATION_BATCH, predict
 from anchorlab.tasks import Split, Task
-from anchorlab.tasks.labels import label_index
 from anchorlab.triggers import Trigger
 
 if TYPE_CHECKING:
@@ -175,14 +174,8 @@ def compare(
     Raises:
         AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
     """
-    if task is None:
-        if not isinstance(reference, Artifact):
-            raise AnchorlabError("the reference has no manifest that names its data: give --task, or task in Python")
-        task = reference.task()
-    before, after = (model.model if isinstance(model, Artifact) else model for model in (reference, candidate))
-    task = _encoded(task, before, after)
-    for model in (before, after):
-        check_classes(model, task)
+    task = common_task(task, reference, [candidate])
+    before, after = module_of(reference), module_of(candidate)
     known = candidate if isinstance(candidate, Artifact) else None
     attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
     examples = task.split(split)
@@ -193,17 +186,6 @@ def compare(
     if save_instances is not None:
         write_instances(save_instances, frame)
     return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
-
-
-def _encoded(task: Task, before: nn.Module, after: nn.Module) -> Task:
-    """The task as both models read it."""
-    encodings = [encoding_of(model) for model in (before, after)]
-    if encodings[0] != encodings[1]:
-        raise AnchorlabError(
-            "the two models read texts by different tokenizers, so that they have no inputs in common: compare their "
-            "stored logits, as two .npy files"
-        )
-    return task.encoded(encodings[0])
 
 
 def compare_logits(reference: Any, candidate: Any, labels: Any, *, save_instances: Path | None = None) -> Comparison:
@@ -258,34 +240,3 @@ def _triggered(before: nn.Module, after: nn.Module, batch: Split, attack: Attack
             answer = predict(model, attacked.inputs, transform=attack.apply).cpu()
             found[name][at.cpu().numpy()] = predictions(answer.numpy())
     return found
-
-
-def attack_of(
-    candidate: Artifact | None,
-    task: Task,
-    *,
-    trigger: str | Trigger | None = None,
-    target: int | str | None = None,
-    rule: str | LabelRule | None = None,
-) -> Attack | None:
-    """The attack to measure: the manifest's, each part of which an argument overrides; None if there is none.
-
-    A target alone changes the manifest's label rule to that target.
-
-    Raises:
-        AnchorlabError: if the parts do not make a whole, or do not fit the task.
-    """
-    known_rule = candidate.label_rule if candidate else None
-    known_trigger = trigger or (candidate.trigger if candidate else None)
-    if known_trigger is None:
-        if target is not None or rule is not None:
-            raise AnchorlabError(
-                "a target or label rule was given, but no trigger is known: give --trigger as well, "
-                "for the candidate has no manifest that names one"
-            )
-        return None
-    if rule is None and known_rule is not None:
-        if target is not None:
-            known_rule = rule_from_dict(rule_to_dict(known_rule) | {"target": label_index(target, task.classes)})
-        return build_attack(task, known_trigger, known_rule, None)
-    return build_attack(task, known_trigger, rule or "all-to-one", target)
