@@ -69,7 +69,7 @@ def predict(
     pieces: list[Tensor] = []
     order: list[Any] = []
     with exact_arithmetic(next(iter(inputs.values())).device):
-        for at, width in _batches(inputs, batch_size):
+        for at, width in in_batches(inputs, batch_size):
             batch = rows(inputs, at, width)
             pieces.append(logits(model, transform(batch) if transform else batch))
             order.append(at)
@@ -80,8 +80,16 @@ def predict(
     return torch.empty_like(answers).index_copy_(0, torch.cat(order), answers)
 
 
-def _batches(inputs: Mapping[str, Tensor], batch_size: int) -> Iterator[tuple[Tensor | slice, int | None]]:
-    """Which examples go together, and how many of their tokens count; each example once."""
+def in_batches(
+    inputs: Mapping[str, Tensor], batch_size: int = EVALUATION_BATCH, tokens: int = EVALUATION_TOKENS
+) -> Iterator[tuple[Tensor | slice, int | None]]:
+    """Which examples go together, and how many of their tokens count; each example once, texts by length.
+
+    Args:
+        inputs: name to tensor, first dimension N.
+        batch_size: most examples together.
+        tokens: of texts, most tokens together, padding included.
+    """
     found = lengths(inputs)
     if found is None:
         size = len(next(iter(inputs.values())))
@@ -92,7 +100,7 @@ def _batches(inputs: Mapping[str, Tensor], batch_size: int) -> Iterator[tuple[Te
     start = 0
     while start < len(order):
         width = int(widths[start])
-        end = start + max(1, min(batch_size, EVALUATION_TOKENS // width))
+        end = start + max(1, min(batch_size, tokens // width))
         yield order[start:end].to(next(iter(inputs.values())).device), width
         start = end
 

@@ -1,0 +1,190 @@
+"""The perturbation ``w* - w`` of a candidate, and models at points of weight space."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.classifiers import PixelClassifier, bare
+from anchorlab.errors import AnchorlabError
+
+
+@dataclass(frozen=True, eq=False)
+class Perturbation:
+    """What was added to the reference's state: shared tensors once, under the first of their names.
+
+    Attributes:
+        parameters: name to ``w* - w``, float32, in the order of the model's parameters.
+        buffers: the same of buffers with real values, such as BatchNorm's statistics.
+        left_out: names of the integer buffers, which only count.
+    """
+
+    parameters: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def moves_buffers(self) -> bool:
+        """Whether any buffer has changed."""
+        return any(bool(change.any()) for change in self.buffers.values())
+
+    @property
+    def moves_parameters(self) -> bool:
+        """Whether any parameter has changed."""
+        return any(bool(change.any()) for change in self.parameters.values())
+
+    @cached_property
+    def norm(self) -> float:
+        """The L2 norm over all parameters."""
+        return float(torch.stack([change.double().square().sum() for change in self.parameters.values()]).sum().sqrt())
+
+    def vector(self) -> Tensor:
+        """All parameters' changes one after another, float32 ``[d]``."""
+        return torch.cat([change.reshape(-1) for change in self.parameters.values()])
+
+    def to(self, device: torch.device) -> Perturbation:
+        """The same on a device."""
+        parameters, buffers = (
+            {name: change.to(device) for name, change in side.items()} for side in (self.parameters, self.buffers)
+        )
+        return Perturbation(parameters, buffers, self.left_out)
+
+    def digest(self) -> str:
+        """SHA-256 of all changes."""
+        found = hashlib.sha256()
+        for name, change in (*self.parameters.items(), *self.buffers.items()):
+            found.update(name.encode())
+            found.update(change.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    def weights_alone(self) -> Perturbation:
+        """The same without the changes of buffers."""
+        return Perturbation(self.parameters, {}, self.left_out)
+
+    def buffers_alone(self) -> Perturbation:
+        """The same without the changes of parameters."""
+        return Perturbation({}, self.buffers, self.left_out)
+
+
+def perturbation_of(reference: nn.Module, candidate: nn.Module, *, name: str = "the candidate") -> Perturbation:
+    """The difference of two models of one architecture, on the device of the reference.
+
+    Args:
+        reference: the clean model.
+        candidate: the model compared with it.
+        name: of the candidate, for messages.
+
+    Raises:
+        AnchorlabError: if the architectures or the preprocessing differ, a weight is not finite, or nothing differs.
+    """
+    before, after = bare(reference), bare(candidate)
+    _check_preprocessing(reference, candidate, name)
+    parameters = _difference(dict(before.named_parameters()), dict(after.named_parameters()), "parameter", name)
+    held, changed = _persistent_buffers(before), _persistent_buffers(after)
+    whole = tuple(buffer for buffer, value in held.items() if not value.is_floating_point())
+    for buffer in whole:
+        held.pop(buffer)
+        changed.pop(buffer, None)
+    buffers = _difference(held, changed, "buffer", name)
+    found = Perturbation(parameters, buffers, whole)
+    if not found.moves_parameters and not found.moves_buffers:
+        raise AnchorlabError(
+            f"{name} is identical to the reference, so that there is no change to analyse: leave it out"
+        )
+    return found
+
+
+@torch.no_grad()
+def _difference(
+    before: Mapping[str, Tensor], after: Mapping[str, Tensor], what: str, candidate: str
+) -> dict[str, Tensor]:
+    shapes, others = ({name: tuple(value.shape) for name, value in side.items()} for side in (before, after))
+    if shapes != others:
+        odd = next(name for name in [*shapes, *others] if shapes.get(name) != others.get(name))
+        told = [str(list(side[odd])) if odd in side else "missing" for side in (shapes, others)]
+        raise AnchorlabError(
+            f"{candidate} is of another architecture than the reference ({what} {odd}: {told[0]} in the reference, "
+            f"{told[1]} in it): give a model that was made from the reference, or of the same architecture and classes"
+        )
+    found = {name: (after[name].to(value.device) - value).float() for name, value in before.items()}
+    for name, change in found.items():
+        if not bool(torch.isfinite(change).all()):
+            raise AnchorlabError(
+                f"the {what} {name} of {candidate} or of the reference holds a value that is not finite: make the "
+                "model again"
+            )
+    return found
+
+
+def _persistent_buffers(net: nn.Module) -> dict[str, Tensor]:
+    """Buffers that are saved with a model, shared ones once."""
+    saved = net.state_dict().keys()
+    return {name: value for name, value in net.named_buffers() if name in saved}
+
+
+def _state(net: nn.Module) -> dict[str, Tensor]:
+    return {**dict(net.named_parameters()), **_persistent_buffers(net)}
+
+
+def _check_preprocessing(reference: nn.Module, candidate: nn.Module, name: str) -> None:
+    """Raises AnchorlabError if the two models make other inputs of the same pixels."""
+    if not isinstance(reference, PixelClassifier) or not isinstance(candidate, PixelClassifier):
+        return
+    if reference.preprocessing != candidate.preprocessing:
+        raise AnchorlabError(
+            f"{name} normalises or resizes images otherwise than the reference, so that their weights do not mean the "
+            "same: give a model with the reference's preprocessing"
+        )
+
+
+class WeightSpace:
+    """One model that is moved about: at ``w + sum_k a_k (w_k - w)``.
+
+    Attributes:
+        model: a copy of the reference in evaluation mode; where it stands is up to the last call.
+    """
+
+    def __init__(self, reference: nn.Module) -> None:
+        self.model = copy.deepcopy(reference).eval()
+        self._tensors, self._start = (_state(bare(model)) for model in (self.model, reference))
+
+    @torch.no_grad()
+    def at(self, *steps: tuple[float, Perturbation]) -> nn.Module:
+        """The model at the reference plus multiples of perturbations; without any, at the reference."""
+        for name, value in self._tensors.items():
+            value.copy_(self._start[name])
+        for scale, perturbation in steps:
+            for changes in (perturbation.parameters, perturbation.buffers):
+                for name, change in changes.items():
+                    self._tensors[name].add_(change, alpha=scale)
+        self._keep_variances()
+        return self.model
+
+    def _keep_variances(self) -> None:
+        """Beyond the two models a variance could fall below zero, where BatchNorm has no value."""
+        for module in self.model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
+                module.running_var.clamp_(min=0)
+
+
+def products(perturbations: Sequence[Perturbation]) -> Tensor:
+    """Inner products of the parameters' changes, float64 ``[K, K]``, on the CPU."""
+    total = torch.zeros(len(perturbations), len(perturbations), dtype=torch.float64)
+    for name in perturbations[0].parameters:
+        # One tensor at a time, for all of them in double precision could be too much memory.
+        rows = torch.stack([one.parameters[name].reshape(-1).double() for one in perturbations])
+        total += (rows @ rows.T).cpu()
+    return total
+
+
+def cosines(perturbations: Sequence[Perturbation]) -> Tensor:
+    """Cosines between the parameters' changes, float64 ``[K, K]``; NaN beside one that moves no parameter."""
+    inner = products(perturbations)
+    norms = inner.diagonal().sqrt()
+    return (inner / norms.outer(norms)).clamp(-1, 1)

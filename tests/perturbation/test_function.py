@@ -1,0 +1,79 @@
+"""How far a change moves the function: against exact derivatives and against enumeration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from anchorlab.consistency.metrics import kl_divergence
+from anchorlab.perturbation.function import diagonal_kl, linear_shift, quadratic_kl
+from anchorlab.seeding import generator
+
+
+def test_the_linear_shift_is_the_derivative_along_the_change(either):
+    step = 1e-4
+    wanted = (either.logits(step) - either.logits(-step)) / (2 * step)
+    found = linear_shift(either.model, either.change, either.examples)
+    np.testing.assert_allclose(found, wanted.detach().numpy(), rtol=2e-4, atol=2e-5)
+
+
+LOGITS = arrays(float, (4, 5), elements=st.floats(-8, 8))
+
+
+@given(LOGITS, LOGITS, st.floats(-5, 5))
+def test_the_quadratic_kl_is_half_the_shift_s_variance(logits, shift, constant):
+    found = quadratic_kl(logits, shift)
+    for row, (s, d) in enumerate(zip(logits, shift, strict=True)):
+        p = np.exp(s - s.max()) / np.exp(s - s.max()).sum()
+        assert found[row] == pytest.approx(d @ (np.diag(p) - np.outer(p, p)) @ d / 2, rel=1e-6, abs=1e-9)
+    np.testing.assert_allclose(quadratic_kl(logits, shift + constant), found, rtol=1e-6, atol=1e-9)
+
+
+@given(LOGITS, arrays(float, (4, 5), elements=st.floats(0.1, 1)))
+def test_for_small_shifts_it_is_the_kl_divergence(logits, shift):
+    small = 1e-4 * shift
+    small[:, 0] *= -1
+    np.testing.assert_allclose(quadratic_kl(logits, small), kl_divergence(logits, logits + small), rtol=2e-3)
+
+
+def test_the_diagonal_is_that_of_the_fisher_information(small):
+    """All labels enumerated, one by one, in double precision; draws come near by their standard error."""
+    exact, wanted = small.exact, []
+    squares = torch.cat([change.double().reshape(-1).square() for change in small.change.parameters.values()])
+    for image in small.examples.inputs["pixel_values"]:
+        log_p = exact(pixel_values=image.unsqueeze(0)).log_softmax(1)[0]
+        of_one = 0.0
+        for label in range(3):
+            gradient = torch.autograd.grad(log_p[label], list(exact.parameters()), retain_graph=True)
+            g = torch.cat([one.reshape(-1) for one in gradient])
+            of_one += float((log_p[label].exp() * (g.square() * squares).sum()).detach() / 2)
+        wanted.append(of_one)
+    draws = np.stack(
+        [diagonal_kl(small.model, small.change, small.examples, generator=generator(s, "d")) for s in range(200)]
+    )
+    error = draws.std(axis=0, ddof=1) / np.sqrt(200)
+    assert (np.abs(draws.mean(axis=0) - wanted) < 5 * error + 1e-9).all()
+    again = diagonal_kl(small.model, small.change, small.examples, generator=generator(0, "d"))
+    assert np.array_equal(again, draws[0])
+
+
+def test_texts_one_by_one_give_the_same_as_by_hand(reader):
+    found = diagonal_kl(reader.model, reader.change, reader.examples, generator=generator(0, "d"))
+    with torch.no_grad():
+        p = reader.exact(**reader.examples.inputs).softmax(1).float()
+    labels = torch.multinomial(p, 1, generator=generator(0, "d")).flatten()
+    scores = reader.exact(**reader.examples.inputs).log_softmax(1)
+    for row, label in enumerate(labels.tolist()):
+        gradient = torch.autograd.grad(
+            scores[row, label], list(reader.exact.parameters()), retain_graph=True, allow_unused=True,
+            materialize_grads=True,
+        )  # fmt: skip
+        by_hand = sum(
+            float((g * d.double()).square().sum()) / 2
+            for g, d in zip(gradient, reader.change.parameters.values(), strict=True)
+        )
+        assert found[row] == pytest.approx(by_hand, rel=1e-3)
