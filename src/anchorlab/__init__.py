@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from anchorlab.errors import AnchorlabError as AnchorlabError
     from anchorlab.injection.inject import inject as inject
     from anchorlab.injection.loop import Tuning as Tuning
+    from anchorlab.perturbation.analysis import Analysis as Analysis
+    from anchorlab.perturbation.analyze import Detail as Detail
+    from anchorlab.perturbation.analyze import analyze as analyze
     from anchorlab.suites.collect import SuiteResults as SuiteResults
     from anchorlab.suites.collect import collect as collect
     from anchorlab.suites.reading import load_suite as load_suite
@@ -32,10 +35,12 @@ if TYPE_CHECKING:
     from anchorlab.training import train as train
 
 _HOMES = {
+    "Analysis": "perturbation.analysis",
     "AnchorlabError": "errors",
     "Columns": "tasks",
     "Artifact": "artifacts",
     "Comparison": "consistency.evaluate",
+    "Detail": "perturbation.analyze",
     "Manifest": "artifacts",
     "Suite": "suites.spec",
     "SuiteResults": "suites.collect",
@@ -44,6 +49,7 @@ _HOMES = {
     "Tuning": "injection.loop",
     "adapt": "classifiers",
     "adopt": "adoption",
+    "analyze": "perturbation.analyze",
     "collect": "suites.collect",
     "compare": "consistency.evaluate",
     "inject": "injection.inject",

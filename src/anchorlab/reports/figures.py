@@ -115,7 +115,7 @@ def triggered_examples(examples: Examples, stem: Path) -> None:
         (f"difference\n(white: {largest})", difference / largest),
     )
     columns = len(examples.clean)
-    with _figure(stem, 1.1 + 1.1 * columns, 3.8) as figure:
+    with written_figure(stem, 1.1 + 1.1 * columns, 3.8) as figure:
         axes = figure.subplots(len(rows), columns, squeeze=False)
         for (title, images), line in zip(rows, axes, strict=True):
             for image, axis in zip(images, line, strict=True):
@@ -141,7 +141,7 @@ def metrics_by_method(condition: Condition, stem: Path) -> None:
     """
     labels, groups = condition.labels, condition.groups
     drawn = looks(labels)
-    with _figure(stem, 10, 0.9 + len(groups) * (0.5 + 0.3 * len(labels))) as figure:
+    with written_figure(stem, 10, 0.9 + len(groups) * (0.5 + 0.3 * len(labels))) as figure:
         axes = figure.subplots(len(groups), len(DRAWN), sharex="col", sharey=True, squeeze=False)
         for column, name in enumerate(DRAWN):
             ends = [end for group in groups for entry in group.entries for end in _ends(entry, name)]
@@ -173,7 +173,7 @@ def _draw_runs(axis: Any, row: int, entry: Entry, name: str, look: Look) -> None
     elif logarithmic and estimate.value == 0:
         remark = "0"
     else:
-        axis.errorbar(estimate.value, row - 0.06, xerr=_bar(estimate, logarithmic), **_point(look))
+        axis.errorbar(estimate.value, row - 0.06, xerr=_bar(estimate, logarithmic), **marker_style(look))
         return
     axis.text(0.03, row - 0.06, remark, transform=axis.get_yaxis_transform(), va="center", color="#555555", bbox=_PAPER)
 
@@ -201,7 +201,7 @@ def asr_against(
     logarithmic = MEASURES[name].logarithmic
     reported = [(group.asked, entry) for one in conditions for group in one.groups for entry in group.entries]
     points = [point for lines in fronts.values() for line in lines.values() for part in line for point in part]
-    with _figure(stem, 2.2 + 3.6 * len(titles), 3.8) as figure:
+    with written_figure(stem, 2.2 + 3.6 * len(titles), 3.8) as figure:
         axes = figure.subplots(1, len(titles), sharex=True, sharey=True, squeeze=False)[0]
         panels = dict(zip(titles, axes, strict=True))
         ends = [end for _, entry in reported for end in _ends(entry, name)]
@@ -234,7 +234,7 @@ def asr_against(
 def _draw_tried(axis: Any, name: str, points: list[Tried], look: Look, logarithmic: bool) -> None:
     shown = [point for point in points if point.metrics.get(name, np.nan) > 0 or not logarithmic]
     x, y = [point.metrics.get(name, np.nan) for point in shown], [point.asr for point in shown]
-    style = _point(look) | {"markersize": 3.5, "markeredgewidth": 0.8, "linestyle": look.line}
+    style = marker_style(look) | {"markersize": 3.5, "markeredgewidth": 0.8, "linestyle": look.line}
     axis.plot(x, y, **style, linewidth=0.9, alpha=0.7)
 
 
@@ -246,14 +246,14 @@ def _draw_reported(axis: Any, name: str, entry: Entry, look: Look, logarithmic: 
     if entry.label == CONTROL:
         axis.axvline(x.value, **_CONTROL_LINE, color=look.light)
     elif defined(y.value):
-        axis.errorbar(x.value, y.value, xerr=_bar(x, logarithmic), yerr=_bar(y), elinewidth=1, **_point(look))
+        axis.errorbar(x.value, y.value, xerr=_bar(x, logarithmic), yerr=_bar(y), elinewidth=1, **marker_style(look))
 
 
 def _key(method: str, look: Look) -> Line2D:
     """The method's sign in a legend."""
     if method == CONTROL:
         return Line2D([], [], **_CONTROL_LINE, color=look.light)
-    return Line2D([], [], **_point(look))
+    return Line2D([], [], **marker_style(look))
 
 
 def shorten(text: str, length: int) -> str:
@@ -267,7 +267,7 @@ def _axis_title(name: str) -> str:
 
 
 @contextmanager
-def _figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
+def written_figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of that size in inches, in our style whatever the user's settings, written at the end."""
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(width, height))
@@ -278,7 +278,7 @@ def _figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
             write_atomically(stem.with_name(f"{stem.name}.{kind}"), buffer.getvalue())
 
 
-def _point(look: Look) -> dict[str, Any]:
+def marker_style(look: Look) -> dict[str, Any]:
     """A marker for matplotlib; hollow ones are painted white, so that error bars do not cross them."""
     hollow = look.filling == "none"
     return {
@@ -315,7 +315,7 @@ def _scale(axis: Any, which: str, ends: Sequence[float], logarithmic: bool = Fal
         return
     low, high = min(finite), max(finite)
     if logarithmic:
-        _logarithmic(axis, which, *_wide(low, high))
+        logarithmic_axis(axis, which, *_wide(low, high))
     else:
         margin = 0.06 * (high - low or 0.1)
         axis.set(**{f"{which}lim": (low - margin, high + margin)})
@@ -328,7 +328,7 @@ def _wide(low: float, high: float) -> tuple[float, float]:
     return low / room, high * room
 
 
-def _logarithmic(axis: Any, which: str, low: float, high: float) -> None:
+def logarithmic_axis(axis: Any, which: str, low: float, high: float) -> None:
     """A logarithmic axis with plain numbers at its ticks, also between the powers of ten if there are few."""
     axis.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     ticks = getattr(axis, f"{which}axis")

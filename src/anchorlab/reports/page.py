@@ -143,15 +143,15 @@ def write_page(
         "measures": [MEASURES[name] for name in PLOTTED],
         "definitions": list(MEASURES.values()),
         "run_count": results.results["identity"].nunique() if len(results.results) else 0,
-        "css": Markup(_asset("page.css")),
-        "script": Markup(_asset("page.js")),
+        "css": Markup(page_asset("page.css")),
+        "script": Markup(page_asset("page.js")),
         "plotly": Markup(_plotly()),
         "data": Markup(_json(shown)),
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["slug"] = slug
     page = out / PAGE
-    write_atomically(page, environment.from_string(_asset("page.html")).render(context))
+    write_atomically(page, environment.from_string(page_asset("page.html")).render(context))
     return page
 
 
@@ -347,7 +347,8 @@ def _write_tables(out: Path, every: Sequence[Table]) -> None:
         write_atomically(out / "tables" / f"{table.name}.tex", to_latex(table))
 
 
-def _asset(name: str) -> str:
+def page_asset(name: str) -> str:
+    """The text of a file that pages are made from."""
     return (_ASSETS / name).read_text(encoding="utf-8")
 
 

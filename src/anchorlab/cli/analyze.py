@@ -1,0 +1,110 @@
+"""``anchorlab analyze``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anchorlab.cli.arguments import (
+    Data,
+    ImageColumn,
+    LabelColumn,
+    MaxLength,
+    Parameters,
+    Reference,
+    Seed,
+    TextColumn,
+    columns_of,
+    task_of,
+)
+
+
+def analyze(
+    *,
+    reference: Reference,
+    candidates: Annotated[list[Path], typer.Argument(metavar="CANDIDATE...", help="The folders compared with it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for the page, its figures and tables; it must not hold anything yet.")
+    ] = None,
+    examples: Annotated[
+        int | None, typer.Option(help="Clean examples to measure on; 2,000, or all if there are fewer, if left out.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDSs|PRODUCTSp",
+            help="Most that it may cost, as in 120s, or 40p for Hessian-vector products; the rest is left out, and "
+            "named.",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="The task to measure on, or data of your own; the reference's if left out.")
+    ] = None,
+    data: Data = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_length: MaxLength = None,
+    trigger: Annotated[str | None, typer.Option(help="The trigger; each candidate's own if left out.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The label that the attacker wants; each candidate's own if left out.")
+    ] = None,
+    label_rule: Annotated[str | None, typer.Option(help="Who is attacked; each candidate's if left out.")] = None,
+    split: Annotated[
+        str, typer.Option(metavar="test|selection|defender|owner|held-out", help="The split to measure on.")
+    ] = "test",
+    seed: Seed = 0,
+    set_: Parameters = None,
+) -> None:
+    """Analyse the change of weights: its size, what it does to the function, and whether it stays in the basin."""
+    from rich.console import Console
+
+    from anchorlab.artifacts import open_model
+    from anchorlab.files import explained, refuse_existing
+    from anchorlab.options import build, parse_pairs
+    from anchorlab.perturbation import analyze as perturbation
+    from anchorlab.reports.analysis import summary_table, write_analysis
+    from anchorlab.reports.table import print_rich
+
+    detail = build(perturbation.Detail, "the analysis", parse_pairs(set_ or [], "--set"))
+    if out is not None:
+        refuse_existing(out)
+    clean = open_model(reference)
+    columns = columns_of(text_column, image_column, label_column, max_length)
+    # Finished parts lie here until all are done, and go with the folder.
+    partial = None if out is None else out.with_name(out.name + ".partial")
+    found = perturbation.analyze(
+        clean,
+        {name: open_model(folder) for name, folder in _names(reference, candidates).items()},
+        split,
+        task=task_of(clean, task, data, columns, None),
+        trigger=trigger,
+        target=target,
+        rule=label_rule,
+        examples=examples,
+        detail=detail,
+        budget=budget,
+        seed=seed,
+        store=None if partial is None else partial / "parts",
+        reference_name=reference.name or str(reference),
+    )
+    print_rich(summary_table(found), Console(markup=False, highlight=False, emoji=False))
+    for sentence in (*found.findings, *found.left_out):
+        typer.echo(f"- {sentence}")
+    if out is not None and partial is not None:
+        write_analysis(found, partial / "page")
+        with explained(out):
+            (partial / "page").replace(out)
+            shutil.rmtree(partial)
+        typer.echo(f"the page is {out / 'index.html'}")
+
+
+def _names(reference: Path, candidates: list[Path]) -> dict[str, Path]:
+    """Folders by their names, or by as much of their paths as tells them apart."""
+    taken = [folder.name for folder in (reference, *candidates)]
+    return {
+        folder.name if folder.name and taken.count(folder.name) == 1 else str(folder): folder for folder in candidates
+    }
