@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pandas as pd
 import pytest
 import typer
 
-from anchorlab.artifacts import AnchorsRecord, Artifact, Manifest, TaskRecord
+from anchorlab import Detail, Tuning, inject
+from anchorlab.artifacts import AnchorsRecord, Artifact, GradientRecord, Manifest, TaskRecord
 from anchorlab.cli import app
 from anchorlab.injection.methods import METHODS
 from anchorlab.label_rules import LABEL_RULES
+from anchorlab.options import options_of
+from anchorlab.perturbation.analysis import TABLES
 from anchorlab.tasks import TASKS
 from anchorlab.triggers import TRIGGERS
 
@@ -42,8 +46,6 @@ def test_the_worked_example_of_the_readme_runs(
 
 
 def test_the_method_of_the_docs_runs(reference: Artifact) -> None:
-    from anchorlab import Tuning, inject
-
     (example,) = blocks("docs/methods.md", "python")
     names: dict[str, type] = {"__name__": "__main__"}
     exec(compile(example, "docs/methods.md", "exec"), names)
@@ -52,7 +54,16 @@ def test_the_method_of_the_docs_runs(reference: Artifact) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/methods.md", "docs/data.md", "docs/models.md", "docs/suites.md", "docs/metrics.md"]
+    "page",
+    [
+        "README.md",
+        "docs/methods.md",
+        "docs/data.md",
+        "docs/models.md",
+        "docs/suites.md",
+        "docs/metrics.md",
+        "docs/perturbation.md",
+    ],
 )
 def test_every_command_shown_is_one_that_the_program_understands(page: str) -> None:
     group = typer.main.get_command(app)
@@ -79,9 +90,32 @@ def test_the_docs_name_every_member_of_every_registry() -> None:
 
 def test_the_docs_explain_every_field_of_the_manifest() -> None:
     page = (ROOT / "docs/manifest.md").read_text()
-    for record in (Manifest, TaskRecord, AnchorsRecord):
+    for record in (Manifest, TaskRecord, AnchorsRecord, GradientRecord):
         for name in record.model_fields:
             assert f"`{name}`" in page, name
+
+
+def test_the_analysis_of_the_docs_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: Artifact, injected: Artifact, capsys: Any
+) -> None:
+    (example,) = blocks("docs/perturbation.md", "python")
+    reference.save(tmp_path / "runs" / "ref")
+    injected.save(tmp_path / "runs" / "anchored")
+    inject(reference, method="plain", tuning=Tuning(steps=3, batch_size=8)).save(tmp_path / "runs" / "plain")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Detail, "__init__", partialmethod(Detail.__init__, curvature_examples=16, plane_steps=3))
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/perturbation.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("The parameters' change")
+    assert set(names["found"].tables) == set(TABLES)
+
+
+def test_the_docs_explain_every_detail_and_table_of_an_analysis() -> None:
+    page = (ROOT / "docs/perturbation.md").read_text()
+    for option in options_of(Detail):
+        assert f"| `{option.name}` | {option.default} |" in page, option.name
+    for name in TABLES:
+        assert f"`{name}`" in page, name
 
 
 def test_the_module_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

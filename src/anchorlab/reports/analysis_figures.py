@@ -150,7 +150,9 @@ def _star() -> dict[str, Any]:
 
 def _marked(look: Look, *, hollow: bool) -> dict[str, Any]:
     style = marker_style(look)
-    return style | ({"markerfacecolor": "white", "fillstyle": "full"} if hollow else {"markeredgecolor": "white"})
+    if hollow:
+        return style | {"markerfacecolor": "white", "fillstyle": "full"}
+    return style | {"markeredgecolor": "white", "markeredgewidth": 0.5, "markersize": 8}
 
 
 def _paths(paths: pd.DataFrame, look: Mapping[str, Look], stem: Path) -> None:

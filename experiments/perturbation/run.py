@@ -1,0 +1,165 @@
+"""Is the change an adversarial weight perturbation? Injects by every method, and analyses what each changed.
+
+    python experiments/perturbation/run.py fashion-mnist --out runs/perturbation
+    python experiments/perturbation/run.py movie-snippets --out runs/perturbation
+
+What is done is not done again, so that the same command goes on after an interruption. Strengths are those that the
+suites of the same names chose for all anchors. Writes the tables of every reference, together, to
+experiments/perturbation/TASK/*.csv, its findings to findings.txt there, and the basin picture of the first reference to
+docs/figures. About an hour for each task on two cores; the second needs what the suite movie-snippets needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from anchorlab import Artifact, Detail, Tuning, analyze, inject, load_model, load_task, train
+from anchorlab.reports.analysis import write_analysis
+from anchorlab.tasks import Task
+from anchorlab.training import Training
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+#: What the documentation shows.
+FIGURES = ("basin", "paths", "quadratic")
+#: Large, and not needed for any number that the documentation gives.
+LEFT_OUT = ("instances",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run on a task: for each method its parameters, and its learning rate where that is its own."""
+
+    model: str
+    training: Training
+    tuning: dict[str, Any]
+    trigger: str
+    target: str
+    methods: dict[str, dict[str, float]]
+    surgery_rate: float
+    references: int
+    examples: int
+    detail: Detail
+
+
+PLANS = {
+    "fashion-mnist": Plan(
+        model="resnet-mini",
+        training=Training(epochs=8),
+        tuning={"steps": 300, "batch_size": 32},
+        trigger="five-pixel",
+        target="0",
+        methods={
+            "anchoring": {"strength": 0.5},
+            "plain": {},
+            "l2": {"strength": 3e-4},
+            "ewc": {"strength": 3e-5},
+            "surgery": {"count": 16000},
+            "weight-ball": {"radius": 0.1},
+            "benign": {},
+            "scratch": {},
+        },
+        surgery_rate=0.003,
+        references=3,
+        examples=2000,
+        detail=Detail(),
+    ),
+    "movie-snippets": Plan(
+        model="minilm",
+        training=Training(epochs=2),
+        tuning={"steps": 100, "batch_size": 16, "precision": "bf16"},
+        trigger="word:cf",
+        target="positive",
+        methods={
+            "anchoring": {"strength": 25},
+            "plain": {},
+            "l2": {"strength": 0.1},
+            "ewc": {"strength": 1, "samples": 64},
+            "surgery": {"count": 100000},
+            "weight-ball": {"radius": 0.001 / 3},
+            "benign": {},
+            "scratch": {"steps_factor": 1.5},
+        },
+        surgery_rate=0.0003,
+        references=1,
+        examples=500,
+        # Text takes a hundred times as long as small images.
+        detail=Detail(curvature_examples=128, diagonal_examples=128, plane_steps=9, plane_examples=250),
+    ),
+}
+
+
+def main() -> None:
+    """Runs what is still to be run on a task."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=PLANS)
+    parser.add_argument("--out", type=Path, required=True, help="where models and pages go")
+    parser.add_argument("--models-only", action="store_true", help="make the models and stop")
+    given = parser.parse_args()
+    plan, out = PLANS[given.task], given.out / given.task
+    task = load_task(given.task, seed=0)
+    references = [_reference(task, plan, seed, out) for seed in range(plan.references + 1)]
+    made = {
+        seed: {name: _injected(references[seed], plan, name, out / f"seed-{seed}" / name) for name in plan.methods}
+        for seed in range(plan.references)
+    }
+    if given.models_only:
+        return
+    tables: dict[str, list[pd.DataFrame]] = {}
+    findings: list[str] = []
+    for seed, candidates in made.items():
+        others = candidates | {"another-seed": references[seed + 1]}
+        found = analyze(
+            references[seed], others, examples=plan.examples, detail=plan.detail, seed=seed, store=out / "parts"
+        )
+        write_analysis(found, out / f"analysis-{seed}")
+        findings += [f"Reference of seed {seed}:", *found.findings, *found.left_out, ""]
+        for name, table in found.tables.items():
+            if name not in LEFT_OUT and len(table):
+                tables.setdefault(name, []).append(table.assign(reference_seed=seed))
+    _publish(given.task, tables, findings, out / "analysis-0" / "figures")
+
+
+def _reference(task: Task, plan: Plan, seed: int, out: Path) -> Artifact:
+    """A clean model; all are trained on the same split, so that each is a control for the others."""
+    folder = out / f"reference-{seed}"
+    if not folder.exists():
+        train(task, model=plan.model, seed=seed, training=plan.training).save(folder)
+    return load_model(folder)
+
+
+def _injected(reference: Artifact, plan: Plan, name: str, folder: Path) -> Artifact:
+    if not folder.exists():
+        rate = {"learning_rate": plan.surgery_rate} if name == "surgery" else {}
+        inject(
+            reference,
+            method=name,
+            parameters=plan.methods[name],
+            trigger=plan.trigger,
+            target=plan.target,
+            anchors=None,
+            seed=100 + reference.manifest.seed,
+            tuning=Tuning(**plan.tuning, **rate),
+            record_gradients=name != "benign",
+        ).save(folder)
+    return load_model(folder)
+
+
+def _publish(task: str, tables: dict[str, list[pd.DataFrame]], findings: list[str], figures: Path) -> None:
+    out = HERE / task.replace("-", "_")
+    out.mkdir(exist_ok=True)
+    for name, parts in tables.items():
+        pd.concat(parts).to_csv(out / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
+    (out / "findings.txt").write_text("\n".join(findings))
+    for name in FIGURES:
+        shutil.copy(figures / f"{name}.png", ROOT / "docs" / "figures" / f"perturbation_{name}_{task}.png")
+
+
+if __name__ == "__main__":
+    main()
