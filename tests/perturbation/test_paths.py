@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from anchorlab.attacks import Attack
+from anchorlab.reestimation import has_batchnorm, reestimated
 from anchorlab.consistency.evaluate import compare
 from anchorlab.label_rules import AllToOne
 from anchorlab.models import predict
 from anchorlab.perturbation.behaviour import Probe, Triggered
 from anchorlab.perturbation.intervals import Resamples
-from anchorlab.perturbation.paths import SCALES, has_batchnorm, path, reestimated
+from anchorlab.perturbation.paths import SCALES, path
 from anchorlab.perturbation.planes import grid, marks, plane_through, survey
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, perturbation_of
 from anchorlab.tasks import Split

@@ -37,10 +37,11 @@ from anchorlab.perturbation.findings import findings_of
 from anchorlab.perturbation.function import diagonal_kl, linear_shift, quadratic_kl
 from anchorlab.perturbation.intervals import Resamples, bounded, ratio
 from anchorlab.perturbation.parts import Part, Tables, Tick, measure
-from anchorlab.perturbation.paths import SCALES, has_batchnorm, path, rate
+from anchorlab.perturbation.paths import SCALES, path, rate
 from anchorlab.perturbation.planes import Plane, marks, plane_through, survey
 from anchorlab.perturbation.size import sizes
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, cosines, perturbation_of
+from anchorlab.reestimation import has_batchnorm
 from anchorlab.seeding import derive, generator
 from anchorlab.tasks import Split, Task
 from anchorlab.triggers import Trigger, trigger_to_dict

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from anchorlab.consistency.statistics import wilson
-from anchorlab.models import in_batches, logits
 from anchorlab.perturbation.behaviour import Probe, Triggered
 from anchorlab.perturbation.intervals import Resamples, barrier, bounded
 from anchorlab.perturbation.weights import Perturbation, WeightSpace
-from anchorlab.text import rows
+from anchorlab.reestimation import reestimated
 
 Buffers = Literal["stored", "re-estimated"]
 
 #: From half the change in the other direction to half beyond the candidate.
 SCALES = np.linspace(-0.5, 1.5, 17)
-
-#: Inputs in a batch from which statistics are estimated.
-_STATISTICS_BATCH = 128
-
-
-def has_batchnorm(model: nn.Module) -> bool:
-    """Whether a model keeps statistics of what it has seen, which are not right for models between two."""
-    return any(_keeps_statistics(module) for module in model.modules())
 
 
 def path(
@@ -83,25 +71,3 @@ def rate(name: str, hits: int | None, triggered: Triggered | None) -> dict[str, 
         return dict.fromkeys((name, f"{name}_lower", f"{name}_upper"), float("nan"))
     lower, upper = wilson(hits, triggered.count)
     return {name: hits / triggered.count, f"{name}_lower": lower, f"{name}_upper": upper}
-
-
-@torch.no_grad()
-def reestimated(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module:
-    """A copy whose BatchNorm statistics are those of some inputs, averaged over batches; no label is needed.
-
-    The statistics of a model between two are not between theirs, and much of what looks like a barrier is only that
-    (Jordan et al. 2023, REPAIR, arXiv 2211.08403).
-    """
-    fresh = copy.deepcopy(model).eval()
-    layers = [module for module in fresh.modules() if isinstance(module, _BatchNorm) and _keeps_statistics(module)]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # a plain mean over batches
-        layer.train()
-    for at, width in in_batches(inputs, _STATISTICS_BATCH):
-        logits(fresh, rows(inputs, at, width))
-    return fresh.eval()
-
-
-def _keeps_statistics(module: nn.Module) -> bool:
-    return isinstance(module, _BatchNorm) and module.track_running_stats
