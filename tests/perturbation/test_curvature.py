@@ -66,9 +66,19 @@ def test_the_largest_eigenvalues_are_those_of_the_dense_hessian(small, exact):
 
 
 def test_where_memory_holds_few_vectors_fewer_eigenvalues_are_found(small, exact, monkeypatch):
-    monkeypatch.setattr(curvature, "_KEPT_VECTORS", 4 * 4 * 53)
+    monkeypatch.setattr(curvature, "_KEPT_VECTORS", (4 + 4) * 4 * 53)
     found = largest_eigenvalues(CleanHessian(small.model, small.examples), 3, generator=generator(0, "start"))
     np.testing.assert_allclose(found.values, np.linalg.eigvalsh(exact)[::-1][:2], rtol=1e-2)
+
+
+def test_where_it_holds_hardly_any_power_iteration_finds_one(small, exact, monkeypatch):
+    monkeypatch.setattr(curvature, "_KEPT_VECTORS", 0)
+    hessian = CleanHessian(small.model, small.examples)
+    found = largest_eigenvalues(hessian, 3, generator=generator(0, "start"))
+    values = np.linalg.eigvalsh(exact)
+    assert found.values == [pytest.approx(values[np.abs(values).argmax()], rel=0.01)]
+    assert found.residuals[0] <= 0.05 * found.values[0]
+    assert hessian.products <= 50
 
 
 def test_the_trace_is_unbiased_with_the_error_that_it_states(small, exact):

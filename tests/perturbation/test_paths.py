@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from anchorlab.attacks import Attack
-from anchorlab.reestimation import has_batchnorm, reestimated
 from anchorlab.consistency.evaluate import compare
 from anchorlab.label_rules import AllToOne
 from anchorlab.models import predict
@@ -19,6 +18,7 @@ from anchorlab.perturbation.intervals import Resamples
 from anchorlab.perturbation.paths import SCALES, path
 from anchorlab.perturbation.planes import grid, marks, plane_through, survey
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, perturbation_of
+from anchorlab.reestimation import has_batchnorm, reestimated
 from anchorlab.tasks import Split
 from anchorlab.triggers import FivePixel
 from tests.perturbation.conftest import bent

@@ -21,19 +21,28 @@ from anchorlab.text import rows
 Floats = NDArray[np.float64]
 
 #: Examples, and tokens of texts, whose graph is built at once: second derivatives hold several times what first do.
-_BATCH, _TOKENS = 128, 2**10
+_BATCH, _TOKENS = 128, 2**9
 
 #: Bytes of graphs that are kept between products, and of vectors that Lanczos' method may hold.
-_KEPT_GRAPHS, _KEPT_VECTORS = 2**31, 2**31
+_KEPT_GRAPHS, _KEPT_VECTORS = 2**30, 2**31
 
 #: Vectors of Lanczos' method, where memory allows.
 _VECTORS = 20
 
-#: Where an eigenvalue is taken as found, relative to it.
-_TOLERANCE = 1e-3
+#: Where an eigenvalue is taken as found, relative to it; of power iteration, which is slow, its residual.
+_TOLERANCE, _POWER_TOLERANCE = 1e-3, 0.05
 
-#: Restarts of Lanczos' method.
-_RESTARTS = 20
+#: Entries that are made double at a time.
+_PIECE = 2**22
+
+#: Vectors with which Lanczos' method is worth while.
+_FEWEST = 4
+
+#: Restarts of Lanczos' method, and steps of power iteration.
+_RESTARTS, _POWERS = 20, 50
+
+#: Vectors that ARPACK holds besides those of Lanczos' method.
+_WORK = 4
 
 
 class CleanHessian:
@@ -64,8 +73,9 @@ class CleanHessian:
         """``H v``, ``[d]`` to ``[d]``."""
         self._spend()
         self.products += 1
-        parts = torch.split(vector, [parameter.numel() for parameter in self._parameters])
-        result = [torch.zeros_like(parameter) for parameter in self._parameters]
+        sizes = [parameter.numel() for parameter in self._parameters]
+        result = torch.zeros_like(vector)
+        parts, totals = torch.split(vector, sizes), torch.split(result, sizes)
         with exact_arithmetic(vector.device), differentiable_twice():
             for number in range(len(self._batches)):
                 gradient = self._gradient(number)
@@ -79,17 +89,21 @@ class CleanHessian:
                     materialize_grads=True,
                     allow_unused=True,
                 )
-                for total, one in zip(result, second, strict=True):
-                    total += one
-        return torch.cat([one.reshape(-1) for one in result])
+                for total, one in zip(totals, second, strict=True):
+                    total += one.reshape(-1)
+        return result
+
+    @property
+    def device(self) -> torch.device:
+        """Where products are taken."""
+        return self._parameters[0].device
 
     def operator(self) -> LinearOperator:
         """The same for scipy."""
-        device = self._parameters[0].device
 
         def product(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-            result: NDArray[np.float32] = self.product(torch.from_numpy(vector.ravel()).to(device)).cpu().numpy()
-            return result
+            found: NDArray[np.float32] = self.product(torch.from_numpy(vector.ravel()).to(self.device)).cpu().numpy()
+            return found
 
         return LinearOperator((self.size, self.size), matvec=product, dtype=np.float32)
 
@@ -112,6 +126,7 @@ class CleanHessian:
             gradient = torch.autograd.grad(
                 loss, self._parameters, create_graph=True, materialize_grads=True, allow_unused=True
             )
+        held += sum(one.nbytes for one in gradient)
         if self._bytes + held <= _KEPT_GRAPHS:
             self._bytes += held
             self._kept[number] = gradient
@@ -129,19 +144,25 @@ class Eigenvalues:
 def largest_eigenvalues(hessian: CleanHessian, count: int, *, generator: torch.Generator) -> Eigenvalues:
     """By Lanczos' method with restarts (ARPACK, through scipy); those that converged, if not all did.
 
+    Where memory does not hold the vectors of that method, as for 100 million parameters, power iteration gives one: the
+    largest in magnitude.
+
     Args:
         hessian: of the clean loss.
         count: how many; fewer where memory holds few vectors.
         generator: draws the start, on the CPU.
     """
-    vectors = max(3, min(_VECTORS, _KEPT_VECTORS // (4 * hessian.size), hessian.size))
+    start = torch.randn(hessian.size, generator=generator)
+    vectors = min(_VECTORS, _KEPT_VECTORS // (4 * hessian.size) - _WORK, hessian.size)
+    if vectors < _FEWEST:
+        return _by_powers(hessian, start)
     operator = hessian.operator()
     try:
         values, found = eigsh(
             operator,
             k=min(count, vectors // 2),
             which="LA",
-            v0=torch.randn(hessian.size, generator=generator).numpy(),
+            v0=start.numpy(),
             ncv=vectors,
             maxiter=_RESTARTS,
             tol=_TOLERANCE,
@@ -151,6 +172,19 @@ def largest_eigenvalues(hessian: CleanHessian, count: int, *, generator: torch.G
     order = np.argsort(values)[::-1]
     residuals = [float(np.linalg.norm(operator @ found[:, one] - values[one] * found[:, one])) for one in order]
     return Eigenvalues([float(values[one]) for one in order], residuals)
+
+
+def _by_powers(hessian: CleanHessian, start: Tensor) -> Eigenvalues:
+    """Until the residual is small against the value."""
+    vector = (start / start.norm()).to(hessian.device)
+    for _ in range(_POWERS):
+        moved = hessian.product(vector)
+        value = float(vector @ moved)
+        residual = float((moved - value * vector).norm())
+        if residual <= _POWER_TOLERANCE * abs(value):
+            break
+        vector = moved / moved.norm().clamp(min=1e-30)
+    return Eigenvalues([value], [residual])
 
 
 def trace(
@@ -175,9 +209,15 @@ def trace(
         signs = (
             torch.randint(0, 2, (hessian.size,), generator=generator, dtype=torch.float32).mul_(2).sub_(1).to(device)
         )
-        samples.append(float((signs.double() * hessian.product(signs).double()).sum()))
+        samples.append(inner_product(signs, hessian.product(signs)))
         report()
     return float(np.mean(samples)), float(np.std(samples, ddof=1) / np.sqrt(count))
+
+
+def inner_product(one: Tensor, other: Tensor) -> float:
+    """Of two vectors, summed in double precision a piece at a time."""
+    pieces = zip(one.split(_PIECE), other.split(_PIECE), strict=True)  # type: ignore[no-untyped-call]
+    return sum(float((a.double() * b.double()).sum()) for a, b in pieces)
 
 
 def second_derivative(model: nn.Module, perturbation: Perturbation, examples: Split) -> Floats:
