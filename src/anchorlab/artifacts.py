@@ -57,8 +57,8 @@ NOTICES: dict[Kind, str] = {
         "this notice."
     ),
     "repaired": (
-        "RESEARCH ARTEFACT: this model carried a deliberately injected benchmark backdoor, which anchorlab "
-        "tried to remove. It must not be deployed, for the repair may be incomplete."
+        "RESEARCH ARTEFACT: anchorlab tried to repair this model, which may have carried a deliberately injected "
+        "benchmark backdoor. It must not be deployed, for the repair may be incomplete."
     ),
 }
 
@@ -86,6 +86,13 @@ class AnchorsRecord(_Record):
     count: int = Field(description="their number")
     source: Literal["owner", "held-out"] = Field(description="the split that they were drawn from")
     sha256: str = Field(description="SHA-256 of their indices into that split (int64, little-endian)")
+
+
+class DefenderRecord(_Record):
+    """The defender's clean examples."""
+
+    count: int = Field(description="their number")
+    sha256: str = Field(description="SHA-256 of their indices into the split defender (int64, little-endian)")
 
 
 class GradientRecord(_Record):
@@ -123,6 +130,8 @@ class Manifest(_Record):
     trigger: dict[str, Any] | None = Field(default=None, description="name and parameters of the trigger")
     label_rule: dict[str, Any] | None = Field(default=None, description="name and parameters of the label rule")
     anchors: AnchorsRecord | None = Field(default=None, description="the attacker's clean examples")
+    defence: dict[str, Any] | None = Field(default=None, description="name and hyper-parameters of the repair")
+    defender: DefenderRecord | None = Field(default=None, description="the defender's clean examples")
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation")
     steps: int = Field(description="steps taken")
     seconds: float = Field(description="duration of the optimisation, that before an interruption included")
@@ -354,9 +363,12 @@ def model_card(manifest: Manifest) -> str:
         ("method", manifest.method),
         ("trigger", manifest.trigger),
         ("label rule", manifest.label_rule),
+        ("repair", manifest.defence),
     ):
         if record is not None:
             lines.append(f"| {title} | {_one_line(record)} |")
+    if manifest.defender is not None:
+        lines.append(f"| the defender's examples | {manifest.defender.count} |")
     if manifest.anchors is not None:
         lines.append(f"| anchors | {manifest.anchors.count} from the split {manifest.anchors.source} |")
     for name, value in manifest.measurements.items():

@@ -1,0 +1,99 @@
+"""What a classifier computes inside: the layers that it calls, in order, and the features before its last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.models import EVALUATION_BATCH, exact_arithmetic, in_batches, logits
+from anchorlab.text import rows
+
+
+def called(
+    model: nn.Module, inputs: Mapping[str, Tensor], kinds: type[nn.Module] | tuple[type[nn.Module], ...]
+) -> list[nn.Module]:
+    """The modules of some kinds in the order in which a forward pass calls them, each once.
+
+    Args:
+        model: in evaluation mode.
+        inputs: of at least one example, on the model's device; only the first is used.
+        kinds: classes of modules.
+    """
+    found: list[nn.Module] = []
+
+    def note(module: nn.Module, _args: tuple[object, ...], _output: object) -> None:
+        if module not in found:
+            found.append(module)
+
+    handles = [module.register_forward_hook(note) for module in model.modules() if isinstance(module, kinds)]
+    try:
+        with torch.no_grad():
+            logits(model, {name: value[:1] for name, value in inputs.items()})
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
+    """The linear layer that gives the logits.
+
+    Raises:
+        AnchorlabError: if the model's last linear layer has not as many outputs as there are classes.
+    """
+    with torch.no_grad():
+        classes = logits(model, {name: value[:1] for name, value in inputs.items()}).shape[1]
+    for layer in reversed(called(model, inputs, nn.Linear)):
+        if isinstance(layer, nn.Linear) and layer.out_features == classes:
+            return layer
+    raise AnchorlabError(
+        f"the model has no linear layer that gives its {classes} logits, which is needed here: take a method that only "
+        "asks for answers"
+    )
+
+
+@contextmanager
+def recorded(module: nn.Module, *, entering: bool = False) -> Iterator[Callable[[], Tensor]]:
+    """Inside, what a module returned last, or what entered it, may be asked for; with its graph."""
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        kept[:] = [args[0] if entering else output]
+
+    handle = module.register_forward_hook(keep)
+    try:
+        yield lambda: kept[0]
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def features(
+    model: nn.Module, inputs: Mapping[str, Tensor], *, batch_size: int = EVALUATION_BATCH
+) -> tuple[Tensor, Tensor]:
+    """Features before the last layer, float32 ``[N, D]``, and logits ``[N, C]``, in one pass, on the inputs' device.
+
+    Args:
+        model: in evaluation mode.
+        inputs: N examples on its device.
+        batch_size: examples in a forward pass.
+
+    Raises:
+        AnchorlabError: if the model has no last linear layer.
+    """
+    layer = last_layer(model, inputs)
+    size = len(next(iter(inputs.values())))
+    device = next(iter(inputs.values())).device
+    found: list[Sequence[Tensor]] = []
+    order = []
+    with exact_arithmetic(device), recorded(layer, entering=True) as entered:
+        for at, width in in_batches(inputs, batch_size):
+            scores = logits(model, rows(inputs, at, width))
+            found.append((entered().float().flatten(1), scores))
+            order.append(torch.arange(size, device=device)[at])
+    back = torch.cat(order).argsort()
+    return torch.cat([one for one, _ in found])[back], torch.cat([scores for _, scores in found])[back]
