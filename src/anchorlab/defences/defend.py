@@ -1,0 +1,158 @@
+"""Repairs a model with the defender's clean examples."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from anchorlab.artifacts import (
+    NOTICES,
+    Artifact,
+    DefenderRecord,
+    Manifest,
+    forget_peak,
+    peak_bytes,
+    task_record,
+    versions,
+    weights_hash,
+)
+from anchorlab.classifiers import bare
+from anchorlab.defences import DEFENCES
+from anchorlab.defences.base import Defence, DefenderData, Workplace
+from anchorlab.defences.data import defender_data
+from anchorlab.errors import AnchorlabError
+from anchorlab.measuring import common_task, module_of
+from anchorlab.models import exact_arithmetic, placed, taken_back
+from anchorlab.options import build, values_of
+from anchorlab.processes import find_accelerator
+from anchorlab.progress import progress_bar
+from anchorlab.seeding import seeded_globally
+from anchorlab.tasks import Task
+
+#: Steps of the progress bar, whatever a repair counts.
+_BAR = 100
+
+
+def defend(
+    model: Artifact | nn.Module,
+    defence: str | Defence = "fine-tuning",
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    budget: int | None = 640,
+    task: Task | None = None,
+    trusted: Artifact | nn.Module | None = None,
+    seed: int = 0,
+) -> Artifact:
+    """Repairs a copy of a model. The repair sees the model and clean examples, and nothing else.
+
+    Args:
+        model: the suspicious model, with its manifest or as a bare classifier of raw inputs.
+        defence: a repair, or its registered name.
+        parameters: hyper-parameters of a repair given by name.
+        budget: clean examples that the defender has, drawn from the split ``defender`` with the seed; None for all.
+        task: data; None for those of the model's manifest.
+        trusted: an earlier version of the model that the defender trusts, for repairs that need one.
+        seed: of all draws.
+
+    Returns:
+        The repaired model with its manifest, on the CPU; the manifest keeps the trigger and the label rule of the
+        model's, so that what is left of the backdoor can be measured.
+
+    Raises:
+        AnchorlabError: for anything in the arguments that is impossible, or a model that the repair is not for.
+    """
+    chosen = build_defence(defence, parameters or {})
+    others = [] if trusted is None else [trusted]
+    task = common_task(task, model, others)
+    check_kind(chosen, task, defence_name(chosen))
+    if chosen.needs_trusted and trusted is None:
+        raise AnchorlabError(
+            f"the repair {defence_name(chosen)} needs an earlier version of the model that is trusted: give --trusted "
+            "FOLDER, or trusted in Python"
+        )
+    data, digest = defender_data(task, budget, seed=seed, least=chosen.least)
+    accelerator = find_accelerator()
+    device = accelerator.device
+    forget_peak(device)
+    started = time.perf_counter()
+    name = defence_name(chosen)
+    with progress_bar(f"repairing by {name}", _BAR) as bar:
+        place = Workplace(
+            accelerator,
+            seed,
+            report=lambda done, total, figures: bar(_BAR * done // total, figures),
+            trusted=None if trusted is None else on_device(module_of(trusted), device),
+        )
+        suspicious = on_device(module_of(model), device)
+        # Dropout, where a model has any, draws from the global generator.
+        with exact_arithmetic(device), seeded_globally(seed, "defence", name, device=device):
+            repaired = taken_back(chosen.repair(suspicious, moved(data, device), place))
+    for parameter, before in zip(repaired.parameters(), module_of(model).parameters(), strict=True):
+        parameter.requires_grad_(before.requires_grad)
+    told = model.manifest if isinstance(model, Artifact) else None
+    manifest = Manifest(
+        kind="repaired",
+        notice=NOTICES["repaired"],
+        task=task_record(task),
+        architecture=told.architecture if told else type(bare(module_of(model))).__name__,
+        seed=seed,
+        weights_sha256=weights_hash(repaired),
+        reference_sha256=weights_hash(module_of(model)),
+        method=told.method if told else None,
+        trigger=told.trigger if told else None,
+        label_rule=told.label_rule if told else None,
+        anchors=told.anchors if told else None,
+        defence={"name": name, **values_of(chosen)},
+        defender=DefenderRecord(count=len(data), sha256=digest),
+        steps=0,
+        seconds=round(time.perf_counter() - started, 3),
+        peak_bytes=peak_bytes(device),
+        versions=versions(),
+    )
+    return Artifact(repaired, manifest)
+
+
+def build_defence(defence: str | Defence, parameters: Mapping[str, Any]) -> Defence:
+    """The repair that is meant, checked.
+
+    Raises:
+        AnchorlabError: for an unknown name or parameter, or an impossible value.
+    """
+    if isinstance(defence, str):
+        return build(DEFENCES[defence], f"defence '{defence}'", parameters)
+    if parameters:
+        raise AnchorlabError(f"parameters {sorted(parameters)} were given beside a built defence: put them into it")
+    return defence
+
+
+def defence_name(defence: Defence) -> str:
+    """The registered name of a repair, or that of its class, for one that was never registered."""
+    try:
+        return DEFENCES.name_of(type(defence))
+    except KeyError:
+        return type(defence).__qualname__
+
+
+def check_kind(reader: Any, task: Task, name: str) -> None:
+    """Raises AnchorlabError for a defence or detector of images and a task of texts, or the other way round."""
+    if reader.reads not in ("any", task.kind):
+        raise AnchorlabError(
+            f"{name} is for {reader.reads}s, but the task {task.name} holds {task.kind}s: take another, see "
+            "'anchorlab list defences' and 'anchorlab list detectors'"
+        )
+
+
+def on_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """A copy of a model where defences want it: on the device, in evaluation mode, every parameter trainable."""
+    return placed(copy.deepcopy(model).eval().requires_grad_(), device)
+
+
+def moved(data: DefenderData, device: torch.device) -> DefenderData:
+    """The defender's data on a device."""
+    return replace(data, fit=data.fit.to(device), held=data.held.to(device))

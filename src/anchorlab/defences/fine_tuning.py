@@ -1,0 +1,37 @@
+"""Fine-tuning: the model is trained further on the defender's clean examples.
+
+The oldest repair, studied by Liu, Dolan-Gavitt and Garg 2018 (Fine-Pruning, arXiv 1805.12185), who found that it often
+fails, for clean examples give the backdoored weights no reason to change. The state with the least loss on the
+defender's held-back part is kept.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from anchorlab.defences.base import Defence, DefenderData, Workplace
+from anchorlab.defences.tuning import Schedule, copied, track_statistics, tune
+from anchorlab.options import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FineTuning(Schedule, Defence):
+    """Trains all weights on clean examples."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+
+    batchnorm: Literal["frozen", "tracked"] = Field(
+        default="tracked", description="keep BatchNorm's statistics, or let the batches move them"
+    )
+
+    def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
+        """See ``Defence``."""
+        fresh = copied(model)
+        if self.batchnorm == "tracked":
+            track_statistics(fresh)
+        tune(fresh, data, self, place, name="fine-tuning")
+        return fresh.eval()

@@ -1,0 +1,79 @@
+"""MCR: a point on a curve of low clean loss between the model and a fine-tuned copy of it.
+
+Zhao et al. 2020, Bridging Mode Connectivity in Loss Landscapes and Adversarial Robustness, ICLR (arXiv 2005.00060). The
+quadratic Bezier curve ``(1 - t)^2 w_0 + 2 t (1 - t) w + t^2 w_1`` joins the model and its fine-tuned form; its middle
+``w`` is trained so that the clean loss is low along all of it (Garipov et al. 2018, arXiv 1802.10026). Points well
+inside keep the accuracy and often lose the backdoor. Where to stop is chosen by the clean loss on the defender's
+held-back part; BatchNorm's statistics are estimated again there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from anchorlab.defences.base import Defence, DefenderData, Workplace
+from anchorlab.defences.fine_tuning import FineTuning
+from anchorlab.defences.tuning import Schedule, copied, held_loss, track_statistics, tune
+from anchorlab.options import STRICT
+from anchorlab.reestimation import reestimated
+
+Weights = dict[str, Tensor]
+
+#: Places on the curve among which one is chosen.
+_PLACES = (0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ModeConnectivity(Schedule, Defence):
+    """Walks along a curve of low clean loss."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+
+    epochs: int = Field(default=40, ge=1, description="passes over the defender's examples for the curve")
+
+    def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
+        """See ``Defence``."""
+        how = FineTuning(batch_size=self.batch_size, learning_rate=self.learning_rate)
+        ends = [_weights(model), _weights(how.repair(model, data, place))]
+        middle = track_statistics(copied(model))
+        draw = place.generator("curve")
+
+        def loss(curve: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+            at = float(torch.rand((), generator=draw))
+            weights = bezier(ends[0], dict(curve.named_parameters()), ends[1], at)
+            output = functional_call(curve, weights, (), dict(inputs))
+            scores = output if isinstance(output, Tensor) else output.logits
+            return functional.cross_entropy(scores.float(), labels)
+
+        tune(middle, data, self, place, name="MCR", loss=loss)
+        points = [self._point(middle, ends, at, data) for at in _PLACES]
+        losses = [held_loss(point, data.held) for point in points]
+        return points[losses.index(min(losses))]
+
+    def _point(self, middle: nn.Module, ends: list[Weights], at: float, data: DefenderData) -> nn.Module:
+        point = copied(middle)
+        weights = bezier(ends[0], _weights(middle), ends[1], at)
+        with torch.no_grad():
+            for name, parameter in point.named_parameters():
+                parameter.copy_(weights[name])
+        return reestimated(point, data.fit.inputs)
+
+
+def bezier(start: Weights, middle: Weights, end: Weights, at: float) -> Weights:
+    """A point of the quadratic Bezier curve, ``at`` from 0 to 1."""
+    return {
+        name: (1 - at) ** 2 * start[name] + 2 * at * (1 - at) * value + at**2 * end[name]
+        for name, value in middle.items()
+    }
+
+
+def _weights(model: nn.Module) -> Weights:
+    return {name: value.detach() for name, value in model.named_parameters()}

@@ -1,0 +1,172 @@
+"""What all repairs have in common: what they see, what they leave alone, and that they do something."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from anchorlab import AnchorlabError, Training, compare, load_task, train
+from anchorlab.artifacts import load_model, weights_hash
+from anchorlab.defences import DEFENCES
+from anchorlab.defences.base import Defence, DefenderData, Workplace
+from anchorlab.defences.data import defender_data
+from anchorlab.defences.defend import defend
+from anchorlab.options import build
+from anchorlab.scoring.repairs import score_repair
+from anchorlab.tasks import Columns
+
+#: Settings with which each repair takes seconds.
+BRIEF = {"anp": {"steps": 60}, "i-bau": {"epochs": 2}, "mcr": {"epochs": 5}, "unlearning": {"search_steps": 60}}
+
+
+def test_the_backdoor_works(planted, digits):
+    found = compare(planted, planted, task=digits)
+    assert found.asr > 0.95
+    assert found.accuracy > 0.9
+
+
+def test_nothing_that_a_repair_gets_knows_the_attack_or_the_test_data():
+    assert {field.name for field in dataclasses.fields(DefenderData)} == {"fit", "held", "classes", "kind"}
+    assert {field.name for field in dataclasses.fields(Workplace)} == {"accelerator", "seed", "report", "trusted"}
+    for name in DEFENCES.names():
+        arguments = list(inspect.signature(DEFENCES[name].repair).parameters)
+        assert arguments == ["self", "model", "data", "place"], name
+
+
+@pytest.mark.parametrize("name", DEFENCES.names())
+def test_every_repair_keeps_the_accuracy_and_leaves_the_model_alone(planted, reference, digits, name):
+    before = weights_hash(planted.model)
+    trainable = [parameter.requires_grad for parameter in planted.model.parameters()]
+    how = {"parameters": BRIEF.get(name, {}), "budget": None, "task": digits, "trusted": reference}
+    repaired = defend(planted, name, **how)
+    assert weights_hash(planted.model) == before
+    assert [parameter.requires_grad for parameter in planted.model.parameters()] == trainable
+    assert not repaired.model.training
+    found = compare(planted, repaired, task=digits)
+    assert found.accuracy > found.accuracy_reference - 0.15
+    assert found.asr <= found.asr_reference
+    again = defend(planted, name, **how)
+    assert weights_hash(again.model) == weights_hash(repaired.model)
+    assert (weights_hash(repaired.model) == before) is (name == "clp")  # which finds nothing to prune here
+
+
+def test_the_manifest_says_what_was_done(planted, digits, tmp_path):
+    repaired = defend(planted, "fine-tuning", parameters={"epochs": 1}, budget=40, task=digits, seed=5)
+    told = load_model(repaired.save(tmp_path / "repaired")).manifest
+    assert told.kind == "repaired"
+    assert told.defence == {
+        "name": "fine-tuning", "epochs": 1, "batch_size": 32, "learning_rate": 0.001, "batchnorm": "tracked",
+    }  # fmt: skip
+    assert told.defender.count == 40
+    assert told.reference_sha256 == planted.manifest.weights_sha256
+    assert (told.trigger, told.label_rule, told.method) == (
+        planted.manifest.trigger, planted.manifest.label_rule, planted.manifest.method,
+    )  # fmt: skip
+    assert "must not be deployed" in (tmp_path / "repaired" / "README.md").read_text()
+    found = compare(planted, repaired, task=digits)
+    assert found.asr is not None
+
+
+def test_a_model_without_manifest_is_repaired_when_its_data_are_named(planted, digits):
+    repaired = defend(planted.model, "fine-tuning", parameters={"epochs": 1}, budget=None, task=digits)
+    assert repaired.manifest.trigger is None
+    same = defend(planted, "fine-tuning", parameters={"epochs": 1}, budget=None, task=digits)
+    assert weights_hash(repaired.model) == weights_hash(same.model)
+    with pytest.raises(AnchorlabError, match="no manifest that names its data"):
+        defend(planted.model, "fine-tuning")
+
+
+def test_the_defender_s_examples_are_cut_with_the_seed_and_grow(digits):
+    few, _ = defender_data(digits, 30, seed=0)
+    more, digest = defender_data(digits, 60, seed=0)
+
+    def rows(data):
+        every = torch.cat([data.fit.inputs["pixel_values"], data.held.inputs["pixel_values"]])
+        return {tuple(image.flatten().tolist()) for image in every}
+
+    assert rows(few) < rows(more)
+    assert (len(few), len(more)) == (30, 60)
+    assert 0 < len(more.held) < len(more.fit)
+    assert not rows(more) & {tuple(i.flatten().tolist()) for i in digits.split("test").inputs["pixel_values"]}
+    assert defender_data(digits, 60, seed=1)[1] != digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"defence": "fine-tunning"}, r"unknown defence 'fine-tunning': did you mean 'fine-tuning'\?"),
+        ({"parameters": {"epoch": 3}}, "unknown parameter of defence 'fine-tuning' 'epoch'"),
+        ({"parameters": {"epochs": 0}}, "epochs=0 is not possible"),
+        ({"budget": 10_000}, "10,000 clean examples for the defender are not possible: the split 'defender' of digits"),
+        ({"budget": 4}, "the defender has 4 clean examples, but 16 are needed here: give a larger --budget"),
+        ({"defence": "interpolation"}, "needs an earlier version of the model that is trusted: give --trusted"),
+    ],
+    ids=str,
+)
+def test_what_is_impossible_is_refused(planted, digits, arguments, complaint):
+    with pytest.raises(AnchorlabError, match=complaint):
+        defend(planted, **{"budget": None, "task": digits, **arguments})
+
+
+def test_repairs_of_images_refuse_texts(tmp_path):
+    path = tmp_path / "moods.csv"
+    path.write_text("review,mood\n" + "".join(f"a {m} film {n},{m}\n" for n in range(250) for m in ("good", "bad")))
+    task = load_task(str(path), columns=Columns(text="review", label="mood"))
+    reader = train(task, model="bert-tiny", training=Training(epochs=1))
+    for name in DEFENCES.names():
+        if DEFENCES[name].reads == "image":
+            with pytest.raises(AnchorlabError, match=f"{name} is for images, but the task .* holds texts"):
+                defend(reader, name, task=task, budget=None)
+    for name in ("fine-tuning", "ft-sam", "mcr"):
+        how = {"parameters": {"epochs": 1}, "budget": None, "task": task}
+        assert not defend(reader, name, **how).model.training
+
+
+class Dense(nn.Module):
+    """A classifier without convolution or BatchNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.layer(pixel_values.flatten(1).float() / 255)
+
+
+@pytest.mark.parametrize("name", ["fine-pruning", "nad", "anp", "clp"])
+def test_a_model_without_convolutions_is_refused_by_what_prunes_them(digits, name):
+    with pytest.raises(AnchorlabError, match="but the model has none: take another repair"):
+        defend(Dense().eval(), name, task=digits, budget=None)
+
+
+def test_the_trusted_version_must_be_of_the_same_architecture(planted, digits):
+    with pytest.raises(AnchorlabError, match="the trusted version is of another architecture"):
+        defend(planted, "interpolation", task=digits, budget=None, trusted=Dense().eval())
+
+
+def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
+    how = {"parameters": {"epochs": 2}, "budget": None, "task": digits}
+    repaired, harmed = (defend(model, "fine-tuning", **how) for model in (planted, reference))
+    score = score_repair(planted, repaired, reference=reference, harmed=harmed, task=digits)
+    attack = {"trigger": "square:size=2", "target": 3}
+    assert score.repaired == compare(reference, repaired, task=digits)
+    assert score.suspicious == compare(reference, planted, task=digits)
+    assert score.harmed == compare(reference, harmed, task=digits, **attack)
+    alone = score_repair(planted, repaired, task=digits)
+    assert (alone.suspicious, alone.harmed) == (None, None)
+    assert alone.repaired.asr_reference == score.suspicious.asr
+    assert alone.to_dict()["repaired"]["asr_count"] == score.repaired.asr_count
+
+
+def test_a_repair_of_one_s_own_needs_no_registration(planted, digits):
+    class Nothing(Defence):
+        def repair(self, model, data, place):
+            return model
+
+    assert defend(planted, Nothing(), task=digits, budget=None).manifest.defence == {"name": Nothing.__qualname__}
+    with pytest.raises(AnchorlabError, match=r"parameters .* were given beside a built defence"):
+        defend(planted, build(DEFENCES["clp"], "clp", {}), parameters={"deviations": 2}, task=digits, budget=None)
