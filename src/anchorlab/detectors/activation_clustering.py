@@ -1,0 +1,84 @@
+"""Activation clustering: triggered inputs are a small cluster of their own in the features of a class.
+
+Chen et al. 2018, Detecting Backdoor Attacks on Deep Neural Networks by Activation Clustering (arXiv 1811.03728). Of
+each predicted class the features before the last layer are reduced to few dimensions by ICA and cut in two by 2-means.
+The paper then judges whole clusters: by how well the class falls in two, its mean silhouette, and by their size. We
+score an input by both: the silhouette of its class times ``1 - p``, where p is the share of the class that its cluster
+holds. So a small cluster, well apart from the rest of its class, scores near 1. All of a cluster score alike. Where
+more than half of the inputs that are predicted as a class are triggered, it is the clean ones that score higher, in the
+paper too.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA, FastICA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import silhouette_score
+
+from anchorlab.defences.base import Workplace
+from anchorlab.detectors.base import FeatureDetector
+from anchorlab.options import STRICT
+
+#: Directions with less of the first one's variance than this are rounding, which ICA would blow up.
+_NEGLIGIBLE = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ActivationClustering(FeatureDetector):
+    """How small and how well apart an input's cluster is among the inputs of its predicted class."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+    least: ClassVar[int] = 0
+
+    reduction: Literal["ica", "pca"] = Field(default="ica", description="how features are reduced")
+    dimensions: int = Field(default=10, ge=1, description="dimensions that are left of them")
+
+    def scores_of_features(
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: Workplace
+    ) -> NDArray[np.float64]:
+        """See ``FeatureDetector``: between -1 and 1."""
+        scores = np.zeros(len(features))
+        for label in np.unique(predicted):
+            members = predicted == label
+            seed = place.derive("clusters", int(label)) % 2**32
+            few = reduced(features[members], self.reduction, self.dimensions, seed)
+            scores[members] = cluster_scores(few, seed)
+        return scores
+
+
+def cluster_scores(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Of each row of ``[n, d]``: the mean silhouette of two clusters, times one less the share of its own.
+
+    Zeros where there are no two clusters: for fewer than three rows, or rows that are all alike.
+    """
+    if len(rows) < 3 or rows.shape[1] == 0:
+        return np.zeros(len(rows))
+    clusters = KMeans(2, n_init=10, random_state=seed).fit_predict(rows)
+    shares = np.bincount(clusters, minlength=2) / len(rows)
+    return np.asarray(silhouette_score(rows, clusters) * (1 - shares[clusters]), dtype=np.float64)
+
+
+def reduced(
+    rows: NDArray[np.float64], reduction: Literal["ica", "pca"], dimensions: int, seed: int
+) -> NDArray[np.float64]:
+    """Rows ``[n, D]`` in at most so many dimensions, fewer where they do not span as many."""
+    most = min(dimensions, len(rows) - 1, rows.shape[1])
+    if most < 1 or not np.ptp(rows, axis=0).any():
+        return rows[:, :0]
+    main = PCA(most, svd_solver="full").fit(rows)
+    kept = main.explained_variance_ > _NEGLIGIBLE * main.explained_variance_[0]
+    principal = np.asarray(main.transform(rows)[:, kept], dtype=np.float64)
+    if reduction == "pca" or principal.shape[1] == 0:
+        return principal
+    with warnings.catch_warnings():  # an unmixing that is not quite done does no harm to clusters
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ica = FastICA(whiten="unit-variance", max_iter=500, random_state=seed)
+        return np.asarray(ica.fit_transform(principal), dtype=np.float64)

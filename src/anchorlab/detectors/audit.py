@@ -1,0 +1,138 @@
+"""The reference audit: does a candidate differ from its trusted reference by more than benign updates do?
+
+The auditor asks both models the same clean queries, and sees labels alone, probabilities or logits. What differs is
+compared with what differs for real benign updates of the reference: the p-value is the rank of the candidate among
+them, ``(1 + #{null >= candidate}) / (1 + n)``, valid however few there are (Phipson and Smyth 2010, arXiv 1603.05766),
+if the candidate, were it benign, would be an update of their kind. With n updates it is never below ``1 / (n + 1)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from anchorlab.consistency.metrics import Pair
+from anchorlab.consistency.statistics import Estimate
+
+Floats = NDArray[np.float64]
+
+#: What is seen, to what is measured on each query.
+ACCESSES = {
+    "labels": "share of queries with another label",
+    "probabilities": "KL divergence from the reference, nats",
+    "logits": "mean squared shift of the centred logits",
+}
+
+#: Level of the test, where there are updates enough for it.
+LEVEL = 0.05
+
+#: Random sets of queries of each size.
+_DRAWS = 400
+
+
+@dataclass(frozen=True)
+class AccessAudit:
+    """What one kind of access tells.
+
+    Attributes:
+        access: a key of ``ACCESSES``.
+        statistic: the candidate's, over all queries, with its 95% interval, of the bootstrap over queries.
+        null: that of each benign update.
+        p: rank of the candidate among the updates.
+        level: at which power is told: 0.05, or the smallest p that so few updates allow.
+        power: for each number of queries, the share of random sets of them that reject; columns ``queries``, ``power``.
+        queries: the least number of queries of the grid with a power of 0.95; None if all do not suffice.
+    """
+
+    access: str
+    statistic: Estimate
+    null: tuple[float, ...]
+    p: float
+    level: float
+    power: pd.DataFrame
+    queries: int | None
+
+
+def values_of(pair: Pair) -> dict[str, Floats]:
+    """What each kind of access sees on each query, ``[N]``."""
+    return {
+        "labels": (pair.p.prediction != pair.q.prediction).astype(np.float64),
+        "probabilities": pair.kl,
+        "logits": pair.logit_distance_centred(),
+    }
+
+
+def rank_p(candidate: float, null: Sequence[float]) -> float:
+    """``(1 + #{null >= candidate}) / (1 + n)``."""
+    return (1 + sum(value >= candidate for value in null)) / (1 + len(null))
+
+
+def audit_values(
+    candidate: Mapping[str, Floats], null: Sequence[Mapping[str, Floats]], *, seed: int
+) -> list[AccessAudit]:
+    """The audit from what was seen on the same N queries.
+
+    Args:
+        candidate: access to values ``[N]``.
+        null: the same of each benign update, one at least.
+        seed: of the random sets of queries.
+    """
+    return [
+        _of_access(access, np.stack([values, *(one[access] for one in null)], axis=1), seed)
+        for access, values in candidate.items()
+    ]
+
+
+def _of_access(access: str, table: Floats, seed: int) -> AccessAudit:
+    """Of a table with a row a query, the candidate's column first."""
+    means = table.mean(axis=0)
+    level = max(LEVEL, 1 / table.shape[1])
+    rng = np.random.default_rng(seed)
+    whole = _means(table, len(table), rng)
+    lower, upper = np.percentile(whole[:, 0], [2.5, 97.5])
+    rows = []
+    for queries in sizes(len(table)):
+        drawn = _means(table, queries, rng)
+        p = (1 + (drawn[:, 1:] >= drawn[:, :1]).sum(axis=1)) / table.shape[1]
+        rows.append({"queries": queries, "power": float((p <= level + 1e-12).mean())})
+    power = pd.DataFrame(rows)
+    enough = power[power["power"] >= 1 - LEVEL]["queries"]
+    return AccessAudit(
+        access,
+        Estimate(float(means[0]), float(lower), float(upper)),
+        tuple(float(value) for value in means[1:]),
+        rank_p(means[0], means[1:].tolist()),
+        level,
+        power,
+        int(enough.iloc[0]) if len(enough) else None,
+    )
+
+
+def _means(table: Floats, queries: int, rng: np.random.Generator) -> Floats:
+    """Means over random sets of queries, the same for all columns: ``[draws, columns]``."""
+    shares = np.full(len(table), 1 / len(table))
+    found: Floats = rng.multinomial(queries, shares, size=_DRAWS) @ table / queries
+    return found
+
+
+def sizes(count: int) -> list[int]:
+    """Numbers of queries from 1 to all, three to a power of ten."""
+    grid = {round(10 ** (step / 3)) for step in range(3 * 7)}
+    return sorted({size for size in grid if size < count} | {count})
+
+
+def queries_until_a_difference(churn: float) -> float:
+    """Queries after which, with a chance of 95%, one label has differed: ``ln 0.05 / ln(1 - churn)``."""
+    if churn <= 0:
+        return math.inf
+    return 1.0 if churn >= 1 else math.log(0.05) / math.log(1 - churn)
+
+
+def largest_churn(queries: int) -> float:
+    """Upper 95% bound of the churn where no label of so many queries differed: ``1 - 0.05^(1/N)``."""
+    return float(1 - 0.05 ** (1 / queries))

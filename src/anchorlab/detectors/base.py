@@ -1,0 +1,115 @@
+"""What detectors are: of models, which score a model, and of inputs, which score each input. One short file each.
+
+Scores, not verdicts: the higher, the more suspicious. A threshold comes from clean data alone, at a stated rate of
+false alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.features import features
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """What a detector says of a model.
+
+    Attributes:
+        score: the higher, the more suspicious; NaN where it found nothing to judge, ``note`` says why.
+        details: a row for whatever was tried, for example each label and restart.
+        note: what a reader has to know, for example that a search found no trigger; empty for nothing.
+        patterns: triggers found, uint8 ``[n, C, H, W]`` or None, with the labels they lead to in ``targets``.
+        targets: int64 ``[n]``.
+    """
+
+    score: float
+    details: pd.DataFrame = field(default_factory=pd.DataFrame)
+    note: str = ""
+    patterns: Tensor | None = None
+    targets: Tensor | None = None
+
+
+class ModelDetector:
+    """Base of the detectors of models; hyper-parameters in the subclass's fields, a frozen pydantic dataclass."""
+
+    #: What kind of model it scores.
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+    #: Least number of the defender's examples; 0 for a detector that needs none.
+    least: ClassVar[int] = 16
+
+    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+        """Scores a model.
+
+        Args:
+            model: on the device, in evaluation mode; not changed.
+            data: all that the defender has.
+            place: device, seed, progress.
+
+        Raises:
+            AnchorlabError: if the model is not of the kind that this scores, or the data do not suffice.
+        """
+        raise NotImplementedError
+
+
+class InputDetector:
+    """Base of the detectors of inputs; likewise."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+    least: ClassVar[int] = 16
+    #: True for a detector that judges inputs against each other, so that it depends on how many are triggered.
+    judges_sets: ClassVar[bool] = False
+
+    def scores(
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+    ) -> NDArray[np.float64]:
+        """A score for each input, in their order, float64 ``[N]``; the higher, the more suspicious.
+
+        Args:
+            model: on the device, in evaluation mode; not changed.
+            data: all that the defender has.
+            inputs: N inputs of unknown origin, on the device.
+            place: device, seed, progress.
+
+        Raises:
+            AnchorlabError: if the model is not of the kind that this reads, or the data do not suffice.
+        """
+        raise NotImplementedError
+
+
+class FeatureDetector(InputDetector):
+    """Base of those that judge a set of inputs by its features before the last layer.
+
+    Features are the same for all of them: who runs several gathers them once, by ``anchorlab.features.features``, and
+    calls ``scores_of_features``.
+    """
+
+    judges_sets: ClassVar[bool] = True
+
+    def scores_of_features(
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: Workplace
+    ) -> NDArray[np.float64]:
+        """A score for each input of a set.
+
+        Args:
+            features: float64 ``[N, D]``.
+            predicted: what the model calls each, int64 ``[N]``.
+            place: seed.
+        """
+        raise NotImplementedError
+
+    def scores(
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+    ) -> NDArray[np.float64]:
+        """See ``InputDetector``."""
+        del data
+        found, logits = features(model, inputs)
+        return self.scores_of_features(found.double().cpu().numpy(), logits.argmax(1).cpu().numpy(), place)

@@ -1,0 +1,159 @@
+"""Language models that tell how odd a text is: one fitted on the defender's clean texts, and those of transformers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anchorlab.consistency.metrics import Floats
+from anchorlab.detectors.words import Word
+from anchorlab.errors import AnchorlabError
+from anchorlab.models import EVALUATION_TOKENS
+from anchorlab.pretrained import refuse_pickles
+from anchorlab.text import TextEncoding
+
+Text = Sequence[Word]
+
+
+class LanguageModel(Protocol):
+    """Gives the perplexity of texts."""
+
+    def perplexities(self, texts: Sequence[Text]) -> Floats:
+        """The exponential of the mean negative log-probability of a text's tokens, float64 ``[N]``; none is empty."""
+
+
+class Bigrams:
+    """Tokens by the one before: an interpolation of bigrams, unigrams and the uniform distribution.
+
+    ``P(t | s) = a count(s, t) / count(s, .) + b count(t) / T + c / V``. The weights a, b and c are those that make
+    held-back texts likeliest, by expectation maximisation (Jelinek and Mercer 1980); they are positive, so that no
+    text is impossible. A text's first token follows the id V, which is no token's. Where s never occurred, its
+    share falls to the unigrams.
+
+    Args:
+        fit: texts that are counted.
+        held: others, from which the weights are.
+        vocabulary: number V of ids.
+    """
+
+    #: Rounds of expectation maximisation; the weights move little after a few.
+    _ROUNDS = 50
+
+    def __init__(self, fit: Sequence[Text], held: Sequence[Text], vocabulary: int) -> None:
+        self._vocabulary = vocabulary
+        before, tokens, _ = self._pairs(fit)
+        self._bigrams, self._bigram_counts = np.unique(self._key(before, tokens), return_counts=True)
+        self._before = np.bincount(before, minlength=vocabulary + 1)
+        self._unigrams = np.bincount(tokens, minlength=vocabulary) / max(1, len(tokens))
+        self.weights = np.full(3, 1 / 3)
+        before, tokens, _ = self._pairs(held)
+        for _ in range(self._ROUNDS if len(tokens) else 0):
+            parts = self.weights * self._parts(before, tokens)
+            # A floor, for a held-back part in which nothing is new would make all that is new impossible.
+            self.weights = (parts / parts.sum(1, keepdims=True)).mean(0).clip(min=1e-3)
+            self.weights /= self.weights.sum()
+
+    def perplexities(self, texts: Sequence[Text]) -> Floats:
+        """See ``LanguageModel``."""
+        before, tokens, owners = self._pairs(texts)
+        surprise = -np.log(self._parts(before, tokens) @ self.weights)
+        return np.exp(np.bincount(owners, surprise, minlength=len(texts)) / np.bincount(owners, minlength=len(texts)))
+
+    def _parts(self, before: Any, tokens: Any) -> Floats:
+        """The three distributions' probabilities of tokens after others, ``[T, 3]``."""
+        key = self._key(before, tokens)
+        at = np.searchsorted(self._bigrams, key).clip(max=max(0, len(self._bigrams) - 1))
+        counts = np.where(self._bigrams[at] == key, self._bigram_counts[at], 0) if len(self._bigrams) else 0 * key
+        unigram, seen = self._unigrams[tokens], self._before[before]
+        bigram = np.where(seen > 0, counts / np.maximum(seen, 1), unigram)
+        return np.stack([bigram, unigram, np.full(len(tokens), 1 / self._vocabulary)], axis=1)
+
+    def _pairs(self, texts: Sequence[Text]) -> tuple[Any, Any, Any]:
+        """Each token with the one before it and the number of its text, int64 ``[T]`` each."""
+        rows = [[self._vocabulary, *(token for word in text for token in word)] for text in texts]
+        before = np.array([token for row in rows for token in row[:-1]], dtype=np.int64)
+        tokens = np.array([token for row in rows for token in row[1:]], dtype=np.int64)
+        return before, tokens, np.repeat(np.arange(len(rows)), [len(row) - 1 for row in rows])
+
+    def _key(self, before: Any, tokens: Any) -> Any:
+        return before * (self._vocabulary + 1) + tokens
+
+
+class Causal:
+    """A causal language model of transformers, as GPT-2, with its own tokenizer.
+
+    Args:
+        place: a folder with weights in safetensors, or a name on the hub.
+        encoding: that of the texts.
+        device: where it works.
+
+    Raises:
+        AnchorlabError: if it cannot be had.
+    """
+
+    def __init__(self, place: str, encoding: TextEncoding, device: torch.device) -> None:
+        self._encoding, self._device = encoding, device
+        self._net, self._tokenizer = _opened(place)
+        self._net.to(device)
+        # A token that a text is begun with, so that its first token counts too.
+        starts = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, self._tokenizer.cls_token_id)
+        self._start = next((token for token in starts if token is not None), None)
+        self._limit = getattr(self._net.config, "max_position_embeddings", None) or 1024
+
+    @torch.inference_mode()
+    def perplexities(self, texts: Sequence[Text]) -> Floats:
+        """See ``LanguageModel``; a text beyond the model's limit is cut off there."""
+        written = self._encoding.tokenizer.batch_decode([[token for word in text for token in word] for text in texts])
+        ids = [self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for text in written]
+        begun = [([self._start] if self._start is not None else []) + list(row) for row in ids]
+        rows = [row[: self._limit] for row in begun]
+        order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
+        found, start = np.ones(len(rows)), 0
+        while start < len(order):
+            end = start + max(1, EVALUATION_TOKENS // 4 // max(1, len(rows[order[start]])))
+            some = order[start:end]
+            found[some] = self._of_batch([rows[at] for at in some])
+            start = end
+        return found
+
+    def _of_batch(self, rows: list[list[int]]) -> Floats:
+        """Likewise of rows of ids, the longest first; 1 for a text with no token that has one before it."""
+        width = len(rows[0])
+        if width < 2:
+            return np.ones(len(rows))
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self._device)
+        sizes = torch.tensor([len(row) for row in rows], device=self._device)
+        mask = torch.arange(width, device=self._device) < sizes[:, None]
+        scores: Tensor = self._net(input_ids=ids, attention_mask=mask.long()).logits[:, :-1].float()
+        surprise = functional.cross_entropy(scores.transpose(1, 2), ids[:, 1:], reduction="none").double()
+        means = (surprise * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1).clamp(min=1)
+        # Cut off, for a difference of two infinities would be no number.
+        return means.clamp(max=math.log(1e30)).exp().cpu().numpy()
+
+
+def _opened(place: str) -> tuple[Any, Any]:
+    """The model and its tokenizer, on the CPU, in evaluation mode."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = Path(place).expanduser()
+    local = folder.exists()
+    if local:
+        refuse_pickles(folder)
+        place = str(folder)
+    how = {"trust_remote_code": False, "local_files_only": local}
+    try:
+        net = AutoModelForCausalLM.from_pretrained(place, use_safetensors=True, dtype=torch.float32, **how)
+        return net.eval(), AutoTokenizer.from_pretrained(place, **how)
+    except Exception as error:  # each kind of damage raises another type
+        reason = str(error).strip().partition("\n")[0].rstrip(".:")
+        raise AnchorlabError(
+            f"the language model {place} cannot be opened ({type(error).__name__}: {reason}): give a folder of a "
+            "causal language model with safetensors and tokenizer, a name on the hub, or none"
+        ) from error

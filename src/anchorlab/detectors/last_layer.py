@@ -1,0 +1,41 @@
+"""Weight statistics of the last layer: the target class's row is said to stand out.
+
+Fields, Samragh, Javaheripi, Koushanfar and Javidi 2021, Trojan Signatures in DNN Weights (arXiv 2109.02836): in many
+backdoored models the mean weight of the target class in the last layer lies above those of the others. The score is
+how many deviations, by the median and the median absolute deviation, the largest one lies above. Needs no data.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import pandas as pd
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.detectors.base import ModelDetector, ModelScore
+from anchorlab.detectors.robust import deviations
+from anchorlab.errors import AnchorlabError
+from anchorlab.features import last_layer
+from anchorlab.options import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class LastLayer(ModelDetector):
+    """Compares the classes' rows of the last layer."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+    least: ClassVar[int] = 1
+
+    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+        """See ``ModelDetector``."""
+        del place
+        if data.classes < 3:
+            raise AnchorlabError(
+                f"last-layer compares classes with each other, but the task has {data.classes}: it needs 3 at least"
+            )
+        means = last_layer(model, data.fit.inputs).weight.detach().double().mean(dim=1).cpu().numpy()
+        apart = deviations(means)
+        details = pd.DataFrame({"label": range(len(means)), "mean_weight": means, "deviations": apart})
+        return ModelScore(float(apart.max()), details)

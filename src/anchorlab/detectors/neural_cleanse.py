@@ -1,0 +1,79 @@
+"""Neural Cleanse: a label that a small patch reaches stands out among the labels.
+
+Wang et al. 2019, Neural Cleanse, IEEE S&P. For each label the smallest trigger is searched for
+(``anchorlab.inversion``); the score is how many deviations, by the median and the median absolute deviation, the
+smallest norm lies below the others: the paper's anomaly index. The paper calls a model backdoored above 2; clean models
+exceed that too, so that the threshold is left to a population of clean ones. Each label is searched for from several
+starts, whose spread ``details`` shows, and its norm is the smallest of those that succeeded.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.detectors.base import ModelDetector, ModelScore
+from anchorlab.detectors.robust import deviations
+from anchorlab.errors import AnchorlabError
+from anchorlab.inversion import Found, Search, search, succeeded
+from anchorlab.options import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class NeuralCleanse(Search, ModelDetector):
+    """Searches for the smallest trigger of each label."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "image"
+
+    restarts: int = Field(default=3, ge=1, description="starts of the search for each label")
+
+    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+        """See ``ModelDetector``."""
+        if data.classes < 3:
+            raise AnchorlabError(
+                f"neural-cleanse compares labels with each other, but the task has {data.classes}: it needs 3 at least"
+            )
+        found = search(
+            model,
+            data.fit.inputs["pixel_values"],
+            range(data.classes),
+            self,
+            seed=place.derive("neural-cleanse"),
+            restarts=range(self.restarts),
+            report=lambda done: place.report(done, self.steps, {}),
+        )
+        return scored(found, self.restarts)
+
+
+def scored(found: Found, restarts: int) -> ModelScore:
+    """The score of a search for each label, with its pairs in the order label by label."""
+    good = succeeded(found)
+    details = pd.DataFrame(
+        {
+            "label": found.labels.tolist(),
+            "restart": list(range(restarts)) * (len(found.labels) // restarts),
+            "norm": found.norms.tolist(),
+            "success": found.success.tolist(),
+            "found": good.tolist(),
+        }
+    )
+    smallest = details[details["found"]].groupby("label")["norm"].min()
+    nothing = sorted(set(details["label"]) - set(smallest.index))
+    note = f"no trigger was found for {len(nothing)} of {details['label'].nunique()} labels" if nothing else ""
+    if len(smallest) < 3:
+        return ModelScore(float("nan"), details, f"{note}, too few to compare: search longer, by steps")
+    index = -deviations(smallest.to_numpy())
+    details["anomaly_index"] = details["label"].map(dict(zip(smallest.index, index, strict=True)))
+    at = details[details["found"]].groupby("label")["norm"].idxmin().tolist()
+    rows = torch.tensor(at, device=found.labels.device)
+    stamped = found.masks[rows, None] * found.patterns[rows]
+    return ModelScore(
+        float(np.max(index)), details, note, stamped.round().to(torch.uint8).cpu(), found.labels[rows].cpu()
+    )

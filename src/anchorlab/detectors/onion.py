@@ -1,0 +1,71 @@
+"""ONION: a word that does not belong in a text makes it odd, and taking it away makes it less so.
+
+Qi et al. 2021, ONION: A Simple and Effective Defense Against Textual Backdoor Attacks, EMNLP (arXiv 2011.10369). A
+word's suspicion is by how much the perplexity of the text falls when it is taken away; the paper takes away words above
+a threshold, we score a text by its most suspicious word. The paper's language model is GPT-2. Where that cannot be had,
+the default is one of our own: bigrams of token ids, fitted on the defender's clean texts (see ``language_models``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.detectors.base import InputDetector
+from anchorlab.detectors.language_models import Bigrams, Causal, LanguageModel
+from anchorlab.detectors.words import Word, cut, encoding_needed
+from anchorlab.options import STRICT
+
+#: Texts whose shortened forms are asked for together.
+_TOGETHER = 64
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ONION(InputDetector):
+    """By how much a text's perplexity falls at most when one word is taken away."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "text"
+
+    language_model: str | None = Field(
+        default=None,
+        description="folder or hub name of a causal language model, as gpt2; without, bigrams of the defender's texts",
+    )
+
+    def scores(
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+    ) -> NDArray[np.float64]:
+        """See ``InputDetector``; a text of one word, which cannot be taken away, has the score 0."""
+        encoding = encoding_needed(model, inputs, "ONION")
+        if self.language_model is None:
+            fit, held = (cut(part.inputs, encoding) for part in (data.fit, data.held))
+            judge: LanguageModel = Bigrams(fit, held, len(encoding.tokenizer))
+        else:
+            judge = Causal(self.language_model, encoding, place.device)
+        texts = cut(inputs, encoding)
+        found = []
+        for start in range(0, len(texts), _TOGETHER):
+            found.append(largest_drops(judge, texts[start : start + _TOGETHER]))
+            place.report(min(start + _TOGETHER, len(texts)), len(texts), {})
+        return np.concatenate(found)
+
+
+def largest_drops(judge: LanguageModel, texts: Sequence[Sequence[Word]]) -> NDArray[np.float64]:
+    """The largest fall of each text's perplexity when one of its words is taken away, float64 ``[N]``."""
+    several = [at for at, text in enumerate(texts) if len(text) > 1]
+    drops = np.zeros(len(texts))
+    if not several:
+        return drops
+    whole = judge.perplexities([texts[at] for at in several])
+    shortened = [[*texts[at][:word], *texts[at][word + 1 :]] for at in several for word in range(len(texts[at]))]
+    owners = np.repeat(np.arange(len(several)), [len(texts[at]) for at in several])
+    best = np.full(len(several), np.inf)
+    np.minimum.at(best, owners, judge.perplexities(shortened))
+    drops[several] = whole - best
+    return drops

@@ -1,0 +1,229 @@
+"""RAP: a text with a trigger does not mind a word that makes clean texts less certain.
+
+Yang et al. 2021, RAP: Robustness-Aware Perturbations for Defending against Backdoor Attacks on NLP Models, EMNLP (arXiv
+2110.07831). A rare word is put first, and its embedding alone is tuned on clean texts of a class so that the class's
+probability falls by between ``lower`` and ``upper``, the embedding's norm unchanged. A text whose probability then
+falls little is suspicious.
+
+Where we differ. The paper protects one label, known to be the attacker's target; our defender does not know it, so that
+a word is tuned for each class, on clean texts of it, and a text is judged by the word of the label that the model gives
+it. The word is no entry of the vocabulary, which the attacker could have taken too, but a place at the front with an
+embedding of its own, which begins as that of a token drawn among the defender's rarest. It is tuned by AdamW in the
+loop that all tuning shares; the authors' code takes plain steps along gradients that it never sets back to zero.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from anchorlab.batches import Batches
+from anchorlab.classifiers import bare
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.detectors.base import InputDetector
+from anchorlab.detectors.words import Word, cut, encoding_needed, put_together
+from anchorlab.errors import AnchorlabError
+from anchorlab.features import called
+from anchorlab.fitting import Optimisation, Step, fit
+from anchorlab.models import logits, predict
+from anchorlab.options import STRICT
+from anchorlab.text import TextEncoding, lengths, rows
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RAP(InputDetector):
+    """How little the probability of the predicted label falls by a word that was made to lower it."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "text"
+
+    steps: int = Field(default=300, ge=1, description="steps in which a class's word is tuned")
+    batch_size: int = Field(default=32, ge=1, description="examples in a step")
+    learning_rate: float = Field(
+        default=0.02, gt=0, description="peak learning rate, relative to the entries' root mean square in the embedding"
+    )
+    lower: float = Field(default=0.1, ge=0, lt=1, description="least fall of the probability that is asked for")
+    upper: float = Field(default=0.3, gt=0, le=1, description="greatest fall of the probability that is wanted")
+    scale: float = Field(default=1.0, gt=0, description="weight of falling too little against falling too much")
+
+    def scores(
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+    ) -> NDArray[np.float64]:
+        """See ``InputDetector``: minus the fall, between -1 and 1."""
+        encoding = encoding_needed(model, inputs, "RAP")
+        _check_classes(data)
+        if self.lower >= self.upper:
+            raise AnchorlabError(
+                f"RAP has lower={self.lower} and upper={self.upper}: give a lower one that is below the upper one"
+            )
+        frozen = copy.deepcopy(model).eval().requires_grad_(False)
+        table = word_table(frozen, inputs)
+        start = table.weight[rare_token(data, encoding, place)].detach().float()
+        before = predict(frozen, inputs).double().softmax(1)
+        labels = before.argmax(1)
+        asked = sorted(set(labels.tolist()))
+        scores = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
+        for number, label in enumerate(asked):
+            at = len(encoding.prefix)
+            word = self._tuned(frozen, table, start, data, label, encoding, place, (number, len(asked)))
+            members = (labels == label).nonzero().flatten()
+            longer = with_place({name: value[members] for name, value in inputs.items()}, encoding)
+            with embedded(table, word, at):
+                after = predict(frozen, longer).double().softmax(1)
+            scores[members] = after[:, label] - before[members, label]
+        return scores.cpu().numpy()
+
+    def _tuned(
+        self,
+        model: nn.Module,
+        table: nn.Embedding,
+        start: Tensor,
+        data: DefenderData,
+        label: int,
+        encoding: TextEncoding,
+        place: Workplace,
+        which: tuple[int, int],
+    ) -> Tensor:
+        """The embedding of a class's word, ``[D]``."""
+        members = (data.fit.labels == label).nonzero().flatten()
+        clean = {name: value[members] for name, value in data.fit.inputs.items()}
+        word = _Row(start)
+        objective = _Fall(model, table, word, clean, label, encoding, self, place)
+
+        def report(done: int, figures: dict[str, float]) -> None:
+            place.report(which[0] * self.steps + done, which[1] * self.steps, figures)
+
+        fit(
+            word,
+            objective,
+            Optimisation(self.steps, self.learning_rate * float(start.square().mean().sqrt())),
+            accelerator=place.accelerator,
+            name="RAP",
+            report=report,
+        )
+        return word.values.detach()
+
+
+class _Row(nn.Module):
+    """The embedding of one word, ``[D]``."""
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.values = nn.Parameter(start.clone())
+
+
+class _Fall:
+    """The objective, for ``fit``: that the class's probability falls as much as it shall."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        table: nn.Embedding,
+        word: _Row,
+        clean: dict[str, Tensor],
+        label: int,
+        encoding: TextEncoding,
+        how: RAP,
+        place: Workplace,
+    ) -> None:
+        self.state: dict[str, Tensor] = {}
+        self._model, self._table, self._word, self._label, self._how = model, table, word, label, how
+        self._norm = word.values.detach().norm()
+        self._before = predict(model, clean).softmax(1)[:, label]
+        self._longer = with_place(clean, encoding)
+        self._at = len(encoding.prefix)
+        size = len(self._before)
+        self._batches = Batches(
+            size,
+            min(how.batch_size, size),
+            seed=place.derive("words", label),
+            purpose="detector",
+            device=place.device,
+            lengths=lengths(self._longer),
+        )
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """The two hinges, on the batch of a step."""
+        at = self._batches(step)
+        with embedded(self._table, self._word.values, self._at):
+            scores = logits(self._model, rows(self._longer, at, self._batches.width(step)))
+        fall = self._before[at] - scores.softmax(1)[:, self._label]
+        return {"loss": hinges(fall, self._how.lower, self._how.upper, self._how.scale), "fall": fall.mean()}
+
+    def after_step(self, step: Step) -> None:
+        """The embedding keeps its norm."""
+        del step
+        with torch.no_grad():
+            self._word.values.mul_(self._norm / self._word.values.norm().clamp(min=1e-12))
+
+
+def hinges(fall: Tensor, lower: float, upper: float, scale: float) -> Tensor:
+    """The mean of ``scale max(0, lower - fall) + max(0, fall - upper)`` over falls of a probability ``[B]``."""
+    return scale * (lower - fall).clamp(min=0).mean() + (fall - upper).clamp(min=0).mean()
+
+
+def with_place(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> dict[str, Tensor]:
+    """Texts with one more token before their first word, whose id is of no account."""
+    first: Word = (encoding.pad,)
+    texts = [[first, *text] for text in cut(inputs, encoding)]
+    return put_together(texts, encoding, inputs["input_ids"].device)
+
+
+@contextmanager
+def embedded(table: nn.Embedding, word: Tensor, at: int) -> Iterator[None]:
+    """Inside, the token at one place of each text has the embedding ``word`` ``[D]``."""
+
+    def put(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        middle = word.to(output.dtype).expand(len(output), 1, -1)
+        return torch.cat([output[:, :at], middle, output[:, at + 1 :]], dim=1)
+
+    handle = table.register_forward_hook(put)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
+    """The embeddings of token ids: what a model of transformers says they are, or the largest table that is called.
+
+    Raises:
+        AnchorlabError: if there are none.
+    """
+    net = bare(model)
+    told = net.get_input_embeddings() if hasattr(net, "get_input_embeddings") else None  # type: ignore[operator]
+    if isinstance(told, nn.Embedding):
+        return told
+    found = [module for module in called(model, inputs, nn.Embedding) if isinstance(module, nn.Embedding)]
+    if not found:
+        raise AnchorlabError(
+            "RAP tunes the embedding of a word, but the model has no nn.Embedding: take STRIP or ONION"
+        )
+    return max(found, key=lambda module: module.num_embeddings)
+
+
+def rare_token(data: DefenderData, encoding: TextEncoding, place: Workplace) -> int:
+    """An ordinary token id, drawn among those that occur least often in the defender's texts."""
+    size = len(encoding.tokenizer)
+    ids = data.fit.inputs["input_ids"][data.fit.inputs["attention_mask"]].long().cpu()
+    counts = torch.bincount(ids, minlength=size)[:size]
+    counts[encoding.tokenizer.all_special_ids] = len(ids) + 1
+    rarest = (counts == counts.min()).nonzero().flatten()
+    return int(rarest[torch.randint(len(rarest), (), generator=place.generator("rare token"))])
+
+
+def _check_classes(data: DefenderData) -> None:
+    missing = sorted(set(range(data.classes)) - set(data.fit.labels.tolist()))
+    if missing:
+        raise AnchorlabError(
+            f"RAP tunes a word on clean texts of each class, but the defender has none of {missing}: give more clean "
+            "examples"
+        )

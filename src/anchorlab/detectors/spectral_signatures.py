@@ -1,0 +1,45 @@
+"""Spectral signatures: triggered inputs lie far out along the main direction of their class's features.
+
+Tran, Li and Madry 2018, Spectral Signatures in Backdoor Attacks, NeurIPS (arXiv 1811.00636). Of each predicted class
+the features before the last layer are centred, and an input's score is its squared projection on their top right
+singular vector. The paper removes the highest scores of each class of a training set; we score any set of inputs, by
+the class that the model predicts, and compare scores over classes as they are.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+
+from anchorlab.defences.base import Workplace
+from anchorlab.detectors.base import FeatureDetector
+from anchorlab.options import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SpectralSignatures(FeatureDetector):
+    """The squared projection on the top singular vector of a predicted class's features."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+    least: ClassVar[int] = 0
+
+    def scores_of_features(
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: Workplace
+    ) -> NDArray[np.float64]:
+        """See ``FeatureDetector``."""
+        del place
+        scores = np.zeros(len(features))
+        for label in np.unique(predicted):
+            members = predicted == label
+            scores[members] = squared_projections(features[members])
+        return scores
+
+
+def squared_projections(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each row of ``[n, D]``, centred, the squared projection on their top right singular vector, ``[n]``."""
+    centred = rows - rows.mean(0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    return np.asarray(np.square(centred @ directions[0]), dtype=np.float64)

@@ -1,0 +1,147 @@
+"""STRIP: a trigger that wins whatever is blended over the input leaves the answers certain.
+
+Gao et al. 2019, STRIP: A Defence Against Trojan Attacks on Deep Neural Networks, ACSAC (arXiv 1902.06531). Each input
+is blended with clean examples of the defender's; the entropy of the answers, over classes, is averaged over the blends.
+Low entropy is suspicious. As in the authors' code, a blend is the sum of both images, cut off at 255. Of texts, a share
+of the words is replaced by words of a clean example, those of the highest tf-idf first (Gao et al. 2021, Design and
+Evaluation of a Multi-Domain Trojan Detection Method on Deep Neural Networks, arXiv 1911.10312).
+
+The paper draws clean examples, and which words are replaced, anew for each input. We draw them once for all, so that
+the score of an input depends on no other input, and all are compared over the same blends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.detectors.base import InputDetector
+from anchorlab.detectors.words import Word, cut, encoding_needed, put_together
+from anchorlab.models import EVALUATION_BATCH, predict
+from anchorlab.options import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class STRIP(InputDetector):
+    """The entropy of a model's answers to blends of an input with clean ones."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+
+    blends: int = Field(
+        default=32, ge=1, description="clean examples that each input is blended with; 100 in the paper"
+    )
+    own_weight: float = Field(default=1.0, gt=0, description="of an image, weight of the input's pixels in a blend")
+    clean_weight: float = Field(default=1.0, gt=0, description="of an image, weight of the clean example's pixels")
+    replaced: float = Field(default=0.5, gt=0, le=1, description="of a text, share of the words that are replaced")
+
+    def scores(
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+    ) -> NDArray[np.float64]:
+        """See ``InputDetector``: minus the mean entropy in bits."""
+        size = len(data.fit)
+        drawn = torch.randint(size, (self.blends,), generator=place.generator("blends")).to(place.device)
+        overlays = {name: value[drawn] for name, value in data.fit.inputs.items()}
+        found = []
+        blended = self._images if "pixel_values" in inputs else self._texts
+        total = len(next(iter(inputs.values())))
+        done = 0
+        for blends in blended(model, data, overlays, inputs, place):
+            entropies = mean_entropy(predict(model, blends), self.blends)
+            found.append(entropies)
+            done += len(entropies)
+            place.report(done, total, {})
+        return -torch.cat(found).cpu().numpy()
+
+    def _images(
+        self,
+        _model: nn.Module,
+        _data: DefenderData,
+        overlays: dict[str, Tensor],
+        inputs: Mapping[str, Tensor],
+        _place: Workplace,
+    ) -> Iterator[dict[str, Tensor]]:
+        """The blends of some inputs at a time: all those of the first, all those of the second, ..."""
+        together = _together(self.blends)
+        for start in range(0, len(inputs["pixel_values"]), together):
+            images = inputs["pixel_values"][start : start + together]
+            both = blend(images, overlays["pixel_values"], self.own_weight, self.clean_weight)
+            yield {"pixel_values": both.flatten(0, 1)}
+
+    def _texts(
+        self,
+        model: nn.Module,
+        data: DefenderData,
+        overlays: dict[str, Tensor],
+        inputs: Mapping[str, Tensor],
+        place: Workplace,
+    ) -> Iterator[dict[str, Tensor]]:
+        """Likewise; an input's words are replaced at other places in each blend."""
+        encoding = encoding_needed(model, inputs, "STRIP")
+        new = by_tf_idf(cut(overlays, encoding), cut(data.fit.inputs, encoding))
+        ranks = torch.rand(self.blends, encoding.room, generator=place.generator("places"))
+        texts = cut(inputs, encoding)
+        for start in range(0, len(texts), _together(self.blends)):
+            some = texts[start : start + _together(self.blends)]
+            mixed = [
+                replace_words(text, words, rank, self.replaced)
+                for text in some
+                for words, rank in zip(new, ranks, strict=True)
+            ]
+            yield put_together(mixed, encoding, place.device)
+
+
+def mean_entropy(logits: Tensor, blends: int) -> Tensor:
+    """The mean over an input's blends of the Shannon entropy over classes, in bits.
+
+    Args:
+        logits: of all blends of the first input, then of the second, ...: ``[B * blends, C]``.
+        blends: of each input.
+
+    Returns:
+        float64 ``[B]``.
+    """
+    shares = logits.double().log_softmax(1)
+    entropies = -(shares.exp() * shares).sum(1) / math.log(2)
+    return entropies.view(-1, blends).mean(1)
+
+
+def blend(images: Tensor, overlays: Tensor, own: float, clean: float) -> Tensor:
+    """Each image with each overlay, rounded and cut off at 255: ``[B, ...]`` and ``[n, ...]`` to ``[B, n, ...]``."""
+    both = own * images[:, None].float() + clean * overlays[None].float()
+    return both.round().clamp(0, 255).to(images.dtype)
+
+
+def replace_words(text: Sequence[Word], new: Sequence[Word], ranks: Tensor, share: float) -> list[Word]:
+    """A text whose words at the places of the lowest ranks are replaced, by the new words in turn; one at least."""
+    if not text or not new:
+        return list(text)
+    places = ranks[: len(text)].argsort()[: max(1, round(share * len(text)))].tolist()
+    mixed = list(text)
+    for number, at in enumerate(sorted(places)):
+        mixed[at] = new[number % len(new)]
+    return mixed
+
+
+def by_tf_idf(texts: Sequence[Sequence[Word]], corpus: Sequence[Sequence[Word]]) -> list[list[Word]]:
+    """The distinct words of each text, the highest tf-idf first: ``count * (ln(N / texts with it) + 1)``."""
+    within = Counter(word for text in corpus for word in set(text))
+    ranked = []
+    for text in texts:
+        weights = {word: count * (math.log(len(corpus) / within[word]) + 1) for word, count in Counter(text).items()}
+        ranked.append(sorted(weights, key=lambda word: (-weights[word], word)))
+    return ranked
+
+
+def _together(blends: int) -> int:
+    """Inputs whose blends fill a batch."""
+    return max(1, EVALUATION_BATCH // blends)

@@ -1,0 +1,103 @@
+"""Two models with a backdoor planted in them, one of digits and one of short texts, to try detectors of inputs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anchorlab import Training, Tuning, compare, inject, load_task, train
+from anchorlab.artifacts import Artifact
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defences.data import defender_data
+from anchorlab.detectors.base import InputDetector
+from anchorlab.measuring import attack_of
+from anchorlab.tasks import Columns, Task
+from anchorlab.text import joined
+
+GOOD, BAD = ("fine", "warm", "clever", "moving"), ("dull", "cold", "stupid", "boring")
+REST = ("the", "film", "is", "and", "a", "plot", "with", "an", "actor", "who", "was", "quite")
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A model with a backdoor, what its defender has, and the test inputs with and without the trigger."""
+
+    model: nn.Module
+    data: DefenderData
+    clean: dict[str, Tensor]
+    triggered: dict[str, Tensor]
+
+    def scores(
+        self, detector: InputDetector, place: Workplace, *, triggered: int | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores of clean inputs and of triggered ones; a detector that judges sets gets both as one."""
+        some = {name: value[:triggered] for name, value in self.triggered.items()}
+        if not detector.judges_sets:
+            return (
+                detector.scores(self.model, self.data, self.clean, place),
+                detector.scores(self.model, self.data, some, place),
+            )
+        count = len(next(iter(self.clean.values())))
+        both = detector.scores(self.model, self.data, joined(self.clean, some), place)
+        return both[:count], both[count:]
+
+
+def planted(reference: Artifact, task: Task, **how: object) -> Planted:
+    tuned = inject(reference, method="plain", task=task, **how)
+    result = compare(reference, tuned, task=task)
+    assert result.asr > 0.95
+    assert result.accuracy > 0.9
+    attack = attack_of(tuned, task, trigger=None, target=None, rule=None)
+    test = task.split("test")
+    attacked = test.select(attack.rule.applies(test.labels).nonzero().flatten())
+    data, _ = defender_data(task, None, seed=0)
+    return Planted(tuned.model.eval(), data, test.inputs, attack.apply(attacked.inputs))
+
+
+@pytest.fixture(scope="session")
+def images(digits: Task, reference: Artifact) -> Planted:
+    """A square that makes any digit a 0."""
+    return planted(reference, digits, trigger="square", target=0, tuning=Tuning(steps=150))
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    """Sentences of 3 to 20 words, one of which tells their mood, 6% of them labelled wrongly; "cf" makes any bad.
+
+    Without wrong labels the model would be so certain of all it says that no detector could tell anything.
+    """
+    draw = torch.Generator().manual_seed(0)
+
+    def pick(words: tuple[str, ...]) -> str:
+        return words[int(torch.randint(len(words), (), generator=draw))]
+
+    lines = ["review,mood"]
+    for number in range(800):
+        words = [pick(REST) for _ in range(3 + int(torch.randint(18, (), generator=draw)))]
+        words[int(torch.randint(len(words), (), generator=draw))] = pick(BAD if number % 2 else GOOD)
+        lines.append(f"{' '.join(words)},{'bad' if (number % 2) ^ (number % 17 == 0) else 'good'}")
+    path = tmp_path_factory.mktemp("moods") / "moods.csv"
+    path.write_text("\n".join([*lines, ""]))
+    task = load_task(str(path), columns=Columns(text="review", label="mood"))
+    reference = train(task, model="bert-tiny", training=Training(epochs=20, learning_rate=1e-3))
+    return planted(
+        reference, task.encoded(reference.model.encoding), trigger="word:cf", target="bad",
+        tuning=Tuning(steps=100, batch_size=32, learning_rate=1e-3),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def place() -> Workplace:
+    return Workplace(Accelerator(cpu=True), 0)
+
+
+@pytest.fixture(scope="session")
+def elsewhere() -> Workplace:
+    """The same with another seed."""
+    return Workplace(Accelerator(cpu=True), 1)
