@@ -1,0 +1,1 @@
+"""How well repairs and detectors do: here alone the attack's own trigger and the test data meet them."""

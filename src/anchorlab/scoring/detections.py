@@ -1,0 +1,251 @@
+"""What detectors see: scores of a model, and scores of clean and triggered inputs, with thresholds from clean data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from anchorlab.artifacts import Artifact, forget_peak, peak_bytes
+from anchorlab.attacks import Attack
+from anchorlab.consistency.statistics import Estimate
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defences.data import defender_data
+from anchorlab.defences.defend import check_kind, moved, on_device
+from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
+from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
+from anchorlab.detectors.rates import auroc, hits, threshold
+from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.label_rules import LabelRule
+from anchorlab.measuring import attack_of, common_task, module_of
+from anchorlab.options import build
+from anchorlab.processes import find_accelerator
+from anchorlab.progress import progress_bar
+from anchorlab.seeding import generator, seeded_globally
+from anchorlab.tasks import Split, Task
+from anchorlab.text import joined
+from anchorlab.triggers import Trigger
+
+#: Rates of false alarms at which detection is told.
+RATES = (0.01, 0.05)
+
+#: Triggered inputs in a set that is judged as one, for each clean one.
+_SHARE = 0.05
+
+#: Steps of the progress bar, whatever a detector counts.
+_BAR = 100
+
+
+@dataclass(frozen=True)
+class InputScore:
+    """How well a detector tells triggered inputs of the test split from clean ones.
+
+    Attributes:
+        clean: scores of clean inputs, float64 ``[N]``.
+        triggered: scores of the attacked inputs with the trigger on them, float64 ``[M]``.
+        auroc: the area under the ROC curve.
+        thresholds: rate of false alarms to the threshold that keeps it on the defender's held-back clean examples.
+        false_alarms: rate to the share of clean test inputs above that threshold.
+        detected: rate to the share of triggered ones above it.
+        seconds: for all scores.
+        peak_bytes: the largest memory.
+    """
+
+    clean: NDArray[np.float64]
+    triggered: NDArray[np.float64]
+    auroc: Estimate
+    thresholds: Mapping[float, float]
+    false_alarms: Mapping[float, Estimate]
+    detected: Mapping[float, Estimate]
+    seconds: float
+    peak_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the single scores, as JSON values."""
+
+        def ends(one: Estimate) -> list[float | None]:
+            return [one.value, one.lower, one.upper]
+
+        rates = {
+            f"{rate:g}": {
+                "threshold": self.thresholds[rate],
+                "false_alarms": ends(self.false_alarms[rate]),
+                "detected": ends(self.detected[rate]),
+            }
+            for rate in RATES
+        }
+        return {
+            "auroc": ends(self.auroc),
+            "at_rate": rates,
+            "clean_count": len(self.clean),
+            "triggered_count": len(self.triggered),
+            "seconds": self.seconds,
+            "peak_bytes": self.peak_bytes,
+        }
+
+
+def build_detector(detector: str, parameters: Mapping[str, Any]) -> ModelDetector | InputDetector:
+    """The detector that is meant, of models or of inputs.
+
+    Raises:
+        AnchorlabError: for an unknown name or parameter, or an impossible value.
+    """
+    for registry in (MODEL_DETECTORS, INPUT_DETECTORS):
+        if detector in registry.names():
+            return build(registry[detector], f"detector '{detector}'", parameters)
+    raise unknown("detector", detector, [*MODEL_DETECTORS.names(), *INPUT_DETECTORS.names()])
+
+
+def score_model(
+    model: Artifact | nn.Module,
+    detector: ModelDetector,
+    *,
+    budget: int | None = 640,
+    task: Task | None = None,
+    seed: int = 0,
+) -> ModelScore:
+    """What a detector says of a model; it sees the model and the defender's clean examples, and nothing else.
+
+    Args:
+        model: with its manifest, or a bare classifier of raw inputs.
+        detector: of models.
+        budget: clean examples that the defender has, drawn from the split ``defender``; None for all.
+        task: data; None for those of the model's manifest.
+        seed: of all draws.
+
+    Raises:
+        AnchorlabError: if the detector is not for such a model, or the data do not suffice.
+    """
+    task = common_task(task, model, [])
+    name = type(detector).__name__
+    check_kind(detector, task, name)
+    with progress_bar(f"scoring by {name}", _BAR) as bar:
+        module, data, place = _given(model, task, detector.least, budget, seed, bar)
+        with seeded_globally(seed, "detector", name, device=place.device):
+            return detector.score(module, data, place)
+
+
+def score_inputs(
+    model: Artifact | nn.Module,
+    detector: InputDetector,
+    *,
+    budget: int | None = 640,
+    task: Task | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    rule: str | LabelRule | None = None,
+    split: str = "test",
+    examples: int | None = 500,
+    seed: int = 0,
+) -> InputScore:
+    """How well a detector tells triggered inputs from clean ones. The attack is used for scoring alone.
+
+    Args:
+        model: with its manifest, or a bare classifier of raw inputs.
+        detector: of inputs.
+        budget: clean examples that the defender has; None for all of the split ``defender``.
+        task: data; None for those of the model's manifest.
+        trigger: of the attack; None for that of the model's manifest.
+        target: the attacker's label, likewise.
+        rule: label rule, likewise.
+        split: where the inputs come from.
+        examples: how many clean ones are drawn, and as many attacked ones; None for all. A detector that judges sets
+            gets them in one set with the defender's, a triggered one for 20 clean ones.
+        seed: of all draws.
+
+    Raises:
+        AnchorlabError: if no attack is known, the detector is not for such a model, or the data do not suffice.
+    """
+    task = common_task(task, model, [])
+    name = type(detector).__name__
+    check_kind(detector, task, name)
+    attack = attack_of(model if isinstance(model, Artifact) else None, task, trigger=trigger, target=target, rule=rule)
+    if attack is None:
+        raise AnchorlabError(
+            "no trigger is known to score a detector of inputs with: give --trigger and --target, for the model has no "
+            "manifest that names them"
+        )
+    device = find_accelerator().device
+    forget_peak(device)
+    started = time.perf_counter()
+    with progress_bar(f"scoring by {name}", _BAR) as bar:
+        module, data, place = _given(model, task, detector.least, budget, seed, bar)
+        clean, triggered = _inputs(task.split(split), attack, examples, detector.judges_sets, seed)
+        with seeded_globally(seed, "detector", name, device=device):
+            scores = _scores(detector, module, data, place, clean.to(device), attack, triggered.to(device))
+    return _score(*scores, seconds=time.perf_counter() - started, peak=peak_bytes(device))
+
+
+def _score(
+    held: NDArray[np.float64],
+    clean: NDArray[np.float64],
+    triggered: NDArray[np.float64],
+    *,
+    seconds: float,
+    peak: int,
+) -> InputScore:
+    thresholds = {rate: threshold(held, rate) for rate in RATES}
+    return InputScore(
+        clean,
+        triggered,
+        auroc(clean, triggered),
+        thresholds,
+        {rate: hits(clean, above) for rate, above in thresholds.items()},
+        {rate: hits(triggered, above) for rate, above in thresholds.items()},
+        round(seconds, 3),
+        peak,
+    )
+
+
+def _given(
+    model: Artifact | nn.Module, task: Task, least: int, budget: int | None, seed: int, bar: Any
+) -> tuple[nn.Module, DefenderData, Workplace]:
+    """Model and data on the device, and where to work."""
+    accelerator = find_accelerator()
+    data, _ = defender_data(task, budget, seed=seed, least=least)
+
+    def report(done: int, total: int, figures: dict[str, float]) -> None:
+        bar(_BAR * done // total, figures)
+
+    place = Workplace(accelerator, seed, report=report)
+    return on_device(module_of(model), place.device), moved(data, place.device), place
+
+
+def _inputs(split: Split, attack: Attack, count: int | None, judges_sets: bool, seed: int) -> tuple[Split, Split]:
+    """Clean inputs, and others, that the attack is for, if there are enough."""
+    order = torch.randperm(len(split), generator=generator(seed, "inputs"))
+    clean = order[:count]
+    attacked = order[attack.rule.applies(split.labels)[order]]
+    if count is not None:
+        # Others than the clean ones, as far as there are.
+        late = attacked[~torch.isin(attacked, clean)]
+        attacked = (late if len(late) else attacked)[:count]
+    if judges_sets:
+        attacked = attacked[: max(1, round(_SHARE * len(clean)))]
+    return split.select(clean), split.select(attacked)
+
+
+def _scores(
+    detector: InputDetector,
+    model: nn.Module,
+    data: DefenderData,
+    place: Workplace,
+    clean: Split,
+    attack: Attack,
+    attacked: Split,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Scores of the defender's held-back clean examples, of clean inputs and of triggered ones."""
+    every = [data.held.inputs, clean.inputs, attack.apply(attacked.inputs)]
+    if not detector.judges_sets:
+        of_held, of_clean, of_triggered = (detector.scores(model, data, one, place) for one in every)
+        return of_held, of_clean, of_triggered
+    # All in one set, for scores of another set would be on another scale.
+    together = detector.scores(model, data, joined(joined(every[0], every[1]), every[2]), place)
+    first, second = len(data.held), len(data.held) + len(clean)
+    return together[:first], together[first:second], together[second:]

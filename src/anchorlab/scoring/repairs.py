@@ -1,0 +1,88 @@
+"""What a repair leaves of the backdoor and of the clean behaviour, and what it does to a model that had no backdoor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from anchorlab.artifacts import Artifact
+from anchorlab.consistency.evaluate import Comparison, compare
+from anchorlab.label_rules import LabelRule
+from anchorlab.measuring import attack_of, common_task
+from anchorlab.tasks import Task
+from anchorlab.triggers import Trigger
+
+
+@dataclass(frozen=True)
+class RepairScore:
+    """Comparisons on the test split; each has accuracy and ASR before and after, with intervals.
+
+    Attributes:
+        repaired: the repaired model against the clean reference, or against the suspicious model where none is known.
+        suspicious: the suspicious model against the clean reference; None where none is known.
+        harmed: the clean reference after the same repair, against itself before; None likewise.
+        seconds: that the repair took.
+        peak_bytes: the largest memory.
+    """
+
+    repaired: Comparison
+    suspicious: Comparison | None
+    harmed: Comparison | None
+    seconds: float
+    peak_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        found = {
+            name: None if one is None else one.model_dump(mode="json")
+            for name, one in (("repaired", self.repaired), ("suspicious", self.suspicious), ("harmed", self.harmed))
+        }
+        return {**found, "seconds": self.seconds, "peak_bytes": self.peak_bytes}
+
+
+def score_repair(
+    suspicious: Artifact | nn.Module,
+    repaired: Artifact,
+    *,
+    reference: Artifact | nn.Module | None = None,
+    harmed: Artifact | None = None,
+    task: Task | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    rule: str | LabelRule | None = None,
+    split: str = "test",
+) -> RepairScore:
+    """Measures a repair.
+
+    Args:
+        suspicious: the model before it, with its manifest or as a bare classifier of raw inputs.
+        repaired: the model after it.
+        reference: the clean model; None if it is not known.
+        harmed: the clean model after the same repair.
+        task: data; None for those of the suspicious model's manifest.
+        trigger: of the attack; None for that of the suspicious model's manifest.
+        target: the attacker's label, likewise.
+        rule: label rule, likewise.
+        split: the split to measure on.
+
+    Raises:
+        AnchorlabError: if trigger or target do not fit.
+    """
+    task = common_task(task, suspicious, [repaired])
+    known = suspicious if isinstance(suspicious, Artifact) else None
+    attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
+    how: dict[str, Any] = {
+        "task": task,
+        "split": split,
+        "trigger": attack and attack.trigger,
+        "rule": attack and attack.rule,
+    }
+    return RepairScore(
+        repaired=compare(suspicious if reference is None else reference, repaired, **how),
+        suspicious=None if reference is None else compare(reference, suspicious, **how),
+        harmed=None if reference is None or harmed is None else compare(reference, harmed, **how),
+        seconds=repaired.manifest.seconds,
+        peak_bytes=repaired.manifest.peak_bytes,
+    )

@@ -1,0 +1,101 @@
+"""Scores of detectors: what they are given, thresholds from clean data, the attack for scoring alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from anchorlab import AnchorlabError, Tuning, inject
+from anchorlab.defences.data import defender_data
+from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
+from anchorlab.detectors.base import InputDetector
+from anchorlab.detectors.rates import auroc
+from anchorlab.scoring.detections import build_detector, score_inputs, score_model
+
+
+@pytest.fixture(scope="module")
+def planted(digits, reference):
+    how = Tuning(steps=150, batch_size=32)
+    return inject(reference, method="plain", trigger="square:size=2", target=3, tuning=how, task=digits)
+
+
+class Bright(InputDetector):
+    """Scores the brightness of the corner, and remembers what it was given."""
+
+    def __init__(self, judges_sets: bool = False) -> None:
+        self.seen: list[int] = []
+        type(self).judges_sets = judges_sets
+
+    def scores(self, model, data, inputs, place):
+        self.seen.append(len(inputs["pixel_values"]))
+        return inputs["pixel_values"][:, 0, -3:, -3:].float().mean(dim=(1, 2)).cpu().numpy().astype(float)
+
+
+def test_thresholds_come_from_the_defender_s_clean_examples(planted, digits):
+    detector = Bright()
+    found = score_inputs(planted, detector, budget=None, task=digits, examples=100)
+    held, clean, triggered = detector.seen
+    assert (clean, len(found.clean), triggered) == (100, 100, len(found.triggered))
+    assert found.auroc == auroc(found.clean, found.triggered)
+    assert found.auroc.value > 0.9
+    for rate in (0.01, 0.05):
+        assert found.false_alarms[rate].value == (found.clean > found.thresholds[rate]).mean()
+        assert found.detected[rate].value == (found.triggered > found.thresholds[rate]).mean()
+    assert held == len(defender_data(digits, None, seed=0)[0].held)
+    assert found.to_dict()["at_rate"]["0.05"]["threshold"] == found.thresholds[0.05]
+
+
+def test_a_detector_that_judges_sets_sees_one_set(planted, digits):
+    detector = Bright(judges_sets=True)
+    found = score_inputs(planted, detector, budget=None, task=digits, examples=100)
+    assert len(detector.seen) == 1
+    assert (len(found.clean), len(found.triggered)) == (100, 5)
+    assert found.auroc.value > 0.9
+
+
+def test_triggered_inputs_are_others_than_clean_ones_and_not_of_the_target(planted, digits, monkeypatch):
+    given = []
+    monkeypatch.setattr("anchorlab.attacks.Attack.apply", lambda self, inputs: given.append(inputs) or dict(inputs))
+    score_inputs(planted, Bright(), budget=None, task=digits, examples=200)
+    (attacked,) = given
+    test = digits.split("test")
+    rows = {tuple(image.flatten().tolist()): int(label) for image, label in zip(
+        test.inputs["pixel_values"], test.labels, strict=True)}  # fmt: skip
+    labels = [rows[tuple(image.flatten().tolist())] for image in attacked["pixel_values"]]
+    assert 3 not in labels
+
+
+def test_the_same_seed_gives_the_same_scores(planted, digits):
+    one, other = (
+        score_inputs(planted, build_detector("strip", {"blends": 4}), budget=None, task=digits, examples=30)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.clean, other.clean)
+    np.testing.assert_array_equal(one.triggered, other.triggered)
+
+
+@pytest.mark.parametrize("name", [name for name in INPUT_DETECTORS.names() if name not in ("onion", "rap")])
+def test_every_detector_of_images_scores_every_input(planted, digits, name):
+    found = score_inputs(planted, build_detector(name, {}), budget=None, task=digits, examples=60)
+    assert np.isfinite(found.clean).all()
+    assert found.clean.shape == (60,)
+
+
+@pytest.mark.parametrize("name", MODEL_DETECTORS.names())
+def test_every_detector_of_models_scores_a_model(planted, digits, name):
+    brief = {"neural-cleanse": {"steps": 40, "restarts": 1}, "universal-scan": {"patches": 20, "rounds": 1}}
+    before = {name: value.clone() for name, value in planted.model.state_dict().items()}
+    found = score_model(planted, build_detector(name, brief.get(name, {})), budget=None, task=digits)
+    assert isinstance(found.score, float)
+    assert len(found.details) >= 10
+    assert all(torch.equal(value, before[name]) for name, value in planted.model.state_dict().items())
+
+
+def test_what_is_impossible_is_refused(planted, reference, digits):
+    with pytest.raises(AnchorlabError, match=r"unknown detector 'stripp': did you mean 'strip'\?"):
+        build_detector("stripp", {})
+    with pytest.raises(AnchorlabError, match="no trigger is known to score a detector of inputs with"):
+        score_inputs(reference, build_detector("strip", {}), budget=None, task=digits)
+    with pytest.raises(AnchorlabError, match="ONION is for texts, but the task digits holds images"):
+        score_inputs(planted, build_detector("onion", {}), budget=None, task=digits)
