@@ -15,6 +15,7 @@ from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import Inline
 from tests.tasks.test_hub import cifar_part, write_parquet
+from tests.tasks.test_texts import parts
 
 
 def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,3 +42,45 @@ def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatc
     assert reported == set(reached[reached].index)
     assert results.results["steps"].max() <= 24
     assert (results.results["count"] == 100).all()
+
+
+@pytest.mark.parametrize("name", ["defences", "population"])
+def test_every_repair_and_detector_of_images_in_the_box_runs(name: str, tmp_path: Path) -> None:
+    suite = load_suite(name).smoke()
+    # Of digits, for these are always at hand. One reference is enough.
+    task = suite.tasks[0].model_copy(update={"name": "digits", "model": "resnet-tiny"})
+    one = {"tasks": [task], "references": [0], "triggers": suite.triggers[:1], "target_asr": [0.001]}
+    small = suite.model_copy(update=one)
+    run_suite(small, tmp_path, executor=Inline())
+    assert failures(small, Store(tmp_path)) == []
+    results = collect(tmp_path)
+    models = {*suite.methods, "benign", "reference"}
+    repaired = set(zip(results.repairs["defence"], results.repairs["method"], strict=True))
+    assert repaired == {(defence, method) for defence in suite.defences for method in models}
+    of_inputs = {label for label, spec in suite.detectors.items() if spec.judges == "input"}
+    judged = set(zip(results.detections["detector"], results.detections["method"], strict=True))
+    assert judged == {
+        (label, method)
+        for label in suite.detectors
+        for method in (set(suite.methods) if label in of_inputs else models)
+    }
+
+
+def test_every_repair_and_detector_of_texts_in_the_box_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    few = parts("sentence", ["negative", "positive"], "validation")
+    # The defender gets a twentieth of the training part.
+    many = DatasetDict(train=datasets.concatenate_datasets([few["train"]] * 7), validation=few["validation"])
+    many.save_to_disk(str(tmp_path / "sst2"))
+    suite = load_suite("text-defences").smoke()
+    update = {"name": "sst2", "model": "bert-tiny", "data": str(tmp_path / "sst2")}
+    task = suite.tasks[0].model_copy(update=update)
+    # A model that learned nothing answers with one of the classes, whichever: as a target that is reached.
+    triggers = [suite.triggers[0].model_copy(update={"target": target}) for target in ("negative", "positive")]
+    small = suite.model_copy(update={"tasks": [task], "triggers": triggers, "seeds": [0], "target_asr": [0.001]})
+    run_suite(small, tmp_path / "out", executor=Inline())
+    assert failures(small, Store(tmp_path / "out")) == []
+    results = collect(tmp_path / "out")
+    assert set(results.repairs["defence"]) == set(suite.defences)
+    assert set(results.detections["detector"]) == set(suite.detectors)
+    assert set(results.detections["method"]) == set(suite.methods)

@@ -25,6 +25,11 @@ Out = Annotated[
 ]
 Smoke = Annotated[bool, typer.Option("--smoke", help="Run every cell, each tiny: does it all work?")]
 Data = Annotated[list[str] | None, typer.Option(metavar="TASK=PLACE", help="Where a task's data are; may be repeated.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes on this machine; one a core, or one a GPU, if left out.")
+]
+Ray = Annotated[str | None, typer.Option(metavar="ADDRESS|auto", help="Send the runs to this Ray cluster instead.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run again what failed before.")]
 
 #: Seconds between two lines of progress where there is no terminal for a bar.
 _LINE_EVERY = 60.0
@@ -35,24 +40,24 @@ def run(
     *,
     suite: Given,
     out: Out = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes on this machine; one a core, or one a GPU, if left out.")
-    ] = None,
-    ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS|auto", help="Send the runs to this Ray cluster instead.")
-    ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run again what failed before.")] = False,
+    workers: Workers = None,
+    ray: Ray = None,
+    retry_failed: RetryFailed = False,
     smoke: Smoke = False,
     data: Data = None,
 ) -> None:
     """Run what is not done yet of a suite, and write its report."""
+    wanted = _wanted(suite, smoke, data)
+    run_and_report(wanted, _folder(wanted, out), workers=workers, ray=ray, retry_failed=retry_failed)
+
+
+def run_and_report(wanted: Suite, folder: Path, *, workers: int | None, ray: str | None, retry_failed: bool) -> None:
+    """Runs what is not done yet of a suite, writes its report, and fails if a run did."""
     from anchorlab.reports.page import write_page
     from anchorlab.suites.collect import collect, write_results
     from anchorlab.suites.runner import raise_failures, run_suite
     from anchorlab.suites.store import Store
 
-    wanted = _wanted(suite, smoke, data)
-    folder = _folder(wanted, out)
     with _executor(wanted, workers, ray) as executor, _display(wanted.name) as display:
         run_suite(
             wanted,
@@ -82,9 +87,11 @@ def check(
     from anchorlab.suites.estimate import estimate
     from anchorlab.suites.executors import LocalProcesses
     from anchorlab.suites.plan import plan
+    from anchorlab.suites.runner import check_defender
     from anchorlab.suites.store import Store
 
     wanted = _wanted(suite, smoke, data)
+    check_defender(wanted)
     store = Store(_folder(wanted, out))
     known = plan(wanted, store)
     typer.echo(f"{wanted.name}: {wanted.title}")
@@ -92,15 +99,20 @@ def check(
         typer.echo(f"  {line}")
     counts: dict[str, list[bool]] = {}
     for stage, job in known.jobs():
-        counts.setdefault(stage, []).append(store.done(job))
+        counts.setdefault(stage, []).append(known.finished(job, store))
     for stage, title in (
         ("reference", "references to train"),
         ("selection", "runs that choose strengths, known so far"),
         ("reported", "reported runs, known so far"),
+        *([("defended", "repairs, of models that are there so far")] if wanted.defences else []),
+        *([("detected", "detections, of models that are there so far")] if wanted.detectors else []),
     ):
         done = counts.get(stage, [])
         typer.echo(f"  {title}: {len(done)}, of which {sum(done)} are done")
     typer.echo(f"  reported runs of methods whose strengths are not chosen yet: up to {known.undecided}")
+    if wanted.derives:
+        later = known.derived.waiting + known.derived.expected
+        typer.echo(f"  repairs and detections of models that are not there yet: up to {later}")
     if timing:
         left = estimate(wanted, known, store)
         with LocalProcesses(workers) as executor:
@@ -177,12 +189,20 @@ def _meaning(suite: Suite) -> list[str]:
         return f"{count} {what}{'' if count == 1 else 's'}"
 
     targets = ", ".join(f"{target:g}" for target in suite.target_asr)
+    held = ", ".join(str(count) for count in suite.defender)
+    with_them = f"with {held} of the defender's examples"
+    derived = [
+        f"{several(len(labels), what)} ({', '.join(labels)}) {with_them}"
+        for what, labels in (("repair", suite.defences), ("detector", suite.detectors))
+        if labels
+    ]
     return [
         f"{several(len(suite.tasks), 'task')} ({', '.join(f'{t.name} with {t.architecture}' for t in suite.tasks)})"
         f" x {several(len(suite.references), 'reference')} x {several(len(suite.triggers), 'trigger')}",
         f"{several(len(suite.methods), 'method')} ({', '.join(suite.methods)}) x "
         f"{several(len(suite.anchors), 'number')} of anchors ({', '.join(str(n) for n in suite.anchors)}) x "
         f"{several(len(suite.seeds), 'seed')}, at a target ASR of {targets}",
+        *derived,
     ]
 
 

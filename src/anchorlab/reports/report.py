@@ -59,6 +59,14 @@ class Results(Protocol):
         """The strength chosen for each condition and method, and whether it reached the target."""
 
     @property
+    def repairs(self) -> pd.DataFrame:
+        """A row for each repair of a reported run, benign update or reference; empty where nothing is repaired."""
+
+    @property
+    def detections(self) -> pd.DataFrame:
+        """A row for each time a detector was asked of a model; empty where there are no detectors."""
+
+    @property
     def failed(self) -> pd.DataFrame:
         """Cells that failed: ``what``, ``stage``, ``error``, ``identity``."""
 

@@ -101,5 +101,47 @@ class NoiseCell(_Cell):
         return f"{self.label}, on {self.reference}, measured on {self.split}"
 
 
-Cell = InjectionCell | NoiseCell
+class _DerivedCell(_Cell):
+    of: str = Field(description="name of the model that is looked at; not part of the identity")
+    model: str | None = Field(description="identity of the injection that made it; None for the reference itself")
+    scale: float = Field(default=1.0, description="factor of the perturbation at which the model is reported")
+    parameters: dict[str, Any] = Field(description="all hyper-parameters")
+    defender: int | None = Field(description="number of the defender's clean examples; None for all")
+    seed: int = Field(description="seed of all draws; that of the injection")
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that determines the result."""
+        return self._hash("reference", "label", "of")
+
+    @property
+    def name(self) -> str:
+        """A readable name, for messages."""
+        number = "all" if self.defender is None else self.defender
+        return f"{self.label} with {number} of the defender's examples, seed {self.seed}, on {self.of}"
+
+
+class DefenceCell(_DerivedCell):
+    """One repair of a reported model, or of the reference, and its measurement."""
+
+    kind: Literal["defence"] = "defence"
+    defence: str = Field(description="registered name of the repair")
+
+
+class DetectionCell(_DerivedCell):
+    """What a detector says of a reported model, or of inputs with the trigger on it.
+
+    A detector of models knows no attack: trigger, rule and split are empty then, so that triggers share its results.
+    """
+
+    kind: Literal["detection"] = "detection"
+    detector: str = Field(description="registered name of the detector")
+    judges: Literal["model", "input"] = Field(description="whether it scores models or inputs")
+    examples: int | None = Field(
+        default=None, description="of inputs: how many clean ones it judges, and as many attacked ones"
+    )
+
+
+DerivedCell = DefenceCell | DetectionCell
+Cell = InjectionCell | NoiseCell | DefenceCell | DetectionCell
 AnyCell = Annotated[Cell, Field(discriminator="kind")]

@@ -17,10 +17,13 @@ from anchorlab.artifacts import load_model
 from anchorlab.attacks import build_attack
 from anchorlab.classifiers import encoding_of
 from anchorlab.consistency.instances import read_instances
+from anchorlab.consistency.metrics import Consistency
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically
 from anchorlab.reports.report import Examples
-from anchorlab.suites.cells import Cell
+from anchorlab.suites.cells import Cell, DefenceCell, DetectionCell
+from anchorlab.suites.derived import Derived
+from anchorlab.suites.detecting import INPUT_RATES
 from anchorlab.suites.plan import Chosen, Plan, Reported, plan, reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
@@ -28,6 +31,24 @@ from anchorlab.suites.spec import Suite, TaskSpec, TriggerSpec
 from anchorlab.suites.store import Store
 from anchorlab.tasks import Task
 from anchorlab.triggers import parse_trigger
+
+#: Where a repair or detection stands: columns of ``repairs`` and ``detections``.
+_STANDS = (
+    *("task", "model", "trigger", "rule", "target", "method", "role", "target_asr", "anchors_asked", "strength"),
+    *("scale", "seed", "reference_seed", "of", "weights_sha256"),
+)
+_BEFORE = ("accuracy", "asr", "kl", "churn")
+_REPAIRS = (
+    *_STANDS,
+    *("defence", "defence_name", "parameters", "defender", "defender_count", "identity", "seconds", "peak_bytes"),
+    *Consistency.model_fields,
+    *(f"{name}_before" for name in _BEFORE),
+)
+_DETECTIONS = (
+    *_STANDS,
+    *("detector", "detector_name", "kind", "parameters", "defender", "defender_count", "identity", "seconds"),
+    *("peak_bytes", "score", "note", *INPUT_RATES),
+)
 
 #: Pictures with and without the trigger that a report shows.
 _SHOWN = 6
@@ -49,8 +70,19 @@ class SuiteResults:
         selection: the same of the runs that chose strengths, a row for each scale, without ``target_asr``.
         choices: what was chosen: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried``
             and ``best_asr`` for each task, trigger, number of anchors, method and target ASR.
+        repairs: a row for each repair of a reported run, a benign update (``role`` control) or a reference (``role``
+            and ``method`` reference: what the repair harms): where it stands, as in ``results``, with ``of``, the
+            identity of the run (empty for a reference), and ``weights_sha256`` of the model before; ``defence``, its
+            label, ``defence_name``, ``parameters`` of the defence, ``defender`` (asked), ``defender_count``,
+            ``identity``, ``seconds``, ``peak_bytes``; the measurements of ``Comparison`` after the repair, against the
+            clean reference; and ``accuracy_before``, ``asr_before``, ``kl_before`` and ``churn_before``.
+        detections: likewise a row for each time that a detector was asked: ``detector``, its label,
+            ``detector_name``, ``kind`` (model or input), ``parameters``, ``defender`` and so on; for a detector of
+            models ``score`` (missing where it found nothing to judge) and ``note``; for one of inputs the columns
+            that ``detecting.INPUT_RATES`` names. Equal ``weights_sha256`` are one model: benign updates do not depend
+            on the trigger.
         failed: ``what``, ``stage``, ``error`` and ``identity`` of what failed.
-        pending: number of reported runs that are not done, those expected included.
+        pending: number of reported runs, repairs and detections that are not done, those expected included.
         references: task, model, seed, accuracy, hash and training seconds of each trained reference.
         versions: of the libraries that the runs used; several where they differ.
         machine: that reports.
@@ -63,6 +95,8 @@ class SuiteResults:
     results: pd.DataFrame
     selection: pd.DataFrame
     choices: pd.DataFrame
+    repairs: pd.DataFrame
+    detections: pd.DataFrame
     failed: pd.DataFrame
     pending: int
     references: list[dict[str, Any]]
@@ -130,8 +164,10 @@ def collect(folder: Path) -> SuiteResults:
         results=_results(known, store),
         selection=_selection(known, store),
         choices=pd.DataFrame([_choice(chosen) for chosen in known.chosen]),
+        repairs=_repairs(known, store),
+        detections=_detections(known, store),
         failed=pd.DataFrame(failures(suite, store), columns=["what", "stage", "error", "identity"]),
-        pending=known.undecided + sum(not store.done(entry.cell) for entry in known.reported),
+        pending=_pending(known, store),
         references=_references(known, store),
         versions=_versions(known, store),
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
@@ -141,12 +177,10 @@ def collect(folder: Path) -> SuiteResults:
 
 
 def write_results(results: SuiteResults, out: Path) -> None:
-    """Writes results.csv, selection.csv and choices.csv into a folder."""
-    for name, frame in (
-        ("results", results.results),
-        ("selection", results.selection),
-        ("choices", results.choices),
-    ):
+    """Writes results.csv, selection.csv and choices.csv into a folder, and repairs.csv and detections.csv if any."""
+    frames = {"results": results.results, "selection": results.selection, "choices": results.choices}
+    derived = {"repairs": results.repairs, "detections": results.detections}
+    for name, frame in (frames | {name: frame for name, frame in derived.items() if len(frame)}).items():
         write_atomically(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
 
 
@@ -166,6 +200,75 @@ def _results(known: Plan, store: Store) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _pending(known: Plan, store: Store) -> int:
+    reported = sum(not store.done(entry.cell) for entry in known.reported)
+    derived = {entry.cell.identity for entry in known.derived.entries if not store.done(entry.cell)}
+    return known.undecided + reported + len(derived) + known.derived.expected
+
+
+def _repairs(known: Plan, store: Store) -> pd.DataFrame:
+    rows = [
+        {
+            **_stands(entry),
+            "defence": entry.cell.label,
+            "defence_name": entry.cell.defence,
+            **_measured(row),
+            **_before(entry, row, store),
+        }
+        for entry in known.derived.entries
+        if isinstance(entry.cell, DefenceCell)
+        for row in store.result(entry.cell) or []
+    ]
+    return pd.DataFrame(rows, columns=list(_REPAIRS))
+
+
+def _detections(known: Plan, store: Store) -> pd.DataFrame:
+    rows = [
+        {
+            **_stands(entry),
+            "detector": entry.cell.label,
+            "detector_name": entry.cell.detector,
+            "kind": entry.cell.judges,
+            **_measured(row),
+        }
+        for entry in known.derived.entries
+        if isinstance(entry.cell, DetectionCell)
+        for row in store.result(entry.cell) or []
+    ]
+    return pd.DataFrame(rows, columns=list(_DETECTIONS))
+
+
+def _stands(entry: Derived) -> dict[str, Any]:
+    subject, cell = entry.subject, entry.cell
+    return {
+        "task": subject.task.name,
+        "model": subject.task.architecture,
+        "trigger": subject.trigger.trigger,
+        "rule": subject.trigger.rule,
+        "target": subject.trigger.label,
+        "method": subject.method,
+        "role": subject.role,
+        "target_asr": subject.target_asr,
+        "anchors_asked": subject.anchors,
+        "strength": None if subject.source is None else subject.source.strength,
+        "seed": subject.seed,
+        "reference_seed": subject.job.seed,
+        "of": cell.model or "",
+        "parameters": json.dumps(cell.parameters, sort_keys=True),
+        "defender": entry.defender,
+        "identity": cell.identity,
+    }
+
+
+def _before(entry: Derived, row: dict[str, Any], store: Store) -> dict[str, Any]:
+    """What was measured of the model before its repair; a reference is its own, at no distance."""
+    if entry.subject.source is None:
+        known = {"accuracy": row["accuracy_reference"], "asr": row["asr_reference"], "kl": 0.0, "churn": 0.0}
+    else:
+        known = (store.result(entry.subject.source) or [{}])[0]
+    return {f"{name}_before": known.get(name) for name in _BEFORE}
 
 
 def _selection(known: Plan, store: Store) -> pd.DataFrame:
@@ -248,9 +351,11 @@ def _references(known: Plan, store: Store) -> list[dict[str, Any]]:
 
 def _versions(known: Plan, store: Store) -> dict[str, str]:
     found: dict[str, set[str]] = {}
-    for entry in known.reported:
-        if store.done(entry.cell):
-            for name, number in store.versions(entry.cell).items():
+    cells: list[Cell] = [entry.cell for entry in known.reported]
+    cells += [entry.cell for entry in known.derived.entries]
+    for cell in cells:
+        if store.done(cell):
+            for name, number in store.versions(cell).items():
                 found.setdefault(name, set()).add(number)
     return {name: " and ".join(sorted(numbers)) for name, numbers in found.items()}
 

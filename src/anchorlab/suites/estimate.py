@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import mean
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -15,8 +17,8 @@ from anchorlab.classifiers import encoding_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.loop import Tuning
 from anchorlab.models import logits, placed, predict
-from anchorlab.options import build
-from anchorlab.suites.cells import InjectionCell
+from anchorlab.options import build, values_of
+from anchorlab.suites.cells import DefenceCell, DerivedCell, DetectionCell, InjectionCell
 from anchorlab.suites.plan import Plan
 from anchorlab.suites.spec import Suite, TaskSpec
 from anchorlab.suites.store import Store
@@ -26,6 +28,9 @@ from anchorlab.training import Training
 
 _TIMED_STEPS = 5
 _TIMED_EXAMPLES = 500
+
+#: What is guessed of a repair or detector that does not tell: passes over the defender's examples, over the inputs.
+_EPOCHS, _PASSES = 20, 10
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ def estimate(suite: Suite, known: Plan, store: Store) -> Estimate:
     """Times a training step, a tuning step and an evaluation of each task on one thread, and adds up what is left.
 
     Reported runs of methods whose strengths are not chosen yet count as injections; extensions of grids do not
-    count, for nobody knows them.
+    count, for nobody knows them. Of repairs and detections like one that is done, the mean time is known;
+    others are guessed from their epochs or steps, with an evaluation, and may take several times as long.
     """
     seconds, untimed = 0.0, {}
     expected = known.undecided / len(suite.tasks)
@@ -65,10 +71,11 @@ def estimate(suite: Suite, known: Plan, store: Store) -> Estimate:
                     *(cell for task, _, cell in known.selection if task == spec),
                     *(entry.cell for entry in known.reported if entry.task == spec),
                 )
-                if not store.done(cell)
+                if not known.finished(cell, store)
             }
             injections = sum(isinstance(cell, InjectionCell) for cell in cells.values())
             seconds += len(jobs) * costs.reference + (injections + expected) * costs.injection
+            seconds += _derived(spec, known, store, suite, costs)
     finally:
         torch.set_num_threads(threads)
     return Estimate(seconds, untimed)
@@ -76,8 +83,52 @@ def estimate(suite: Suite, known: Plan, store: Store) -> Estimate:
 
 @dataclass(frozen=True)
 class _Costs:
+    """Seconds: of a reference, an injection, an evaluation on test, and a tuning step, by example."""
+
     reference: float
     injection: float
+    evaluation: float
+    example: float
+    defender: int
+    classes: int
+
+
+def _derived(spec: TaskSpec, known: Plan, store: Store, suite: Suite, costs: _Costs) -> float:
+    """Seconds of the repairs and detections of a task that are left, those expected included."""
+    cells = {entry.cell.identity: entry.cell for entry in known.derived.entries if entry.subject.task == spec}
+    measured: dict[str, list[float]] = {}
+    for cell in cells.values():
+        for row in store.result(cell) or []:
+            measured.setdefault(_likeness(cell), []).append(row["seconds"])
+    seconds = sum(
+        mean(measured[_likeness(cell)]) + costs.evaluation
+        if _likeness(cell) in measured
+        else _guess(cell.judges if isinstance(cell, DetectionCell) else "repair", cell.parameters, cell.defender, costs)
+        for cell in cells.values()
+        if not store.done(cell)
+    )
+    parts: list[tuple[str, Any]] = [("repair", defence.build()) for defence in suite.defences.values()]
+    parts += [(detector.judges, detector.build()) for detector in suite.detectors.values()]
+    counts = [None if count == "all" else count for count in suite.defender]
+    later = [_guess(what, values_of(part), count, costs) for what, part in parts for count in counts]
+    return seconds + (known.derived.expected / len(suite.tasks) * mean(later) if later else 0.0)
+
+
+def _likeness(cell: DerivedCell) -> str:
+    """What cells have in common that take about as long."""
+    what = cell.defence if isinstance(cell, DefenceCell) else cell.detector
+    return f"{what} {cell.parameters} {cell.defender}"
+
+
+def _guess(what: str, told: dict[str, Any], defender: int | None, costs: _Costs) -> float:
+    """Seconds of a repair, or of a detector of models or inputs, of which none like it is done."""
+    count = costs.defender if defender is None else defender
+    size = told.get("batch_size") or 32
+    examples = told["steps"] * size if told.get("steps") else (told.get("epochs") or _EPOCHS) * count
+    if what == "repair":
+        return examples * costs.example + costs.evaluation
+    # One search a class, or several passes over the inputs.
+    return examples * costs.example * costs.classes if what == "model" else _PASSES * costs.evaluation
 
 
 def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
@@ -105,11 +156,16 @@ def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
 
     test = task.split("test")
     sample = test.select(torch.arange(_TIMED_EXAMPLES) % len(test)).to(device)
-    answer = _timed(lambda: predict(model, sample.inputs), 2) / _TIMED_EXAMPLES
+    # Clean and triggered answers.
+    evaluation = 2 * len(test) * _timed(lambda: predict(model, sample.inputs), 2) / _TIMED_EXAMPLES
+    tuned = _timed(step(2 * tuning.batch_size), _TIMED_STEPS)
     return _Costs(
         reference=training.epochs * len(owner) / training.batch_size * _timed(step(training.batch_size), _TIMED_STEPS),
-        # Clean and triggered answers on test.
-        injection=tuning.steps * _timed(step(2 * tuning.batch_size), _TIMED_STEPS) + 2 * len(test) * answer,
+        injection=tuning.steps * tuned + evaluation,
+        evaluation=evaluation,
+        example=tuned / (2 * tuning.batch_size),
+        defender=len(task.split("defender")),
+        classes=len(task.classes),
     )
 
 

@@ -2,7 +2,8 @@
 
 The stages wait for each other where they must and nowhere else: a reference is trained; on it strengths are
 tried on the split ``selection``; when all strengths of a method are done, its grid is extended or one of them
-is chosen; what was chosen is run with the reported seeds and measured, once, on ``test``.
+is chosen; what was chosen is run with the reported seeds and measured, once, on ``test``. A model that was reported
+is then repaired and judged (``derived.py``).
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import build_method
 from anchorlab.injection.loop import Tuning
 from anchorlab.options import build, knob_value, values_of
-from anchorlab.suites.cells import Cell, InjectionCell, NoiseCell, ReferenceJob
+from anchorlab.suites.cells import Cell, DefenceCell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob
+from anchorlab.suites.derived import REFERENCE, Derivation, Subject, derive
 from anchorlab.suites.selection import Choice, choose, extension, means
 from anchorlab.suites.spec import BENIGN, STOPPED, MethodSpec, Suite, TaskSpec, TriggerSpec
-from anchorlab.suites.store import Store
+from anchorlab.suites.store import Job, Store
 from anchorlab.training import Training
 from anchorlab.triggers import parse_trigger, trigger_to_dict
 
@@ -84,6 +86,7 @@ class Plan:
         reported: what stands in the tables.
         chosen: what was chosen so far.
         undecided: numbers of runs that will be reported for methods whose strengths are not chosen yet.
+        derived: repairs of the reported models, and detectors over them.
     """
 
     references: list[tuple[TaskSpec, ReferenceJob]] = field(default_factory=list)
@@ -91,14 +94,25 @@ class Plan:
     reported: list[Reported] = field(default_factory=list)
     chosen: list[Chosen] = field(default_factory=list)
     undecided: int = 0
+    derived: Derivation = field(default_factory=Derivation)
 
-    def jobs(self) -> Iterator[tuple[str, ReferenceJob | Cell]]:
+    def finished(self, job: Job, store: Store) -> bool:
+        """Whether a job is done, and its model there if it is needed."""
+        identity = job.identity
+        return store.done(job) and (identity not in self.derived.lacking or identity in store.models())
+
+    def jobs(self) -> Iterator[tuple[str, Job]]:
         """Stage and job of everything that can be run now or is done, each job once, in the order to run them."""
         seen = set()
-        stages: list[tuple[str, ReferenceJob | Cell]] = [("reference", job) for _, job in self.references]
+        stages: list[tuple[str, Job]] = [("reference", job) for _, job in self.references]
         stages += [("selection", cell) for _, _, cell in self.selection]
         # By seed first, so that a suite that is stopped early has some runs of everything.
         stages += [("reported", entry.cell) for entry in sorted(self.reported, key=_order)]
+        derived = [entry for entry in self.derived.entries if entry.cell.identity in self.derived.possible]
+        # Then model by model, for each is opened once.
+        derived.sort(key=lambda entry: (entry.cell.seed, entry.subject.job.seed, entry.cell.model or ""))
+        stages += [("defended", entry.cell) for entry in derived if isinstance(entry.cell, DefenceCell)]
+        stages += [("detected", entry.cell) for entry in derived if isinstance(entry.cell, DetectionCell)]
         for stage, job in stages:
             if job.identity not in seen:
                 seen.add(job.identity)
@@ -119,7 +133,27 @@ def plan(suite: Suite, store: Store) -> Plan:
                 for label, method in suite.methods.items():
                     part.method(str(anchors), label, method)
                 part.controls(str(anchors))
+    if suite.derives:
+        result.derived = derive(suite, store, list(_subjects(suite, store, result)), result.undecided)
     return result
+
+
+def _subjects(suite: Suite, store: Store, known: Plan) -> Iterator[Subject]:
+    """The models that are repaired and judged: references, benign updates and the reported runs of methods."""
+    for task, job in known.references:
+        if store.manifest(job) is not None:
+            for trigger in suite.triggers:
+                for seed in suite.seeds:
+                    yield Subject(None, job, task, trigger, REFERENCE, "reference", math.nan, "", seed)
+    jobs = {job.name: job for _, job in known.references}
+    for entry in known.reported:
+        cell = entry.cell
+        stopped = entry.role == "control" and cell.label == STOPPED
+        if isinstance(cell, InjectionCell) and entry.role != "noise" and not stopped:
+            job = jobs[cell.reference]
+            yield Subject(
+                cell, job, entry.task, entry.trigger, cell.label, entry.role, entry.target_asr, entry.anchors, cell.seed
+            )
 
 
 def reference_job(task: TaskSpec, seed: int) -> ReferenceJob:

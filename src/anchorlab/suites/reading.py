@@ -97,7 +97,13 @@ def schema() -> str:
     parts["MethodSpec"].pop("required", None)  # the label stands for the method where none is named
     for key in ("references", "seeds"):
         properties[key] = {"anyOf": [{"type": "integer", "minimum": 1}, properties[key]], **_words(properties[key])}
-    for key in ("anchors", "target_asr", "scales"):
+    for key, part in (("defences", "DefenceSpec"), ("detectors", "DetectorSpec")):
+        values = properties[key]["additionalProperties"]
+        named = {**properties[key], "additionalProperties": {"anyOf": [{"type": "null"}, values]}}
+        listed = {"type": "array", "items": {"type": "string"}}
+        properties[key] = {"anyOf": [{"type": "string"}, listed, named], **_words(properties[key])}
+        parts[part].pop("required", None)  # the label stands for it where none is named
+    for key in ("anchors", "target_asr", "scales", "defender"):
         properties[key] = {"anyOf": [properties[key]["items"], properties[key]], **_words(properties[key])}
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
     return json.dumps(document, indent=2) + "\n"

@@ -7,7 +7,7 @@ same command goes on from there. A job is claimed before it is handed out; sever
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field
@@ -17,15 +17,18 @@ from typing import Any
 from filelock import FileLock
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.suites.cells import ReferenceJob
+from anchorlab.suites.cells import DefenceCell, DetectionCell, ReferenceJob
 from anchorlab.suites.executors import Executor, LocalProcesses
 from anchorlab.suites.plan import Plan, plan
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
-from anchorlab.suites.work import measure_cell, train_reference
+from anchorlab.suites.work import measure_cell, measure_derived, train_reference
 
 #: Seconds between two looks at what other runners have done, while there is nothing to do here.
 _PATIENCE = 0.5
+
+#: Injected models that are held in a cluster's memory at a time, beside those of jobs that run.
+_SHARED_MODELS = 8
 
 
 @dataclass
@@ -62,12 +65,12 @@ class _Run:
     suite: Suite
     store: Store
     executor: Executor
-    keep_models: bool
     report: Callable[[Progress], None]
     plan: Plan = field(init=False)
     queue: deque[tuple[str, Job]] = field(default_factory=deque)
     flying: dict[Future[Any], tuple[str, Job, FileLock]] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
+    models: OrderedDict[str, Any] = field(default_factory=OrderedDict)
     progress: Progress = field(default_factory=Progress)
     began: float = field(default_factory=time.monotonic)
 
@@ -93,12 +96,16 @@ class _Run:
         self.plan = plan(self.suite, self.store)
         jobs = list(self.plan.jobs())
         flying = {job.identity for _, job, _ in self.flying.values()}
-        done = [job for _, job in jobs if self.store.done(job)]
-        failed = [job for _, job in jobs if not self.store.done(job) and self.store.failed(job)]
+        done = [job for _, job in jobs if self.finished(job)]
+        failed = [job for _, job in jobs if not self.finished(job) and self.store.failed(job)]
         settled = {job.identity for job in (*done, *failed)} | flying
         self.queue = deque((stage, job) for stage, job in jobs if job.identity not in settled)
-        self.progress.total = len(jobs) + self.plan.undecided
+        derived = self.plan.derived
+        self.progress.total = len(jobs) + self.plan.undecided + derived.waiting + derived.expected
         self.progress.done, self.progress.failed = len(done), len(failed)
+
+    def finished(self, job: Job) -> bool:
+        return self.plan.finished(job, self.store)
 
     def hand_out(self) -> bool:
         """Gives the executor what it can take; says whether a job was passed over that another runner is at."""
@@ -108,7 +115,7 @@ class _Run:
             lock = self.store.claim(job)
             if lock is None:
                 elsewhere.append((stage, job))
-            elif self.store.done(job) or self.store.failed(job):  # by another runner, since we looked
+            elif self.finished(job) or self.store.failed(job):  # by another runner, since we looked
                 self.store.release(job, lock)
                 self.progress.done += 1
             else:
@@ -123,8 +130,26 @@ class _Run:
             return self.executor.submit(train_reference, job, checkpoint)
         if job.reference not in self.shared:
             self.shared[job.reference] = self.executor.share(self.store.folder / "references" / job.reference)
-        keep = self.keep_models and job.split == "test" and job.kind == "injection"
-        return self.executor.submit(measure_cell, job, self.shared[job.reference], checkpoint, keep)
+        reference = self.shared[job.reference]
+        if isinstance(job, DefenceCell | DetectionCell):
+            return self.executor.submit(measure_derived, job, reference, self.model(job.model))
+        wanted = self.suite.keep_models or job.identity in self.plan.derived.needed
+        keep = wanted and job.split == "test" and job.kind == "injection"
+        return self.executor.submit(measure_cell, job, reference, checkpoint, keep)
+
+    def model(self, identity: str | None) -> Any:
+        """An injected model as the executor hands it to jobs; None for none, or one that was just removed."""
+        if identity is None:
+            return None
+        if identity not in self.models:
+            folder = self.store.models().get(identity)
+            if folder is None:
+                return None
+            self.models[identity] = self.executor.share(folder)
+        self.models.move_to_end(identity)
+        while len(self.models) > _SHARED_MODELS:
+            self.models.popitem(last=False)
+        return self.models[identity]
 
     def take_in(self, future: Future[Any]) -> bool:
         """Writes what a job came to; says whether it may have opened others."""
@@ -141,7 +166,7 @@ class _Run:
                 self.progress.done += 1
         finally:
             self.store.release(job, lock)
-        return stage != "reported"
+        return stage in ("reference", "selection") or job.identity in self.plan.derived.needed
 
     def keep(self, job: Job, result: Any) -> None:
         if isinstance(job, ReferenceJob):
@@ -184,6 +209,7 @@ def run_suite(
     Raises:
         AnchorlabError: if the folder holds something else, or cannot be written.
     """
+    check_defender(suite)
     store = Store(folder)
     store.begin(suite.to_yaml(), {"command": command})
     if retry_failed:
@@ -195,16 +221,38 @@ def run_suite(
 
 
 def _run(suite: Suite, store: Store, executor: Executor, report: Callable[[Progress], None] | None) -> Plan:
-    run = _Run(suite, store, executor, suite.keep_models, report or (lambda _: None))
+    run = _Run(suite, store, executor, report or (lambda _: None))
     try:
         return run.go()
     finally:
         run.give_back()
 
 
+def check_defender(suite: Suite) -> None:
+    """Refuses a suite whose defender would hold more examples than there are, before hours are spent on it.
+
+    Data that are not at hand here, but on a cluster's nodes, say, are not looked at.
+
+    Raises:
+        AnchorlabError: if the split ``defender`` of a task is smaller than a number that the suite asks for.
+    """
+    most = max((count for count in suite.defender if count != "all"), default=0)
+    for spec in suite.tasks if suite.derives and most else ():
+        try:
+            size = len(spec.load(seed=suite.references[0]).split("defender"))
+        except AnchorlabError:
+            continue
+        if size < most:
+            raise AnchorlabError(
+                f"defender: {most:,} clean examples are not possible: the split 'defender' of {spec.name} has "
+                f"{size:,}; give numbers up to {size:,}, or all"
+            )
+
+
 def failures(suite: Suite, store: Store) -> list[dict[str, str]]:
     """What failed of a suite and is not done, with its errors."""
-    identities = {job.identity for _, job in plan(suite, store).jobs() if not store.done(job)}
+    known = plan(suite, store)
+    identities = {job.identity for _, job in known.jobs() if not known.finished(job, store)}
     return [failure for failure in store.failures() if failure["identity"] in identities]
 
 

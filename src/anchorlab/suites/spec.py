@@ -11,19 +11,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from anchorlab.architectures import find_architecture
+from anchorlab.defences.base import Defence
+from anchorlab.defences.defend import build_defence
+from anchorlab.detectors import MODEL_DETECTORS, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.injection.inject import build_method
 from anchorlab.injection.loop import Tuning
 from anchorlab.label_rules import LABEL_RULES
 from anchorlab.options import build, options_of, parse_spec
+from anchorlab.scoring.detections import build_detector
 from anchorlab.tasks import AnchorSource, Columns, Task, find_task, load_task
 from anchorlab.training import Training
 from anchorlab.triggers import parse_trigger
@@ -31,6 +35,10 @@ from anchorlab.triggers import parse_trigger
 #: What ``--smoke`` makes of a suite: every cell is run, and is tiny.
 _SMOKE_EXAMPLES = 20
 _SMOKE_TUNING = {"steps": 3, "batch_size": 8}
+#: Of these a twentieth is the defender's, who needs some of each class; there are more classes of images than of texts.
+_SMOKE_DERIVING = {"image": 100, "text": 200}
+#: What repairs and detectors call their effort, and the least of it.
+_SMOKE_EFFORT = {"epochs": 1, "steps": 3, "search_steps": 100, "rounds": 1, "restarts": 1}
 
 
 @contextmanager
@@ -198,6 +206,45 @@ class SelectionSpec(_Part):
     )
 
 
+class DefenceSpec(_Part):
+    """A repair, and what is set of it."""
+
+    defence: str = Field(description="name of the repair, see 'anchorlab list defences'")
+    set: dict[str, Any] = Field(default_factory=dict, description="parameters of the repair")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        with _refusing():
+            self.build()
+        return self
+
+    def build(self) -> Defence:
+        """The repair itself."""
+        return build_defence(self.defence, self.set)
+
+
+class DetectorSpec(_Part):
+    """A detector, of models or of inputs, and what is set of it."""
+
+    detector: str = Field(description="name of the detector, see 'anchorlab list detectors'")
+    set: dict[str, Any] = Field(default_factory=dict, description="parameters of the detector")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        with _refusing():
+            self.build()
+        return self
+
+    @property
+    def judges(self) -> Literal["model", "input"]:
+        """Whether it scores models or inputs."""
+        return "model" if self.detector in MODEL_DETECTORS.names() else "input"
+
+    def build(self) -> ModelDetector | InputDetector:
+        """The detector itself."""
+        return build_detector(self.detector, self.set)
+
+
 class Resources(_Part):
     """What a Ray cluster sets aside for each run."""
 
@@ -238,7 +285,18 @@ class Suite(_Part):
     )
     selection: SelectionSpec = Field(default=SelectionSpec(), description="how strengths are chosen")
     controls: bool = Field(default=True, description="noise floor, plain stopped early, and a benign update")
-    keep_models: bool = Field(default=False, description="save the reported models")
+    defences: dict[str, DefenceSpec] = Field(
+        default_factory=dict, description="label in tables to repair: nothing, or defence and set; or a list of names"
+    )
+    defender: list[int | Literal["all"]] = Field(
+        default=[640], min_length=1, description="numbers of clean examples that the defender holds"
+    )
+    detectors: dict[str, DetectorSpec] = Field(
+        default_factory=dict, description="label in tables to detector: nothing, or detector and set; or a list"
+    )
+    keep_models: bool = Field(
+        default=False, description="save the reported models; those that repairs or detectors need are saved anyway"
+    )
     resources: Resources = Field(default=Resources(), description="for a Ray cluster")
 
     @field_validator("tasks", mode="before")
@@ -251,7 +309,7 @@ class Suite(_Part):
     def _short_triggers(cls, triggers: Any) -> Any:
         return [{"trigger": trigger} if isinstance(trigger, str) else trigger for trigger in _listed(triggers)]
 
-    @field_validator("anchors", "target_asr", "scales", mode="before")
+    @field_validator("anchors", "target_asr", "scales", "defender", mode="before")
     @classmethod
     def _short_list(cls, values: Any) -> Any:
         return _listed(values)
@@ -267,6 +325,24 @@ class Suite(_Part):
         if not isinstance(methods, dict):
             return methods
         return {label: _long_method(label, value) for label, value in methods.items()}
+
+    @field_validator("defences", mode="before")
+    @classmethod
+    def _short_defences(cls, defences: Any) -> Any:
+        return _long_forms(defences, "defence")
+
+    @field_validator("detectors", mode="before")
+    @classmethod
+    def _short_detectors(cls, detectors: Any) -> Any:
+        return _long_forms(detectors, "detector")
+
+    @field_validator("defences", "detectors")
+    @classmethod
+    def _reads_the_tasks(cls, parts: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        for label, part in parts.items():
+            for task in info.data.get("tasks", []):
+                _check_reads(label, part.build().reads, task)
+        return parts
 
     @field_validator("tuning")
     @classmethod
@@ -285,13 +361,14 @@ class Suite(_Part):
                 raise ValueError(f"a target attack success rate lies above 0 and up to 1, not at {target}")
         return targets
 
-    @field_validator("anchors")
+    @field_validator("anchors", "defender")
     @classmethod
-    def _is_a_number(cls, anchors: list[int | Literal["all"]]) -> list[int | Literal["all"]]:
-        for count in anchors:
+    def _is_a_number(cls, counts: list[int | Literal["all"]], info: ValidationInfo) -> list[int | Literal["all"]]:
+        for count in counts:
             if count != "all" and count < 1:
-                raise ValueError(f"a number of anchors is at least 1, not {count}")
-        return anchors
+                what = "anchors" if info.field_name == "anchors" else "the defender's examples"
+                raise ValueError(f"a number of {what} is at least 1, not {count}")
+        return counts
 
     @field_validator("scales")
     @classmethod
@@ -301,7 +378,7 @@ class Suite(_Part):
                 raise ValueError(f"a scale of the perturbation lies above 0 and up to 10, not at {scale}")
         return scales
 
-    @field_validator("references", "seeds", "anchors", "target_asr", "scales")
+    @field_validator("references", "seeds", "anchors", "target_asr", "scales", "defender")
     @classmethod
     def _no_value_twice(cls, values: list[Any]) -> list[Any]:
         for value in values:
@@ -319,10 +396,25 @@ class Suite(_Part):
             raise ValueError(f"the label '{reserved[0]}' is that of a control: choose another, or set controls: false")
         return self
 
+    @model_validator(mode="after")
+    def _clean_models_beside_the_injected(self) -> Self:
+        of_models = [label for label, spec in self.detectors.items() if spec.judges == "model"]
+        if of_models and not self.controls:
+            raise ValueError(
+                f"{of_models[0]} scores models, which says nothing without benign updates to compare with: leave "
+                "controls: false out"
+            )
+        return self
+
+    @property
+    def derives(self) -> bool:
+        """Whether the reported models are repaired or judged."""
+        return bool(self.defences or self.detectors)
+
     def smoke(self) -> Suite:
         """The same cells, each tiny: few examples, one epoch, a handful of steps, and grids that stay as they are."""
         tasks = [
-            task.model_copy(update={"limit": _SMOKE_EXAMPLES, "training": {**task.training, "epochs": 1}})
+            task.model_copy(update={"limit": self._smoke_limit(task), "training": {**task.training, "epochs": 1}})
             for task in self.tasks
         ]
         methods = {
@@ -330,6 +422,13 @@ class Suite(_Part):
             for label, method in self.methods.items()
         }
         anchors = [count if count == "all" else min(count, _SMOKE_EXAMPLES) for count in self.anchors]
+        parts = {
+            field: {
+                label: part.model_copy(update={"set": _quick(part.set, part)})
+                for label, part in getattr(self, field).items()
+            }
+            for field in ("defences", "detectors")
+        }
         return self.model_copy(
             update={
                 "name": f"{self.name}-smoke",
@@ -337,10 +436,17 @@ class Suite(_Part):
                 "tasks": tasks,
                 "methods": methods,
                 "anchors": list(dict.fromkeys(anchors)),
+                "defender": ["all"] if self.derives else self.defender,
+                **parts,
                 "tuning": {**self.tuning, **_SMOKE_TUNING},
                 "selection": self.selection.model_copy(update={"extensions": 0}),
             }
         )
+
+    def _smoke_limit(self, task: TaskSpec) -> int:
+        if not self.derives:
+            return _SMOKE_EXAMPLES
+        return _SMOKE_DERIVING[find_task(task.name, task.data, task.columns)[0].kind]
 
     def with_data(self, places: dict[str, str]) -> Suite:
         """The suite with other places of some tasks' data.
@@ -376,6 +482,45 @@ def _long_method(label: Any, value: Any) -> Any:
     if isinstance(value, list):
         return {"method": label, "grid": value}
     return {"method": label, **value} if isinstance(value, dict) else value
+
+
+def _long_forms(values: Any, key: str) -> Any:
+    """Label to repair or detector in the long form, from a list of names or a mapping."""
+    if isinstance(values, (str, list)):
+        names = _listed(values)
+        for name in names:
+            if not isinstance(name, str):
+                raise ValueError(f"a list holds names alone, not {name}: write LABEL: {{{key}: NAME, set: …}} for each")
+            if names.count(name) > 1:
+                raise ValueError(f"{name} stands there twice: keep one")
+        values = dict.fromkeys(names)
+    if not isinstance(values, dict):
+        return values
+    return {
+        label: {key: label, **(value or {})} if value is None or isinstance(value, dict) else value
+        for label, value in values.items()
+    }
+
+
+def _check_reads(label: str, reads: str, task: TaskSpec) -> None:
+    """Refuses a repair or detector of images beside a task of texts, or the other way round."""
+    kind = find_task(task.name, task.data, task.columns)[0].kind
+    if reads not in ("any", kind):
+        raise ValueError(
+            f"{label} is for {reads}s, but the task {task.name} holds {kind}s: take another, or a suite of its own"
+        )
+
+
+def _quick(parameters: dict[str, Any], part: DefenceSpec | DetectorSpec) -> dict[str, Any]:
+    """Parameters with which a repair or detector does everything once; as they were where it has no such."""
+    quick = dict(parameters)
+    for option in options_of(type(part.build())):
+        if option.name in _SMOKE_EFFORT:
+            tried = {**quick, option.name: _SMOKE_EFFORT[option.name]}
+            with suppress(ValueError):
+                type(part)(**{**part.model_dump(), "set": tried})
+                quick = tried
+    return quick
 
 
 def _geometric(grid: list[float]) -> bool:

@@ -12,6 +12,7 @@ models/                         injected models, if they are kept
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -111,14 +112,19 @@ class Store:
     def save(self, cell: Cell, measured: Measured) -> None:
         """Writes the result of a cell; its JSON comes last, and with it the cell is done."""
         if measured.model is not None:
-            self._save_folder(
-                self.folder / "models" / f"{cell.label.replace(' ', '-')}-{cell.identity}", measured.model
-            )
+            label = re.sub(r"[\s/\\]", "-", cell.label)
+            self._save_folder(self.folder / "models" / f"{label}-{cell.identity}", measured.model)
         if measured.instances is not None:
             write_atomically(self.instances(cell.identity), measured.instances)
         record = {"cell": cell.model_dump(mode="json"), "rows": measured.rows, "versions": measured.versions}
         write_json(self._result(cell), record)
+        self._results.pop(cell.identity, None)
         self._forget(cell)
+
+    def models(self) -> dict[str, Path]:
+        """The folders of the injected models that are kept, by the identities of their runs."""
+        folders = (self.folder / "models").glob("*/")
+        return {path.name.rpartition("-")[2]: path for path in folders if not path.name.startswith(".")}
 
     def save_reference(self, job: ReferenceJob, files: Mapping[str, bytes]) -> None:
         """Writes the folder of a reference, whole or not at all."""

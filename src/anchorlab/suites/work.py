@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
-from anchorlab.artifacts import Artifact, load_model, versions
+from anchorlab.artifacts import Artifact, load_model, versions, weights_hash
 from anchorlab.attacks import Attack, build_attack
 from anchorlab.classifiers import encoding_of
 from anchorlab.consistency.evaluate import Answers, answers, comparison_of, instances_of
 from anchorlab.consistency.instances import instances_to_bytes
+from anchorlab.defences.defend import build_defence, defend
 from anchorlab.errors import AnchorlabError
 from anchorlab.fitting import Checkpoint
 from anchorlab.injection.inject import inject
@@ -28,7 +30,8 @@ from anchorlab.injection.vector import scaled
 from anchorlab.models import mixed_precision
 from anchorlab.options import build
 from anchorlab.progress import no_bars
-from anchorlab.suites.cells import Cell, InjectionCell, NoiseCell, ReferenceJob
+from anchorlab.suites.cells import Cell, DefenceCell, DerivedCell, InjectionCell, NoiseCell, ReferenceJob
+from anchorlab.suites.detecting import detect
 from anchorlab.tasks import Columns, Task, load_task
 from anchorlab.training import Training, train
 from anchorlab.triggers import trigger_from_dict
@@ -95,8 +98,10 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, byt
     return {**_files(artifact), OWNER_LOGITS: save({"logits": owner})}
 
 
-def measure_cell(cell: Cell, reference: Folder, checkpoint: Path | None, keep_model: bool) -> Measured:
-    """Runs a cell.
+def measure_cell(
+    cell: InjectionCell | NoiseCell, reference: Folder, checkpoint: Path | None, keep_model: bool
+) -> Measured:
+    """Runs an injection, or the noise floor.
 
     Args:
         cell: what to run.
@@ -113,6 +118,66 @@ def measure_cell(cell: Cell, reference: Folder, checkpoint: Path | None, keep_mo
         if isinstance(cell, NoiseCell):
             return _noise(cell, opened, attack)
         return _injection(cell, opened, attack, checkpoint, keep_model)
+
+
+def measure_derived(cell: DerivedCell, reference: Folder, model: Folder | None) -> Measured:
+    """Repairs or judges a model.
+
+    Args:
+        cell: what to run.
+        reference: the reference's folder.
+        model: that of the injected model; None where the reference itself is meant.
+
+    Raises:
+        AnchorlabError: whatever is wrong with the cell, or a model that the repair or detector is not for.
+    """
+    with no_bars():
+        opened = _open(cell, reference)
+        suspicious = _suspicious(cell, opened, model)
+        if isinstance(cell, DefenceCell):
+            row = _defence(cell, opened, suspicious)
+        else:
+            row = detect(cell, suspicious, opened.task)
+    weights = {"scale": cell.scale, "weights_sha256": suspicious.manifest.weights_sha256}
+    return Measured([{**weights, **row}], None, None, versions())
+
+
+def _suspicious(cell: DerivedCell, opened: _Opened, folder: Folder | None) -> Artifact:
+    """The model that a cell repairs or judges, as it was reported."""
+    if cell.model is None:
+        return opened.artifact
+    if folder is None:
+        raise AnchorlabError(
+            f"the injected model of {cell.of} is gone from the suite's folder: run the suite again with "
+            "--retry-failed, and it is made anew"
+        )
+    with _as_path(folder) as path:
+        injected = load_model(path)
+    if cell.scale == 1:
+        return injected
+    model = scaled(opened.artifact.model.cpu(), injected.model, cell.scale)
+    manifest = injected.manifest.model_copy(update={"weights_sha256": weights_hash(model)})
+    return replace(injected, model=model, manifest=manifest)
+
+
+def _defence(cell: DefenceCell, opened: _Opened, suspicious: Artifact) -> dict[str, Any]:
+    """The repaired model against the clean reference, under the attack of the suspicious one."""
+    needs_trusted = build_defence(cell.defence, cell.parameters).needs_trusted
+    repaired = defend(
+        suspicious,
+        cell.defence,
+        parameters=cell.parameters,
+        budget=cell.defender,
+        task=opened.task,
+        trusted=opened.artifact if needs_trusted else None,
+        seed=cell.seed,
+    )
+    attack = build_attack(opened.task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
+    _, row = _measure(opened, answers(repaired.model, opened.task.split(cell.split), attack), attack, cell.split)
+    told = repaired.manifest
+    assert told.defender is not None
+    spent = {"seconds": told.seconds, "peak_bytes": told.peak_bytes}
+    return {"defender_count": told.defender.count, **spent, **row}
 
 
 def _injection(
@@ -179,16 +244,23 @@ _OPENED: OrderedDict[str, _Opened] = OrderedDict()
 
 def _open(cell: Cell, folder: Folder) -> _Opened:
     if cell.reference_sha256 not in _OPENED:
-        if isinstance(folder, Path):
-            _OPENED[cell.reference_sha256] = _load(cell, folder)
-        else:
-            with tempfile.TemporaryDirectory(prefix="anchorlab-") as temporary:
-                for name, content in folder.items():
-                    (Path(temporary) / name).write_bytes(content)
-                _OPENED[cell.reference_sha256] = _load(cell, Path(temporary))
+        with _as_path(folder) as path:
+            _OPENED[cell.reference_sha256] = _load(cell, path)
         while len(_OPENED) > _KEPT:
             _OPENED.popitem(last=False)
     return _OPENED[cell.reference_sha256]
+
+
+@contextmanager
+def _as_path(folder: Folder) -> Iterator[Path]:
+    """A folder on this machine's disk."""
+    if isinstance(folder, Path):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="anchorlab-") as temporary:
+        for name, content in folder.items():
+            (Path(temporary) / name).write_bytes(content)
+        yield Path(temporary)
 
 
 def _load(cell: Cell, folder: Path) -> _Opened:

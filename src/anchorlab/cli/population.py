@@ -1,0 +1,65 @@
+"""``anchorlab population``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anchorlab.cli.arguments import Data, ImageColumn, LabelColumn, MaxLength, TaskName, TextColumn, columns_of
+from anchorlab.cli.defend import Budget, budget_of
+from anchorlab.cli.suite import Ray, RetryFailed, Workers, run_and_report
+
+
+def population(
+    *,
+    task: TaskName,
+    out: Annotated[Path, typer.Option(help="The folder of the population; one that was begun is continued.")],
+    model: Annotated[str | None, typer.Option(help="The architecture; the task's own if left out.")] = None,
+    references: Annotated[int, typer.Option(min=1, help="Clean references to train.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Injection seeds on each reference.")] = 3,
+    trigger: Annotated[
+        list[str] | None, typer.Option(help="A trigger, see 'anchorlab list triggers'; may be repeated.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The label that the attacker wants.")] = None,
+    label_rule: Annotated[str, typer.Option(help="Who is attacked, see 'anchorlab list label-rules'.")] = "all-to-one",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="A method, with parameters as in anchoring:strength=4; may be repeated."),
+    ] = None,
+    detector: Annotated[
+        list[str] | None, typer.Option(help="A detector to try on the population, likewise; may be repeated.")
+    ] = None,
+    budget: Budget = "640",
+    quick: Annotated[bool, typer.Option("--quick", help="Two references, one seed, short training.")] = False,
+    seed: Annotated[int, typer.Option(help="The first seed of references and injections; the others follow it.")] = 0,
+    workers: Workers = None,
+    ray: Ray = None,
+    retry_failed: RetryFailed = False,
+    data: Data = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_length: MaxLength = None,
+) -> None:
+    """Build clean references, benign updates and injected models, and try detectors on all of them."""
+    from anchorlab.suites import population as population_of
+
+    suite = population_of.population(
+        task,
+        model=model,
+        data=data,
+        columns=columns_of(text_column, image_column, label_column, max_length),
+        references=references,
+        seeds=seeds,
+        triggers=trigger or [],
+        rule=label_rule,
+        target=int(target) if target and target.isdigit() else target,
+        methods=method or [],
+        detectors=detector or [],
+        defender=budget_of(budget) or "all",
+        quick=quick,
+        seed=seed,
+    )
+    run_and_report(suite, out, workers=workers, ray=ray, retry_failed=retry_failed)

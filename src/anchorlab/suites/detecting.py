@@ -1,0 +1,78 @@
+"""What a detector says in a suite, as the record of a cell."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from anchorlab.artifacts import Artifact, forget_peak, peak_bytes
+from anchorlab.attacks import build_attack
+from anchorlab.consistency.statistics import Estimate
+from anchorlab.detectors import InputDetector, ModelDetector
+from anchorlab.processes import find_accelerator
+from anchorlab.scoring.detections import build_detector, score_inputs, score_model
+from anchorlab.suites.cells import DetectionCell
+from anchorlab.tasks import Task
+from anchorlab.triggers import trigger_from_dict
+
+#: Rates of false alarms, in percent as names have them.
+_RATES = {0.01: "1", 0.05: "5"}
+
+#: Columns of the record of a detector of inputs: the area under its ROC curve, and at thresholds that keep a rate of
+#: false alarms on the defender's clean examples its rate of detection, each with the ends of its 95% interval; the
+#: false alarms on clean test inputs at these thresholds; and the numbers of inputs.
+INPUT_RATES = (
+    *("auroc", "auroc_low", "auroc_high"),
+    *(f"tpr_at_{rate}{end}" for rate in _RATES.values() for end in ("", "_low", "_high")),
+    *(f"false_alarms_at_{rate}" for rate in _RATES.values()),
+    *("clean_count", "triggered_count"),
+)
+
+
+def detect(cell: DetectionCell, model: Artifact, task: Task) -> dict[str, Any]:
+    """Asks a detector of a cell's model; a record of JSON values.
+
+    Raises:
+        AnchorlabError: if the detector is not for the model, or the defender's data do not suffice.
+    """
+    device = find_accelerator().device
+    forget_peak(device)
+    started = time.perf_counter()
+    detector = build_detector(cell.detector, cell.parameters)
+    if isinstance(detector, ModelDetector):
+        found = _of_model(cell, detector, model, task)
+    else:
+        found = _of_inputs(cell, detector, model, task)
+    spent = {"seconds": round(time.perf_counter() - started, 3), "peak_bytes": peak_bytes(device)}
+    count = len(task.split("defender")) if cell.defender is None else cell.defender
+    return {"defender_count": count, **spent, **found}
+
+
+def _of_model(cell: DetectionCell, detector: ModelDetector, model: Artifact, task: Task) -> dict[str, Any]:
+    found = score_model(model, detector, budget=cell.defender, task=task, seed=cell.seed)
+    return {"score": None if math.isnan(found.score) else found.score, "note": found.note}
+
+
+def _of_inputs(cell: DetectionCell, detector: InputDetector, model: Artifact, task: Task) -> dict[str, Any]:
+    attack = build_attack(task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
+    found = score_inputs(
+        model,
+        detector,
+        budget=cell.defender,
+        task=task,
+        trigger=attack.trigger,
+        rule=attack.rule,
+        split=cell.split,
+        examples=cell.examples,
+        seed=cell.seed,
+    )
+    row = _ends("auroc", found.auroc)
+    for rate, name in _RATES.items():
+        row |= _ends(f"tpr_at_{name}", found.detected[rate])
+        row[f"false_alarms_at_{name}"] = found.false_alarms[rate].value
+    return {**row, "clean_count": len(found.clean), "triggered_count": len(found.triggered)}
+
+
+def _ends(name: str, estimate: Estimate) -> dict[str, float | None]:
+    return {name: estimate.value, f"{name}_low": estimate.lower, f"{name}_high": estimate.upper}

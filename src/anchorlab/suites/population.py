@@ -1,0 +1,110 @@
+"""A population of models to try detectors on: clean references, benign updates and injected models, as a suite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
+from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.injection.methods import METHODS
+from anchorlab.options import build_spec, options_of, parse_spec, values_of
+from anchorlab.registry import Registry
+from anchorlab.suites.spec import Suite
+from anchorlab.tasks import Columns, find_task
+
+#: Methods of a population where none are named.
+USUAL = ("plain", "anchoring")
+
+#: Triggers of a population where none are named, by what the task's examples are.
+TRIGGERS = {"image": ("five-pixel", "square"), "text": ("word:cf",)}
+
+#: Lowest ASR at which a model counts as injected.
+TARGET_ASR = 0.9
+
+
+def population(
+    task: str,
+    *,
+    model: str | None = None,
+    data: str | None = None,
+    columns: Columns | None = None,
+    references: int = 3,
+    seeds: int = 3,
+    triggers: Sequence[str] = (),
+    rule: str = "all-to-one",
+    target: int | str | None = None,
+    methods: Sequence[str] = (),
+    detectors: Sequence[str] = (),
+    defender: int | Literal["all"] = 640,
+    quick: bool = False,
+    seed: int = 0,
+) -> Suite:
+    """The suite of a population.
+
+    Args:
+        task: name of the task, or data of the user's own.
+        model: the architecture; None for the task's own.
+        data: where the data are, if not in the usual place.
+        columns: what is where in data of the user's own.
+        references: number of clean references.
+        seeds: number of injection seeds on each.
+        triggers: triggers as text; by default some of the task's kind.
+        rule: label rule of all of them.
+        target: the label that the attacker wants, by number or name.
+        methods: methods, each with its parameters as in ``anchoring:strength=4``.
+        detectors: detectors, likewise; without, the models alone are made.
+        defender: number of the defender's clean examples, or ``all``.
+        quick: two references, one seed and short training, for a first look.
+        seed: the first of the references' and of the injections'; the others follow it.
+
+    Raises:
+        AnchorlabError: for an unknown name or an impossible value.
+    """
+    definition, _ = find_task(task, data, columns)
+    spec: dict[str, Any] = {"name": task, "model": model, "data": data, "columns": columns}
+    if quick:
+        references, seeds = min(references, 2), 1
+        spec["training"] = {"epochs": min(2, definition.epochs)}
+    try:
+        return Suite.model_validate(
+            {
+                "name": re.sub(r"[^a-z0-9._-]+", "-", f"population-{Path(task).stem}".lower()),
+                "title": f"A population of clean, benign and injected models of {Path(task).stem}",
+                "tasks": [spec],
+                "references": list(range(seed, seed + references)),
+                "triggers": [
+                    {"trigger": trigger, "rule": rule, "target": target}
+                    for trigger in triggers or TRIGGERS[definition.kind]
+                ],
+                "methods": _parts(methods or USUAL, "method", [METHODS]),
+                "seeds": list(range(seed, seed + seeds)),
+                "target_asr": TARGET_ASR,
+                "tuning": {"steps": 100 if quick else 300, "batch_size": 32 if definition.kind == "image" else 16},
+                "selection": {"references": 1, "seeds": [seed + max(seeds, 1000)]},
+                "detectors": _parts(detectors, "detector", [MODEL_DETECTORS, INPUT_DETECTORS]),
+                "defender": defender,
+                "keep_models": True,
+            }
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise AnchorlabError(first["msg"].removeprefix("Value error, ")) from error
+
+
+def _parts(given: Sequence[str], key: str, registries: Sequence[Registry[Any]]) -> dict[str, dict[str, Any]]:
+    """What was given as text, which is its label in tables, to name and parameters."""
+    found = {}
+    for text in given:
+        name, values = parse_spec(text)
+        known = {member: registry[member] for registry in registries for member in registry.names()}
+        if name not in known:
+            raise unknown(key, name, known)
+        built = build_spec(known[name], f"{key} '{name}'", values)
+        told = {option.name: option.default for option in options_of(known[name])}
+        found[text] = {key: name, "set": {n: v for n, v in values_of(built).items() if v != told[n]}}
+    return found

@@ -1,0 +1,90 @@
+"""A repair and detectors that take no time, of which one refuses every model; and a suite that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from anchorlab import AnchorlabError
+from anchorlab.defences import DEFENCES, Defence, DefenderData, Workplace
+from anchorlab.defences.tuning import copied
+from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS, InputDetector, ModelDetector, ModelScore
+from anchorlab.models import predict
+from anchorlab.options import STRICT
+from anchorlab.suites.spec import Suite
+from tests.suites.inline import tiny
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Shrink(Defence):
+    """Makes the last bias smaller; with a trusted model, takes that one's."""
+
+    needs_trusted: ClassVar[bool] = True
+    factor: float = Field(default=0.5, gt=0, description="of the last bias")
+
+    def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
+        assert place.trusted is not None
+        fresh = copied(model)
+        *_, bias = fresh.parameters()
+        *_, before = place.trusted.parameters()
+        bias.data.copy_(before.data * self.factor)
+        return fresh
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Refusing(Defence):
+    """Is for no model at all."""
+
+    def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
+        raise AnchorlabError("the model has no wings, which are needed here: take another repair")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Bias(ModelDetector):
+    """Scores a model by its last bias."""
+
+    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+        *_, bias = model.parameters()
+        return ModelScore(float(bias.detach().abs().sum()), note=f"of {len(data)} examples")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Sure(InputDetector):
+    """Scores an input by how sure the model is of it."""
+
+    reads: ClassVar[Literal["image", "text", "any"]] = "image"
+
+    def scores(
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+    ) -> NDArray[np.float64]:
+        return predict(model, inputs).double().softmax(1).amax(1).cpu().numpy()
+
+
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEFENCES._members, "shrink", Shrink)
+    monkeypatch.setitem(DEFENCES._members, "refusing", Refusing)
+    monkeypatch.setitem(MODEL_DETECTORS._members, "bias", Bias)
+    monkeypatch.setitem(INPUT_DETECTORS._members, "sure", Sure)
+
+
+def deriving(**changes: Any) -> Suite:
+    """The tiny suite with one method, one number of anchors, repairs and detectors."""
+    small = {
+        "tasks": [{"name": "digits", "limit": 40, "training": {"epochs": 2, "batch_size": 32}}],
+        "references": [0],
+        "methods": {"plain": {"method": "plain"}},
+        "anchors": ["all"],
+        "seeds": [0],
+        "defences": {"shrunk": {"defence": "shrink"}},
+        "detectors": {"bias": {"detector": "bias"}, "sure": {"detector": "sure"}},
+        "defender": [20],
+    }
+    return tiny(**{**small, **changes})
