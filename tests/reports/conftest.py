@@ -90,6 +90,8 @@ class FakeResults:
     command: str = "anchorlab suite run made-up --out 'a folder'"
     spec_text: str = "name: made-up\ntitle: <script>alert(1)</script>\n"
     machine: str = "Linux x86_64, 2 cores"
+    repairs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    detections: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     versions: dict = dataclasses.field(default_factory=lambda: {"anchorlab": "0.1.0", "torch": "2.13.0"})
     references: list = dataclasses.field(
         default_factory=lambda: [

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from torch import Tensor
 
 from anchorlab.artifacts import NOTICES
 from anchorlab.files import write_atomically
-from anchorlab.reports import tables
+from anchorlab.reports import defences, tables
+from anchorlab.reports.defence_figures import matrix, roc_curves
 from anchorlab.reports.figures import asr_against, metrics_by_method, triggered_examples
 from anchorlab.reports.fronts import front
 from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
@@ -123,6 +125,8 @@ def write_page(
     references, failed = tables.references_table(results), tables.failed_table(results.failed)
     _write_tables(out, _every_table(views) + [table for table in (references, failed) if table is not None])
     write_atomically(out / "tables" / "runs.csv", results.results.to_csv(index=False, lineterminator="\n"))
+    defended = _defended(results, out)
+    _write_tables(out, [*defended.repairs, *defended.detections])
     labels = list(dict.fromkeys(label for condition in known for label in condition.labels))
     shown = {
         "looks": looks_data(labels),
@@ -138,6 +142,7 @@ def write_page(
         "examples": _examples(results.examples, out),
         "references": references,
         "failed": failed,
+        "defended": defended,
         "seeds": _seeds(results),
         "classes_shown": tables.CLASSES_SHOWN,
         "measures": [MEASURES[name] for name in PLOTTED],
@@ -150,9 +155,40 @@ def write_page(
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["slug"] = slug
+    environment.filters["still"] = partial(still_uri, out)
     page = out / PAGE
     write_atomically(page, environment.from_string(page_asset("page.html")).render(context))
     return page
+
+
+@dataclass(frozen=True)
+class _Defended:
+    """What repairs and detectors did: tables, and names of the figures with their words."""
+
+    repairs: Sequence[Table]
+    detections: Sequence[Table]
+    stills: Sequence[tuple[str, str]]
+
+
+def _defended(results: Results, out: Path) -> _Defended:
+    stills = []
+    if len(results.repairs):
+        for (task, trigger, defender), part in results.repairs.groupby(["task", "trigger", "defender"], sort=False):
+            still = f"repairs-{slug(f'{task}-{trigger}-{defender}')}"
+            matrix(part, out / "figures" / still)
+            stills.append((f"{task}, {trigger}, {defender} of the defender's examples", still))
+    curves = defences.roc(results)
+    if curves:
+        roc_curves(curves, out / "figures" / "roc-models")
+        stills.append(("detectors of models: ROC curves over the population", "roc-models"))
+    detected = [table for table in (defences.inputs_table(results), defences.population_table(results)) if table]
+    return _Defended(defences.repairs_tables(results), detected, stills)
+
+
+def still_uri(out: Path, still: str) -> str:
+    """A still figure that was written, as a PNG inside a URI."""
+    picture = (out / "figures" / f"{still}.png").read_bytes()
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
 def _by_setting(conditions: Sequence[Condition]) -> list[list[Condition]]:

@@ -1,0 +1,74 @@
+"""Still figures of repairs and detectors, as PNG and SVG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anchorlab.reports.defences import over_runs
+from anchorlab.reports.figures import shorten, written_figure
+
+
+def matrix(repairs: pd.DataFrame, stem: Path) -> None:
+    """Ways of injection by repairs: attack success and accuracy after each, means over runs, coloured.
+
+    Args:
+        repairs: of a suite, one task, trigger and number of the defender's examples.
+        stem: the files to write, less ``.png`` and ``.svg``.
+
+    Raises:
+        AnchorlabError: if a file cannot be written.
+    """
+    methods = sorted(dict.fromkeys(repairs["method"]), key=lambda method: method == "reference")
+    defences = ["no repair", *dict.fromkeys(repairs["defence"])]
+    with written_figure(stem, 3.4 + 1.5 * len(methods), 1.4 + 0.36 * len(defences)) as figure:
+        axes = figure.subplots(1, 2, sharey=True)
+        for axis, name, title, colours in (
+            (axes[0], "asr", "attack success rate", "Reds"),
+            (axes[1], "accuracy", "accuracy", "Greens"),
+        ):
+            table = np.array([[_mean(repairs, defence, method, name) for method in methods] for defence in defences])
+            low = 0.0 if name == "asr" else float(np.nanmin(table, initial=1.0))
+            axis.imshow(table, cmap=colours, vmin=low, vmax=1, aspect="auto", alpha=0.8)
+            for (row, column), value in np.ndenumerate(table):
+                if np.isfinite(value):
+                    axis.text(column, row, f"{value:.3f}", ha="center", va="center", fontsize=8)
+            axis.set_xticks(range(len(methods)), [_called(method) for method in methods], rotation=30, ha="right")
+            axis.set_title(title)
+            axis.grid(False)
+        axes[0].set_yticks(range(len(defences)), [shorten(str(defence), 22) for defence in defences])
+
+
+def _mean(repairs: pd.DataFrame, defence: str, method: str, name: str) -> float:
+    of_method = repairs[repairs["method"] == method]
+    here = of_method if defence == "no repair" else of_method[of_method["defence"] == defence]
+    column = f"{name}_before" if defence == "no repair" else name
+    mean = over_runs(here.drop_duplicates("identity")[column].tolist()).value
+    return float("nan") if mean is None else mean
+
+
+def _called(method: str) -> str:
+    return "clean reference" if method == "reference" else shorten(method, 18)
+
+
+def roc_curves(curves: dict[str, tuple[Any, Any]], stem: Path) -> None:
+    """ROC curves of detectors of models over a population.
+
+    Args:
+        curves: name to rates of false alarms and of hits.
+        stem: the files to write, less ``.png`` and ``.svg``.
+
+    Raises:
+        AnchorlabError: if a file cannot be written.
+    """
+    styles = ("-", "--", "-.", ":")
+    with written_figure(stem, 5.6, 4.2) as figure:
+        axis = figure.subplots()
+        axis.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
+        for number, (name, (false, true)) in enumerate(curves.items()):
+            axis.plot(false, true, linestyle=styles[number % len(styles)], linewidth=1.6, label=shorten(name, 24))
+        axis.set(xlabel="false alarms (models without a backdoor)", ylabel="hits (injected models)", aspect="equal")
+        figure.legend(loc="outside right upper")
