@@ -15,10 +15,14 @@ import typer
 from anchorlab import Detail, Tuning, inject
 from anchorlab.artifacts import AnchorsRecord, Artifact, GradientRecord, Manifest, TaskRecord
 from anchorlab.cli import app
+from anchorlab.defences import DEFENCES
+from anchorlab.defences.defend import defend
+from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
 from anchorlab.injection.methods import METHODS
 from anchorlab.label_rules import LABEL_RULES
 from anchorlab.options import options_of
 from anchorlab.perturbation.analysis import TABLES
+from anchorlab.scoring.detections import score_model
 from anchorlab.tasks import TASKS
 from anchorlab.triggers import TRIGGERS
 
@@ -108,6 +112,33 @@ def test_the_analysis_of_the_docs_runs(
     exec(compile(example, "docs/perturbation.md", "exec"), names)
     assert capsys.readouterr().out.startswith("The parameters' change")
     assert set(names["found"].tables) == set(TABLES)
+
+
+def test_the_defences_of_the_docs_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: Artifact, injected: Artifact, capsys: Any
+) -> None:
+    (example,) = blocks("docs/defences.md", "python")
+    reference.save(tmp_path / "runs" / "ref")
+    injected.save(tmp_path / "runs" / "anchored")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "docs/defences.md", "exec"), {})
+    assert re.match(r"ASR 0\.\d{3} before, 0\.\d{3} after\n", capsys.readouterr().out)
+
+
+def test_the_extensions_of_the_docs_run(digits: Any, injected: Artifact) -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for example in blocks("docs/extending.md", "python"):
+        exec(compile(example, "docs/extending.md", "exec"), names)
+    repaired = defend(injected, names["Shrink"](factor=0.5), budget=None, task=digits)
+    assert repaired.manifest.defence == {"name": "Shrink", "factor": 0.5}
+    score = score_model(injected, names["LargestBias"](), budget=None, task=digits)
+    assert score.score == float(injected.model.classifier[1].bias.max())
+
+
+def test_the_docs_name_every_repair_and_detector() -> None:
+    page = (ROOT / "docs/defences.md").read_text()
+    for name in [*DEFENCES.names(), *MODEL_DETECTORS.names(), *INPUT_DETECTORS.names()]:
+        assert f"| `{name}` |" in page, name
 
 
 def test_the_docs_explain_every_detail_and_table_of_an_analysis() -> None:

@@ -252,7 +252,7 @@ def test_list_shows_the_parameters_with_type_default_and_description(run: Run):
 
 
 #: Commands that draw at random; a suite has its seeds in its file, and a report draws nothing of its own.
-SEEDED = {"train", "adopt", "analyze", "inject", "compare", "list"}
+SEEDED = {"train", "adopt", "analyze", "audit", "inject", "compare", "defend", "detect", "population", "list"}
 
 
 def test_every_command_that_draws_takes_a_seed():

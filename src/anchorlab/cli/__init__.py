@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from anchorlab import __version__
-from anchorlab.cli import analyze, compare, inject, listing, suite, train
+from anchorlab.cli import analyze, audit, compare, defend, detect, inject, listing, population, suite, train
 from anchorlab.errors import AnchorlabError
 
 #: Keeps the libraries' own bars and warnings off the error stream; read when they are imported.
@@ -33,10 +33,14 @@ app.command("train")(train.train)
 app.command("adopt")(train.adopt)
 app.command("inject")(inject.inject)
 app.command("compare")(compare.compare)
+app.command("defend")(defend.defend)
+app.command("audit")(audit.audit)
+app.command("detect")(detect.detect)
 app.command("analyze")(analyze.analyze)
 app.command("list")(listing.show)
 app.add_typer(suite.app, name="suite")
 app.command("report")(suite.report)
+app.command("population")(population.population)
 
 
 def _print_version(wanted: bool) -> None:

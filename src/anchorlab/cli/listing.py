@@ -21,7 +21,9 @@ def show(
     *,
     what: Annotated[
         str | None,
-        typer.Argument(help="tasks, models, triggers, label-rules, methods, tuning or training; all if left out."),
+        typer.Argument(
+            help="tasks, models, triggers, label-rules, methods, defences, detectors, tuning or training; all without."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Taken by every command; here nothing is drawn.")] = 0,
 ) -> None:
@@ -69,6 +71,19 @@ def _methods() -> Iterator[Table | Text]:
     yield from _classes(METHODS)
 
 
+def _defences() -> Iterator[Table | Text]:
+    from anchorlab.defences import DEFENCES
+
+    yield from _classes(DEFENCES)
+
+
+def _detectors() -> Iterator[Table | Text]:
+    from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
+
+    yield from _classes(MODEL_DETECTORS)
+    yield from _classes(INPUT_DETECTORS)
+
+
 def _tuning() -> Iterator[Table | Text]:
     from anchorlab.injection.loop import Tuning
 
@@ -87,6 +102,8 @@ SECTIONS: dict[str, Callable[[], Iterator[Table | Text]]] = {
     "triggers": _triggers,
     "label-rules": _label_rules,
     "methods": _methods,
+    "defences": _defences,
+    "detectors": _detectors,
     "tuning": _tuning,
     "training": _training,
 }

@@ -1,0 +1,110 @@
+"""``anchorlab audit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anchorlab.cli.arguments import (
+    Data,
+    ImageColumn,
+    LabelColumn,
+    MaxLength,
+    Reference,
+    Seed,
+    TextColumn,
+    columns_of,
+    task_of,
+)
+from anchorlab.errors import AnchorlabError
+
+if TYPE_CHECKING:
+    from anchorlab.scoring.audit import Audit
+
+
+def audit(
+    *,
+    reference: Reference,
+    candidate: Annotated[Path, typer.Argument(help="The folder of the model that is audited, ours or any.")],
+    benign: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="A benign update of the reference; may be repeated.")
+    ] = None,
+    updates: Annotated[
+        int | None, typer.Option(min=1, help="Make so many benign updates instead; 19 allow a test at level 0.05.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each of these; as an injection's without.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Clean queries; all of the split if left out.")] = None,
+    split: Annotated[
+        str, typer.Option(metavar="test|selection|defender|held-out", help="The split that queries come from.")
+    ] = "test",
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for updates that are made, audit.json and power.csv.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="The task of the queries, or data of your own; the reference's if left out.")
+    ] = None,
+    data: Data = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_length: MaxLength = None,
+    seed: Seed = 0,
+) -> None:
+    """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
+    from anchorlab.artifacts import Artifact, open_model
+    from anchorlab.injection.loop import Tuning
+    from anchorlab.scoring import audit as auditing
+
+    if bool(benign) == (updates is not None):
+        raise AnchorlabError("an audit compares with benign updates: give --benign FOLDER, or --updates N, one of them")
+    clean, other = open_model(reference), open_model(candidate)
+    where = task_of(clean, task, data, columns_of(text_column, image_column, label_column, max_length), None)
+    if updates is None:
+        known = [open_model(folder) for folder in benign or []]
+    elif isinstance(clean, Artifact):
+        tuning = None if steps is None else Tuning(steps=steps)
+        known = list(auditing.benign_updates(clean, updates, None if out is None else out / "updates", tuning))
+    else:
+        raise AnchorlabError("updates can be made of a reference with a manifest only: give them by --benign FOLDER")
+    found = auditing.audit(clean, other, known, split, task=where, queries=queries, seed=seed)
+    _show(found)
+    if out is not None:
+        _write(found, out)
+
+
+def _show(found: Audit) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from anchorlab.detectors.audit import ACCESSES
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("access", "measured", "candidate", "benign updates", "p", "queries for 95%"):
+        table.add_column(head)
+    for one in found.accesses:
+        value = one.statistic
+        table.add_row(
+            one.access,
+            ACCESSES[one.access],
+            f"{value.value:.4g} [{value.lower:.4g}, {value.upper:.4g}]",
+            f"{min(one.null):.4g} to {max(one.null):.4g}",
+            f"{one.p:.3g}",
+            "not reached" if one.queries is None else f"{one.queries:,}",
+        )
+    Console(markup=False, highlight=False, emoji=False).print(table)
+    for sentence in found.sentences:
+        typer.echo(f"- {sentence}")
+
+
+def _write(found: Audit, out: Path) -> None:
+    import pandas as pd
+
+    from anchorlab.files import write_atomically, write_json
+
+    write_json(out / "audit.json", found.to_dict())
+    power = pd.concat([one.power.assign(access=one.access) for one in found.accesses])
+    write_atomically(out / "power.csv", power.to_csv(index=False, lineterminator="\n"))
+    typer.echo(f"written to {out}")

@@ -1,0 +1,161 @@
+"""``anchorlab defend``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anchorlab.cli.arguments import (
+    Data,
+    ImageColumn,
+    LabelColumn,
+    MaxLength,
+    Parameters,
+    Seed,
+    TextColumn,
+    columns_of,
+    task_of,
+)
+from anchorlab.errors import AnchorlabError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from anchorlab.consistency.evaluate import Comparison
+    from anchorlab.scoring.repairs import RepairScore
+
+#: What the table shows of a comparison.
+_SHOWN = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
+
+Suspicious = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the suspicious model, ours or any.")]
+Budget = Annotated[
+    str, typer.Option(metavar="N|all", help="Clean examples that the defender has, from the split 'defender'.")
+]
+ScoringTrigger = Annotated[
+    str | None, typer.Option(help="The trigger, for scoring alone; that of the model's manifest if left out.")
+]
+ScoringTarget = Annotated[str | None, typer.Option(help="The label that the attacker wants, for scoring alone.")]
+ScoringRule = Annotated[str | None, typer.Option(help="Who is attacked, for scoring alone.")]
+
+
+def defend(
+    *,
+    run: Suspicious,
+    defence: Annotated[str, typer.Option("--with", help="The repair, see 'anchorlab list defences'.")],
+    budget: Budget = "640",
+    out: Annotated[
+        Path | None, typer.Option(help="The model folder to write; it must not hold anything yet. None without.")
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="The clean model, for scoring alone: what the repair leaves of its behaviour, and harms."),
+    ] = None,
+    trusted: Annotated[
+        Path | None, typer.Option(help="An earlier version that the defender trusts, for repairs that need one.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="A file to write the measurements to as well; it is replaced.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="The task, or data of your own; the model's if left out.")] = None,
+    data: Data = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_length: MaxLength = None,
+    trigger: ScoringTrigger = None,
+    target: ScoringTarget = None,
+    label_rule: ScoringRule = None,
+    seed: Seed = 0,
+    set_: Parameters = None,
+) -> None:
+    """Repair a model with the defender's clean examples, and measure what is left of backdoor and behaviour."""
+    from rich.console import Console
+
+    from anchorlab.artifacts import open_model
+    from anchorlab.defences.defend import defend as repair
+    from anchorlab.files import refuse_existing, write_json
+    from anchorlab.options import parse_pairs
+    from anchorlab.scoring.repairs import score_repair
+
+    if out is not None:
+        refuse_existing(out)
+    suspicious = open_model(run)
+    where = task_of(suspicious, task, data, columns_of(text_column, image_column, label_column, max_length), None)
+    how: dict[str, Any] = {
+        "parameters": parse_pairs(set_ or [], "--set"),
+        "budget": budget_of(budget),
+        "task": where,
+        "trusted": None if trusted is None else open_model(trusted),
+        "seed": seed,
+    }
+    repaired = repair(suspicious, defence, **how)
+    clean = None if reference is None else open_model(reference)
+    score = score_repair(
+        suspicious,
+        repaired,
+        reference=clean,
+        harmed=None if clean is None else repair(clean, defence, **how),
+        task=where,
+        trigger=trigger,
+        target=target,
+        rule=label_rule,
+    )
+    Console(markup=False, highlight=False, emoji=False).print(_table(score, f"{run} repaired by {defence}"))
+    typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
+    if json_file is not None:
+        write_json(json_file, score.to_dict())
+    if out is not None:
+        repaired.save(out)
+        typer.echo(f"the repaired model is {out}")
+
+
+def budget_of(text: str, flag: str = "--budget") -> int | None:
+    """A number of examples, or None for all.
+
+    Raises:
+        AnchorlabError: for anything else.
+    """
+    if text == "all":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise AnchorlabError(f"{flag} '{text}' is not possible: give a number of examples above 0, or all")
+    return int(text)
+
+
+def _table(score: RepairScore, title: str) -> Table:
+    """A row a measurement; a column the model before and after, and the clean model after the same repair."""
+    from rich import box
+    from rich.table import Table
+
+    before, after, harmed = score.suspicious, score.repaired, score.harmed
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("measurement", no_wrap=True)
+    for head in ("before", "after", *(["the clean model, after"] if harmed else [])):
+        table.add_column(head, justify="right")
+    for name in _SHOWN:
+        # Without the clean model, what is known of the model before stands in the comparison with it.
+        first = _cell(before, name) if before else _cell(after, f"{name}_reference")
+        table.add_row(name, first, _cell(after, name), *([_cell(harmed, name)] if harmed else []))
+    table.caption = _caption(score)
+    table.caption_justify = "left"
+    return table
+
+
+def _caption(score: RepairScore) -> str:
+    after = score.repaired
+    against = "the clean reference" if score.suspicious else "the model before"
+    said = f"{after.count:,} clean test instances; distances are from {against}"
+    if after.asr is None:
+        return f"{said}; no ASR: {after.undefined['asr']}"
+    own = f"; the clean reference's own rate is {after.asr_reference:.4f}" if score.suspicious else ""
+    return f"{said}; ASR on {after.asr_count:,} triggered instances{own}"
+
+
+def _cell(comparison: Comparison, name: str) -> str:
+    value = getattr(comparison, name, None)
+    if value is None:
+        return "–"
+    interval = comparison.intervals.get(name)
+    return f"{value:#.4g}" + ("" if interval is None else f" [{interval[0]:.4f}, {interval[1]:.4f}]")

@@ -1,0 +1,129 @@
+"""``anchorlab detect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anchorlab.cli.arguments import (
+    Data,
+    ImageColumn,
+    LabelColumn,
+    MaxLength,
+    Parameters,
+    Seed,
+    TextColumn,
+    columns_of,
+    task_of,
+)
+from anchorlab.cli.defend import Budget, ScoringRule, ScoringTarget, ScoringTrigger, Suspicious, budget_of
+from anchorlab.errors import AnchorlabError
+
+if TYPE_CHECKING:
+    from anchorlab.consistency.statistics import Estimate
+    from anchorlab.detectors.base import ModelScore
+    from anchorlab.scoring.detections import InputScore
+
+
+def detect(
+    *,
+    run: Suspicious,
+    detector: Annotated[str, typer.Option("--with", help="The detector, see 'anchorlab list detectors'.")],
+    budget: Budget = "640",
+    examples: Annotated[
+        str, typer.Option(metavar="N|all", help="Clean test inputs that a detector of inputs scores.")
+    ] = "500",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="A file to write the scores to as well; it is replaced.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="The task, or data of your own; the model's if left out.")] = None,
+    data: Data = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    max_length: MaxLength = None,
+    trigger: ScoringTrigger = None,
+    target: ScoringTarget = None,
+    label_rule: ScoringRule = None,
+    seed: Seed = 0,
+    set_: Parameters = None,
+) -> None:
+    """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones."""
+    from anchorlab.artifacts import open_model
+    from anchorlab.detectors.base import ModelDetector
+    from anchorlab.files import write_json
+    from anchorlab.options import parse_pairs
+    from anchorlab.scoring.detections import build_detector, score_inputs, score_model
+
+    chosen = build_detector(detector, parse_pairs(set_ or [], "--set"))
+    suspicious = open_model(run)
+    where = task_of(suspicious, task, data, columns_of(text_column, image_column, label_column, max_length), None)
+    if isinstance(chosen, ModelDetector):
+        if trigger is not None or target is not None or label_rule is not None:
+            raise AnchorlabError(f"{detector} scores models and needs no attack: leave --trigger and --target out")
+        of_model = score_model(suspicious, chosen, budget=budget_of(budget), task=where, seed=seed)
+        _show_model(of_model, detector)
+        told = _told(of_model)
+    else:
+        of_inputs = score_inputs(
+            suspicious,
+            chosen,
+            budget=budget_of(budget),
+            task=where,
+            trigger=trigger,
+            target=target,
+            rule=label_rule,
+            examples=budget_of(examples, "--examples"),
+            seed=seed,
+        )
+        _show_inputs(of_inputs, detector)
+        told = of_inputs.to_dict()
+    if json_file is not None:
+        write_json(json_file, {"detector": detector, **told})
+
+
+def _show_model(score: ModelScore, name: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    if len(score.details):
+        table = Table(title=f"{name}: what was tried", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in score.details:
+            table.add_column(str(column).replace("_", " "), justify="right")
+        for row in score.details.itertuples(index=False):
+            table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+        console.print(table)
+    typer.echo(f"score {score.score:.4g}: the higher, the more suspicious; only clean models tell what is high")
+    if score.note:
+        typer.echo(score.note)
+
+
+def _show_inputs(score: InputScore, name: str) -> None:
+    typer.echo(f"{name}: AUROC {_interval(score.auroc)}")
+    for rate, above in score.thresholds.items():
+        typer.echo(
+            f"threshold {above:.4g}, for {rate:.0%} false alarms on the defender's clean examples: "
+            f"{_interval(score.false_alarms[rate])} of {len(score.clean):,} clean test inputs lie above it, and "
+            f"{_interval(score.detected[rate])} of {len(score.triggered):,} triggered ones"
+        )
+    typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "undefined"
+    return f"{estimate.value:.4f} [{estimate.lower:.4f}, {estimate.upper:.4f}]"
+
+
+def _told(score: ModelScore) -> dict[str, Any]:
+    from anchorlab.reports.table import number
+
+    rows = [
+        {str(name): number(value) if isinstance(value, float) else value for name, value in row.items()}
+        for row in score.details.to_dict("records")
+    ]
+    return {"score": number(score.score), "note": score.note, "details": rows}

@@ -1,0 +1,89 @@
+"""``defend``, ``detect`` and ``audit`` from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from anchorlab.artifacts import load_model
+
+
+def test_defend_repairs_scores_and_saves(run, tmp_path, reference_folder, injected_folder):
+    out = tmp_path / "repaired"
+    ended = run(
+        "defend", injected_folder, "--with", "fine-tuning", "--budget", "all", "--set", "epochs=1", "--reference",
+        reference_folder, "--out", out, "--json", tmp_path / "score.json",
+    )  # fmt: skip
+    assert ended.code == 0
+    assert "the clean" in ended.out
+    assert f"the repaired model is {out}" in ended.out
+    told = json.loads((tmp_path / "score.json").read_text())
+    assert set(told) == {"repaired", "suspicious", "harmed", "seconds", "peak_bytes"}
+    assert told["repaired"]["asr_count"] == told["harmed"]["asr_count"] > 0
+    assert load_model(out).manifest.defence["name"] == "fine-tuning"
+    compared = run("compare", injected_folder, out)
+    assert compared.code == 0
+    assert "asr_reference" in compared.out
+
+
+def test_detect_scores_models_and_inputs(run, tmp_path, injected_folder):
+    how = ("--json", tmp_path / "model.json", "--budget", "all")
+    of_model = run("detect", injected_folder, "--with", "last-layer", *how)
+    assert of_model.code == 0
+    assert "the higher, the more suspicious" in of_model.out
+    assert len(json.loads((tmp_path / "model.json").read_text())["details"]) == 10
+    of_inputs = run(
+        "detect", injected_folder, "--with", "strip", "--set", "blends=4", "--examples", 40, "--budget", "all",
+        "--json", tmp_path / "inputs.json",
+    )  # fmt: skip
+    assert of_inputs.code == 0
+    assert "strip: AUROC" in of_inputs.out
+    assert json.loads((tmp_path / "inputs.json").read_text())["clean_count"] == 40
+
+
+def test_audit_makes_updates_and_writes_the_power_curve(run, tmp_path, reference_folder, injected_folder):
+    out = tmp_path / "audit"
+    how = ("--updates", 2, "--steps", 2, "--queries", 50, "--out", out)
+    ended = run("audit", reference_folder, injected_folder, *how)
+    assert ended.code == 0
+    assert "against 2 benign updates" in ended.out
+    assert sorted(path.name for path in out.iterdir()) == ["audit.json", "power.csv", "updates"]
+    assert json.loads((out / "audit.json").read_text())["queries"] == 50
+    given = run("audit", reference_folder, injected_folder, "--benign", out / "updates" / "benign-0", "--queries", 50)
+    assert "against 1 benign update," in given.out
+
+
+def test_they_are_listed(run):
+    assert "neural-cleanse: " in run("list", "detectors").out
+    assert "fine-pruning: " in run("list", "defences").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("defend", "--with", "fine-tunning"), ("unknown defence 'fine-tunning'", "did you mean 'fine-tuning'?")),
+        (("defend", "--with", "nad", "--budget", "some"), ("--budget 'some' is not possible",)),
+        (("defend", "--with", "nad", "--budget", "9999"), ("9,999 clean examples", "the split 'defender' of digits")),
+        (("defend", "--with", "interpolation", "--budget", "all"), ("give --trusted FOLDER",)),
+        (("detect", "--with", "onion", "--budget", "all"), ("ONION is for texts", "holds images")),
+        (("detect", "--with", "last-layer", "--target", "1"), ("needs no attack: leave --trigger and --target out",)),
+        (("detect", "--with", "strip", "--set", "blend=3"), ("unknown parameter", "did you mean 'blends'?")),
+    ],
+    ids=lambda value: " ".join(map(str, value)),
+)
+def test_mistakes_end_in_one_sentence(run, tmp_path, injected_folder, arguments, names):
+    command, *rest = arguments
+    ended = run(command, injected_folder, *rest)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    for name in names:
+        assert name in ended.err
+
+
+def test_an_audit_needs_updates_one_way_or_the_other(run, reference_folder, injected_folder):
+    for how in ((), ("--updates", 2, "--benign", injected_folder)):
+        ended = run("audit", reference_folder, injected_folder, *how)
+        assert ended.code == 2
+        assert "give --benign FOLDER, or --updates N, one of them" in ended.err
