@@ -88,9 +88,16 @@ PLANS = {
         },
         surgery_rate=0.0003,
         references=1,
-        examples=500,
-        # Text takes a hundred times as long as small images.
-        detail=Detail(curvature_examples=128, diagonal_examples=128, plane_steps=9, plane_examples=250),
+        examples=200,
+        # A text takes a hundred times as long as a small image.
+        detail=Detail(
+            curvature_examples=32,
+            diagonal_examples=32,
+            eigenvalues=1,
+            trace_vectors=5,
+            plane_steps=7,
+            plane_examples=100,
+        ),
     ),
 }
 
