@@ -5,8 +5,8 @@
 Rows: every repair and detector of images with its usual settings, on a resnet-mini with the five-pixel backdoor and
 640 of the defender's examples; the unit is the repair by fine-tuning (20 passes over these). Then the search of Neural
 Cleanse over ten labels in one batched optimisation, beside label by label, with the same starts, and the largest
-difference of their norms. The rows take turns, and each ratio is the median over the rounds of ratios within a round. Writes
-defences.csv beside this file.
+difference of their norms. The rows take turns, and each ratio is the median over the rounds of ratios within a round.
+Writes defences.csv beside this file.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def test_defend_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
     assert "the clean" in ended.out
     assert f"the repaired model is {out}" in ended.out
     told = json.loads((tmp_path / "score.json").read_text())
-    assert set(told) == {"repaired", "suspicious", "harmed", "seconds", "peak_bytes"}
+    assert set(told) == {"repaired", "suspicious", "harmed", "effectiveness", "seconds", "peak_bytes"}
     assert told["repaired"]["asr_count"] == told["harmed"]["asr_count"] > 0
     assert load_model(out).manifest.defence["name"] == "fine-tuning"
     compared = run("compare", injected_folder, out)

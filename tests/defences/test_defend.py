@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from anchorlab.defences.base import Defence, DefenderData, Workplace
 from anchorlab.defences.data import defender_data
 from anchorlab.defences.defend import defend
 from anchorlab.options import build
-from anchorlab.scoring.repairs import score_repair
+from anchorlab.scoring.repairs import RepairScore, score_repair
 from anchorlab.tasks import Columns
 
 #: Settings with which each repair takes seconds.
@@ -160,6 +161,26 @@ def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
     assert (alone.suspicious, alone.harmed) == (None, None)
     assert alone.repaired.asr_reference == score.suspicious.asr
     assert alone.to_dict()["repaired"]["asr_count"] == score.repaired.asr_count
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        ((1.0, 0.9), (0.0, 0.9), 1.0),  # all of the attack gone, nothing else
+        ((1.0, 0.9), (1.0, 0.9), 0.5),  # nothing done
+        ((1.0, 0.9), (1.0, 0.4), 0.25),  # only harm
+        ((0.5, 0.8), (0.9, 0.9), 0.5),  # rises are no falls
+        ((0.8, 0.9), (0.2, 0.7), 0.7),
+    ],
+)
+def test_the_rating_s_sign(before, after, wanted):
+    """ASR and accuracy before and after; (1 + fall of the ASR - fall of the accuracy) / 2."""
+    one, other = (SimpleNamespace(asr=asr, accuracy=accuracy) for asr, accuracy in (before, after))
+    assert RepairScore(other, one, None, 0.0, 0).effectiveness == pytest.approx(wanted)
+    alone = SimpleNamespace(asr=after[0], accuracy=after[1], asr_reference=before[0], accuracy_reference=before[1])
+    assert RepairScore(alone, None, None, 0.0, 0).effectiveness == pytest.approx(wanted)
+    none = SimpleNamespace(asr=None, accuracy=0.9, asr_reference=None, accuracy_reference=0.9)
+    assert RepairScore(none, None, None, 0.0, 0).effectiveness is None
 
 
 def test_a_repair_of_one_s_own_needs_no_registration(planted, digits):

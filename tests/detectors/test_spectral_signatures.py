@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from art.defences.detector.poison import SpectralSignatureDefense
 from sklearn.decomposition import PCA, TruncatedSVD
 
 from anchorlab.detectors.rates import auroc
@@ -37,9 +38,8 @@ def test_projections_are_those_of_scikit_learn(seed):
 
 def test_projections_are_those_of_art():
     """ART gives their roots, and projects features that it does not centre: given centred ones, it agrees."""
-    art = pytest.importorskip("art.defences.detector.poison.spectral_signature_defense")
     centred = rows() - rows().mean(0)
-    theirs = art.SpectralSignatureDefense.spectral_signature_scores(centred)[:, 0]
+    theirs = SpectralSignatureDefense.spectral_signature_scores(centred)[:, 0]
     np.testing.assert_allclose(squared_projections(rows()), theirs**2, rtol=1e-6)
 
 

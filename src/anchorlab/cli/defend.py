@@ -103,6 +103,8 @@ def defend(
         rule=label_rule,
     )
     Console(markup=False, highlight=False, emoji=False).print(_table(score, f"{run} repaired by {defence}"))
+    if score.effectiveness is not None:
+        typer.echo(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
     typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
     if json_file is not None:
         write_json(json_file, score.to_dict())

@@ -33,13 +33,27 @@ class RepairScore:
     seconds: float
     peak_bytes: int
 
+    @property
+    def effectiveness(self) -> float | None:
+        """The defence effectiveness rating, from 0 to 1: half of ``1 + fall of the ASR - fall of the accuracy``.
+
+        Rises of either count as no fall (Zhu et al. 2023, arXiv 2304.11823). None where there is no ASR.
+        """
+        after, before = self.repaired, self.suspicious
+        # Without the clean model, what is known of the model before stands in the comparison with it.
+        asr = before.asr if before else after.asr_reference
+        accuracy = before.accuracy if before else after.accuracy_reference
+        if asr is None or after.asr is None:
+            return None
+        return (1 + max(0.0, asr - after.asr) - max(0.0, accuracy - after.accuracy)) / 2
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
         found = {
             name: None if one is None else one.model_dump(mode="json")
             for name, one in (("repaired", self.repaired), ("suspicious", self.suspicious), ("harmed", self.harmed))
         }
-        return {**found, "seconds": self.seconds, "peak_bytes": self.peak_bytes}
+        return {**found, "effectiveness": self.effectiveness, "seconds": self.seconds, "peak_bytes": self.peak_bytes}
 
 
 def score_repair(
