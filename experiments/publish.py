@@ -3,8 +3,8 @@
     anchorlab suite run fashion-mnist --out runs/fashion-mnist
     python experiments/publish.py runs/fashion-mnist
 
-Writes experiments/NAME/{results,selection,choices}.csv, and for the README's suites docs/figures and the tables between
-the README's markers.
+Writes experiments/NAME/{results,selection,choices}.csv, with repairs.csv and detections.csv where a suite has any, and
+for the README's suites docs/figures and the tables between the README's markers.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ class Shown:
     figures: dict[str, str]
 
 
+#: Figures of reports that the documentation shows of other suites.
+FIGURES = {"defences": {"repairs-fashion-mnist-five-pixel-640.png": "repairs.png"}}
+
 SHOWN = {
     "fashion-mnist": Shown(
         0.99,
@@ -56,10 +59,14 @@ def main() -> None:
     results = collect(folder)
     out = HERE / results.name.replace("-", "_")
     out.mkdir(exist_ok=True)
-    for name in ("results", "selection", "choices"):
+    for name in ("results", "selection", "choices", "repairs", "detections"):
         frame = getattr(results, name)
+        if name in ("repairs", "detections") and not len(frame):
+            continue
         kept = frame.drop(columns=[column for column in LEFT_OUT if column in frame and name != "choices"])
         kept.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    for source, name in FIGURES.get(results.name, {}).items():
+        (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
     if results.name in SHOWN:
         show(results, folder, SHOWN[results.name])
 

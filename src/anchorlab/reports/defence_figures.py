@@ -35,7 +35,9 @@ def matrix(repairs: pd.DataFrame, stem: Path) -> None:
             axis.imshow(table, cmap=colours, vmin=low, vmax=1, aspect="auto", alpha=0.8)
             for (row, column), value in np.ndenumerate(table):
                 if np.isfinite(value):
-                    axis.text(column, row, f"{value:.3f}", ha="center", va="center", fontsize=8)
+                    dark = name == "asr" and value > 0.6
+                    style = {"ha": "center", "va": "center", "fontsize": 8, "color": "white" if dark else "black"}
+                    axis.text(column, row, f"{value:.3f}", **style)
             axis.set_xticks(range(len(methods)), [_called(method) for method in methods], rotation=30, ha="right")
             axis.set_title(title)
             axis.grid(False)
