@@ -46,6 +46,7 @@ class Plan:
     references: int
     examples: int
     detail: Detail
+    budget: str | None = None
 
 
 PLANS = {
@@ -98,6 +99,8 @@ PLANS = {
             plane_steps=7,
             plane_examples=100,
         ),
+        # The trace; Lanczos' method would take some twenty more.
+        budget="5p",
     ),
 }
 
@@ -123,7 +126,13 @@ def main() -> None:
     for seed, candidates in made.items():
         others = candidates | {"another-seed": references[seed + 1]}
         found = analyze(
-            references[seed], others, examples=plan.examples, detail=plan.detail, seed=seed, store=out / "parts"
+            references[seed],
+            others,
+            examples=plan.examples,
+            detail=plan.detail,
+            budget=plan.budget,
+            seed=seed,
+            store=out / "parts",
         )
         write_analysis(found, out / f"analysis-{seed}")
         findings += [f"Reference of seed {seed}:", *found.findings, *found.left_out, ""]
