@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 #: Entries of a piece of the replicates' counts, so that many instances need no more memory than few.
 _PIECE = 2**22
 
+#: Rises up to this are those of rounding.
+_ROUNDING = 1e-12
+
 
 class Resamples:
     """Bootstrap replicates of some instances, the same for everything that is measured on them.
@@ -78,7 +81,8 @@ def barrier(scales: Floats) -> Callable[[Floats], Floats]:
         along = means[:, inside]
         start, end = along[:, at == 0], along[:, at == 1]
         rise: Floats = (along - (1 - at) * start - at * end).max(axis=1)
-        return np.maximum(rise, 0.0)
+        # What is left of equal means by rounding is no rise.
+        return np.where(rise > _ROUNDING, rise, 0.0)
 
     return height
 
