@@ -28,8 +28,9 @@ def repairs() -> pd.DataFrame:
     rows = [
         {
             "task": "digits", "trigger": "square", "defender": "640", "method": method, "defence": defence,
-            "identity": f"{method}{defence}{run}", "asr": asr + 0.1 * run, "accuracy": 0.9, "kl": 0.5, "churn": 0.1,
-            "asr_before": 0.98, "accuracy_before": 0.95, "kl_before": 0.02, "churn_before": 0.01,
+            "identity": f"{method}{defence}{run}", "weights_sha256": f"{method}{run}", "asr": asr + 0.1 * run,
+            "accuracy": 0.9, "kl": 0.5, "churn": 0.1, "asr_before": 0.96 + 0.04 * run, "accuracy_before": 0.95,
+            "kl_before": 0.02, "churn_before": 0.01,
         }
         for method, defence, asr in (
             ("reference", "tune", 0.01), ("reference", "prune", 0.02), ("plain", "tune", 0.5), ("plain", "prune", 0.2)
@@ -75,6 +76,9 @@ def test_the_matrix_holds_each_repair_by_each_way(repairs, detections):
     assert [[cell.value for cell in row.cells] for row in group.rows] == [
         pytest.approx([0.98, 0.98]), pytest.approx([0.55, 0.06]), pytest.approx([0.25, 0.07]),
     ]  # fmt: skip
+    # Two models before, each beside two repairs: Student's t with one degree of freedom, not with three.
+    half = stats.t.ppf(0.975, 1) * stats.sem([0.96, 1.0])
+    assert group.rows[0].cells[0].bounds == (pytest.approx(0.98 - half), 1.0)
     lower, upper = group.rows[1].cells[0].bounds
     assert 0 <= lower < 0.55 < upper <= 1
     assert [other.name for other in others] == ["repairs-accuracy", "repairs-kl", "repairs-churn"]

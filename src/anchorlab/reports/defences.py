@@ -49,9 +49,9 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
     methods = sorted(dict.fromkeys(frame["method"]), key=lambda method: method == _REFERENCE)
     groups = []
     for (task, trigger, defender), part in frame.groupby(["task", "trigger", "defender"], sort=False):
-        rows = []
-        if name in ("asr", "accuracy", "kl", "churn"):
-            rows.append(Row("no repair", [_mean(part[part["method"] == m], f"{name}_before", name) for m in methods]))
+        # A model before its repairs stands beside each of them, and counts once.
+        before = part.drop_duplicates(["method", "weights_sha256"])
+        rows = [Row("no repair", [_mean(before[before["method"] == m], f"{name}_before", name) for m in methods])]
         for defence, here in part.groupby("defence", sort=False):
             rows.append(Row(str(defence), [_mean(here[here["method"] == m], name, name) for m in methods]))
         groups.append(Rows(rows, f"{task}, {trigger}, {defender} of the defender's examples"))
@@ -62,9 +62,10 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
         "kl": "of the repaired model from the clean reference",
         "churn": "predictions that differ from the clean reference's",
     }[name]
+    title = _JUDGED[name]
     return Table(
         name=f"repairs-{name}",
-        caption=f"{_JUDGED[name]} after each repair: {meaning}; mean over runs and 95% interval.",
+        caption=f"{title[0].upper()}{title[1:]} after each repair: {meaning}; mean over runs and 95% interval.",
         head="repair",
         columns=[Column(method, "clean reference" if method == _REFERENCE else method) for method in methods],
         groups=groups,
