@@ -129,7 +129,8 @@ def test_the_anomaly_index_by_hand():
     score = scored(made_up([10, 12, 14, 2], [1, 1, 1, 1]), 1)
     assert score.score == pytest.approx(9 / (2 * 1.4826))
     assert score.note == ""
-    assert score.targets.tolist() == [0, 1, 2, 3]
+    # The smallest stands out most, and so it comes first.
+    assert score.targets.tolist() == [3, 0, 1, 2]
 
 
 def test_a_search_that_finds_nothing_says_so_and_gives_no_nan_norm():
@@ -137,7 +138,7 @@ def test_a_search_that_finds_nothing_says_so_and_gives_no_nan_norm():
     assert score.note == "no trigger was found for 1 of 5 labels"
     assert score.details["found"].tolist() == [True, True, True, False, True]
     assert np.isfinite(score.score)
-    assert score.targets.tolist() == [0, 1, 2, 4]
+    assert score.targets.tolist() == [4, 0, 1, 2]
     hopeless = scored(made_up([10, 12, 14, 2], [1, 1, 0, 0]), 1)
     assert np.isnan(hopeless.score)
     assert "too few to compare: search longer" in hopeless.note

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError
@@ -34,6 +35,10 @@ class Attack:
     def apply(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The triggered inputs."""
         return self._map(inputs)
+
+    def alone(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The trigger on a black image of the size of such inputs, uint8 ``[C, H, W]``."""
+        return self.apply({"pixel_values": torch.zeros_like(inputs["pixel_values"][:1])})["pixel_values"][0]
 
     @property
     def split_words(self) -> dict[str, int]:

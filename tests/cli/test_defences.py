@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from anchorlab.artifacts import load_model
 
@@ -28,18 +32,31 @@ def test_defend_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
 
 
 def test_detect_scores_models_and_inputs(run, tmp_path, injected_folder):
-    how = ("--json", tmp_path / "model.json", "--budget", "all")
-    of_model = run("detect", injected_folder, "--with", "last-layer", *how)
+    out = tmp_path / "of-model"
+    of_model = run("detect", injected_folder, "--with", "last-layer", "--budget", "all", "--out", out)
     assert of_model.code == 0
     assert "the higher, the more suspicious" in of_model.out
-    assert len(json.loads((tmp_path / "model.json").read_text())["details"]) == 10
+    assert len(pd.read_csv(out / "details.csv")) == 10
+    assert sorted(path.name for path in out.iterdir()) == ["details.csv", "detection.json"]
     of_inputs = run(
         "detect", injected_folder, "--with", "strip", "--set", "blends=4", "--examples", 40, "--budget", "all",
-        "--json", tmp_path / "inputs.json",
+        "--out", tmp_path / "of-inputs",
     )  # fmt: skip
     assert of_inputs.code == 0
     assert "strip: AUROC" in of_inputs.out
-    assert json.loads((tmp_path / "inputs.json").read_text())["clean_count"] == 40
+    told = json.loads((tmp_path / "of-inputs" / "detection.json").read_text())
+    scores = pd.read_csv(tmp_path / "of-inputs" / "scores.csv")
+    assert told["clean_count"] == 40 == (~scores["triggered"]).sum()
+    assert told["auroc"][0] == pytest.approx(roc_auc_score(scores["triggered"], scores["score"]))
+
+
+def test_detect_draws_what_it_found(run, tmp_path, injected_folder):
+    how = ("--set", "steps=30", "--set", "restarts=1", "--budget", "all", "--out", tmp_path)
+    ended = run("detect", injected_folder, "--with", "neural-cleanse", *how)
+    assert ended.code == 0
+    score = json.loads((tmp_path / "detection.json").read_text())["score"]
+    assert score is None or f"score {score:.4g}" in ended.out
+    assert np.asarray(Image.open(tmp_path / "found.png").convert("L")).std() > 5
 
 
 def test_audit_makes_updates_and_writes_the_power_curve(run, tmp_path, reference_folder, injected_folder):
@@ -48,7 +65,9 @@ def test_audit_makes_updates_and_writes_the_power_curve(run, tmp_path, reference
     ended = run("audit", reference_folder, injected_folder, *how)
     assert ended.code == 0
     assert "against 2 benign updates" in ended.out
-    assert sorted(path.name for path in out.iterdir()) == ["audit.json", "power.csv", "updates"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "audit.json", "power.csv", "power.png", "power.svg", "updates"
+    ]  # fmt: skip
     assert json.loads((out / "audit.json").read_text())["queries"] == 50
     given = run("audit", reference_folder, injected_folder, "--benign", out / "updates" / "benign-0", "--queries", 50)
     assert "against 1 benign update," in given.out

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from anchorlab.detectors.rates import auroc, hits, threshold, tpr_at
+from anchorlab.detectors.rates import auroc, false_alarms_at, hits, threshold, tpr_at
 
 #: Few values, so that there are many ties.
 SCORES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=40)
@@ -31,6 +31,14 @@ def test_the_rate_of_detection_lies_on_the_curve_of_scikit_learn(clean, triggere
     found = tpr_at(clean, triggered, fpr, resamples=50)
     false, true, _ = roc_curve(*labelled(clean, triggered), drop_intermediate=False)
     assert found.value == pytest.approx(true[false <= fpr + 1e-9].max())
+    assert 0 <= found.lower <= found.value <= found.upper <= 1
+
+
+@given(SCORES, SCORES, st.sampled_from([0.01, 0.5, 0.9, 1.0]))
+def test_false_alarms_at_a_rate_of_hits_lie_on_the_curve_of_scikit_learn(clean, triggered, tpr):
+    found = false_alarms_at(clean, triggered, tpr)
+    false, true, _ = roc_curve(*labelled(clean, triggered), drop_intermediate=False)
+    assert found.value == pytest.approx(false[true >= tpr - 1e-9].min())
     assert 0 <= found.lower <= found.value <= found.upper <= 1
 
 

@@ -110,6 +110,12 @@ class FakeResults:
     def instances(self, identity):
         return self.frames[identity]
 
+    def scores(self, identity):
+        return pd.DataFrame(columns=["triggered", "score"])
+
+    def inverted(self, identity):
+        return []
+
     def pictures(self, task, rows):
         return pictures(len(rows))
 

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from anchorlab import AnchorlabError, Task, compare, load_model
 from anchorlab.consistency.metrics import Consistency
 from anchorlab.defences.defend import defend
+from anchorlab.reports.page import write_page
+from anchorlab.reports.summary import slug
 from anchorlab.scoring.detections import score_inputs
 from anchorlab.suites.collect import SuiteResults, collect, write_results
 from anchorlab.suites.estimate import estimate
@@ -120,6 +123,32 @@ def test_a_detector_of_inputs_is_rated_as_by_the_function_for_one_model(done: Pa
     assert row["tpr_at_5"] == by_hand.detected[0.05].value
     assert row["false_alarms_at_1"] == by_hand.false_alarms[0.01].value
     assert row["triggered_count"] == len(by_hand.triggered)
+
+
+def test_what_a_detector_saw_is_kept(done: Path, results: SuiteResults) -> None:
+    row = results.detections[results.detections["kind"] == "input"].iloc[0]
+    seen = results.scores(row["identity"])
+    by_hand = score_inputs(load_model(next((done / "models").glob("plain-*"))), Sure(), budget=20, seed=0)
+    np.testing.assert_array_equal(seen["score"][~seen["triggered"]], by_hand.clean)
+    np.testing.assert_array_equal(seen["score"][seen["triggered"]], by_hand.triggered)
+    of_model = results.detections[results.detections["role"] == "reference"].iloc[0]
+    *_, bias = load_model(next((done / "references").iterdir())).model.parameters()
+    ((label, picture),) = results.inverted(of_model["identity"])
+    assert label == int(bias.argmax())
+    assert picture.unique().tolist() == [7]
+    assert results.inverted("of no cell") == []
+    assert results.scores("of no cell").empty
+
+
+def test_the_report_shows_curves_and_triggers(results: SuiteResults, tmp_path: Path) -> None:
+    page = write_page(results, tmp_path / "report", resamples=10).read_text()
+    (trigger,) = results.examples
+    for words in ("ROC curves over the population", f"{trigger}: triggers found in the first model of each kind"):
+        assert words in page
+    names = {path.stem for path in (tmp_path / "report" / "figures").glob("*.png")}
+    assert {"roc-models", f"found-{slug(trigger)}", f"roc-inputs-{slug(trigger)}"} <= names
+    seen = np.asarray(Image.open(tmp_path / "report" / "figures" / f"found-{slug(trigger)}.png").convert("L"))
+    assert (seen == 7).mean() > 0.01
 
 
 def test_nothing_is_run_twice_and_only_needed_models_are_kept(done: Path) -> None:

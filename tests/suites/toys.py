@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -52,7 +53,13 @@ class Bias(ModelDetector):
 
     def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
         *_, bias = model.parameters()
-        return ModelScore(float(bias.detach().abs().sum()), note=f"of {len(data)} examples")
+        pattern = torch.full((1, 1, 8, 8), 7, dtype=torch.uint8)
+        return ModelScore(
+            float(bias.detach().abs().sum()),
+            note=f"of {len(data)} examples",
+            patterns=pattern,
+            targets=bias.detach().argmax()[None].cpu(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

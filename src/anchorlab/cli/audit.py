@@ -40,7 +40,8 @@ def audit(
         str, typer.Option(metavar="test|selection|defender|held-out", help="The split that queries come from.")
     ] = "test",
     out: Annotated[
-        Path | None, typer.Option(help="A folder for updates that are made, audit.json and power.csv.")
+        Path | None,
+        typer.Option(help="A folder for updates that are made, audit.json, and the power curve (CSV, PNG, SVG)."),
     ] = None,
     task: Annotated[
         str | None, typer.Option(help="The task of the queries, or data of your own; the reference's if left out.")
@@ -71,7 +72,7 @@ def audit(
     found = auditing.audit(clean, other, known, split, task=where, queries=queries, seed=seed)
     _show(found)
     if out is not None:
-        _write(found, out)
+        _write(found, candidate, out)
 
 
 def _show(found: Audit) -> None:
@@ -99,12 +100,14 @@ def _show(found: Audit) -> None:
         typer.echo(f"- {sentence}")
 
 
-def _write(found: Audit, out: Path) -> None:
+def _write(found: Audit, candidate: Path, out: Path) -> None:
     import pandas as pd
 
     from anchorlab.files import write_atomically, write_json
+    from anchorlab.reports.audit_figures import power_curves
 
     write_json(out / "audit.json", found.to_dict())
-    power = pd.concat([one.power.assign(access=one.access) for one in found.accesses])
+    power = pd.concat([one.power.assign(access=one.access, level=one.level) for one in found.accesses])
     write_atomically(out / "power.csv", power.to_csv(index=False, lineterminator="\n"))
+    power_curves({candidate.resolve().name: power}, out / "power")
     typer.echo(f"written to {out}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,9 +22,13 @@ from anchorlab.cli.defend import Budget, ScoringRule, ScoringTarget, ScoringTrig
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from anchorlab.artifacts import Artifact
     from anchorlab.consistency.statistics import Estimate
     from anchorlab.detectors.base import ModelScore
     from anchorlab.scoring.detections import InputScore
+    from anchorlab.tasks import Task
 
 
 def detect(
@@ -35,8 +39,11 @@ def detect(
     examples: Annotated[
         str, typer.Option(metavar="N|all", help="Clean test inputs that a detector of inputs scores.")
     ] = "500",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="A file to write the scores to as well; it is replaced.")
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder for detection.json, every score or whatever was tried, and triggers that were found."
+        ),
     ] = None,
     task: Annotated[str | None, typer.Option(help="The task, or data of your own; the model's if left out.")] = None,
     data: Data = None,
@@ -53,7 +60,6 @@ def detect(
     """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones."""
     from anchorlab.artifacts import open_model
     from anchorlab.detectors.base import ModelDetector
-    from anchorlab.files import write_json
     from anchorlab.options import parse_pairs
     from anchorlab.scoring.detections import build_detector, score_inputs, score_model
 
@@ -65,7 +71,8 @@ def detect(
             raise AnchorlabError(f"{detector} scores models and needs no attack: leave --trigger and --target out")
         of_model = score_model(suspicious, chosen, budget=budget_of(budget), task=where, seed=seed)
         _show_model(of_model, detector)
-        told = _told(of_model)
+        if out is not None:
+            _write_model(of_model, detector, suspicious, where, out)
     else:
         of_inputs = score_inputs(
             suspicious,
@@ -79,9 +86,8 @@ def detect(
             seed=seed,
         )
         _show_inputs(of_inputs, detector)
-        told = of_inputs.to_dict()
-    if json_file is not None:
-        write_json(json_file, {"detector": detector, **told})
+        if out is not None:
+            _write_inputs(of_inputs, detector, out)
 
 
 def _show_model(score: ModelScore, name: str) -> None:
@@ -119,11 +125,40 @@ def _interval(estimate: Estimate) -> str:
     return f"{estimate.value:.4f} [{estimate.lower:.4f}, {estimate.upper:.4f}]"
 
 
-def _told(score: ModelScore) -> dict[str, Any]:
+def _write_inputs(score: InputScore, name: str, out: Path) -> None:
+    from anchorlab.files import write_atomically, write_json
+
+    write_json(out / "detection.json", {"detector": name, **score.to_dict()})
+    write_atomically(out / "scores.csv", score.table().to_csv(index=False, lineterminator="\n"))
+    typer.echo(f"written to {out}")
+
+
+def _write_model(score: ModelScore, name: str, model: Artifact | nn.Module, task: Task | None, out: Path) -> None:
+    from anchorlab.files import write_atomically, write_json
+    from anchorlab.measuring import common_task
     from anchorlab.reports.table import number
 
-    rows = [
-        {str(name): number(value) if isinstance(value, float) else value for name, value in row.items()}
-        for row in score.details.to_dict("records")
-    ]
-    return {"score": number(score.score), "note": score.note, "details": rows}
+    write_json(out / "detection.json", {"detector": name, "score": number(score.score), "note": score.note})
+    if len(score.details):
+        write_atomically(out / "details.csv", score.details.to_csv(index=False, lineterminator="\n"))
+    if score.patterns is not None and score.targets is not None:
+        _draw_found(score.patterns, score.targets.tolist(), name, model, common_task(task, model, []), out)
+    typer.echo(f"written to {out}")
+
+
+def _draw_found(
+    patterns: Tensor, labels: list[int], name: str, model: Artifact | nn.Module, task: Task, out: Path
+) -> None:
+    """Draws the triggers that were found, the most suspicious first, beside the true one if the manifest names it."""
+    from anchorlab.artifacts import Artifact
+    from anchorlab.measuring import attack_of
+    from anchorlab.reports.detection_figures import found_triggers
+    from anchorlab.reports.detections import FoundTriggers, Shown
+
+    attack = attack_of(model, task) if isinstance(model, Artifact) else None
+    true = None if attack is None else Shown(attack.alone(task.split("test").inputs), "")
+    shown = {
+        f"found, {place}": Shown(pattern, task.classes[label])
+        for place, (pattern, label) in enumerate(zip(patterns, labels, strict=True), 1)
+    }
+    found_triggers(FoundTriggers(true, {name: shown}), out / "found")

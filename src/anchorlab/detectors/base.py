@@ -27,7 +27,8 @@ class ModelScore:
         score: the higher, the more suspicious; NaN where it found nothing to judge, ``note`` says why.
         details: a row for whatever was tried, for example each label and restart.
         note: what a reader has to know, for example that a search found no trigger; empty for nothing.
-        patterns: triggers found, uint8 ``[n, C, H, W]`` or None, with the labels they lead to in ``targets``.
+        patterns: triggers found, uint8 ``[n, C, H, W]`` or None, the most suspicious first, with the labels they lead
+            to in ``targets``.
         targets: int64 ``[n]``.
     """
 

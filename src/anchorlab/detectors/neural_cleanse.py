@@ -71,8 +71,8 @@ def scored(found: Found, restarts: int) -> ModelScore:
         return ModelScore(float("nan"), details, f"{note}, too few to compare: search longer, by steps")
     index = -deviations(smallest.to_numpy())
     details["anomaly_index"] = details["label"].map(dict(zip(smallest.index, index, strict=True)))
-    at = details[details["found"]].groupby("label")["norm"].idxmin().tolist()
-    rows = torch.tensor(at, device=found.labels.device)
+    at = details[details["found"]].groupby("label")["norm"].idxmin().to_numpy()
+    rows = torch.from_numpy(at[np.argsort(-index, kind="stable")]).to(found.labels.device)
     stamped = found.masks[rows, None] * found.patterns[rows]
     return ModelScore(
         float(np.max(index)), details, note, stamped.round().to(torch.uint8).cpu(), found.labels[rows].cpu()

@@ -81,6 +81,27 @@ def tpr_at(clean: ArrayLike, triggered: ArrayLike, fpr: float, *, resamples: int
     return Estimate(value, min(lower, value), max(upper, value))
 
 
+def false_alarms_at(clean: ArrayLike, triggered: ArrayLike, tpr: float) -> Estimate:
+    """The share of clean scores at or above the highest threshold that keeps at least a share ``tpr`` of hits.
+
+    Its interval is Wilson's, for the threshold as it is.
+
+    Args:
+        clean: scores of clean inputs or models, ``[N]``.
+        triggered: scores of triggered ones, ``[M]``.
+        tpr: least share of the triggered at or above the threshold, above 0 to 1.
+
+    Raises:
+        ValueError: if a side is empty or has a score that is no number, or the rate is none.
+    """
+    if not 0 < tpr <= 1:
+        raise ValueError(f"a rate of hits of {tpr} is not possible: give one above 0, 1 at most")
+    clean, triggered = _checked(clean, "clean"), np.sort(_checked(triggered, "triggered"))
+    needed = max(math.ceil(tpr * len(triggered) - _ROUNDING), 1)
+    count = int((clean >= triggered[len(triggered) - needed]).sum())
+    return Estimate(count / len(clean), *wilson(count, len(clean)))
+
+
 def hits(scores: ArrayLike, above: float) -> Estimate:
     """The share of scores above a threshold that was chosen without them, with Wilson's interval.
 

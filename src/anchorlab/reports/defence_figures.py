@@ -1,9 +1,8 @@
-"""Still figures of repairs and detectors, as PNG and SVG files."""
+"""Still figures of repairs, as PNG and SVG files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,23 +53,3 @@ def _mean(repairs: pd.DataFrame, defence: str, method: str, name: str) -> float:
 
 def _called(method: str) -> str:
     return "clean reference" if method == "reference" else shorten(method, 18)
-
-
-def roc_curves(curves: dict[str, tuple[Any, Any]], stem: Path) -> None:
-    """ROC curves of detectors of models over a population.
-
-    Args:
-        curves: name to rates of false alarms and of hits.
-        stem: the files to write, less ``.png`` and ``.svg``.
-
-    Raises:
-        AnchorlabError: if a file cannot be written.
-    """
-    styles = ("-", "--", "-.", ":")
-    with written_figure(stem, 5.6, 4.2) as figure:
-        axis = figure.subplots()
-        axis.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
-        for number, (name, (false, true)) in enumerate(curves.items()):
-            axis.plot(false, true, linestyle=styles[number % len(styles)], linewidth=1.6, label=shorten(name, 24))
-        axis.set(xlabel="false alarms (models without a backdoor)", ylabel="hits (injected models)", aspect="equal")
-        figure.legend(loc="outside right upper")

@@ -1,17 +1,15 @@
-"""What a suite's repairs and detectors did, as tables: by way of injection, means over runs with intervals."""
+"""What a suite's repairs did, as tables: by way of injection, means over runs with intervals."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from anchorlab.consistency.statistics import Estimate
-from anchorlab.detectors.rates import auroc, curve
 from anchorlab.reports.measures import MEASURES
 from anchorlab.reports.report import Results
 from anchorlab.reports.table import Cell, Column, Row, Rows, Table, number
@@ -22,7 +20,8 @@ _JUDGED = {"asr": "ASR", "accuracy": "accuracy", "kl": "KL", "churn": "churn"}
 #: What the clean reference is called among methods.
 _REFERENCE = "reference"
 
-_NONE = Cell("–")
+#: Where nothing was measured.
+NONE = Cell("–")
 
 
 def over_runs(values: Sequence[float]) -> Estimate:
@@ -78,108 +77,19 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
 
 def _mean(rows: pd.DataFrame, column: str, measure: str) -> Cell:
     if not len(rows):
-        return _NONE
+        return NONE
     estimate = over_runs(rows.drop_duplicates("identity")[column].tolist())
-    return _cell(estimate, measure)
+    return cell_of(estimate, measure)
 
 
-def _cell(estimate: Estimate, measure: str) -> Cell:
+def cell_of(estimate: Estimate, measure: str) -> Cell:
+    """An estimate as a cell, written as a measure of ``MEASURES`` is, with its interval."""
     value, lower, upper = number(estimate.value), number(estimate.lower), number(estimate.upper)
     if value is None:
-        return _NONE
+        return NONE
     write = MEASURES[measure].write
     if lower is None or upper is None:
         return Cell(write(value), value)
     if measure != "kl":
         lower, upper = max(lower, 0.0), min(upper, 1.0)
     return Cell(write(value), value, (lower, upper), f"[{write(max(lower, 0.0))}, {write(upper)}]")
-
-
-def inputs_table(results: Results) -> Table | None:
-    """Detectors of inputs by way of injection: AUROC, and hits and false alarms at two thresholds."""
-    frame = results.detections
-    frame = frame[frame["kind"] == "input"] if len(frame) else frame
-    if not len(frame):
-        return None
-    columns = {
-        "auroc": "AUROC", "tpr_at_1": "hits at 1%", "false_alarms_at_1": "false alarms at 1%", "tpr_at_5": "hits at 5%",
-        "false_alarms_at_5": "false alarms at 5%",
-    }  # fmt: skip
-    groups = []
-    for (task, trigger), part in frame.groupby(["task", "trigger"], sort=False):
-        rows = [
-            Row(
-                str(detector),
-                [_cell(over_runs(here.drop_duplicates("identity")[name].tolist()), "asr") for name in columns],
-                sub=str(method),
-            )
-            for (detector, method), here in part.groupby(["detector", "method"], sort=False)
-        ]
-        groups.append(Rows(rows, f"{task}, {trigger}"))
-    return Table(
-        name="detections-inputs",
-        caption="How well detectors tell triggered test inputs from clean ones: mean over runs and 95% interval.",
-        head="detector",
-        columns=[Column(name, title) for name, title in columns.items()],
-        groups=groups,
-        notes=[
-            "Above the thresholds lie 1% and 5% of the defender's own clean examples; false alarms are what that comes "
-            "to on the test split."
-        ],
-    )
-
-
-def population(results: Results) -> dict[str, tuple[list[float], dict[str, list[float]]]]:
-    """For each detector of models its scores of models without a backdoor, and of those with one by way of injection.
-
-    Each model counts once, whatever number of triggers it stands beside.
-    """
-    frame = results.detections
-    frame = frame[(frame["kind"] == "model") & frame["score"].notna()] if len(frame) else frame
-    found: dict[str, tuple[list[float], dict[str, list[float]]]] = {}
-    for detector, part in frame.groupby("detector", sort=False) if len(frame) else ():
-        once = part.drop_duplicates("weights_sha256")
-        clean = once[once["role"] != "method"]["score"].tolist()
-        injected = {
-            str(method): here["score"].tolist()
-            for method, here in once[once["role"] == "method"].groupby("method", sort=False)
-        }
-        found[str(detector)] = (clean, injected)
-    return found
-
-
-def population_table(results: Results) -> Table | None:
-    """AUROC of each detector of models over the population, by way of injection and for all."""
-    known = {name: (clean, ways) for name, (clean, ways) in population(results).items() if clean and ways}
-    if not known:
-        return None
-    methods = list(dict.fromkeys(method for _, ways in known.values() for method in ways))
-    rows = []
-    for detector, (clean, ways) in known.items():
-        every = [score for scores in ways.values() for score in scores]
-        cells = [_area(clean, every), *(_area(clean, ways.get(method, [])) for method in methods)]
-        rows.append(Row(detector, [Cell(str(len(clean)), len(clean)), Cell(str(len(every)), len(every)), *cells]))
-    return Table(
-        name="detections-models",
-        caption="AUROC of detectors of models over the population, with 95% intervals (DeLong).",
-        head="detector",
-        columns=[
-            Column("clean", "without backdoor"), Column("injected", "with one"), Column("all", "all ways"),
-            *(Column(method, method) for method in methods),
-        ],
-        groups=[Rows(rows)],
-        notes=["Models without a backdoor are clean references and benign updates; each model counts once."],
-    )  # fmt: skip
-
-
-def _area(clean: list[float], injected: list[float]) -> Cell:
-    return _cell(auroc(clean, injected), "asr") if clean and injected else _NONE
-
-
-def roc(results: Results) -> dict[str, tuple[Any, Any]]:
-    """The ROC curve of each detector of models: rates of false alarms and of hits."""
-    return {
-        name: curve(clean, [score for scores in ways.values() for score in scores])
-        for name, (clean, ways) in population(results).items()
-        if clean and ways
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +12,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 from plotly.offline import get_plotlyjs
 from torch import Tensor
 
 from anchorlab.artifacts import NOTICES
 from anchorlab.files import write_atomically
-from anchorlab.reports import defences, tables
-from anchorlab.reports.defence_figures import matrix, roc_curves
+from anchorlab.pictures import to_png
+from anchorlab.reports import defences, detections, tables
+from anchorlab.reports.defence_figures import matrix
+from anchorlab.reports.detection_figures import found_triggers, roc_curves
 from anchorlab.reports.figures import asr_against, metrics_by_method, triggered_examples
 from anchorlab.reports.fronts import front
 from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
@@ -177,12 +176,24 @@ def _defended(results: Results, out: Path) -> _Defended:
             still = f"repairs-{slug(f'{task}-{trigger}-{defender}')}"
             matrix(part, out / "figures" / still)
             stills.append((f"{task}, {trigger}, {defender} of the defender's examples", still))
-    curves = defences.roc(results)
-    if curves:
-        roc_curves(curves, out / "figures" / "roc-models")
+    detected = [table for table in (detections.population_table(results), detections.inputs_table(results)) if table]
+    return _Defended(defences.repairs_tables(results), detected, [*stills, *_detection_stills(results, out)])
+
+
+def _detection_stills(results: Results, out: Path) -> list[tuple[str, str]]:
+    """Words and name of each figure of detectors, which it writes."""
+    stills = []
+    models = detections.roc_of_models(results)
+    if models:
+        roc_curves(models, out / "figures" / "roc-models", of="models")
         stills.append(("detectors of models: ROC curves over the population", "roc-models"))
-    detected = [table for table in (defences.inputs_table(results), defences.population_table(results)) if table]
-    return _Defended(defences.repairs_tables(results), detected, stills)
+    for title, found in detections.found_triggers(results).items():
+        stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slug(title)}"))
+        found_triggers(found, out / "figures" / stills[-1][1])
+    for title, panels in detections.roc_of_inputs(results).items():
+        stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{slug(title)}"))
+        roc_curves(panels, out / "figures" / stills[-1][1], of="inputs")
+    return stills
 
 
 def still_uri(out: Path, still: str) -> str:
@@ -301,10 +312,7 @@ def _parts(clean: str, triggered: str) -> list[tuple[str, bool]]:
 
 def data_uri(picture: Tensor) -> str:
     """A picture, uint8 ``[C, H, W]``, as a PNG inside a URI; C is 3 for colour, anything else is averaged to grey."""
-    pixels = picture.permute(1, 2, 0) if len(picture) == 3 else picture.float().mean(dim=0)
-    buffer = io.BytesIO()
-    Image.fromarray(np.asarray(pixels).astype(np.uint8)).save(buffer, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(to_png(picture)).decode()}"
 
 
 def _what_was_run(results: Results, conditions: Sequence[Condition]) -> list[str]:

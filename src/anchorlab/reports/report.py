@@ -19,12 +19,14 @@ class Examples:
         triggered: the same with the trigger.
         labels: true labels, int64 ``[n]``.
         classes: names of the classes, by label.
+        trigger: that of images on black, uint8 ``[C, H, W]``; None for texts, and where there is none to show.
     """
 
     clean: Tensor | Sequence[str]
     triggered: Tensor | Sequence[str]
     labels: Tensor
     classes: Sequence[str]
+    trigger: Tensor | None = None
 
 
 class Results(Protocol):
@@ -92,6 +94,12 @@ class Results(Protocol):
 
     def instances(self, identity: str) -> pd.DataFrame:
         """The per-instance table of a reported run; the same instances in the same order for all runs of a task."""
+
+    def scores(self, identity: str) -> pd.DataFrame:
+        """What a detector of inputs gave each: columns ``triggered`` and ``score``; empty where it is not known."""
+
+    def inverted(self, identity: str) -> Sequence[tuple[int, Tensor]]:
+        """The triggers that a detector of models found, the most suspicious first: label, picture on black."""
 
     def pictures(self, task: str, rows: list[int]) -> Examples | None:
         """Clean test instances by row number; None if they cannot be shown."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -65,6 +66,11 @@ class InputScore:
     detected: Mapping[float, Estimate]
     seconds: float
     peak_bytes: int
+
+    def table(self) -> pd.DataFrame:
+        """Every score: columns ``triggered`` (bool) and ``score`` (float64), the clean inputs first."""
+        triggered = np.r_[np.zeros(len(self.clean), dtype=bool), np.ones(len(self.triggered), dtype=bool)]
+        return pd.DataFrame({"triggered": triggered, "score": np.r_[self.clean, self.triggered]})
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single scores, as JSON values."""

@@ -24,6 +24,7 @@ from anchorlab.reports.report import Examples
 from anchorlab.suites.cells import Cell, DefenceCell, DetectionCell
 from anchorlab.suites.derived import Derived
 from anchorlab.suites.detecting import INPUT_RATES
+from anchorlab.suites.evidence import read_scores, read_triggers
 from anchorlab.suites.plan import Chosen, Plan, Reported, plan, reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
@@ -109,6 +110,14 @@ class SuiteResults:
         """The per-instance table of a reported run, in the order of the split ``test``."""
         frame: pd.DataFrame = read_instances(self._store.instances(identity))
         return frame
+
+    def scores(self, identity: str) -> pd.DataFrame:
+        """What a detector of inputs gave each: columns ``triggered`` and ``score``; empty where it is not known."""
+        return read_scores(self._store.instances(identity))
+
+    def inverted(self, identity: str) -> list[tuple[int, Tensor]]:
+        """The triggers that a detector of models found, the most suspicious first: label, picture on black."""
+        return read_triggers(self._store.instances(identity))
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
@@ -369,6 +378,7 @@ def _examples(task: Task, trigger: TriggerSpec) -> Examples:
         triggered=_shown(attack.apply(shown.inputs), task),
         labels=shown.labels,
         classes=task.classes,
+        trigger=None if task.kind == "text" else attack.alone(shown.inputs),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a detector says in a suite, as the record of a cell."""
+"""What a detector says in a suite: the record of a cell, and what it saw as the table beside it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from anchorlab.detectors import InputDetector, ModelDetector
 from anchorlab.processes import find_accelerator
 from anchorlab.scoring.detections import build_detector, score_inputs, score_model
 from anchorlab.suites.cells import DetectionCell
+from anchorlab.suites.evidence import scores_to_bytes, triggers_to_bytes
 from anchorlab.tasks import Task
 from anchorlab.triggers import trigger_from_dict
 
@@ -30,8 +31,8 @@ INPUT_RATES = (
 )
 
 
-def detect(cell: DetectionCell, model: Artifact, task: Task) -> dict[str, Any]:
-    """Asks a detector of a cell's model; a record of JSON values.
+def detect(cell: DetectionCell, model: Artifact, task: Task) -> tuple[dict[str, Any], bytes | None]:
+    """Asks a detector of a cell's model; a record of JSON values, and scores or triggers (``evidence.py``) if any.
 
     Raises:
         AnchorlabError: if the detector is not for the model, or the defender's data do not suffice.
@@ -40,21 +41,27 @@ def detect(cell: DetectionCell, model: Artifact, task: Task) -> dict[str, Any]:
     forget_peak(device)
     started = time.perf_counter()
     detector = build_detector(cell.detector, cell.parameters)
+    seen: bytes | None
     if isinstance(detector, ModelDetector):
-        found = _of_model(cell, detector, model, task)
+        found, seen = _of_model(cell, detector, model, task)
     else:
-        found = _of_inputs(cell, detector, model, task)
+        found, seen = _of_inputs(cell, detector, model, task)
     spent = {"seconds": round(time.perf_counter() - started, 3), "peak_bytes": peak_bytes(device)}
     count = len(task.split("defender")) if cell.defender is None else cell.defender
-    return {"defender_count": count, **spent, **found}
+    return {"defender_count": count, **spent, **found}, seen
 
 
-def _of_model(cell: DetectionCell, detector: ModelDetector, model: Artifact, task: Task) -> dict[str, Any]:
+def _of_model(
+    cell: DetectionCell, detector: ModelDetector, model: Artifact, task: Task
+) -> tuple[dict[str, Any], bytes | None]:
     found = score_model(model, detector, budget=cell.defender, task=task, seed=cell.seed)
-    return {"score": None if math.isnan(found.score) else found.score, "note": found.note}
+    row = {"score": None if math.isnan(found.score) else found.score, "note": found.note}
+    return row, triggers_to_bytes(found)
 
 
-def _of_inputs(cell: DetectionCell, detector: InputDetector, model: Artifact, task: Task) -> dict[str, Any]:
+def _of_inputs(
+    cell: DetectionCell, detector: InputDetector, model: Artifact, task: Task
+) -> tuple[dict[str, Any], bytes]:
     attack = build_attack(task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
     found = score_inputs(
         model,
@@ -71,7 +78,8 @@ def _of_inputs(cell: DetectionCell, detector: InputDetector, model: Artifact, ta
     for rate, name in _RATES.items():
         row |= _ends(f"tpr_at_{name}", found.detected[rate])
         row[f"false_alarms_at_{name}"] = found.false_alarms[rate].value
-    return {**row, "clean_count": len(found.clean), "triggered_count": len(found.triggered)}
+    row |= {"clean_count": len(found.clean), "triggered_count": len(found.triggered)}
+    return row, scores_to_bytes(found)
 
 
 def _ends(name: str, estimate: Estimate) -> dict[str, float | None]:

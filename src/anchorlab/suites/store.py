@@ -2,7 +2,8 @@
 
 suite.yaml, run.json            the suite as it was last run, and the command
 references/NAME/                trained references
-cells/IDENTITY.json, .parquet   results: written whole, when a cell is done
+cells/IDENTITY.json, .parquet   results: written whole, when a cell is done; the table is of instances, or what a
+                                detector saw
 failed/IDENTITY.json            cells that failed, with their errors
 partial/                        checkpoints of what is running
 locks/                          held by the runner at work on a cell; the system frees them if it dies
@@ -102,7 +103,7 @@ class Store:
         return found
 
     def instances(self, identity: str) -> Path:
-        """The per-instance table of a cell."""
+        """The table of a cell: of instances, or what a detector saw."""
         return self.folder / "cells" / f"{identity}.parquet"
 
     def done(self, job: Job) -> bool:

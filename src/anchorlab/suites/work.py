@@ -52,7 +52,7 @@ class Measured:
 
     Attributes:
         rows: a record for each scale, of JSON values.
-        instances: the per-instance table as parquet, for a cell of one scale.
+        instances: the per-instance table as parquet, for a cell of one scale; what a detector saw.
         model: the files of the injected model's folder, if it is to be kept.
         versions: of the libraries it ran with.
     """
@@ -135,11 +135,11 @@ def measure_derived(cell: DerivedCell, reference: Folder, model: Folder | None) 
         opened = _open(cell, reference)
         suspicious = _suspicious(cell, opened, model)
         if isinstance(cell, DefenceCell):
-            row = _defence(cell, opened, suspicious)
+            row, seen = _defence(cell, opened, suspicious), None
         else:
-            row = detect(cell, suspicious, opened.task)
+            row, seen = detect(cell, suspicious, opened.task)
     weights = {"scale": cell.scale, "weights_sha256": suspicious.manifest.weights_sha256}
-    return Measured([{**weights, **row}], None, None, versions())
+    return Measured([{**weights, **row}], seen, None, versions())
 
 
 def _suspicious(cell: DerivedCell, opened: _Opened, folder: Folder | None) -> Artifact:

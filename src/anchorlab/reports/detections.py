@@ -1,0 +1,242 @@
+"""What a suite's detectors saw: tables, ROC curves, and the triggers that they found beside the true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from anchorlab.consistency.metrics import Floats
+from anchorlab.detectors.rates import auroc, curve, false_alarms_at, tpr_at
+from anchorlab.reports.defences import NONE, cell_of, over_runs
+from anchorlab.reports.report import Results
+from anchorlab.reports.table import Cell, Column, Row, Rows, Table
+
+#: Rates of false alarms and of hits.
+Curve = tuple[Floats, Floats]
+
+#: Share of the injected models whose detection the false alarms are told at.
+_HITS = 0.9
+
+#: Rates of false alarms at which curves of several runs are averaged.
+_GRID = np.linspace(0, 1, 401)
+
+
+def inputs_table(results: Results) -> Table | None:
+    """Detectors of inputs by way of injection: AUROC, and hits and false alarms at two thresholds."""
+    frame = _of_kind(results, "input")
+    if not len(frame):
+        return None
+    columns = {
+        "auroc": "AUROC", "tpr_at_1": "hits at 1%", "false_alarms_at_1": "false alarms at 1%", "tpr_at_5": "hits at 5%",
+        "false_alarms_at_5": "false alarms at 5%",
+    }  # fmt: skip
+    groups = []
+    for (task, trigger), part in frame.groupby(["task", "trigger"], sort=False):
+        rows = [
+            Row(
+                str(detector),
+                [cell_of(over_runs(here.drop_duplicates("identity")[name].tolist()), "asr") for name in columns],
+                sub=str(method),
+            )
+            for (detector, method), here in part.groupby(["detector", "method"], sort=False)
+        ]
+        groups.append(Rows(rows, f"{task}, {trigger}"))
+    return Table(
+        name="detections-inputs",
+        caption="How well detectors tell triggered test inputs from clean ones: mean over runs and 95% interval.",
+        head="detector",
+        columns=[Column(name, title) for name, title in columns.items()],
+        groups=groups,
+        notes=[
+            "Above the thresholds lie 1% and 5% of the defender's own clean examples; false alarms are what that comes "
+            "to on the test split."
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a detector of models says of a population; each model counts once, beside however many triggers it stands.
+
+    Attributes:
+        clean: scores of the models without a backdoor, clean references and benign updates.
+        injected: of those with one, by way of injection.
+        unjudged: number of models in which it found nothing to judge.
+    """
+
+    clean: Sequence[float]
+    injected: dict[str, Sequence[float]]
+    unjudged: int
+
+    @property
+    def every(self) -> list[float]:
+        """Of the models with a backdoor, whatever the way."""
+        return [score for scores in self.injected.values() for score in scores]
+
+
+def population(results: Results) -> dict[str, Scores]:
+    """The scores of each detector of models that has judged some with a backdoor and some without."""
+    frame = _of_kind(results, "model")
+    found = {}
+    for detector, part in frame.groupby("detector", sort=False) if len(frame) else ():
+        once = part.drop_duplicates("weights_sha256")
+        judged = once[once["score"].notna()]
+        injected = judged[judged["role"] == "method"]
+        scores = Scores(
+            judged[judged["role"] != "method"]["score"].tolist(),
+            {str(method): here["score"].tolist() for method, here in injected.groupby("method", sort=False)},
+            len(once) - len(judged),
+        )
+        if scores.clean and scores.injected:
+            found[str(detector)] = scores
+    return found
+
+
+def population_table(results: Results) -> Table | None:
+    """AUROC of each detector of models over the population, for all ways of injection and by way, and false alarms."""
+    known = population(results)
+    if not known:
+        return None
+    methods = list(dict.fromkeys(method for scores in known.values() for method in scores.injected))
+    rows = []
+    for detector, scores in known.items():
+        clean, every = scores.clean, scores.every
+        rates = [tpr_at(clean, every, 0.0), false_alarms_at(clean, every, _HITS)]
+        counts = [Cell(str(number), number) for number in (len(clean), len(every), scores.unjudged)]
+        areas = [_area(clean, every), *(_area(clean, scores.injected.get(method, [])) for method in methods)]
+        rows.append(Row(detector, [*counts, *areas, *(cell_of(rate, "asr") for rate in rates)]))
+    return Table(
+        name="detections-models",
+        caption="Detectors of models over the population: AUROC for all ways of injection and by way, with 95% "
+        "intervals (DeLong), and false alarms.",
+        head="detector",
+        columns=[
+            Column("clean", "without backdoor"),
+            Column("injected", "with one"),
+            Column("unjudged", "without score"),
+            Column("all", "AUROC, all ways"),
+            *(Column(method, f"AUROC, {method}") for method in methods),
+            Column("hits", "hits without false alarm"),
+            Column("false_alarms", f"false alarms at {_HITS:.0%} hits"),
+        ],
+        groups=[Rows(rows)],
+        notes=[
+            "Models without a backdoor are clean references and benign updates; each model counts once. Hits without "
+            "false alarm: the share of injected models above the highest score of those without a backdoor."
+        ],
+    )
+
+
+def _area(clean: Sequence[float], injected: Sequence[float]) -> Cell:
+    return cell_of(auroc(clean, injected), "asr") if injected else NONE
+
+
+def roc_of_models(results: Results) -> dict[str, dict[str, Curve]]:
+    """ROC curves over the population: way of injection to detector to curve."""
+    found: dict[str, dict[str, Curve]] = {}
+    for detector, scores in population(results).items():
+        for method, injected in scores.injected.items():
+            found.setdefault(method, {})[detector] = curve(scores.clean, injected)
+    return found
+
+
+def roc_of_inputs(results: Results) -> dict[str, dict[str, dict[str, Curve]]]:
+    """ROC curves of detectors of inputs: task and trigger, to way of injection, to detector, to the mean over runs."""
+    frame = _of_kind(results, "input")
+    found: dict[str, dict[str, dict[str, Curve]]] = {}
+    for (task, trigger, method, detector), part in (
+        frame.groupby(["task", "trigger", "method", "detector"], sort=False) if len(frame) else ()
+    ):
+        seen = [results.scores(identity) for identity in part["identity"].drop_duplicates()]
+        curves = [_curve(scores) for scores in seen if len(scores)]
+        if curves:
+            found.setdefault(f"{task}, {trigger}", {}).setdefault(str(method), {})[str(detector)] = mean_curve(curves)
+    return found
+
+
+def _curve(scores: pd.DataFrame) -> Curve:
+    triggered = scores["triggered"].to_numpy(dtype=bool)
+    return curve(scores["score"][~triggered], scores["score"][triggered])
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The mean of the rates of hits at equal rates of false alarms (Fawcett 2006, vertical averaging)."""
+    # Where a curve rises on the spot, interp takes the last of the values there, which is its upper end.
+    hits = np.mean([np.interp(_GRID, false, true) for false, true in curves], axis=0)
+    return np.r_[0.0, _GRID], np.r_[0.0, hits]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A trigger to be shown.
+
+    Attributes:
+        picture: on black, uint8 ``[C, H, W]``.
+        label: name of the class that it leads to; empty for unknown.
+    """
+
+    picture: Tensor
+    label: str
+
+
+@dataclass(frozen=True)
+class FoundTriggers:
+    """Triggers found in models of one task, beside the true one.
+
+    Attributes:
+        true: the true one; None where there is none, or none is known.
+        rows: way of injection, of its first model, to what stands in each column that it has.
+    """
+
+    true: Shown | None
+    rows: dict[str, dict[str, Shown]]
+
+    @property
+    def columns(self) -> list[str]:
+        """Every column of any row."""
+        return list(dict.fromkeys(column for row in self.rows.values() for column in row))
+
+
+def found_triggers(results: Results) -> dict[str, FoundTriggers]:
+    """For each task and trigger, what detectors of models found: the most suspicious, and that of the true target."""
+    frame = _of_kind(results, "model")
+    found = {}
+    for (task, trigger), part in frame.groupby(["task", "trigger"], sort=False) if len(frame) else ():
+        key = f"{task}, {trigger}"
+        examples = results.examples.get(key)
+        if examples is None or examples.trigger is None:
+            continue
+        target = _label(part["target"].iloc[0], examples.classes)
+        rows: dict[str, dict[str, Shown]] = {}
+        for (method, detector), runs in part.groupby(["method", "detector"], sort=False):
+            first = runs.sort_values(["reference_seed", "seed"], kind="stable").iloc[0]
+            inverted = results.inverted(first["identity"])
+            if inverted:
+                label, picture = inverted[0]
+                row = rows.setdefault(str(method), {})
+                row[f"{detector}:\nmost suspicious"] = Shown(picture, examples.classes[label])
+                if len(inverted) > 1 and target in dict(inverted):
+                    row[f"{detector}:\ntrue target"] = Shown(dict(inverted)[target], examples.classes[target])
+        if rows:
+            name = "" if target is None else examples.classes[target]
+            found[key] = FoundTriggers(Shown(examples.trigger, name), rows)
+    return found
+
+
+def _label(target: Any, classes: Sequence[str]) -> int | None:
+    """The label that a suite's target means, which is a number or a name; None for all-to-all."""
+    if target is None or pd.isna(target):
+        return None
+    if isinstance(target, str):
+        return list(classes).index(target) if target in classes else None
+    return int(target)
+
+
+def _of_kind(results: Results, kind: str) -> pd.DataFrame:
+    frame = results.detections
+    return frame[frame["kind"] == kind] if len(frame) else frame

@@ -1,0 +1,49 @@
+"""What a detector saw, as the table beside a cell's record: the scores of inputs, or the triggers found in a model.
+
+As parquet files; of scores the columns ``triggered`` (bool) and ``score`` (float64), of triggers ``label`` (int64) and
+``picture`` (a PNG file), the most suspicious first.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from anchorlab.detectors.base import ModelScore
+from anchorlab.pictures import from_png, to_png
+from anchorlab.scoring.detections import InputScore
+
+
+def scores_to_bytes(found: InputScore) -> bytes:
+    """Every score of clean and of triggered inputs."""
+    return _parquet(found.table())
+
+
+def triggers_to_bytes(found: ModelScore) -> bytes | None:
+    """The triggers that were found; None for a detector that searches for none."""
+    if found.patterns is None or found.targets is None:
+        return None
+    pictures = [to_png(pattern) for pattern in found.patterns]
+    return _parquet(pd.DataFrame({"label": found.targets.numpy(), "picture": pictures}))
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """What ``scores_to_bytes`` wrote; empty where there is no such file, as in suites that older versions ran."""
+    return pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=["triggered", "score"])
+
+
+def read_triggers(path: Path) -> list[tuple[int, Tensor]]:
+    """Labels and pictures, uint8 ``[C, H, W]``, that ``triggers_to_bytes`` wrote; none where there is no such file."""
+    if not path.exists():
+        return []
+    frame = pd.read_parquet(path)
+    return [(int(label), from_png(picture)) for label, picture in zip(frame["label"], frame["picture"], strict=True)]
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
+    return buffer.getvalue()

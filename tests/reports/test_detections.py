@@ -1,0 +1,148 @@
+"""Tables and figures of detectors, from frames made up by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from anchorlab.detectors.rates import curve
+from anchorlab.reports import detections as shown
+from anchorlab.reports.detection_figures import found_triggers, roc_curves
+from anchorlab.reports.report import Examples
+
+CLASSES = [f"class {label}" for label in range(4)]
+
+
+class Made:
+    """As much of results as these tables read."""
+
+    def __init__(self, detections: pd.DataFrame, *, scores=None, inverted=None, examples=None) -> None:
+        self.detections = detections
+        self._scores, self._inverted, self.examples = scores or {}, inverted or {}, examples or {}
+
+    def scores(self, identity):
+        return self._scores.get(identity, pd.DataFrame(columns=["triggered", "score"]))
+
+    def inverted(self, identity):
+        return self._inverted.get(identity, [])
+
+
+@pytest.fixture
+def detections() -> pd.DataFrame:
+    """Four clean models with scores 1 to 4 (one of them beside two triggers), four injected with 3 to 6."""
+    rows = [("reference", "reference", score, f"clean{score}") for score in (1, 2, 3, 4)]
+    rows += [("reference", "reference", 4, "clean4")]
+    rows += [("method", "plain" if score < 5 else "anchoring", score, f"bad{score}") for score in (3, 4, 5, 6)]
+    frame = pd.DataFrame(rows, columns=["role", "method", "score", "weights_sha256"])
+    models = frame.assign(
+        detector="cleanse", kind="model", task="digits", trigger="square", identity=[f"m{n}" for n in range(len(frame))]
+    )
+    models = models.assign(target=2, seed=0, reference_seed=range(len(frame)))
+    inputs = pd.DataFrame(
+        [
+            {"detector": "strip", "kind": "input", "task": "digits", "trigger": "square", "method": "plain",
+             "role": "method", "auroc": value, "tpr_at_1": 0.5, "false_alarms_at_1": 0.02, "tpr_at_5": 0.7,
+             "false_alarms_at_5": 0.04, "identity": f"i{value}", "target": 2, "seed": 0,
+             "reference_seed": 0}
+            for value in (0.8, 0.9)
+        ]
+    )  # fmt: skip
+    return pd.concat([models, inputs], ignore_index=True)
+
+
+def test_each_model_of_the_population_counts_once(detections):
+    table = shown.population_table(Made(detections))
+    (row,) = table.groups[0].rows
+    clean, injected, unjudged, every, *_ = (cell.value for cell in row.cells)
+    assert (clean, injected, unjudged) == (4, 4, 0)
+    # Of 16 pairs the injected one is higher in 13, and equal in 2.
+    assert every == pytest.approx((13 + 2 / 2) / 16)
+    assert [column.title for column in table.columns[4:6]] == ["AUROC, plain", "AUROC, anchoring"]
+    assert row.cells[5].value == 1.0
+    # Above 4 lie two of the four injected; to have all of them, 3 and 4 of the clean ones are flagged too.
+    assert [cell.value for cell in row.cells[6:]] == [0.5, 0.5]
+
+
+def test_detectors_of_inputs_are_means_over_runs(detections):
+    table = shown.inputs_table(Made(detections))
+    (row,) = table.groups[0].rows
+    assert (row.head, row.sub) == ("strip", "plain")
+    assert row.cells[0].value == pytest.approx(0.85)
+
+
+def test_a_model_without_a_score_is_counted_as_unjudged(detections):
+    detections.loc[detections["weights_sha256"] == "bad6", "score"] = np.nan
+    (row,) = shown.population_table(Made(detections)).groups[0].rows
+    assert [cell.value for cell in row.cells[:3]] == [4, 3, 1]
+
+
+def test_the_curves_of_models_have_the_area_of_the_table(detections, tmp_path):
+    curves = shown.roc_of_models(Made(detections))
+    assert list(curves) == ["plain", "anchoring"]
+    false, true = curves["plain"]["cleanse"]
+    assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
+    # Scores 3 and 4 against 1, 2, 3, 4.
+    assert np.trapezoid(true, false) == pytest.approx((2.5 + 3.5) / 8)
+    roc_curves(curves, tmp_path / "roc", of="models")
+    assert np.asarray(Image.open(tmp_path / "roc.png").convert("L")).std() > 5
+
+
+def test_the_mean_curve_has_the_mean_area():
+    draw = np.random.default_rng(0)
+    pairs = [(draw.normal(size=40).round(1), draw.normal(shift, size=60).round(1)) for shift in (0.5, 1, 2)]
+    false, true = shown.mean_curve([curve(clean, triggered) for clean, triggered in pairs])
+    areas = [roc_auc_score(np.r_[0 * clean, 1 + 0 * hit], np.r_[clean, hit]) for clean, hit in pairs]
+    assert np.trapezoid(true, false) == pytest.approx(np.mean(areas), abs=5e-3)
+    assert (np.diff(true) >= 0).all()
+    assert (true[0], true[-1]) == (0, 1)
+
+
+def test_a_perfect_detector_s_curve_goes_up_at_once():
+    false, true = shown.mean_curve([curve([0, 1], [2, 3])])
+    assert np.trapezoid(true, false) == 1
+
+
+def test_curves_of_inputs_are_of_the_scores_that_are_known(detections):
+    scores = {"i0.8": pd.DataFrame({"triggered": [False, True, True], "score": [1.0, 2.0, 0.0]})}
+    curves = shown.roc_of_inputs(Made(detections, scores=scores))
+    false, true = curves["digits, square"]["plain"]["strip"]
+    assert np.trapezoid(true, false) == pytest.approx(0.5, abs=2e-3)
+    assert shown.roc_of_inputs(Made(detections)) == {}
+
+
+def test_found_triggers_stand_beside_the_true_one(detections, tmp_path):
+    bright, dark = torch.full((1, 4, 4), 200, dtype=torch.uint8), torch.full((1, 4, 4), 20, dtype=torch.uint8)
+    true = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    examples = Examples(bright[None], bright[None], torch.tensor([1]), CLASSES, trigger=true)
+    first = {"reference": "m0", "plain": "m5", "anchoring": "m7"}
+    inverted = {first["reference"]: [(1, dark)], first["plain"]: [(3, dark), (2, bright)]}
+    made = Made(detections, inverted=inverted, examples={"digits, square": examples})
+    (found,) = shown.found_triggers(made).values()
+    assert (found.true.label, list(found.rows)) == ("class 2", ["reference", "plain"])
+    assert found.columns == ["cleanse:\nmost suspicious", "cleanse:\ntrue target"]
+    assert [one.label for one in found.rows["plain"].values()] == ["class 3", "class 2"]
+    assert torch.equal(found.rows["plain"]["cleanse:\ntrue target"].picture, bright)
+    found_triggers(found, tmp_path / "found")
+    assert np.asarray(Image.open(tmp_path / "found.png").convert("L")).std() > 5
+    assert shown.found_triggers(Made(detections, inverted=inverted)) == {}
+
+
+def test_a_target_by_name_is_that_class(detections):
+    examples = Examples(
+        torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), torch.tensor([1]), CLASSES, torch.ones(1, 4, 4)
+    )
+    named = detections.assign(target="class 3")
+    made = Made(named, inverted={"m0": [(1, torch.ones(1, 4, 4))]}, examples={"digits, square": examples})
+    (found,) = shown.found_triggers(made).values()
+    assert found.true.label == "class 3"
+
+
+def test_nothing_is_shown_of_nothing():
+    empty = Made(pd.DataFrame())
+    assert shown.inputs_table(empty) is None
+    assert shown.population_table(empty) is None
+    assert shown.roc_of_models(empty) == shown.roc_of_inputs(empty) == shown.found_triggers(empty) == {}
