@@ -28,7 +28,7 @@ _GRID = np.linspace(0, 1, 401)
 
 def inputs_table(results: Results) -> Table | None:
     """Detectors of inputs by way of injection: AUROC, and hits and false alarms at two thresholds."""
-    frame = _of_kind(results, "input")
+    frame = of_kind(results, "input")
     if not len(frame):
         return None
     columns = {
@@ -81,7 +81,7 @@ class Scores:
 
 def population(results: Results) -> dict[str, Scores]:
     """The scores of each detector of models that has judged some with a backdoor and some without."""
-    frame = _of_kind(results, "model")
+    frame = of_kind(results, "model")
     found = {}
     for detector, part in frame.groupby("detector", sort=False) if len(frame) else ():
         once = part.drop_duplicates("weights_sha256")
@@ -147,7 +147,7 @@ def roc_of_models(results: Results) -> dict[str, dict[str, Curve]]:
 
 def roc_of_inputs(results: Results) -> dict[str, dict[str, dict[str, Curve]]]:
     """ROC curves of detectors of inputs: task and trigger, to way of injection, to detector, to the mean over runs."""
-    frame = _of_kind(results, "input")
+    frame = of_kind(results, "input")
     found: dict[str, dict[str, dict[str, Curve]]] = {}
     for (task, trigger, method, detector), part in (
         frame.groupby(["task", "trigger", "method", "detector"], sort=False) if len(frame) else ()
@@ -204,7 +204,7 @@ class FoundTriggers:
 
 def found_triggers(results: Results) -> dict[str, FoundTriggers]:
     """For each task and trigger, what detectors of models found: the most suspicious, and that of the true target."""
-    frame = _of_kind(results, "model")
+    frame = of_kind(results, "model")
     found = {}
     for (task, trigger), part in frame.groupby(["task", "trigger"], sort=False) if len(frame) else ():
         key = f"{task}, {trigger}"
@@ -237,6 +237,7 @@ def _label(target: Any, classes: Sequence[str]) -> int | None:
     return int(target)
 
 
-def _of_kind(results: Results, kind: str) -> pd.DataFrame:
+def of_kind(results: Results, kind: str) -> pd.DataFrame:
+    """The detections by detectors of models, or of inputs (``model``, ``input``)."""
     frame = results.detections
     return frame[frame["kind"] == kind] if len(frame) else frame

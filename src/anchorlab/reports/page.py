@@ -22,6 +22,7 @@ from anchorlab.artifacts import NOTICES
 from anchorlab.files import write_atomically
 from anchorlab.pictures import to_png
 from anchorlab.reports import defences, detections, tables
+from anchorlab.reports.against_plain import against_plain_tables
 from anchorlab.reports.defence_figures import matrix
 from anchorlab.reports.detection_figures import found_triggers, roc_curves
 from anchorlab.reports.figures import asr_against, metrics_by_method, triggered_examples
@@ -125,7 +126,7 @@ def write_page(
     _write_tables(out, _every_table(views) + [table for table in (references, failed) if table is not None])
     write_atomically(out / "tables" / "runs.csv", results.results.to_csv(index=False, lineterminator="\n"))
     defended = _defended(results, out)
-    _write_tables(out, [*defended.repairs, *defended.detections])
+    _write_tables(out, defended.tables)
     labels = list(dict.fromkeys(label for condition in known for label in condition.labels))
     shown = {
         "looks": looks_data(labels),
@@ -164,8 +165,7 @@ def write_page(
 class _Defended:
     """What repairs and detectors did: tables, and names of the figures with their words."""
 
-    repairs: Sequence[Table]
-    detections: Sequence[Table]
+    tables: Sequence[Table]
     stills: Sequence[tuple[str, str]]
 
 
@@ -176,8 +176,9 @@ def _defended(results: Results, out: Path) -> _Defended:
             still = f"repairs-{slug(f'{task}-{trigger}-{defender}')}"
             matrix(part, out / "figures" / still)
             stills.append((f"{task}, {trigger}, {defender} of the defender's examples", still))
-    detected = [table for table in (detections.population_table(results), detections.inputs_table(results)) if table]
-    return _Defended(defences.repairs_tables(results), detected, [*stills, *_detection_stills(results, out)])
+    known = [detections.population_table(results), detections.inputs_table(results)]
+    every = [*defences.repairs_tables(results), *filter(None, known), *against_plain_tables(results)]
+    return _Defended(every, [*stills, *_detection_stills(results, out)])
 
 
 def _detection_stills(results: Results, out: Path) -> list[tuple[str, str]]:

@@ -1,0 +1,165 @@
+"""Does another way of injection than plain tuning fare differently against repairs and detectors? Paired differences.
+
+Runs are paired by reference and injection seed. Means are over references, for runs on one of them are not independent
+of each other; over seeds where there is one reference.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from anchorlab.consistency.statistics import Estimate
+from anchorlab.detectors.rates import auroc
+from anchorlab.reports.defences import NONE, over_runs
+from anchorlab.reports.detections import of_kind
+from anchorlab.reports.report import Results
+from anchorlab.reports.table import Cell, Column, Row, Rows, Table
+
+BASELINE = "plain"
+
+#: Of the bootstrap over references.
+_RESAMPLES, _SEED = 2000, 0
+
+
+def against_plain_tables(results: Results) -> list[Table]:
+    """Differences from plain tuning: ASR left by repairs, AUROC of detectors of models, and of detectors of inputs."""
+    found = [_of_repairs(results), _of_models(results), _of_inputs(results)]
+    return [table for table in found if table is not None]
+
+
+def paired(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
+    """The mean difference of runs from their partners, with Student's interval over references, or over seeds of one.
+
+    Args:
+        runs: one a reference and seed, with ``reference_seed``, ``seed`` and the column.
+        baseline: likewise.
+        column: what is compared.
+    """
+    pairs = runs.merge(baseline, on=["reference_seed", "seed"], suffixes=("", "_baseline"))
+    differences = pairs[column] - pairs[f"{column}_baseline"]
+    by = "reference_seed" if len(pairs["reference_seed"].unique()) > 1 else "seed"
+    return over_runs(differences.groupby(pairs[by]).mean().tolist())
+
+
+def _of_repairs(results: Results) -> Table | None:
+    shown = _by_way(results.repairs, ["task", "trigger", "defender"], "defence", "asr")
+    return shown and Table(
+        "repairs-asr-against-plain",
+        "ASR left after each repair, less that left of plain tuning: mean and 95% interval.",
+        "repair",
+        *shown,
+        notes=[
+            "Above 0: the repair removes less of this backdoor than of one that was injected by plain tuning. Runs are "
+            "paired by reference and seed; intervals are Student's t over references."
+        ],
+    )
+
+
+def _of_inputs(results: Results) -> Table | None:
+    shown = _by_way(of_kind(results, "input"), ["task", "trigger"], "detector", "auroc")
+    return shown and Table(
+        "detections-inputs-against-plain",
+        "AUROC of detectors of inputs, less that on models injected by plain tuning: mean and 95% interval.",
+        "detector",
+        *shown,
+        notes=[
+            "Below 0: triggered inputs of this model are told from clean ones less well. Runs are paired by reference "
+            "and seed; intervals are Student's t over references."
+        ],
+    )
+
+
+def _by_way(frame: pd.DataFrame, parts: list[str], by: str, column: str) -> tuple[list[Column], list[Rows]] | None:
+    """A column each other way of injection; a row each repair or detector, in groups. None if nothing is paired."""
+    others = _others(frame)
+    if not others:
+        return None
+    groups = []
+    for names, part in frame[frame["role"] == "method"].groupby(parts, sort=False):
+        rows = [
+            Row(str(label), [_paired_cell(here, method, column) for method in others])
+            for label, here in part.groupby(by, sort=False)
+        ]
+        groups.append(Rows(rows, ", ".join(str(name) for name in names)))
+    return [Column(name, name) for name in others], groups
+
+
+def _paired_cell(runs: pd.DataFrame, method: str, column: str) -> Cell:
+    once = runs.drop_duplicates(["method", "identity"])
+    ours, plain = (once[once["method"] == name] for name in (method, BASELINE))
+    return _cell(paired(ours, plain, column)) if len(ours) and len(plain) else NONE
+
+
+def _of_models(results: Results) -> Table | None:
+    frame = of_kind(results, "model")
+    once = frame.drop_duplicates(["detector", "weights_sha256"]) if len(frame) else frame
+    others = _others(once)
+    judged = once[once["score"].notna()] if len(once) else once
+    if not others or not (judged["role"] != "method").any():
+        return None
+    rows = [
+        Row(str(detector), [_cell(difference_of_auroc(part, method)) for method in others])
+        for detector, part in judged.groupby("detector", sort=False)
+    ]
+    return Table(
+        name="detections-models-against-plain",
+        caption="AUROC of detectors of models, less that on models injected by plain tuning: value and 95% interval.",
+        head="detector",
+        columns=[Column(name, name) for name in others],
+        groups=[Rows(rows)],
+        notes=[
+            "Below 0: these models are told from clean ones less well. Intervals are of the bootstrap over references, "
+            "each drawn with all models made from it."
+        ],
+    )
+
+
+def difference_of_auroc(models: pd.DataFrame, method: str) -> Estimate:
+    """The AUROC of models injected in one way less that of plain ones, with its interval over references.
+
+    Args:
+        models: one detector's ``score`` of each, with ``role``, ``method`` and ``reference_seed``.
+        method: the way.
+    """
+    sides = [models["role"] != "method", models["method"] == method, models["method"] == BASELINE]
+    by_reference = [
+        [part["score"].to_numpy(dtype=np.float64)[np.asarray(side[part.index], dtype=bool)] for side in sides]
+        for _, part in models.groupby("reference_seed")
+    ]
+    value = _difference(by_reference)
+    rng = np.random.default_rng(_SEED)
+    count = len(by_reference)
+    drawn = [_difference([by_reference[at] for at in rng.integers(count, size=count)]) for _ in range(_RESAMPLES)]
+    known = [one for one in drawn if one is not None]
+    if value is None or count < 2:
+        return Estimate(value, None, None)
+    lower, upper = np.percentile(known, [2.5, 97.5])
+    return Estimate(value, float(lower), float(upper))
+
+
+def _difference(references: list[list[np.ndarray]]) -> float | None:
+    clean, ours, plain = (np.concatenate(side) for side in zip(*references, strict=True))
+    if not (len(clean) and len(ours) and len(plain)):
+        return None
+    of_ours, of_plain = auroc(clean, ours).value, auroc(clean, plain).value
+    return None if of_ours is None or of_plain is None else of_ours - of_plain
+
+
+def _others(runs: pd.DataFrame) -> list[str]:
+    """Ways of injection other than plain tuning, where that is there too."""
+    ways = list(dict.fromkeys(runs[runs["role"] == "method"]["method"])) if len(runs) else []
+    return [name for name in ways if name != BASELINE] if BASELINE in ways else []
+
+
+def _cell(estimate: Estimate) -> Cell:
+    value, lower, upper = estimate.value, estimate.lower, estimate.upper
+    if value is None:
+        return NONE
+    if lower is None or upper is None:
+        return Cell(_signed(value), value)
+    return Cell(_signed(value), value, (lower, upper), f"[{_signed(lower)}, {_signed(upper)}]")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
