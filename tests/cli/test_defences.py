@@ -85,7 +85,7 @@ def test_they_are_listed(run):
         (("defend", "--with", "nad", "--budget", "some"), ("--budget 'some' is not possible",)),
         (("defend", "--with", "nad", "--budget", "9999"), ("9,999 clean examples", "the split 'defender' of digits")),
         (("defend", "--with", "interpolation", "--budget", "all"), ("give --trusted FOLDER",)),
-        (("detect", "--with", "onion", "--budget", "all"), ("ONION is for texts", "holds images")),
+        (("detect", "--with", "onion", "--budget", "all"), ("onion is for texts", "holds images")),
         (("detect", "--with", "last-layer", "--target", "1"), ("needs no attack: leave --trigger and --target out",)),
         (("detect", "--with", "strip", "--set", "blend=3"), ("unknown parameter", "did you mean 'blends'?")),
     ],

@@ -38,7 +38,7 @@ def test_everything_is_measured_of_texts_too(task, reader):
 
 
 def test_images_and_texts_are_not_mixed(task, reader, digits, injected):
-    with pytest.raises(AnchorlabError, match="the models read texts by different tokenizers"):
+    with pytest.raises(AnchorlabError, match="some of the models read texts and others images"):
         analyze(reader, [injected], task=task)
     with pytest.raises(AnchorlabError, match="the model reads texts, but the task digits holds images"):
         analyze(reader, [reader], task=digits)

@@ -97,5 +97,5 @@ def test_what_is_impossible_is_refused(planted, reference, digits):
         build_detector("stripp", {})
     with pytest.raises(AnchorlabError, match="no trigger is known to score a detector of inputs with"):
         score_inputs(reference, build_detector("strip", {}), budget=None, task=digits)
-    with pytest.raises(AnchorlabError, match="ONION is for texts, but the task digits holds images"):
+    with pytest.raises(AnchorlabError, match="onion is for texts, but the task digits holds images"):
         score_inputs(planted, build_detector("onion", {}), budget=None, task=digits)

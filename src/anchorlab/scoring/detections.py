@@ -108,6 +108,15 @@ def build_detector(detector: str, parameters: Mapping[str, Any]) -> ModelDetecto
     raise unknown("detector", detector, [*MODEL_DETECTORS.names(), *INPUT_DETECTORS.names()])
 
 
+def detector_name(detector: ModelDetector | InputDetector) -> str:
+    """The registered name of a detector, or that of its class, for one that was never registered."""
+    for registry in (MODEL_DETECTORS, INPUT_DETECTORS):
+        for name in registry.names():
+            if registry[name] is type(detector):
+                return name
+    return type(detector).__qualname__
+
+
 def score_model(
     model: Artifact | nn.Module,
     detector: ModelDetector,
@@ -129,11 +138,11 @@ def score_model(
         AnchorlabError: if the detector is not for such a model, or the data do not suffice.
     """
     task = common_task(task, model, [])
-    name = type(detector).__name__
+    name, drawn_by = detector_name(detector), type(detector).__name__
     check_kind(detector, task, name)
     with progress_bar(f"scoring by {name}", _BAR) as bar:
         module, data, place = _given(model, task, detector.least, budget, seed, bar)
-        with seeded_globally(seed, "detector", name, device=place.device):
+        with seeded_globally(seed, "detector", drawn_by, device=place.device):
             return detector.score(module, data, place)
 
 
@@ -169,7 +178,7 @@ def score_inputs(
         AnchorlabError: if no attack is known, the detector is not for such a model, or the data do not suffice.
     """
     task = common_task(task, model, [])
-    name = type(detector).__name__
+    name, drawn_by = detector_name(detector), type(detector).__name__
     check_kind(detector, task, name)
     attack = attack_of(model if isinstance(model, Artifact) else None, task, trigger=trigger, target=target, rule=rule)
     if attack is None:
@@ -183,7 +192,7 @@ def score_inputs(
     with progress_bar(f"scoring by {name}", _BAR) as bar:
         module, data, place = _given(model, task, detector.least, budget, seed, bar)
         clean, triggered = _inputs(task.split(split), attack, examples, detector.judges_sets, seed)
-        with seeded_globally(seed, "detector", name, device=device):
+        with seeded_globally(seed, "detector", drawn_by, device=device):
             scores = _scores(detector, module, data, place, clean.to(device), attack, triggered.to(device))
     return _score(*scores, seconds=time.perf_counter() - started, peak=peak_bytes(device))
 
