@@ -40,8 +40,8 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
     encoding = encoding_of(models[0])
     if len({encoding_of(model) is None for model in models}) > 1:
         raise AnchorlabError(
-            "some of the models read texts and others images, so that they have no inputs in common: give models of one "
-            "kind"
+            "some of the models read texts and others images, so that they have no inputs in common: give models of "
+            "one kind"
         )
     if any(encoding_of(model) != encoding for model in models):
         raise AnchorlabError(
