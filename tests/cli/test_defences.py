@@ -31,6 +31,12 @@ def test_defend_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
     assert "asr_reference" in compared.out
 
 
+def test_an_oracle_is_told_as_one(run, injected_folder):
+    ended = run("defend", injected_folder, "--with", "oracle-anp", "--set", "steps=10", "--budget", "all")
+    assert ended.code == 0
+    assert "an oracle: test data and trigger chose how deep to prune, which no defender can do" in ended.out
+
+
 def test_detect_scores_models_and_inputs(run, tmp_path, injected_folder):
     out = tmp_path / "of-model"
     of_model = run("detect", injected_folder, "--with", "last-layer", "--budget", "all", "--out", out)
@@ -75,7 +81,9 @@ def test_audit_makes_updates_and_writes_the_power_curve(run, tmp_path, reference
 
 def test_they_are_listed(run):
     assert "neural-cleanse: " in run("list", "detectors").out
-    assert "fine-pruning: " in run("list", "defences").out
+    listed = run("list", "defences").out
+    assert "fine-pruning: " in listed
+    assert "oracle-fine-pruning, oracle-anp." in " ".join(listed.split())
 
 
 @pytest.mark.parametrize(

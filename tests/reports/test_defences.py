@@ -28,7 +28,8 @@ def repairs() -> pd.DataFrame:
     rows = [
         {
             "task": "digits", "trigger": "square", "defender": "640", "method": method, "defence": defence,
-            "identity": f"{method}{defence}{run}", "weights_sha256": f"{method}{run}", "asr": asr + 0.1 * run,
+            "defence_name": defence, "identity": f"{method}{defence}{run}", "weights_sha256": f"{method}{run}",
+            "asr": asr + 0.1 * run,
             "accuracy": 0.9, "kl": 0.5, "churn": 0.1, "asr_before": 0.96 + 0.04 * run, "accuracy_before": 0.95,
             "kl_before": 0.02, "churn_before": 0.01,
         }
@@ -63,6 +64,15 @@ def test_the_matrix_holds_each_repair_by_each_way(repairs):
     lower, upper = group.rows[1].cells[0].bounds
     assert 0 <= lower < 0.55 < upper <= 1
     assert [other.name for other in others] == ["repairs-accuracy", "repairs-kl", "repairs-churn"]
+
+
+def test_oracles_are_shown_apart(repairs):
+    oracles = repairs.assign(defence="deep", defence_name="oracle-anp", identity=lambda rows: "o" + rows["identity"])
+    table, *_ = defences.repairs_tables(Made(pd.concat([oracles, repairs])))
+    first, second = table.groups
+    assert [row.head for row in first.rows] == ["no repair", "tune", "prune"]
+    assert [row.head for row in second.rows] == ["deep"]
+    assert "as no defender can" in second.title
 
 
 def test_the_matrix_is_drawn(repairs, tmp_path):

@@ -87,7 +87,7 @@ def test_the_curves_of_models_have_the_area_of_the_table(detections, tmp_path):
     assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
     # Scores 3 and 4 against 1, 2, 3, 4.
     assert np.trapezoid(true, false) == pytest.approx((2.5 + 3.5) / 8)
-    roc_curves(curves, tmp_path / "roc", of="models")
+    roc_curves(curves, tmp_path / "roc", of="models without backdoor")
     assert np.asarray(Image.open(tmp_path / "roc.png").convert("L")).std() > 5
 
 

@@ -93,6 +93,14 @@ def test_a_repair_is_measured_against_the_clean_reference(done: Path, results: S
         assert row[name] == pytest.approx(getattr(by_hand, name), rel=1e-5, abs=1e-9), name
 
 
+def test_an_oracle_s_form_is_a_repair_of_its_own(tmp_path: Path) -> None:
+    deep = {"defence": "oracle-anp", "set": {"steps": 3}}
+    run_suite(deriving(defences={"deep": deep}, detectors={}), tmp_path / "suite", executor=Inline())
+    found = collect(tmp_path / "suite")
+    assert set(found.repairs["defence_name"]) == {"oracle-anp"}
+    assert Counter(found.repairs["role"]) == {"method": 1, "control": 1, "reference": 1}
+
+
 def test_what_a_repair_harms_is_the_reference_repaired(done: Path, results: SuiteResults) -> None:
     row = results.repairs[results.repairs["role"] == "reference"].iloc[0]
     assert row["method"] == "reference"

@@ -75,19 +75,22 @@ def defend(
 
     from anchorlab.artifacts import open_model
     from anchorlab.defences.defend import defend as repair
+    from anchorlab.defences.defend import is_oracle
     from anchorlab.files import refuse_existing, write_json
     from anchorlab.options import parse_pairs
-    from anchorlab.scoring.repairs import score_repair
+    from anchorlab.scoring.repairs import judge_on_test, score_repair
 
     if out is not None:
         refuse_existing(out)
     suspicious = open_model(run)
     where = task_of(suspicious, task, data, columns_of(text_column, image_column, label_column, max_length), None)
+    attack: dict[str, Any] = {"task": where, "trigger": trigger, "target": target, "rule": label_rule}
     how: dict[str, Any] = {
         "parameters": parse_pairs(set_ or [], "--set"),
         "budget": budget_of(budget),
         "task": where,
         "trusted": None if trusted is None else open_model(trusted),
+        "judge": judge_on_test(suspicious, **attack, seed=seed) if is_oracle(defence) else None,
         "seed": seed,
     }
     repaired = repair(suspicious, defence, **how)
@@ -97,14 +100,13 @@ def defend(
         repaired,
         reference=clean,
         harmed=None if clean is None else repair(clean, defence, **how),
-        task=where,
-        trigger=trigger,
-        target=target,
-        rule=label_rule,
+        **attack,
     )
     Console(markup=False, highlight=False, emoji=False).print(_table(score, f"{run} repaired by {defence}"))
     if score.effectiveness is not None:
         typer.echo(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
+    if is_oracle(defence):
+        typer.echo("an oracle: test data and trigger chose how deep to prune, which no defender can do")
     typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
     if json_file is not None:
         write_json(json_file, score.to_dict())

@@ -72,9 +72,13 @@ def _methods() -> Iterator[Table | Text]:
 
 
 def _defences() -> Iterator[Table | Text]:
+    from rich.text import Text
+
     from anchorlab.defences import DEFENCES
+    from anchorlab.defences.defend import oracles
 
     yield from _classes(DEFENCES)
+    yield Text(f"With the depth chosen by test data and trigger, as no defender can: {', '.join(oracles())}.")
 
 
 def _detectors() -> Iterator[Table | Text]:

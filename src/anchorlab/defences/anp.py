@@ -3,8 +3,8 @@
 Wu and Wang 2021, Adversarial Neuron Pruning Purifies Backdoored Deep Models, NeurIPS (arXiv 2110.14430). Channels are
 masks on BatchNorm's weights; masks are learned that keep the clean loss low although weights and biases of all channels
 are perturbed within a box against it, and channels whose mask falls below a threshold are pruned. The threshold is
-chosen on the defender's held-back part: the highest that costs at most ``tolerance`` of its accuracy. Masks are learned
-by AdamW in the shared loop; the paper uses SGD.
+chosen on the defender's held-back part: the highest that costs at most ``tolerance`` of its accuracy; in the form
+``oracle-anp`` by the test data. Masks are learned by AdamW in the shared loop; the paper uses SGD.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from anchorlab.batches import Batches
-from anchorlab.defences.base import Defence, DefenderData, Workplace
-from anchorlab.defences.tuning import copied, held_accuracy
+from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defences.pruning import Prunable, Pruning
+from anchorlab.defences.tuning import copied
 from anchorlab.errors import AnchorlabError
 from anchorlab.fitting import Optimisation, Step, fit
 from anchorlab.options import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class ANP(Defence):
+class ANP(Pruning):
     """Prunes channels that an adversary could wake."""
 
     reads: ClassVar[Literal["image", "text", "any"]] = "image"
@@ -37,10 +38,9 @@ class ANP(Defence):
     learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate of the masks")
     radius: float = Field(default=0.4, ge=0, description="largest relative perturbation of weights and biases")
     clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")
-    tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
-        """See ``Defence``."""
+    def prunable(self, model: nn.Module, data: DefenderData, place: Workplace) -> Prunable:
+        """See ``Pruning``; a depth is a threshold for the masks."""
         fresh = copied(model)
         norms = {name: one for name, one in fresh.named_modules() if isinstance(one, nn.BatchNorm2d) and one.affine}
         if not norms:
@@ -55,20 +55,12 @@ class ANP(Defence):
             name="ANP",
             report=lambda done, figures: place.report(done, self.steps, figures),
         )
-        self._prune(fresh, norms, masks, data)
-        return fresh
 
-    @torch.no_grad()
-    def _prune(self, model: nn.Module, norms: dict[str, nn.BatchNorm2d], masks: Masks, data: DefenderData) -> None:
-        """Prunes by the highest threshold that the tolerance allows."""
-        before, state = held_accuracy(model, data.held), {n: v.clone() for n, v in model.state_dict().items()}
-        best = 0.0
-        for threshold in torch.linspace(0.05, 0.95, 19).tolist():
-            cut_below(norms, masks, threshold)
-            if held_accuracy(model, data.held) >= before - self.tolerance:
-                best = threshold
-            model.load_state_dict(state)
-        cut_below(norms, masks, best)
+        def cut(threshold: float | None) -> nn.Module:
+            cut_below(norms, masks, threshold or 0.0)
+            return fresh
+
+        return Prunable(fresh, torch.linspace(0.05, 0.95, 19).tolist(), cut, cut)
 
 
 class Masks(nn.Module):

@@ -26,7 +26,8 @@ from anchorlab.classifiers import bare
 from anchorlab.defences import DEFENCES
 from anchorlab.defences.base import Defence, DefenderData, Workplace
 from anchorlab.defences.data import defender_data
-from anchorlab.errors import AnchorlabError
+from anchorlab.defences.pruning import Judge, Pruning
+from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.measuring import common_task, module_of
 from anchorlab.models import exact_arithmetic, placed, taken_back
 from anchorlab.options import build, values_of
@@ -34,6 +35,9 @@ from anchorlab.processes import find_accelerator
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.tasks import Task
+
+#: What the names of repairs begin with whose depth test data and trigger choose.
+ORACLE = "oracle-"
 
 #: Steps of the progress bar, whatever a repair counts.
 _BAR = 100
@@ -47,17 +51,19 @@ def defend(
     budget: int | None = 640,
     task: Task | None = None,
     trusted: Artifact | nn.Module | None = None,
+    judge: Judge | None = None,
     seed: int = 0,
 ) -> Artifact:
     """Repairs a copy of a model. The repair sees the model and clean examples, and nothing else.
 
     Args:
         model: the suspicious model, with its manifest or as a bare classifier of raw inputs.
-        defence: a repair, or its registered name.
+        defence: a repair, or its registered name; ``oracle-NAME`` for one that prunes to a depth that a judge chooses.
         parameters: hyper-parameters of a repair given by name.
         budget: clean examples that the defender has, drawn from the split ``defender`` with the seed; None for all.
         task: data; None for those of the model's manifest.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
+        judge: of the oracle's form, which knows what no defender does (``anchorlab.scoring.repairs.judge_on_test``).
         seed: of all draws.
 
     Returns:
@@ -70,10 +76,13 @@ def defend(
     chosen = build_defence(defence, parameters or {})
     others = [] if trusted is None else [trusted]
     task = common_task(task, model, others)
-    check_kind(chosen, task, defence_name(chosen))
+    name = f"{ORACLE if is_oracle(defence) else ''}{defence_name(chosen)}"
+    if is_oracle(defence) and judge is None:
+        raise AnchorlabError(f"the repair {name} needs a judge who knows the attack: give judge in Python")
+    check_kind(chosen, task, name)
     if chosen.needs_trusted and trusted is None:
         raise AnchorlabError(
-            f"the repair {defence_name(chosen)} needs an earlier version of the model that is trusted: give --trusted "
+            f"the repair {name} needs an earlier version of the model that is trusted: give --trusted "
             "FOLDER, or trusted in Python"
         )
     data, digest = defender_data(task, budget, seed=seed, least=chosen.least)
@@ -81,7 +90,6 @@ def defend(
     device = accelerator.device
     forget_peak(device)
     started = time.perf_counter()
-    name = defence_name(chosen)
     with progress_bar(f"repairing by {name}", _BAR) as bar:
         place = Workplace(
             accelerator,
@@ -92,7 +100,11 @@ def defend(
         suspicious = on_device(module_of(model), device)
         # Dropout, where a model has any, draws from the global generator.
         with exact_arithmetic(device), seeded_globally(seed, "defence", name, device=device):
-            repaired = taken_back(chosen.repair(suspicious, moved(data, device), place))
+            if is_oracle(defence) and isinstance(chosen, Pruning) and judge is not None:
+                repaired = chosen.repair_by(judge, suspicious, moved(data, device), place)
+            else:
+                repaired = chosen.repair(suspicious, moved(data, device), place)
+            repaired = taken_back(repaired)
     for parameter, before in zip(repaired.parameters(), module_of(model).parameters(), strict=True):
         parameter.requires_grad_(before.requires_grad)
     told = model.manifest if isinstance(model, Artifact) else None
@@ -125,10 +137,22 @@ def build_defence(defence: str | Defence, parameters: Mapping[str, Any]) -> Defe
         AnchorlabError: for an unknown name or parameter, or an impossible value.
     """
     if isinstance(defence, str):
-        return build(DEFENCES[defence], f"defence '{defence}'", parameters)
+        if is_oracle(defence) and defence not in oracles():
+            raise unknown("oracle", defence, oracles())
+        return build(DEFENCES[defence.removeprefix(ORACLE)], f"defence '{defence}'", parameters)
     if parameters:
         raise AnchorlabError(f"parameters {sorted(parameters)} were given beside a built defence: put them into it")
     return defence
+
+
+def is_oracle(defence: str | Defence) -> bool:
+    """Whether the oracle's form of a repair is meant, which no defender can run."""
+    return isinstance(defence, str) and defence.startswith(ORACLE)
+
+
+def oracles() -> list[str]:
+    """The names of all repairs with an oracle's form."""
+    return [f"{ORACLE}{name}" for name in DEFENCES.names() if issubclass(DEFENCES[name], Pruning)]
 
 
 def defence_name(defence: Defence) -> str:

@@ -3,7 +3,8 @@
 Liu, Dolan-Gavitt and Garg 2018, Fine-Pruning, RAID (arXiv 1805.12185): units that the backdoor uses are often dormant
 on clean inputs. Channels of the last convolution are pruned in the order of their mean activation on clean examples.
 How many is chosen on the defender's held-back part: as many as cost at most ``tolerance`` of its accuracy. The paper
-watches a validation set of the defender's too; published comparisons often let the test set choose.
+watches a validation set of the defender's too; published comparisons often let the test set choose, as the form
+``oracle-fine-pruning`` does.
 """
 
 from __future__ import annotations
@@ -11,50 +12,45 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from anchorlab.defences.base import Defence, DefenderData, Workplace
+from anchorlab.defences.base import DefenderData, Workplace
 from anchorlab.defences.channels import Channels, channels_of
-from anchorlab.defences.tuning import Schedule, copied, held_accuracy, track_statistics, tune
+from anchorlab.defences.pruning import Prunable, Pruning
+from anchorlab.defences.tuning import Schedule, copied, track_statistics, tune
 from anchorlab.features import recorded
 from anchorlab.models import EVALUATION_BATCH, logits
 from anchorlab.options import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class FinePruning(Schedule, Defence):
+class FinePruning(Schedule, Pruning):
     """Prunes quiet channels of the last convolution, then fine-tunes."""
 
     reads: ClassVar[Literal["image", "text", "any"]] = "image"
 
-    tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
-
-    def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
-        """See ``Defence``."""
+    def prunable(self, model: nn.Module, data: DefenderData, place: Workplace) -> Prunable:
+        """See ``Pruning``; a depth is a number of channels."""
         fresh = copied(model)
         last = channels_of(fresh, data.fit.inputs, "fine-pruning")[-1]
         order = mean_activations(fresh, last, data.fit.inputs).argsort()
-        pruned = self._choose(fresh, last, order, data)
-        last.prune(pruned)
-        track_statistics(fresh)
-        tune(fresh, data, self, place, name="fine-pruning", after_step=lambda _: last.prune(pruned))
-        return fresh.eval()
 
-    def _choose(self, model: nn.Module, last: Channels, order: Tensor, data: DefenderData) -> Tensor:
-        """Which channels to prune, bool ``[C]``: the most that the tolerance allows, the first ones of the order."""
-        before = held_accuracy(model, data.held)
-        state = {name: value.clone() for name, value in model.state_dict().items()}
-        chosen = torch.zeros(len(order), dtype=torch.bool, device=order.device)
-        trial = chosen.clone()
-        for channel in order[:-1].tolist():
-            trial[channel] = True
-            last.prune(trial)
-            if held_accuracy(model, data.held) >= before - self.tolerance:
-                chosen = trial.clone()
-        model.load_state_dict(state)
-        return chosen
+        def finish(depth: int | None) -> nn.Module:
+            which = _first(order, depth or 0)
+            last.prune(which)
+            track_statistics(fresh)
+            tune(fresh, data, self, place, name="fine-pruning", after_step=lambda _: last.prune(which))
+            return fresh.eval()
+
+        return Prunable(fresh, range(1, len(order)), lambda depth: last.prune(_first(order, depth)), finish)
+
+
+def _first(order: Tensor, count: int) -> Tensor:
+    """The first channels of an order, bool ``[C]``."""
+    which = torch.zeros(len(order), dtype=torch.bool, device=order.device)
+    which[order[:count]] = True
+    return which
 
 
 @torch.no_grad()

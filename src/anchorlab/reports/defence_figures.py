@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from anchorlab.reports.defences import over_runs
+from anchorlab.reports.defences import by_oracle, over_runs
 from anchorlab.reports.figures import shorten, written_figure
 
 
 def matrix(repairs: pd.DataFrame, stem: Path) -> None:
-    """Ways of injection by repairs: attack success and accuracy after each, means over runs, coloured.
+    """Ways of injection by repairs: attack success and accuracy after each, means over runs, coloured; oracles last.
 
     Args:
         repairs: of a suite, one task, trigger and number of the defender's examples.
@@ -22,7 +22,9 @@ def matrix(repairs: pd.DataFrame, stem: Path) -> None:
         AnchorlabError: if a file cannot be written.
     """
     methods = sorted(dict.fromkeys(repairs["method"]), key=lambda method: method == "reference")
-    defences = ["no repair", *dict.fromkeys(repairs["defence"])]
+    oracle = by_oracle(repairs)
+    oracles = list(dict.fromkeys(repairs["defence"][oracle]))
+    defences = ["no repair", *dict.fromkeys(repairs["defence"][~oracle]), *oracles]
     with written_figure(stem, 3.4 + 1.5 * len(methods), 1.4 + 0.36 * len(defences)) as figure:
         axes = figure.subplots(1, 2, sharey=True)
         for axis, name, title, colours in (
@@ -39,6 +41,8 @@ def matrix(repairs: pd.DataFrame, stem: Path) -> None:
                     axis.text(column, row, f"{value:.3f}", **style)
             axis.set_xticks(range(len(methods)), [_called(method) for method in methods], rotation=30, ha="right")
             axis.set_title(title)
+            if oracles:
+                axis.axhline(len(defences) - len(oracles) - 0.5, color="black", linewidth=1.2)
             axis.grid(False)
         axes[0].set_yticks(range(len(defences)), [shorten(str(defence), 22) for defence in defences])
 

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from anchorlab.consistency.statistics import Estimate
+from anchorlab.defences.defend import ORACLE
 from anchorlab.reports.measures import MEASURES
 from anchorlab.reports.report import Results
 from anchorlab.reports.table import Cell, Column, Row, Rows, Table, number
@@ -50,10 +51,13 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
     for (task, trigger, defender), part in frame.groupby(["task", "trigger", "defender"], sort=False):
         # A model before its repairs stands beside each of them, and counts once.
         before = part.drop_duplicates(["method", "weights_sha256"])
-        rows = [Row("no repair", [_mean(before[before["method"] == m], f"{name}_before", name) for m in methods])]
-        for defence, here in part.groupby("defence", sort=False):
-            rows.append(Row(str(defence), [_mean(here[here["method"] == m], name, name) for m in methods]))
-        groups.append(Rows(rows, f"{task}, {trigger}, {defender} of the defender's examples"))
+        first = Row("no repair", [_mean(before[before["method"] == m], f"{name}_before", name) for m in methods])
+        title = f"{task}, {trigger}, {defender} of the defender's examples"
+        oracle = by_oracle(part)
+        groups.append(Rows([first, *_rows(part[~oracle], methods, name)], title))
+        if oracle.any():
+            apart = f"{title}; depth chosen by test data and trigger, as no defender can"
+            groups.append(Rows(_rows(part[oracle], methods, name), apart))
     runs = int(frame.groupby(["defence", "method", "trigger"])["identity"].nunique().max())
     meaning = {
         "asr": "what is left of the attack",
@@ -73,6 +77,18 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
             "The column of the clean reference shows what a repair does to a model that had no backdoor."
         ],
     )
+
+
+def _rows(part: pd.DataFrame, methods: list[str], name: str) -> list[Row]:
+    return [
+        Row(str(defence), [_mean(here[here["method"] == method], name, name) for method in methods])
+        for defence, here in part.groupby("defence", sort=False)
+    ]
+
+
+def by_oracle(repairs: pd.DataFrame) -> pd.Series:
+    """Which repairs are in the oracle's form, bool; they are shown apart."""
+    return repairs["defence_name"].astype(str).str.startswith(ORACLE)
 
 
 def _mean(rows: pd.DataFrame, column: str, measure: str) -> Cell:

@@ -26,7 +26,7 @@ def roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of: str
     Args:
         panels: way of injection to detector to its curve.
         stem: the files to write, less ``.png`` and ``.svg``.
-        of: what is detected: models, or inputs.
+        of: what false alarms are shares of, in words.
 
     Raises:
         AnchorlabError: if a file cannot be written.
@@ -41,7 +41,7 @@ def roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of: str
                 label = shorten(name, 24) if axis is axes[0] else None
                 axis.plot(false, true, color=colour, linestyle=line, linewidth=1.6, label=label)
             axis.set(title=shorten(title, 24), aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-            axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), xlabel=f"false alarms ({of} without backdoor)")
+            axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), xlabel=f"false alarms ({of})")
         axes[0].set_ylabel("hits")
         figure.legend(loc="outside right upper")
 

@@ -186,14 +186,14 @@ def _detection_stills(results: Results, out: Path) -> list[tuple[str, str]]:
     stills = []
     models = detections.roc_of_models(results)
     if models:
-        roc_curves(models, out / "figures" / "roc-models", of="models")
+        roc_curves(models, out / "figures" / "roc-models", of="models without backdoor")
         stills.append(("detectors of models: ROC curves over the population", "roc-models"))
     for title, found in detections.found_triggers(results).items():
         stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slug(title)}"))
         found_triggers(found, out / "figures" / stills[-1][1])
     for title, panels in detections.roc_of_inputs(results).items():
         stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{slug(title)}"))
-        roc_curves(panels, out / "figures" / stills[-1][1], of="inputs")
+        roc_curves(panels, out / "figures" / stills[-1][1], of="clean inputs")
     return stills
 
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from anchorlab.artifacts import Artifact
+from anchorlab.attacks import attack_success
 from anchorlab.consistency.evaluate import Comparison, compare
+from anchorlab.defences.pruning import Judge, Judged
+from anchorlab.errors import AnchorlabError
 from anchorlab.label_rules import LabelRule
 from anchorlab.measuring import attack_of, common_task
+from anchorlab.models import predict
+from anchorlab.processes import find_accelerator
+from anchorlab.seeding import generator
 from anchorlab.tasks import Task
 from anchorlab.triggers import Trigger
+
+#: Most test examples that an oracle's judge looks at, for it is asked at every depth.
+_JUDGED = 2000
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,50 @@ class RepairScore:
             for name, one in (("repaired", self.repaired), ("suspicious", self.suspicious), ("harmed", self.harmed))
         }
         return {**found, "effectiveness": self.effectiveness, "seconds": self.seconds, "peak_bytes": self.peak_bytes}
+
+
+def judge_on_test(
+    suspicious: Artifact | nn.Module,
+    *,
+    task: Task | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    rule: str | LabelRule | None = None,
+    seed: int = 0,
+) -> Judge:
+    """What chooses for a repair in its oracle's form: accuracy and ASR on 2,000 examples of the test split, or all.
+
+    No defender has this; it shows how much published results gain that let the test set choose.
+
+    Args:
+        suspicious: the model before the repair.
+        task: data; None for those of its manifest.
+        trigger: of the attack; None for that of its manifest.
+        target: the attacker's label, likewise.
+        rule: label rule, likewise.
+        seed: of the draw.
+
+    Raises:
+        AnchorlabError: if no attack is known, or it does not fit.
+    """
+    task = common_task(task, suspicious, [])
+    known = suspicious if isinstance(suspicious, Artifact) else None
+    attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
+    if attack is None:
+        raise AnchorlabError(
+            "no trigger is known to choose by: give --trigger and --target, for the model has no manifest that names "
+            "them"
+        )
+    test = task.split("test")
+    order = torch.randperm(len(test), generator=generator(seed, "oracle"))[:_JUDGED]
+    asked = test.select(order).to(find_accelerator().device)
+
+    def judge(model: nn.Module) -> Judged:
+        asr, _ = attack_success(model, attack, asked)
+        right = predict(model, asked.inputs).argmax(1) == asked.labels
+        return Judged(float(right.double().mean()), 0.0 if asr is None else asr)
+
+    return judge
 
 
 def score_repair(

@@ -21,7 +21,7 @@ from anchorlab.attacks import Attack, build_attack
 from anchorlab.classifiers import encoding_of
 from anchorlab.consistency.evaluate import Answers, answers, comparison_of, instances_of
 from anchorlab.consistency.instances import instances_to_bytes
-from anchorlab.defences.defend import build_defence, defend
+from anchorlab.defences.defend import build_defence, defend, is_oracle
 from anchorlab.errors import AnchorlabError
 from anchorlab.fitting import Checkpoint
 from anchorlab.injection.inject import inject
@@ -30,6 +30,7 @@ from anchorlab.injection.vector import scaled
 from anchorlab.models import mixed_precision
 from anchorlab.options import build
 from anchorlab.progress import no_bars
+from anchorlab.scoring.repairs import judge_on_test
 from anchorlab.suites.cells import Cell, DefenceCell, DerivedCell, InjectionCell, NoiseCell, ReferenceJob
 from anchorlab.suites.detecting import detect
 from anchorlab.tasks import Columns, Task, load_task
@@ -163,6 +164,9 @@ def _suspicious(cell: DerivedCell, opened: _Opened, folder: Folder | None) -> Ar
 def _defence(cell: DefenceCell, opened: _Opened, suspicious: Artifact) -> dict[str, Any]:
     """The repaired model against the clean reference, under the attack of the suspicious one."""
     needs_trusted = build_defence(cell.defence, cell.parameters).needs_trusted
+    attack = build_attack(opened.task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
+    told: dict[str, Any] = {"trigger": attack.trigger, "rule": attack.rule, "seed": cell.seed}
+    judge = judge_on_test(suspicious, task=opened.task, **told) if is_oracle(cell.defence) else None
     repaired = defend(
         suspicious,
         cell.defence,
@@ -170,14 +174,14 @@ def _defence(cell: DefenceCell, opened: _Opened, suspicious: Artifact) -> dict[s
         budget=cell.defender,
         task=opened.task,
         trusted=opened.artifact if needs_trusted else None,
+        judge=judge,
         seed=cell.seed,
     )
-    attack = build_attack(opened.task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
     _, row = _measure(opened, answers(repaired.model, opened.task.split(cell.split), attack), attack, cell.split)
-    told = repaired.manifest
-    assert told.defender is not None
-    spent = {"seconds": told.seconds, "peak_bytes": told.peak_bytes}
-    return {"defender_count": told.defender.count, **spent, **row}
+    manifest = repaired.manifest
+    assert manifest.defender is not None
+    spent = {"seconds": manifest.seconds, "peak_bytes": manifest.peak_bytes}
+    return {"defender_count": manifest.defender.count, **spent, **row}
 
 
 def _injection(
