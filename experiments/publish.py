@@ -3,8 +3,8 @@
     anchorlab suite run fashion-mnist --out runs/fashion-mnist
     python experiments/publish.py runs/fashion-mnist
 
-Writes experiments/NAME/{results,selection,choices}.csv, with repairs.csv and detections.csv where a suite has any, and
-for the README's suites docs/figures and the tables between the README's markers.
+Writes experiments/NAME/{results,selection,choices}.csv, with repairs.csv and detections.csv and the report's tables of
+them where a suite has any, figures for the documentation, and for the README's suites the tables between its markers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ class Shown:
 
 
 #: Figures of reports that the documentation shows of other suites.
-FIGURES = {"defences": {"repairs-fashion-mnist-five-pixel-640.png": "repairs.png"}}
+FIGURES = {
+    "defences": {"repairs-fashion-mnist-five-pixel-640.png": "repairs.png"},
+    "population": {
+        "roc-models.png": "roc_models.png",
+        "roc-inputs-fashion-mnist-five-pixel.png": "roc_inputs.png",
+        "found-fashion-mnist-square-size-3.png": "found_triggers.png",
+    },
+}
 
 SHOWN = {
     "fashion-mnist": Shown(
@@ -65,6 +72,9 @@ def main() -> None:
             continue
         kept = frame.drop(columns=[column for column in LEFT_OUT if column in frame and name != "choices"])
         kept.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    for pattern in ("repairs-*.csv", "detections-*.csv"):
+        for table in sorted((folder / "report/tables").glob(pattern)):
+            (out / table.name).write_bytes(table.read_bytes())
     for source, name in FIGURES.get(results.name, {}).items():
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
     if results.name in SHOWN:
