@@ -9,9 +9,9 @@ import torch
 from anchorlab import AnchorlabError, Tuning, inject
 from anchorlab.defences.data import defender_data
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
-from anchorlab.detectors.base import InputDetector
+from anchorlab.detectors.base import InputDetector, gathered
 from anchorlab.detectors.rates import auroc
-from anchorlab.scoring.detections import build_detector, score_inputs, score_model
+from anchorlab.scoring.detections import build_detector, score_all_inputs, score_inputs, score_model
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,24 @@ def test_a_detector_that_judges_sets_sees_one_set(planted, digits):
     assert len(detector.seen) == 1
     assert (len(found.clean), len(found.triggered)) == (100, 5)
     assert found.auroc.value > 0.9
+
+
+def test_activations_are_gathered_once_for_all_that_need_them(planted, digits, monkeypatch):
+    passes = []
+
+    def counted(model, inputs):
+        passes.append(len(inputs["pixel_values"]))
+        return gathered(model, inputs)
+
+    monkeypatch.setattr("anchorlab.scoring.detections.gathered", counted)
+    names = ("activation-clustering", "strip", "spectral-signatures")
+    how = {"budget": None, "task": digits, "examples": 60}
+    together = score_all_inputs(planted, [build_detector(name, {}) for name in names], **how)
+    assert len(passes) == 1
+    for name, found in zip(names, together, strict=True):
+        alone = score_inputs(planted, build_detector(name, {}), **how)
+        np.testing.assert_array_equal(found.clean, alone.clean)
+        np.testing.assert_array_equal(found.triggered, alone.triggered)
 
 
 def test_triggered_inputs_are_others_than_clean_ones_and_not_of_the_target(planted, digits, monkeypatch):

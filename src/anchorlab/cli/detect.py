@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 def detect(
     *,
     run: Suspicious,
-    detector: Annotated[str, typer.Option("--with", help="The detector, see 'anchorlab list detectors'.")],
+    detectors: Annotated[
+        list[str], typer.Option("--with", help="A detector, see 'anchorlab list detectors'; may be repeated.")
+    ],
     budget: Budget = "640",
     examples: Annotated[
         str, typer.Option(metavar="N|all", help="Clean test inputs that a detector of inputs scores.")
@@ -42,7 +44,8 @@ def detect(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A folder for detection.json, every score or whatever was tried, and triggers that were found."
+            help="A folder, with one for each detector in it: detection.json, every score or whatever was tried, and "
+            "the triggers that were found."
         ),
     ] = None,
     task: Annotated[str | None, typer.Option(help="The task, or data of your own; the model's if left out.")] = None,
@@ -61,22 +64,26 @@ def detect(
     from anchorlab.artifacts import open_model
     from anchorlab.detectors.base import ModelDetector
     from anchorlab.options import parse_pairs
-    from anchorlab.scoring.detections import build_detector, score_inputs, score_model
+    from anchorlab.scoring.detections import build_detector, score_all_inputs, score_model
 
-    chosen = build_detector(detector, parse_pairs(set_ or [], "--set"))
+    if set_ and len(detectors) > 1:
+        raise AnchorlabError(f"--set is for one detector, but {len(detectors)} are asked: ask them one by one")
+    chosen = {name: build_detector(name, parse_pairs(set_ or [], "--set")) for name in detectors}
     suspicious = open_model(run)
     where = task_of(suspicious, task, data, columns_of(text_column, image_column, label_column, max_length), None)
-    if isinstance(chosen, ModelDetector):
-        if trigger is not None or target is not None or label_rule is not None:
-            raise AnchorlabError(f"{detector} scores models and needs no attack: leave --trigger and --target out")
-        of_model = score_model(suspicious, chosen, budget=budget_of(budget), task=where, seed=seed)
-        _show_model(of_model, detector)
+    of_models = {name: one for name, one in chosen.items() if isinstance(one, ModelDetector)}
+    of_inputs = {name: one for name, one in chosen.items() if not isinstance(one, ModelDetector)}
+    if not of_inputs and (trigger is not None or target is not None or label_rule is not None):
+        raise AnchorlabError(f"{detectors[0]} scores models and needs no attack: leave --trigger and --target out")
+    for name, detector in of_models.items():
+        score = score_model(suspicious, detector, budget=budget_of(budget), task=where, seed=seed)
+        _show_model(score, name)
         if out is not None:
-            _write_model(of_model, detector, suspicious, where, out)
-    else:
-        of_inputs = score_inputs(
+            _write_model(score, name, suspicious, where, out / name)
+    if of_inputs:
+        scores = score_all_inputs(
             suspicious,
-            chosen,
+            list(of_inputs.values()),
             budget=budget_of(budget),
             task=where,
             trigger=trigger,
@@ -85,9 +92,10 @@ def detect(
             examples=budget_of(examples, "--examples"),
             seed=seed,
         )
-        _show_inputs(of_inputs, detector)
-        if out is not None:
-            _write_inputs(of_inputs, detector, out)
+        for name, found in zip(of_inputs, scores, strict=True):
+            _show_inputs(found, name)
+            if out is not None:
+                _write_inputs(found, name, out / name)
 
 
 def _show_model(score: ModelScore, name: str) -> None:

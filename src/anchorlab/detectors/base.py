@@ -89,8 +89,8 @@ class InputDetector:
 class FeatureDetector(InputDetector):
     """Base of those that judge a set of inputs by its features before the last layer.
 
-    Features are the same for all of them: who runs several gathers them once, by ``anchorlab.features.features``, and
-    calls ``scores_of_features``.
+    Features are the same for all of them: who runs several gathers them once, by ``gathered``, and calls
+    ``scores_of_features``.
     """
 
     judges_sets: ClassVar[bool] = True
@@ -112,5 +112,10 @@ class FeatureDetector(InputDetector):
     ) -> NDArray[np.float64]:
         """See ``InputDetector``."""
         del data
-        found, logits = features(model, inputs)
-        return self.scores_of_features(found.double().cpu().numpy(), logits.argmax(1).cpu().numpy(), place)
+        return self.scores_of_features(*gathered(model, inputs), place)
+
+
+def gathered(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Features of inputs before the last layer, float64 ``[N, D]``, and what the model calls each, int64 ``[N]``."""
+    found, logits = features(model, inputs)
+    return found.double().cpu().numpy(), logits.argmax(1).cpu().numpy()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.artifacts import Artifact, forget_peak, peak_bytes
 from anchorlab.attacks import Attack
@@ -20,7 +21,7 @@ from anchorlab.defences.base import DefenderData, Workplace
 from anchorlab.defences.data import defender_data
 from anchorlab.defences.defend import check_kind, moved, on_device
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
-from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
+from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore, gathered
 from anchorlab.detectors.rates import auroc, hits, threshold
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.label_rules import LabelRule
@@ -146,9 +147,15 @@ def score_model(
             return detector.score(module, data, place)
 
 
-def score_inputs(
+def score_inputs(model: Artifact | nn.Module, detector: InputDetector, **how: Any) -> InputScore:
+    """``score_all_inputs`` with one detector."""
+    (found,) = score_all_inputs(model, [detector], **how)
+    return found
+
+
+def score_all_inputs(
     model: Artifact | nn.Module,
-    detector: InputDetector,
+    detectors: Sequence[InputDetector],
     *,
     budget: int | None = 640,
     task: Task | None = None,
@@ -158,12 +165,14 @@ def score_inputs(
     split: str = "test",
     examples: int | None = 500,
     seed: int = 0,
-) -> InputScore:
-    """How well a detector tells triggered inputs from clean ones. The attack is used for scoring alone.
+) -> list[InputScore]:
+    """How well detectors tell triggered inputs from clean ones. The attack is used for scoring alone.
+
+    Detectors that look at activations share one pass; the first of them is said to take its time.
 
     Args:
         model: with its manifest, or a bare classifier of raw inputs.
-        detector: of inputs.
+        detectors: of inputs.
         budget: clean examples that the defender has; None for all of the split ``defender``.
         task: data; None for those of the model's manifest.
         trigger: of the attack; None for that of the model's manifest.
@@ -175,26 +184,29 @@ def score_inputs(
         seed: of all draws.
 
     Raises:
-        AnchorlabError: if no attack is known, the detector is not for such a model, or the data do not suffice.
+        AnchorlabError: if no attack is known, a detector is not for such a model, or the data do not suffice.
     """
     task = common_task(task, model, [])
-    name, drawn_by = detector_name(detector), type(detector).__name__
-    check_kind(detector, task, name)
+    for detector in detectors:
+        check_kind(detector, task, detector_name(detector))
     attack = attack_of(model if isinstance(model, Artifact) else None, task, trigger=trigger, target=target, rule=rule)
     if attack is None:
         raise AnchorlabError(
             "no trigger is known to score a detector of inputs with: give --trigger and --target, for the model has no "
             "manifest that names them"
         )
-    device = find_accelerator().device
-    forget_peak(device)
-    started = time.perf_counter()
-    with progress_bar(f"scoring by {name}", _BAR) as bar:
-        module, data, place = _given(model, task, detector.least, budget, seed, bar)
-        clean, triggered = _inputs(task.split(split), attack, examples, detector.judges_sets, seed)
-        with seeded_globally(seed, "detector", drawn_by, device=device):
-            scores = _scores(detector, module, data, place, clean.to(device), attack, triggered.to(device))
-    return _score(*scores, seconds=time.perf_counter() - started, peak=peak_bytes(device))
+    found = []
+    with progress_bar(f"scoring by {', '.join(map(detector_name, detectors))}", _BAR) as bar:
+        least = max(detector.least for detector in detectors)
+        module, data, place = _given(model, task, least, budget, seed, bar)
+        trial = _Trial(module, data, place, task.split(split), attack, examples, seed)
+        for detector in detectors:
+            forget_peak(place.device)
+            started = time.perf_counter()
+            with seeded_globally(seed, "detector", type(detector).__name__, device=place.device):
+                scores = trial.scores(detector)
+            found.append(_score(*scores, seconds=time.perf_counter() - started, peak=peak_bytes(place.device)))
+    return found
 
 
 def _score(
@@ -232,35 +244,54 @@ def _given(
     return on_device(module_of(model), place.device), moved(data, place.device), place
 
 
-def _inputs(split: Split, attack: Attack, count: int | None, judges_sets: bool, seed: int) -> tuple[Split, Split]:
-    """Clean inputs, and others, that the attack is for, if there are enough."""
-    order = torch.randperm(len(split), generator=generator(seed, "inputs"))
-    clean = order[:count]
-    attacked = order[attack.rule.applies(split.labels)[order]]
-    if count is not None:
-        # Others than the clean ones, as far as there are.
-        late = attacked[~torch.isin(attacked, clean)]
-        attacked = (late if len(late) else attacked)[:count]
-    if judges_sets:
-        attacked = attacked[: max(1, round(_SHARE * len(clean)))]
-    return split.select(clean), split.select(attacked)
+@dataclass(frozen=True)
+class _Trial:
+    """What detectors of inputs are tried on: held-back examples of the defender's, clean inputs and triggered ones."""
 
+    model: nn.Module
+    data: DefenderData
+    place: Workplace
+    split: Split
+    attack: Attack
+    examples: int | None
+    seed: int
 
-def _scores(
-    detector: InputDetector,
-    model: nn.Module,
-    data: DefenderData,
-    place: Workplace,
-    clean: Split,
-    attack: Attack,
-    attacked: Split,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Scores of the defender's held-back clean examples, of clean inputs and of triggered ones."""
-    every = [data.held.inputs, clean.inputs, attack.apply(attacked.inputs)]
-    if not detector.judges_sets:
-        of_held, of_clean, of_triggered = (detector.scores(model, data, one, place) for one in every)
-        return of_held, of_clean, of_triggered
-    # All in one set, for scores of another set would be on another scale.
-    together = detector.scores(model, data, joined(joined(every[0], every[1]), every[2]), place)
-    first, second = len(data.held), len(data.held) + len(clean)
-    return together[:first], together[first:second], together[second:]
+    def scores(self, detector: InputDetector) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Scores of these three, in their order."""
+        if not detector.judges_sets:
+            of_held, of_clean, of_triggered = (
+                detector.scores(self.model, self.data, one, self.place) for one in self.parts(judges_sets=False)
+            )
+            return of_held, of_clean, of_triggered
+        # All in one set, for scores of another set would be on another scale.
+        if isinstance(detector, FeatureDetector):
+            together = detector.scores_of_features(*self.features, self.place)
+        else:
+            together = detector.scores(self.model, self.data, self.together, self.place)
+        held, clean, _ = (len(next(iter(part.values()))) for part in self.parts(judges_sets=True))
+        return together[:held], together[held : held + clean], together[held + clean :]
+
+    def parts(self, *, judges_sets: bool) -> list[dict[str, Tensor]]:
+        """Held-back, clean and triggered inputs; of the last a few where a set is judged as one."""
+        order = torch.randperm(len(self.split), generator=generator(self.seed, "inputs"))
+        clean = order[: self.examples]
+        attacked = order[self.attack.rule.applies(self.split.labels)[order]]
+        if self.examples is not None:
+            # Others than the clean ones, as far as there are.
+            late = attacked[~torch.isin(attacked, clean)]
+            attacked = (late if len(late) else attacked)[: self.examples]
+        if judges_sets:
+            attacked = attacked[: max(1, round(_SHARE * len(clean)))]
+        shown, hit = (self.split.select(rows).to(self.place.device).inputs for rows in (clean, attacked))
+        return [self.data.held.inputs, shown, self.attack.apply(hit)]
+
+    @cached_property
+    def together(self) -> dict[str, Tensor]:
+        """The set that is judged as one."""
+        held, clean, triggered = self.parts(judges_sets=True)
+        return joined(joined(held, clean), triggered)
+
+    @cached_property
+    def features(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Its activations before the last layer, float64 ``[N, D]``, and predictions, int64 ``[N]``."""
+        return gathered(self.model, self.together)
