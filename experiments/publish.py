@@ -36,7 +36,7 @@ FIGURES = {
     "defences": {"repairs-fashion-mnist-five-pixel-640.png": "repairs.png"},
     "population": {
         "roc-models.png": "roc_models.png",
-        "roc-inputs-fashion-mnist-five-pixel.png": "roc_inputs.png",
+        "roc-inputs-fashion-mnist-five-pixel-640.png": "roc_inputs.png",
         "found-fashion-mnist-square-size-3.png": "found_triggers.png",
     },
 }

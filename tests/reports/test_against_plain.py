@@ -41,7 +41,14 @@ def population(hidden: float) -> pd.DataFrame:
     ]  # fmt: skip
     columns = ["role", "method", "reference_seed", "score", "weights_sha256"]
     return pd.DataFrame(rows, columns=columns).assign(
-        detector="cleanse", kind="model", task="digits", trigger="square", seed=0
+        detector="cleanse",
+        kind="model",
+        task="digits",
+        trigger="square",
+        seed=0,
+        defender="640",
+        anchors_asked="all",
+        target_asr=0.9,
     )
 
 
@@ -64,7 +71,7 @@ def test_every_kind_has_its_table():
         ]
     )  # fmt: skip
     repairs = population(0.0).assign(
-        defence="tune", defender="640", identity=lambda rows: rows["weights_sha256"], asr=lambda rows: rows["score"]
+        defence="tune", identity=lambda rows: rows["weights_sha256"], asr=lambda rows: rows["score"]
     )
     made = Made(detections)
     made.repairs = repairs

@@ -27,7 +27,8 @@ def repairs() -> pd.DataFrame:
     """Two runs of one method and the reference, repaired in two ways."""
     rows = [
         {
-            "task": "digits", "trigger": "square", "defender": "640", "method": method, "defence": defence,
+            "task": "digits", "trigger": "square", "defender": "640", "anchors_asked": "all", "target_asr": 0.9,
+            "role": "method" if method == "plain" else "reference", "method": method, "defence": defence,
             "defence_name": defence, "identity": f"{method}{defence}{run}", "weights_sha256": f"{method}{run}",
             "asr": asr + 0.1 * run,
             "accuracy": 0.9, "kl": 0.5, "churn": 0.1, "asr_before": 0.96 + 0.04 * run, "accuracy_before": 0.95,
@@ -82,3 +83,30 @@ def test_the_matrix_is_drawn(repairs, tmp_path):
 
 def test_nothing_is_shown_of_nothing():
     assert defences.repairs_tables(Made(pd.DataFrame())) == []
+
+
+def test_what_a_suite_has_several_of_makes_parts(repairs):
+    """Two sizes and two targets: the benign update serves every target of its size, the reference serves all."""
+    method = repairs[repairs["method"] == "plain"].assign(role="method")
+    runs = [method.assign(anchors_asked=size, target_asr=target) for size in ("64", "all") for target in (0.9, 0.99)]
+    benign = [
+        method.assign(method="benign", role="control", anchors_asked=s, target_asr=math.nan) for s in ("64", "all")
+    ]
+    reference = repairs[repairs["method"] == "reference"].assign(
+        role="reference", anchors_asked="", target_asr=math.nan
+    )
+    parts = dict(defences.parted(pd.concat([*runs, *benign, reference]), ["task", "trigger"]))
+    assert list(parts) == [
+        f"digits, square, {size} anchors, target ASR {target:g}" for size in ("64", "all") for target in (0.9, 0.99)
+    ]
+    for rows in parts.values():
+        assert rows["role"].value_counts().to_dict() == {"method": 4, "control": 4, "reference": 4}
+        assert set(rows["anchors_asked"]) in ({"64", ""}, {"all", ""})
+
+
+def test_one_size_and_target_are_not_named(repairs):
+    rows = repairs.assign(role="method")
+    assert [title for title, _ in defences.parted(rows, ["task", "defender"])] == [
+        "digits, 640 of the defender's examples"
+    ]
+    assert len(list(defences.parted(repairs.assign(role="reference"), ["task"]))) == 1

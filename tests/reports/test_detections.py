@@ -51,7 +51,8 @@ def detections() -> pd.DataFrame:
             for value in (0.8, 0.9)
         ]
     )  # fmt: skip
-    return pd.concat([models, inputs], ignore_index=True)
+    every = pd.concat([models, inputs], ignore_index=True)
+    return every.assign(defender="640", anchors_asked="all", target_asr=0.9)
 
 
 def test_each_model_of_the_population_counts_once(detections):
@@ -109,7 +110,7 @@ def test_a_perfect_detector_s_curve_goes_up_at_once():
 def test_curves_of_inputs_are_of_the_scores_that_are_known(detections):
     scores = {"i0.8": pd.DataFrame({"triggered": [False, True, True], "score": [1.0, 2.0, 0.0]})}
     curves = shown.roc_of_inputs(Made(detections, scores=scores))
-    false, true = curves["digits, square"]["plain"]["strip"]
+    false, true = curves["digits, square, 640 of the defender's examples"]["plain"]["strip"]
     assert np.trapezoid(true, false) == pytest.approx(0.5, abs=2e-3)
     assert shown.roc_of_inputs(Made(detections)) == {}
 

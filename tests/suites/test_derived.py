@@ -154,7 +154,7 @@ def test_the_report_shows_curves_and_triggers(results: SuiteResults, tmp_path: P
     for words in ("ROC curves over the population", f"{trigger}: triggers found in the first model of each kind"):
         assert words in page
     names = {path.stem for path in (tmp_path / "report" / "figures").glob("*.png")}
-    assert {"roc-models", f"found-{slug(trigger)}", f"roc-inputs-{slug(trigger)}"} <= names
+    assert {"roc-models", f"found-{slug(trigger)}", f"roc-inputs-{slug(trigger)}-20"} <= names
     seen = np.asarray(Image.open(tmp_path / "report" / "figures" / f"found-{slug(trigger)}.png").convert("L"))
     assert (seen == 7).mean() > 0.01
 

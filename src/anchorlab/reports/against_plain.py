@@ -11,7 +11,7 @@ import pandas as pd
 
 from anchorlab.consistency.statistics import Estimate
 from anchorlab.detectors.rates import auroc
-from anchorlab.reports.defences import NONE, over_runs
+from anchorlab.reports.defences import NONE, over_runs, parted
 from anchorlab.reports.detections import of_kind
 from anchorlab.reports.report import Results
 from anchorlab.reports.table import Cell, Column, Row, Rows, Table
@@ -57,7 +57,7 @@ def _of_repairs(results: Results) -> Table | None:
 
 
 def _of_inputs(results: Results) -> Table | None:
-    shown = _by_way(of_kind(results, "input"), ["task", "trigger"], "detector", "auroc")
+    shown = _by_way(of_kind(results, "input"), ["task", "trigger", "defender"], "detector", "auroc")
     return shown and Table(
         "detections-inputs-against-plain",
         "AUROC of detectors of inputs, less that on models injected by plain tuning: mean and 95% interval.",
@@ -76,12 +76,12 @@ def _by_way(frame: pd.DataFrame, parts: list[str], by: str, column: str) -> tupl
     if not others:
         return None
     groups = []
-    for names, part in frame[frame["role"] == "method"].groupby(parts, sort=False):
+    for title, part in parted(frame[frame["role"] == "method"], parts):
         rows = [
             Row(str(label), [_paired_cell(here, method, column) for method in others])
             for label, here in part.groupby(by, sort=False)
         ]
-        groups.append(Rows(rows, ", ".join(str(name) for name in names)))
+        groups.append(Rows(rows, title))
     return [Column(name, name) for name in others], groups
 
 

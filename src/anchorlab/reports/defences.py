@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,33 @@ def over_runs(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
+def parted(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Parts of repairs or detections in which each way of injection has one run a reference and seed, with titles.
+
+    Numbers of anchors and target ASRs that a suite has several of are parts of their own; controls and references,
+    which serve several, are in each.
+
+    Args:
+        frame: of a suite.
+        by: further columns whose values make parts: ``task`` and ``trigger``, and ``defender`` if it matters.
+    """
+    sizes, targets = (frame[name][frame["role"] == "method"].nunique() for name in ("anchors_asked", "target_asr"))
+    for names, here in frame.groupby(by, sort=False):
+        words = [str(name) for name in names]
+        if "defender" in by:
+            words[by.index("defender")] += " of the defender's examples"
+        methods = here[here["role"] == "method"]
+        every = list(methods[["anchors_asked", "target_asr"]].drop_duplicates().itertuples(index=False))
+        for size, target in every:
+            serves = here["anchors_asked"].isin([size, ""]) & (
+                here["target_asr"].isna() | (here["target_asr"] == target)
+            )
+            more = [f"{size} anchors"] * (sizes > 1) + [f"target ASR {target:g}"] * (targets > 1)
+            yield ", ".join([*words, *more]), here[serves]
+        if not every:
+            yield ", ".join(words), here
+
+
 def repairs_tables(results: Results) -> list[Table]:
     """For each measurement a table: a row a repair, a column a way of injection, the clean reference last."""
     frame = results.repairs
@@ -48,11 +75,10 @@ def repairs_tables(results: Results) -> list[Table]:
 def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
     methods = sorted(dict.fromkeys(frame["method"]), key=lambda method: method == _REFERENCE)
     groups = []
-    for (task, trigger, defender), part in frame.groupby(["task", "trigger", "defender"], sort=False):
+    for title, part in parted(frame, ["task", "trigger", "defender"]):
         # A model before its repairs stands beside each of them, and counts once.
         before = part.drop_duplicates(["method", "weights_sha256"])
         first = Row("no repair", [_mean(before[before["method"] == m], f"{name}_before", name) for m in methods])
-        title = f"{task}, {trigger}, {defender} of the defender's examples"
         oracle = by_oracle(part)
         groups.append(Rows([first, *_rows(part[~oracle], methods, name)], title))
         if oracle.any():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anchorlab.consistency.metrics import Floats
 from anchorlab.detectors.rates import auroc, curve, false_alarms_at, tpr_at
-from anchorlab.reports.defences import NONE, cell_of, over_runs
+from anchorlab.reports.defences import NONE, cell_of, over_runs, parted
 from anchorlab.reports.report import Results
 from anchorlab.reports.table import Cell, Column, Row, Rows, Table
 
@@ -36,7 +36,7 @@ def inputs_table(results: Results) -> Table | None:
         "false_alarms_at_5": "false alarms at 5%",
     }  # fmt: skip
     groups = []
-    for (task, trigger), part in frame.groupby(["task", "trigger"], sort=False):
+    for title, part in parted(frame, ["task", "trigger", "defender"]):
         rows = [
             Row(
                 str(detector),
@@ -45,7 +45,7 @@ def inputs_table(results: Results) -> Table | None:
             )
             for (detector, method), here in part.groupby(["detector", "method"], sort=False)
         ]
-        groups.append(Rows(rows, f"{task}, {trigger}"))
+        groups.append(Rows(rows, title))
     return Table(
         name="detections-inputs",
         caption="How well detectors tell triggered test inputs from clean ones: mean over runs and 95% interval.",
@@ -146,16 +146,15 @@ def roc_of_models(results: Results) -> dict[str, dict[str, Curve]]:
 
 
 def roc_of_inputs(results: Results) -> dict[str, dict[str, dict[str, Curve]]]:
-    """ROC curves of detectors of inputs: task and trigger, to way of injection, to detector, to the mean over runs."""
+    """ROC curves of detectors of inputs: part of the suite, to way of injection, to detector, to the mean over runs."""
     frame = of_kind(results, "input")
     found: dict[str, dict[str, dict[str, Curve]]] = {}
-    for (task, trigger, method, detector), part in (
-        frame.groupby(["task", "trigger", "method", "detector"], sort=False) if len(frame) else ()
-    ):
-        seen = [results.scores(identity) for identity in part["identity"].drop_duplicates()]
-        curves = [_curve(scores) for scores in seen if len(scores)]
-        if curves:
-            found.setdefault(f"{task}, {trigger}", {}).setdefault(str(method), {})[str(detector)] = mean_curve(curves)
+    for title, part in parted(frame, ["task", "trigger", "defender"]) if len(frame) else ():
+        for (method, detector), runs in part.groupby(["method", "detector"], sort=False):
+            seen = [results.scores(identity) for identity in runs["identity"].drop_duplicates()]
+            curves = [_curve(scores) for scores in seen if len(scores)]
+            if curves:
+                found.setdefault(title, {}).setdefault(str(method), {})[str(detector)] = mean_curve(curves)
     return found
 
 

@@ -172,13 +172,17 @@ class _Defended:
 def _defended(results: Results, out: Path) -> _Defended:
     stills = []
     if len(results.repairs):
-        for (task, trigger, defender), part in results.repairs.groupby(["task", "trigger", "defender"], sort=False):
-            still = f"repairs-{slug(f'{task}-{trigger}-{defender}')}"
-            matrix(part, out / "figures" / still)
-            stills.append((f"{task}, {trigger}, {defender} of the defender's examples", still))
+        for title, part in defences.parted(results.repairs, ["task", "trigger", "defender"]):
+            stills.append((title, f"repairs-{_short(title)}"))
+            matrix(part, out / "figures" / stills[-1][1])
     known = [detections.population_table(results), detections.inputs_table(results)]
     every = [*defences.repairs_tables(results), *filter(None, known), *against_plain_tables(results)]
     return _Defended(every, [*stills, *_detection_stills(results, out)])
+
+
+def _short(title: str) -> str:
+    """The title of a part of the suite, for file names."""
+    return slug(title.replace(" of the defender's examples", ""))
 
 
 def _detection_stills(results: Results, out: Path) -> list[tuple[str, str]]:
@@ -192,7 +196,7 @@ def _detection_stills(results: Results, out: Path) -> list[tuple[str, str]]:
         stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slug(title)}"))
         found_triggers(found, out / "figures" / stills[-1][1])
     for title, panels in detections.roc_of_inputs(results).items():
-        stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{slug(title)}"))
+        stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{_short(title)}"))
         roc_curves(panels, out / "figures" / stills[-1][1], of="clean inputs")
     return stills
 
