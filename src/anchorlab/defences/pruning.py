@@ -54,7 +54,6 @@ class Judged(NamedTuple):
 
 
 Judge = Callable[[nn.Module], Judged]
-Choose = Callable[[Prunable], Any | None]
 
 
 @checked(frozen=True, kw_only=True, config=STRICT)
