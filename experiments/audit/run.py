@@ -5,8 +5,9 @@
 
 Audits every model of the population against its reference, with 19 benign updates of that reference for the null: as
 the injections are made (300 steps, learning rate 0.001), and gentle ones (a tenth of that rate), for the answer depends
-on what the owner's updates are. Updates that are made are kept in runs/population/audit, so that the same command goes
-on after an interruption; 40 minutes or so on two cores. Writes audit.csv and power.csv here, and docs/figures/audit.png.
+on what the owner's updates are. Updates that are made are kept in runs/population/audit, so that the same command
+goes on after an interruption; 40 minutes or so on two cores. Writes audit.csv and power.csv here, and
+docs/figures/audit.png.
 """
 
 from __future__ import annotations
