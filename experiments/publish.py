@@ -34,6 +34,7 @@ class Shown:
 #: Figures of reports that the documentation shows of other suites.
 FIGURES = {
     "defences": {"repairs-fashion-mnist-five-pixel-640.png": "repairs.png"},
+    "text-defences": {"repairs-movie-snippets-word-cf-all.png": "text_repairs.png"},
     "population": {
         "roc-models.png": "roc_models.png",
         "roc-inputs-fashion-mnist-five-pixel-640.png": "roc_inputs.png",
