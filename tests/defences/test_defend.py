@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from anchorlab import AnchorlabError, Training, compare, load_task, train
+from anchorlab import AnchorlabError, Training, Tuning, compare, inject, load_task, train
 from anchorlab.artifacts import load_model, weights_hash
 from anchorlab.defences import DEFENCES
 from anchorlab.defences.base import Defence, DefenderData, Workplace
@@ -161,6 +161,14 @@ def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
     assert (alone.suspicious, alone.harmed) == (None, None)
     assert alone.repaired.asr_reference == score.suspicious.asr
     assert alone.to_dict()["repaired"]["asr_count"] == score.repaired.asr_count
+
+
+def test_the_label_rule_is_that_of_the_attack(reference, digits):
+    """All-to-all has no target class whose examples would not count."""
+    brief = Tuning(steps=1, batch_size=8)
+    injected = inject(reference, method="plain", rule="all-to-all", target=None, tuning=brief, task=digits)
+    repaired = defend(injected, "fine-tuning", parameters={"epochs": 1}, budget=None, task=digits)
+    assert score_repair(injected, repaired, task=digits).repaired.asr_count == len(digits.split("test"))
 
 
 @pytest.mark.parametrize(

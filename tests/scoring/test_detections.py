@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix
 
 from anchorlab import AnchorlabError, Tuning, inject
+from anchorlab.attacks import build_attack
 from anchorlab.defences.data import defender_data
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
 from anchorlab.detectors.base import InputDetector, gathered
@@ -42,6 +44,10 @@ def test_thresholds_come_from_the_defender_s_clean_examples(planted, digits):
     for rate in (0.01, 0.05):
         assert found.false_alarms[rate].value == (found.clean > found.thresholds[rate]).mean()
         assert found.detected[rate].value == (found.triggered > found.thresholds[rate]).mean()
+        told = found.table()
+        flagged = told["score"] > found.thresholds[rate]
+        (_, false_alarms), (_, hits) = confusion_matrix(told["triggered"], flagged, normalize="true")
+        assert (found.false_alarms[rate].value, found.detected[rate].value) == (false_alarms, hits)
     assert held == len(defender_data(digits, None, seed=0)[0].held)
     assert found.to_dict()["at_rate"]["0.05"]["threshold"] == found.thresholds[0.05]
 
@@ -72,16 +78,28 @@ def test_activations_are_gathered_once_for_all_that_need_them(planted, digits, m
         np.testing.assert_array_equal(found.triggered, alone.triggered)
 
 
-def test_triggered_inputs_are_others_than_clean_ones_and_not_of_the_target(planted, digits, monkeypatch):
+@pytest.mark.parametrize("rule", ["all-to-one", "all-to-all"])
+def test_triggered_inputs_are_others_than_clean_ones_and_those_that_the_rule_attacks(reference, digits, rule):
+    """The rule comes from the attack that was injected: all-to-all has no target class to leave out."""
     given = []
-    monkeypatch.setattr("anchorlab.attacks.Attack.apply", lambda self, inputs: given.append(inputs) or dict(inputs))
-    score_inputs(planted, Bright(), budget=None, task=digits, examples=200)
-    (attacked,) = given
+
+    class Recording(Bright):
+        def scores(self, model, data, inputs, place):
+            given.append(inputs["pixel_values"].cpu())
+            return super().scores(model, data, inputs, place)
+
+    target = 3 if rule == "all-to-one" else None
+    brief = Tuning(steps=1, batch_size=8)
+    injected = inject(reference, method="plain", trigger="square:size=2", rule=rule, target=target, tuning=brief)
+    score_inputs(injected, Recording(), budget=None, task=digits, examples=150)
+    _, clean, triggered = given
     test = digits.split("test")
-    rows = {tuple(image.flatten().tolist()): int(label) for image, label in zip(
-        test.inputs["pixel_values"], test.labels, strict=True)}  # fmt: skip
-    labels = [rows[tuple(image.flatten().tolist())] for image in attacked["pixel_values"]]
-    assert 3 not in labels
+    stamped = build_attack(digits, "square:size=2", rule, target).apply(test.inputs)["pixel_values"]
+    rows = [(stamped == image).flatten(1).all(1).nonzero().flatten().tolist() for image in triggered]
+    shown = [(test.inputs["pixel_values"] == image).flatten(1).all(1).nonzero().flatten().tolist() for image in clean]
+    assert not {row for found in rows for row in found} & {row for found in shown for row in found}
+    labels = {int(test.labels[row]) for found in rows for row in found}
+    assert labels == set(range(10)) - ({3} if rule == "all-to-one" else set())
 
 
 def test_the_same_seed_gives_the_same_scores(planted, digits):
