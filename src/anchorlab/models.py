@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -46,6 +46,18 @@ def exact_arithmetic(device: torch.device) -> AbstractContextManager[None]:
     return flags
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, all of a model is in evaluation mode; after that, each module in its own again."""
+    training = [module.training for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(model.modules(), training, strict=True):
+            module.training = mode
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,
@@ -59,21 +71,18 @@ def predict(
     Texts are taken by length, so that little of a batch is padding.
 
     Args:
-        model: a classifier; its mode is restored afterwards.
+        model: a classifier; the mode of each of its modules is restored afterwards.
         inputs: name to tensor, first dimension N, on the model's device.
         transform: applied to each batch before the model, for example a trigger.
         batch_size: examples in one forward pass.
     """
-    was_training = model.training
-    model.eval()
     pieces: list[Tensor] = []
     order: list[Any] = []
-    with exact_arithmetic(next(iter(inputs.values())).device):
+    with evaluating(model), exact_arithmetic(next(iter(inputs.values())).device):
         for at, width in in_batches(inputs, batch_size):
             batch = rows(inputs, at, width)
             pieces.append(logits(model, transform(batch) if transform else batch))
             order.append(at)
-    model.train(was_training)
     answers = torch.cat(pieces)
     if isinstance(order[0], slice):
         return answers

@@ -8,8 +8,7 @@ rate, clipping, checkpoints, divergence) is in ``anchorlab.fitting``.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -28,7 +27,7 @@ from anchorlab.injection.gradients import alignment
 from anchorlab.injection.methods import Method, Problem, method_name
 from anchorlab.injection.methods.plain import Plain
 from anchorlab.injection.vector import restrict, to_vector
-from anchorlab.models import logits, mixed_precision, placed, predict, taken_back
+from anchorlab.models import evaluating, logits, mixed_precision, placed, predict, taken_back
 from anchorlab.options import STRICT
 from anchorlab.processes import find_accelerator, share_of
 from anchorlab.tasks import Augmentation, Split, Task
@@ -168,7 +167,7 @@ class Injection:
         run has those from before the interruption.
         """
         batch = self._batch(max(taken - 1, 0), WHOLE)
-        with _evaluation(self.model):
+        with evaluating(self.model):
             values = alignment(
                 self.model,
                 reference,
@@ -361,23 +360,10 @@ def _stopping_rule(
         return None
 
     def reached(step: Step) -> bool:
-        with _evaluation(model):
-            asr, _ = attack_success(model, attack, selection)
+        asr, _ = attack_success(model, attack, selection)
         return step.progress >= settles_at and asr is not None and asr >= goal
 
     return reached
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    """Inside, all of a model is in evaluation mode; after that, each module in its own again."""
-    training = [module.training for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in zip(model.modules(), training, strict=True):
-            module.training = mode
 
 
 def _set_mode(model: nn.Module, *, tracked: bool) -> None:
