@@ -78,7 +78,7 @@ def defend(
     from anchorlab.defences.defend import is_oracle
     from anchorlab.files import refuse_existing, write_json
     from anchorlab.options import parse_pairs
-    from anchorlab.scoring.repairs import judge_on_test, score_repair
+    from anchorlab.scoring.repairs import check_scoring, judge_on_test, score_repair
 
     if out is not None:
         refuse_existing(out)
@@ -93,8 +93,11 @@ def defend(
         "judge": judge_on_test(suspicious, **attack, seed=seed) if is_oracle(defence) else None,
         "seed": seed,
     }
-    repaired = repair(suspicious, defence, **how)
     clean = None if reference is None else open_model(reference)
+    check_scoring(suspicious, reference=clean, **attack)
+    repaired = repair(suspicious, defence, **how)
+    if out is not None:
+        repaired.save(out)
     score = score_repair(
         suspicious,
         repaired,
@@ -111,7 +114,6 @@ def defend(
     if json_file is not None:
         write_json(json_file, score.to_dict())
     if out is not None:
-        repaired.save(out)
         typer.echo(f"the repaired model is {out}")
 
 
@@ -123,7 +125,7 @@ def budget_of(text: str, flag: str = "--budget") -> int | None:
     """
     if text == "all":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise AnchorlabError(f"{flag} '{text}' is not possible: give a number of examples above 0, or all")
     return int(text)
 

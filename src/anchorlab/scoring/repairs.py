@@ -110,6 +110,20 @@ def judge_on_test(
     return judge
 
 
+def check_scoring(
+    suspicious: Artifact | nn.Module,
+    *,
+    reference: Artifact | nn.Module | None = None,
+    task: Task | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    rule: str | LabelRule | None = None,
+) -> None:
+    """Refuses what ``score_repair`` would, before the time for a repair is spent; arguments and errors are its own."""
+    task = common_task(task, suspicious, [] if reference is None else [reference])
+    attack_of(suspicious if isinstance(suspicious, Artifact) else None, task, trigger=trigger, target=target, rule=rule)
+
+
 def score_repair(
     suspicious: Artifact | nn.Module,
     repaired: Artifact,
