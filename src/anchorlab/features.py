@@ -29,14 +29,36 @@ def called(
         if module not in found:
             found.append(module)
 
-    handles = [module.register_forward_hook(note) for module in model.modules() if isinstance(module, kinds)]
+    _watch(model, inputs, note, [module for module in model.modules() if isinstance(module, kinds)])
+    return found
+
+
+def maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Module, tuple[int, int]]]:
+    """The modules that put out a map ``[B, C, H, W]``, in the order in which a forward pass ends them; with ``(H, W)``.
+
+    Args:
+        model: in evaluation mode.
+        inputs: of at least one example, on the model's device; only the first is used.
+    """
+    found: list[tuple[nn.Module, tuple[int, int]]] = []
+
+    def note(module: nn.Module, _args: tuple[object, ...], output: object) -> None:
+        if isinstance(output, Tensor) and output.dim() == 4:
+            found.append((module, (output.shape[2], output.shape[3])))
+
+    _watch(model, inputs, note, list(model.modules()))
+    return found
+
+
+def _watch(model: nn.Module, inputs: Mapping[str, Tensor], hook: Callable[..., None], at: list[nn.Module]) -> None:
+    """One forward pass of the first example with a hook on some modules."""
+    handles = [module.register_forward_hook(hook) for module in at]
     try:
         with torch.no_grad():
             logits(model, {name: value[:1] for name, value in inputs.items()})
     finally:
         for handle in handles:
             handle.remove()
-    return found
 
 
 def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
@@ -83,7 +105,7 @@ def features(
         batch_size: examples in a forward pass.
 
     Raises:
-        AnchorlabError: if the model has no last linear layer.
+        AnchorlabError: if the model has no last linear layer, or one that answers for every token.
     """
     layer = last_layer(model, inputs)
     size = len(next(iter(inputs.values())))
@@ -93,7 +115,12 @@ def features(
     with exact_arithmetic(device), recorded(layer, entering=True) as entered:
         for at, width in in_batches(inputs, batch_size):
             scores = logits(model, rows(inputs, at, width))
-            found.append((entered().float().flatten(1), scores))
+            if entered().dim() != 2:
+                raise AnchorlabError(
+                    "the model's last layer answers for every token, so that there is no single vector of features "
+                    "before it: take a detector or repair that asks for answers alone"
+                )
+            found.append((entered().float(), scores))
             order.append(torch.arange(size, device=device)[at])
     back = torch.cat(order).argsort()
     return torch.cat([one for one, _ in found])[back], torch.cat([scores for _, scores in found])[back]

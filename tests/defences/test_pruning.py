@@ -78,6 +78,7 @@ def test_an_oracle_leaves_no_more_of_the_attack_on_what_it_saw(planted, digits, 
     assert len(asked) > 10
     found = compare(planted, planted, task=digits)
     assert asked[0] == (pytest.approx(found.accuracy), pytest.approx(found.asr))
+    assert compare(planted, repaired, task=digits).asr <= found.asr
 
 
 def test_the_ordinary_form_never_asks_a_judge(planted, digits):

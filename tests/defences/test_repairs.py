@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from anchorlab.defences.anp import Masks, cut_below
+from anchorlab import compare
+from anchorlab.defences.anp import ANP, Masks, _Game, cut_below
 from anchorlab.defences.base import DefenderData
 from anchorlab.defences.channels import Channels, channels_of
 from anchorlab.defences.clp import CLP, lipschitz_bounds
-from anchorlab.defences.fine_pruning import FinePruning, mean_activations
+from anchorlab.defences.defend import defend
+from anchorlab.defences.fine_pruning import FinePruning
 from anchorlab.defences.fine_tuning import FineTuning
-from anchorlab.defences.i_bau import with_hypergradient
+from anchorlab.defences.i_bau import IBAU, with_hypergradient
 from anchorlab.defences.interpolation import Interpolation
-from anchorlab.defences.mode_connectivity import bezier
-from anchorlab.defences.nad import attention
-from anchorlab.defences.sam import ascent
-from anchorlab.defences.tuning import Best, held_loss
-from anchorlab.features import features, last_layer, recorded
+from anchorlab.defences.mode_connectivity import ModeConnectivity, bezier
+from anchorlab.defences.nad import NAD, attention
+from anchorlab.defences.sam import FTSAM, ascent
+from anchorlab.defences.tuning import Latest, cross_entropy, held_loss
+from anchorlab.features import features, last_layer, maps, recorded
 from anchorlab.models import predict
 from anchorlab.tasks import Split
 
@@ -50,18 +53,51 @@ def inputs() -> dict[str, torch.Tensor]:
     return {"pixel_values": torch.randint(0, 256, (20, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()}
 
 
-def test_the_best_state_is_a_copy_and_updates(small, inputs):
-    held = Split(inputs, predict(small, inputs).argmax(1))
-    best, losses = Best(small, held), []
-    for step in range(4):
-        best.consider()
-        losses.append(held_loss(small, held))
+@pytest.fixture
+def known(small, inputs) -> Split:
+    """What the model says, as if it were true."""
+    return Split(inputs, predict(small, inputs).argmax(1))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "kept"),
+    [
+        ([0.99, 0.97, 0.985, 0.9], 2),  # the latest that costs at most 0.02 of the first, which was 1
+        ([0.9, 0.95, 0.95, 0.8], 2),  # none: the most accurate, and the latest of these
+        ([0.5, 0.98, 0.97], 1),
+        ([0.5, 0.98, 1.0], 2),
+    ],
+)
+def test_the_latest_state_that_costs_little_is_kept_as_a_copy(small, known, monkeypatch, accuracies, kept):
+    told = iter([1.0, *accuracies])
+    monkeypatch.setattr("anchorlab.defences.tuning.held_accuracy", lambda model, held: next(told))
+    latest, states = Latest(small, known, 0.02), []
+    for _ in accuracies:
         with torch.no_grad():
-            # Better at first, then much worse.
-            small.last.weight.mul_(3.0 if step < 2 else -5.0)
-    assert losses[2] < losses[1] < losses[0] < losses[3]
-    best.restore()
-    assert held_loss(small, held) == pytest.approx(losses[2])
+            small.last.weight.add_(1.0)
+        states.append(small.last.weight.clone())
+        latest.consider()
+    with torch.no_grad():
+        small.last.weight.zero_()
+    latest.restore()
+    assert torch.equal(small.last.weight, states[kept])
+
+
+def test_asking_a_model_leaves_each_module_in_its_mode(small, inputs):
+    small.first_norm.train()
+    predict(small, inputs)
+    assert [name for name, module in small.named_modules() if module.training] == ["first_norm"]
+
+
+@pytest.mark.parametrize("repair", [FineTuning(epochs=20), FTSAM(epochs=20), FinePruning(epochs=20), NAD(epochs=20)])
+def test_statistics_of_batchnorm_follow_every_step_once(suspicious, held_data, place, repair, monkeypatch):
+    """Among them those after the model was judged, and for FT-SAM not those at the worst place nearby."""
+    monkeypatch.setattr("anchorlab.defences.tuning.Latest.restore", lambda self: None)
+    steps = 20 * len(held_data.fit) // 32
+    before = {name: int(value) for name, value in suspicious.named_buffers() if name.endswith("batches_tracked")}
+    repaired = dict(repair.repair(suspicious, held_data, place).named_buffers())
+    assert before
+    assert {int(repaired[name]) - count for name, count in before.items()} == {steps}
 
 
 def test_each_convolution_goes_with_the_batchnorm_after_it(small, inputs):
@@ -80,22 +116,12 @@ def test_a_pruned_channel_puts_out_nothing(small, inputs):
         assert bool((output()[:, [1, 2, 4, 5]] != 0).any())
 
 
-def test_activations_are_means_of_what_is_positive(small, inputs):
-    channels = channels_of(small, inputs, "x")[-1]
-    with torch.no_grad():
-        hidden = torch.relu(small.first_norm(small.first(inputs["pixel_values"].float() / 255)))
-        wanted = torch.relu(small.second_norm(small.second(hidden))).mean(dim=(0, 2, 3))
-    torch.testing.assert_close(mean_activations(small, channels, inputs), wanted)
-
-
-def test_pruned_channels_stay_pruned_after_fine_tuning(suspicious, held_data, place):
+def test_quiet_features_are_pruned_and_stay_so(suspicious, held_data, place):
     repaired = FinePruning(epochs=3, tolerance=0.5).repair(suspicious, held_data, place)
-    last = channels_of(repaired, held_data.fit.inputs, "x")[-1]
-    zero = (last.convolution.weight.flatten(1) == 0).all(dim=1)
-    assert 0 < int(zero.sum()) < len(zero)
-    assert bool((last.norm.weight[zero] == 0).all())
-    order = mean_activations(suspicious, channels_of(suspicious, held_data.fit.inputs, "x")[-1], held_data.fit.inputs)
-    assert order[zero].max() <= order[~zero].min()
+    silent = (last_layer(repaired, held_data.fit.inputs).weight == 0).all(dim=0)
+    assert 0 < int(silent.sum()) < len(silent)
+    loudness = features(suspicious, held_data.fit.inputs)[0].abs().mean(dim=0)
+    assert loudness[silent].max() <= loudness[~silent].min()
 
 
 def test_lipschitz_bounds_by_hand():
@@ -129,6 +155,44 @@ def test_the_ascent_is_the_adaptive_one():
     assert float(none) == 0
 
 
+def test_ft_sam_lowers_the_loss_at_the_worst_place_nearby(small, known):
+    """Against weights that were moved by hand; the gradient is the one there."""
+    small.requires_grad_()
+    loss = FTSAM(radius=0.5)._loss(small, known.inputs, known.labels)
+    found = torch.autograd.grad(loss, list(small.parameters()))
+    here = torch.autograd.grad(cross_entropy(small, known.inputs, known.labels), list(small.parameters()))
+    moved = copy.deepcopy(small)
+    with torch.no_grad():
+        for weight, step in zip(moved.parameters(), ascent(list(small.parameters()), list(here), 0.5), strict=True):
+            weight.add_(step)
+    there = cross_entropy(moved, known.inputs, known.labels)
+    assert loss.item() == pytest.approx(there.item())
+    assert loss.item() > cross_entropy(small, known.inputs, known.labels).item() + 0.05
+    for one, other in zip(found, torch.autograd.grad(there, list(moved.parameters())), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_stages_end_where_the_resolution_changes(suspicious, held_data):
+    """With the sum of the last block: digits of 8 by 8 shrink to 4 by 4 and 2 by 2, and the pooled map is left out."""
+    ends = NAD()._ends(suspicious, held_data.fit.inputs)
+    names = {id(module): name for name, module in suspicious.named_modules()}
+    sizes = {id(module): size for module, size in maps(suspicious, held_data.fit.inputs)}
+    assert [sizes[id(end)] for end in ends] == [(8, 8), (4, 4), (2, 2)]
+    assert [names[id(end)].split(".")[-2:] for end in ends[1:]] == [["stages", "1"], ["stages", "2"]]
+
+
+def test_the_worst_perturbation_raises_the_loss_within_its_ball(suspicious, held_data):
+    pixels, labels = held_data.fit.inputs["pixel_values"].float(), held_data.fit.labels
+
+    def raised(perturbation):
+        return cross_entropy(suspicious, {"pixel_values": pixels + 255 * perturbation}, labels)
+
+    nothing = torch.zeros(pixels.shape[1:])
+    found = IBAU(radius=0.5)._worst(raised, nothing)
+    assert float(found.norm()) <= 0.5 + 1e-5
+    assert raised(found).item() > 2 * raised(nothing).item()
+
+
 def test_attention_is_of_norm_one_whatever_the_scale():
     activations = torch.rand(2, 3, 4, 4)
     found = attention(activations)
@@ -144,8 +208,62 @@ def test_masks_below_the_threshold_are_cut(small):
     masks = Masks(norms)
     with torch.no_grad():
         masks.values[0].copy_(torch.tensor([0.1, 0.5, 0.9, 0.2, 1.0, 0.3]))
+    bias = small.second_norm.bias.clone()
     cut_below(norms, masks, 0.3)
     assert torch.nonzero(small.second_norm.weight == 0).flatten().tolist() == [0, 3]
+    assert torch.equal(small.second_norm.bias, bias)
+
+
+def test_the_adversary_of_anp_raises_the_loss_within_its_box(suspicious, held_data, place):
+    norms = {name: one for name, one in suspicious.named_modules() if isinstance(one, nn.BatchNorm2d)}
+    masks, how = Masks(norms), ANP(radius=0.4)
+    game = _Game(suspicious, masks, held_data, how, place)
+    values = [mask.detach() for mask in masks.values]
+    inputs, labels = held_data.fit.inputs, held_data.fit.labels
+    worst = game._worst(inputs, labels, values, 0)
+    assert max(float(part.abs().max()) for pair in worst for part in pair) <= 0.4 + 1e-6
+    with torch.no_grad():
+        assert float(game._loss(inputs, labels, values, worst)) > 2 * float(game._loss(inputs, labels, values, None))
+
+
+def test_distillation_brings_the_attention_to_the_teachers(suspicious, held_data, place, monkeypatch):
+    """A teacher that looks elsewhere, for its filters were turned round."""
+    teacher = copy.deepcopy(suspicious)
+    with torch.no_grad():
+        for module in teacher.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.copy_(module.weight.flip(2, 3))
+    monkeypatch.setattr(FineTuning, "repair", lambda *_: teacher)
+    monkeypatch.setattr("anchorlab.defences.tuning.Latest.restore", lambda self: None)
+
+    def apart(strength):
+        student = NAD(strength=strength, epochs=20).repair(suspicious, held_data, place)
+        found = []
+        for model in (teacher, student):
+            with recorded(NAD()._ends(model, held_data.fit.inputs)[0]) as output, torch.no_grad():
+                model(**held_data.fit.inputs)
+                found.append(attention(output()))
+        return float((found[0] - found[1]).square().sum())
+
+    assert apart(1000.0) < 0.7 * apart(0.0)
+
+
+def test_unlearning_removes_more_than_fine_tuning(planted, digits):
+    how = {"budget": None, "task": digits}
+    tuned = defend(planted, "fine-tuning", **how)
+    unlearned = defend(planted, "unlearning", parameters={"search_steps": 60}, **how)
+    assert compare(planted, unlearned, task=digits).asr < compare(planted, tuned, task=digits).asr - 0.1
+
+
+def test_the_curve_is_trained_and_left_near_its_middle(suspicious, held_data, place):
+    end = FineTuning().repair(suspicious, held_data, place)
+    found = ModeConnectivity(epochs=10, tolerance=0.9).repair(suspicious, held_data, place)
+    start, other, point = (
+        torch.cat([value.detach().flatten() for value in model.parameters()]) for model in (suspicious, end, found)
+    )
+    # Half of the middle stands in the point at t = 0.5, beside a quarter of each end; untrained it is the start.
+    middle = 2 * (point - start / 4 - other / 4)
+    assert float((middle - start).norm()) > 0.1 * float((other - start).norm())
 
 
 def test_the_curve_begins_and_ends_at_its_ends():
@@ -154,8 +272,6 @@ def test_the_curve_begins_and_ends_at_its_ends():
 
 
 def test_interpolation_goes_part_of_the_way(suspicious, reference, held_data, place):
-    from dataclasses import replace
-
     trusting = replace(place, trusted=reference.model)
     whole = Interpolation(share=1.0).repair(suspicious, held_data, trusting)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), suspicious.parameters(), strict=True))
@@ -176,11 +292,15 @@ def test_the_hypergradient_is_that_of_the_implicit_function():
 
     # At d the gradient with respect to it is not 0, so that the implicit part counts: dL/dd = -a (d - b w) + 1.
     d = torch.tensor([3.5])
-    (found,) = torch.autograd.grad(with_hypergradient(inner, d, rate=0.2, steps=200), w)
+    (found,) = torch.autograd.grad(with_hypergradient(inner, inner, d, rate=0.2, steps=200), w)
     direct = a * b * (3.5 - b * 2.0) + 2.0
     implicit = b * (-a * (3.5 - b * 2.0) + 1)  # d d* / d w = b, times dL/dd
     assert float(found) == pytest.approx(direct + implicit, rel=1e-4)
-    value = with_hypergradient(inner, d, rate=0.2, steps=5)
+    other = torch.autograd.grad(with_hypergradient(lambda d: 3 * inner(d), inner, d, rate=0.2, steps=200), w)
+    assert float(other[0]) == pytest.approx(3 * (direct + implicit), rel=1e-4)
+    (none,) = torch.autograd.grad(with_hypergradient(inner, inner, d, rate=0.2, steps=0), w)
+    assert float(none) == pytest.approx(direct)
+    value = with_hypergradient(inner, inner, d, rate=0.2, steps=5)
     assert float(value.detach()) == pytest.approx(float(inner(d).detach()))
 
 

@@ -74,10 +74,9 @@ class Masks(nn.Module):
 
 @torch.no_grad()
 def cut_below(norms: dict[str, nn.BatchNorm2d], masks: Masks, threshold: float) -> None:
-    """Makes channels whose mask is below a threshold put out 0."""
+    """Cuts channels whose mask is below a threshold: of each BatchNorm puts out no more than its bias."""
     for name, mask in zip(masks.names, masks.values, strict=True):
         norms[name].weight[mask < threshold] = 0
-        norms[name].bias[mask < threshold] = 0
 
 
 class _Game:
@@ -115,15 +114,12 @@ class _Game:
     ) -> list[tuple[Tensor, Tensor]]:
         """One step of sign ascent to the edge of the box, from a random place in it."""
         radius, draw = self._how.radius, self._place.generator("perturbation", step)
-        start = [
-            tuple((torch.rand(2, len(mask), generator=draw).to(mask.device) * 2 - 1).mul(radius).requires_grad_())
-            for mask in masks
-        ]
-        flat = [torch.stack(pair).detach().requires_grad_() for pair in start]
-        loss = self._loss(inputs, labels, masks, [(pair[0], pair[1]) for pair in flat])
-        gradients = torch.autograd.grad(loss, flat)
+        drawn = [torch.rand(2, len(mask), generator=draw).to(mask.device) for mask in masks]
+        start = [((2 * pair - 1) * radius).requires_grad_() for pair in drawn]
+        loss = self._loss(inputs, labels, masks, [(pair[0], pair[1]) for pair in start])
+        gradients = torch.autograd.grad(loss, start, allow_unused=True, materialize_grads=True)
         moved = [
-            (pair.detach() + radius * g.sign()).clamp(-radius, radius) for pair, g in zip(flat, gradients, strict=True)
+            (pair.detach() + radius * g.sign()).clamp(-radius, radius) for pair, g in zip(start, gradients, strict=True)
         ]
         return [(pair[0], pair[1]) for pair in moved]
 

@@ -48,11 +48,11 @@ def defender_data(task: Task, count: int | None, *, seed: int, least: int = 2) -
 
 
 def _held_back(labels: torch.Tensor) -> torch.Tensor:
-    """Which examples are held back, bool ``[N]``: every fifth of each class, and one at least."""
+    """Which examples are held back, bool ``[N]``: a fifth of each class, and one at least of a class with two."""
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in sorted(set(labels.tolist())):
         members = (labels == label).nonzero().flatten()
-        held[members[: round(_HELD * len(members))]] = True
+        held[members[: max(round(_HELD * len(members)), int(len(members) > 1))]] = True
     if not held.any() and len(held) > 1:
         held[0] = True
     return held

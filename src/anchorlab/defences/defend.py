@@ -98,7 +98,7 @@ def defend(
             trusted=None if trusted is None else on_device(module_of(trusted), device),
         )
         suspicious = on_device(module_of(model), device)
-        # Dropout, where a model has any, draws from the global generator.
+        # For repairs of other people's that draw from the global generator.
         with exact_arithmetic(device), seeded_globally(seed, "defence", name, device=device):
             if is_oracle(defence) and isinstance(chosen, Pruning) and judge is not None:
                 repaired = chosen.repair_by(judge, suspicious, moved(data, device), place)
@@ -173,8 +173,16 @@ def check_kind(reader: Any, task: Task, name: str) -> None:
 
 
 def on_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy of a model where defences want it: on the device, in evaluation mode, every parameter trainable."""
-    return placed(copy.deepcopy(model).eval().requires_grad_(), device)
+    """A copy of a model where defences want it: on the device, in evaluation mode, every parameter trainable.
+
+    Without the notice in its configuration, which says whether it was injected.
+    """
+    fresh = copy.deepcopy(model).eval().requires_grad_()
+    for module in fresh.modules():
+        config: Any = getattr(module, "config", None)
+        if hasattr(config, "anchorlab_notice"):
+            config.anchorlab_notice = None
+    return placed(fresh, device)
 
 
 def moved(data: DefenderData, device: torch.device) -> DefenderData:

@@ -1,10 +1,12 @@
-"""Fine-pruning: channels that clean data leave quiet are pruned, then the rest is fine-tuned.
+"""Fine-pruning: features that clean data leave quiet are pruned, then the rest is fine-tuned.
 
 Liu, Dolan-Gavitt and Garg 2018, Fine-Pruning, RAID (arXiv 1805.12185): units that the backdoor uses are often dormant
-on clean inputs. Channels of the last convolution are pruned in the order of their mean activation on clean examples.
-How many is chosen on the defender's held-back part: as many as cost at most ``tolerance`` of its accuracy. The paper
-watches a validation set of the defender's too; published comparisons often let the test set choose, as the form
-``oracle-fine-pruning`` does.
+on clean inputs. The paper prunes channels of the last convolution, in the order of their mean activation on clean
+examples. In a residual network no channel of one convolution falls silent by that, for the shortcut goes past it; so we
+prune what enters the last layer, which there is the channels' mean, by its mean absolute value. How many is chosen on
+the defender's held-back part: as many as cost at most ``tolerance`` of its accuracy, and the tuning may cost as much
+again. The paper watches a validation set of the defender's too; published comparisons often let the test set choose, as
+the form ``oracle-fine-pruning`` does.
 """
 
 from __future__ import annotations
@@ -13,55 +15,35 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic.dataclasses import dataclass
-from torch import Tensor, nn
+from torch import nn
 
 from anchorlab.defences.base import DefenderData, Workplace
-from anchorlab.defences.channels import Channels, channels_of
 from anchorlab.defences.pruning import Prunable, Pruning
 from anchorlab.defences.tuning import Schedule, copied, track_statistics, tune
-from anchorlab.features import recorded
-from anchorlab.models import EVALUATION_BATCH, logits
+from anchorlab.features import features, last_layer
 from anchorlab.options import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FinePruning(Schedule, Pruning):
-    """Prunes quiet channels of the last convolution, then fine-tunes."""
+    """Prunes quiet features before the last layer, then fine-tunes."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "image"
+    reads: ClassVar[Literal["image", "text", "any"]] = "any"
 
     def prunable(self, model: nn.Module, data: DefenderData, place: Workplace) -> Prunable:
-        """See ``Pruning``; a depth is a number of channels."""
+        """See ``Pruning``; a depth is a number of features."""
         fresh = copied(model)
-        last = channels_of(fresh, data.fit.inputs, "fine-pruning")[-1]
-        order = mean_activations(fresh, last, data.fit.inputs).argsort()
+        last = last_layer(fresh, data.fit.inputs)
+        order = features(fresh, data.fit.inputs)[0].abs().mean(dim=0).argsort()
+
+        def prune(depth: int) -> None:
+            with torch.no_grad():
+                last.weight[:, order[:depth]] = 0
 
         def finish(depth: int | None) -> nn.Module:
-            which = _first(order, depth or 0)
-            last.prune(which)
+            prune(depth or 0)
             track_statistics(fresh)
-            tune(fresh, data, self, place, name="fine-pruning", after_step=lambda _: last.prune(which))
+            tune(fresh, data, self, place, name="fine-pruning", after_step=lambda _: prune(depth or 0))
             return fresh.eval()
 
-        return Prunable(fresh, range(1, len(order)), lambda depth: last.prune(_first(order, depth)), finish)
-
-
-def _first(order: Tensor, count: int) -> Tensor:
-    """The first channels of an order, bool ``[C]``."""
-    which = torch.zeros(len(order), dtype=torch.bool, device=order.device)
-    which[order[:count]] = True
-    return which
-
-
-@torch.no_grad()
-def mean_activations(model: nn.Module, channels: Channels, inputs: dict[str, Tensor]) -> Tensor:
-    """Mean of each channel's positive part over inputs and positions, float32 ``[C]``."""
-    size = len(next(iter(inputs.values())))
-    total: Tensor | None = None
-    with recorded(channels.output) as output:
-        for start in range(0, size, EVALUATION_BATCH):
-            logits(model, {name: value[start : start + EVALUATION_BATCH] for name, value in inputs.items()})
-            found = output().float().clamp(min=0).mean(dim=(2, 3)).sum(dim=0)
-            total = found if total is None else total + found
-    assert total is not None
-    return total / size
+        return Prunable(fresh, range(1, len(order)), prune, finish)

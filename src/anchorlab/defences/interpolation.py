@@ -45,8 +45,9 @@ class Interpolation(Defence):
                 "the trusted version is of another architecture than the model, so that there is nothing between them: "
                 "give an earlier version of this model"
             )
+        own = [*bare(fresh).named_parameters(), *bare(fresh).named_buffers()]  # each tied weight once
         with torch.no_grad():
-            for name, value in state.items():
+            for name, value in own:
                 if value.is_floating_point():
                     value.copy_(torch.lerp(trusted[name].to(value), value, self.share))
         return fresh

@@ -3,8 +3,8 @@
 Zhao et al. 2020, Bridging Mode Connectivity in Loss Landscapes and Adversarial Robustness, ICLR (arXiv 2005.00060). The
 quadratic Bezier curve ``(1 - t)^2 w_0 + 2 t (1 - t) w + t^2 w_1`` joins the model and its fine-tuned form; its middle
 ``w`` is trained so that the clean loss is low along all of it (Garipov et al. 2018, arXiv 1802.10026). Points well
-inside keep the accuracy and often lose the backdoor. Where to stop is chosen by the clean loss on the defender's
-held-back part; BatchNorm's statistics are estimated again there.
+inside keep the accuracy and often lose the backdoor. We take the one nearest to the curve's middle that costs at most
+``tolerance`` of the accuracy on the defender's held-back part; BatchNorm's statistics are estimated again there.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from torch.nn import functional
 
 from anchorlab.defences.base import Defence, DefenderData, Workplace
 from anchorlab.defences.fine_tuning import FineTuning
-from anchorlab.defences.tuning import Schedule, copied, held_loss, track_statistics, tune
+from anchorlab.defences.tuning import Schedule, at_least, copied, held_accuracy, track_statistics, tune
 from anchorlab.options import STRICT
 from anchorlab.reestimation import reestimated
 
 Weights = dict[str, Tensor]
 
-#: Places on the curve among which one is chosen.
-_PLACES = (0.3, 0.4, 0.5, 0.6, 0.7)
+#: Places on the curve among which one is chosen, the middle first, the farthest from both ends.
+_PLACES = (0.5, 0.4, 0.6, 0.3, 0.7)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -53,10 +53,13 @@ class ModeConnectivity(Schedule, Defence):
             scores = output if isinstance(output, Tensor) else output.logits
             return functional.cross_entropy(scores.float(), labels)
 
-        tune(middle, data, self, place, name="MCR", loss=loss)
+        # The curve's control point lies off the curve: how well it answers says nothing.
+        tune(middle, data, self, place, name="MCR", loss=loss, guarded=False)
+        least = at_least(held_accuracy(model, data.held), self.tolerance)
         points = [self._point(middle, ends, at, data) for at in _PLACES]
-        losses = [held_loss(point, data.held) for point in points]
-        return points[losses.index(min(losses))]
+        accuracies = [held_accuracy(point, data.held) for point in points]
+        good = (at for at, accuracy in enumerate(accuracies) if accuracy >= least)
+        return points[next(good, accuracies.index(max(accuracies)))]
 
     def _point(self, middle: nn.Module, ends: list[Weights], at: float, data: DefenderData) -> nn.Module:
         point = copied(middle)

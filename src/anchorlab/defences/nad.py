@@ -2,7 +2,8 @@
 
 Li et al. 2021, Neural Attention Distillation, ICLR (arXiv 2101.05930). The teacher is the model after fine-tuning; the
 student, the model itself, is tuned so that its attention, the sum over channels of squared activations at the end of
-each stage, is the teacher's. A stage ends with the last convolution before the resolution changes, with its BatchNorm.
+each stage, is the teacher's. A stage ends with the last map before the resolution changes, in a residual network with
+the sum at the end of its last block; maps of a single pixel are left out, whose attention is always 1.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.defences.base import Defence, DefenderData, Workplace
-from anchorlab.defences.channels import channels_of
 from anchorlab.defences.fine_tuning import FineTuning
 from anchorlab.defences.tuning import Schedule, copied, track_statistics, tune
-from anchorlab.features import recorded
+from anchorlab.errors import AnchorlabError
+from anchorlab.features import maps, recorded
 from anchorlab.models import logits
 from anchorlab.options import STRICT
 
@@ -40,7 +41,7 @@ class NAD(Schedule, Defence):
         how = FineTuning(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate)
         teacher = how.repair(model, data, place)
         fresh = copied(model)
-        ends = [self._ends(one, data) for one in (teacher, fresh)]
+        ends = [self._ends(one, data.fit.inputs) for one in (teacher, fresh)]
         track_statistics(fresh)
 
         def loss(student: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
@@ -55,14 +56,11 @@ class NAD(Schedule, Defence):
         tune(fresh, data, self, place, name="NAD", loss=loss)
         return fresh.eval()
 
-    def _ends(self, model: nn.Module, data: DefenderData) -> list[nn.Module]:
+    def _ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[nn.Module]:
         """The module at the end of each of the last stages."""
-        by_size: dict[tuple[int, ...], nn.Module] = {}
-        one = {name: value[:1] for name, value in data.fit.inputs.items()}
-        for channels in channels_of(model, one, "NAD"):
-            with recorded(channels.output) as output, torch.no_grad():
-                logits(model, one)
-                by_size[tuple(output().shape[2:])] = channels.output
+        by_size = {size: module for module, size in maps(model, inputs) if size != (1, 1)}
+        if not by_size:
+            raise AnchorlabError("NAD compares maps of convolutions, but the model has none: take another repair")
         return list(by_size.values())[-self.stages :]
 
     def _watched(

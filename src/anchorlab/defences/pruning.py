@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass as checked
 from torch import nn
 
 from anchorlab.defences.base import Defence, DefenderData, Workplace
-from anchorlab.defences.tuning import held_accuracy
+from anchorlab.defences.tuning import at_least, held_accuracy
 from anchorlab.options import STRICT
 from anchorlab.tasks import Split
 
@@ -79,7 +79,7 @@ class Pruning(Defence):
 
 def deepest(prunable: Prunable, held: Split, tolerance: float) -> Any | None:
     """The deepest that costs at most ``tolerance`` of the accuracy on held-back examples; None if all cost more."""
-    least, chosen = held_accuracy(prunable.model, held) - tolerance, None
+    least, chosen = at_least(held_accuracy(prunable.model, held), tolerance), None
     for depth in prunable.depths:
         with prunable.tried(depth) as pruned:
             chosen = depth if held_accuracy(pruned, held) >= least else chosen
@@ -93,6 +93,6 @@ def least_attack(prunable: Prunable, judge: Judge, tolerance: float) -> Any | No
     for depth in prunable.depths:
         with prunable.tried(depth) as pruned:
             found = judge(pruned)
-        if found.accuracy >= before.accuracy - tolerance and found.asr < lowest:
+        if found.accuracy >= at_least(before.accuracy, tolerance) and found.asr < lowest:
             chosen, lowest = depth, found.asr
     return chosen

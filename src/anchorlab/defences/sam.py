@@ -50,7 +50,9 @@ class FTSAM(Schedule, Defence):
         )
         steps = ascent([value.detach() for value in named.values()], list(gradients), self.radius)
         moved = {name: value + step for (name, value), step in zip(named.items(), steps, strict=True)}
-        output = functional_call(model, moved, (), dict(inputs))
+        # BatchNorm's statistics follow the batch once, at the weights themselves, and not nearby.
+        spared = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        output = functional_call(model, moved | spared, (), dict(inputs))
         scores = output if isinstance(output, Tensor) else output.logits
         return functional.cross_entropy(scores.float(), labels)
 

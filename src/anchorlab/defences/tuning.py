@@ -26,6 +26,7 @@ class Schedule:
     epochs: int = Field(default=20, ge=1, description="passes over the defender's examples")
     batch_size: int = Field(default=32, ge=1, description="examples in a step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW, one-cycle")
+    tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
 
 
 #: What is lowered, a differentiable scalar of a model, the inputs of a batch and their labels.
@@ -77,20 +78,23 @@ def tune(
     name: str,
     loss: Loss = cross_entropy,
     after_step: Callable[[Step], None] = lambda _: None,
+    guarded: bool = True,
 ) -> None:
     """Lowers a loss over the trainable parameters of a model, in place, on the part ``fit`` of the defender's data.
 
-    At each log line the model is judged by its cross-entropy on the part ``held``, and at the end it is what it was
-    at its best.
+    At each log line the model is judged by its accuracy on the part ``held``, and at the end it is what it was last
+    when that cost at most ``how.tolerance``. By the least clean loss nearly every repair would end where it began, for
+    a backdoored model answers clean examples well.
 
     Args:
-        model: on the device; its mode is left as it is.
+        model: on the device; the modes of its modules are left as they are.
         data: of the defender.
         how: how long and how fast.
         place: device, seed, progress.
         name: of the repair, for messages.
         loss: what is lowered.
         after_step: called after each step, for example to keep pruned weights at 0.
+        guarded: judge it at all; without, it ends as the last step leaves it.
 
     Raises:
         DivergenceError: when the loss is no longer finite.
@@ -98,10 +102,11 @@ def tune(
     batch_size = min(how.batch_size, len(data.fit))
     steps = max(1, how.epochs * len(data.fit) // batch_size)
     objective = _Clean(model, data.fit, batch_size, loss, place.derive("batches"), after_step)
-    best = Best(model, data.held)
+    latest = Latest(model, data.held, how.tolerance)
 
     def on_line(done: int, figures: dict[str, float]) -> None:
-        best.consider()
+        if guarded:
+            latest.consider()
         place.report(done, steps, figures)
 
     fit(
@@ -112,31 +117,39 @@ def tune(
         name=name,
         report=on_line,
     )
-    best.restore()
+    latest.restore()
 
 
-class Best:
-    """The best state of a model so far, by its cross-entropy on held-back examples; a copy, which later steps leave be.
+class Latest:
+    """The latest state of a model that costs at most a tolerance of its accuracy on held-back examples, as a copy.
 
-    The state before the first step does not count: fine-tuning that changes nothing would be no repair.
+    As long as none does, the most accurate. The state before the first step counts for what it may cost alone: a repair
+    that changes nothing would be none.
     """
 
-    def __init__(self, model: nn.Module, held: Split) -> None:
+    def __init__(self, model: nn.Module, held: Split, tolerance: float) -> None:
         self._model = model
         self._held = held
-        self._loss = float("inf")
+        self._least = at_least(held_accuracy(model, held), tolerance)
+        self._accuracy = 0.0
         self._state: dict[str, Tensor] = {}
 
     def consider(self) -> None:
-        """Takes the model's present state if it is better than any before."""
-        if (loss := held_loss(self._model, self._held)) < self._loss:
-            self._loss = loss
+        """Takes the model's present state if it is accurate enough, or the most accurate so far."""
+        accuracy = held_accuracy(self._model, self._held)
+        if accuracy >= min(self._least, self._accuracy):
+            self._accuracy = accuracy
             self._state = copy.deepcopy(self._model.state_dict())
 
     def restore(self) -> None:
-        """Makes the model what it was at its best."""
+        """Makes the model what it was then."""
         if self._state:
             self._model.load_state_dict(self._state)
+
+
+def at_least(accuracy: float, tolerance: float) -> float:
+    """The accuracy that is left if it costs the tolerance; a little less, so that rounding does not count."""
+    return accuracy - tolerance - 1e-9
 
 
 def held_loss(model: nn.Module, held: Split) -> float:
