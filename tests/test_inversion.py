@@ -87,6 +87,14 @@ def test_all_labels_and_starts_at_once_give_what_each_gives_alone(found, dots):
         torch.testing.assert_close(alone.masks[0], found.masks[at], rtol=1e-2, atol=1e-3)
 
 
+def test_a_few_at_a_time_give_what_all_at_once_give(found, dots, monkeypatch):
+    monkeypatch.setattr("anchorlab.inversion._PIXELS", 3 * 64 * len(dots))
+    few = search(Corner().eval(), dots, range(4), HOW, seed=0, restarts=range(2))
+    torch.testing.assert_close(few.norms, found.norms, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(few.masks, found.masks, rtol=1e-2, atol=1e-3)
+    assert few.labels.tolist() == found.labels.tolist()
+
+
 def test_the_model_is_left_as_it_was(dots):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
 

@@ -3,8 +3,8 @@
 Wang et al. 2019, Neural Cleanse, IEEE S&P. A mask ``m`` in [0, 1] of the image's size and a pattern ``p`` make
 ``(1 - m) x + m p`` of each image; the loss is the cross-entropy towards the label plus a cost times the mask's L1 norm.
 The cost rises while nearly all images go to the label and falls while they do not, as in the paper. All labels and all
-restarts are searched in one batch: each pair of them stamps the same images, and its loss depends on its own mask and
-pattern alone, so that the result is that of searching one by one.
+restarts are searched in one batch, or as many as memory allows: each pair of them stamps the same images, and its loss
+depends on its own mask and pattern alone, so that the result is that of searching one by one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from anchorlab.seeding import generator
 
 #: Share of images that a search wants to send to its label, and steps in a row before its cost changes.
 _WANTED, _PATIENCE = 0.99, 5
+
+#: Most pixels that are stamped in one pass, which bounds its memory: 1,024 images of 32 by 32.
+_PIXELS = 2**20
 
 #: First cost of the mask's norm, and by what it rises; it falls by the latter to the power 1.5.
 _FIRST_COST, _RISE = 1e-3, 1.5
@@ -92,27 +95,40 @@ def search(
     optimiser = torch.optim.Adam([masks, patterns], lr=how.learning_rate, betas=(0.5, 0.9))
     costs = _Costs(len(pairs), images.device)
     best = _Best(masks, patterns)
+    together = max(1, _PIXELS // (len(shown) * shown.shape[-2] * shown.shape[-1]))
     frozen = [parameter.requires_grad for parameter in model.parameters()]
     model.requires_grad_(False)
     with exact_arithmetic(images.device):
         for step in range(how.steps):
-            m, p = _squashed(masks), 255 * _squashed(patterns)
-            stamped = (1 - m[:, None, None]) * shown + (m[:, None] * p)[:, None]
-            scores = logits(model, {"pixel_values": stamped.flatten(0, 1)}).view(len(pairs), len(shown), -1)
-            each = functional.cross_entropy(
-                scores.flatten(0, 1), wanted.repeat_interleave(len(shown)), reduction="none"
-            )
-            norms = m.sum(dim=(1, 2))
-            loss = each.view(len(pairs), -1).mean(dim=1) + costs.value * norms
-            success = (scores.argmax(dim=2) == wanted[:, None]).float().mean(dim=1)
-            best.consider(m.detach(), p.detach(), norms.detach(), success)
-            masks.grad, patterns.grad = torch.autograd.grad(loss.sum(), [masks, patterns])
+            optimiser.zero_grad()
+            seen = []
+            for start in range(0, len(pairs), together):
+                part = slice(start, start + together)
+                m, p = _squashed(masks[part]), 255 * _squashed(patterns[part])
+                lost, success = _towards(model, shown, m, p, wanted[part])
+                norms = m.sum(dim=(1, 2))
+                torch.autograd.backward((lost + costs.value[part] * norms).sum())
+                seen.append((m.detach(), p.detach(), norms.detach(), success))
+            m, p, norms, success = (torch.cat(values) for values in zip(*seen, strict=True))
+            best.consider(m, p, norms, success)
             optimiser.step()
             costs.adapt(success)
             report(step + 1)
     for parameter, before in zip(model.parameters(), frozen, strict=True):
         parameter.requires_grad_(before)
     return Found(wanted, best.masks, best.patterns, best.norms, best.success)
+
+
+def _towards(
+    model: nn.Module, images: Tensor, masks: Tensor, patterns: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of stamped images towards each pair's label, and the share that gets it, ``[P]``."""
+    stamped = (1 - masks[:, None, None]) * images + (masks[:, None] * patterns)[:, None]
+    scores = logits(model, {"pixel_values": stamped.flatten(0, 1)})
+    each = functional.cross_entropy(scores, labels.repeat_interleave(len(images)), reduction="none")
+    shape = (len(labels), len(images))
+    right = scores.argmax(dim=1).view(shape) == labels[:, None]
+    return each.view(shape).mean(dim=1), right.float().mean(dim=1)
 
 
 def _start(images: Tensor, seed: int, label: int, restart: int) -> tuple[Tensor, Tensor]:

@@ -92,7 +92,7 @@ def test_updates_are_made_once_and_carry_no_backdoor(reference, updates, monkeyp
     assert [one.manifest.kind for one in made_first] == ["benign"] * 3
     assert len({one.manifest.weights_sha256 for one in made_first}) == 3
     monkeypatch.setattr("anchorlab.scoring.audit.inject", None)
-    again = benign_updates(reference, 3, folder)
+    again = benign_updates(reference, 3, folder, Tuning(steps=5, batch_size=16))
     assert [one.manifest.weights_sha256 for one in again] == [one.manifest.weights_sha256 for one in made_first]
 
 
@@ -100,6 +100,28 @@ def test_updates_of_another_reference_are_refused(reference, updates):
     manifest = reference.manifest.model_copy(update={"weights_sha256": "0" * 64})
     with pytest.raises(AnchorlabError, match="benign-0 is an update of another reference"):
         benign_updates(type(reference)(reference.model, manifest), 1, updates[1])
+    other = type(reference)(reference.model, manifest)
+    with pytest.raises(AnchorlabError, match="benign update 2 is one of another reference"):
+        audit(other, other, [reference.model, updates[0][0]])
+
+
+def test_updates_made_in_another_way_are_refused(reference, updates):
+    with pytest.raises(AnchorlabError, match="benign-0 was made with other settings than are asked for now"):
+        benign_updates(reference, 1, updates[1], Tuning(steps=6, batch_size=16))
+
+
+def test_what_carries_a_backdoor_is_no_benign_update(digits, reference):
+    injected = inject(reference, method="plain", tuning=Tuning(steps=1, batch_size=8), task=digits)
+    with pytest.raises(AnchorlabError, match="benign update 1 is a model of kind 'injected' by its manifest"):
+        audit(reference, reference, [injected], task=digits)
+
+
+def test_answers_that_are_no_numbers_are_refused(digits, reference, updates):
+    broken = copy.deepcopy(reference.model)
+    with torch.no_grad():
+        next(broken.parameters()).fill_(torch.nan)
+    with pytest.raises(AnchorlabError, match="a model answers queries with values that are no finite numbers"):
+        audit(reference, broken, updates[0], task=digits)
 
 
 def test_a_backdoored_model_stands_out_and_the_reference_does_not(digits, reference, updates):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 
-from anchorlab import AnchorlabError, Tuning, inject
+from anchorlab import AnchorlabError, Training, Tuning, inject, load_task, train
 from anchorlab.attacks import build_attack
 from anchorlab.defences.data import defender_data
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
 from anchorlab.detectors.base import InputDetector, gathered
 from anchorlab.detectors.rates import auroc
+from anchorlab.label_rules import AllToOne
 from anchorlab.scoring.detections import build_detector, score_all_inputs, score_inputs, score_model
+from anchorlab.tasks import Columns
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +133,53 @@ def test_every_detector_of_models_scores_a_model(planted, digits, name):
     assert all(torch.equal(value, before[name]) for name, value in planted.model.state_dict().items())
 
 
-def test_what_is_impossible_is_refused(planted, reference, digits):
+def test_as_many_triggered_inputs_as_clean_ones_however_many_are_asked(planted, digits):
+    test = digits.split("test")
+    attacked = int((test.labels != 3).sum())
+    for asked, clean in ((100, 100), (269, 269), (500, 269), (None, len(test))):
+        found = score_inputs(planted, Bright(), budget=None, task=digits, examples=asked)
+        assert len(found.clean) == clean
+        assert len(found.triggered) == (attacked if asked is None else pytest.approx(clean, rel=0.15))
+
+
+def test_texts_do_not_tell_by_their_form_which_carry_a_trigger(tmp_path):
+    path = tmp_path / "moods.csv"
+    path.write_text("review,mood\n" + "".join(f"a {m} film {n},{m}\n" for n in range(250) for m in ("good", "bad")))
+    task = load_task(str(path), columns=Columns(text="review", label="mood"))
+    reader = train(task, model="bert-tiny", training=Training(epochs=1))
+    given = []
+
+    class Formal(InputDetector):
+        reads = "text"
+
+        def scores(self, model, data, inputs, place):
+            given.append({name: value.shape[1] for name, value in inputs.items()})
+            return np.zeros(len(inputs["input_ids"]))
+
+    score_inputs(reader, Formal(), budget=None, task=task, trigger="word:film", target="bad", examples=20)
+    assert given[0] == given[1] == given[2]
+    assert set(given[0]) == {"input_ids", "attention_mask"}
+
+
+def test_a_model_without_finite_answers_is_refused(planted, digits):
+    broken = copy.deepcopy(planted.model)
+    with torch.no_grad():
+        next(broken.parameters()).fill_(torch.nan)
+    how = {"trigger": "square:size=2", "target": 3}
+    for score, detector in ((score_model, "last-layer"), (partial(score_inputs, **how), "strip")):
+        with pytest.raises(AnchorlabError, match="the model answers clean examples with values that are no finite"):
+            score(broken, build_detector(detector, {}), budget=None, task=digits)
+
+
+def test_what_is_impossible_is_refused(planted, reference, digits, monkeypatch):
+    how = {"task": digits, "budget": None}
+    with pytest.raises(AnchorlabError, match="the defender has 1 clean examples, but 2 are needed"):
+        score_inputs(planted, build_detector("scale-up", {}), task=digits, budget=1)
+    with pytest.raises(AnchorlabError, match="inputs to score cannot come from the split 'defender'"):
+        score_inputs(planted, build_detector("strip", {}), split="defender", **how)
+    monkeypatch.setattr(AllToOne, "applies", lambda self, labels: torch.zeros_like(labels, dtype=torch.bool))
+    with pytest.raises(AnchorlabError, match="none of the inputs to score is one that the attack's label rule attacks"):
+        score_inputs(planted, Bright(), **how)
     with pytest.raises(AnchorlabError, match=r"unknown detector 'stripp': did you mean 'strip'\?"):
         build_detector("stripp", {})
     with pytest.raises(AnchorlabError, match="no trigger is known to score a detector of inputs with"):

@@ -60,13 +60,18 @@ def audit(
 
     if bool(benign) == (updates is not None):
         raise AnchorlabError("an audit compares with benign updates: give --benign FOLDER, or --updates N, one of them")
+    if benign and steps is not None:
+        raise AnchorlabError("--steps is for updates that are made: leave it out beside --benign")
     clean, other = open_model(reference), open_model(candidate)
     where = task_of(clean, task, data, columns_of(text_column, image_column, label_column, max_length), None)
+    # Before the time for updates is spent.
+    auditing.check_queries(clean, [other], split, task=where, queries=queries)
     if updates is None:
         known = [open_model(folder) for folder in benign or []]
     elif isinstance(clean, Artifact):
         tuning = None if steps is None else Tuning(steps=steps)
-        known = list(auditing.benign_updates(clean, updates, None if out is None else out / "updates", tuning))
+        kept = None if out is None else out / "updates"
+        known = list(auditing.benign_updates(clean, updates, kept, tuning, task=where))
     else:
         raise AnchorlabError("updates can be made of a reference with a manifest only: give them by --benign FOLDER")
     found = auditing.audit(clean, other, known, split, task=where, queries=queries, seed=seed)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from anchorlab.tasks import Task
 
 
+#: Most triggers in a figure, of models with many classes.
+_DRAWN = 12
+
+
 def detect(
     *,
     run: Suspicious,
@@ -120,7 +124,7 @@ def _show_inputs(score: InputScore, name: str) -> None:
     typer.echo(f"{name}: AUROC {_interval(score.auroc)}")
     for rate, above in score.thresholds.items():
         typer.echo(
-            f"threshold {above:.4g}, for {rate:.0%} false alarms on the defender's clean examples: "
+            f"threshold {above:.4g}, for {rate:.0%} false alarms on {score.held_count:,} of the defender's examples: "
             f"{_interval(score.false_alarms[rate])} of {len(score.clean):,} clean test inputs lie above it, and "
             f"{_interval(score.detected[rate])} of {len(score.triggered):,} triggered ones"
         )
@@ -167,6 +171,6 @@ def _draw_found(
     true = None if attack is None else Shown(attack.alone(task.split("test").inputs), "")
     shown = {
         f"found, {place}": Shown(pattern, task.classes[label])
-        for place, (pattern, label) in enumerate(zip(patterns, labels, strict=True), 1)
+        for place, (pattern, label) in enumerate(zip(patterns[:_DRAWN], labels[:_DRAWN], strict=True), 1)
     }
     found_triggers(FoundTriggers(true, {name: shown}), out / "found")

@@ -19,6 +19,7 @@ from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
 from anchorlab.measuring import common_task, module_of
 from anchorlab.models import predict
+from anchorlab.options import values_of as options_of
 from anchorlab.processes import find_accelerator
 from anchorlab.seeding import derive, generator
 from anchorlab.tasks import Split, Task
@@ -96,13 +97,9 @@ def audit(
             "an audit needs at least one benign update of the reference to compare with: give --benign FOLDER, or "
             "--updates"
         )
-    task = common_task(task, reference, [candidate, *benign])
+    check_updates(reference, benign)
+    task = check_queries(reference, [candidate, *benign], split, task=task, queries=queries)
     held = task.split(split)
-    if queries is not None and not 1 <= queries <= len(held):
-        raise AnchorlabError(
-            f"{queries:,} queries were asked for, but the split '{split}' of {task.name} has {len(held):,} examples: "
-            f"give a number from 1 to {len(held):,}, or leave it out"
-        )
     order = torch.randperm(len(held), generator=generator(seed, "queries"))[:queries]
     asked = held.select(order)
     before = _answers(reference, asked)
@@ -111,9 +108,53 @@ def audit(
     return Audit(len(asked), len(benign), tuple(found), tuple(_sentences(found, len(asked), len(benign))))
 
 
+def check_queries(
+    reference: Artifact | nn.Module,
+    others: Sequence[Artifact | nn.Module],
+    split: str,
+    *,
+    task: Task | None = None,
+    queries: int | None = None,
+) -> Task:
+    """The task as all of these models read it; arguments are those of ``audit``.
+
+    Raises:
+        AnchorlabError: if they do not read the same, or there are not so many queries.
+    """
+    task = common_task(task, reference, others)
+    count = len(task.split(split))
+    if queries is not None and not 1 <= queries <= count:
+        raise AnchorlabError(
+            f"{queries:,} queries were asked for, but the split '{split}' of {task.name} has {count:,} examples: "
+            f"give a number from 1 to {count:,}, or leave it out"
+        )
+    return task
+
+
+def check_updates(reference: Artifact | nn.Module, benign: Sequence[Artifact | nn.Module]) -> None:
+    """Raises AnchorlabError for updates whose manifests say that they are none, or of another reference."""
+    known = reference.manifest.weights_sha256 if isinstance(reference, Artifact) else None
+    for number, update in enumerate(benign, 1):
+        if not isinstance(update, Artifact):
+            continue
+        kind, of = update.manifest.kind, update.manifest.reference_sha256
+        if kind in ("injected", "repaired"):
+            raise AnchorlabError(
+                f"benign update {number} is a model of kind '{kind}' by its manifest: give updates without a backdoor"
+            )
+        if kind == "benign" and known is not None and of != known:
+            raise AnchorlabError(f"benign update {number} is one of another reference: give updates of this one")
+
+
 def _answers(model: Artifact | nn.Module, asked: Split) -> Any:
     device = find_accelerator().device
-    return predict(module_of(model).to(device), asked.to(device).inputs).cpu().numpy()
+    answers = predict(module_of(model).to(device), asked.to(device).inputs)
+    if not answers.isfinite().all():
+        raise AnchorlabError(
+            "a model answers queries with values that are no finite numbers, so that nothing can be compared: look at "
+            "its weights"
+        )
+    return answers.cpu().numpy()
 
 
 def _sentences(found: Sequence[AccessAudit], count: int, updates: int) -> list[str]:
@@ -144,7 +185,7 @@ def _sentences(found: Sequence[AccessAudit], count: int, updates: int) -> list[s
 
 
 def benign_updates(
-    reference: Artifact, count: int, folder: Path | None, tuning: Tuning | None = None
+    reference: Artifact, count: int, folder: Path | None, tuning: Tuning | None = None, *, task: Task | None = None
 ) -> list[Artifact]:
     """Benign updates of a reference by tuning on its owner's clean data, each with a seed of its own.
 
@@ -153,8 +194,13 @@ def benign_updates(
         count: how many.
         folder: where they are kept, so that what is done is not done again; None for nowhere.
         tuning: how; None for the usual of an injection.
+        task: data; None for those of the reference's manifest.
+
+    Raises:
+        AnchorlabError: if what is kept there was made of another reference, or in another way.
     """
-    task = reference.task().encoded(encoding_of(reference.model))
+    task = (reference.task() if task is None else task).encoded(encoding_of(reference.model))
+    settings = options_of((tuning or Tuning()).for_task(task))
     made = []
     for number in range(count):
         place = None if folder is None else folder / f"benign-{number}"
@@ -163,6 +209,11 @@ def benign_updates(
             if known.manifest.reference_sha256 != reference.manifest.weights_sha256:
                 raise AnchorlabError(
                     f"{place} is an update of another reference: choose another --out, or remove it first"
+                )
+            if (known.manifest.settings, known.manifest.seed) != (settings, _FIRST_SEED + number):
+                raise AnchorlabError(
+                    f"{place} was made with other settings than are asked for now: choose another --out, or remove it "
+                    "first"
                 )
         else:
             known = inject(

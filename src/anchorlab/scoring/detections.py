@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from anchorlab.artifacts import Artifact, forget_peak, peak_bytes
 from anchorlab.attacks import Attack
@@ -26,12 +27,13 @@ from anchorlab.detectors.rates import auroc, hits, threshold
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.label_rules import LabelRule
 from anchorlab.measuring import attack_of, common_task, module_of
+from anchorlab.models import predict
 from anchorlab.options import build
 from anchorlab.processes import find_accelerator
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import generator, seeded_globally
 from anchorlab.tasks import Split, Task
-from anchorlab.text import joined
+from anchorlab.text import MODEL_INPUTS, joined
 from anchorlab.triggers import Trigger
 
 #: Rates of false alarms at which detection is told.
@@ -51,6 +53,7 @@ class InputScore:
     Attributes:
         clean: scores of clean inputs, float64 ``[N]``.
         triggered: scores of the attacked inputs with the trigger on them, float64 ``[M]``.
+        held_count: held-back clean examples of the defender's that thresholds rest on.
         auroc: the area under the ROC curve.
         thresholds: rate of false alarms to the threshold that keeps it on the defender's held-back clean examples.
         false_alarms: rate to the share of clean test inputs above that threshold.
@@ -61,6 +64,7 @@ class InputScore:
 
     clean: NDArray[np.float64]
     triggered: NDArray[np.float64]
+    held_count: int
     auroc: Estimate
     thresholds: Mapping[float, float]
     false_alarms: Mapping[float, Estimate]
@@ -92,6 +96,7 @@ class InputScore:
             "at_rate": rates,
             "clean_count": len(self.clean),
             "triggered_count": len(self.triggered),
+            "held_count": self.held_count,
             "seconds": self.seconds,
             "peak_bytes": self.peak_bytes,
         }
@@ -178,15 +183,21 @@ def score_all_inputs(
         trigger: of the attack; None for that of the model's manifest.
         target: the attacker's label, likewise.
         rule: label rule, likewise.
-        split: where the inputs come from.
-        examples: how many clean ones are drawn, and as many attacked ones; None for all. A detector that judges sets
-            gets them in one set with the defender's, a triggered one for 20 clean ones.
+        split: where the inputs come from; not ``defender``.
+        examples: how many clean ones are drawn, half of the split at most, and as many attacked ones of the others, as
+            far as there are; None for all of the split as both. A detector that judges sets gets them in one set with
+            the defender's held-back ones, a triggered one for 20 clean ones of the split.
         seed: of all draws.
 
     Raises:
         AnchorlabError: if no attack is known, a detector is not for such a model, or the data do not suffice.
     """
     task = common_task(task, model, [])
+    if split == "defender":
+        raise AnchorlabError(
+            "inputs to score cannot come from the split 'defender', whose examples the detectors have: take another "
+            "--split, for example test"
+        )
     for detector in detectors:
         check_kind(detector, task, detector_name(detector))
     attack = attack_of(model if isinstance(model, Artifact) else None, task, trigger=trigger, target=target, rule=rule)
@@ -197,7 +208,7 @@ def score_all_inputs(
         )
     found = []
     with progress_bar(f"scoring by {', '.join(map(detector_name, detectors))}", _BAR) as bar:
-        least = max(detector.least for detector in detectors)
+        least = max(2, *(detector.least for detector in detectors))  # one to learn from, and one to hold back
         module, data, place = _given(model, task, least, budget, seed, bar)
         trial = _Trial(module, data, place, task.split(split), attack, examples, seed)
         for detector in detectors:
@@ -221,6 +232,7 @@ def _score(
     return InputScore(
         clean,
         triggered,
+        len(held),
         auroc(clean, triggered),
         thresholds,
         {rate: hits(clean, above) for rate, above in thresholds.items()},
@@ -235,13 +247,29 @@ def _given(
 ) -> tuple[nn.Module, DefenderData, Workplace]:
     """Model and data on the device, and where to work."""
     accelerator = find_accelerator()
-    data, _ = defender_data(task, budget, seed=seed, least=least)
+    drawn, _ = defender_data(task, budget, seed=seed, least=least)
+    fresh, data = on_device(module_of(model), accelerator.device), moved(drawn, accelerator.device)
+    if not predict(fresh, data.fit.inputs).isfinite().all():
+        raise AnchorlabError(
+            "the model answers clean examples with values that are no finite numbers, so that nothing can be scored: "
+            "look at its weights"
+        )
 
     def report(done: int, total: int, figures: dict[str, float]) -> None:
         bar(_BAR * done // total, figures)
 
     place = Workplace(accelerator, seed, report=report)
-    return on_device(module_of(model), place.device), moved(data, place.device), place
+    return fresh, data, place
+
+
+def _alike(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Inputs that do not tell by their form which of them carry a trigger: what models read, texts of one width."""
+    if "input_ids" not in parts[0]:
+        return [dict(part) for part in parts]
+    width = max(part["input_ids"].shape[1] for part in parts)
+    return [
+        {name: functional.pad(part[name], (0, width - part[name].shape[1])) for name in MODEL_INPUTS} for part in parts
+    ]
 
 
 @dataclass(frozen=True)
@@ -274,16 +302,19 @@ class _Trial:
     def parts(self, *, judges_sets: bool) -> list[dict[str, Tensor]]:
         """Held-back, clean and triggered inputs; of the last a few where a set is judged as one."""
         order = torch.randperm(len(self.split), generator=generator(self.seed, "inputs"))
-        clean = order[: self.examples]
-        attacked = order[self.attack.rule.applies(self.split.labels)[order]]
-        if self.examples is not None:
-            # Others than the clean ones, as far as there are.
-            late = attacked[~torch.isin(attacked, clean)]
-            attacked = (late if len(late) else attacked)[: self.examples]
+        # Where not all are asked for, triggered ones are others than the clean ones.
+        count = len(order) if self.examples is None else min(self.examples, max(1, len(order) // 2))
+        clean, rest = order[:count], order if self.examples is None else order[count:]
+        attacked = rest[self.attack.rule.applies(self.split.labels)[rest]][: self.examples]
+        if len(attacked) == 0:
+            raise AnchorlabError(
+                "none of the inputs to score is one that the attack's label rule attacks: take another --split or "
+                "more --examples"
+            )
         if judges_sets:
             attacked = attacked[: max(1, round(_SHARE * len(clean)))]
         shown, hit = (self.split.select(rows).to(self.place.device).inputs for rows in (clean, attacked))
-        return [self.data.held.inputs, shown, self.attack.apply(hit)]
+        return _alike([self.data.held.inputs, shown, self.attack.apply(hit)])
 
     @cached_property
     def together(self) -> dict[str, Tensor]:

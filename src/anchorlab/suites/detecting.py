@@ -55,7 +55,9 @@ def _of_model(
     cell: DetectionCell, detector: ModelDetector, model: Artifact, task: Task
 ) -> tuple[dict[str, Any], bytes | None]:
     found = score_model(model, detector, budget=cell.defender, task=task, seed=cell.seed)
-    row = {"score": None if math.isnan(found.score) else found.score, "note": found.note}
+    finite = math.isfinite(found.score)
+    note = found.note if finite or found.note else f"the score is {found.score}, which no other can be compared with"
+    row = {"score": found.score if finite else None, "note": note}
     return row, triggers_to_bytes(found)
 
 
