@@ -44,6 +44,7 @@ def population(hidden: float) -> pd.DataFrame:
         detector="cleanse",
         kind="model",
         task="digits",
+        model="resnet",
         trigger="square",
         seed=0,
         defender="640",

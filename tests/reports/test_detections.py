@@ -52,7 +52,7 @@ def detections() -> pd.DataFrame:
         ]
     )  # fmt: skip
     every = pd.concat([models, inputs], ignore_index=True)
-    return every.assign(defender="640", anchors_asked="all", target_asr=0.9)
+    return every.assign(model="resnet", defender="640", anchors_asked="all", target_asr=0.9)
 
 
 def test_each_model_of_the_population_counts_once(detections):
@@ -66,6 +66,22 @@ def test_each_model_of_the_population_counts_once(detections):
     assert row.cells[5].value == 1.0
     # Above 4 lie two of the four injected; to have all of them, 3 and 4 of the clean ones are flagged too.
     assert [cell.value for cell in row.cells[6:]] == [0.5, 0.5]
+
+
+def test_scores_of_other_tasks_and_budgets_are_not_compared(detections):
+    """A detector that is right with 640 examples, and blind with 64; on a task of another scale it is right too."""
+    models = detections.query("kind == 'model'")
+    blind = models.assign(score=1.0, defender="64")
+    right = models.assign(score=(models["role"] == "method").astype(float))
+    other = right.assign(score=right["score"] + 100, task="letters", weights_sha256=right["weights_sha256"] + "l")
+    made = Made(pd.concat([blind, right, other]))
+    groups = shown.population_table(made).groups
+    assert [(group.title, group.rows[0].cells[3].value) for group in groups] == [
+        ("digits, resnet, 64 of the defender's examples", 0.5),
+        ("digits, resnet, 640 of the defender's examples", 1.0),
+        ("letters, resnet, 640 of the defender's examples", 1.0),
+    ]
+    assert list(shown.roc_of_models(made)) == [group.title for group in groups]
 
 
 def test_detectors_of_inputs_are_means_over_runs(detections):
@@ -82,7 +98,7 @@ def test_a_model_without_a_score_is_counted_as_unjudged(detections):
 
 
 def test_the_curves_of_models_have_the_area_of_the_table(detections, tmp_path):
-    curves = shown.roc_of_models(Made(detections))
+    curves = shown.roc_of_models(Made(detections))[""]
     assert list(curves) == ["plain", "anchoring"]
     false, true = curves["plain"]["cleanse"]
     assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)

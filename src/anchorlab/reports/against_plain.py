@@ -12,7 +12,7 @@ import pandas as pd
 from anchorlab.consistency.statistics import Estimate
 from anchorlab.detectors.rates import auroc
 from anchorlab.reports.defences import NONE, over_runs, parted
-from anchorlab.reports.detections import of_kind
+from anchorlab.reports.detections import comparable, of_kind
 from anchorlab.reports.report import Results
 from anchorlab.reports.table import Cell, Column, Row, Rows, Table
 
@@ -92,22 +92,24 @@ def _paired_cell(runs: pd.DataFrame, method: str, column: str) -> Cell:
 
 
 def _of_models(results: Results) -> Table | None:
-    frame = of_kind(results, "model")
-    once = frame.drop_duplicates(["detector", "weights_sha256"]) if len(frame) else frame
-    others = _others(once)
-    judged = once[once["score"].notna()] if len(once) else once
-    if not others or not (judged["role"] != "method").any():
+    others = _others(of_kind(results, "model"))
+    groups = []
+    for title, part in comparable(results):
+        judged = part[part["score"].notna()]
+        if others and (judged["role"] != "method").any():
+            rows = [
+                Row(str(detector), [_cell(difference_of_auroc(here, method)) for method in others])
+                for detector, here in judged.groupby("detector", sort=False)
+            ]
+            groups.append(Rows(rows, title))
+    if not groups:
         return None
-    rows = [
-        Row(str(detector), [_cell(difference_of_auroc(part, method)) for method in others])
-        for detector, part in judged.groupby("detector", sort=False)
-    ]
     return Table(
         name="detections-models-against-plain",
         caption="AUROC of detectors of models, less that on models injected by plain tuning: value and 95% interval.",
         head="detector",
         columns=[Column(name, name) for name in others],
-        groups=[Rows(rows)],
+        groups=groups,
         notes=[
             "Below 0: these models are told from clean ones less well. Intervals are of the bootstrap over references, "
             "each drawn with all models made from it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,21 +79,32 @@ class Scores:
         return [score for scores in self.injected.values() for score in scores]
 
 
-def population(results: Results) -> dict[str, Scores]:
-    """The scores of each detector of models that has judged some with a backdoor and some without."""
+def comparable(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Parts of the detections of models whose scores can be compared, each model once a detector; with titles.
+
+    They are of one task and architecture, and the defender has as many examples. A part alone has no title.
+    """
     frame = of_kind(results, "model")
-    found = {}
-    for detector, part in frame.groupby("detector", sort=False) if len(frame) else ():
-        once = part.drop_duplicates("weights_sha256")
-        judged = once[once["score"].notna()]
-        injected = judged[judged["role"] == "method"]
-        scores = Scores(
-            judged[judged["role"] != "method"]["score"].tolist(),
-            {str(method): here["score"].tolist() for method, here in injected.groupby("method", sort=False)},
-            len(once) - len(judged),
-        )
-        if scores.clean and scores.injected:
-            found[str(detector)] = scores
+    parts = list(frame.groupby(["task", "model", "defender"], sort=False, dropna=False)) if len(frame) else []
+    for (task, model, defender), part in parts:
+        title = f"{task}, {model}, {defender} of the defender's examples" if len(parts) > 1 else ""
+        yield title, part.drop_duplicates(["detector", "weights_sha256"])
+
+
+def population(results: Results) -> dict[str, dict[str, Scores]]:
+    """The scores of each detector of models that has judged some with a backdoor and some without, by part."""
+    found: dict[str, dict[str, Scores]] = {}
+    for title, part in comparable(results):
+        for detector, once in part.groupby("detector", sort=False):
+            judged = once[once["score"].notna()]
+            injected = judged[judged["role"] == "method"]
+            scores = Scores(
+                judged[judged["role"] != "method"]["score"].tolist(),
+                {str(method): here["score"].tolist() for method, here in injected.groupby("method", sort=False)},
+                len(once) - len(judged),
+            )
+            if scores.clean and scores.injected:
+                found.setdefault(title, {})[str(detector)] = scores
     return found
 
 
@@ -102,14 +113,12 @@ def population_table(results: Results) -> Table | None:
     known = population(results)
     if not known:
         return None
-    methods = list(dict.fromkeys(method for scores in known.values() for method in scores.injected))
-    rows = []
-    for detector, scores in known.items():
-        clean, every = scores.clean, scores.every
-        rates = [tpr_at(clean, every, 0.0), false_alarms_at(clean, every, _HITS)]
-        counts = [Cell(str(number), number) for number in (len(clean), len(every), scores.unjudged)]
-        areas = [_area(clean, every), *(_area(clean, scores.injected.get(method, [])) for method in methods)]
-        rows.append(Row(detector, [*counts, *areas, *(cell_of(rate, "asr") for rate in rates)]))
+    every = [scores for part in known.values() for scores in part.values()]
+    methods = list(dict.fromkeys(method for scores in every for method in scores.injected))
+    groups = [
+        Rows([_population_row(detector, scores, methods) for detector, scores in part.items()], title)
+        for title, part in known.items()
+    ]
     return Table(
         name="detections-models",
         caption="Detectors of models over the population: AUROC for all ways of injection and by way, with 95% "
@@ -124,7 +133,7 @@ def population_table(results: Results) -> Table | None:
             Column("hits", "hits without false alarm"),
             Column("false_alarms", f"false alarms at {_HITS:.0%} hits"),
         ],
-        groups=[Rows(rows)],
+        groups=groups,
         notes=[
             "Models without a backdoor are clean references and benign updates; each model counts once. Hits without "
             "false alarm: the share of injected models above the highest score of those without a backdoor."
@@ -132,16 +141,26 @@ def population_table(results: Results) -> Table | None:
     )
 
 
+def _population_row(detector: str, scores: Scores, methods: Sequence[str]) -> Row:
+    clean, every = scores.clean, scores.every
+    rates = [tpr_at(clean, every, 0.0), false_alarms_at(clean, every, _HITS)]
+    counts = [Cell(str(number), number) for number in (len(clean), len(every), scores.unjudged)]
+    areas = [_area(clean, every), *(_area(clean, scores.injected.get(method, [])) for method in methods)]
+    return Row(detector, [*counts, *areas, *(cell_of(rate, "asr") for rate in rates)])
+
+
 def _area(clean: Sequence[float], injected: Sequence[float]) -> Cell:
     return cell_of(auroc(clean, injected), "asr") if injected else NONE
 
 
-def roc_of_models(results: Results) -> dict[str, dict[str, Curve]]:
-    """ROC curves over the population: way of injection to detector to curve."""
-    found: dict[str, dict[str, Curve]] = {}
-    for detector, scores in population(results).items():
-        for method, injected in scores.injected.items():
-            found.setdefault(method, {})[detector] = curve(scores.clean, injected)
+def roc_of_models(results: Results) -> dict[str, dict[str, dict[str, Curve]]]:
+    """ROC curves over the population: part (``comparable``) to way of injection to detector to curve."""
+    found: dict[str, dict[str, dict[str, Curve]]] = {}
+    for title, part in population(results).items():
+        for detector, scores in part.items():
+            for method, injected in scores.injected.items():
+                curves = found.setdefault(title, {}).setdefault(method, {})
+                curves[detector] = curve(scores.clean, injected)
     return found
 
 

@@ -188,10 +188,10 @@ def _short(title: str) -> str:
 def _detection_stills(results: Results, out: Path) -> list[tuple[str, str]]:
     """Words and name of each figure of detectors, which it writes."""
     stills = []
-    models = detections.roc_of_models(results)
-    if models:
-        roc_curves(models, out / "figures" / "roc-models", of="models without backdoor")
-        stills.append(("detectors of models: ROC curves over the population", "roc-models"))
+    for title, models in detections.roc_of_models(results).items():
+        words = f"{title}: detectors of models" if title else "detectors of models"
+        stills.append((f"{words}, ROC curves over the population", f"roc-models-{_short(title)}".removesuffix("-")))
+        roc_curves(models, out / "figures" / stills[-1][1], of="models without backdoor")
     for title, found in detections.found_triggers(results).items():
         stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slug(title)}"))
         found_triggers(found, out / "figures" / stills[-1][1])
