@@ -120,7 +120,7 @@ def test_detectors_of_models_score_and_those_of_inputs_are_rated(done: Path, res
     of_inputs = results.detections[results.detections["kind"] == "input"].iloc[0]
     for rate in ("auroc", "tpr_at_1", "tpr_at_5"):
         assert 0 <= of_inputs[f"{rate}_low"] <= of_inputs[rate] <= of_inputs[f"{rate}_high"] <= 1
-    assert (of_inputs["clean_count"], of_inputs["defender_count"]) == (400, 20)
+    assert (of_inputs["clean_count"], of_inputs["defender_count"]) == (200, 20)  # half of the test split
 
 
 def test_a_detector_of_inputs_is_rated_as_by_the_function_for_one_model(done: Path, results: SuiteResults) -> None:
