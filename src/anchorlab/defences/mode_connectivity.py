@@ -41,7 +41,7 @@ class ModeConnectivity(Schedule, Defence):
 
     def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
         """See ``Defence``."""
-        how = FineTuning(batch_size=self.batch_size, learning_rate=self.learning_rate)
+        how = FineTuning(batch_size=self.batch_size, learning_rate=self.learning_rate, tolerance=self.tolerance)
         ends = [_weights(model), _weights(how.repair(model, data, place))]
         middle = track_statistics(copied(model))
         draw = place.generator("curve")

@@ -38,7 +38,12 @@ class NAD(Schedule, Defence):
 
     def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
         """See ``Defence``."""
-        how = FineTuning(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate)
+        how = FineTuning(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            tolerance=self.tolerance,
+        )
         teacher = how.repair(model, data, place)
         fresh = copied(model)
         ends = [self._ends(one, data.fit.inputs) for one in (teacher, fresh)]

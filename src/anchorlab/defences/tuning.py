@@ -152,12 +152,6 @@ def at_least(accuracy: float, tolerance: float) -> float:
     return accuracy - tolerance - 1e-9
 
 
-def held_loss(model: nn.Module, held: Split) -> float:
-    """The mean cross-entropy on held-back examples, nats, in evaluation mode."""
-    answers = predict(model, held.inputs).double()
-    return float(functional.cross_entropy(answers, held.labels))
-
-
 def held_accuracy(model: nn.Module, held: Split) -> float:
     """The accuracy on held-back examples, in evaluation mode."""
     return float((predict(model, held.inputs).argmax(1) == held.labels).double().mean())
