@@ -55,7 +55,14 @@ class Attack:
 DEFAULT_TRIGGERS: dict[str, str] = {"image": "five-pixel", "text": "word"}
 
 
-def build_attack(task: Task, trigger: str | Trigger | None, rule: str | LabelRule, target: int | str | None) -> Attack:
+def build_attack(
+    task: Task,
+    trigger: str | Trigger | None,
+    rule: str | LabelRule,
+    target: int | str | None,
+    *,
+    used: bool = True,
+) -> Attack:
     """The trigger and label rule that are meant, checked against the task.
 
     Args:
@@ -63,6 +70,7 @@ def build_attack(task: Task, trigger: str | Trigger | None, rule: str | LabelRul
         trigger: a trigger, or one as text; None for the usual one of the task's kind.
         rule: a label rule, or one as text.
         target: the label that the attacker wants, by number or name; None for a rule that takes none.
+        used: whether the trigger is put on anything, and so has to fit.
 
     Raises:
         AnchorlabError: for an unknown name, a target outside the classes, a trigger that does not fit.
@@ -72,7 +80,8 @@ def build_attack(task: Task, trigger: str | Trigger | None, rule: str | LabelRul
     classes = task.classes
     chosen = label_rule(rule, target, len(classes), classes) if isinstance(rule, str) else rule
     chosen.check(len(classes))
-    built.check(task.split("test").inputs, task.encoding)
+    if used:
+        built.check(task.split("test").inputs, task.encoding)
     return Attack(built, chosen, task.encoding)
 
 

@@ -110,6 +110,17 @@ def test_updates_made_in_another_way_are_refused(reference, updates):
         benign_updates(reference, 1, updates[1], Tuning(steps=6, batch_size=16))
 
 
+def test_an_update_needs_no_trigger_that_fits(digits, reference, monkeypatch):
+    def check(self, inputs, encoding):
+        raise AnchorlabError("this trigger does not fit")
+
+    monkeypatch.setattr("anchorlab.triggers.FivePixel.check", check)
+    (update,) = benign_updates(reference, 1, None, Tuning(steps=1, batch_size=8), task=digits)
+    assert update.manifest.kind == "benign"
+    with pytest.raises(AnchorlabError, match="this trigger does not fit"):
+        inject(reference, method="plain", tuning=Tuning(steps=1, batch_size=8), task=digits, measure=False)
+
+
 def test_what_carries_a_backdoor_is_no_benign_update(digits, reference):
     injected = inject(reference, method="plain", tuning=Tuning(steps=1, batch_size=8), task=digits)
     with pytest.raises(AnchorlabError, match="benign update 1 is a model of kind 'injected' by its manifest"):

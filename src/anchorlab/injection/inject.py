@@ -96,7 +96,7 @@ def inject(
     chosen = build_method(method, parameters or {})
     if record_gradients:
         check_backdoor(chosen)
-    attack = build_attack(task, trigger, rule, target)
+    attack = build_attack(task, trigger, rule, target, used=chosen.poisons or measure)
     check_classes(reference.model, task)
     check_splits(reference, task)
     how = (tuning or Tuning()).for_task(task)
