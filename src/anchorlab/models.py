@@ -58,6 +58,14 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def track_statistics(model: nn.Module) -> nn.Module:
+    """Puts BatchNorm's layers alone into training mode, so that their statistics follow the batches."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
+    return model
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module,

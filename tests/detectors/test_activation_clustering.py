@@ -67,15 +67,15 @@ def test_rows_that_ica_would_put_equally_far_apart_have_no_clusters(place):
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("ica", "FastICA"), ("pca", "PCA")])
-def test_clusters_and_silhouettes_are_those_of_art(ours, theirs, recwarn):
-    """Where one cluster stands apart, so that a single start finds it."""
+def test_clusters_and_silhouettes_are_those_of_art(ours, theirs):
+    """Where one cluster stands apart in one dimension, so that the single start that ART draws by chance finds it."""
     rows = np.random.default_rng(0).normal(size=(100, 20))
     rows[:20] += 12
-    (clusters,), (few,) = cluster_activations([rows], nb_dims=2, reduce=theirs)
+    (clusters,), (few,) = cluster_activations([rows], nb_dims=1, reduce=theirs)
     _, _, report = ClusteringAnalyzer().analyze_by_silhouette_score([clusters], [few], r_silhouette=12)
     silhouette = float(report["class_0"]["avg_silhouette_score"])
     wanted = silhouette * (1 - np.bincount(clusters)[clusters] / 100)
-    np.testing.assert_allclose(cluster_scores(reduced(rows, ours, 2), seed=0), wanted, rtol=1e-6)
+    np.testing.assert_allclose(cluster_scores(reduced(rows, ours, 1), seed=0), wanted, rtol=1e-6)
 
 
 def test_clusters_depend_little_on_the_draw(images):

@@ -19,8 +19,9 @@ from torch import nn
 
 from anchorlab.defences.base import DefenderData, Workplace
 from anchorlab.defences.pruning import Prunable, Pruning
-from anchorlab.defences.tuning import Schedule, copied, track_statistics, tune
+from anchorlab.defences.tuning import Schedule, copied, tune
 from anchorlab.features import features, last_layer
+from anchorlab.models import track_statistics
 from anchorlab.options import STRICT
 
 

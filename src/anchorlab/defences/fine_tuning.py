@@ -13,7 +13,8 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from anchorlab.defences.base import Defence, DefenderData, Workplace
-from anchorlab.defences.tuning import Schedule, copied, track_statistics, tune
+from anchorlab.defences.tuning import Schedule, copied, tune
+from anchorlab.models import track_statistics
 from anchorlab.options import STRICT
 
 

@@ -21,7 +21,8 @@ from torch.nn import functional
 
 from anchorlab.defences.base import Defence, DefenderData, Workplace
 from anchorlab.defences.fine_tuning import FineTuning
-from anchorlab.defences.tuning import Schedule, at_least, copied, held_accuracy, track_statistics, tune
+from anchorlab.defences.tuning import Schedule, at_least, copied, held_accuracy, tune
+from anchorlab.models import track_statistics
 from anchorlab.options import STRICT
 from anchorlab.reestimation import reestimated
 

@@ -20,10 +20,10 @@ from torch.nn import functional
 
 from anchorlab.defences.base import Defence, DefenderData, Workplace
 from anchorlab.defences.fine_tuning import FineTuning
-from anchorlab.defences.tuning import Schedule, copied, track_statistics, tune
+from anchorlab.defences.tuning import Schedule, copied, tune
 from anchorlab.errors import AnchorlabError
 from anchorlab.features import maps, recorded
-from anchorlab.models import logits
+from anchorlab.models import logits, track_statistics
 from anchorlab.options import STRICT
 
 

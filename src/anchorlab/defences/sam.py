@@ -19,7 +19,8 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from anchorlab.defences.base import Defence, DefenderData, Workplace
-from anchorlab.defences.tuning import Schedule, copied, cross_entropy, track_statistics, tune
+from anchorlab.defences.tuning import Schedule, copied, cross_entropy, tune
+from anchorlab.models import track_statistics
 from anchorlab.options import STRICT
 
 

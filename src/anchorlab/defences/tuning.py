@@ -160,11 +160,3 @@ def held_accuracy(model: nn.Module, held: Split) -> float:
 def copied(model: nn.Module) -> nn.Module:
     """A copy to repair, in evaluation mode, every parameter trainable."""
     return copy.deepcopy(model).eval().requires_grad_()
-
-
-def track_statistics(model: nn.Module) -> nn.Module:
-    """Puts BatchNorm's layers alone into training mode, so that their statistics follow the defender's examples."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.train()
-    return model

@@ -17,8 +17,9 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from anchorlab.defences.base import Defence, DefenderData, Workplace
-from anchorlab.defences.tuning import Schedule, copied, cross_entropy, track_statistics, tune
+from anchorlab.defences.tuning import Schedule, copied, cross_entropy, tune
 from anchorlab.inversion import Search, search, succeeded
+from anchorlab.models import track_statistics
 from anchorlab.options import STRICT
 
 

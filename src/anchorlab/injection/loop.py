@@ -27,7 +27,7 @@ from anchorlab.injection.gradients import alignment
 from anchorlab.injection.methods import Method, Problem, method_name
 from anchorlab.injection.methods.plain import Plain
 from anchorlab.injection.vector import restrict, to_vector
-from anchorlab.models import evaluating, logits, mixed_precision, placed, predict, taken_back
+from anchorlab.models import evaluating, logits, mixed_precision, placed, predict, taken_back, track_statistics
 from anchorlab.options import STRICT
 from anchorlab.processes import find_accelerator, share_of
 from anchorlab.tasks import Augmentation, Split, Task
@@ -370,9 +370,7 @@ def _set_mode(model: nn.Module, *, tracked: bool) -> None:
     """Evaluation mode: no dropout, BatchNorm by its statistics, which only ``tracked`` lets move."""
     model.eval()
     if tracked:
-        for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.train()
+        track_statistics(model)
 
 
 def _forward_pass(teacher: nn.Module) -> Callable[[Tensor, dict[str, Tensor]], Tensor]:
