@@ -195,8 +195,8 @@ def score_all_inputs(
     task = common_task(task, model, [])
     if split == "defender":
         raise AnchorlabError(
-            "inputs to score cannot come from the split 'defender', whose examples the detectors have: take another "
-            "--split, for example test"
+            "inputs to score cannot come from the split 'defender', whose examples the detectors have: take another, "
+            "for example test"
         )
     for detector in detectors:
         check_kind(detector, task, detector_name(detector))
@@ -308,8 +308,8 @@ class _Trial:
         attacked = rest[self.attack.rule.applies(self.split.labels)[rest]][: self.examples]
         if len(attacked) == 0:
             raise AnchorlabError(
-                "none of the inputs to score is one that the attack's label rule attacks: take another --split or "
-                "more --examples"
+                "none of the inputs to score is one that the attack's label rule attacks: take another split or "
+                "more examples"
             )
         if judges_sets:
             attacked = attacked[: max(1, round(_SHARE * len(clean)))]
