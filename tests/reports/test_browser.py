@@ -150,6 +150,7 @@ def test_every_run_is_listed_when_opened_and_can_be_searched_and_sorted(opened, 
     assert page.locator("#every-run table").count() == 0
     page.locator("#every-run summary").click()
     rows = page.locator("#every-run tbody tr")
+    rows.first.wait_for()  # the event of opening comes later
     assert rows.count() == min(200, len(suite.results))
     page.get_by_label("Rows that contain").fill("anchoring")
     wanted = suite.results[suite.results["method"] == "anchoring"]
