@@ -21,7 +21,7 @@ from anchorlab.scoring.repairs import RepairScore, score_repair
 from anchorlab.tasks import Columns
 
 #: Settings with which each repair takes seconds.
-BRIEF = {"anp": {"steps": 60}, "i-bau": {"epochs": 2}, "mcr": {"epochs": 5}, "unlearning": {"search_steps": 60}}
+BRIEF = {"anp": {"steps": 60}, "mcr": {"epochs": 5}, "unlearning": {"search_steps": 60}}
 
 
 def test_the_backdoor_works(planted, digits):
@@ -60,7 +60,7 @@ def test_every_repair_keeps_the_accuracy_and_leaves_the_model_alone(planted, ref
     assert [parameter.requires_grad for parameter in planted.model.parameters()] == trainable
     assert not repaired.model.training
     found = compare(planted, repaired, task=digits)
-    assert found.accuracy > found.accuracy_reference - (0.3 if name == "i-bau" else 0.1)  # two epochs are few for it
+    assert found.accuracy > found.accuracy_reference - 0.1
     # Two find nothing to prune here that would not cost too much, and leave the attack as it was.
     assert found.asr < 0.7 if name not in ("anp", "clp") else found.asr <= found.asr_reference
     again = defend(planted, name, **how)

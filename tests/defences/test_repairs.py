@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from anchorlab.defences.clp import CLP, lipschitz_bounds
 from anchorlab.defences.defend import defend
 from anchorlab.defences.fine_pruning import FinePruning
 from anchorlab.defences.fine_tuning import FineTuning
-from anchorlab.defences.i_bau import IBAU, with_hypergradient
+from anchorlab.defences.i_bau import IBAU, _Rounds, raised, with_hypergradient
 from anchorlab.defences.interpolation import Interpolation
 from anchorlab.defences.mode_connectivity import ModeConnectivity, bezier
 from anchorlab.defences.nad import NAD, attention
@@ -181,16 +182,57 @@ def test_stages_end_where_the_resolution_changes(suspicious, held_data):
     assert [names[id(end)].split(".")[-2:] for end in ends[1:]] == [["stages", "1"], ["stages", "2"]]
 
 
-def test_the_worst_perturbation_raises_the_loss_within_its_ball(suspicious, held_data):
-    pixels, labels = held_data.fit.inputs["pixel_values"].float(), held_data.fit.labels
-
-    def raised(perturbation):
-        return cross_entropy(suspicious, {"pixel_values": pixels + 255 * perturbation}, labels)
-
+def test_the_search_raises_the_loss_within_its_ball(suspicious, held_data):
+    pixels = held_data.fit.inputs["pixel_values"]
+    said = predict(suspicious, held_data.fit.inputs).argmax(1)
     nothing = torch.zeros(pixels.shape[1:])
-    found = IBAU(radius=0.5)._worst(raised, nothing)
-    assert float(found.norm()) <= 0.5 + 1e-5
-    assert raised(found).item() > 2 * raised(nothing).item()
+    before = raised(suspicious, pixels, said, nothing).item()
+    for radius in (0.5, 2.0):
+        found = IBAU(radius=radius).search(suspicious, pixels, 0)
+        assert float(found.norm()) == pytest.approx(radius, rel=1e-5)
+        assert raised(suspicious, pixels, said, found).item() > 2 * before
+    assert torch.equal(found, IBAU(radius=2.0).search(suspicious, pixels, 0))
+
+
+def test_two_steps_of_the_search_by_hand():
+    """Two classes, scores x w and 0 of one pixel x: the loss towards the first is log(1 + exp(-w x))."""
+
+    class Scaled(nn.Module):
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            score = 3.0 * pixel_values.float().flatten(1) / 255
+            return torch.cat([score, torch.zeros_like(score)], dim=1)
+
+    pixels = torch.full((1, 1, 1, 1), 204, dtype=torch.uint8)  # 0.8
+    d = 0.0
+    for _ in range(2):
+        d += 0.25 * (-3.0 / (1 + math.exp(3.0 * (0.8 + d))) - 2 * 0.001 * d)
+    found = IBAU(search_steps=2, search_rate=0.25).search(Scaled(), pixels, 0)
+    assert float(found) == pytest.approx(d, rel=1e-5)
+
+
+def test_i_bau_searches_at_the_start_of_each_round_and_unlearns_on_one_image(suspicious, held_data, place, monkeypatch):
+    """Steps are shared out among the rounds; in the outer loss the first image alone carries the perturbation."""
+    sought, losses = [], []
+    how = IBAU(epochs=3, rounds=4)
+    steps = how.steps(len(held_data.fit))
+    given = torch.full(held_data.fit.inputs["pixel_values"].shape[1:], 0.3)
+    monkeypatch.setattr(IBAU, "search", lambda *_: sought.append(len(losses)) or given)
+    original = _Rounds.__call__
+
+    def watched(self, model, inputs, labels):
+        value = original(self, model, inputs, labels)
+        pixels = inputs["pixel_values"].float()
+        pixels[0] = (pixels[0] + 255 * given).clamp(0, 255)
+        losses.append((value.item(), cross_entropy(model, {"pixel_values": pixels}, labels).item()))
+        return value
+
+    monkeypatch.setattr(_Rounds, "__call__", watched)
+    how.repair(suspicious, held_data, place)
+    length = math.ceil(steps / 4)
+    assert len(losses) == steps
+    assert sought == list(range(0, steps, length))
+    for found, wanted in losses:
+        assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_attention_is_of_norm_one_whatever_the_scale():

@@ -28,6 +28,10 @@ class Schedule:
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW, one-cycle")
     tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
 
+    def steps(self, examples: int) -> int:
+        """How many steps the repair takes on so many examples."""
+        return max(1, self.epochs * examples // min(self.batch_size, examples))
+
 
 #: What is lowered, a differentiable scalar of a model, the inputs of a batch and their labels.
 Loss = Callable[[nn.Module, Mapping[str, Tensor], Tensor], Tensor]
@@ -100,7 +104,7 @@ def tune(
         DivergenceError: when the loss is no longer finite.
     """
     batch_size = min(how.batch_size, len(data.fit))
-    steps = max(1, how.epochs * len(data.fit) // batch_size)
+    steps = how.steps(len(data.fit))
     objective = _Clean(model, data.fit, batch_size, loss, place.derive("batches"), after_step)
     latest = Latest(model, data.held, how.tolerance)
 
