@@ -178,8 +178,8 @@ def _sentences(found: Sequence[AccessAudit], count: int, updates: int) -> list[s
         told.append(f"No label differs; with 95% confidence fewer than {largest_churn(count):.2g} of all do.")
     else:
         told.append(
-            f"One label in {1 / churn:.0f} differs; it takes {queries_until_a_difference(churn):.0f} queries to see "
-            "one with a chance of 95%, which says that something changed, not that it is a backdoor."
+            f"{100 * churn:.2g}% of the labels differ (queries until one shows with a chance of 95%: "
+            f"{queries_until_a_difference(churn):,.0f}), which says that something changed, not that it is a backdoor."
         )
     return told
 
