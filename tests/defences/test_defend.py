@@ -8,13 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from anchorlab import AnchorlabError, Training, Tuning, compare, inject, load_task, train
 from anchorlab.artifacts import load_model, weights_hash
 from anchorlab.defences import DEFENCES
 from anchorlab.defences.base import Defence, DefenderData, Workplace
-from anchorlab.defences.data import defender_data
+from anchorlab.defences.data import _held_back, defender_data
 from anchorlab.defences.defend import defend
 from anchorlab.options import build
 from anchorlab.scoring.repairs import RepairScore, score_repair
@@ -108,6 +110,16 @@ def test_the_defender_s_examples_are_cut_with_the_seed_and_grow(digits):
     assert 0 < len(more.held) < len(more.fit)
     assert not rows(more) & {tuple(i.flatten().tolist()) for i in digits.split("test").inputs["pixel_values"]}
     assert defender_data(digits, 60, seed=1)[1] != digest
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=40))
+def test_a_fifth_of_each_class_is_held_back_and_one_of_two(labels):
+    held = _held_back(torch.tensor(labels))
+    assert 0 < int(held.sum()) < len(labels)
+    for label in set(labels):
+        own = held[torch.tensor(labels) == label]
+        if len(own) > 1:
+            assert int(own.sum()) == max(1, round(0.2 * len(own)))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from anchorlab.defences.interpolation import Interpolation
 from anchorlab.defences.mode_connectivity import ModeConnectivity, bezier
 from anchorlab.defences.nad import NAD, attention
 from anchorlab.defences.sam import FTSAM, ascent
-from anchorlab.defences.tuning import Latest, cross_entropy
+from anchorlab.defences.tuning import Latest, cross_entropy, tune
 from anchorlab.features import features, last_layer, maps, recorded
 from anchorlab.models import predict
 from anchorlab.tasks import Split
@@ -41,6 +41,10 @@ class Small(nn.Module):
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         hidden = torch.relu(self.first_norm(self.first(pixel_values.float() / 255)))
         return self.last(torch.relu(self.second_norm(self.second(hidden))).mean(dim=(2, 3)))
+
+
+def flat(model: nn.Module) -> torch.Tensor:
+    return torch.cat([value.detach().flatten() for value in model.parameters()])
 
 
 @pytest.fixture
@@ -249,6 +253,7 @@ def test_masks_below_the_threshold_are_cut(small):
     norms = {"second_norm": small.second_norm}
     masks = Masks(norms)
     with torch.no_grad():
+        small.second_norm.bias.fill_(0.5)
         masks.values[0].copy_(torch.tensor([0.1, 0.5, 0.9, 0.2, 1.0, 0.3]))
     bias = small.second_norm.bias.clone()
     cut_below(norms, masks, 0.3)
@@ -297,15 +302,24 @@ def test_unlearning_removes_more_than_fine_tuning(planted, digits):
     assert compare(planted, unlearned, task=digits).asr < compare(planted, tuned, task=digits).asr - 0.1
 
 
-def test_the_curve_is_trained_and_left_near_its_middle(suspicious, held_data, place):
-    end = FineTuning().repair(suspicious, held_data, place)
+def test_the_curve_is_trained_and_left_at_its_middle(suspicious, held_data, place, monkeypatch):
+    """With a tolerance that every point keeps; the control point, off the curve, is not judged."""
+    trained, judged = [], []
+
+    def watched(model, *arguments, **named):
+        judged.clear()
+        tune(model, *arguments, **named)
+        trained.append((flat(model), len(judged)))
+
+    consider = Latest.consider
+    monkeypatch.setattr(Latest, "consider", lambda self: judged.append(1) or consider(self))
+    monkeypatch.setattr("anchorlab.defences.mode_connectivity.tune", watched)
+    end = FineTuning(tolerance=0.9).repair(suspicious, held_data, place)
     found = ModeConnectivity(epochs=10, tolerance=0.9).repair(suspicious, held_data, place)
-    start, other, point = (
-        torch.cat([value.detach().flatten() for value in model.parameters()]) for model in (suspicious, end, found)
-    )
-    # Half of the middle stands in the point at t = 0.5, beside a quarter of each end; untrained it is the start.
-    middle = 2 * (point - start / 4 - other / 4)
-    assert float((middle - start).norm()) > 0.1 * float((other - start).norm())
+    ((middle, times),) = trained
+    assert times == 0
+    torch.testing.assert_close(flat(found), flat(suspicious) / 4 + middle / 2 + flat(end) / 4)
+    assert float((middle - flat(suspicious)).norm()) > 0.1 * float((flat(end) - flat(suspicious)).norm())
 
 
 def test_the_curve_begins_and_ends_at_its_ends():
@@ -322,6 +336,19 @@ def test_interpolation_goes_part_of_the_way(suspicious, reference, held_data, pl
         half.parameters(), reference.model.parameters(), suspicious.parameters(), strict=True
     ):
         torch.testing.assert_close(found, 0.75 * trusted + 0.25 * given)
+
+
+def test_interpolation_moves_a_tied_weight_once(held_data, place):
+    class Tied(nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.one, self.other = nn.Linear(2, 2), nn.Linear(2, 2)
+            self.other.weight = self.one.weight
+            nn.init.constant_(self.one.weight, value)
+
+    half = Interpolation(share=0.5).repair(Tied(1.0), held_data, replace(place, trusted=Tied(0.0)))
+    assert half.one.weight is half.other.weight
+    assert torch.equal(half.one.weight, torch.full((2, 2), 0.5))
 
 
 def test_the_hypergradient_is_that_of_the_implicit_function():
