@@ -31,6 +31,16 @@ def test_defend_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
     assert "asr_reference" in compared.out
 
 
+def test_what_cannot_be_scored_is_refused_before_it_is_repaired(run, tmp_path, injected_folder):
+    out = tmp_path / "repaired"
+    ended = run(
+        "defend", injected_folder, "--with", "clp", "--trigger", "square:size=9", "--budget", "all", "--out", out
+    )
+    assert ended.code == 2
+    assert "8×8" in ended.err
+    assert not out.exists()
+
+
 def test_an_oracle_is_told_as_one(run, injected_folder):
     ended = run("defend", injected_folder, "--with", "oracle-anp", "--set", "steps=10", "--budget", "all")
     assert ended.code == 0
