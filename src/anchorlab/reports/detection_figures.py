@@ -41,8 +41,10 @@ def roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of: str
                 label = shorten(name, 24) if axis is axes[0] else None
                 axis.plot(false, true, color=colour, linestyle=line, linewidth=1.6, label=label)
             axis.set(title=shorten(title, 24), aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-            axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), xlabel=f"false alarms ({of})")
+            axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axes[0].set_ylabel("hits")
+        # One label for all: under each panel it would reach into the next one.
+        figure.supxlabel(f"false alarms ({of})", fontsize="medium")
         figure.legend(loc="outside right upper")
 
 
@@ -60,7 +62,7 @@ def found_triggers(found: FoundTriggers, stem: Path) -> None:
     with written_figure(stem, 1.6 + 1.35 * (1 + len(columns)), 0.5 + 1.35 * len(found.rows)) as figure:
         axes = figure.subplots(len(found.rows), 1 + len(columns), squeeze=False)
         for axis, title in zip(axes[0], ["true trigger", *columns], strict=True):
-            axis.set_title(title, fontsize=8)
+            axis.set_title("\n".join(shorten(line, 18) for line in title.split("\n")), fontsize=8)
         for line, (method, row) in zip(axes, found.rows.items(), strict=True):
             line[0].set_ylabel("clean reference" if method == "reference" else shorten(method, 18))
             # A model without a backdoor has no true trigger.
