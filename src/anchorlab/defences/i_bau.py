@@ -7,11 +7,12 @@ the loss under it. The gradient takes into account how the inner solution moves 
 implicit function theorem (Grazzi et al. 2020, arXiv 2006.16218), as in the paper. They converge where the loss is
 concave in the perturbation, which no network's is everywhere; few of them are a truncated series.
 
-All values are the authors' (their repository I-BAU: ``defense.py``, and the ball and the clipping of its notebooks,
-which that file leaves out): the search's 50 steps of rate 10, away from what the model itself says, the penalty on the
-norm, and the one image in a hundred, here one of a batch at least, that carries the perturbation when it is unlearned;
-in the paper's equations all do (``perturbed=1``). Ours are batch size, length, schedule and stop rule, those of all
-repairs; the inner map is taken on the batch at hand, theirs always on the first.
+The fields' values are the authors' (their repository I-BAU: ``defense.py``, and the ball and the clipping of its
+notebooks, which that file leaves out): five rounds, a search of 50 steps, which is a pass over their 5,000 images, away
+from what the model itself says, and the one image in a hundred, here one of a batch at least, that carries the
+perturbation when it is unlearned; in the paper's equations all do (``perturbed=1``). The radius is that for 32 by 32
+pixels in colour. Batch size, length, schedule and stop rule are those of all repairs here; the inner map is taken on
+the batch at hand, theirs always on the first.
 """
 
 from __future__ import annotations
