@@ -23,6 +23,7 @@ from anchorlab.label_rules import LABEL_RULES
 from anchorlab.options import options_of
 from anchorlab.perturbation.analysis import TABLES
 from anchorlab.scoring.detections import score_model
+from anchorlab.suites.reading import load_suite
 from anchorlab.tasks import TASKS
 from anchorlab.triggers import TRIGGERS
 
@@ -193,3 +194,38 @@ def test_the_results_of_the_readme_are_those_of_the_experiment(suite: str, targe
             assert float(cell.split()[0]) == pytest.approx(runs[name].mean(), rel=6e-3), (line, name)
         checked += 1
     assert checked >= 20
+
+
+def test_the_suites_of_the_experiments_can_be_read_and_are_named_as_their_folders() -> None:
+    found = sorted((ROOT / "experiments").glob("*/suite.yaml"))
+    assert found
+    for path in found:
+        assert load_suite(str(path)).name.replace("-", "_") == path.parent.name
+
+
+def test_the_repairs_of_the_docs_are_those_of_the_experiments() -> None:
+    """Each mean that a table of repairs shows is that of the runs in repairs.csv."""
+    page = (ROOT / "docs/defences.md").read_text()
+    shown = table_of(page, "### Repairs\n")
+    assert {name: cells[:3] for name, cells in shown.items()} == means_of("defences", ["plain", "surgery", "anchoring"])
+    digits, fashion = (means_of(f"confirmation_{data}", ["plain", "anchoring"]) for data in ("digits", "fashion_mnist"))
+    shown = table_of(page, "### Repairs, confirmed on other data\n")
+    assert {name: [cells[0], cells[1]] for name, cells in shown.items()} == digits
+    assert {name: [cells[3], cells[4]] for name, cells in shown.items()} == fashion
+
+
+def table_of(page: str, heading: str) -> dict[str, list[str]]:
+    """The first number of each cell, by repair, of the table below a heading."""
+    section = page.split(heading)[1].split("\n### ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    return {row[0].strip("`"): [cell.split()[0] for cell in row[1:]] for row in rows[2:]}
+
+
+def means_of(experiment: str, methods: list[str]) -> dict[str, list[str]]:
+    """Mean ASR after each repair, and before any, of each way of injection, as the docs write it."""
+    runs = pd.read_csv(ROOT / f"experiments/{experiment}/repairs.csv")
+    runs = runs[runs["role"] == "method"]
+    after = runs.pivot_table(index="defence", columns="method", values="asr", sort=False)[methods]
+    before = runs.groupby("method")["asr_before"].mean()[methods]
+    means = {"no repair": before, **{str(name): row for name, row in after.iterrows()}}
+    return {name: [f"{value:.3f}" for value in row] for name, row in means.items()}
