@@ -29,7 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from anchorlab.batches import Batches
 from anchorlab.defences.base import Defence, DefenderData, Workplace
 from anchorlab.defences.tuning import Schedule, copied, cross_entropy, tune
-from anchorlab.models import logits
+from anchorlab.models import predict
 from anchorlab.options import STRICT
 
 #: Weight of the perturbation's squared norm in what the search raises.
@@ -67,13 +67,11 @@ class IBAU(Schedule, Defence):
         """
         size = min(self.batch_size, len(images))
         batches = Batches(len(images), size, seed=seed, purpose="perturbation", device=images.device)
+        said = predict(model, {"pixel_values": images}).argmax(1)
         found = torch.zeros(images.shape[1:], device=images.device)
         for step in range(self.search_steps):
-            pixels = images[batches(step)]
-            with torch.no_grad():
-                said = logits(model, {"pixel_values": pixels}).argmax(1)
-            at = found.requires_grad_()
-            (gradient,) = torch.autograd.grad(raised(model, pixels, said, at), at)
+            at, leaf = batches(step), found.requires_grad_()
+            (gradient,) = torch.autograd.grad(raised(model, images[at], said[at], leaf), leaf)
             found = found.detach() + self.search_rate * gradient
         return in_ball(found, self.radius)
 
