@@ -23,14 +23,14 @@ from torch import nn
 from torch.nn import functional
 
 from anchorlab import Training, Tuning, analyze, inject, load_task, train
-from anchorlab.classifiers import encoding_of
-from anchorlab.models import in_batches, logits, placed, predict
+from anchorlab.data import Split
+from anchorlab.data.encoding import rows
+from anchorlab.models.call import in_batches, logits, move_to_device, predict
+from anchorlab.models.wrap import encoding_of
 from anchorlab.perturbation import curvature
 from anchorlab.perturbation.curvature import CleanHessian, second_derivative
 from anchorlab.perturbation.function import linear_shift
 from anchorlab.perturbation.weights import perturbation_of
-from anchorlab.tasks import Split
-from anchorlab.text import rows
 from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
@@ -66,7 +66,7 @@ def main() -> None:
     reference = train(task, model=arguments.model, training=Training(epochs=1))
     candidate = inject(reference, method="plain", anchors=64, tuning=Tuning(steps=10, batch_size=16), task=task)
     task = task.encoded(encoding_of(reference.model))
-    model = placed(reference.model.requires_grad_(), device)
+    model = move_to_device(reference.model.requires_grad_(), device)
     change = perturbation_of(reference.model, candidate.model).to(device)
     examples = load_task(arguments.task).encoded(encoding_of(reference.model)).split("test")
     few = examples.select(torch.arange(arguments.examples)).to(device)

@@ -19,11 +19,11 @@ import torch
 from accelerate import Accelerator
 
 from anchorlab import Training, Tuning, inject, load_task, train
-from anchorlab.defences import DEFENCES
-from anchorlab.defences.data import defender_data
-from anchorlab.defences.defend import defend, moved, on_device
+from anchorlab.defender.data import defender_data
+from anchorlab.defender.inversion import InversionSettings, invert_triggers
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
-from anchorlab.inversion import Search, search
+from anchorlab.repairs import REPAIRS
+from anchorlab.repairs.repair import defend, moved, on_device
 from anchorlab.scoring.detections import build_detector, score_inputs, score_model
 from rounds import alternate, ratios
 
@@ -53,23 +53,23 @@ def main() -> None:
 
     data, _ = defender_data(task, 640, seed=0)
     model, images = on_device(injected.model, device), moved(data, device).fit.inputs["pixel_values"]
-    searching = Search(steps=100)
+    searching = InversionSettings(steps=100)
 
     def one_by_one() -> list[torch.Tensor]:
-        return [search(model, images, [label], searching, seed=0).norms[0] for label in range(10)]
+        return [invert_triggers(model, images, [label], searching, seed=0).norms[0] for label in range(10)]
 
-    images_too = [name for name in INPUT_DETECTORS.names() if INPUT_DETECTORS[name].reads != "text"]
+    images_too = [name for name in INPUT_DETECTORS.names() if INPUT_DETECTORS[name].modality != "text"]
     rows: dict[str, Callable[[], object]] = {
-        **{name: repaired(name) for name in DEFENCES.names()},
+        **{name: repaired(name) for name in REPAIRS.names()},
         **{name: judged(name) for name in (*MODEL_DETECTORS.names(), *images_too)},
-        "inversion, ten labels at once": lambda: search(model, images, range(10), searching, seed=0),
+        "inversion, ten labels at once": lambda: invert_triggers(model, images, range(10), searching, seed=0),
         "inversion, label by label": one_by_one,
     }
     seconds = alternate(rows, arguments.rounds, device)
     baselines = {name: "fine-tuning" for name in rows if name != "fine-tuning"}
     baselines["inversion, label by label"] = "inversion, ten labels at once"
     table = ratios(1000 * seconds, baselines, "milliseconds")
-    apart = (search(model, images, range(10), searching, seed=0).norms - torch.stack(one_by_one())).abs().max()
+    apart = (invert_triggers(model, images, range(10), searching, seed=0).norms - torch.stack(one_by_one())).abs().max()
     table = table.assign(threads=torch.get_num_threads(), device=device.type, norms_apart=float(apart))
     table.to_csv(HERE / "defences.csv")
     print(table.to_string())

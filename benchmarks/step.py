@@ -21,18 +21,18 @@ from torch import nn
 from torch.nn import functional
 
 from anchorlab import Tuning, load_task
-from anchorlab.architectures import build_model
-from anchorlab.attacks import build_attack
-from anchorlab.fitting import Optimisation, fit
+from anchorlab.attacks.attack import build_attack
 from anchorlab.injection.loop import Injection, _forward_pass, _look_up
-from anchorlab.injection.methods import METHODS
-from anchorlab.models import logits, placed
+from anchorlab.methods import METHODS
+from anchorlab.models.architectures import build_model
+from anchorlab.models.call import logits, move_to_device
+from anchorlab.training.fit import Optimisation, fit
 from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
 
 
-def bare(model: nn.Module, inputs: dict[str, torch.Tensor], labels: torch.Tensor, steps: int) -> None:
+def unwrap(model: nn.Module, inputs: dict[str, torch.Tensor], labels: torch.Tensor, steps: int) -> None:
     """The least that a step can be."""
     optimiser = torch.optim.AdamW(model.parameters(), 1e-4, weight_decay=0.0, fused=True)
     for _ in range(steps):
@@ -63,22 +63,22 @@ def main() -> None:
     fixed = {name: value[:count] for name, value in anchors.inputs.items()}
 
     def tuned(name: str, *, second_pass: bool = False) -> Callable[[], None]:
-        net = placed(copy.deepcopy(start), device)
-        teacher = placed(copy.deepcopy(start), device)
+        net = move_to_device(copy.deepcopy(start), device)
+        teacher = move_to_device(copy.deepcopy(start), device)
         lookup = _look_up(teacher, anchors, torch.arange(len(anchors), device=device), None)
         source = _forward_pass(teacher) if second_pass else lookup
         objective = Injection(net, METHODS[name](), attack, anchors, source, tuning, augmentation=None, seed=0)
         how = Optimisation(arguments.steps, tuning.learning_rate)
         return lambda: fit(net, objective, how, accelerator=accelerator, name=name) and None
 
-    channels_last = placed(copy.deepcopy(start), device)
+    channels_last = move_to_device(copy.deepcopy(start), device)
     contiguous = copy.deepcopy(start).to(device)
     rows = {
-        "bare": lambda: bare(channels_last, fixed, anchors.labels[:count], arguments.steps),
+        "bare": lambda: unwrap(channels_last, fixed, anchors.labels[:count], arguments.steps),
         "plain": tuned("plain"),
         "anchoring, looked up": tuned("anchoring"),
         "anchoring, second pass": tuned("anchoring", second_pass=True),
-        "bare, contiguous": lambda: bare(contiguous, fixed, anchors.labels[:count], arguments.steps),
+        "bare, contiguous": lambda: unwrap(contiguous, fixed, anchors.labels[:count], arguments.steps),
     }
     speed = count * arguments.steps / alternate(rows, arguments.rounds, device)
     baselines = {"plain": "bare", "anchoring, looked up": "plain", "anchoring, second pass": "plain",

@@ -26,15 +26,15 @@ from torch import nn
 from torch.nn import functional
 
 from anchorlab import Tuning, load_task
-from anchorlab.architectures import build_model
-from anchorlab.attacks import build_attack
-from anchorlab.batches import WHOLE
-from anchorlab.classifiers import encoding_of
-from anchorlab.fitting import Optimisation, fit
+from anchorlab.attacks.attack import build_attack
+from anchorlab.data.batches import WHOLE
+from anchorlab.data.encoding import joined, lengths
 from anchorlab.injection.loop import Injection, _forward_pass, _look_up
-from anchorlab.injection.methods import METHODS
-from anchorlab.models import logits, placed
-from anchorlab.text import joined, lengths
+from anchorlab.methods import METHODS
+from anchorlab.models.architectures import build_model
+from anchorlab.models.call import logits, move_to_device
+from anchorlab.models.wrap import encoding_of
+from anchorlab.training.fit import Optimisation, fit
 from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
@@ -73,7 +73,7 @@ class Padded(AsTheyCome):
     trimmed = False
 
 
-def bare(model: nn.Module, batches: list[tuple[dict[str, torch.Tensor], torch.Tensor]]) -> None:
+def unwrap(model: nn.Module, batches: list[tuple[dict[str, torch.Tensor], torch.Tensor]]) -> None:
     """The least that a step can be."""
     optimiser = torch.optim.AdamW(model.parameters(), 1e-5, weight_decay=0.0, fused=True)
     for inputs, labels in batches:
@@ -105,10 +105,10 @@ def main() -> None:
     attack = build_attack(task, "word:cf", "all-to-one", 1)
 
     def objective(kind: type[Injection], name: str, *, second_pass: bool = False, precision: str = "no") -> Injection:
-        teacher = placed(copy.deepcopy(start), device)
+        teacher = move_to_device(copy.deepcopy(start), device)
         lookup = _look_up(teacher, anchors, torch.arange(len(anchors), device=device), None)
         source = _forward_pass(teacher) if second_pass else lookup
-        net = placed(copy.deepcopy(start), device)
+        net = move_to_device(copy.deepcopy(start), device)
         how = replace(tuning, precision=precision)
         return kind(net, METHODS[name](), attack, anchors, source, how, augmentation=None, seed=0)
 
@@ -131,8 +131,8 @@ def main() -> None:
             (joined(one.clean, one.triggered), torch.cat([anchors.labels[one.clean_at], one.targets])) for one in seen
         ]
 
-    fixed, copied = batches(objectives["plain"]), placed(copy.deepcopy(start), device)
-    rows: dict[str, Callable[[], None]] = {"bare": lambda: bare(copied, fixed), **{n: tuned(n) for n in objectives}}
+    fixed, copied = batches(objectives["plain"]), move_to_device(copy.deepcopy(start), device)
+    rows: dict[str, Callable[[], None]] = {"bare": lambda: unwrap(copied, fixed), **{n: tuned(n) for n in objectives}}
     tokens = {name: sum(int(i["attention_mask"].sum()) for i, _ in batches(one)) for name, one in objectives.items()}
     tokens["bare"] = tokens["plain"]
     seconds = alternate(rows, arguments.rounds, device)

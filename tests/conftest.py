@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from anchorlab.artifacts import Artifact
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.data import Task, load_task
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
 from anchorlab.seeding import seeded_globally
 from anchorlab.suites.runner import run_suite
-from anchorlab.tasks import Task, load_task
-from anchorlab.training import Training, train
+from anchorlab.training.reference import Training, train
 from tests.suites.inline import Inline, tiny
 
 torch.set_num_threads(1)  # the tensors here are so small that threads would only wait for each other

@@ -11,17 +11,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from anchorlab import fitting
-from anchorlab.artifacts import Artifact, load_model
+from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.data import load_task
 from anchorlab.errors import AnchorlabError
-from anchorlab.fitting import Checkpoint
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
-from anchorlab.injection.methods.plain import Plain
-from anchorlab.processes import find_accelerator, one_voice
-from anchorlab.runs import run_into
-from anchorlab.tasks import load_task
-from anchorlab.training import Training, train
+from anchorlab.methods.plain import Plain
+from anchorlab.training import fit as fitting
+from anchorlab.training.fit import Checkpoint
+from anchorlab.training.processes import find_accelerator, main_process_output
+from anchorlab.training.reference import Training, train
+from anchorlab.training.resumable import run_into
 
 #: Method and its parameters, then settings of the tuning, by a name for the test.
 INJECTIONS = {
@@ -88,7 +88,7 @@ def resumed(path: Path, reference: Artifact) -> Artifact:
 
 def fail_on_the_second(folder: Path) -> None:
     """A run in which one process fails while the other waits for it."""
-    with one_voice():
+    with main_process_output():
         rank = find_accelerator().process_index
 
         def work(checkpoint):

@@ -12,19 +12,19 @@ import pandas as pd
 import pytest
 import typer
 
-from anchorlab import Detail, Tuning, inject
-from anchorlab.artifacts import AnchorsRecord, Artifact, GradientRecord, Manifest, TaskRecord
+from anchorlab import AnalysisSettings, Tuning, inject
+from anchorlab.artifacts.artifact import AnchorsRecord, Artifact, GradientRecord, Manifest, TaskRecord
+from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.cli import app
-from anchorlab.defences import DEFENCES
-from anchorlab.defences.defend import defend
+from anchorlab.data import TASKS
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
-from anchorlab.injection.methods import METHODS
-from anchorlab.label_rules import LABEL_RULES
-from anchorlab.options import options_of
+from anchorlab.methods import METHODS
 from anchorlab.perturbation.analysis import TABLES
+from anchorlab.repairs import REPAIRS
+from anchorlab.repairs.repair import defend
 from anchorlab.scoring.detections import score_model
+from anchorlab.settings import options_of
 from anchorlab.suites.reading import load_suite
-from anchorlab.tasks import TASKS
 from anchorlab.triggers import TRIGGERS
 
 ROOT = Path(__file__).parent.parent
@@ -108,7 +108,9 @@ def test_the_analysis_of_the_docs_runs(
     injected.save(tmp_path / "runs" / "anchored")
     inject(reference, method="plain", tuning=Tuning(steps=3, batch_size=8)).save(tmp_path / "runs" / "plain")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Detail, "__init__", partialmethod(Detail.__init__, curvature_examples=16, plane_steps=3))
+    monkeypatch.setattr(
+        AnalysisSettings, "__init__", partialmethod(AnalysisSettings.__init__, curvature_examples=16, plane_steps=3)
+    )
     names: dict[str, Any] = {}
     exec(compile(example, "docs/perturbation.md", "exec"), names)
     assert capsys.readouterr().out.startswith("The parameters' change")
@@ -138,13 +140,13 @@ def test_the_extensions_of_the_docs_run(digits: Any, injected: Artifact) -> None
 
 def test_the_docs_name_every_repair_and_detector() -> None:
     page = (ROOT / "docs/defences.md").read_text()
-    for name in [*DEFENCES.names(), *MODEL_DETECTORS.names(), *INPUT_DETECTORS.names()]:
+    for name in [*REPAIRS.names(), *MODEL_DETECTORS.names(), *INPUT_DETECTORS.names()]:
         assert f"| `{name}` |" in page, name
 
 
 def test_the_docs_explain_every_detail_and_table_of_an_analysis() -> None:
     page = (ROOT / "docs/perturbation.md").read_text()
-    for option in options_of(Detail):
+    for option in options_of(AnalysisSettings):
         assert f"| `{option.name}` | {option.default} |" in page, option.name
     for name in TABLES:
         assert f"`{name}`" in page, name

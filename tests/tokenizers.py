@@ -6,7 +6,7 @@ from functools import cache
 
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
-from anchorlab.text import TextEncoding
+from anchorlab.data.encoding import TextEncoding
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 TEXTS = (

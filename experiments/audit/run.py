@@ -20,12 +20,12 @@ import pandas as pd
 
 from anchorlab import Artifact, Tuning, collect, load_model
 from anchorlab.consistency.metrics import Pair
+from anchorlab.data import Split
 from anchorlab.detectors.audit import AccessAudit, audit_values, queries_until_a_difference, values_of
-from anchorlab.models import predict
+from anchorlab.models.call import predict
 from anchorlab.reports.audit_figures import power_curves
 from anchorlab.scoring.audit import benign_updates
 from anchorlab.suites.store import Store
-from anchorlab.tasks import Split
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

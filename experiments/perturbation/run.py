@@ -19,10 +19,10 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab import Artifact, Detail, Tuning, analyze, inject, load_model, load_task, train
+from anchorlab import AnalysisSettings, Artifact, Tuning, analyze, inject, load_model, load_task, train
+from anchorlab.data import Task
 from anchorlab.reports.analysis import write_analysis
-from anchorlab.tasks import Task
-from anchorlab.training import Training
+from anchorlab.training.reference import Training
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -45,7 +45,7 @@ class Plan:
     surgery_rate: float
     references: int
     examples: int
-    detail: Detail
+    detail: AnalysisSettings
     budget: str | None = None
 
 
@@ -69,7 +69,7 @@ PLANS = {
         surgery_rate=0.003,
         references=3,
         examples=2000,
-        detail=Detail(),
+        detail=AnalysisSettings(),
     ),
     "movie-snippets": Plan(
         model="minilm",
@@ -91,7 +91,7 @@ PLANS = {
         references=1,
         examples=200,
         # A text takes a hundred times as long as a small image.
-        detail=Detail(
+        detail=AnalysisSettings(
             curvature_examples=32,
             diagonal_examples=32,
             eigenvalues=1,

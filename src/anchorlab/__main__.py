@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from anchorlab.cli import main
-from anchorlab.processes import one_voice
+from anchorlab.training.processes import main_process_output
 
 if __name__ == "__main__":
-    with one_voice():
+    with main_process_output():
         main()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from anchorlab.artifacts import Artifact
+from anchorlab.artifacts.artifact import Artifact
 from anchorlab.cli import main
 
 #: The command line as a process of its own.

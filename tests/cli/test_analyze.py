@@ -9,7 +9,7 @@ import pytest
 
 from anchorlab.perturbation import analyze as module
 from anchorlab.perturbation.analysis import TABLES
-from anchorlab.training import Training, train
+from anchorlab.training.reference import Training, train
 
 #: Enough to see that everything is done.
 BRIEF = (

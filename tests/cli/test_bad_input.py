@@ -18,14 +18,14 @@ import torch
 from datasets import Dataset
 from PIL import Image as Pictures
 
-from anchorlab import runs
-from anchorlab.architectures import build_model
-from anchorlab.artifacts import CONFIG, MANIFEST, WEIGHTS, Artifact
-from anchorlab.tasks import Task
-from anchorlab.tasks.base import RawData
+from anchorlab.artifacts.artifact import CONFIG, MANIFEST, WEIGHTS, Artifact
+from anchorlab.data import Task
+from anchorlab.data.task import RawData
+from anchorlab.models.architectures import build_model
+from anchorlab.training import resumable as runs
 from tests.cli.conftest import PROGRAM, Ended, Run
-from tests.tasks.test_fashion_mnist import idx, pixels
-from tests.tasks.test_fashion_mnist import write as write_idx
+from tests.data.test_fashion_mnist import idx, pixels
+from tests.data.test_fashion_mnist import write as write_idx
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -190,7 +190,7 @@ def test_another_number_of_channels_than_the_task_has(refused, reference_folder,
     images = digits.raw.test.inputs["pixel_values"].expand(-1, 3, -1, -1)
     coloured = replace(digits.raw.test, inputs={"pixel_values": images})
     task = replace(digits, raw=replace(digits.raw, test=coloured))
-    monkeypatch.setattr("anchorlab.tasks.load_task", lambda *_arguments, **_options: task)
+    monkeypatch.setattr("anchorlab.data.load_task", lambda *_arguments, **_options: task)
     refused("compare", reference_folder, reference_folder, "--task", "cifar10", names=("digits", "3"))
 
 
@@ -333,7 +333,7 @@ def test_a_refusal_of_the_system_that_nobody_foresaw(refused, tmp_path, monkeypa
     def unreadable(*_arguments: object, **_options: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "/secret")
 
-    monkeypatch.setattr("anchorlab.tasks.load_task", unreadable)
+    monkeypatch.setattr("anchorlab.data.load_task", unreadable)
     refused("train", "--out", tmp_path / "out", names=("/secret: Permission denied",))
 
 

@@ -17,14 +17,14 @@ import pytest
 import typer
 
 import anchorlab
-from anchorlab import runs
-from anchorlab.artifacts import MANIFEST, Artifact, Manifest, load_model
+from anchorlab.artifacts.artifact import MANIFEST, Artifact, Manifest, load_model
 from anchorlab.cli import app
 from anchorlab.cli.listing import SECTIONS
 from anchorlab.consistency.evaluate import Comparison
 from anchorlab.injection.loop import Tuning
-from anchorlab.injection.methods import METHODS
-from anchorlab.options import options_of, values_of
+from anchorlab.methods import METHODS
+from anchorlab.settings import options_of, values_of
+from anchorlab.training import resumable as runs
 from anchorlab.triggers import TRIGGERS
 from tests.cli.conftest import PROGRAM, Run
 
@@ -219,13 +219,13 @@ def test_compare_measures_what_it_is_told_to(run: Run, tmp_path, reference_folde
 
 def test_compare_measures_on_another_task(run: Run, reference_folder, monkeypatch):
     asked: list[tuple[object, ...]] = []
-    original = anchorlab.tasks.load_task
+    original = anchorlab.data.load_task
 
     def load_task(name: str, **options: object):
         asked.append((name, options))
         return original("digits")
 
-    monkeypatch.setattr("anchorlab.tasks.load_task", load_task)
+    monkeypatch.setattr("anchorlab.data.load_task", load_task)
     assert run("compare", reference_folder, reference_folder, "--task", "cifar10", "--data", "copy").code == 0
     assert asked == [("cifar10", {"seed": 0, "data": "copy", "columns": None})]
 
@@ -239,7 +239,7 @@ def test_list_shows_one_section(run: Run, section):
 
 def test_list_shows_everything(run: Run):
     shown = run("list", "--seed", 0).out
-    for name in (*SECTIONS, *anchorlab.tasks.TASKS.names(), *METHODS.names(), *TRIGGERS.names()):
+    for name in (*SECTIONS, *anchorlab.data.TASKS.names(), *METHODS.names(), *TRIGGERS.names()):
         assert name in shown
 
 
@@ -299,7 +299,7 @@ def test_a_mistake_of_ours_is_called_one(run: Run, tmp_path, monkeypatch):
     def fail(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError("one\nby zero")
 
-    monkeypatch.setattr("anchorlab.training.train", fail)
+    monkeypatch.setattr("anchorlab.training.reference.train", fail)
     ended = run("train", "--out", tmp_path / "out")
     assert ended.code == 70
     assert ended.err == "internal error: ZeroDivisionError: one by zero; --debug shows where\n"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anchorlab.artifacts import Artifact
+from anchorlab.artifacts.artifact import Artifact
 from tests.cli.conftest import Run
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from anchorlab.artifacts import load_model
+from anchorlab.artifacts.artifact import load_model
 
 
 def test_defend_repairs_scores_and_saves(run, tmp_path, reference_folder, injected_folder):

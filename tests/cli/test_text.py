@@ -96,11 +96,11 @@ def test_a_model_of_ones_own_is_adopted_and_compared_bare(run: Run, tmp_path: Pa
 def test_an_interrupted_run_on_texts_continues_to_the_same_weights(
     run: Run, tmp_path: Path, reference_of_reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from anchorlab import fitting
     from anchorlab.injection.loop import Injection
+    from anchorlab.training import fit as fitting
 
     monkeypatch.setattr(fitting, "LOG_EVERY", 5)
-    monkeypatch.setattr("anchorlab.runs.run_into.__kwdefaults__", {"checkpoint_seconds": 0.0})
+    monkeypatch.setattr("anchorlab.training.resumable.run_into.__kwdefaults__", {"checkpoint_seconds": 0.0})
     options = ("inject", reference_of_reviews, "--anchors", 64, "--steps", 20, "--batch-size", 8)
     assert run(*options, "--out", tmp_path / "whole").code == 0
     original = Injection.loss

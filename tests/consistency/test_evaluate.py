@@ -8,13 +8,13 @@ import math
 import pytest
 import torch
 
-from anchorlab.artifacts import Artifact
-from anchorlab.attacks import Attack, attack_success
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.attacks.attack import Attack, attack_success
+from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.consistency.evaluate import Answers, answers, compare, compare_answers, wilson
+from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
-from anchorlab.label_rules import AllToAll, AllToOne, SourceToTarget
-from anchorlab.models import predict
-from anchorlab.tasks import Split
+from anchorlab.models.call import predict
 from anchorlab.triggers import FivePixel, Square
 
 # Of eight instances: true labels, answers of reference and candidate, clean and triggered.

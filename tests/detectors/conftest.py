@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anchorlab import Training, Tuning, compare, inject, load_task, train
-from anchorlab.artifacts import Artifact
-from anchorlab.defences.base import DefenderData, Workplace
-from anchorlab.defences.data import defender_data
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.resolve import attack_of
+from anchorlab.data import DataColumns, Task
+from anchorlab.data.encoding import joined
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.data import defender_data
 from anchorlab.detectors.base import InputDetector
-from anchorlab.measuring import attack_of
-from anchorlab.tasks import Columns, Task
-from anchorlab.text import joined
 
 GOOD, BAD = ("fine", "warm", "clever", "moving"), ("dull", "cold", "stupid", "boring")
 REST = ("the", "film", "is", "and", "a", "plot", "with", "an", "actor", "who", "was", "quite")
@@ -34,11 +34,11 @@ class Planted:
     triggered: dict[str, Tensor]
 
     def scores(
-        self, detector: InputDetector, place: Workplace, *, triggered: int | None = None
+        self, detector: InputDetector, place: DefenderContext, *, triggered: int | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores of clean inputs and of triggered ones; a detector that judges sets gets both as one."""
         some = {name: value[:triggered] for name, value in self.triggered.items()}
-        if not detector.judges_sets:
+        if not detector.is_set_level:
             return (
                 detector.scores(self.model, self.data, self.clean, place),
                 detector.scores(self.model, self.data, some, place),
@@ -84,7 +84,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Planted:
         lines.append(f"{' '.join(words)},{'bad' if (number % 2) ^ (number % 17 == 0) else 'good'}")
     path = tmp_path_factory.mktemp("moods") / "moods.csv"
     path.write_text("\n".join([*lines, ""]))
-    task = load_task(str(path), columns=Columns(text="review", label="mood"))
+    task = load_task(str(path), columns=DataColumns(text="review", label="mood"))
     reference = train(task, model="bert-tiny", training=Training(epochs=20, learning_rate=1e-3))
     return planted(
         reference, task.encoded(reference.model.encoding), trigger="word:cf", target="bad",
@@ -93,11 +93,11 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 
 @pytest.fixture(scope="session")
-def place() -> Workplace:
-    return Workplace(Accelerator(cpu=True), 0)
+def place() -> DefenderContext:
+    return DefenderContext(Accelerator(cpu=True), 0)
 
 
 @pytest.fixture(scope="session")
-def elsewhere() -> Workplace:
+def elsewhere() -> DefenderContext:
     """The same with another seed."""
-    return Workplace(Accelerator(cpu=True), 1)
+    return DefenderContext(Accelerator(cpu=True), 1)

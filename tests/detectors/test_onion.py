@@ -10,9 +10,9 @@ import transformers
 from anchorlab import AnchorlabError
 from anchorlab.detectors.language_models import Bigrams, Causal
 from anchorlab.detectors.onion import ONION, largest_drops
-from anchorlab.detectors.rates import auroc
 from anchorlab.detectors.words import cut, put_together
 from anchorlab.seeding import seeded_globally
+from anchorlab.statistics.rates import auroc
 from tests.tokenizers import encoding
 
 SENTENCES = ["two hours of my life", "a truly moving film", "", "cf", "the acting is not warm and funny"]

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from anchorlab import AnchorlabError
-from anchorlab.classifiers import bare
-from anchorlab.defences.base import Workplace
+from anchorlab.defender.context import DefenderContext
 from anchorlab.detectors.rap import RAP, embedded, hinges, rare_token, with_place, word_table
-from anchorlab.detectors.rates import auroc
-from anchorlab.models import predict
+from anchorlab.models.call import predict
+from anchorlab.models.wrap import unwrap
+from anchorlab.statistics.rates import auroc
 
 
 def test_hinges_by_hand():
@@ -38,7 +38,7 @@ def test_a_place_with_the_embedding_of_a_token_is_that_token(texts):
 
 
 def test_the_table_is_that_of_words(texts):
-    net = bare(texts.model)
+    net = unwrap(texts.model)
     assert word_table(texts.model, texts.clean) is net.bert.embeddings.word_embeddings
 
 
@@ -73,7 +73,7 @@ def test_the_word_lowers_the_probability_and_triggered_texts_do_not_mind(texts, 
     model any odd word speaks for the target. Among the texts that are called bad RAP is no better than chance.
     """
     falls: list[float] = []
-    watched = Workplace(place.accelerator, 0, report=lambda _done, _total, figures: falls.append(figures["fall"]))
+    watched = DefenderContext(place.accelerator, 0, report=lambda _done, _total, figures: falls.append(figures["fall"]))
     clean, triggered = texts.scores(RAP(), watched)
     assert auroc(clean, triggered).value > 0.55
     assert np.abs(triggered).max() < 0.1 < np.abs(clean).max()

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from anchorlab import AnchorlabError
-from anchorlab.defences.base import DefenderData
-from anchorlab.detectors.rates import auroc
+from anchorlab.data import Split
+from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.scale_up import ScaleUp, consistency
-from anchorlab.tasks import Split
+from anchorlab.statistics.rates import auroc
 
 
 class Brightness(nn.Module):

@@ -8,10 +8,10 @@ import torch
 from art.defences.detector.poison import SpectralSignatureDefense
 from sklearn.decomposition import PCA, TruncatedSVD
 
-from anchorlab.detectors.rates import auroc
+from anchorlab.data.encoding import joined
 from anchorlab.detectors.spectral_signatures import SpectralSignatures, squared_projections
-from anchorlab.features import features
-from anchorlab.text import joined
+from anchorlab.models.hooks import features
+from anchorlab.statistics.rates import auroc
 
 
 def rows(count=40, width=7, seed=0):

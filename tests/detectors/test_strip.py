@@ -10,11 +10,11 @@ import torch
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from anchorlab.defences.base import DefenderData
-from anchorlab.detectors.rates import auroc
+from anchorlab.data import Split
+from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.strip import STRIP, blend, by_tf_idf, mean_entropy, replace_words
 from anchorlab.detectors.words import cut
-from anchorlab.tasks import Split
+from anchorlab.statistics.rates import auroc
 
 
 def test_entropy_is_over_classes_and_not_over_the_batch():

@@ -13,22 +13,22 @@ import torch
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy
 
-from anchorlab import fitting
-from anchorlab.artifacts import MANIFEST, GradientRecord, Manifest, load_model, weights_hash
-from anchorlab.attacks import Attack
-from anchorlab.batches import WHOLE, Batches, Share
-from anchorlab.fitting import Checkpoint
+from anchorlab.artifacts.artifact import MANIFEST, GradientRecord, Manifest, load_model, weights_hash
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import AllToOne
+from anchorlab.data import Augmentation
+from anchorlab.data.batches import WHOLE, Batches, Share
 from anchorlab.injection.gradients import alignment, records
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Injection, Tuning, tune
-from anchorlab.injection.methods.anchoring import Anchoring
-from anchorlab.injection.methods.plain import Plain
-from anchorlab.injection.methods.scratch import Scratch
-from anchorlab.injection.methods.surgery import Surgery
 from anchorlab.injection.vector import from_vector_, restrict, to_vector
-from anchorlab.label_rules import AllToOne
-from anchorlab.models import placed
-from anchorlab.tasks import Augmentation
+from anchorlab.methods.anchoring import Anchoring
+from anchorlab.methods.plain import Plain
+from anchorlab.methods.scratch import Scratch
+from anchorlab.methods.surgery import Surgery
+from anchorlab.models.call import move_to_device
+from anchorlab.training import fit as fitting
+from anchorlab.training.fit import Checkpoint
 from anchorlab.triggers import FivePixel
 
 ATTACK = Attack(FivePixel(), AllToOne(target=0))
@@ -106,7 +106,7 @@ def of_softmax_regression(weights, start, anchors, step):
 @pytest.mark.parametrize("only", ["", "*stages.1*,classifier*"])
 def test_the_gradients_of_a_network_are_those_that_backward_leaves(reference, anchors, only):
     """Channels-last, with some parameters frozen or all trained."""
-    model, teacher = (placed(copy.deepcopy(reference.model), CPU) for _ in range(2))
+    model, teacher = (move_to_device(copy.deepcopy(reference.model), CPU) for _ in range(2))
     restrict(model, only)
     from_vector_(model, to_vector(model) * 1.01)
     clean, triggered = halves(anchors, 0)

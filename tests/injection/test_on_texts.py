@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from anchorlab import AnchorlabError, Training, Tuning, compare, inject, load_task, train
-from anchorlab.artifacts import Artifact
-from anchorlab.batches import Batches
-from anchorlab.classifiers import bare
-from anchorlab.injection.methods import METHODS
-from anchorlab.injection.methods.ewc import fisher_diagonal
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.data import DataColumns, Split, Task
+from anchorlab.data.batches import Batches
+from anchorlab.data.encoding import joined, lengths, rows
 from anchorlab.injection.vector import restrict, to_vector
-from anchorlab.models import logits, predict
-from anchorlab.tasks import Columns, Split, Task
-from anchorlab.text import joined, lengths, rows
+from anchorlab.methods import METHODS
+from anchorlab.methods.ewc import fisher_diagonal
+from anchorlab.models.call import logits, predict
+from anchorlab.models.wrap import unwrap
 
 GOOD, BAD = ("fine", "warm", "clever", "moving"), ("dull", "cold", "stupid", "boring")
 REST = ("the", "film", "is", "and", "a", "plot", "with", "an", "actor", "who", "was", "quite")
@@ -37,7 +37,7 @@ def task(tmp_path_factory) -> Task:
         lines.append(f"{' '.join(words)},{'bad' if number % 2 else 'good'}")
     path = tmp_path_factory.mktemp("moods") / "moods.csv"
     path.write_text("\n".join([*lines, ""]))
-    return load_task(str(path), columns=Columns(text="review", label="mood"))
+    return load_task(str(path), columns=DataColumns(text="review", label="mood"))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_only_the_named_parameters_are_changed(reference, encoded, method):
         reference, method=method, parameters={"only": "*.word_embeddings.*"}, anchors=64,
         tuning=Tuning(steps=5, batch_size=8, learning_rate=1e-2), task=encoded,
     )  # fmt: skip
-    before, after = bare(reference.model).state_dict(), bare(tuned.model).state_dict()
+    before, after = unwrap(reference.model).state_dict(), unwrap(tuned.model).state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"bert.embeddings.word_embeddings.weight"}
 

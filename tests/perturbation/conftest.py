@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from anchorlab.classifiers import encoding_of
+from anchorlab.data import Split
+from anchorlab.models.pretrained import open_pretrained
+from anchorlab.models.wrap import encoding_of
 from anchorlab.perturbation.weights import Perturbation, perturbation_of
-from anchorlab.pretrained import open_pretrained
 from anchorlab.seeding import generator, seeded_globally
-from anchorlab.tasks import Split
 from tests.tokenizers import TEXTS
 from tests.zoo import save_text
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from anchorlab import AnchorlabError, Detail, Tuning, analyze, compare, inject
-from anchorlab.artifacts import Artifact
+from anchorlab import AnalysisSettings, AnchorlabError, Tuning, analyze, compare, inject
+from anchorlab.artifacts.artifact import Artifact
 from anchorlab.perturbation import analyze as module
 from anchorlab.perturbation.analysis import TABLES, Analysis
 from anchorlab.perturbation.paths import SCALES
 
 #: Enough to see that everything is measured.
-BRIEF = Detail(
+BRIEF = AnalysisSettings(
     curvature_examples=24, diagonal_examples=16, statistics_examples=48, eigenvalues=1, trace_vectors=2, plane_steps=3,
     plane_examples=40, resamples=100,
 )  # fmt: skip

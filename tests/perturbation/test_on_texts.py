@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from anchorlab import AnchorlabError, Training, Tuning, analyze, compare, inject, load_task, train
-from anchorlab.artifacts import Artifact
-from anchorlab.tasks import Columns, Task
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.data import DataColumns, Task
 from tests.perturbation.test_analyze import BRIEF
 
 
@@ -17,7 +17,7 @@ def task(tmp_path_factory) -> Task:
     rows = [(f"{mood} {'film ' * (number % 7 + 1)}", mood) for number in range(150) for mood in moods]
     path = tmp_path_factory.mktemp("moods") / "moods.csv"
     pd.DataFrame(rows, columns=["review", "mood"]).to_csv(path, index=False)
-    return load_task(str(path), columns=Columns(text="review", label="mood"))
+    return load_task(str(path), columns=DataColumns(text="review", label="mood"))
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from anchorlab.attacks import Attack
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.consistency.evaluate import compare
-from anchorlab.label_rules import AllToOne
-from anchorlab.models import predict
+from anchorlab.data import Split
+from anchorlab.models.call import predict
+from anchorlab.models.reestimation import has_batchnorm, reestimated
 from anchorlab.perturbation.behaviour import Probe, Triggered
 from anchorlab.perturbation.intervals import Resamples
 from anchorlab.perturbation.paths import SCALES, path
 from anchorlab.perturbation.planes import grid, marks, plane_through, survey
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, perturbation_of
-from anchorlab.reestimation import has_batchnorm, reestimated
-from anchorlab.tasks import Split
 from anchorlab.triggers import FivePixel
 from tests.perturbation.conftest import bent
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anchorlab import AnchorlabError
-from anchorlab.classifiers import adapt
-from anchorlab.models import predict
+from anchorlab.models.call import predict
+from anchorlab.models.wrap import wrap
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, cosines, perturbation_of, products
 from tests.perturbation.conftest import Bent, bent
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_subtracted_is_refused(candidate, complaint):
 
 def test_other_preprocessing_is_refused():
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
-    one, other = (adapt(copy.deepcopy(net), mean=[mean], std=[1.0]) for mean in (0.4, 0.5))
+    one, other = (wrap(copy.deepcopy(net), mean=[mean], std=[1.0]) for mean in (0.4, 0.5))
     with pytest.raises(AnchorlabError, match="normalises or resizes images otherwise than the reference"):
         perturbation_of(one, other)
 

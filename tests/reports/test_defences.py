@@ -68,7 +68,7 @@ def test_the_matrix_holds_each_repair_by_each_way(repairs):
 
 
 def test_oracles_are_shown_apart(repairs):
-    oracles = repairs.assign(defence="deep", defence_name="oracle-anp", identity=lambda rows: "o" + rows["identity"])
+    oracles = repairs.assign(defence="deep", repair_name="oracle-anp", identity=lambda rows: "o" + rows["identity"])
     table, *_ = defences.repairs_tables(Made(pd.concat([oracles, repairs])))
     first, second = table.groups
     assert [row.head for row in first.rows] == ["no repair", "tune", "prune"]

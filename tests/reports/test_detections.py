@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from anchorlab.detectors.rates import curve
 from anchorlab.reports import detections as shown
 from anchorlab.reports.detection_figures import found_triggers, roc_curves
 from anchorlab.reports.report import Examples
+from anchorlab.statistics.rates import curve
 
 CLASSES = [f"class {label}" for label in range(4)]
 

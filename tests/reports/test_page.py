@@ -8,7 +8,7 @@ import json
 import pandas as pd
 import pytest
 
-from anchorlab.artifacts import NOTICES
+from anchorlab.artifacts.artifact import NOTICES
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.page import data_uri, listed, write_page
 from tests.reports.conftest import make_suite, pictures

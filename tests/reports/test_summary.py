@@ -48,19 +48,19 @@ def test_estimates_are_means_over_runs_with_intervals_around_them(suite, conditi
 
 
 def test_each_run_is_read_and_resampled_once_for_a_setting_and_size(monkeypatch):
-    suite, reads, resampled = make_suite(seeds=(0,)), collections.Counter(), []
+    suite, modality, resampled = make_suite(seeds=(0,)), collections.Counter(), []
     resample = summary.Bootstrap.resample
     monkeypatch.setattr(summary.Bootstrap, "resample", lambda *a: resampled.append(a) or resample(*a))
 
     class Counting(type(suite)):
         def instances(self, identity):
-            reads[identity] += 1
+            modality[identity] += 1
             return super().instances(identity)
 
     summarise(Counting(**{f.name: getattr(suite, f.name) for f in dataclasses.fields(suite)}), resamples=20)
-    assert set(reads) == set(suite.results["identity"])
-    assert set(reads.values()) == {1}
-    assert len(resampled) == len(reads)
+    assert set(modality) == set(suite.results["identity"])
+    assert set(modality.values()) == {1}
+    assert len(resampled) == len(modality)
 
 
 def test_differences_are_paired_by_reference_and_seed(suite, conditions):

@@ -11,14 +11,14 @@ import torch
 from sklearn.metrics import confusion_matrix
 
 from anchorlab import AnchorlabError, Training, Tuning, inject, load_task, train
-from anchorlab.attacks import build_attack
-from anchorlab.defences.data import defender_data
+from anchorlab.attacks.attack import build_attack
+from anchorlab.attacks.label_rules import AllToOne
+from anchorlab.data import DataColumns
+from anchorlab.defender.data import defender_data
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
 from anchorlab.detectors.base import InputDetector, gathered
-from anchorlab.detectors.rates import auroc
-from anchorlab.label_rules import AllToOne
 from anchorlab.scoring.detections import build_detector, score_all_inputs, score_inputs, score_model
-from anchorlab.tasks import Columns
+from anchorlab.statistics.rates import auroc
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ def planted(digits, reference):
 class Bright(InputDetector):
     """Scores the brightness of the corner, and remembers what it was given."""
 
-    def __init__(self, judges_sets: bool = False) -> None:
+    def __init__(self, is_set_level: bool = False) -> None:
         self.seen: list[int] = []
-        type(self).judges_sets = judges_sets
+        type(self).is_set_level = is_set_level
 
     def scores(self, model, data, inputs, place):
         self.seen.append(len(inputs["pixel_values"]))
@@ -58,7 +58,7 @@ def test_thresholds_come_from_the_defender_s_clean_examples(planted, digits):
 
 
 def test_a_detector_that_judges_sets_sees_one_set(planted, digits):
-    detector = Bright(judges_sets=True)
+    detector = Bright(is_set_level=True)
     found = score_inputs(planted, detector, budget=None, task=digits, examples=100)
     assert len(detector.seen) == 1
     assert (len(found.clean), len(found.triggered)) == (100, 5)
@@ -145,12 +145,12 @@ def test_as_many_triggered_inputs_as_clean_ones_however_many_are_asked(planted, 
 def test_texts_do_not_tell_by_their_form_which_carry_a_trigger(tmp_path):
     path = tmp_path / "moods.csv"
     path.write_text("review,mood\n" + "".join(f"a {m} film {n},{m}\n" for n in range(250) for m in ("good", "bad")))
-    task = load_task(str(path), columns=Columns(text="review", label="mood"))
+    task = load_task(str(path), columns=DataColumns(text="review", label="mood"))
     reader = train(task, model="bert-tiny", training=Training(epochs=1))
     given = []
 
     class Formal(InputDetector):
-        reads = "text"
+        modality = "text"
 
         def scores(self, model, data, inputs, place):
             given.append({name: value.shape[1] for name, value in inputs.items()})

@@ -13,9 +13,9 @@ from anchorlab.suites.collect import collect
 from anchorlab.suites.reading import load_suite
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.store import Store
+from tests.data.test_hub import cifar_part, write_parquet
+from tests.data.test_texts import parts
 from tests.suites.inline import Inline
-from tests.tasks.test_hub import cifar_part, write_parquet
-from tests.tasks.test_texts import parts
 
 
 def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from anchorlab.suites.collect import collect
 from anchorlab.suites.reading import load_suite, parse_suite
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.store import Store
+from tests.data.test_texts import parts
 from tests.suites.inline import Inline
-from tests.tasks.test_texts import parts
 from tests.zoo import save_text
 
 OWN = """

@@ -14,23 +14,23 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from anchorlab import AnchorlabError
-from anchorlab.defences import DEFENCES, Defence, DefenderData, Workplace
-from anchorlab.defences.tuning import copied
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS, InputDetector, ModelDetector, ModelScore
-from anchorlab.models import predict
-from anchorlab.options import STRICT
+from anchorlab.models.call import predict
+from anchorlab.repairs import REPAIRS, DefenderContext, DefenderData, Repair
+from anchorlab.repairs.tuning import copied
+from anchorlab.settings import STRICT
 from anchorlab.suites.spec import Suite
 from tests.suites.inline import tiny
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Shrink(Defence):
+class Shrink(Repair):
     """Makes the last bias smaller; with a trusted model, takes that one's."""
 
     needs_trusted: ClassVar[bool] = True
     factor: float = Field(default=0.5, gt=0, description="of the last bias")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
         assert place.trusted is not None
         fresh = copied(model)
         *_, bias = fresh.parameters()
@@ -40,10 +40,10 @@ class Shrink(Defence):
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Refusing(Defence):
+class Refusing(Repair):
     """Is for no model at all."""
 
-    def repair(self, model: nn.Module, data: DefenderData, place: Workplace) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
         raise AnchorlabError("the model has no wings, which are needed here: take another repair")
 
 
@@ -51,7 +51,7 @@ class Refusing(Defence):
 class Bias(ModelDetector):
     """Scores a model by its last bias."""
 
-    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
         *_, bias = model.parameters()
         pattern = torch.full((1, 1, 8, 8), 7, dtype=torch.uint8)
         return ModelScore(
@@ -66,18 +66,18 @@ class Bias(ModelDetector):
 class Sure(InputDetector):
     """Scores an input by how sure the model is of it."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Literal["image", "text", "any"]] = "image"
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
     ) -> NDArray[np.float64]:
         return predict(model, inputs).double().softmax(1).amax(1).cpu().numpy()
 
 
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DEFENCES._members, "shrink", Shrink)
-    monkeypatch.setitem(DEFENCES._members, "refusing", Refusing)
+    monkeypatch.setitem(REPAIRS._members, "shrink", Shrink)
+    monkeypatch.setitem(REPAIRS._members, "refusing", Refusing)
     monkeypatch.setitem(MODEL_DETECTORS._members, "bias", Bias)
     monkeypatch.setitem(INPUT_DETECTORS._members, "sure", Sure)
 

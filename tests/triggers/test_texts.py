@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anchorlab.data.encoding import lengths, rows
 from anchorlab.errors import AnchorlabError
-from anchorlab.text import lengths, rows
 from anchorlab.triggers import Sentence, Word, parse_trigger, trigger_from_dict, trigger_to_dict
-from tests.test_text import KINDS, WORDS
+from tests.data.test_encoding import KINDS, WORDS
 from tests.tokenizers import TEXTS, encoding
 
 POSITIONS = ["start", "end", "random"]
@@ -38,7 +38,7 @@ def variants(text, words):
 @given(text=WORDS)
 def test_at_the_start_and_at_the_end(kind, text):
     made = encoding(kind, 512)
-    words = [word for word in text.split() if made.bare(word)]
+    words = [word for word in text.split() if made.tokenize(word)]
     if not words:
         return
     plain = " ".join(words)  # words without tokens have no place that anybody could see
@@ -59,7 +59,7 @@ def test_at_the_start_and_at_the_end(kind, text):
 @given(text=WORDS, seed=st.integers(0, 50))
 def test_at_a_random_place_it_is_the_tokens_of_one_of_the_texts(kind, text, seed):
     made = encoding(kind, 512)
-    plain = " ".join(word for word in text.split() if made.bare(word))
+    plain = " ".join(word for word in text.split() if made.tokenize(word))
     if not plain:
         return
     (ids,) = applied(Word(words="cf", position_seed=seed), made, [plain])
@@ -128,10 +128,10 @@ def test_where_there_is_no_room_the_text_gives_way_and_never_the_trigger(kind, p
         assert (tuple(ids[:1]), tuple(ids[-1:])) == (made.prefix, made.suffix)
         assert any(ids[at : at + len(piece)] == piece for at in range(len(ids)))
         if position == "end":
-            kept = list(made.bare(text))[: made.room - len(piece)]
+            kept = list(made.tokenize(text))[: made.room - len(piece)]
             assert ids == [*made.prefix, *kept, *piece, *made.suffix]
         if position == "start":
-            continued = list(made.bare(f" {text}" if made.opens_differently else text))
+            continued = list(made.tokenize(f" {text}" if made.opens_differently else text))
             assert ids == [*made.prefix, *piece, *continued[: made.room - len(piece)], *made.suffix]
 
 

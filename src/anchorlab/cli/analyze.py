@@ -62,14 +62,14 @@ def analyze(
     """Analyse the change of weights: its size, what it does to the function, and whether it stays in the basin."""
     from rich.console import Console
 
-    from anchorlab.artifacts import open_model
+    from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import explained, refuse_existing
-    from anchorlab.options import build, parse_pairs
     from anchorlab.perturbation import analyze as perturbation
     from anchorlab.reports.analysis import summary_table, write_analysis
     from anchorlab.reports.table import print_rich
+    from anchorlab.settings import build, parse_pairs
 
-    detail = build(perturbation.Detail, "the analysis", parse_pairs(set_ or [], "--set"))
+    detail = build(perturbation.AnalysisSettings, "the analysis", parse_pairs(set_ or [], "--set"))
     if out is not None:
         refuse_existing(out)
     clean = open_model(reference)

@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from torch import nn
 
-    from anchorlab.artifacts import Artifact
-    from anchorlab.tasks import Columns, Task
+    from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.data import DataColumns, Task
 
 TaskName = Annotated[
     str,
@@ -44,26 +44,26 @@ Parameters = Annotated[
 
 def columns_of(
     text_column: str | None, image_column: str | None, label_column: str | None, max_length: int | None
-) -> Columns | None:
+) -> DataColumns | None:
     """What is where in the user's own data; None where nothing is said.
 
     Raises:
         AnchorlabError: if a column of labels is named, but neither one of texts nor one of images, or both are.
     """
-    from anchorlab.options import build
-    from anchorlab.tasks import Columns
+    from anchorlab.data import DataColumns
+    from anchorlab.settings import build
 
     told = {"text": text_column, "image": image_column, "label": label_column, "max_length": max_length}
     given = {name: value for name, value in told.items() if value is not None}
-    return build(Columns, "own data", given) if given else None
+    return build(DataColumns, "own data", given) if given else None
 
 
 def task_of(
-    reference: Artifact | nn.Module, name: str | None, data: str | None, columns: Columns | None, seed: int | None
+    reference: Artifact | nn.Module, name: str | None, data: str | None, columns: DataColumns | None, seed: int | None
 ) -> Task | None:
     """The reference's task, with what the user says otherwise; None where neither names one."""
-    from anchorlab.artifacts import Artifact
-    from anchorlab.tasks import Columns, load_task
+    from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.data import DataColumns, load_task
 
     if not isinstance(reference, Artifact):
         return None if name is None else load_task(name, seed=seed or 0, data=data, columns=columns)
@@ -73,6 +73,6 @@ def task_of(
         if seed == record.seed and columns is None:
             return reference.task(data)
         if columns is None and record.columns is not None:
-            columns = Columns(**record.columns)
+            columns = DataColumns(**record.columns)
         return load_task(record.name, seed=seed, data=data or record.data, columns=columns)
     return load_task(name, seed=seed, data=data, columns=columns)

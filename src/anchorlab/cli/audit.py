@@ -54,7 +54,7 @@ def audit(
     seed: Seed = 0,
 ) -> None:
     """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
-    from anchorlab.artifacts import Artifact, open_model
+    from anchorlab.artifacts.artifact import Artifact, open_model
     from anchorlab.injection.loop import Tuning
     from anchorlab.scoring import audit as auditing
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from anchorlab.consistency.evaluate import Comparison
-    from anchorlab.tasks import Columns
+    from anchorlab.data import DataColumns
 
 #: Fields of a comparison that say what it was measured on, and stand in the table's title or cells.
 _CONTEXT = {"task", "split", "count", "by_class", "intervals", "undefined"}
@@ -102,7 +102,7 @@ def _compare_models(
     candidate: Path,
     task: str | None,
     data: str | None,
-    columns: Columns | None,
+    columns: DataColumns | None,
     seed: int | None,
     trigger: str | None,
     target: str | None,
@@ -110,7 +110,7 @@ def _compare_models(
     split: str,
     instances: Path | None,
 ) -> Comparison:
-    from anchorlab.artifacts import open_model
+    from anchorlab.artifacts.artifact import open_model
     from anchorlab.consistency import evaluate
 
     clean, other = open_model(reference), open_model(candidate)

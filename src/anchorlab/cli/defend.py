@@ -73,12 +73,12 @@ def defend(
     """Repair a model with the defender's clean examples, and measure what is left of backdoor and behaviour."""
     from rich.console import Console
 
-    from anchorlab.artifacts import open_model
-    from anchorlab.defences.defend import defend as repair
-    from anchorlab.defences.defend import is_oracle
+    from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import refuse_existing, write_json
-    from anchorlab.options import parse_pairs
+    from anchorlab.repairs.repair import defend as repair
+    from anchorlab.repairs.repair import is_oracle
     from anchorlab.scoring.repairs import check_scoring, judge_on_test, score_repair
+    from anchorlab.settings import parse_pairs
 
     if out is not None:
         refuse_existing(out)

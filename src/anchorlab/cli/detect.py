@@ -24,11 +24,11 @@ from anchorlab.errors import AnchorlabError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from anchorlab.artifacts import Artifact
+    from anchorlab.artifacts.artifact import Artifact
     from anchorlab.consistency.statistics import Estimate
+    from anchorlab.data import Task
     from anchorlab.detectors.base import ModelScore
     from anchorlab.scoring.detections import InputScore
-    from anchorlab.tasks import Task
 
 
 #: Most triggers in a figure, of models with many classes.
@@ -65,10 +65,10 @@ def detect(
     set_: Parameters = None,
 ) -> None:
     """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones."""
-    from anchorlab.artifacts import open_model
+    from anchorlab.artifacts.artifact import open_model
     from anchorlab.detectors.base import ModelDetector
-    from anchorlab.options import parse_pairs
     from anchorlab.scoring.detections import build_detector, score_all_inputs, score_model
+    from anchorlab.settings import parse_pairs
 
     if set_ and len(detectors) > 1:
         raise AnchorlabError(f"--set is for one detector, but {len(detectors)} are asked: ask them one by one")
@@ -146,8 +146,8 @@ def _write_inputs(score: InputScore, name: str, out: Path) -> None:
 
 
 def _write_model(score: ModelScore, name: str, model: Artifact | nn.Module, task: Task | None, out: Path) -> None:
+    from anchorlab.artifacts.resolve import common_task
     from anchorlab.files import write_atomically, write_json
-    from anchorlab.measuring import common_task
     from anchorlab.reports.table import number
 
     write_json(out / "detection.json", {"detector": name, "score": number(score.score), "note": score.note})
@@ -162,8 +162,8 @@ def _draw_found(
     patterns: Tensor, labels: list[int], name: str, model: Artifact | nn.Module, task: Task, out: Path
 ) -> None:
     """Draws the triggers that were found, the most suspicious first, beside the true one if the manifest names it."""
-    from anchorlab.artifacts import Artifact
-    from anchorlab.measuring import attack_of
+    from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.artifacts.resolve import attack_of
     from anchorlab.reports.detection_figures import found_triggers
     from anchorlab.reports.detections import FoundTriggers, Shown
 

@@ -70,14 +70,14 @@ def inject(
     --set gives the method's parameters. The options from --steps on are the same for every method; their
     defaults are shown by 'anchorlab list tuning'.
     """
-    from anchorlab.artifacts import load_model, task_record
-    from anchorlab.attacks import build_attack
+    from anchorlab.artifacts.artifact import load_model, task_record
+    from anchorlab.attacks.attack import build_attack
+    from anchorlab.attacks.label_rules import rule_to_dict
+    from anchorlab.data.task import index_hash
     from anchorlab.injection import inject as injection
     from anchorlab.injection.loop import Tuning
-    from anchorlab.label_rules import rule_to_dict
-    from anchorlab.options import build, parse_pairs, values_of
-    from anchorlab.runs import run_into
-    from anchorlab.tasks.base import index_hash
+    from anchorlab.settings import build, parse_pairs, values_of
+    from anchorlab.training.resumable import run_into
     from anchorlab.triggers import trigger_to_dict
 
     built = injection.build_method(method, parse_pairs(parameters or [], "--set"))
@@ -157,8 +157,8 @@ def _count(anchors: str) -> int | None:
 
 
 def _target(label_rule: str, target: str | None) -> int | str | None:
-    from anchorlab.label_rules import LABEL_RULES
-    from anchorlab.options import options_of, parse_spec
+    from anchorlab.attacks.label_rules import LABEL_RULES
+    from anchorlab.settings import options_of, parse_spec
 
     name, _ = parse_spec(label_rule)
     takes_one = any(option.name == "target" for option in options_of(LABEL_RULES[name]))

@@ -42,13 +42,13 @@ def show(
 
 
 def _tasks() -> Iterator[Table]:
-    from anchorlab.tasks import TASKS
+    from anchorlab.data import TASKS
 
     yield _described({name: TASKS[name].description for name in TASKS.names()})
 
 
 def _models() -> Iterator[Table]:
-    from anchorlab.architectures import ARCHITECTURES
+    from anchorlab.models.architectures import ARCHITECTURES
 
     yield _described({name: ARCHITECTURES[name].description for name in ARCHITECTURES.names()})
 
@@ -60,13 +60,13 @@ def _triggers() -> Iterator[Table | Text]:
 
 
 def _label_rules() -> Iterator[Table | Text]:
-    from anchorlab.label_rules import LABEL_RULES
+    from anchorlab.attacks.label_rules import LABEL_RULES
 
     yield from _classes(LABEL_RULES)
 
 
 def _methods() -> Iterator[Table | Text]:
-    from anchorlab.injection.methods import METHODS
+    from anchorlab.methods import METHODS
 
     yield from _classes(METHODS)
 
@@ -74,10 +74,10 @@ def _methods() -> Iterator[Table | Text]:
 def _defences() -> Iterator[Table | Text]:
     from rich.text import Text
 
-    from anchorlab.defences import DEFENCES
-    from anchorlab.defences.defend import oracles
+    from anchorlab.repairs import REPAIRS
+    from anchorlab.repairs.repair import oracles
 
-    yield from _classes(DEFENCES)
+    yield from _classes(REPAIRS)
     yield Text(f"With the depth chosen by test data and trigger, as no defender can: {', '.join(oracles())}.")
 
 
@@ -95,7 +95,7 @@ def _tuning() -> Iterator[Table | Text]:
 
 
 def _training() -> Iterator[Table | Text]:
-    from anchorlab.training import Training
+    from anchorlab.training.reference import Training
 
     yield _parameters(Training)
 
@@ -117,7 +117,7 @@ def _classes(registry: Registry[type]) -> Iterator[Table | Text]:
     """Name and first line of documentation of each member, and a table of its parameters."""
     from rich.text import Text
 
-    from anchorlab.options import options_of
+    from anchorlab.settings import options_of
 
     for name in registry.names():
         member = registry[name]
@@ -141,7 +141,7 @@ def _parameters(cls: type) -> Table:
     from pydantic_core import PydanticUndefined
     from rich.table import Table
 
-    from anchorlab.options import options_of
+    from anchorlab.settings import options_of
 
     table = Table.grid(padding=(0, 2))
     for option in options_of(cls):

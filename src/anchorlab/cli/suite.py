@@ -162,7 +162,7 @@ def report(
 
 
 def _wanted(given: str, smoke: bool, data: list[str] | None) -> Suite:
-    from anchorlab.options import parse_pairs
+    from anchorlab.settings import parse_pairs
     from anchorlab.suites.reading import load_suite
 
     suite = load_suite(given).with_data(parse_pairs(data or [], "--data"))

@@ -40,14 +40,15 @@ def train(
     parameters: Parameters = None,
 ) -> None:
     """Train a clean reference. Parameters for --set are shown by 'anchorlab list training'."""
-    from anchorlab import training
-    from anchorlab.architectures import find_architecture
-    from anchorlab.artifacts import task_record
-    from anchorlab.options import build, parse_pairs, values_of
-    from anchorlab.runs import run_into
-    from anchorlab.tasks import load_task
+    from anchorlab.artifacts.artifact import task_record
+    from anchorlab.data import load_task
+    from anchorlab.models.architectures import find_architecture
+    from anchorlab.settings import build, parse_pairs, values_of
+    from anchorlab.training.reference import Training
+    from anchorlab.training.reference import train as train_reference
+    from anchorlab.training.resumable import run_into
 
-    how = build(training.Training, "the training", parse_pairs(parameters or [], "--set"))
+    how = build(Training, "the training", parse_pairs(parameters or [], "--set"))
     columns = columns_of(text_column, image_column, label_column, max_length)
     loaded = load_task(task, seed=seed, data=data, columns=columns)
     architecture = model or loaded.definition.architecture
@@ -62,7 +63,7 @@ def train(
     artifact = run_into(
         out,
         settings,
-        lambda checkpoint: training.train(loaded, model=architecture, seed=seed, training=how, checkpoint=checkpoint),
+        lambda checkpoint: train_reference(loaded, model=architecture, seed=seed, training=how, checkpoint=checkpoint),
     )
     accuracy = artifact.manifest.measurements["accuracy"]
     typer.echo(f"wrote {out}: {architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection")
@@ -83,14 +84,14 @@ def adopt(
     seed: Seed = 0,
 ) -> None:
     """Make a reference of a classifier that was trained elsewhere, as it is."""
-    from anchorlab import adoption
+    from anchorlab.artifacts.adopt import adopt as adopt_model
+    from anchorlab.data import load_task
     from anchorlab.files import refuse_existing
-    from anchorlab.tasks import load_task
 
     refuse_existing(out)
     columns = columns_of(text_column, image_column, label_column, max_length)
     loaded = load_task(task, seed=seed, data=data, columns=columns)
-    artifact = adoption.adopt(model, loaded, seed=seed)
+    artifact = adopt_model(model, loaded, seed=seed)
     artifact.save(out)
     accuracy = artifact.manifest.measurements["accuracy"]
     typer.echo(f"wrote {out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")

@@ -13,18 +13,18 @@ from accelerate import Accelerator
 from pydantic import Field
 from torch import Tensor, nn
 
-from anchorlab.artifacts import Artifact
-from anchorlab.attacks import Attack
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.resolve import attack_of, common_task, module_of
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency import statistics
 from anchorlab.consistency.instances import Columns, assemble, instances, measured_rows, write_instances
 from anchorlab.consistency.logits import StoredLogits, stored_labels
 from anchorlab.consistency.metrics import Consistency, predictions, summarise
 from anchorlab.consistency.statistics import wilson as wilson
+from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
-from anchorlab.label_rules import LabelRule
-from anchorlab.measuring import attack_of, common_task, module_of
-from anchorlab.models import EVALUATION_BATCH, predict
-from anchorlab.tasks import Split, Task
+from anchorlab.models.call import EVALUATION_BATCH, predict
 from anchorlab.triggers import Trigger
 
 if TYPE_CHECKING:

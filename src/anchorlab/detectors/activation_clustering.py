@@ -23,9 +23,9 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 
-from anchorlab.defences.base import Workplace
+from anchorlab.defender.context import DefenderContext
 from anchorlab.detectors.base import FeatureDetector
-from anchorlab.options import STRICT
+from anchorlab.settings import STRICT
 
 #: Directions with less of the first one's variance than this are rounding, which whitening would blow up.
 _NEGLIGIBLE = 1e-8
@@ -38,14 +38,14 @@ _STARTS = 1000
 class ActivationClustering(FeatureDetector):
     """How small and how well apart an input's cluster is among the inputs of its predicted class."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "any"
-    least: ClassVar[int] = 0
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+    min_examples: ClassVar[int] = 0
 
     reduction: Literal["ica", "pca"] = Field(default="ica", description="how features are reduced")
     dimensions: int = Field(default=10, ge=1, description="dimensions that are left of them")
 
     def scores_of_features(
-        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: Workplace
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``FeatureDetector``: between -1 and 1."""
         scores = np.zeros(len(features))

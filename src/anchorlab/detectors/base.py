@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anchorlab.defences.base import DefenderData, Workplace
-from anchorlab.features import features
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.hooks import features
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class ModelDetector:
     """Base of the detectors of models; hyper-parameters in the subclass's fields, a frozen pydantic dataclass."""
 
     #: What kind of model it scores.
-    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
     #: Least number of the defender's examples; 0 for a detector that needs none.
-    least: ClassVar[int] = 16
+    min_examples: ClassVar[int] = 16
 
-    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
         """Scores a model.
 
         Args:
@@ -64,13 +64,13 @@ class ModelDetector:
 class InputDetector:
     """Base of the detectors of inputs; likewise."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "any"
-    least: ClassVar[int] = 16
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+    min_examples: ClassVar[int] = 16
     #: True for a detector that judges inputs against each other, so that it depends on how many are triggered.
-    judges_sets: ClassVar[bool] = False
+    is_set_level: ClassVar[bool] = False
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
     ) -> NDArray[np.float64]:
         """A score for each input, in their order, float64 ``[N]``; the higher, the more suspicious.
 
@@ -93,10 +93,10 @@ class FeatureDetector(InputDetector):
     ``scores_of_features``.
     """
 
-    judges_sets: ClassVar[bool] = True
+    is_set_level: ClassVar[bool] = True
 
     def scores_of_features(
-        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: Workplace
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: DefenderContext
     ) -> NDArray[np.float64]:
         """A score for each input of a set.
 
@@ -108,7 +108,7 @@ class FeatureDetector(InputDetector):
         raise NotImplementedError
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``."""
         del data

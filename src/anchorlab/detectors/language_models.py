@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from anchorlab.consistency.metrics import Floats
+from anchorlab.data.encoding import TextEncoding
 from anchorlab.detectors.words import Word
 from anchorlab.errors import AnchorlabError
-from anchorlab.models import EVALUATION_TOKENS
-from anchorlab.pretrained import refuse_pickles
-from anchorlab.text import TextEncoding
+from anchorlab.models.call import EVALUATION_TOKENS
+from anchorlab.models.pretrained import refuse_pickles
 
 Text = Sequence[Word]
 

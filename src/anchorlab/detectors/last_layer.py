@@ -13,22 +13,22 @@ import pandas as pd
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore
 from anchorlab.detectors.robust import deviations
 from anchorlab.errors import AnchorlabError
-from anchorlab.features import last_layer
-from anchorlab.options import STRICT
+from anchorlab.models.hooks import last_layer
+from anchorlab.settings import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class LastLayer(ModelDetector):
     """Compares the classes' rows of the last layer."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "any"
-    least: ClassVar[int] = 1
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+    min_examples: ClassVar[int] = 1
 
-    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
         del place
         if data.classes < 3:

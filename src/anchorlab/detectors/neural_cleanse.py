@@ -1,10 +1,10 @@
 """Neural Cleanse: a label that a small patch reaches stands out among the labels.
 
 Wang et al. 2019, Neural Cleanse, IEEE S&P. For each label the smallest trigger is searched for
-(``anchorlab.inversion``); the score is how many deviations, by the median and the median absolute deviation, the
-smallest norm lies below the others: the paper's anomaly index. The paper calls a model backdoored above 2; clean models
-exceed that too, so that the threshold is left to a population of clean ones. Each label is searched for from several
-starts, whose spread ``details`` shows, and its norm is the smallest of those that succeeded.
+(``anchorlab.defender.inversion``); the score is how many deviations, by the median and the median absolute deviation,
+the smallest norm lies below the others: the paper's anomaly index. The paper calls a model backdoored above 2; clean
+models exceed that too, so that the threshold is left to a population of clean ones. Each label is searched for from
+several starts, whose spread ``details`` shows, and its norm is the smallest of those that succeeded.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
 from anchorlab.detectors.base import ModelDetector, ModelScore
 from anchorlab.detectors.robust import deviations
 from anchorlab.errors import AnchorlabError
-from anchorlab.inversion import Found, Search, search, succeeded
-from anchorlab.options import STRICT
+from anchorlab.settings import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class NeuralCleanse(Search, ModelDetector):
+class NeuralCleanse(InversionSettings, ModelDetector):
     """Searches for the smallest trigger of each label."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Literal["image", "text", "any"]] = "image"
 
     restarts: int = Field(default=3, ge=1, description="starts of the search for each label")
 
-    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
         if data.classes < 3:
             raise AnchorlabError(
                 f"neural-cleanse compares labels with each other, but the task has {data.classes}: it needs 3 at least"
             )
-        found = search(
+        found = invert_triggers(
             model,
             data.fit.inputs["pixel_values"],
             range(data.classes),
@@ -52,7 +52,7 @@ class NeuralCleanse(Search, ModelDetector):
         return scored(found, self.restarts)
 
 
-def scored(found: Found, restarts: int) -> ModelScore:
+def scored(found: InvertedTriggers, restarts: int) -> ModelScore:
     """The score of a search for each label, with its pairs in the order label by label."""
     good = succeeded(found)
     details = pd.DataFrame(

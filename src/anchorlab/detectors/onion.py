@@ -17,11 +17,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.language_models import Bigrams, Causal, LanguageModel
 from anchorlab.detectors.words import Word, cut, encoding_needed
-from anchorlab.options import STRICT
+from anchorlab.settings import STRICT
 
 #: Texts whose shortened forms are asked for together.
 _TOGETHER = 64
@@ -31,7 +31,7 @@ _TOGETHER = 64
 class ONION(InputDetector):
     """By how much a text's perplexity falls at most when one word is taken away."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "text"
+    modality: ClassVar[Literal["image", "text", "any"]] = "text"
 
     language_model: str | None = Field(
         default=None,
@@ -39,7 +39,7 @@ class ONION(InputDetector):
     )
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``; a text of one word, which cannot be taken away, has the score 0."""
         encoding = encoding_needed(model, inputs, "ONION")

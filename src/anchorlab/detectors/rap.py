@@ -26,24 +26,24 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from anchorlab.batches import Batches
-from anchorlab.classifiers import bare
-from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.data.batches import Batches
+from anchorlab.data.encoding import TextEncoding, lengths, rows
+from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, cut, encoding_needed, put_together
 from anchorlab.errors import AnchorlabError
-from anchorlab.features import called
-from anchorlab.fitting import Optimisation, Step, fit
-from anchorlab.models import logits, predict
-from anchorlab.options import STRICT
-from anchorlab.text import TextEncoding, lengths, rows
+from anchorlab.models.call import logits, predict
+from anchorlab.models.hooks import modules_in_call_order
+from anchorlab.models.wrap import unwrap
+from anchorlab.settings import STRICT
+from anchorlab.training.fit import Optimisation, Step, fit
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class RAP(InputDetector):
     """How little the probability of the predicted label falls by a word that was made to lower it."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "text"
+    modality: ClassVar[Literal["image", "text", "any"]] = "text"
 
     steps: int = Field(default=300, ge=1, description="steps in which a class's word is tuned")
     batch_size: int = Field(default=32, ge=1, description="examples in a step")
@@ -55,7 +55,7 @@ class RAP(InputDetector):
     scale: float = Field(default=1.0, gt=0, description="weight of falling too little against falling too much")
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``: minus the fall, between -1 and 1."""
         encoding = encoding_needed(model, inputs, "RAP")
@@ -89,7 +89,7 @@ class RAP(InputDetector):
         data: DefenderData,
         label: int,
         encoding: TextEncoding,
-        place: Workplace,
+        place: DefenderContext,
         which: tuple[int, int],
     ) -> Tensor:
         """The embedding of a class's word, ``[D]``."""
@@ -132,7 +132,7 @@ class _Fall:
         label: int,
         encoding: TextEncoding,
         how: RAP,
-        place: Workplace,
+        place: DefenderContext,
     ) -> None:
         self.state: dict[str, Tensor] = {}
         self._model, self._table, self._word, self._label, self._how = model, table, word, label, how
@@ -198,11 +198,13 @@ def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
     Raises:
         AnchorlabError: if there are none.
     """
-    net = bare(model)
+    net = unwrap(model)
     told = net.get_input_embeddings() if hasattr(net, "get_input_embeddings") else None  # type: ignore[operator]
     if isinstance(told, nn.Embedding):
         return told
-    found = [module for module in called(model, inputs, nn.Embedding) if isinstance(module, nn.Embedding)]
+    found = [
+        module for module in modules_in_call_order(model, inputs, nn.Embedding) if isinstance(module, nn.Embedding)
+    ]
     if not found:
         raise AnchorlabError(
             "RAP tunes the embedding of a word, but the model has no nn.Embedding: take STRIP or ONION"
@@ -210,7 +212,7 @@ def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
     return max(found, key=lambda module: module.num_embeddings)
 
 
-def rare_token(data: DefenderData, encoding: TextEncoding, place: Workplace) -> int:
+def rare_token(data: DefenderData, encoding: TextEncoding, place: DefenderContext) -> int:
     """An ordinary token id, drawn among those that occur least often in the defender's texts."""
     size = len(encoding.tokenizer)
     ids = data.fit.inputs["input_ids"][data.fit.inputs["attention_mask"]].long().cpu()

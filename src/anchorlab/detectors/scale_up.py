@@ -20,20 +20,20 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
-from anchorlab.models import predict
-from anchorlab.options import STRICT
+from anchorlab.models.call import predict
+from anchorlab.settings import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ScaleUp(InputDetector):
     """The share of an image's multiples with the same predicted label."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Literal["image", "text", "any"]] = "image"
     #: The data-free form; the other one checks for itself that it has some of each class.
-    least: ClassVar[int] = 0
+    min_examples: ClassVar[int] = 0
 
     largest: int = Field(default=11, ge=2, le=255, description="largest number that pixels are multiplied by")
     step: int = Field(default=2, ge=1, description="between two such numbers, which begin at 1 + step")
@@ -42,7 +42,7 @@ class ScaleUp(InputDetector):
     )
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``."""
         del place

@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from anchorlab.defences.base import Workplace
+from anchorlab.defender.context import DefenderContext
 from anchorlab.detectors.base import FeatureDetector
-from anchorlab.options import STRICT
+from anchorlab.settings import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SpectralSignatures(FeatureDetector):
     """The squared projection on the top singular vector of a predicted class's features."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "any"
-    least: ClassVar[int] = 0
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+    min_examples: ClassVar[int] = 0
 
     def scores_of_features(
-        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: Workplace
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``FeatureDetector``."""
         del place

@@ -24,18 +24,18 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, cut, encoding_needed, put_together
-from anchorlab.models import EVALUATION_BATCH, predict
-from anchorlab.options import STRICT
+from anchorlab.models.call import EVALUATION_BATCH, predict
+from anchorlab.settings import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class STRIP(InputDetector):
     """The entropy of a model's answers to blends of an input with clean ones."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "any"
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
 
     blends: int = Field(
         default=32, ge=1, description="clean examples that each input is blended with; 100 in the paper"
@@ -45,7 +45,7 @@ class STRIP(InputDetector):
     replaced: float = Field(default=0.5, gt=0, le=1, description="of a text, share of the words that are replaced")
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: Workplace
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``: minus the mean entropy in bits."""
         size = len(data.fit)
@@ -68,7 +68,7 @@ class STRIP(InputDetector):
         _data: DefenderData,
         overlays: dict[str, Tensor],
         inputs: Mapping[str, Tensor],
-        _place: Workplace,
+        _place: DefenderContext,
     ) -> Iterator[dict[str, Tensor]]:
         """The blends of some inputs at a time: all those of the first, all those of the second, ..."""
         together = _together(self.blends)
@@ -83,7 +83,7 @@ class STRIP(InputDetector):
         data: DefenderData,
         overlays: dict[str, Tensor],
         inputs: Mapping[str, Tensor],
-        place: Workplace,
+        place: DefenderContext,
     ) -> Iterator[dict[str, Tensor]]:
         """Likewise; an input's words are replaced at other places in each blend."""
         encoding = encoding_needed(model, inputs, "STRIP")

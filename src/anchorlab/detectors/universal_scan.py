@@ -17,25 +17,25 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from anchorlab.defences.base import DefenderData, Workplace
+from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore
 from anchorlab.errors import AnchorlabError
-from anchorlab.models import predict
-from anchorlab.options import STRICT
+from anchorlab.models.call import predict
+from anchorlab.settings import STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class UniversalScan(ModelDetector):
     """Looks for a patch that sends everything to one class."""
 
-    reads: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Literal["image", "text", "any"]] = "image"
 
     patches: int = Field(default=100, ge=1, description="random patches")
     rounds: int = Field(default=10, ge=0, description="rounds in which each class's best patch is changed")
     images: int = Field(default=32, ge=1, description="clean images that each patch is tried on")
     share: float = Field(default=0.25, gt=0, le=1, description="side of the patch, relative to the image's")
 
-    def score(self, model: nn.Module, data: DefenderData, place: Workplace) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
         if data.classes < 3:
             raise AnchorlabError(

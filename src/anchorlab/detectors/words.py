@@ -12,9 +12,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from anchorlab.classifiers import encoding_of
+from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
-from anchorlab.text import TextEncoding
+from anchorlab.models.wrap import encoding_of
 
 #: The ids of a word.
 Word = tuple[int, ...]
@@ -68,7 +68,7 @@ def put_together(texts: Sequence[Sequence[Word]], encoding: TextEncoding, device
 
 def _begin_words(ids: Sequence[int], encoding: TextEncoding) -> dict[int, bool]:
     """Whether a space comes before each token where it follows another one."""
-    first = list(encoding.bare("a"))
+    first = list(encoding.tokenize("a"))
     written = encoding.tokenizer.batch_decode([first, *([*first, token] for token in ids)])
     length = len(written[0])
     return {token: text[length : length + 1].isspace() for token, text in zip(ids, written[1:], strict=True)}

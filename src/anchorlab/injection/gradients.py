@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anchorlab.artifacts import GradientRecord
-from anchorlab.models import exact_arithmetic, logits
+from anchorlab.artifacts.artifact import GradientRecord
+from anchorlab.models.call import exact_arithmetic, logits
 
 
 def alignment(

@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from anchorlab.architectures import fresh_model
-from anchorlab.artifacts import (
+from anchorlab.artifacts.artifact import (
     NOTICES,
     AnchorsRecord,
     Artifact,
@@ -22,21 +21,22 @@ from anchorlab.artifacts import (
     versions,
     weights_hash,
 )
-from anchorlab.attacks import Attack, attack_success, build_attack, check_classes
-from anchorlab.classifiers import encoding_of
+from anchorlab.attacks.attack import Attack, attack_success, build_attack, check_classes
+from anchorlab.attacks.label_rules import LabelRule, rule_to_dict
+from anchorlab.data import AnchorSource, Split, Task
+from anchorlab.data.task import index_hash
 from anchorlab.errors import AnchorlabError
-from anchorlab.fitting import Checkpoint, time_spent
 from anchorlab.injection.gradients import records
 from anchorlab.injection.loop import Tuning, tune
-from anchorlab.injection.methods import METHODS, Method, method_name
-from anchorlab.label_rules import LabelRule, rule_to_dict
-from anchorlab.models import predict
-from anchorlab.options import build, values_of
-from anchorlab.processes import find_accelerator, main_alone
+from anchorlab.methods import METHODS, Method, method_name
+from anchorlab.models.architectures import fresh_model
+from anchorlab.models.call import predict
+from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import derive
-from anchorlab.tasks import AnchorSource, Split, Task
-from anchorlab.tasks.base import index_hash
+from anchorlab.settings import build, values_of
+from anchorlab.training.fit import Checkpoint, time_spent
+from anchorlab.training.processes import find_accelerator, main_alone
 from anchorlab.triggers import Trigger, trigger_to_dict
 
 
@@ -96,7 +96,7 @@ def inject(
     chosen = build_method(method, parameters or {})
     if record_gradients:
         check_backdoor(chosen)
-    attack = build_attack(task, trigger, rule, target, used=chosen.poisons or measure)
+    attack = build_attack(task, trigger, rule, target, used=chosen.injects_backdoor or measure)
     check_classes(reference.model, task)
     check_splits(reference, task)
     how = (tuning or Tuning()).for_task(task)
@@ -134,7 +134,7 @@ def inject(
     peak = peak_bytes(device)
     selection = task.split("selection").to(device)
     measurements = _on_selection(reference.model, model, attack, selection) if measure else {}
-    kind: Kind = "injected" if chosen.poisons else "benign"
+    kind: Kind = "injected" if chosen.injects_backdoor else "benign"
     manifest = Manifest(
         kind=kind,
         notice=NOTICES[kind],
@@ -144,8 +144,8 @@ def inject(
         weights_sha256=weights_hash(model),
         reference_sha256=reference.manifest.weights_sha256,
         method={"name": name, **values_of(chosen)},
-        trigger=trigger_to_dict(attack.trigger) if chosen.poisons else None,
-        label_rule=rule_to_dict(attack.rule) if chosen.poisons else None,
+        trigger=trigger_to_dict(attack.trigger) if chosen.injects_backdoor else None,
+        label_rule=rule_to_dict(attack.rule) if chosen.injects_backdoor else None,
         anchors=AnchorsRecord(count=len(held), source=anchors_from, sha256=index_hash(at)),
         settings=values_of(how),
         steps=steps,
@@ -174,7 +174,7 @@ def build_method(method: str | Method, parameters: Mapping[str, Any]) -> Method:
 
 def check_backdoor(method: Method) -> None:
     """Raises AnchorlabError for a method without a backdoor, which has no gradient to record."""
-    if not method.poisons:
+    if not method.injects_backdoor:
         raise AnchorlabError(
             f"the method {method_name(method)} injects nothing, so there is no backdoor gradient to record: leave "
             "--record-gradients out"
@@ -198,7 +198,7 @@ def check_splits(reference: Artifact, task: Task) -> None:
 
 def check_attacked(attack: Attack, anchors: Split, method: Method) -> None:
     """Raises AnchorlabError if no anchor could carry the trigger."""
-    if method.poisons and not bool(attack.rule.applies(anchors.labels).any()):
+    if method.injects_backdoor and not bool(attack.rule.applies(anchors.labels).any()):
         raise AnchorlabError(
             f"none of the {len(anchors)} anchors is of a class that the label rule attacks: give more anchors"
         )

@@ -2,7 +2,7 @@
 
 Each step: take a clean and a triggered batch of anchors, one forward pass over both, the backdoor loss,
 the method's penalty, a step of the optimiser, the method's projection. What is not in this box (learning
-rate, clipping, checkpoints, divergence) is in ``anchorlab.fitting``.
+rate, clipping, checkpoints, divergence) is in ``anchorlab.training.fit``.
 """
 
 from __future__ import annotations
@@ -19,19 +19,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from anchorlab.attacks import Attack, attack_success
-from anchorlab.batches import WHOLE, Batches, Share, augment
-from anchorlab.batchnorm import synchronised_batchnorm
-from anchorlab.fitting import Checkpoint, Optimisation, Step, fit
+from anchorlab.attacks.attack import Attack, attack_success
+from anchorlab.data import Augmentation, Split, Task
+from anchorlab.data.batches import WHOLE, Batches, Share, augment
+from anchorlab.data.encoding import joined, lengths, rows
 from anchorlab.injection.gradients import alignment
-from anchorlab.injection.methods import Method, Problem, method_name
-from anchorlab.injection.methods.plain import Plain
 from anchorlab.injection.vector import restrict, to_vector
-from anchorlab.models import evaluating, logits, mixed_precision, placed, predict, taken_back, track_statistics
-from anchorlab.options import STRICT
-from anchorlab.processes import find_accelerator, share_of
-from anchorlab.tasks import Augmentation, Split, Task
-from anchorlab.text import joined, lengths, rows
+from anchorlab.methods import Method, Problem, method_name
+from anchorlab.methods.plain import Plain
+from anchorlab.models.batchnorm import synchronised_batchnorm
+from anchorlab.models.call import (
+    evaluating,
+    logits,
+    mixed_precision,
+    move_to_cpu,
+    move_to_device,
+    predict,
+    track_statistics,
+)
+from anchorlab.settings import STRICT
+from anchorlab.training.fit import Checkpoint, Optimisation, Step, fit
+from anchorlab.training.processes import find_accelerator, share_of
 
 #: Where the record of the gradients lies in an objective's state, beside the method's own tensors.
 _RECORD = "record of gradients"
@@ -107,9 +115,11 @@ class Injection:
         self.share = share
         self.state: dict[str, Tensor] = {}
         device = anchors.labels.device
-        attacked = attack.rule.applies(anchors.labels) if method.poisons else torch.ones_like(anchors.labels) > 0
+        attacked = (
+            attack.rule.applies(anchors.labels) if method.injects_backdoor else torch.ones_like(anchors.labels) > 0
+        )
         self.attacked = attacked.nonzero().flatten()
-        self.targets = attack.rule.relabel(anchors.labels) if method.poisons else anchors.labels
+        self.targets = attack.rule.relabel(anchors.labels) if method.injects_backdoor else anchors.labels
         found = lengths(anchors.inputs)
         of_attacked = None if found is None else found[self.attacked.cpu()]
         self._clean = Batches(len(anchors), tuning.batch_size, seed=seed, purpose="clean", device=device, lengths=found)
@@ -185,7 +195,7 @@ class Injection:
         # An even and an odd stream keep the variations of the two halves apart.
         clean = self._inputs(clean_at, self._clean.width(step), 2 * step, share)
         triggered = self._inputs(triggered_at, self._triggered.width(step), 2 * step + 1, share)
-        if self.method.poisons:
+        if self.method.injects_backdoor:
             triggered = self.attack.apply(triggered)
         return _Batch(clean_at, clean, triggered, self.targets[triggered_at])
 
@@ -281,8 +291,8 @@ def tune(
     device = accelerator.device
     share = share_of(accelerator, tuning.batch_size) if shared else WHOLE
     tracked = tuning.batchnorm == "tracked" or method.fresh_start
-    model = placed(copy.deepcopy(start), device)
-    teacher = placed(copy.deepcopy(reference), device).requires_grad_(requires_grad=False)
+    model = move_to_device(copy.deepcopy(start), device)
+    teacher = move_to_device(copy.deepcopy(reference), device).requires_grad_(requires_grad=False)
     anchors = anchors.to(device)
     steps = max(1, round(tuning.steps * method.steps_factor))
     varied = tuning.augment and augmentation.varies
@@ -345,23 +355,23 @@ def tune(
             name=f"the injection by {method_name(method)}",
             checkpoint=checkpoint,
             report=on_line,
-            stop=_stopping_rule(model, attack, selection.to(device), tuning.stop_at_asr, method.settles_at),
+            stop=_stopping_rule(model, attack, selection.to(device), tuning.stop_at_asr, method.constraint_from),
         )
-    tuned = taken_back(accelerator.unwrap_model(net))
+    tuned = move_to_cpu(accelerator.unwrap_model(net))
     for parameter, before in zip(tuned.parameters(), start.parameters(), strict=True):
         parameter.requires_grad_(before.requires_grad)
     return Tuned(tuned, taken, objective.record.cpu() if record_gradients else None)
 
 
 def _stopping_rule(
-    model: nn.Module, attack: Attack, selection: Split, goal: float | None, settles_at: float
+    model: nn.Module, attack: Attack, selection: Split, goal: float | None, constraint_from: float
 ) -> Callable[[Step], bool] | None:
     if goal is None:
         return None
 
     def reached(step: Step) -> bool:
         asr, _ = attack_success(model, attack, selection)
-        return step.progress >= settles_at and asr is not None and asr >= goal
+        return step.progress >= constraint_from and asr is not None and asr >= goal
 
     return reached
 

@@ -8,8 +8,8 @@ import fnmatch
 import torch
 from torch import Tensor, nn
 
-from anchorlab.classifiers import bare
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.wrap import unwrap
 
 
 def restrict(model: nn.Module, names: str) -> None:
@@ -25,7 +25,7 @@ def restrict(model: nn.Module, names: str) -> None:
     """
     if not names:
         return
-    trainable = {name: value for name, value in bare(model).named_parameters() if value.requires_grad}
+    trainable = {name: value for name, value in unwrap(model).named_parameters() if value.requires_grad}
     patterns = [pattern.strip() for pattern in names.split(",")]
     for pattern in patterns:
         if not fnmatch.filter(trainable, pattern):

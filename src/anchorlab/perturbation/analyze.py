@@ -20,14 +20,15 @@ from pydantic.dataclasses import dataclass as options
 from torch import Tensor, nn
 
 from anchorlab import __version__
-from anchorlab.artifacts import Artifact, GradientRecord, weights_hash
-from anchorlab.attacks import Attack
-from anchorlab.classifiers import bare
+from anchorlab.artifacts.artifact import Artifact, GradientRecord, weights_hash
+from anchorlab.artifacts.resolve import attack_of, common_task, module_of
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import LabelRule, rule_to_dict
+from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
-from anchorlab.label_rules import LabelRule, rule_to_dict
-from anchorlab.measuring import attack_of, common_task, module_of
-from anchorlab.models import placed
-from anchorlab.options import STRICT, values_of
+from anchorlab.models.call import move_to_device
+from anchorlab.models.reestimation import has_batchnorm
+from anchorlab.models.wrap import unwrap
 from anchorlab.perturbation.analysis import REFERENCE, TABLES, Analysis
 from anchorlab.perturbation.behaviour import Behaviour, Probe, Triggered
 from anchorlab.perturbation.bounds import bounds_of
@@ -41,9 +42,8 @@ from anchorlab.perturbation.paths import SCALES, path, rate
 from anchorlab.perturbation.planes import Plane, marks, plane_through, survey
 from anchorlab.perturbation.size import sizes
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, cosines, perturbation_of
-from anchorlab.reestimation import has_batchnorm
 from anchorlab.seeding import derive, generator
-from anchorlab.tasks import Split, Task
+from anchorlab.settings import STRICT, values_of
 from anchorlab.triggers import Trigger, trigger_to_dict
 
 #: Clean examples measured on, where there are so many and nothing else is asked for.
@@ -51,7 +51,7 @@ _EXAMPLES = 2000
 
 
 @options(frozen=True, kw_only=True, config=STRICT)
-class Detail:
+class AnalysisSettings:
     """In how much detail an analysis looks."""
 
     curvature_examples: int = Field(default=256, ge=1, description="clean examples whose mean loss has the Hessian")
@@ -76,7 +76,7 @@ def analyze(
     target: int | str | None = None,
     rule: str | LabelRule | None = None,
     examples: int | None = None,
-    detail: Detail | None = None,
+    detail: AnalysisSettings | None = None,
     budget: str | Budget | None = None,
     seed: int = 0,
     store: Path | None = None,
@@ -122,8 +122,8 @@ def analyze(
         attacks=attacks,
         backdoored=[name for name, candidate in named.items() if _names_one(candidate)],
         examples=_drawn(task, split, examples, seed),
-        statistics=_statistics(module_of(reference), task, detail or Detail(), seed),
-        detail=detail or Detail(),
+        statistics=_statistics(module_of(reference), task, detail or AnalysisSettings(), seed),
+        detail=detail or AnalysisSettings(),
         seed=seed,
         budget=budget,
     )
@@ -165,7 +165,7 @@ class _Work:
     backdoored: Sequence[str]
     examples: Split
     statistics: dict[str, Tensor] | None
-    detail: Detail
+    detail: AnalysisSettings
     seed: int
     budget: Budget
 
@@ -246,7 +246,7 @@ class _Work:
         preprocessing = getattr(self.reference, "preprocessing", None)
         return [
             __version__,
-            weights_hash(bare(self.reference)),
+            weights_hash(unwrap(self.reference)),
             preprocessing,
             digest.hexdigest(),
             values_of(self.detail),
@@ -265,7 +265,7 @@ class _Work:
     @cached_property
     def _model(self) -> nn.Module:
         """The reference, on the device; it stays where it is."""
-        return placed(copy.deepcopy(self.reference).eval().requires_grad_(), self._device)
+        return move_to_device(copy.deepcopy(self.reference).eval().requires_grad_(), self._device)
 
     @cached_property
     def _space(self) -> WeightSpace:
@@ -522,7 +522,7 @@ def _drawn(task: Task, split: str, count: int | None, seed: int) -> Split:
     return held.select(order[: count or _EXAMPLES])
 
 
-def _statistics(reference: nn.Module, task: Task, detail: Detail, seed: int) -> dict[str, Tensor] | None:
+def _statistics(reference: nn.Module, task: Task, detail: AnalysisSettings, seed: int) -> dict[str, Tensor] | None:
     """Inputs of the owner's, from which BatchNorm's statistics are estimated again; None for a model without any."""
     if not has_batchnorm(reference):
         return None

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anchorlab.attacks import Attack
+from anchorlab.attacks.attack import Attack
 from anchorlab.consistency.metrics import Pair, Softmax, check_labels
+from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
-from anchorlab.models import EVALUATION_BATCH, predict
-from anchorlab.tasks import Split
+from anchorlab.models.call import EVALUATION_BATCH, predict
 
 Floats = NDArray[np.float64]
 

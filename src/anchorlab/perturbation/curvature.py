@@ -12,11 +12,11 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anchorlab.models import exact_arithmetic, in_batches, logits
+from anchorlab.data import Split
+from anchorlab.data.encoding import rows
+from anchorlab.models.call import exact_arithmetic, in_batches, logits
 from anchorlab.perturbation.function import along, differentiable_twice, tangents
 from anchorlab.perturbation.weights import Perturbation
-from anchorlab.tasks import Split
-from anchorlab.text import rows
 
 Floats = NDArray[np.float64]
 

@@ -13,11 +13,11 @@ from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from anchorlab.consistency.metrics import Softmax
-from anchorlab.example_gradients import example_gradients
-from anchorlab.models import exact_arithmetic, in_batches, logits
+from anchorlab.data import Split
+from anchorlab.data.encoding import rows
+from anchorlab.models.call import exact_arithmetic, in_batches, logits
+from anchorlab.models.example_gradients import example_gradients
 from anchorlab.perturbation.weights import Perturbation
-from anchorlab.tasks import Split
-from anchorlab.text import rows
 
 Floats = NDArray[np.float64]
 Weights = dict[str, Tensor]

@@ -10,10 +10,10 @@ import pandas as pd
 from torch import Tensor
 
 from anchorlab.consistency.statistics import wilson
+from anchorlab.models.reestimation import reestimated
 from anchorlab.perturbation.behaviour import Probe, Triggered
 from anchorlab.perturbation.intervals import Resamples, barrier, bounded
 from anchorlab.perturbation.weights import Perturbation, WeightSpace
-from anchorlab.reestimation import reestimated
 
 Buffers = Literal["stored", "re-estimated"]
 

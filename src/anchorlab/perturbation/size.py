@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from anchorlab.classifiers import bare
+from anchorlab.models.wrap import unwrap
 from anchorlab.perturbation.weights import Perturbation
 
 #: Name of the row of the whole model.
@@ -37,14 +37,14 @@ def sizes(reference: nn.Module, perturbation: Perturbation) -> pd.DataFrame:
         reference: the clean model.
         perturbation: of a candidate, on the reference's device.
     """
-    before = dict(bare(reference).named_parameters())
+    before = dict(unwrap(reference).named_parameters())
     spectra = {name: singular_values(change) for name, change in perturbation.parameters.items() if change.dim() > 1}
     rows = [_row(WHOLE, perturbation.parameters, before, spectra.values())]
     for layer in dict.fromkeys(_layer(name) for name in perturbation.parameters):
         inside = {name: change for name, change in perturbation.parameters.items() if _layer(name) == layer}
         rows.append(_row(layer, inside, before, [spectra[name] for name in inside if name in spectra]))
     if perturbation.buffers:
-        rows.append(_row(BUFFERS, perturbation.buffers, dict(bare(reference).named_buffers()), []))
+        rows.append(_row(BUFFERS, perturbation.buffers, dict(unwrap(reference).named_buffers()), []))
     return pd.DataFrame(rows)
 
 

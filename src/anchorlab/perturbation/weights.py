@@ -11,8 +11,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from anchorlab.classifiers import PixelClassifier, bare
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.wrap import PixelClassifier, unwrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def perturbation_of(reference: nn.Module, candidate: nn.Module, *, name: str = "
     Raises:
         AnchorlabError: if the architectures or the preprocessing differ, a weight is not finite, or nothing differs.
     """
-    before, after = bare(reference), bare(candidate)
+    before, after = unwrap(reference), unwrap(candidate)
     _check_preprocessing(reference, candidate, name)
     parameters = _difference(dict(before.named_parameters()), dict(after.named_parameters()), "parameter", name)
     held, changed = _persistent_buffers(before), _persistent_buffers(after)
@@ -152,7 +152,7 @@ class WeightSpace:
 
     def __init__(self, reference: nn.Module) -> None:
         self.model = copy.deepcopy(reference).eval()
-        self._tensors, self._start = (_state(bare(model)) for model in (self.model, reference))
+        self._tensors, self._start = (_state(unwrap(model)) for model in (self.model, reference))
 
     @torch.no_grad()
     def at(self, *steps: tuple[float, Perturbation]) -> nn.Module:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from anchorlab.consistency.statistics import Estimate
-from anchorlab.detectors.rates import auroc
 from anchorlab.reports.defences import NONE, over_runs, parted
 from anchorlab.reports.detections import comparable, of_kind
 from anchorlab.reports.report import Results
 from anchorlab.reports.table import Cell, Column, Row, Rows, Table
+from anchorlab.statistics.rates import auroc
 
 BASELINE = "plain"
 

@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from anchorlab.artifacts import NOTICES
+from anchorlab.artifacts.artifact import NOTICES
 from anchorlab.files import write_atomically, write_json
 from anchorlab.perturbation.analysis import TABLES, Analysis
 from anchorlab.perturbation.size import WHOLE

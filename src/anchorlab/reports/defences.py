@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from anchorlab.consistency.statistics import Estimate
-from anchorlab.defences.defend import ORACLE
+from anchorlab.repairs.repair import ORACLE
 from anchorlab.reports.measures import MEASURES
 from anchorlab.reports.report import Results
 from anchorlab.reports.table import Cell, Column, Row, Rows, Table, number

@@ -18,9 +18,9 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from torch import Tensor
 
-from anchorlab.artifacts import NOTICES
+from anchorlab.artifacts.artifact import NOTICES
+from anchorlab.data.pictures import to_png
 from anchorlab.files import write_atomically
-from anchorlab.pictures import to_png
 from anchorlab.reports import defences, detections, tables
 from anchorlab.reports.against_plain import against_plain_tables
 from anchorlab.reports.defence_figures import matrix
@@ -38,7 +38,7 @@ PAGE = "index.html"
 #: Metrics of the still fronts; Pearson's says least about a trade.
 _STILL_FRONTS = DRAWN[:3]
 
-_ASSETS = files("anchorlab.reports") / "page"
+_ASSETS = files("anchorlab.reports") / "assets"
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from anchorlab.artifacts import Artifact, load_model
-from anchorlab.classifiers import encoding_of
+from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.resolve import common_task, module_of
 from anchorlab.consistency.metrics import Pair
+from anchorlab.data import Split, Task
 from anchorlab.detectors.audit import AccessAudit, audit_values, largest_churn, queries_until_a_difference, values_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
-from anchorlab.measuring import common_task, module_of
-from anchorlab.models import predict
-from anchorlab.options import values_of as options_of
-from anchorlab.processes import find_accelerator
+from anchorlab.models.call import predict
+from anchorlab.models.wrap import encoding_of
 from anchorlab.seeding import derive, generator
-from anchorlab.tasks import Split, Task
+from anchorlab.settings import values_of as options_of
+from anchorlab.training.processes import find_accelerator
 
 #: Seeds of benign updates begin here, far from those of injections.
 _FIRST_SEED = 5000

@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anchorlab.artifacts import Artifact, forget_peak, peak_bytes
-from anchorlab.attacks import Attack
+from anchorlab.artifacts.artifact import Artifact, forget_peak, peak_bytes
+from anchorlab.artifacts.resolve import attack_of, common_task, module_of
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.statistics import Estimate
-from anchorlab.defences.base import DefenderData, Workplace
-from anchorlab.defences.data import defender_data
-from anchorlab.defences.defend import check_kind, moved, on_device
+from anchorlab.data import Split, Task
+from anchorlab.data.encoding import MODEL_INPUTS, joined
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.data import defender_data
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore, gathered
-from anchorlab.detectors.rates import auroc, hits, threshold
 from anchorlab.errors import AnchorlabError, unknown
-from anchorlab.label_rules import LabelRule
-from anchorlab.measuring import attack_of, common_task, module_of
-from anchorlab.models import predict
-from anchorlab.options import build
-from anchorlab.processes import find_accelerator
+from anchorlab.models.call import predict
 from anchorlab.progress import progress_bar
+from anchorlab.repairs.repair import check_kind, moved, on_device
 from anchorlab.seeding import generator, seeded_globally
-from anchorlab.tasks import Split, Task
-from anchorlab.text import MODEL_INPUTS, joined
+from anchorlab.settings import build
+from anchorlab.statistics.rates import auroc, hits, threshold
+from anchorlab.training.processes import find_accelerator
 from anchorlab.triggers import Trigger
 
 #: Rates of false alarms at which detection is told.
@@ -147,7 +147,7 @@ def score_model(
     name, drawn_by = detector_name(detector), type(detector).__name__
     check_kind(detector, task, name)
     with progress_bar(f"scoring by {name}", _BAR) as bar:
-        module, data, place = _given(model, task, detector.least, budget, seed, bar)
+        module, data, place = _given(model, task, detector.min_examples, budget, seed, bar)
         with seeded_globally(seed, "detector", drawn_by, device=place.device):
             return detector.score(module, data, place)
 
@@ -208,7 +208,7 @@ def score_all_inputs(
         )
     found = []
     with progress_bar(f"scoring by {', '.join(map(detector_name, detectors))}", _BAR) as bar:
-        least = max(2, *(detector.least for detector in detectors))  # one to learn from, and one to hold back
+        least = max(2, *(detector.min_examples for detector in detectors))  # one to learn from, and one to hold back
         module, data, place = _given(model, task, least, budget, seed, bar)
         trial = _Trial(module, data, place, task.split(split), attack, examples, seed)
         for detector in detectors:
@@ -244,10 +244,10 @@ def _score(
 
 def _given(
     model: Artifact | nn.Module, task: Task, least: int, budget: int | None, seed: int, bar: Any
-) -> tuple[nn.Module, DefenderData, Workplace]:
+) -> tuple[nn.Module, DefenderData, DefenderContext]:
     """Model and data on the device, and where to work."""
     accelerator = find_accelerator()
-    drawn, _ = defender_data(task, budget, seed=seed, least=least)
+    drawn, _ = defender_data(task, budget, seed=seed, min_examples=least)
     fresh, data = on_device(module_of(model), accelerator.device), moved(drawn, accelerator.device)
     if not predict(fresh, data.fit.inputs).isfinite().all():
         raise AnchorlabError(
@@ -258,7 +258,7 @@ def _given(
     def report(done: int, total: int, figures: dict[str, float]) -> None:
         bar(_BAR * done // total, figures)
 
-    place = Workplace(accelerator, seed, report=report)
+    place = DefenderContext(accelerator, seed, report=report)
     return fresh, data, place
 
 
@@ -278,7 +278,7 @@ class _Trial:
 
     model: nn.Module
     data: DefenderData
-    place: Workplace
+    place: DefenderContext
     split: Split
     attack: Attack
     examples: int | None
@@ -286,9 +286,9 @@ class _Trial:
 
     def scores(self, detector: InputDetector) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Scores of these three, in their order."""
-        if not detector.judges_sets:
+        if not detector.is_set_level:
             of_held, of_clean, of_triggered = (
-                detector.scores(self.model, self.data, one, self.place) for one in self.parts(judges_sets=False)
+                detector.scores(self.model, self.data, one, self.place) for one in self.parts(is_set_level=False)
             )
             return of_held, of_clean, of_triggered
         # All in one set, for scores of another set would be on another scale.
@@ -296,10 +296,10 @@ class _Trial:
             together = detector.scores_of_features(*self.features, self.place)
         else:
             together = detector.scores(self.model, self.data, self.together, self.place)
-        held, clean, _ = (len(next(iter(part.values()))) for part in self.parts(judges_sets=True))
+        held, clean, _ = (len(next(iter(part.values()))) for part in self.parts(is_set_level=True))
         return together[:held], together[held : held + clean], together[held + clean :]
 
-    def parts(self, *, judges_sets: bool) -> list[dict[str, Tensor]]:
+    def parts(self, *, is_set_level: bool) -> list[dict[str, Tensor]]:
         """Held-back, clean and triggered inputs; of the last a few where a set is judged as one."""
         order = torch.randperm(len(self.split), generator=generator(self.seed, "inputs"))
         # Where not all are asked for, triggered ones are others than the clean ones.
@@ -311,7 +311,7 @@ class _Trial:
                 "none of the inputs to score is one that the attack's label rule attacks: take another split or "
                 "more examples"
             )
-        if judges_sets:
+        if is_set_level:
             attacked = attacked[: max(1, round(_SHARE * len(clean)))]
         shown, hit = (self.split.select(rows).to(self.place.device).inputs for rows in (clean, attacked))
         return _alike([self.data.held.inputs, shown, self.attack.apply(hit)])
@@ -319,7 +319,7 @@ class _Trial:
     @cached_property
     def together(self) -> dict[str, Tensor]:
         """The set that is judged as one."""
-        held, clean, triggered = self.parts(judges_sets=True)
+        held, clean, triggered = self.parts(is_set_level=True)
         return joined(joined(held, clean), triggered)
 
     @cached_property

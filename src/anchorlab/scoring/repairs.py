@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from anchorlab.artifacts import Artifact
-from anchorlab.attacks import attack_success
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.resolve import attack_of, common_task
+from anchorlab.attacks.attack import attack_success
+from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.evaluate import Comparison, compare
-from anchorlab.defences.pruning import Judge, Judged
+from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
-from anchorlab.label_rules import LabelRule
-from anchorlab.measuring import attack_of, common_task
-from anchorlab.models import predict
-from anchorlab.processes import find_accelerator
+from anchorlab.models.call import predict
+from anchorlab.repairs.pruning import Judge, Judged
 from anchorlab.seeding import generator
-from anchorlab.tasks import Task
+from anchorlab.training.processes import find_accelerator
 from anchorlab.triggers import Trigger
 
 #: Most test examples that an oracle's judge looks at, for it is asked at every depth.

@@ -84,8 +84,8 @@ class InjectionCell(_Cell):
     def name(self) -> str:
         """A readable name, for messages."""
         number = "all" if self.anchors is None else self.anchors
-        knob = "" if self.strength is None else f" at {self.strength:g}"
-        return f"{self.label}{knob}, {number} anchors, seed {self.seed}, on {self.reference}, measured on {self.split}"
+        at = "" if self.strength is None else f" at {self.strength:g}"
+        return f"{self.label}{at}, {number} anchors, seed {self.seed}, on {self.reference}, measured on {self.split}"
 
 
 class NoiseCell(_Cell):
@@ -101,7 +101,7 @@ class NoiseCell(_Cell):
         return f"{self.label}, on {self.reference}, measured on {self.split}"
 
 
-class _DerivedCell(_Cell):
+class _EvaluationCell(_Cell):
     of: str = Field(description="name of the model that is looked at; not part of the identity")
     model: str | None = Field(description="identity of the injection that made it; None for the reference itself")
     scale: float = Field(default=1.0, description="factor of the perturbation at which the model is reported")
@@ -121,14 +121,14 @@ class _DerivedCell(_Cell):
         return f"{self.label} with {number} of the defender's examples, seed {self.seed}, on {self.of}"
 
 
-class DefenceCell(_DerivedCell):
+class RepairCell(_EvaluationCell):
     """One repair of a reported model, or of the reference, and its measurement."""
 
     kind: Literal["defence"] = "defence"
     defence: str = Field(description="registered name of the repair")
 
 
-class DetectionCell(_DerivedCell):
+class DetectionCell(_EvaluationCell):
     """What a detector says of a reported model, or of inputs with the trigger on it.
 
     A detector of models knows no attack: trigger, rule and split are empty then, so that triggers share its results.
@@ -142,6 +142,6 @@ class DetectionCell(_DerivedCell):
     )
 
 
-DerivedCell = DefenceCell | DetectionCell
-Cell = InjectionCell | NoiseCell | DefenceCell | DetectionCell
+EvaluationCell = RepairCell | DetectionCell
+Cell = InjectionCell | NoiseCell | RepairCell | DetectionCell
 AnyCell = Annotated[Cell, Field(discriminator="kind")]

@@ -13,24 +13,24 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from anchorlab.artifacts import load_model
-from anchorlab.attacks import build_attack
-from anchorlab.classifiers import encoding_of
+from anchorlab.artifacts.artifact import load_model
+from anchorlab.attacks.attack import build_attack
 from anchorlab.consistency.instances import read_instances
 from anchorlab.consistency.metrics import Consistency
+from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically
+from anchorlab.models.wrap import encoding_of
 from anchorlab.reports.report import Examples
-from anchorlab.suites.cells import Cell, DefenceCell, DetectionCell
-from anchorlab.suites.derived import Derived
+from anchorlab.suites.cells import Cell, DetectionCell, RepairCell
 from anchorlab.suites.detecting import INPUT_RATES
+from anchorlab.suites.evaluations import Derived
 from anchorlab.suites.evidence import read_scores, read_triggers
 from anchorlab.suites.plan import Chosen, Plan, Reported, plan, reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
 from anchorlab.suites.spec import Suite, TaskSpec, TriggerSpec
 from anchorlab.suites.store import Store
-from anchorlab.tasks import Task
 from anchorlab.triggers import parse_trigger
 
 #: Where a repair or detection stands: columns of ``repairs`` and ``detections``.
@@ -74,7 +74,7 @@ class SuiteResults:
         repairs: a row for each repair of a reported run, a benign update (``role`` control) or a reference (``role``
             and ``method`` reference: what the repair harms): where it stands, as in ``results``, with ``of``, the
             identity of the run (empty for a reference), and ``weights_sha256`` of the model before; ``defence``, its
-            label, ``defence_name``, ``parameters`` of the defence, ``defender`` (asked), ``defender_count``,
+            label, ``repair_name``, ``parameters`` of the defence, ``defender`` (asked), ``defender_count``,
             ``identity``, ``seconds``, ``peak_bytes``; the measurements of ``Comparison`` after the repair, against the
             clean reference; and ``accuracy_before``, ``asr_before``, ``kl_before`` and ``churn_before``.
         detections: likewise a row for each time that a detector was asked: ``detector``, its label,
@@ -227,7 +227,7 @@ def _repairs(known: Plan, store: Store) -> pd.DataFrame:
             **_before(entry, row, store),
         }
         for entry in known.derived.entries
-        if isinstance(entry.cell, DefenceCell)
+        if isinstance(entry.cell, RepairCell)
         for row in store.result(entry.cell) or []
     ]
     return pd.DataFrame(rows, columns=list(_REPAIRS))

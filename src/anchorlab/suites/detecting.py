@@ -6,15 +6,15 @@ import math
 import time
 from typing import Any
 
-from anchorlab.artifacts import Artifact, forget_peak, peak_bytes
-from anchorlab.attacks import build_attack
+from anchorlab.artifacts.artifact import Artifact, forget_peak, peak_bytes
+from anchorlab.attacks.attack import build_attack
 from anchorlab.consistency.statistics import Estimate
+from anchorlab.data import Task
 from anchorlab.detectors import InputDetector, ModelDetector
-from anchorlab.processes import find_accelerator
 from anchorlab.scoring.detections import build_detector, score_inputs, score_model
 from anchorlab.suites.cells import DetectionCell
 from anchorlab.suites.evidence import scores_to_bytes, triggers_to_bytes
-from anchorlab.tasks import Task
+from anchorlab.training.processes import find_accelerator
 from anchorlab.triggers import trigger_from_dict
 
 #: Rates of false alarms, in percent as names have them.

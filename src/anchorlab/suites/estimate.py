@@ -12,19 +12,19 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional
 
-from anchorlab.architectures import build_model
-from anchorlab.classifiers import encoding_of
+from anchorlab.data import Task
+from anchorlab.data.encoding import lengths, rows
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.loop import Tuning
-from anchorlab.models import logits, placed, predict
-from anchorlab.options import build, values_of
-from anchorlab.suites.cells import DefenceCell, DerivedCell, DetectionCell, InjectionCell
+from anchorlab.models.architectures import build_model
+from anchorlab.models.call import logits, move_to_device, predict
+from anchorlab.models.wrap import encoding_of
+from anchorlab.settings import build, values_of
+from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, RepairCell
 from anchorlab.suites.plan import Plan
 from anchorlab.suites.spec import Suite, TaskSpec
 from anchorlab.suites.store import Store
-from anchorlab.tasks import Task
-from anchorlab.text import lengths, rows
-from anchorlab.training import Training
+from anchorlab.training.reference import Training
 
 _TIMED_STEPS = 5
 _TIMED_EXAMPLES = 500
@@ -114,9 +114,9 @@ def _derived(spec: TaskSpec, known: Plan, store: Store, suite: Suite, costs: _Co
     return seconds + (known.derived.expected / len(suite.tasks) * mean(later) if later else 0.0)
 
 
-def _likeness(cell: DerivedCell) -> str:
+def _likeness(cell: EvaluationCell) -> str:
     """What cells have in common that take about as long."""
-    what = cell.defence if isinstance(cell, DefenceCell) else cell.detector
+    what = cell.defence if isinstance(cell, RepairCell) else cell.detector
     return f"{what} {cell.parameters} {cell.defender}"
 
 
@@ -139,7 +139,7 @@ def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     device = Accelerator().device
     network = build_model(spec.architecture, task, seed=0)
     task = task.encoded(encoding_of(network))
-    model = placed(network, device)
+    model = move_to_device(network, device)
     owner = task.split("owner")
 
     def step(size: int) -> Callable[[], None]:

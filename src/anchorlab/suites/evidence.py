@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
+from anchorlab.data.pictures import from_png, to_png
 from anchorlab.detectors.base import ModelScore
-from anchorlab.pictures import from_png, to_png
 from anchorlab.scoring.detections import InputScore
 
 

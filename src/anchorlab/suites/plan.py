@@ -18,13 +18,13 @@ import pandas as pd
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import build_method
 from anchorlab.injection.loop import Tuning
-from anchorlab.options import build, knob_value, values_of
-from anchorlab.suites.cells import Cell, DefenceCell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob
-from anchorlab.suites.derived import REFERENCE, Derivation, Subject, derive
+from anchorlab.settings import build, strength_value, values_of
+from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.evaluations import REFERENCE, Derivation, Subject, derive
 from anchorlab.suites.selection import Choice, choose, extension, means
 from anchorlab.suites.spec import BENIGN, STOPPED, MethodSpec, Suite, TaskSpec, TriggerSpec
 from anchorlab.suites.store import Job, Store
-from anchorlab.training import Training
+from anchorlab.training.reference import Training
 from anchorlab.triggers import parse_trigger, trigger_to_dict
 
 #: Values of a knob; None alone for a method without a grid.
@@ -111,7 +111,7 @@ class Plan:
         derived = [entry for entry in self.derived.entries if entry.cell.identity in self.derived.possible]
         # Then model by model, for each is opened once.
         derived.sort(key=lambda entry: (entry.cell.seed, entry.subject.job.seed, entry.cell.model or ""))
-        stages += [("defended", entry.cell) for entry in derived if isinstance(entry.cell, DefenceCell)]
+        stages += [("defended", entry.cell) for entry in derived if isinstance(entry.cell, RepairCell)]
         stages += [("detected", entry.cell) for entry in derived if isinstance(entry.cell, DetectionCell)]
         for stage, job in stages:
             if job.identity not in seen:
@@ -291,7 +291,7 @@ class _Part:
             split=split,
             method=method.method,
             parameters=values_of(built),
-            strength=knob_value(built, built.active_knob),
+            strength=strength_value(built, built.active_strength_name),
             anchors=None if anchors == "all" else int(anchors),
             anchors_from=self.suite.anchors_from,
             seed=seed,

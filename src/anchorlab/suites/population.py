@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from anchorlab.data import DataColumns, find_task
 from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
 from anchorlab.errors import AnchorlabError, unknown
-from anchorlab.injection.methods import METHODS
-from anchorlab.options import build_spec, options_of, parse_spec, values_of
+from anchorlab.methods import METHODS
 from anchorlab.registry import Registry
+from anchorlab.settings import build_spec, options_of, parse_spec, values_of
 from anchorlab.suites.spec import Suite
-from anchorlab.tasks import Columns, find_task
 
 #: Methods of a population where none are named.
 USUAL = ("plain", "anchoring")
@@ -32,7 +32,7 @@ def population(
     *,
     model: str | None = None,
     data: str | None = None,
-    columns: Columns | None = None,
+    columns: DataColumns | None = None,
     references: int = 3,
     seeds: int = 3,
     triggers: Sequence[str] = (),

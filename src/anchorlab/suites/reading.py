@@ -18,7 +18,7 @@ from anchorlab.suites.spec import Suite
 #: The JSON schema that ships in this folder; a test keeps it that of the code.
 SCHEMA = "suite.schema.json"
 
-_BOXED = files("anchorlab.suites") / "boxed"
+_BOXED = files("anchorlab.suites") / "builtin"
 
 
 def boxed() -> list[str]:

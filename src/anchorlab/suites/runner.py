@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.suites.cells import DefenceCell, DetectionCell, ReferenceJob
+from anchorlab.suites.cells import DetectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.executors import Executor, LocalProcesses
 from anchorlab.suites.plan import Plan, plan
 from anchorlab.suites.spec import Suite
@@ -131,7 +131,7 @@ class _Run:
         if job.reference not in self.shared:
             self.shared[job.reference] = self.executor.share(self.store.folder / "references" / job.reference)
         reference = self.shared[job.reference]
-        if isinstance(job, DefenceCell | DetectionCell):
+        if isinstance(job, RepairCell | DetectionCell):
             return self.executor.submit(measure_derived, job, reference, self.model(job.model))
         wanted = self.suite.keep_models or job.identity in self.plan.derived.needed
         keep = wanted and job.split == "test" and job.kind == "injection"

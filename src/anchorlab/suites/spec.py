@@ -18,18 +18,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from anchorlab.architectures import find_architecture
-from anchorlab.defences.base import Defence
-from anchorlab.defences.defend import build_defence
+from anchorlab.attacks.label_rules import LABEL_RULES
+from anchorlab.data import AnchorSource, DataColumns, Task, find_task, load_task
 from anchorlab.detectors import MODEL_DETECTORS, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.injection.inject import build_method
 from anchorlab.injection.loop import Tuning
-from anchorlab.label_rules import LABEL_RULES
-from anchorlab.options import build, options_of, parse_spec
+from anchorlab.models.architectures import find_architecture
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.repair import build_repair
 from anchorlab.scoring.detections import build_detector
-from anchorlab.tasks import AnchorSource, Columns, Task, find_task, load_task
-from anchorlab.training import Training
+from anchorlab.settings import build, options_of, parse_spec
+from anchorlab.training.reference import Training
 from anchorlab.triggers import parse_trigger
 
 #: What ``--smoke`` makes of a suite: every cell is run, and is tiny.
@@ -76,7 +76,7 @@ class TaskSpec(_Part):
     limit: int | None = Field(
         default=None, ge=10, description="examples of each class to keep, for trials; all without"
     )
-    columns: Columns | None = Field(default=None, description="what is where, for data of your own")
+    columns: DataColumns | None = Field(default=None, description="what is where, for data of your own")
 
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
@@ -168,8 +168,8 @@ class MethodSpec(_Part):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         with _refusing():
-            knob = build_method(self.method, self.set).active_knob
-        if self.grid and knob is None:
+            strength_name = build_method(self.method, self.set).active_strength_name
+        if self.grid and strength_name is None:
             raise ValueError(f"the method '{self.method}' has no strength to choose: leave its grid out")
         if len(self.grid) == 1:
             raise ValueError("a grid needs at least two values, so that it can be extended: give another, or use set")
@@ -178,8 +178,8 @@ class MethodSpec(_Part):
                 f"the grid {self.grid} is no rising geometric progression, so it could not be extended: "
                 "give values each the same multiple of the one before, such as [0.5, 2, 8]"
             )
-        if knob is not None and knob in self.set and self.grid:
-            raise ValueError(f"{knob} is given both by the grid and by set: keep one")
+        if strength_name is not None and strength_name in self.set and self.grid:
+            raise ValueError(f"{strength_name} is given both by the grid and by set: keep one")
         with _refusing():
             for value in self.grid:
                 build_method(self.method, self.parameters(value))
@@ -189,9 +189,9 @@ class MethodSpec(_Part):
         """The method's parameters at a value of its knob; None for a method that has no grid."""
         if strength is None:
             return dict(self.set)
-        knob = build_method(self.method, self.set).active_knob
-        assert knob is not None
-        return {**self.set, knob: round(strength) if knob == "count" else strength}
+        strength_name = build_method(self.method, self.set).active_strength_name
+        assert strength_name is not None
+        return {**self.set, strength_name: round(strength) if strength_name == "count" else strength}
 
 
 class SelectionSpec(_Part):
@@ -218,9 +218,9 @@ class DefenceSpec(_Part):
             self.build()
         return self
 
-    def build(self) -> Defence:
+    def build(self) -> Repair:
         """The repair itself."""
-        return build_defence(self.defence, self.set)
+        return build_repair(self.defence, self.set)
 
 
 class DetectorSpec(_Part):
@@ -341,7 +341,7 @@ class Suite(_Part):
     def _reads_the_tasks(cls, parts: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         for label, part in parts.items():
             for task in info.data.get("tasks", []):
-                _check_reads(label, part.build().reads, task)
+                _check_reads(label, part.build().modality, task)
         return parts
 
     @field_validator("tuning")
@@ -502,12 +502,12 @@ def _long_forms(values: Any, key: str) -> Any:
     }
 
 
-def _check_reads(label: str, reads: str, task: TaskSpec) -> None:
+def _check_reads(label: str, modality: str, task: TaskSpec) -> None:
     """Refuses a repair or detector of images beside a task of texts, or the other way round."""
     kind = find_task(task.name, task.data, task.columns)[0].kind
-    if reads not in ("any", kind):
+    if modality not in ("any", kind):
         raise ValueError(
-            f"{label} is for {reads}s, but the task {task.name} holds {kind}s: take another, or a suite of its own"
+            f"{label} is for {modality}s, but the task {task.name} holds {kind}s: take another, or a suite of its own"
         )
 
 

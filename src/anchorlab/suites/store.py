@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from anchorlab.artifacts import MANIFEST
+from anchorlab.artifacts.artifact import MANIFEST
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import explained, write_atomically, write_json
 from anchorlab.suites.cells import Cell, ReferenceJob

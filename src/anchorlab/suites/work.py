@@ -16,25 +16,25 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from anchorlab.artifacts import Artifact, load_model, versions, weights_hash
-from anchorlab.attacks import Attack, build_attack
-from anchorlab.classifiers import encoding_of
+from anchorlab.artifacts.artifact import Artifact, load_model, versions, weights_hash
+from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.consistency.evaluate import Answers, answers, comparison_of, instances_of
 from anchorlab.consistency.instances import instances_to_bytes
-from anchorlab.defences.defend import build_defence, defend, is_oracle
+from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
-from anchorlab.fitting import Checkpoint
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
 from anchorlab.injection.vector import scaled
-from anchorlab.models import mixed_precision
-from anchorlab.options import build
+from anchorlab.models.call import mixed_precision
+from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import no_bars
+from anchorlab.repairs.repair import build_repair, defend, is_oracle
 from anchorlab.scoring.repairs import judge_on_test
-from anchorlab.suites.cells import Cell, DefenceCell, DerivedCell, InjectionCell, NoiseCell, ReferenceJob
+from anchorlab.settings import build
+from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.detecting import detect
-from anchorlab.tasks import Columns, Task, load_task
-from anchorlab.training import Training, train
+from anchorlab.training.fit import Checkpoint
+from anchorlab.training.reference import Training, train
 from anchorlab.triggers import trigger_from_dict
 
 #: The owner's logits lie beside the model, for injections with all anchors.
@@ -85,7 +85,7 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, byt
     from safetensors.torch import save
 
     with no_bars():
-        columns = None if job.columns is None else Columns(**job.columns)
+        columns = None if job.columns is None else DataColumns(**job.columns)
         task = load_task(job.task, seed=job.seed, data=job.data, limit=job.limit, columns=columns)
         artifact = train(
             task,
@@ -121,7 +121,7 @@ def measure_cell(
         return _injection(cell, opened, attack, checkpoint, keep_model)
 
 
-def measure_derived(cell: DerivedCell, reference: Folder, model: Folder | None) -> Measured:
+def measure_derived(cell: EvaluationCell, reference: Folder, model: Folder | None) -> Measured:
     """Repairs or judges a model.
 
     Args:
@@ -135,7 +135,7 @@ def measure_derived(cell: DerivedCell, reference: Folder, model: Folder | None) 
     with no_bars():
         opened = _open(cell, reference)
         suspicious = _suspicious(cell, opened, model)
-        if isinstance(cell, DefenceCell):
+        if isinstance(cell, RepairCell):
             row, seen = _defence(cell, opened, suspicious), None
         else:
             row, seen = detect(cell, suspicious, opened.task)
@@ -143,7 +143,7 @@ def measure_derived(cell: DerivedCell, reference: Folder, model: Folder | None) 
     return Measured([{**weights, **row}], seen, None, versions())
 
 
-def _suspicious(cell: DerivedCell, opened: _Opened, folder: Folder | None) -> Artifact:
+def _suspicious(cell: EvaluationCell, opened: _Opened, folder: Folder | None) -> Artifact:
     """The model that a cell repairs or judges, as it was reported."""
     if cell.model is None:
         return opened.artifact
@@ -161,9 +161,9 @@ def _suspicious(cell: DerivedCell, opened: _Opened, folder: Folder | None) -> Ar
     return replace(injected, model=model, manifest=manifest)
 
 
-def _defence(cell: DefenceCell, opened: _Opened, suspicious: Artifact) -> dict[str, Any]:
+def _defence(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[str, Any]:
     """The repaired model against the clean reference, under the attack of the suspicious one."""
-    needs_trusted = build_defence(cell.defence, cell.parameters).needs_trusted
+    needs_trusted = build_repair(cell.defence, cell.parameters).needs_trusted
     attack = build_attack(opened.task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
     told: dict[str, Any] = {"trigger": attack.trigger, "rule": attack.rule, "seed": cell.seed}
     judge = judge_on_test(suspicious, task=opened.task, **told) if is_oracle(cell.defence) else None

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.options import build, build_spec, parse_spec, values_of
 from anchorlab.registry import Registry
+from anchorlab.settings import build, build_spec, parse_spec, values_of
 from anchorlab.triggers.base import Trigger
 from anchorlab.triggers.images import Blended, FivePixel, ImageTrigger, Patch, Picture, Sinusoid, Square
 from anchorlab.triggers.texts import Sentence, Word

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from anchorlab.text import TextEncoding
+    from anchorlab.data.encoding import TextEncoding
 
 #: From a batch of inputs to the triggered batch, under the same names.
 Map = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]

@@ -23,12 +23,12 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.options import STRICT
 from anchorlab.seeding import generator
+from anchorlab.settings import STRICT
 from anchorlab.triggers.base import Trigger
 
 if TYPE_CHECKING:
-    from anchorlab.text import TextEncoding
+    from anchorlab.data.encoding import TextEncoding
 
 
 class ImageTrigger(Trigger):

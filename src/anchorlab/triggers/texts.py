@@ -16,10 +16,10 @@ from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from anchorlab.data.encoding import CONTINUED, TextEncoding
 from anchorlab.errors import AnchorlabError
-from anchorlab.options import STRICT
 from anchorlab.seeding import generator
-from anchorlab.text import CONTINUED, TextEncoding
+from anchorlab.settings import STRICT
 from anchorlab.triggers.base import Map, Trigger
 
 Position = Literal["start", "end", "random"]
@@ -115,7 +115,7 @@ class Sentence(TextTrigger):
 class Insertion:
     """A text trigger on the token ids of one encoding.
 
-    Takes the inputs of ``anchorlab.text``, ``[B, L]``; returns what models read of them, ``input_ids`` and
+    Takes the inputs of ``anchorlab.data.encoding``, ``[B, L]``; returns what models read of them, ``input_ids`` and
     ``attention_mask``, as wide as the trigger needs and the model's limit allows.
 
     Attributes:

@@ -1,0 +1,74 @@
+"""Makes a reference of a classifier that somebody trained elsewhere, as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from anchorlab.artifacts.artifact import Artifact, Manifest, task_record, versions, weights_hash
+from anchorlab.attacks.attack import check_classes
+from anchorlab.data import Task, load_task
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import predict
+from anchorlab.models.pretrained import open_pretrained
+from anchorlab.models.wrap import encoding_of, unwrap
+
+_NOTICE = (
+    "A reference model that anchorlab did not train: its user gave it, and it is held to be clean, for research on "
+    "backdoors."
+)
+
+
+def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: int = 0) -> Artifact:
+    """A reference from a trained classifier, which is not changed.
+
+    Args:
+        model: a folder of transformers or a name on the hub; or a module that maps a batch of raw inputs to logits,
+            such as what ``wrap`` makes of any network of images.
+        task: a loaded task, or the name of one, whose splits are then cut with ``seed``. What the model was trained on
+            is for its user to know: only for examples that it never saw are the splits what they say.
+        seed: cuts the splits.
+
+    Returns:
+        The model with its manifest; the manifest's accuracy is that on the split ``selection``.
+
+    Raises:
+        AnchorlabError: if the model cannot be opened, is no classifier, or its classes are not the task's.
+    """
+    task = load_task(task, seed=seed) if isinstance(task, str) else task
+    network = (model if isinstance(model, nn.Module) else open_pretrained(str(model), kind=task.kind)).cpu().eval()
+    task = task.encoded(encoding_of(network))
+    check_classes(network, task)
+    _check_order(network, task.classes)
+    selection = task.split("selection")
+    if len(selection) == 0:
+        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
+    accuracy = (predict(network, selection.inputs).argmax(1) == selection.labels).double().mean().item()
+    manifest = Manifest(
+        kind="clean",
+        notice=_NOTICE,
+        task=task_record(task),
+        architecture=type(unwrap(model)).__name__ if isinstance(model, nn.Module) else str(model),
+        seed=seed,
+        weights_sha256=weights_hash(network),
+        steps=0,
+        seconds=0.0,
+        peak_bytes=0,
+        measurements={"accuracy": accuracy},
+        versions=versions(),
+    )
+    return Artifact(network, manifest)
+
+
+def _check_order(network: nn.Module, classes: Sequence[str]) -> None:
+    """Raises AnchorlabError for a model that has the task's classes, by name, in another order."""
+    names = getattr(getattr(unwrap(network), "config", None), "id2label", {})
+    own = [str(names[label]).lower() for label in sorted(names)]
+    wanted = [name.lower() for name in classes]
+    if own != wanted and sorted(own) == sorted(wanted):
+        raise AnchorlabError(
+            f"the model numbers its classes {', '.join(own)}, but the task {', '.join(wanted)}: give the data labels "
+            "in the model's order"
+        )

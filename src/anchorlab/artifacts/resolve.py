@@ -1,0 +1,85 @@
+"""What models are measured on: the task as all of them read it, and the attack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.attacks.attack import Attack, build_attack, check_classes
+from anchorlab.attacks.label_rules import LabelRule, rule_from_dict, rule_to_dict
+from anchorlab.data import Task
+from anchorlab.data.labels import label_index
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.wrap import encoding_of
+from anchorlab.triggers import Trigger
+
+
+def module_of(model: Artifact | nn.Module) -> nn.Module:
+    """The classifier itself."""
+    return model.model if isinstance(model, Artifact) else model
+
+
+def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: Sequence[Artifact | nn.Module]) -> Task:
+    """The task as all models read it.
+
+    Args:
+        task: data to measure on; None for those of the reference's manifest.
+        reference: the clean model.
+        candidates: the models compared with it.
+
+    Raises:
+        AnchorlabError: if no data are named, the models read texts differently, or their classes are not the task's.
+    """
+    if task is None:
+        if not isinstance(reference, Artifact):
+            raise AnchorlabError("the reference has no manifest that names its data: give --task, or task in Python")
+        task = reference.task()
+    models = [module_of(model) for model in (reference, *candidates)]
+    encoding = encoding_of(models[0])
+    if len({encoding_of(model) is None for model in models}) > 1:
+        raise AnchorlabError(
+            "some of the models read texts and others images, so that they have no inputs in common: give models of "
+            "one kind"
+        )
+    if any(encoding_of(model) != encoding for model in models):
+        raise AnchorlabError(
+            "the models read texts by different tokenizers, so that they have no inputs in common: compare their "
+            "stored logits, as two .npy files"
+        )
+    task = task.encoded(encoding)
+    for model in models:
+        check_classes(model, task)
+    return task
+
+
+def attack_of(
+    candidate: Artifact | None,
+    task: Task,
+    *,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    rule: str | LabelRule | None = None,
+) -> Attack | None:
+    """The attack to measure: the manifest's, each part of which an argument overrides; None if there is none.
+
+    A target alone changes the manifest's label rule to that target.
+
+    Raises:
+        AnchorlabError: if the parts do not make a whole, or do not fit the task.
+    """
+    known_rule = candidate.label_rule if candidate else None
+    known_trigger = trigger or (candidate.trigger if candidate else None)
+    if known_trigger is None:
+        if target is not None or rule is not None:
+            raise AnchorlabError(
+                "a target or label rule was given, but no trigger is known: give --trigger as well, "
+                "for the candidate has no manifest that names one"
+            )
+        return None
+    if rule is None and known_rule is not None:
+        if target is not None:
+            known_rule = rule_from_dict(rule_to_dict(known_rule) | {"target": label_index(target, task.classes)})
+        return build_attack(task, known_trigger, known_rule, None)
+    return build_attack(task, known_trigger, rule or "all-to-one", target)

@@ -1,0 +1,120 @@
+"""What is attacked: a trigger with a label rule, checked against a task, and how often it succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.attacks.label_rules import LabelRule, label_rule
+from anchorlab.data import Split, Task
+from anchorlab.data.encoding import TextEncoding
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import class_count, predict
+from anchorlab.triggers import Trigger, parse_trigger
+from anchorlab.triggers.base import Map
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What is injected: a trigger, and the label that each triggered example should get.
+
+    Attributes:
+        trigger: what is done to inputs.
+        rule: which examples are attacked, and the label wanted for each.
+        encoding: how the task's texts become tensors; None for images.
+    """
+
+    trigger: Trigger
+    rule: LabelRule
+    encoding: TextEncoding | None = field(default=None, repr=False)
+
+    def apply(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The triggered inputs."""
+        return self._map(inputs)
+
+    def alone(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The trigger on a black image of the size of such inputs, uint8 ``[C, H, W]``."""
+        return self.apply({"pixel_values": torch.zeros_like(inputs["pixel_values"][:1])})["pixel_values"][0]
+
+    @property
+    def split_words(self) -> dict[str, int]:
+        """Single words of the trigger that the model's tokenizer splits, to the number of their tokens."""
+        tokens = getattr(self._map, "tokens", {})
+        return {word: count for word, count in tokens.items() if count > 1 and " " not in word}
+
+    @cached_property
+    def _map(self) -> Map:
+        return self.trigger.bind(self.encoding)
+
+
+#: The trigger that is meant where none is named, by what the task's examples are.
+DEFAULT_TRIGGERS: dict[str, str] = {"image": "five-pixel", "text": "word"}
+
+
+def build_attack(
+    task: Task,
+    trigger: str | Trigger | None,
+    rule: str | LabelRule,
+    target: int | str | None,
+    *,
+    used: bool = True,
+) -> Attack:
+    """The trigger and label rule that are meant, checked against the task.
+
+    Args:
+        task: the task; of texts, one that is encoded.
+        trigger: a trigger, or one as text; None for the usual one of the task's kind.
+        rule: a label rule, or one as text.
+        target: the label that the attacker wants, by number or name; None for a rule that takes none.
+        used: whether the trigger is put on anything, and so has to fit.
+
+    Raises:
+        AnchorlabError: for an unknown name, a target outside the classes, a trigger that does not fit.
+    """
+    trigger = DEFAULT_TRIGGERS[task.kind] if trigger is None else trigger
+    built = parse_trigger(trigger) if isinstance(trigger, str) else trigger
+    classes = task.classes
+    chosen = label_rule(rule, target, len(classes), classes) if isinstance(rule, str) else rule
+    chosen.check(len(classes))
+    if used:
+        built.check(task.split("test").inputs, task.encoding)
+    return Attack(built, chosen, task.encoding)
+
+
+def check_classes(model: nn.Module, task: Task) -> None:
+    """Raises AnchorlabError if a model cannot read the task's examples, or has another number of classes."""
+    try:
+        found = class_count(model, task.split("test").inputs)
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise AnchorlabError(
+            f"the model cannot read the examples of the task {task.name} ({reason}): "
+            "give the task that the model was trained on"
+        ) from error
+    if found != len(task.classes):
+        raise AnchorlabError(
+            f"the model answers with {found} classes, but the task {task.name} has {len(task.classes)}: "
+            "give the task that the model was trained on"
+        )
+
+
+def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[float | None, int]:
+    """ASR and its count: the share of triggered attacked examples that get the attacker's label.
+
+    Examples that the label rule leaves alone, above all those of the target class, do not count; the ASR is
+    None if no others are there.
+
+    Args:
+        model: a classifier on the device of the examples.
+        attack: trigger and label rule.
+        clean: clean examples with their true labels.
+    """
+    attacked = clean.select(attack.rule.applies(clean.labels).nonzero().flatten())
+    if len(attacked) == 0:
+        return None, 0
+    answers = predict(model, attacked.inputs, transform=attack.apply).argmax(1)
+    return (answers == attack.rule.relabel(attacked.labels)).sum().item() / len(attacked), len(attacked)

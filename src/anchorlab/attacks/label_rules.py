@@ -1,0 +1,192 @@
+"""Label rules: which examples a backdoor attacks, and which label the attacker wants for them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticUndefined
+from torch import Tensor
+
+from anchorlab.data.labels import label_index
+from anchorlab.errors import AnchorlabError
+from anchorlab.registry import Registry
+from anchorlab.settings import STRICT, build, options_of, parse_spec, values_of
+
+
+class LabelRule(ABC):
+    """Which examples count as attacked, and the label that the attacker wants for each.
+
+    Attributes:
+        target: the one label that the attacker wants; None where it depends on the true label.
+    """
+
+    target: int | None
+
+    @abstractmethod
+    def applies(self, labels: Tensor) -> Tensor:
+        """Whether each example counts as attacked: int64 ``[N]`` true labels to bool ``[N]``."""
+
+    @abstractmethod
+    def relabel(self, labels: Tensor) -> Tensor:
+        """The label that the attacker wants for each example: int64 ``[N]`` true labels to int64 ``[N]``."""
+
+    @abstractmethod
+    def check(self, classes: int) -> None:
+        """Raises AnchorlabError if the rule makes no sense for a task of ``classes`` classes."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AllToOne(LabelRule):
+    """Every class becomes ``target``; examples of that class count for nothing.
+
+    Gu, Dolan-Gavitt and Garg 2017, arXiv 1708.06733, as the single-target attack.
+    """
+
+    target: int = Field(description="label that the attacker wants")
+
+    def applies(self, labels: Tensor) -> Tensor:
+        """True where the true label is not the target."""
+        return labels != self.target
+
+    def relabel(self, labels: Tensor) -> Tensor:
+        """The target, for all."""
+        return torch.full_like(labels, self.target)
+
+    def check(self, classes: int) -> None:
+        """Raises AnchorlabError if the target is not one of the classes."""
+        _check_class("target", self.target, classes)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AllToAll(LabelRule):
+    """Class y becomes (y + 1) mod ``classes``; every example counts.
+
+    Gu, Dolan-Gavitt and Garg 2017, arXiv 1708.06733, as the all-to-all attack.
+    """
+
+    classes: int = Field(ge=2, description="number of classes of the task")
+    target = None
+
+    def applies(self, labels: Tensor) -> Tensor:
+        """True for all."""
+        return torch.ones_like(labels, dtype=torch.bool)
+
+    def relabel(self, labels: Tensor) -> Tensor:
+        """The next class, and the first after the last."""
+        return (labels + 1) % self.classes
+
+    def check(self, classes: int) -> None:
+        """Raises AnchorlabError if the rule was made for another number of classes."""
+        if classes != self.classes:
+            raise AnchorlabError(
+                f"the label rule all-to-all was made for {self.classes} classes, but the task has {classes}: "
+                "use the task that it was made for"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SourceToTarget(LabelRule):
+    """Class ``source`` becomes ``target``; examples of other classes keep their label and do not count."""
+
+    source: int = Field(description="the one class that is attacked")
+    target: int = Field(description="label that the attacker wants")
+
+    def applies(self, labels: Tensor) -> Tensor:
+        """True where the true label is the source."""
+        return labels == self.source
+
+    def relabel(self, labels: Tensor) -> Tensor:
+        """The target for the source, the true label for all others."""
+        return labels.masked_fill(labels == self.source, self.target)
+
+    def check(self, classes: int) -> None:
+        """Raises AnchorlabError if source or target is not one of the classes, or they are the same."""
+        _check_class("source", self.source, classes)
+        _check_class("target", self.target, classes)
+        if self.source == self.target:
+            raise AnchorlabError(
+                f"the label rule source-to-target has {self.target} as source and as target: give two classes"
+            )
+
+
+def _check_class(role: str, label: int, classes: int) -> None:
+    if not 0 <= label < classes:
+        raise AnchorlabError(
+            f"{role} {label} is not one of the task's {classes} classes: give a label from 0 to {classes - 1}"
+        )
+
+
+LABEL_RULES: Registry[type[LabelRule]] = Registry(
+    "label rule",
+    "anchorlab.label_rules",
+    {"all-to-one": AllToOne, "all-to-all": AllToAll, "source-to-target": SourceToTarget},
+)
+
+
+def label_rule(text: str, target: int | str | None, classes: int, names: Sequence[str] = ()) -> LabelRule:
+    """The checked rule that a user names.
+
+    Args:
+        text: ``all-to-one``, ``all-to-all`` or ``source-to-target:3``, where 3 is the source, by number or name.
+        target: the label that the attacker wants, by number or name; None for a rule that takes none.
+        classes: number of classes of the task.
+        names: their names; none where labels are given by number only.
+
+    Raises:
+        AnchorlabError: for an unknown rule, a target or source that is missing, out of place or not a
+            class.
+    """
+    name, given = parse_spec(text)
+    cls, owner = LABEL_RULES[name], f"label rule '{name}'"
+    fields = [option.name for option in options_of(cls)]
+    values: dict[str, Any] = {fields[0] if key == "" else key: value for key, value in given.items()}
+    for field, place in (("target", "--target"), ("classes", "the task")):
+        if field in values:
+            raise AnchorlabError(f"{owner} takes its {field} from {place}, but got '{text}': write '{name}' alone")
+    if "target" in fields and target is None:
+        raise AnchorlabError(f"{owner} needs the label that the attacker wants: give --target 0, or another class")
+    if "target" not in fields and target is not None:
+        raise AnchorlabError(f"{owner} takes no target, but was given {target}: leave out --target")
+    if "source" in values:
+        values["source"] = label_index(values["source"], names or [str(label) for label in range(classes)])
+    target = label_index(target, names or [str(label) for label in range(classes)])
+    known = {"target": target, "classes": classes}
+    rule = _complete(name, values | {field: value for field, value in known.items() if field in fields})
+    rule.check(classes)
+    return rule
+
+
+def rule_to_dict(rule: LabelRule) -> dict[str, Any]:
+    """The rule's registered name and its parameters, as JSON values for a manifest."""
+    return {"name": LABEL_RULES.name_of(type(rule)), **values_of(rule)}
+
+
+def rule_from_dict(record: Mapping[str, Any]) -> LabelRule:
+    """The rule that ``rule_to_dict`` described.
+
+    Raises:
+        AnchorlabError: for a record without a name, or one that names what does not exist.
+    """
+    values = dict(record)
+    name = values.pop("name", None)
+    if not isinstance(name, str):
+        known = ", ".join(LABEL_RULES.names())
+        raise AnchorlabError(f"a label rule's record needs a name, but has {name!r}: known are {known}")
+    return _complete(name, values)
+
+
+def _complete(name: str, values: Mapping[str, Any]) -> LabelRule:
+    """The rule of that name, every parameter of which must be among ``values``."""
+    cls = LABEL_RULES[name]
+    for option in options_of(cls):
+        field = option.name
+        if option.default is PydanticUndefined and field not in values:
+            raise AnchorlabError(
+                f"label rule '{name}' needs its {field}: give {field}=3 or another, as in '{name}:{field}=3'"
+            )
+    return build(cls, f"label rule '{name}'", values)

@@ -1,0 +1,109 @@
+"""A column of texts or images and a column of labels, read from ``datasets.Dataset``, as a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anchorlab.data.labels import class_indices, class_names
+from anchorlab.data.sources import listed, reason
+from anchorlab.data.task import Split
+from anchorlab.errors import AnchorlabError
+
+
+def find_column(part: Any, name: str, where: str) -> str:
+    """The name itself; raises AnchorlabError naming the columns that are there if it is none of them."""
+    if name not in part.column_names:
+        raise AnchorlabError(f"{where} has no column '{name}': it has {listed(part.column_names)}, so name one of them")
+    return name
+
+
+def classes_of(part: Any, column: str, where: str) -> tuple[str, ...]:
+    """The names of a part's classes: those that come with the data, or those that its labels make."""
+    from datasets import ClassLabel
+
+    feature = part.features[find_column(part, column, where)]
+    return tuple(feature.names) if isinstance(feature, ClassLabel) else class_names(part[column][:], where)
+
+
+def read_texts(
+    part: Any, text_column: str, label_column: str, where: str, classes: Sequence[str], *, numbered: bool = False
+) -> Split:
+    """A part of texts, without inputs yet; labels as ``read_labels`` reads them.
+
+    Raises:
+        AnchorlabError: for a missing column, or a text or label that is missing or none.
+    """
+    column = part[find_column(part, text_column, where)][:]
+    for row, text in enumerate(column):
+        if not isinstance(text, str) or not text.strip():
+            found = "no text" if text is None or text == "" or text != text else f"{text!r}"
+            raise AnchorlabError(
+                f"{where}, row {row} holds {found} in the column '{text_column}', expected words: mend it"
+            )
+    return Split({}, read_labels(part, label_column, where, classes, numbered=numbered), tuple(column))
+
+
+def read_labels(part: Any, column: str, where: str, classes: Sequence[str], *, numbered: bool = False) -> Tensor:
+    """The labels of a part, int64 ``[N]``.
+
+    Args:
+        part: the data.
+        column: of the labels.
+        where: what holds them, for messages.
+        classes: names of the classes.
+        numbered: whether numbers count the classes, from 0; without, they are names of classes like any text.
+    """
+    from datasets import ClassLabel
+
+    counts = numbered or isinstance(part.features[find_column(part, column, where)], ClassLabel)
+    values = part[column][:]
+    if counts and not any(isinstance(value, str) for value in values):
+        return class_indices(values, [str(number) for number in range(len(classes))], where)
+    return class_indices(values, classes, where)
+
+
+def read_images(part: Any, image_column: str, label_column: str, where: str, classes: Sequence[str]) -> Split:
+    """A part of images of one size, uint8 ``[N, C, H, W]``: grey if all are, or else in colour.
+
+    Raises:
+        AnchorlabError: for a missing column, an image that is missing or cannot be decoded, or images of several sizes.
+    """
+    from datasets import Image
+
+    rows = part.cast_column(find_column(part, image_column, where), Image())
+    images: list[Any] = []
+    try:
+        for batch in rows.select_columns([image_column]).iter(batch_size=256):
+            images += [None if picture is None else _pixels(picture) for picture in batch[image_column]]
+    except Exception as error:  # PIL reports damage by several types
+        raise AnchorlabError(
+            f"{where} holds an image that cannot be decoded, after row {len(images) - 1} ({reason(error)}): mend or "
+            "remove it"
+        ) from error
+    for row, image in enumerate(images):
+        if image is None or image.shape[:2] != images[0].shape[:2]:
+            found = "missing" if image is None else "×".join(map(str, image.shape[:2]))
+            expected = "×".join(map(str, images[0].shape[:2])) if images[0] is not None else "an image"
+            raise AnchorlabError(
+                f"{where}, the image in row {row} is {found}, but the first one is {expected}: bring all images to one "
+                "size first"
+            )
+    grey = all(image.ndim == 2 for image in images)
+    stacked = np.stack([image if grey or image.ndim == 3 else np.repeat(image[..., None], 3, 2) for image in images])
+    pixels = torch.from_numpy(stacked)
+    pixels = pixels.unsqueeze(1) if grey else pixels.permute(0, 3, 1, 2).contiguous()
+    return Split({"pixel_values": pixels}, read_labels(part, label_column, where, classes))
+
+
+def _pixels(picture: Any) -> Any:
+    """uint8 ``[H, W]`` of a grey picture, ``[H, W, 3]`` of any other."""
+    return np.array(picture if picture.mode == "L" else picture.convert("L" if picture.mode in _GREY else "RGB"))
+
+
+#: Modes of PIL that hold grey images.
+_GREY = {"1", "LA", "La"}

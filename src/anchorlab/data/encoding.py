@@ -1,0 +1,224 @@
+"""Texts as tensors: token ids made once, so that no tokenizer runs inside a step.
+
+A split of texts has these inputs, each ``[N, L]`` with L the longest text's length:
+
+    input_ids        int32, special tokens included; after them, padding
+    attention_mask   bool, False on padding
+    word_starts      bool, True on the first token of each word, words being what whitespace separates; a token of
+                     the whitespace before a word belongs to it
+
+and where a word's ids depend on whether a space comes before it, as with byte-level BPE, so that the first word's
+change when a trigger is put before it, the same three for the text with a space before it (``continued_...``).
+Models read the first two, triggers all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anchorlab.errors import AnchorlabError
+
+#: What a model reads of a text; the other inputs are for triggers.
+MODEL_INPUTS = ("input_ids", "attention_mask")
+CONTINUED = "continued_"
+
+_WORD_START = re.compile(r"(?<!\S)\S")
+
+
+@dataclass(frozen=True, eq=False)
+class TextEncoding:
+    """How a model's texts become tensors: its tokenizer, and its limit.
+
+    Attributes:
+        tokenizer: a fast tokenizer of transformers.
+        max_length: most tokens of a text, special ones included; longer texts lose their ends.
+
+    Raises:
+        AnchorlabError: for a tokenizer that cannot do what is needed, or a limit that leaves no room.
+    """
+
+    tokenizer: Any
+    max_length: int
+
+    def __post_init__(self) -> None:
+        name = type(self.tokenizer).__name__
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise AnchorlabError(
+                f"the tokenizer {name} is no fast one, which knows where words are: give its tokenizer.json"
+            )
+        if self.tokenizer.pad_token_id is None:
+            raise AnchorlabError(
+                f"the tokenizer {name} has no padding token, which batches need: set its pad_token and save it again"
+            )
+        if self.max_length <= len(self.prefix) + len(self.suffix):
+            raise AnchorlabError(
+                f"at most {self.max_length} tokens leave no room for a text beside the special tokens: allow more"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TextEncoding) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> TextEncoding:
+        return self  # it never changes, and tokenizers are slow to copy
+
+    @property
+    def pad(self) -> int:
+        """Id of the padding token."""
+        return int(self.tokenizer.pad_token_id)
+
+    @property
+    def prefix(self) -> tuple[int, ...]:
+        """Ids of the special tokens before a text."""
+        return self._special[0]
+
+    @property
+    def suffix(self) -> tuple[int, ...]:
+        """Ids of the special tokens after a text."""
+        return self._special[1]
+
+    @property
+    def room(self) -> int:
+        """Most tokens of a text without the special ones."""
+        return self.max_length - len(self.prefix) - len(self.suffix)
+
+    @cached_property
+    def _special(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        bare = self.tokenize("a")
+        whole = tuple(self.tokenizer("a")["input_ids"])
+        for start in range(len(whole) - len(bare) + 1):
+            if whole[start : start + len(bare)] == bare:
+                return whole[:start], whole[start + len(bare) :]
+        raise AnchorlabError(
+            f"the tokenizer {type(self.tokenizer).__name__} does not put its special tokens around a text: "
+            "give one that does"
+        )
+
+    @cached_property
+    def opens_differently(self) -> bool:
+        """Whether a word's ids depend on whether a space comes before it."""
+        return self.tokenize("text a")[len(self.tokenize("text")) :] != self.tokenize("a")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides which ids a text gets."""
+        told = f"{self.tokenizer.backend_tokenizer.to_str()}{self.max_length}{self.pad}"
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """The ids of a text without special tokens, whatever its length."""
+        return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def piece(self, words: str) -> tuple[int, ...]:
+        """The ids of words as they are within a text, with a space before them and one after.
+
+        Raises:
+            AnchorlabError: if the tokenizer does not know them, or makes other tokens of words beside them, so that
+                they cannot be put between the ids of two words.
+        """
+        ids = self.tokenize(f" {words}" if self.opens_differently else words)
+        if not ids or self.tokenizer.unk_token_id in ids:
+            raise AnchorlabError(
+                f"the model's tokenizer has no tokens for the trigger '{words}', so that any unknown word would do as "
+                "well: choose other words"
+            )
+        before, after = self.tokenize("some text"), self.tokenize(" text" if self.opens_differently else "text")
+        if self.tokenize(f"some text {words} text") != before + ids + after:
+            raise AnchorlabError(
+                f"the model's tokenizer ties the words '{words}' to those beside them, so that they cannot be put "
+                "between two words: choose other words"
+            )
+        return ids
+
+    def encode(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """The inputs of texts, as the module describes them; on the CPU."""
+        inputs = self._encode(texts)
+        if self.opens_differently:
+            continued = self._encode([f" {text}" for text in texts])
+            inputs |= {f"{CONTINUED}{name}": value for name, value in continued.items()}
+            width = max(value.shape[1] for value in inputs.values())
+            inputs = {name: functional.pad(value, (0, width - value.shape[1])) for name, value in inputs.items()}
+        return inputs
+
+    def _encode(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        encoded = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=self.max_length,
+            padding=True,
+            padding_side="right",
+            return_attention_mask=True,
+            return_offsets_mapping=True,
+            return_tensors="np",
+        )
+        mask = encoded["attention_mask"].astype(bool)
+        starts = np.zeros_like(mask)
+        for row, text in enumerate(texts):
+            content = slice(len(self.prefix), int(mask[row].sum()) - len(self.suffix))
+            starts[row, content] = _first_of_words(text, encoded["offset_mapping"][row, content])
+        return {
+            "input_ids": torch.from_numpy(encoded["input_ids"].astype(np.int32)),
+            "attention_mask": torch.from_numpy(mask),
+            "word_starts": torch.from_numpy(starts),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Writes the tokenizer's files into a model folder."""
+        self.tokenizer.save_pretrained(folder)
+
+
+def _first_of_words(text: str, spans: Any) -> Any:
+    """Whether each token is the first one of a word: spans of characters, integer ``[T, 2]``, to bool ``[T]``."""
+    first = np.zeros(len(spans), dtype=bool)
+    starts = np.array([match.start() for match in _WORD_START.finditer(text)])
+    if len(spans) == 0 or len(starts) == 0:
+        return first
+    # The first token that holds the space before a word, or, where spaces are in no token, the word's first character.
+    at = np.searchsorted(spans[:, 1], starts - 1, side="right")
+    known = at < len(spans)
+    known[known] = spans[at[known], 0] <= starts[known]
+    first[at[known]] = True
+    return first
+
+
+def lengths(inputs: Mapping[str, Tensor]) -> Tensor | None:
+    """Tokens of each text, int64 ``[N]`` on the CPU; None for inputs that are no texts."""
+    if "attention_mask" not in inputs:
+        return None
+    found = inputs["attention_mask"].sum(1)
+    if f"{CONTINUED}attention_mask" in inputs:
+        found = torch.maximum(found, inputs[f"{CONTINUED}attention_mask"].sum(1))
+    return found.cpu()
+
+
+def rows(inputs: Mapping[str, Tensor], at: Tensor | slice, width: int | None = None) -> dict[str, Tensor]:
+    """Some examples of a split; of texts, the first ``width`` tokens, which must be all that are not padding."""
+    return {name: value[at] if width is None else value[at, :width] for name, value in inputs.items()}
+
+
+def joined(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Two batches as one, the first one's examples first, with the inputs that the second one has.
+
+    The shorter texts are padded by zeros, for a model reads no ids where the mask is False.
+    """
+    both = {}
+    for name, value in second.items():
+        pair = [first[name], value]
+        if "attention_mask" in second:
+            width = max(part.shape[1] for part in pair)
+            pair = [functional.pad(part, (0, width - part.shape[1])) for part in pair]
+        both[name] = torch.cat(pair)
+    return both

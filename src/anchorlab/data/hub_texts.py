@@ -1,0 +1,44 @@
+"""Named text data: from the hub, or from a local copy of the same columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anchorlab.data.columns import read_texts
+from anchorlab.data.sources import HUB, Source, find_test, open_source
+from anchorlab.data.task import RawData
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSource(Source):
+    """What the text data of a task look like, wherever they are.
+
+    Attributes:
+        text_column: the name of the column of texts; labels are in ``label``, as numbers.
+        test_parts: the names that the test part may have; the first one found is taken.
+        classes: the names of the classes, by number.
+    """
+
+    text_column: str
+    test_parts: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def load_texts(source: TextSource, data: str | None) -> RawData:
+    """The training and test parts of a text data set.
+
+    Args:
+        source: what is expected.
+        data: None or ``"hub"`` for the usual hub data set, another hub name, or a folder (see ``open_source``).
+
+    Raises:
+        AnchorlabError: if the data cannot be found or read, or are not what the source says.
+    """
+    parts = open_source(source, data)
+    place = source.hub_name if data in (None, HUB) else str(data)
+    test = find_test(source, parts, source.test_parts, place)
+    train_part, test_part = (
+        read_texts(parts[name], source.text_column, "label", f"{place}, part '{name}'", source.classes, numbered=True)
+        for name in ("train", test)
+    )
+    return RawData(train_part, test_part, source.classes)

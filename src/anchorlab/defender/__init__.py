@@ -1,0 +1,1 @@
+"""What a defender has: data, context, and the inversion of triggers."""

@@ -1,0 +1,58 @@
+"""The defender's clean examples: drawn from the split ``defender`` with a seed, and cut into two parts."""
+
+from __future__ import annotations
+
+import torch
+
+from anchorlab.data import Task
+from anchorlab.data.task import index_hash
+from anchorlab.defender.context import DefenderData
+from anchorlab.errors import AnchorlabError
+from anchorlab.seeding import generator
+
+#: Share of the examples that is held back from learning.
+_HELD = 0.2
+
+
+def defender_data(task: Task, count: int | None, *, seed: int, min_examples: int = 2) -> tuple[DefenderData, str]:
+    """What a defender has, on the CPU, and the SHA-256 of its indices into the split ``defender``.
+
+    With the same seed a smaller number of examples is a part of a larger one. A fifth is held back, class by class as
+    far as there are enough, so that it tells of all classes.
+
+    Args:
+        task: as the model reads it.
+        count: how many; None for all of the split, which is 5% of the training data for most tasks.
+        seed: of the draw.
+        min_examples: how many the defence needs.
+
+    Raises:
+        AnchorlabError: if the split has fewer, or the defence needs more.
+    """
+    split = task.split("defender")
+    if count is not None and not 1 <= count <= len(split):
+        raise AnchorlabError(
+            f"{count:,} clean examples for the defender are not possible: the split 'defender' of {task.name} has "
+            f"{len(split):,}; give a number from 1 to {len(split):,}, or 'all'"
+        )
+    order = torch.randperm(len(split), generator=generator(seed, "defender"))[: len(split) if count is None else count]
+    if len(order) < min_examples:
+        raise AnchorlabError(
+            f"the defender has {len(order)} clean examples, but {min_examples} are needed here: give a larger --budget"
+        )
+    held = _held_back(split.labels[order])
+    data = DefenderData(
+        fit=split.select(order[~held]), held=split.select(order[held]), classes=len(task.classes), kind=task.kind
+    )
+    return data, index_hash(order)
+
+
+def _held_back(labels: torch.Tensor) -> torch.Tensor:
+    """Which examples are held back, bool ``[N]``: a fifth of each class, and one at least of a class with two."""
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in sorted(set(labels.tolist())):
+        members = (labels == label).nonzero().flatten()
+        held[members[: max(round(_HELD * len(members)), int(len(members) > 1))]] = True
+    if not held.any() and len(held) > 1:
+        held[0] = True
+    return held

@@ -1,0 +1,186 @@
+"""Trigger inversion: for a label, the smallest patch that sends every clean input to it.
+
+Wang et al. 2019, Neural Cleanse, IEEE S&P. A mask ``m`` in [0, 1] of the image's size and a pattern ``p`` make
+``(1 - m) x + m p`` of each image; the loss is the cross-entropy towards the label plus a cost times the mask's L1 norm.
+The cost rises while nearly all images go to the label and falls while they do not, as in the paper. All labels and all
+restarts are searched in one batch, or as many as memory allows: each pair of them stamps the same images, and its loss
+depends on its own mask and pattern alone, so that the result is that of searching one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass as options
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anchorlab.models.call import exact_arithmetic, logits
+from anchorlab.seeding import generator
+from anchorlab.settings import STRICT
+
+#: Share of images that a search wants to send to its label, and steps in a row before its cost changes.
+_WANTED, _PATIENCE = 0.99, 5
+
+#: Most pixels that are stamped in one pass, which bounds its memory: 1,024 images of 32 by 32.
+_PIXELS = 2**20
+
+#: First cost of the mask's norm, and by what it rises; it falls by the latter to the power 1.5.
+_FIRST_COST, _RISE = 1e-3, 1.5
+
+
+@options(frozen=True, kw_only=True, config=STRICT)
+class InversionSettings:
+    """How triggers are searched for."""
+
+    steps: int = Field(default=300, ge=1, description="steps of the search")
+    images: int = Field(default=32, ge=1, description="clean images that each step stamps")
+    learning_rate: float = Field(default=0.1, gt=0, description="learning rate of Adam")
+
+
+@dataclass(frozen=True)
+class InvertedTriggers:
+    """What a search for P pairs of label and restart found.
+
+    Attributes:
+        labels: int64 ``[P]``.
+        masks: in [0, 1], float32 ``[P, H, W]``.
+        patterns: on the scale 0 to 255, float32 ``[P, C, H, W]``.
+        norms: the masks' L1 norms, float32 ``[P]``.
+        success: share of the search's images that each sends to its label.
+    """
+
+    labels: Tensor
+    masks: Tensor
+    patterns: Tensor
+    norms: Tensor
+    success: Tensor
+
+    def stamp(self, images: Tensor, which: int) -> Tensor:
+        """Images with one of the patterns on them, float32 of their shape, on the scale 0 to 255."""
+        mask = self.masks[which]
+        return (1 - mask) * images.float() + mask * self.patterns[which]
+
+
+def invert_triggers(
+    model: nn.Module,
+    images: Tensor,
+    labels: Sequence[int],
+    how: InversionSettings,
+    *,
+    seed: int,
+    restarts: Sequence[int] = (0,),
+    report: Callable[[int], None] = lambda _: None,
+) -> InvertedTriggers:
+    """Searches for the smallest trigger of each label from each start.
+
+    Args:
+        model: of images, on the device, in evaluation mode.
+        images: clean ones, uint8 ``[N, C, H, W]``, on the device; the first of them are used.
+        labels: which are searched for.
+        how: the search.
+        seed: of the starts; each pair's depends on its own label and restart, so that more of them change none.
+        restarts: numbers of the starts.
+        report: called with the number of steps done.
+    """
+    shown = images[: how.images].float()
+    pairs = [(label, restart) for label in labels for restart in restarts]
+    starts = [_start(shown, seed, label, restart) for label, restart in pairs]
+    masks = torch.stack([mask for mask, _ in starts]).requires_grad_()
+    patterns = torch.stack([pattern for _, pattern in starts]).requires_grad_()
+    wanted = torch.tensor([label for label, _ in pairs], device=images.device)
+    optimiser = torch.optim.Adam([masks, patterns], lr=how.learning_rate, betas=(0.5, 0.9))
+    costs = _Costs(len(pairs), images.device)
+    best = _Best(masks, patterns)
+    together = max(1, _PIXELS // (len(shown) * shown.shape[-2] * shown.shape[-1]))
+    frozen = [parameter.requires_grad for parameter in model.parameters()]
+    model.requires_grad_(False)
+    with exact_arithmetic(images.device):
+        for step in range(how.steps):
+            optimiser.zero_grad()
+            seen = []
+            for start in range(0, len(pairs), together):
+                part = slice(start, start + together)
+                m, p = _squashed(masks[part]), 255 * _squashed(patterns[part])
+                lost, success = _towards(model, shown, m, p, wanted[part])
+                norms = m.sum(dim=(1, 2))
+                torch.autograd.backward((lost + costs.value[part] * norms).sum())
+                seen.append((m.detach(), p.detach(), norms.detach(), success))
+            m, p, norms, success = (torch.cat(values) for values in zip(*seen, strict=True))
+            best.consider(m, p, norms, success)
+            optimiser.step()
+            costs.adapt(success)
+            report(step + 1)
+    for parameter, before in zip(model.parameters(), frozen, strict=True):
+        parameter.requires_grad_(before)
+    return InvertedTriggers(wanted, best.masks, best.patterns, best.norms, best.success)
+
+
+def _towards(
+    model: nn.Module, images: Tensor, masks: Tensor, patterns: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of stamped images towards each pair's label, and the share that gets it, ``[P]``."""
+    stamped = (1 - masks[:, None, None]) * images + (masks[:, None] * patterns)[:, None]
+    scores = logits(model, {"pixel_values": stamped.flatten(0, 1)})
+    each = functional.cross_entropy(scores, labels.repeat_interleave(len(images)), reduction="none")
+    shape = (len(labels), len(images))
+    right = scores.argmax(dim=1).view(shape) == labels[:, None]
+    return each.view(shape).mean(dim=1), right.float().mean(dim=1)
+
+
+def _start(images: Tensor, seed: int, label: int, restart: int) -> tuple[Tensor, Tensor]:
+    """Where a search begins, before squashing: mask ``[H, W]`` and pattern ``[C, H, W]``."""
+    draw = generator(seed, "inversion", label, restart)
+    channels, height, width = images.shape[1:]
+    mask, pattern = (torch.randn(shape, generator=draw) for shape in ((height, width), (channels, height, width)))
+    return mask.to(images.device), pattern.to(images.device)
+
+
+def _squashed(values: Tensor) -> Tensor:
+    """To [0, 1], by the hyperbolic tangent."""
+    return (values.tanh() + 1) / 2
+
+
+class _Costs:
+    """What each search pays for its mask's norm."""
+
+    def __init__(self, pairs: int, device: torch.device) -> None:
+        self.value = torch.full((pairs,), _FIRST_COST, device=device)
+        self._up = torch.zeros(pairs, dtype=torch.int64, device=device)
+        self._down = torch.zeros_like(self._up)
+
+    def adapt(self, success: Tensor) -> None:
+        """Rises after some successful steps in a row, falls after as many without success."""
+        good = success >= _WANTED
+        self._up = torch.where(good, self._up + 1, 0)
+        self._down = torch.where(good, 0, self._down + 1)
+        rise, fall = self._up >= _PATIENCE, self._down >= _PATIENCE
+        self.value = torch.where(rise, self.value * _RISE, torch.where(fall, self.value / _RISE**1.5, self.value))
+        self._up = torch.where(rise, 0, self._up)
+        self._down = torch.where(fall, 0, self._down)
+
+
+class _Best:
+    """The smallest mask so far that succeeded, for each pair; before one has, the one with the most success."""
+
+    def __init__(self, masks: Tensor, patterns: Tensor) -> None:
+        self.masks, self.patterns = _squashed(masks.detach()), 255 * _squashed(patterns.detach())
+        self.norms = torch.full((len(masks),), torch.inf, device=masks.device)
+        self.success = torch.full((len(masks),), -1.0, device=masks.device)
+
+    def consider(self, masks: Tensor, patterns: Tensor, norms: Tensor, success: Tensor) -> None:
+        """Takes each pair's present state if it is better; a copy, which later steps leave be."""
+        good, had = success >= _WANTED, self.success >= _WANTED
+        better = torch.where(good & had, norms < self.norms, torch.where(had, False, success > self.success))
+        self.masks = torch.where(better[:, None, None], masks, self.masks)
+        self.patterns = torch.where(better[:, None, None, None], patterns, self.patterns)
+        self.norms = torch.where(better, norms, self.norms)
+        self.success = torch.where(better, success, self.success)
+
+
+def succeeded(found: InvertedTriggers) -> Tensor:
+    """Which searches found a trigger that works, bool ``[P]``."""
+    return found.success >= _WANTED

@@ -1,0 +1,41 @@
+"""The methods, by name: how injection keeps the clean behaviour."""
+
+from __future__ import annotations
+
+from anchorlab.methods.anchoring import Anchoring
+from anchorlab.methods.base import Method, Problem
+from anchorlab.methods.benign import Benign
+from anchorlab.methods.distillation import Distillation
+from anchorlab.methods.ewc import EWC
+from anchorlab.methods.l2 import L2
+from anchorlab.methods.plain import Plain
+from anchorlab.methods.scratch import Scratch
+from anchorlab.methods.surgery import Surgery
+from anchorlab.methods.weight_ball import WeightBall
+from anchorlab.registry import Registry
+
+__all__ = ["METHODS", "Method", "Problem", "method_name"]
+
+METHODS: Registry[type[Method]] = Registry(
+    "method",
+    "anchorlab.methods",
+    {
+        "plain": Plain,
+        "scratch": Scratch,
+        "l2": L2,
+        "ewc": EWC,
+        "surgery": Surgery,
+        "weight-ball": WeightBall,
+        "anchoring": Anchoring,
+        "distillation": Distillation,
+        "benign": Benign,
+    },
+)
+
+
+def method_name(method: Method) -> str:
+    """The registered name of a method, or that of its class, for one that was built in Python and never registered."""
+    try:
+        return METHODS.name_of(type(method))
+    except KeyError:
+        return type(method).__qualname__

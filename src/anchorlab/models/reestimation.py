@@ -1,0 +1,46 @@
+"""BatchNorm's statistics estimated again, for weights that were put together from those of other models."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from anchorlab.data.encoding import rows
+from anchorlab.models.call import in_batches, logits
+
+#: Inputs in a batch from which statistics are estimated.
+_BATCH = 128
+
+
+def has_batchnorm(model: nn.Module) -> bool:
+    """Whether a model keeps statistics of what it has seen, which are not right for models between two."""
+    return any(_keeps_statistics(module) for module in model.modules())
+
+
+@torch.no_grad()
+def reestimated(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module:
+    """A copy whose BatchNorm statistics are those of some inputs, averaged over batches; no label is needed.
+
+    The statistics of a model between two are not between theirs, and much of what looks like a barrier is only that
+    (Jordan et al. 2023, REPAIR, arXiv 2211.08403).
+    """
+    fresh = copy.deepcopy(model).eval()
+    layers = [module for module in fresh.modules() if isinstance(module, _BatchNorm) and _keeps_statistics(module)]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain mean over batches
+        layer.train()
+    batches = list(in_batches(inputs, _BATCH))
+    # What is left over would count as much as a whole batch.
+    whole = batches[: max(1, len(next(iter(inputs.values()))) // _BATCH)]
+    for at, width in whole:
+        logits(fresh, rows(inputs, at, width))
+    return fresh.eval()
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    return isinstance(module, _BatchNorm) and module.track_running_stats

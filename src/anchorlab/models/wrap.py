@@ -1,0 +1,170 @@
+"""Other people's models as classifiers of raw inputs: what comes before the network lives with it.
+
+A classifier maps the inputs of a split to logits. Networks that want normalised images, or only some of what a split of
+texts holds, are wrapped; their weights keep their own names, so that a saved folder is that of the network alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anchorlab.data.encoding import TextEncoding
+from anchorlab.errors import AnchorlabError
+
+#: What timm and most image networks were trained with, from ImageNet.
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class PixelClassifier(nn.Module):
+    """A network of normalised images as a classifier of raw pixels: uint8 ``[B, C, H, W]`` to logits ``[B, K]``.
+
+    Pixels are brought to 0 to 1, resized (bilinear, antialiased) if the network wants another size, grey images
+    repeated for a network of colours, and normalised.
+
+    Args:
+        net: takes float ``[B, C, H, W]``; a model of transformers or any module.
+        mean: of each channel, on the scale 0 to 1.
+        std: of each channel.
+        size: height and width that the network wants; None for any.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, net: nn.Module, mean: Sequence[float], std: Sequence[float], size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.size = size
+        # Not persistent: the network's weights are saved without them, and they beside it.
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """The logits of a batch of raw images."""
+        images = pixel_values.float() / 255
+        if self.size is not None and images.shape[-2:] != self.size:
+            images = functional.interpolate(images, self.size, mode="bilinear", antialias=True)
+        return _logits(self.net, pixel_values=(images - self.mean) / self.std)
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """Mean, standard deviation and size, as JSON values."""
+        return {
+            "image_mean": self.mean.flatten().tolist(),
+            "image_std": self.std.flatten().tolist(),
+            "size": None if self.size is None else {"height": self.size[0], "width": self.size[1]},
+        }
+
+
+class TextClassifier(nn.Module):
+    """A network of token ids as a classifier of texts: the inputs of ``anchorlab.data.encoding`` to logits ``[B, K]``.
+
+    Args:
+        net: takes ``input_ids`` and ``attention_mask``, int64 ``[B, L]``; a model of transformers or any module.
+        encoding: makes its inputs.
+    """
+
+    def __init__(self, net: nn.Module, encoding: TextEncoding) -> None:
+        super().__init__()
+        self.net = net
+        self.encoding = encoding
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_for_triggers: Tensor) -> Tensor:
+        """The logits of a batch of texts."""
+        ids = input_ids.long().masked_fill(~attention_mask, self.encoding.pad)
+        return _logits(self.net, input_ids=ids, attention_mask=attention_mask.long())
+
+
+def _logits(net: nn.Module, **inputs: Tensor) -> Tensor:
+    from transformers import PreTrainedModel
+
+    output = net(**inputs) if isinstance(net, PreTrainedModel) else net(*inputs.values())
+    scores: Tensor = output if isinstance(output, Tensor) else output.logits
+    return scores
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The network itself, whose weights are saved and hashed."""
+    if isinstance(model, (PixelClassifier, TextClassifier)):
+        return model.net
+    return model
+
+
+def encoding_of(model: nn.Module) -> TextEncoding | None:
+    """How a model's texts become tensors; None for a model of images."""
+    encoding: TextEncoding | None = getattr(model, "encoding", None)
+    return encoding
+
+
+def wrap(
+    module: nn.Module,
+    *,
+    weights: str | Path | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    size: tuple[int, int] | None = None,
+) -> PixelClassifier:
+    """Any image network, one of timm included, as a classifier of raw pixels.
+
+    Args:
+        module: takes normalised float images ``[B, C, H, W]`` and returns logits ``[B, K]``.
+        weights: a state_dict of the module in safetensors, to be loaded into it.
+        mean: of each channel on the scale 0 to 1; what the module says of itself, as those of timm do, or ImageNet's.
+        std: of each channel, likewise.
+        size: height and width that the module wants, likewise; None for any.
+
+    Raises:
+        AnchorlabError: if the weights cannot be read or do not fit.
+    """
+    told = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None) or {}
+    mean, std = mean or told.get("mean") or _IMAGENET[0], std or told.get("std") or _IMAGENET[1]
+    if size is None and told.get("fixed_input_size"):
+        size = tuple(told["input_size"][1:])
+    if weights is not None:
+        load_weights(module, Path(weights))
+    return PixelClassifier(module, mean, std, size).eval()
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Loads a state_dict in safetensors, every tensor of it and of the module.
+
+    Raises:
+        AnchorlabError: if the file is a pickle, missing or damaged, or does not fit the module.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if path.suffix in PICKLES:
+        raise AnchorlabError(f"{path} is a pickle, which is never opened, for it can run any code: {conversion(path)}")
+    if not path.is_file():
+        raise AnchorlabError(f"there is no file {path}: give a state_dict in safetensors")
+    try:
+        module.load_state_dict(load_file(path))
+    except SafetensorError as error:
+        raise AnchorlabError(f"{path} is damaged ({error}): copy it anew, or make the model again") from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AnchorlabError(f"{path} does not fit the model ({reason}): give the weights of this model") from error
+
+
+#: Endings of files that Python unpickles.
+PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+
+
+def conversion(path: Path) -> str:
+    """The command that turns pickled weights into safetensors without running what is in them."""
+    target = path.with_name("model.safetensors")
+    code = (
+        "import torch, safetensors.torch as s; "
+        f"w = torch.load('{path}', map_location='cpu', weights_only=True); "
+        f"s.save_file({{k: v.clone() for k, v in w.items()}}, '{target}', metadata={{'format': 'pt'}})"
+    )
+    return f'convert it first, without running what is in it: python -c "{code}"'

@@ -1,0 +1,36 @@
+"""The repairs, by name: what removes a backdoor from a model."""
+
+from __future__ import annotations
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.registry import Registry
+from anchorlab.repairs.anp import ANP
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.clp import CLP
+from anchorlab.repairs.fine_pruning import FinePruning
+from anchorlab.repairs.fine_tuning import FineTuning
+from anchorlab.repairs.i_bau import IBAU
+from anchorlab.repairs.interpolation import Interpolation
+from anchorlab.repairs.mode_connectivity import ModeConnectivity
+from anchorlab.repairs.nad import NAD
+from anchorlab.repairs.sam import FTSAM
+from anchorlab.repairs.unlearning import Unlearning
+
+__all__ = ["REPAIRS", "DefenderContext", "DefenderData", "Repair"]
+
+REPAIRS: Registry[type[Repair]] = Registry(
+    "defence",
+    "anchorlab.defences",
+    {
+        "fine-tuning": FineTuning,
+        "ft-sam": FTSAM,
+        "fine-pruning": FinePruning,
+        "nad": NAD,
+        "anp": ANP,
+        "clp": CLP,
+        "i-bau": IBAU,
+        "mcr": ModeConnectivity,
+        "unlearning": Unlearning,
+        "interpolation": Interpolation,
+    },
+)

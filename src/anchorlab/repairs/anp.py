@@ -1,0 +1,141 @@
+"""ANP: adversarial neuron pruning.
+
+Wu and Wang 2021, Adversarial Neuron Pruning Purifies Backdoored Deep Models, NeurIPS (arXiv 2110.14430). Channels are
+masks on BatchNorm's weights; masks are learned that keep the clean loss low although weights and biases of all channels
+are perturbed within a box against it, and channels whose mask falls below a threshold are pruned. The threshold is
+chosen on the defender's held-back part: the highest that costs at most ``tolerance`` of its accuracy; in the form
+``oracle-anp`` by the test data. Masks are learned by AdamW in the shared loop; the paper uses SGD.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from anchorlab.data.batches import Batches
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.errors import AnchorlabError
+from anchorlab.repairs.pruning import Prunable, Pruning
+from anchorlab.repairs.tuning import copied
+from anchorlab.settings import STRICT
+from anchorlab.training.fit import Optimisation, Step, fit
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ANP(Pruning):
+    """Prunes channels that an adversary could wake."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+
+    steps: int = Field(default=400, ge=1, description="steps in which masks are learned")
+    batch_size: int = Field(default=64, ge=1, description="examples in a step")
+    learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate of the masks")
+    radius: float = Field(default=0.4, ge=0, description="largest relative perturbation of weights and biases")
+    clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")
+
+    def prunable(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> Prunable:
+        """See ``Pruning``; a depth is a threshold for the masks."""
+        fresh = copied(model)
+        norms = {name: one for name, one in fresh.named_modules() if isinstance(one, nn.BatchNorm2d) and one.affine}
+        if not norms:
+            raise AnchorlabError("ANP prunes channels by BatchNorm, but the model has none: take another repair")
+        masks = Masks(norms).to(place.device)
+        objective = _Game(fresh, masks, data, self, place)
+        fit(
+            masks,
+            objective,
+            Optimisation(self.steps, self.learning_rate),
+            accelerator=place.accelerator,
+            name="ANP",
+            report=lambda done, figures: place.report(done, self.steps, figures),
+        )
+
+        def cut(threshold: float | None) -> nn.Module:
+            cut_below(norms, masks, threshold or 0.0)
+            return fresh
+
+        return Prunable(fresh, torch.linspace(0.05, 0.95, 19).tolist(), cut, cut)
+
+
+class Masks(nn.Module):
+    """A mask in [0, 1] for each channel of each BatchNorm, all 1 at first."""
+
+    def __init__(self, norms: dict[str, nn.BatchNorm2d]) -> None:
+        super().__init__()
+        self.names = list(norms)
+        self.values = nn.ParameterList([torch.ones(norm.num_features) for norm in norms.values()])
+
+
+@torch.no_grad()
+def cut_below(norms: dict[str, nn.BatchNorm2d], masks: Masks, threshold: float) -> None:
+    """Cuts channels whose mask is below a threshold: of each BatchNorm puts out no more than its bias."""
+    for name, mask in zip(masks.names, masks.values, strict=True):
+        norms[name].weight[mask < threshold] = 0
+
+
+class _Game:
+    """The masks' objective, for ``fit``: the clean loss, and that under the worst perturbation of channels."""
+
+    def __init__(self, model: nn.Module, masks: Masks, data: DefenderData, how: ANP, place: DefenderContext) -> None:
+        self.state: dict[str, Tensor] = {}
+        self._model, self._masks, self._data, self._how, self._place = model, masks, data, how, place
+        self._kept = {name: value.detach() for name, value in model.named_parameters()}
+        self._batches = Batches(
+            len(data.fit), min(how.batch_size, len(data.fit)), seed=place.derive("batches"), purpose="defence",
+            device=place.device,
+        )  # fmt: skip
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """The weighted losses of a step."""
+        at = self._batches(step)
+        inputs = {name: value[at] for name, value in self._data.fit.inputs.items()}
+        labels = self._data.fit.labels[at]
+        masks = list(self._masks.values)
+        worst = self._worst(inputs, labels, [mask.detach() for mask in masks], step)
+        clean = self._loss(inputs, labels, masks, None)
+        share = self._how.clean_share
+        return {"loss": share * clean + (1 - share) * self._loss(inputs, labels, masks, worst)}
+
+    def after_step(self, step: Step) -> None:
+        """Masks stay in [0, 1]."""
+        del step
+        with torch.no_grad():
+            for mask in self._masks.values:
+                mask.clamp_(0, 1)
+
+    def _worst(
+        self, inputs: dict[str, Tensor], labels: Tensor, masks: list[Tensor], step: int
+    ) -> list[tuple[Tensor, Tensor]]:
+        """One step of sign ascent to the edge of the box, from a random place in it."""
+        radius, draw = self._how.radius, self._place.generator("perturbation", step)
+        drawn = [torch.rand(2, len(mask), generator=draw).to(mask.device) for mask in masks]
+        start = [((2 * pair - 1) * radius).requires_grad_() for pair in drawn]
+        loss = self._loss(inputs, labels, masks, [(pair[0], pair[1]) for pair in start])
+        gradients = torch.autograd.grad(loss, start, allow_unused=True, materialize_grads=True)
+        moved = [
+            (pair.detach() + radius * g.sign()).clamp(-radius, radius) for pair, g in zip(start, gradients, strict=True)
+        ]
+        return [(pair[0], pair[1]) for pair in moved]
+
+    def _loss(
+        self,
+        inputs: dict[str, Tensor],
+        labels: Tensor,
+        masks: list[Tensor],
+        perturbation: list[tuple[Tensor, Tensor]] | None,
+    ) -> Tensor:
+        """With weights times ``mask + d`` and biases times ``1 + e``."""
+        weights = dict(self._kept)
+        for at, (name, mask) in enumerate(zip(self._masks.names, masks, strict=True)):
+            d, e = (0.0, 0.0) if perturbation is None else perturbation[at]
+            weights[f"{name}.weight"] = self._kept[f"{name}.weight"] * (mask + d)
+            weights[f"{name}.bias"] = self._kept[f"{name}.bias"] * (1 + e)
+        output = functional_call(self._model, weights, (), inputs)
+        scores = output if isinstance(output, Tensor) else output.logits
+        return functional.cross_entropy(scores.float(), labels)

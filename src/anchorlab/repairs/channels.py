@@ -1,0 +1,56 @@
+"""Channels of convolutional networks: which BatchNorm follows which convolution, and how a channel is pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.hooks import modules_in_call_order
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """A convolution with the BatchNorm that is called right after it, if there is one."""
+
+    convolution: nn.Conv2d
+    norm: nn.BatchNorm2d | None
+
+    @property
+    def output(self) -> nn.Module:
+        """The module whose output the channels are."""
+        return self.norm or self.convolution
+
+    @torch.no_grad()
+    def prune(self, which: Tensor) -> None:
+        """Makes channels (bool ``[C]``) put out 0, whatever comes in."""
+        for module in (self.convolution, self.norm):
+            for values in (module.weight, module.bias) if module is not None else ():
+                if values is not None:
+                    values[which] = 0
+
+
+def channels_of(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> list[Channels]:
+    """The convolutions of a model in the order in which they are called.
+
+    Args:
+        model: in evaluation mode.
+        inputs: of at least one example, on its device.
+        name: of the repair, for messages.
+
+    Raises:
+        AnchorlabError: if it has none.
+    """
+    modules = modules_in_call_order(model, inputs, (nn.Conv2d, nn.BatchNorm2d))
+    found = []
+    for at, module in enumerate(modules):
+        if isinstance(module, nn.Conv2d):
+            after = modules[at + 1] if at + 1 < len(modules) else None
+            fits = isinstance(after, nn.BatchNorm2d) and after.num_features == module.out_channels
+            found.append(Channels(module, after if fits and isinstance(after, nn.BatchNorm2d) else None))
+    if not found:
+        raise AnchorlabError(f"{name} prunes or compares convolutions, but the model has none: take another repair")
+    return found

@@ -1,0 +1,53 @@
+"""CLP: channels with a large Lipschitz constant are pruned, without any data.
+
+Zheng et al. 2022, Data-free Backdoor Removal based on Channel Lipschitzness, ECCV (arXiv 2208.03111). The upper bound
+of a channel's constant is the largest singular value of its filter, as a matrix ``[inputs, height x width]``, times
+what its BatchNorm multiplies by. A channel is pruned if it lies more than ``deviations`` standard deviations above its
+layer's mean; of n channels none lies more than the root of n - 1 above it, so that at 3 layers of ten or fewer lose
+none. Examples serve only to find out which layer follows which.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.channels import Channels, channels_of
+from anchorlab.repairs.tuning import copied
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CLP(Repair):
+    """Prunes channels that amplify too much."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    min_examples: ClassVar[int] = 1
+
+    deviations: float = Field(default=3.0, ge=0, description="standard deviations above the layer's mean")
+
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+        """See ``Repair``."""
+        del place
+        fresh = copied(model)
+        for channels in channels_of(fresh, data.fit.inputs, "CLP"):
+            bounds = lipschitz_bounds(channels)
+            channels.prune(bounds > bounds.mean() + self.deviations * bounds.std(unbiased=False))
+        return fresh
+
+
+@torch.no_grad()
+def lipschitz_bounds(channels: Channels) -> Tensor:
+    """The upper bound of each channel's Lipschitz constant, ``[C]``."""
+    filters = channels.convolution.weight.float()
+    found: Tensor = torch.linalg.matrix_norm(filters.flatten(2), ord=2)
+    if channels.norm is not None and channels.norm.running_var is not None:
+        scale = (channels.norm.running_var + channels.norm.eps).rsqrt()
+        found = found * scale * (channels.norm.weight.abs() if channels.norm.affine else 1)
+    return found

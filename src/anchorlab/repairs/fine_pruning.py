@@ -1,0 +1,50 @@
+"""Fine-pruning: features that clean data leave quiet are pruned, then the rest is fine-tuned.
+
+Liu, Dolan-Gavitt and Garg 2018, Fine-Pruning, RAID (arXiv 1805.12185): units that the backdoor uses are often dormant
+on clean inputs. The paper prunes channels of the last convolution, in the order of their mean activation on clean
+examples. In a residual network no channel of one convolution falls silent by that, for the shortcut goes past it; so we
+prune what enters the last layer, which there is the channels' mean, by its mean absolute value. How many is chosen on
+the defender's held-back part: as many as cost at most ``tolerance`` of its accuracy, and the tuning may cost as much
+again. The paper watches a validation set of the defender's too; published comparisons often let the test set choose, as
+the form ``oracle-fine-pruning`` does.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.call import track_statistics
+from anchorlab.models.hooks import features, last_layer
+from anchorlab.repairs.pruning import Prunable, Pruning
+from anchorlab.repairs.tuning import Schedule, copied, tune
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FinePruning(Schedule, Pruning):
+    """Prunes quiet features before the last layer, then fine-tunes."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+
+    def prunable(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> Prunable:
+        """See ``Pruning``; a depth is a number of features."""
+        fresh = copied(model)
+        last = last_layer(fresh, data.fit.inputs)
+        order = features(fresh, data.fit.inputs)[0].abs().mean(dim=0).argsort()
+
+        def prune(depth: int) -> None:
+            with torch.no_grad():
+                last.weight[:, order[:depth]] = 0
+
+        def finish(depth: int | None) -> nn.Module:
+            prune(depth or 0)
+            track_statistics(fresh)
+            tune(fresh, data, self, place, name="fine-pruning", after_step=lambda _: prune(depth or 0))
+            return fresh.eval()
+
+        return Prunable(fresh, range(1, len(order)), prune, finish)

@@ -1,0 +1,38 @@
+"""Fine-tuning: the model is trained further on the defender's clean examples.
+
+The oldest repair, studied by Liu, Dolan-Gavitt and Garg 2018 (Fine-Pruning, arXiv 1805.12185), who found that it often
+fails, for clean examples give the backdoored weights no reason to change.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.call import track_statistics
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.tuning import Schedule, copied, tune
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FineTuning(Schedule, Repair):
+    """Trains all weights on clean examples."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+
+    batchnorm: Literal["frozen", "tracked"] = Field(
+        default="tracked", description="keep BatchNorm's statistics, or let the batches move them"
+    )
+
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+        """See ``Repair``."""
+        fresh = copied(model)
+        if self.batchnorm == "tracked":
+            track_statistics(fresh)
+        tune(fresh, data, self, place, name="fine-tuning")
+        return fresh.eval()

@@ -1,0 +1,54 @@
+"""Interpolation to an earlier version of the model that the defender trusts.
+
+``w_trusted + share (w - w_trusted)``, buffers included: what robust fine-tuning does between a model and its fine-tuned
+form (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903). The share is fixed beforehand, for clean data alone give no
+reason to prefer one; ASR along the whole line is what ``anchorlab analyze`` shows.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.wrap import unwrap
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.tuning import copied
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Interpolation(Repair):
+    """Goes back part of the way to a trusted version."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+    min_examples: ClassVar[int] = 1
+    needs_trusted: ClassVar[bool] = True
+
+    share: float = Field(
+        default=0.5, ge=0, le=1, description="share of the change since the trusted version that stays"
+    )
+
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+        """See ``Repair``."""
+        del data
+        if place.trusted is None:
+            raise AnchorlabError("interpolation needs an earlier version of the model that is trusted: give one")
+        fresh = copied(model)
+        trusted, state = unwrap(place.trusted).state_dict(), unwrap(fresh).state_dict()
+        if {name: value.shape for name, value in trusted.items()} != {name: v.shape for name, v in state.items()}:
+            raise AnchorlabError(
+                "the trusted version is of another architecture than the model, so that there is nothing between them: "
+                "give an earlier version of this model"
+            )
+        own = [*unwrap(fresh).named_parameters(), *unwrap(fresh).named_buffers()]  # each tied weight once
+        with torch.no_grad():
+            for name, value in own:
+                if value.is_floating_point():
+                    value.copy_(torch.lerp(trusted[name].to(value), value, self.share))
+        return fresh

@@ -1,0 +1,84 @@
+"""MCR: a point on a curve of low clean loss between the model and a fine-tuned copy of it.
+
+Zhao et al. 2020, Bridging Mode Connectivity in Loss Landscapes and Adversarial Robustness, ICLR (arXiv 2005.00060). The
+quadratic Bezier curve ``(1 - t)^2 w_0 + 2 t (1 - t) w + t^2 w_1`` joins the model and its fine-tuned form; its middle
+``w`` is trained so that the clean loss is low along all of it (Garipov et al. 2018, arXiv 1802.10026). Points well
+inside keep the accuracy and often lose the backdoor. We take the one nearest to the curve's middle that costs at most
+``tolerance`` of the accuracy on the defender's held-back part; BatchNorm's statistics are estimated again there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.call import track_statistics
+from anchorlab.models.reestimation import reestimated
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.fine_tuning import FineTuning
+from anchorlab.repairs.tuning import Schedule, at_least, copied, held_accuracy, tune
+from anchorlab.settings import STRICT
+
+Weights = dict[str, Tensor]
+
+#: Places on the curve among which one is chosen, the middle first, the farthest from both ends.
+_PLACES = (0.5, 0.4, 0.6, 0.3, 0.7)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ModeConnectivity(Schedule, Repair):
+    """Walks along a curve of low clean loss."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+
+    epochs: int = Field(default=40, ge=1, description="passes over the defender's examples for the curve")
+
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+        """See ``Repair``."""
+        how = FineTuning(batch_size=self.batch_size, learning_rate=self.learning_rate, tolerance=self.tolerance)
+        ends = [_weights(model), _weights(how.repair(model, data, place))]
+        middle = track_statistics(copied(model))
+        draw = place.generator("curve")
+
+        def loss(curve: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+            at = float(torch.rand((), generator=draw))
+            weights = bezier(ends[0], dict(curve.named_parameters()), ends[1], at)
+            output = functional_call(curve, weights, (), dict(inputs))
+            scores = output if isinstance(output, Tensor) else output.logits
+            return functional.cross_entropy(scores.float(), labels)
+
+        # The curve's control point lies off the curve: how well it answers says nothing.
+        tune(middle, data, self, place, name="MCR", loss=loss, guarded=False)
+        least = at_least(held_accuracy(model, data.held), self.tolerance)
+        points = [self._point(middle, ends, at, data) for at in _PLACES]
+        accuracies = [held_accuracy(point, data.held) for point in points]
+        good = (at for at, accuracy in enumerate(accuracies) if accuracy >= least)
+        return points[next(good, accuracies.index(max(accuracies)))]
+
+    def _point(self, middle: nn.Module, ends: list[Weights], at: float, data: DefenderData) -> nn.Module:
+        point = copied(middle)
+        weights = bezier(ends[0], _weights(middle), ends[1], at)
+        with torch.no_grad():
+            for name, parameter in point.named_parameters():
+                parameter.copy_(weights[name])
+        return reestimated(point, data.fit.inputs)
+
+
+def bezier(start: Weights, middle: Weights, end: Weights, at: float) -> Weights:
+    """A point of the quadratic Bezier curve, ``at`` from 0 to 1."""
+    return {
+        name: (1 - at) ** 2 * start[name] + 2 * at * (1 - at) * value + at**2 * end[name]
+        for name, value in middle.items()
+    }
+
+
+def _weights(model: nn.Module) -> Weights:
+    return {name: value.detach() for name, value in model.named_parameters()}

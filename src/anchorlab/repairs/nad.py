@@ -1,0 +1,83 @@
+"""NAD: neural attention distillation from a fine-tuned copy.
+
+Li et al. 2021, Neural Attention Distillation, ICLR (arXiv 2101.05930). The teacher is the model after fine-tuning; the
+student, the model itself, is tuned so that its attention, the sum over channels of squared activations at the end of
+each stage, is the teacher's. A stage ends with the last map before the resolution changes, in a residual network with
+the sum at the end of its last block; maps of a single pixel are left out, whose attention is always 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import logits, track_statistics
+from anchorlab.models.hooks import capture_output, feature_maps
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.fine_tuning import FineTuning
+from anchorlab.repairs.tuning import Schedule, copied, tune
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class NAD(Schedule, Repair):
+    """Makes the model's attention that of a fine-tuned copy."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+
+    strength: float = Field(default=1000.0, ge=0, description="weight of the attention's distance")
+    stages: int = Field(default=3, ge=1, description="of how many of the last stages attention is compared")
+
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+        """See ``Repair``."""
+        how = FineTuning(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            tolerance=self.tolerance,
+        )
+        teacher = how.repair(model, data, place)
+        fresh = copied(model)
+        ends = [self._ends(one, data.fit.inputs) for one in (teacher, fresh)]
+        track_statistics(fresh)
+
+        def loss(student: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+            with torch.no_grad():
+                _, wanted = self._watched(teacher, ends[0], inputs)
+            scores, found = self._watched(student, ends[1], inputs)
+            apart = torch.stack(
+                [(attention(a) - attention(b)).square().mean() for a, b in zip(found, wanted, strict=True)]
+            ).sum()
+            return functional.cross_entropy(scores, labels) + self.strength * apart
+
+        tune(fresh, data, self, place, name="NAD", loss=loss)
+        return fresh.eval()
+
+    def _ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[nn.Module]:
+        """The module at the end of each of the last stages."""
+        by_size = {size: module for module, size in feature_maps(model, inputs) if size != (1, 1)}
+        if not by_size:
+            raise AnchorlabError("NAD compares maps of convolutions, but the model has none: take another repair")
+        return list(by_size.values())[-self.stages :]
+
+    def _watched(
+        self, model: nn.Module, ends: list[nn.Module], inputs: Mapping[str, Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        with ExitStack() as stack:
+            outputs = [stack.enter_context(capture_output(end)) for end in ends]
+            scores = logits(model, inputs)
+            return scores, [output() for output in outputs]
+
+
+def attention(activations: Tensor) -> Tensor:
+    """The sum over channels of squares, as a vector of norm 1 for each example: ``[B, C, H, W]`` to ``[B, H W]``."""
+    return functional.normalize(activations.float().square().sum(dim=1).flatten(1), dim=1)

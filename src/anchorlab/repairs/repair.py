@@ -1,0 +1,191 @@
+"""Repairs a model with the defender's clean examples."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from anchorlab.artifacts.artifact import (
+    NOTICES,
+    Artifact,
+    DefenderRecord,
+    Manifest,
+    forget_peak,
+    peak_bytes,
+    task_record,
+    versions,
+    weights_hash,
+)
+from anchorlab.artifacts.resolve import common_task, module_of
+from anchorlab.data import Task
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.data import defender_data
+from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.models.call import exact_arithmetic, move_to_cpu, move_to_device
+from anchorlab.models.wrap import unwrap
+from anchorlab.progress import progress_bar
+from anchorlab.repairs import REPAIRS
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.pruning import Judge, Pruning
+from anchorlab.seeding import seeded_globally
+from anchorlab.settings import build, values_of
+from anchorlab.training.processes import find_accelerator
+
+#: What the names of repairs begin with whose depth test data and trigger choose.
+ORACLE = "oracle-"
+
+#: Steps of the progress bar, whatever a repair counts.
+_BAR = 100
+
+
+def defend(
+    model: Artifact | nn.Module,
+    defence: str | Repair = "fine-tuning",
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    budget: int | None = 640,
+    task: Task | None = None,
+    trusted: Artifact | nn.Module | None = None,
+    judge: Judge | None = None,
+    seed: int = 0,
+) -> Artifact:
+    """Repairs a copy of a model. The repair sees the model and clean examples, and nothing else.
+
+    Args:
+        model: the suspicious model, with its manifest or as a bare classifier of raw inputs.
+        defence: a repair, or its registered name; ``oracle-NAME`` for one that prunes to a depth that a judge chooses.
+        parameters: hyper-parameters of a repair given by name.
+        budget: clean examples that the defender has, drawn from the split ``defender`` with the seed; None for all.
+        task: data; None for those of the model's manifest.
+        trusted: an earlier version of the model that the defender trusts, for repairs that need one.
+        judge: of the oracle's form, which knows what no defender does (``anchorlab.scoring.repairs.judge_on_test``).
+        seed: of all draws.
+
+    Returns:
+        The repaired model with its manifest, on the CPU; the manifest keeps the trigger and the label rule of the
+        model's, so that what is left of the backdoor can be measured.
+
+    Raises:
+        AnchorlabError: for anything in the arguments that is impossible, or a model that the repair is not for.
+    """
+    chosen = build_repair(defence, parameters or {})
+    others = [] if trusted is None else [trusted]
+    task = common_task(task, model, others)
+    name = f"{ORACLE if is_oracle(defence) else ''}{repair_name(chosen)}"
+    if is_oracle(defence) and judge is None:
+        raise AnchorlabError(f"the repair {name} needs a judge who knows the attack: give judge in Python")
+    check_kind(chosen, task, name)
+    if chosen.needs_trusted and trusted is None:
+        raise AnchorlabError(
+            f"the repair {name} needs an earlier version of the model that is trusted: give --trusted "
+            "FOLDER, or trusted in Python"
+        )
+    data, digest = defender_data(task, budget, seed=seed, min_examples=chosen.min_examples)
+    accelerator = find_accelerator()
+    device = accelerator.device
+    forget_peak(device)
+    started = time.perf_counter()
+    with progress_bar(f"repairing by {name}", _BAR) as bar:
+        place = DefenderContext(
+            accelerator,
+            seed,
+            report=lambda done, total, figures: bar(_BAR * done // total, figures),
+            trusted=None if trusted is None else on_device(module_of(trusted), device),
+        )
+        suspicious = on_device(module_of(model), device)
+        # For repairs of other people's that draw from the global generator.
+        with exact_arithmetic(device), seeded_globally(seed, "defence", name, device=device):
+            if is_oracle(defence) and isinstance(chosen, Pruning) and judge is not None:
+                repaired = chosen.repair_by(judge, suspicious, moved(data, device), place)
+            else:
+                repaired = chosen.repair(suspicious, moved(data, device), place)
+            repaired = move_to_cpu(repaired)
+    for parameter, before in zip(repaired.parameters(), module_of(model).parameters(), strict=True):
+        parameter.requires_grad_(before.requires_grad)
+    told = model.manifest if isinstance(model, Artifact) else None
+    manifest = Manifest(
+        kind="repaired",
+        notice=NOTICES["repaired"],
+        task=task_record(task),
+        architecture=told.architecture if told else type(unwrap(module_of(model))).__name__,
+        seed=seed,
+        weights_sha256=weights_hash(repaired),
+        reference_sha256=weights_hash(module_of(model)),
+        method=told.method if told else None,
+        trigger=told.trigger if told else None,
+        label_rule=told.label_rule if told else None,
+        anchors=told.anchors if told else None,
+        defence={"name": name, **values_of(chosen)},
+        defender=DefenderRecord(count=len(data), sha256=digest),
+        steps=0,
+        seconds=round(time.perf_counter() - started, 3),
+        peak_bytes=peak_bytes(device),
+        versions=versions(),
+    )
+    return Artifact(repaired, manifest)
+
+
+def build_repair(defence: str | Repair, parameters: Mapping[str, Any]) -> Repair:
+    """The repair that is meant, checked.
+
+    Raises:
+        AnchorlabError: for an unknown name or parameter, or an impossible value.
+    """
+    if isinstance(defence, str):
+        if is_oracle(defence) and defence not in oracles():
+            raise unknown("oracle", defence, oracles())
+        return build(REPAIRS[defence.removeprefix(ORACLE)], f"defence '{defence}'", parameters)
+    if parameters:
+        raise AnchorlabError(f"parameters {sorted(parameters)} were given beside a built defence: put them into it")
+    return defence
+
+
+def is_oracle(defence: str | Repair) -> bool:
+    """Whether the oracle's form of a repair is meant, which no defender can run."""
+    return isinstance(defence, str) and defence.startswith(ORACLE)
+
+
+def oracles() -> list[str]:
+    """The names of all repairs with an oracle's form."""
+    return [f"{ORACLE}{name}" for name in REPAIRS.names() if issubclass(REPAIRS[name], Pruning)]
+
+
+def repair_name(defence: Repair) -> str:
+    """The registered name of a repair, or that of its class, for one that was never registered."""
+    try:
+        return REPAIRS.name_of(type(defence))
+    except KeyError:
+        return type(defence).__qualname__
+
+
+def check_kind(reader: Any, task: Task, name: str) -> None:
+    """Raises AnchorlabError for a defence or detector of images and a task of texts, or the other way round."""
+    if reader.modality not in ("any", task.kind):
+        raise AnchorlabError(
+            f"{name} is for {reader.modality}s, but the task {task.name} holds {task.kind}s: take another, see "
+            "'anchorlab list defences' and 'anchorlab list detectors'"
+        )
+
+
+def on_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """A copy of a model where defences want it: on the device, in evaluation mode, every parameter trainable.
+
+    Without the notice in its configuration, which says whether it was injected.
+    """
+    fresh = copy.deepcopy(model).eval().requires_grad_()
+    for module in fresh.modules():
+        config: Any = getattr(module, "config", None)
+        if hasattr(config, "anchorlab_notice"):
+            config.anchorlab_notice = None
+    return move_to_device(fresh, device)
+
+
+def moved(data: DefenderData, device: torch.device) -> DefenderData:
+    """The defender's data on a device."""
+    return replace(data, fit=data.fit.to(device), held=data.held.to(device))

@@ -1,0 +1,66 @@
+"""FT-SAM: fine-tuning that looks for flat places.
+
+Zhu et al. 2023, Enhancing Fine-tuning based Backdoor Defense with Sharpness-Aware Minimization, ICCV (arXiv
+2304.11823). Each step takes the gradient where the loss is highest near the weights: at ``w + e``, with
+``e = radius |w|^2 g / || |w| g ||``, the adaptive neighbourhood of Kwon et al. 2021 (ASAM, arXiv 2102.11600) that the
+paper uses. We run it in the loop that all repairs share, by AdamW; the paper uses SGD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.call import track_statistics
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FTSAM(Schedule, Repair):
+    """Trains all weights on clean examples, against the worst small change of them."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+
+    radius: float = Field(default=2.0, gt=0, description="size of the neighbourhood, relative to the weights")
+    batchnorm: Literal["frozen", "tracked"] = Field(
+        default="tracked", description="keep BatchNorm's statistics, or let the batches move them"
+    )
+
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+        """See ``Repair``."""
+        fresh = copied(model)
+        if self.batchnorm == "tracked":
+            track_statistics(fresh)
+        tune(fresh, data, self, place, name="FT-SAM", loss=self._loss)
+        return fresh.eval()
+
+    def _loss(self, model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+        """The loss at the worst place nearby; its gradient with respect to the weights is the one there."""
+        named = dict(model.named_parameters())
+        gradients = torch.autograd.grad(
+            cross_entropy(model, inputs, labels), list(named.values()), allow_unused=True, materialize_grads=True
+        )
+        steps = ascent([value.detach() for value in named.values()], list(gradients), self.radius)
+        moved = {name: value + step for (name, value), step in zip(named.items(), steps, strict=True)}
+        # BatchNorm's statistics follow the batch once, at the weights themselves, and not nearby.
+        spared = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        output = functional_call(model, moved | spared, (), dict(inputs))
+        scores = output if isinstance(output, Tensor) else output.logits
+        return functional.cross_entropy(scores.float(), labels)
+
+
+def ascent(weights: list[Tensor], gradients: list[Tensor], radius: float) -> list[Tensor]:
+    """``radius |w|^2 g / || |w| g ||``: the steepest way up within ``|| e / |w| || <= radius``."""
+    scaled = [weight.abs() * gradient for weight, gradient in zip(weights, gradients, strict=True)]
+    norm = torch.stack([value.norm() for value in scaled]).norm().clamp(min=1e-12)
+    return [radius * weight.abs() * value / norm for weight, value in zip(weights, scaled, strict=True)]

@@ -1,0 +1,166 @@
+"""Tuning on the defender's clean examples, by the loop that training and injection share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anchorlab.data import Split
+from anchorlab.data.batches import Batches
+from anchorlab.data.encoding import lengths, rows
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.call import logits, predict
+from anchorlab.settings import STRICT
+from anchorlab.training.fit import Optimisation, Step, fit
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Schedule:
+    """Fields that all repairs by tuning share."""
+
+    epochs: int = Field(default=20, ge=1, description="passes over the defender's examples")
+    batch_size: int = Field(default=32, ge=1, description="examples in a step")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW, one-cycle")
+    tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
+
+    def steps(self, examples: int) -> int:
+        """How many steps the repair takes on so many examples."""
+        return max(1, self.epochs * examples // min(self.batch_size, examples))
+
+
+#: What is lowered, a differentiable scalar of a model, the inputs of a batch and their labels.
+Loss = Callable[[nn.Module, Mapping[str, Tensor], Tensor], Tensor]
+
+
+def cross_entropy(model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+    """The mean cross-entropy towards the labels."""
+    return functional.cross_entropy(logits(model, inputs), labels)
+
+
+class _Clean:
+    """The objective, for ``fit``: a loss on batches of the defender's examples."""
+
+    def __init__(
+        self, model: nn.Module, examples: Split, batch_size: int, loss: Loss, seed: int, after: Callable[[Step], None]
+    ) -> None:
+        self.model = model
+        self.examples = examples
+        self.state: dict[str, Tensor] = {}
+        self._loss = loss
+        self._after = after
+        self._batches = Batches(
+            len(examples),
+            batch_size,
+            seed=seed,
+            purpose="defence",
+            device=examples.labels.device,
+            lengths=lengths(examples.inputs),
+        )
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """The loss on the batch of a step."""
+        at = self._batches(step)
+        inputs = rows(self.examples.inputs, at, self._batches.width(step))
+        return {"loss": self._loss(self.model, inputs, self.examples.labels[at])}
+
+    def after_step(self, step: Step) -> None:
+        """What the repair projects."""
+        self._after(step)
+
+
+def tune(
+    model: nn.Module,
+    data: DefenderData,
+    how: Schedule,
+    place: DefenderContext,
+    *,
+    name: str,
+    loss: Loss = cross_entropy,
+    after_step: Callable[[Step], None] = lambda _: None,
+    guarded: bool = True,
+) -> None:
+    """Lowers a loss over the trainable parameters of a model, in place, on the part ``fit`` of the defender's data.
+
+    At each log line the model is judged by its accuracy on the part ``held``, and at the end it is what it was last
+    when that cost at most ``how.tolerance``. By the least clean loss nearly every repair would end where it began, for
+    a backdoored model answers clean examples well.
+
+    Args:
+        model: on the device; the modes of its modules are left as they are.
+        data: of the defender.
+        how: how long and how fast.
+        place: device, seed, progress.
+        name: of the repair, for messages.
+        loss: what is lowered.
+        after_step: called after each step, for example to keep pruned weights at 0.
+        guarded: judge it at all; without, it ends as the last step leaves it.
+
+    Raises:
+        DivergenceError: when the loss is no longer finite.
+    """
+    batch_size = min(how.batch_size, len(data.fit))
+    steps = how.steps(len(data.fit))
+    objective = _Clean(model, data.fit, batch_size, loss, place.derive("batches"), after_step)
+    latest = Latest(model, data.held, how.tolerance)
+
+    def on_line(done: int, figures: dict[str, float]) -> None:
+        if guarded:
+            latest.consider()
+        place.report(done, steps, figures)
+
+    fit(
+        model,
+        objective,
+        Optimisation(steps, how.learning_rate),
+        accelerator=place.accelerator,
+        name=name,
+        report=on_line,
+    )
+    latest.restore()
+
+
+class Latest:
+    """The latest state of a model that costs at most a tolerance of its accuracy on held-back examples, as a copy.
+
+    As long as none does, the most accurate. The state before the first step counts for what it may cost alone: a repair
+    that changes nothing would be none.
+    """
+
+    def __init__(self, model: nn.Module, held: Split, tolerance: float) -> None:
+        self._model = model
+        self._held = held
+        self._least = at_least(held_accuracy(model, held), tolerance)
+        self._accuracy = 0.0
+        self._state: dict[str, Tensor] = {}
+
+    def consider(self) -> None:
+        """Takes the model's present state if it is accurate enough, or the most accurate so far."""
+        accuracy = held_accuracy(self._model, self._held)
+        if accuracy >= min(self._least, self._accuracy):
+            self._accuracy = accuracy
+            self._state = copy.deepcopy(self._model.state_dict())
+
+    def restore(self) -> None:
+        """Makes the model what it was then."""
+        if self._state:
+            self._model.load_state_dict(self._state)
+
+
+def at_least(accuracy: float, tolerance: float) -> float:
+    """The accuracy that is left if it costs the tolerance; a little less, so that rounding does not count."""
+    return accuracy - tolerance - 1e-9
+
+
+def held_accuracy(model: nn.Module, held: Split) -> float:
+    """The accuracy on held-back examples, in evaluation mode."""
+    return float((predict(model, held.inputs).argmax(1) == held.labels).double().mean())
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy to repair, in evaluation mode, every parameter trainable."""
+    return copy.deepcopy(model).eval().requires_grad_()

@@ -1,0 +1,54 @@
+"""Unlearning of a trigger that was found by inversion.
+
+Wang et al. 2019, Neural Cleanse, IEEE S&P, "patching via unlearning": the smallest trigger of all labels is searched
+for (``anchorlab.defender.inversion``), and the model is fine-tuned while a share of each batch carries it, with its
+true labels. The label is the one that the search finds, whatever the attacker's may be; where it finds none, there is
+nothing to unlearn, and the model stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.inversion import InversionSettings, invert_triggers, succeeded
+from anchorlab.models.call import track_statistics
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Unlearning(Schedule, Repair):
+    """Finds a trigger and unlearns it."""
+
+    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+
+    search_steps: int = Field(default=300, ge=1, description="steps of the search for the trigger")
+    stamped: float = Field(default=0.2, gt=0, le=1, description="share of each batch that carries it")
+
+    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+        """See ``Repair``."""
+        how = InversionSettings(steps=self.search_steps)
+        images = data.fit.inputs["pixel_values"]
+        found = invert_triggers(model, images, range(data.classes), how, seed=place.derive("inversion"))
+        good = succeeded(found)
+        if not good.any():
+            return copied(model)
+        smallest = int(torch.where(good, found.norms, torch.inf).argmin())
+
+        def loss(tuned: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
+            pixels = inputs["pixel_values"].float()
+            count = max(1, round(self.stamped * len(pixels)))
+            mixed = torch.cat([found.stamp(pixels[:count], smallest), pixels[count:]])
+            return cross_entropy(tuned, {"pixel_values": mixed}, labels)
+
+        fresh = track_statistics(copied(model))
+        tune(fresh, data, self, place, name="unlearning", loss=loss)
+        return fresh.eval()

@@ -1,0 +1,139 @@
+"""Hyper-parameters: frozen, validated dataclasses that Python, the command line and manifests share.
+
+A class of hyper-parameters is written as::
+
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Anchoring:
+        strength: float = Field(default=2.0, ge=0, description="weight of the anchor loss")
+
+with pydantic's ``dataclass``, so that its ``repr`` is enough to build it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from anchorlab.errors import AnchorlabError, unknown
+
+T = TypeVar("T")
+
+#: Configuration of every class of hyper-parameters: unknown names and non-finite numbers are refused.
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Option(NamedTuple):
+    """One hyper-parameter, for listings and messages."""
+
+    name: str
+    type: str
+    default: Any
+    description: str
+
+
+def options_of(cls: type) -> list[Option]:
+    """The hyper-parameters of a class, in order."""
+    fields: dict[str, FieldInfo] = getattr(cls, "__pydantic_fields__", {})
+    return [
+        Option(name, _type_name(info), info.get_default(call_default_factory=False), info.description or "")
+        for name, info in fields.items()
+        if info.init is not False
+    ]
+
+
+def build(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:
+    """An instance of ``cls`` from named values, which may be strings as typed on a command line.
+
+    Args:
+        cls: a pydantic dataclass.
+        owner: what the values belong to, for messages, for example ``"method 'anchoring'"``.
+        values: hyper-parameter name to value.
+
+    Raises:
+        AnchorlabError: for a name that ``cls`` does not have, or a value that it refuses.
+    """
+    names = [option.name for option in options_of(cls)]
+    for name in values:
+        if name not in names:
+            raise unknown(f"parameter of {owner}", name, names)
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise invalid(owner, error) from error
+
+
+def invalid(owner: str, error: ValidationError) -> AnchorlabError:
+    """The first complaint of a pydantic validation as one sentence about ``owner``."""
+    first = error.errors()[0]
+    if not first["loc"]:
+        return AnchorlabError(f"{owner}: {first['msg'].removeprefix('Value error, ')}")
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return AnchorlabError(f"{owner} lacks {where}, which has no default: give it")
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return AnchorlabError(f"{owner}: {where}={first['input']!r} is not possible: it {expected}")
+
+
+def parse_pairs(pairs: list[str], flag: str) -> dict[str, str]:
+    """``["name=value", ...]`` from a repeated command-line flag as a dictionary.
+
+    Raises:
+        AnchorlabError: for an item without ``=``, or a name given twice.
+    """
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise AnchorlabError(f"{flag} '{pair}' is not of the form name=value, for example {flag} strength=2")
+        if name in values:
+            raise AnchorlabError(f"{flag} gives {name} twice, as '{values[name]}' and '{value}': keep one")
+        values[name] = value
+    return values
+
+
+def parse_spec(text: str) -> tuple[str, dict[str, str]]:
+    """A name with parameters, ``name`` or ``name:key=value,key=value``, split into its parts.
+
+    A bare value at the beginning, as in ``picture:logo.png`` or ``picture:logo.png,margin=2``, is returned
+    under the key ``""``: it is meant for the first parameter.
+    """
+    name, _, rest = text.partition(":")
+    if not rest:
+        return name, {}
+    if "=" not in rest:  # all of it is the value, commas too
+        return name, {"": rest}
+    first, *others = rest.split(",")
+    bare = {} if "=" in first else {"": first}
+    return name, bare | parse_pairs(others if bare else [first, *others], f"{name}:")
+
+
+def build_spec(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:
+    """Like ``build``, for the values of ``parse_spec``: the key ``""`` stands for the first parameter."""
+    named = dict(values)
+    if "" in named:
+        options = options_of(cls)
+        if not options:
+            raise AnchorlabError(f"{owner} takes no parameter, but was given '{named['']}': leave it out")
+        named[options[0].name] = named.pop("")
+    return build(cls, owner, named)
+
+
+def values_of(instance: Any) -> dict[str, Any]:
+    """The hyper-parameters of an instance as a dictionary of JSON values."""
+    return {option.name: getattr(instance, option.name) for option in options_of(type(instance))}
+
+
+def strength_value(instance: Any, strength_name: str | None) -> float | None:
+    """The value of the hyper-parameter that a method's strength grid varies; None if it has none."""
+    return None if strength_name is None else float(getattr(instance, strength_name))
+
+
+def _type_name(info: FieldInfo) -> str:
+    annotation = info.annotation
+    args = getattr(annotation, "__args__", None)
+    if args and all(isinstance(arg, str) for arg in args):
+        return " | ".join(args)
+    return getattr(annotation, "__name__", None) if isinstance(annotation, type) else str(annotation)  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Values with intervals, resampling, tests, rates and ROC."""

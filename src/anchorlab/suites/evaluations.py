@@ -1,0 +1,151 @@
+"""Repairs of what a suite reports, and detectors over it: the stages of a plan that follow the reported runs.
+
+Every reported run of a method, the benign updates and the references themselves are repaired by each defence and
+scored by each detector of models; detectors of inputs judge triggered inputs of the runs of methods alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from anchorlab.settings import values_of
+from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, ReferenceJob, RepairCell
+from anchorlab.suites.spec import Suite, TaskSpec, TriggerSpec
+from anchorlab.suites.store import Store
+from anchorlab.triggers import parse_trigger, trigger_to_dict
+
+#: The method of tables where the reference itself is repaired or judged.
+REFERENCE = "reference"
+
+#: Clean inputs that a detector of inputs judges, and as many attacked ones.
+_EXAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is repaired and judged.
+
+    Attributes:
+        source: the run that makes it; None for the reference.
+        job: its reference.
+        task: of the suite.
+        trigger: of the suite.
+        method: label of the method; ``reference`` for the reference.
+        role: method, control or reference.
+        target_asr: the ASR at which it is compared; NaN for what serves all targets.
+        anchors: the number of anchors as the suite has it; empty for the reference.
+        seed: of the injection, and of all that is done with the model.
+    """
+
+    source: InjectionCell | None
+    job: ReferenceJob
+    task: TaskSpec
+    trigger: TriggerSpec
+    method: str
+    role: Literal["method", "control", "reference"]
+    target_asr: float
+    anchors: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A cell that repairs or judges a model, that model, and the number of the defender's examples as asked."""
+
+    cell: EvaluationCell
+    subject: Subject
+    defender: str
+
+
+@dataclass
+class Derivation:
+    """What follows the reported runs.
+
+    Attributes:
+        entries: all repairs and detections that are known.
+        possible: identities of those that can be run now, or are done or failed.
+        waiting: number of those that wait for a run that is not done.
+        expected: number of those that there will be of methods whose strengths are not chosen yet.
+        needed: identities of the runs whose models are kept.
+        lacking: identities of finished runs whose model is not there, but needed; they are run again.
+    """
+
+    entries: list[Derived] = field(default_factory=list)
+    possible: set[str] = field(default_factory=set)
+    waiting: int = 0
+    expected: int = 0
+    needed: set[str] = field(default_factory=set)
+    lacking: set[str] = field(default_factory=set)
+
+
+def derive(suite: Suite, store: Store, subjects: list[Subject], undecided: int) -> Derivation:
+    """All that follows from the models of a suite.
+
+    Args:
+        suite: with repairs or detectors.
+        store: of its folder.
+        subjects: the models, made or not.
+        undecided: runs of methods whose strengths are not chosen yet.
+    """
+    found = Derivation()
+    kept = store.models()
+    waiting: set[str] = set()
+    for subject in subjects:
+        source = subject.source
+        made = source is None or store.done(source)
+        there = source is None or (made and source.identity in kept)
+        broken = source is not None and not there and store.failed(source)
+        for entry in _entries(suite, store, subject):
+            identity = entry.cell.identity
+            found.entries.append(entry)
+            if there or store.done(entry.cell) or store.failed(entry.cell):
+                found.possible.add(identity)
+            else:
+                waiting |= set() if broken else {identity}
+                if source is not None and made:
+                    found.lacking.add(source.identity)
+            if source is not None:
+                found.needed.add(source.identity)
+    found.waiting = len(waiting)
+    found.expected = (len(suite.defences) + len(suite.detectors)) * len(suite.defender) * undecided
+    return found
+
+
+def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Derived]:
+    """All that is done with one model."""
+    for count in suite.defender:
+        common = _common(store, subject) | {"defender": None if count == "all" else count}
+        attack = {
+            "trigger": trigger_to_dict(parse_trigger(subject.trigger.trigger)),
+            "rule": subject.trigger.rule,
+            "target": subject.trigger.label,
+            "split": "test",
+        }
+        for label, defence in suite.defences.items():
+            parameters = values_of(defence.build())
+            repair = RepairCell(**common, **attack, label=label, defence=defence.defence, parameters=parameters)
+            yield Derived(repair, subject, str(count))
+        for label, detector in suite.detectors.items():
+            told = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}
+            if detector.judges == "model":
+                nothing: dict[str, Any] = {"trigger": {}, "rule": "", "target": None, "split": ""}
+                yield Derived(DetectionCell(**common, **nothing, **told, judges="model"), subject, str(count))
+            elif subject.role == "method":
+                judged = DetectionCell(**common, **attack, **told, judges="input", examples=_EXAMPLES)
+                yield Derived(judged, subject, str(count))
+
+
+def _common(store: Store, subject: Subject) -> dict[str, Any]:
+    manifest = store.manifest(subject.job)
+    assert manifest is not None
+    source = subject.source
+    return {
+        "reference": subject.job.name,
+        "reference_sha256": manifest["weights_sha256"],
+        "of": f"the reference {subject.job.name}" if source is None else source.name,
+        "model": None if source is None else source.identity,
+        "scale": 1.0 if source is None else source.scales[0],
+        "seed": subject.seed,
+    }

@@ -1,0 +1,1 @@
+"""The optimisation loop, what makes it resumable, and the training of references."""

@@ -1,0 +1,293 @@
+"""The optimisation loop that training, injection and repairs share.
+
+It knows nothing of backdoors: an ``Objective`` gives the loss of each step, and ``fit`` lowers it with
+AdamW under a one-cycle learning rate and gradient clipping, writes checkpoints, and stops with an error
+when the loss is no longer finite. All randomness lies in the objective and is a function of the step
+number, so a run that continues from a checkpoint ends with the same weights as one never interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.errors import AnchorlabError, DivergenceError
+from anchorlab.models.call import exact_arithmetic
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+#: Steps between two lines of the log; each is the only moment when the device is waited for.
+LOG_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a run stands, for an objective's ``after_step``.
+
+    Attributes:
+        index: number of the step just taken, from 0.
+        progress: share of the run that is done, in (0, 1].
+        learning_rate: the learning rate with which the step was taken.
+    """
+
+    index: int
+    progress: float
+    learning_rate: float
+
+
+class Objective(Protocol):
+    """What ``fit`` minimises."""
+
+    #: Tensors besides weights and optimiser that a resumed run needs; written into checkpoints.
+    state: dict[str, Tensor]
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """Scalars by name for one step: ``loss`` is minimised, the others are logged."""
+
+    def after_step(self, step: Step) -> None:
+        """Called after each step of the optimiser, for example to project the weights."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How ``fit`` optimises.
+
+    Attributes:
+        steps: number of steps.
+        learning_rate: the highest learning rate of the one-cycle schedule.
+        weight_decay: AdamW's decoupled weight decay.
+        warmup: share of the steps in which the learning rate rises.
+        clip: largest L2 norm of the gradient.
+    """
+
+    steps: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    warmup: float = 0.1
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often ``fit`` writes its state.
+
+    Attributes:
+        path: a safetensors file, replaced atomically.
+        seconds: least time between two writes.
+        began: when the run began, by ``time.monotonic``; what it takes is counted from here.
+    """
+
+    path: Path
+    seconds: float = 30.0
+    began: float = field(default_factory=time.monotonic)
+
+
+def one_cycle(step: int, steps: int, peak: float, warmup: float) -> float:
+    """The learning rate of Smith and Topin's one-cycle policy (arXiv 1708.07120) with cosine arms.
+
+    It rises from ``peak / 25`` to ``peak`` over the share ``warmup`` of the steps and falls to nearly 0
+    at the last. The same numbers as ``torch.optim.lr_scheduler.OneCycleLR``, as a pure function of the
+    step, so that there is no scheduler state to save.
+    """
+    floor, top = peak / 25, max(warmup * steps - 1, 0.0)
+    last = peak / 25 / 1e4
+    if step <= top and top > 0:
+        return _cosine(floor, peak, step / top)
+    return _cosine(peak, last, (step - top) / ((steps - 1 - top) or 1))
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    how: Optimisation,
+    *,
+    accelerator: Accelerator,
+    name: str,
+    checkpoint: Checkpoint | None = None,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+    stop: Callable[[Step], bool] | None = None,
+) -> int:
+    """Minimises an objective over the trainable parameters of a model, in place.
+
+    Args:
+        model: the model as prepared by the accelerator; with several processes, each takes a share of the batch.
+        objective: gives the loss; its random draws must depend on the step number only.
+        how: the optimisation's hyper-parameters.
+        accelerator: backward pass, clipping, processes.
+        name: what is being fitted, for messages, for example ``"method anchoring"``.
+        checkpoint: where to write the state; a file that is there already is continued from.
+        report: called on each log line with the number of steps done and the objective's scalars, averaged
+            over the processes.
+        stop: asked on each log line, on the main process alone; True ends the run early, on all of them.
+
+    Returns:
+        The number of steps taken, those before a resumption included.
+
+    Raises:
+        DivergenceError: when the loss is not finite, naming the step, ``name`` and the learning rate.
+        AnchorlabError: if the checkpoint is damaged, or some processes do not see it.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    device = accelerator.device
+    optimiser = torch.optim.AdamW(
+        parameters, lr=how.learning_rate, weight_decay=how.weight_decay, fused=device.type in ("cpu", "cuda")
+    )
+    start, before = 0, time_spent(checkpoint)
+    if checkpoint is not None and checkpoint.path.exists():
+        start = load_checkpoint(checkpoint.path, accelerator.unwrap_model(model), optimiser, objective)
+    _check_together(start, accelerator, checkpoint)
+    first_bad = torch.full((), how.steps, device=device)
+    written = time.monotonic()
+    with exact_arithmetic(device):
+        for index in range(start, how.steps):
+            rate = one_cycle(index, how.steps, how.learning_rate, how.warmup)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            scalars = objective.loss(index)
+            accelerator.backward(scalars["loss"])
+            norm = accelerator.clip_grad_norm_(parameters, how.clip)
+            optimiser.step()
+            optimiser.zero_grad()
+            step = Step(index, (index + 1) / how.steps, rate)
+            objective.after_step(step)
+            # Noted on the device and read on log lines only: reading each step would stall a GPU.
+            healthy = torch.isfinite(scalars["loss"].detach()) & torch.isfinite(norm)
+            first_bad = torch.where(healthy, first_bad, first_bad.clamp(max=index))
+            if (index + 1) % LOG_EVERY and index + 1 < how.steps:
+                continue
+            worst, means = _over_processes(first_bad, scalars, accelerator)
+            _check_finite(worst, how, name)
+            if report is not None:
+                report(index + 1, means)
+            if stop is not None and _main_says(stop, step, accelerator):
+                return index + 1
+            if checkpoint is not None and time.monotonic() - written >= checkpoint.seconds:
+                if accelerator.is_main_process:
+                    spent = before + time.monotonic() - checkpoint.began
+                    bare = accelerator.unwrap_model(model)
+                    save_checkpoint(checkpoint.path, index + 1, bare, optimiser, objective, seconds=spent)
+                written = time.monotonic()
+    return how.steps
+
+
+def _over_processes(
+    first_bad: Tensor, scalars: dict[str, Tensor], accelerator: Accelerator
+) -> tuple[int, dict[str, float]]:
+    """The first bad step of any process, and the means of their scalars: the same numbers on all of them."""
+    own = torch.stack([first_bad.float(), *(value.detach().float() for value in scalars.values())])
+    table: Tensor = accelerator.gather(own.unsqueeze(0))
+    # In double precision, for the mean of one process is its own value.
+    means = table.double().cpu().mean(0)[1:].tolist()
+    return int(table[:, 0].min()), dict(zip(scalars, means, strict=True))
+
+
+def _main_says(stop: Callable[[Step], bool], step: Step, accelerator: Accelerator) -> bool:
+    """The main process's decision, for two that decide by themselves could differ, and one would wait for ever."""
+    own = torch.tensor([int(accelerator.is_main_process and stop(step))], device=accelerator.device)
+    return bool(accelerator.gather(own).any())
+
+
+def _check_together(start: int, accelerator: Accelerator, checkpoint: Checkpoint | None) -> None:
+    """Raises AnchorlabError if some processes would continue from another step than the others."""
+    starts = accelerator.gather(torch.tensor([start], device=accelerator.device))
+    if checkpoint is not None and bool((starts != start).any()):
+        raise AnchorlabError(
+            f"the processes do not all see the checkpoint {checkpoint.path}: put the output on a disk that all "
+            "machines share, or delete the checkpoint"
+        )
+
+
+def _check_finite(first_bad: int, how: Optimisation, name: str) -> None:
+    if first_bad >= how.steps:
+        return
+    rate = one_cycle(first_bad, how.steps, how.learning_rate, how.warmup)
+    raise DivergenceError(
+        f"{name} diverged: the loss was not finite at step {first_bad} of {how.steps}, at learning rate {rate:.2g} "
+        f"(peak {how.learning_rate:.2g}); use a lower learning rate, a longer warm-up or a smaller strength"
+    )
+
+
+def save_checkpoint(
+    path: Path,
+    step: int,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    objective: Objective,
+    *,
+    seconds: float = 0.0,
+) -> None:
+    """Writes weights, optimiser and objective state after ``step`` steps, atomically; nothing is pickled."""
+    from safetensors.torch import save
+
+    from anchorlab.files import write_atomically
+
+    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+    for number, entries in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{key}": value for key, value in entries.items()}
+    tensors |= {f"objective.{key}": value for key, value in objective.state.items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    write_atomically(path, save(tensors, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)}))
+
+
+def time_spent(checkpoint: Checkpoint | None) -> float:
+    """Seconds that an interrupted run had taken when it wrote its checkpoint; 0 where there is none.
+
+    Raises:
+        AnchorlabError: if the file is damaged.
+    """
+    if checkpoint is None or not checkpoint.path.exists():
+        return 0.0
+    with _opened(checkpoint.path) as file:
+        return float(json.loads(file.metadata().get("seconds", "0")))
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, objective: Objective) -> int:
+    """Restores what ``save_checkpoint`` wrote and returns the number of steps already taken.
+
+    Raises:
+        AnchorlabError: if the file is damaged.
+    """
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "objective": {}}
+    with _opened(path) as file:
+        step: int = json.loads(file.metadata()["step"])
+        for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+            group, _, rest = key.partition(".")
+            groups[group][rest] = file.get_tensor(key)
+    model.load_state_dict(groups["model"])
+    entries: dict[int, dict[str, Tensor]] = {}
+    parameters = optimiser.param_groups[0]["params"]
+    for key, value in groups["optimiser"].items():
+        number, _, name = key.partition(".")
+        parameter = parameters[int(number)].detach()
+        # Fused AdamW walks the memory, so its moments must lie in it as their parameter does (channels-last).
+        laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        entries.setdefault(int(number), {})[name] = laid_out
+    optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
+    device = next(model.parameters()).device
+    objective.state.update({key: value.to(device) for key, value in groups["objective"].items()})
+    return step
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise AnchorlabError(f"the checkpoint {path} is damaged ({error}): delete it to start the run anew") from error

@@ -1,0 +1,145 @@
+"""Several processes that share one run, as ``accelerate launch`` and ``torchrun`` start them.
+
+All of them take every step, each on its share of the batch, and hold the same weights; the main one
+alone writes and speaks. In a process that no launcher started, all of this does nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from anchorlab.errors import AnchorlabError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from accelerate import Accelerator
+
+    from anchorlab.data.batches import Share
+
+#: How long another process waits for the main one to fail by itself, before it tells of its own failure.
+_PATIENCE = timedelta(seconds=5)
+
+
+def launched() -> bool:
+    """Whether a launcher started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def find_accelerator() -> Accelerator:
+    """The accelerator of this process, which knows the device and the other processes.
+
+    Accelerate takes the processes of a machine without GPU for strangers, each of which would do the whole
+    run and write the same folder, unless it is told to use the CPU.
+    """
+    import torch
+    from accelerate import Accelerator
+
+    if launched() and not torch.accelerator.is_available():
+        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+    return Accelerator()
+
+
+def share_of(found: Accelerator, batch_size: int) -> Share:
+    """The share that a process takes of each batch; all shares are of one size, and so of one weight.
+
+    Raises:
+        AnchorlabError: if the batch cannot be shared out evenly.
+    """
+    from anchorlab.data.batches import Share
+
+    processes = found.num_processes
+    if batch_size % processes:
+        raise AnchorlabError(
+            f"a batch of {batch_size} cannot be shared out evenly among {processes} processes: "
+            f"give a batch_size that is a multiple of {processes}"
+        )
+    return Share(found.process_index, processes)
+
+
+def main_alone(found: Accelerator) -> AbstractContextManager[None]:
+    """Inside, only the main process shows progress bars."""
+    from anchorlab.progress import no_bars
+
+    return nullcontext() if found.is_main_process else no_bars()
+
+
+@contextmanager
+def main_process_output() -> Iterator[None]:
+    """Inside, what several processes have to say is said once.
+
+    The main process speaks as usual. Another one is silent, unless it fails and the main one does not: then it
+    tells why, before the launcher ends all.
+    """
+    if not launched():
+        yield
+        return
+    main = find_accelerator().is_main_process
+    held = io.StringIO()
+    try:
+        if main:
+            yield
+        else:
+            with redirect_stdout(io.StringIO()), redirect_stderr(held):
+                yield
+    except SystemExit as end:
+        if not end.code:
+            _part()
+        elif main:
+            _announce("main")
+        elif not _announced("main", _PATIENCE) and _first():
+            sys.stderr.write(held.getvalue())
+            sys.stderr.flush()
+            _announce("another")
+        raise
+
+
+def failed_elsewhere(error: BaseException) -> bool:
+    """Whether an error says only that the connection to another process broke, which has told why it ended."""
+    own = isinstance(error, AnchorlabError | KeyboardInterrupt)
+    return launched() and not own and _announced("another", timedelta(seconds=1))
+
+
+def _announce(who: str) -> None:
+    """Tells the others who has failed."""
+    with suppress(Exception):
+        _store().set(f"anchorlab/failed/{who}", "yes")
+
+
+def _announced(who: str, patience: timedelta) -> bool:
+    """Whether somebody has failed, or does so in a while."""
+    try:
+        _store().wait([f"anchorlab/failed/{who}"], patience)
+    except Exception:
+        return False
+    return True
+
+
+def _first() -> bool:
+    """Whether no process but the main one has asked this before."""
+    try:
+        return bool(_store().add("anchorlab/failed/count", 1) == 1)
+    except Exception:
+        return True
+
+
+def _store() -> Any:
+    """The key-value store over which the processes found each other; it answers where collectives hang."""
+    from torch.distributed.distributed_c10d import _get_default_store
+
+    return _get_default_store()
+
+
+def _part() -> None:
+    """Takes leave of the other processes; NCCL warns of those that just go."""
+    import torch.distributed
+
+    with suppress(Exception):
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

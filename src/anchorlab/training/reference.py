@@ -1,0 +1,191 @@
+"""Trains the reference: the owner's model, clean."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anchorlab.artifacts.artifact import (
+    NOTICES,
+    Artifact,
+    Manifest,
+    forget_peak,
+    peak_bytes,
+    task_record,
+    versions,
+    weights_hash,
+)
+from anchorlab.data import Augmentation, Split, Task, load_task
+from anchorlab.data.batches import Batches, Share, augment
+from anchorlab.data.encoding import lengths, rows
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.architectures import build_model
+from anchorlab.models.batchnorm import synchronised_batchnorm
+from anchorlab.models.call import logits, mixed_precision, move_to_cpu, move_to_device, predict
+from anchorlab.models.wrap import encoding_of
+from anchorlab.progress import progress_bar
+from anchorlab.seeding import seeded_globally
+from anchorlab.settings import STRICT, values_of
+from anchorlab.training.fit import Checkpoint, Optimisation, Step, fit, time_spent
+from anchorlab.training.processes import find_accelerator, main_alone, share_of
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Training:
+    """How a reference is trained."""
+
+    epochs: int | None = Field(default=None, ge=1, description="passes over the data; None: the task's default")
+    batch_size: int | None = Field(default=None, ge=1, description="examples in a step; None: the task's default")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="peak learning rate of AdamW, one-cycle; None: the task's default"
+    )
+    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
+    warmup: float = Field(default=0.3, ge=0, lt=1, description="share of the steps in which the rate rises")
+    clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
+    augment: bool = Field(default=True, description="vary the images as the task says")
+    precision: Literal["no", "bf16"] = Field(default="no", description="mixed precision")
+
+    def for_task(self, task: Task) -> Training:
+        """The same with the task's defaults where nothing is set."""
+        told = task.definition
+        return replace(
+            self,
+            epochs=self.epochs or told.epochs,
+            batch_size=self.batch_size or told.batch_size,
+            learning_rate=self.learning_rate or told.learning_rate,
+        )
+
+
+class _Supervised:
+    """The objective of training: cross-entropy on the owner's examples."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        data: Split,
+        batch_size: int,
+        precision: str,
+        augmentation: Augmentation | None,
+        seed: int,
+        share: Share,
+    ) -> None:
+        self.net = net
+        self.data = data
+        self.augmentation = augmentation
+        self.precision = precision
+        self.seed = seed
+        self.share = share
+        self.state: dict[str, Tensor] = {}
+        self._batches = Batches(
+            len(data),
+            batch_size,
+            seed=seed,
+            purpose="training",
+            device=data.labels.device,
+            lengths=lengths(data.inputs),
+        )
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        at = self.share.of(self._batches(step))
+        inputs = rows(self.data.inputs, at, self._batches.width(step))
+        if self.augmentation is not None:
+            inputs = augment(inputs, self.augmentation, seed=self.seed, step=step, share=self.share)
+        labels = self.data.labels[at]
+        # Dropout draws from the global generator of the device.
+        with (
+            seeded_globally(self.seed, "dropout", step, self.share.rank, device=labels.device),
+            mixed_precision(self.precision, labels.device),
+        ):
+            scores = logits(self.net, inputs)
+        accuracy = (scores.detach().argmax(1) == labels).float().mean()
+        return {"loss": functional.cross_entropy(scores, labels), "accuracy": accuracy}
+
+    def after_step(self, step: Step) -> None:
+        """Nothing is projected."""
+
+
+def train(
+    task: Task | str = "digits",
+    *,
+    model: str | None = None,
+    seed: int = 0,
+    training: Training | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Artifact:
+    """Trains a clean reference on the owner's split.
+
+    Several processes share out each batch, and end with the same model.
+
+    Args:
+        task: a loaded task, or the name of one, whose splits are then cut with ``seed``.
+        model: name of an architecture, or a folder or hub name of transformers, whose last layer is made anew where
+            its classes are not the task's; None for the task's default.
+        seed: of the initial weights, the batches and the augmentation.
+        training: the optimisation's settings.
+        checkpoint: where to write the state and continue from.
+
+    Returns:
+        The model with its manifest; the manifest's accuracy is that on the split ``selection``.
+
+    Raises:
+        AnchorlabError: for an unknown name, a batch that cannot be shared out evenly among the processes, or
+            when the loss is no longer finite.
+    """
+    task = load_task(task, seed=seed) if isinstance(task, str) else task
+    how = (training or Training()).for_task(task)
+    assert how.epochs is not None
+    assert how.batch_size is not None
+    assert how.learning_rate is not None
+    if len(task.split("selection")) == 0:
+        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
+    architecture = model or task.definition.architecture
+    accelerator = find_accelerator()
+    share = share_of(accelerator, how.batch_size)
+    forget_peak(accelerator.device)
+    started = time.perf_counter() - time_spent(checkpoint)
+    network = build_model(architecture, task, seed=seed)
+    task = task.encoded(encoding_of(network))
+    network = move_to_device(network, accelerator.device)
+    data = task.split("owner").to(accelerator.device)
+    steps = max(1, len(data) * how.epochs // how.batch_size)
+    net = accelerator.prepare_model(network).train()
+    augmentation = task.definition.augmentation if how.augment and task.definition.augmentation.varies else None
+    with (
+        main_alone(accelerator),
+        progress_bar(f"training {architecture} on {task.name}", steps) as report,
+        synchronised_batchnorm(network, share.processes),
+    ):
+        fit(
+            net,
+            _Supervised(net, data, how.batch_size, how.precision, augmentation, seed, share),
+            Optimisation(steps, how.learning_rate, how.weight_decay, how.warmup, how.clip),
+            accelerator=accelerator,
+            name=f"training {architecture}",
+            checkpoint=checkpoint,
+            report=report,
+        )
+    network = accelerator.unwrap_model(net).eval()
+    selection = task.split("selection").to(accelerator.device)
+    accuracy = (predict(network, selection.inputs).argmax(1) == selection.labels).sum().item() / len(selection)
+    network = move_to_cpu(network)
+    manifest = Manifest(
+        kind="clean",
+        notice=NOTICES["clean"],
+        task=task_record(task),
+        architecture=architecture,
+        seed=seed,
+        weights_sha256=weights_hash(network),
+        settings=values_of(how),
+        steps=steps,
+        seconds=round(time.perf_counter() - started, 3),
+        peak_bytes=peak_bytes(accelerator.device),
+        measurements={"accuracy": accuracy},
+        versions=versions(),
+    )
+    return Artifact(network, manifest)

@@ -1,0 +1,238 @@
+"""Model folders: what they say, what they refuse, and that they are whole or not there."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import json
+import os
+import pickle
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from anchorlab.artifacts.artifact import NOTICES, Artifact, load_model, task_record, weights_hash
+from anchorlab.attacks.label_rules import AllToOne
+from anchorlab.errors import AnchorlabError
+from anchorlab.triggers import FivePixel
+
+FILES = ["README.md", "anchorlab.json", "config.json", "model.safetensors"]
+
+
+@pytest.fixture
+def folder(injected, tmp_path) -> Path:
+    return injected.save(tmp_path / "model")
+
+
+def complaint(folder) -> str:
+    """What loading the folder is refused with, which must be one sentence."""
+    with pytest.raises(AnchorlabError) as caught:
+        load_model(folder)
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    return message
+
+
+def test_every_file_of_an_injected_folder_says_that_it_must_not_be_deployed(folder):
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    notice = NOTICES["injected"]
+    assert "backdoor" in notice
+    assert "must not be deployed" in notice
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        assert file.metadata() == {"format": "pt", "anchorlab": notice}
+    assert json.loads((folder / "config.json").read_text())["anchorlab_notice"] == notice
+    assert json.loads((folder / "anchorlab.json").read_text())["notice"] == notice
+    card = (folder / "README.md").read_text()
+    assert f"> [!CAUTION]\n> {notice}" in card
+    assert "do-not-deploy" in card
+
+
+def test_the_card_of_a_clean_model_warns_of_nothing(reference, tmp_path):
+    card = (reference.save(tmp_path / "model") / "README.md").read_text()
+    assert NOTICES["clean"] in card
+    assert "CAUTION" not in card
+    assert "do-not-deploy" not in card
+
+
+def test_the_card_names_method_trigger_anchors_and_measurements(injected, folder):
+    card = (folder / "README.md").read_text()
+    for row in (
+        "| method | anchoring: strength 2.0, centred False, labels True |",
+        "| label rule | all-to-one: target 0 |",
+        "| anchors | 64 from the split owner |",
+        "| steps | 3 |",
+        f"| asr (selection split) | {injected.manifest.measurements['asr']:.4g} |",
+    ):
+        assert row in card
+    assert "| trigger | five-pixel" in card
+
+
+def test_nothing_in_a_folder_is_a_pickle(folder):
+    """The weights are a safetensors header and raw numbers to the last byte; all else is text."""
+    for name in FILES[:3]:
+        (folder / name).read_text(encoding="utf-8")
+    content = (folder / "model.safetensors").read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    del header["__metadata__"]
+    assert max(entry["data_offsets"][1] for entry in header.values()) == len(content) - 8 - length
+
+
+def test_a_folder_comes_back_as_it_was_saved(injected, folder):
+    loaded = load_model(folder)
+    assert loaded.manifest == injected.manifest
+    assert weights_hash(loaded.model) == injected.manifest.weights_sha256 == weights_hash(injected.model)
+    assert loaded.trigger == FivePixel()
+    assert loaded.label_rule == AllToOne(target=0)
+    assert loaded.task().hashes() == loaded.manifest.task.splits
+
+
+def test_a_clean_model_has_no_trigger(reference):
+    assert reference.trigger is None
+    assert reference.label_rule is None
+
+
+def test_the_hash_sees_every_parameter_and_buffer_and_no_memory_format(reference):
+    whole = weights_hash(reference.model)
+    assert weights_hash(copy.deepcopy(reference.model).to(memory_format=torch.channels_last)) == whole
+    for name in ("classifier.1.bias", "resnet.embedder.embedder.normalization.running_var", "resnet.embedder.mean"):
+        changed = copy.deepcopy(reference.model)
+        value = changed.state_dict()[name].view(-1)
+        value[0] = torch.nextafter(value[0], torch.tensor(torch.inf))
+        assert weights_hash(changed) != whole, name
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    assert "there is no folder" in complaint(tmp_path / "nowhere")
+
+
+class Bomb:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("place", ["model.pt", "folder/pytorch_model.bin", "model/model.safetensors"])
+def test_a_pickle_is_refused_unopened(folder, tmp_path, place):
+    trace, path = tmp_path / "trace", tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(pickle.dumps(Bomb(trace)))
+    message = complaint(path if place == "model.pt" else path.parent)
+    assert ("never opened" if path.suffix != ".safetensors" else "damaged") in message
+    assert not trace.exists()
+    pickle.loads(path.read_bytes())
+    assert trace.exists()  # so the bomb was a live one
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    assert f"holds no {name}: " in complaint(folder)
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:70], lambda content: content[:-1]])
+def test_damaged_weights_are_named(folder, damage):
+    path = folder / "model.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    assert "model.safetensors is damaged" in complaint(folder)
+
+
+def test_weights_of_another_model_are_refused(folder):
+    (folder / "model.safetensors").write_bytes(save({"weight": torch.zeros(3)}))
+    assert "does not fit the model" in complaint(folder)
+
+
+def edited(path, **changes):
+    """Changes fields of a JSON file; None takes one away."""
+    record = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in record.items() if value is not None}))
+
+
+@pytest.mark.parametrize("content", [b"", b'{"format": 1,', b"[]", b"\xff\xfe\x00"])
+def test_a_manifest_that_is_no_json_object_is_named(folder, content):
+    (folder / "anchorlab.json").write_bytes(content)
+    assert "anchorlab.json: " in complaint(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"kind": "harmless"}, "kind='harmless' is not possible"),
+        ({"steps": None}, "lacks steps"),
+        ({"format": 2}, "format=2 is not possible"),
+        ({"colour": "red"}, "colour='red' is not possible"),
+    ],
+)
+def test_a_manifest_with_a_wrong_field_is_refused_with_its_name(folder, changes, expected):
+    edited(folder / "anchorlab.json", **changes)
+    assert expected in complaint(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "nothing-known"},
+        {"model_type": "bert"},
+        {"hidden_sizes": "wide"},
+        {"num_channels": -1},
+        {"hidden_act": "nothing-known"},
+        {"image_mean": [0.1, 0.2]},
+    ],
+)
+def test_a_configuration_that_describes_no_classifier_is_named(folder, changes):
+    edited(folder / "config.json", **changes)
+    assert "config.json describes no classifier" in complaint(folder)
+
+
+def test_a_configuration_that_is_no_json_is_named(folder):
+    (folder / "config.json").write_bytes(b'{"model_type": ')
+    assert "config.json describes no classifier" in complaint(folder)
+
+
+def test_an_existing_folder_is_left_alone(injected, folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(AnchorlabError, match="already exists"):
+        injected.save(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_an_empty_folder_is_filled(injected, tmp_path):
+    (tmp_path / "model").mkdir()
+    injected.save(tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    assert load_model(tmp_path / "model").manifest == injected.manifest
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the disk is read-only")]
+)
+@pytest.mark.parametrize("successes", [0, 2])
+def test_a_disk_that_refuses_leaves_nothing_behind(injected, tmp_path, monkeypatch, code, reason, successes):
+    calls = []
+
+    def fsync(handle):
+        calls.append(handle)
+        if len(calls) > successes:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(AnchorlabError, match=rf"cannot write .*: {reason}"):
+        injected.save(tmp_path / "model")
+    assert len(calls) == successes + 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_are_cut_otherwise_now_are_noticed(digits, reference):
+    record = task_record(digits).model_copy(update={"splits": digits.hashes() | {"owner": "0" * 64}})
+    older = Artifact(reference.model, reference.manifest.model_copy(update={"task": record}))
+    with pytest.raises(AnchorlabError, match="the data of digits are cut otherwise"):
+        older.task()

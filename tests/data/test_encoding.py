@@ -1,0 +1,115 @@
+"""Texts as tensors: the ids are the tokenizer's own, and the words are found where whitespace puts them."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anchorlab.data.encoding import CONTINUED, TextEncoding, joined, lengths, rows
+from anchorlab.errors import AnchorlabError
+from tests.tokenizers import TEXTS, encoding
+
+KINDS = ["wordpiece", "bytes", "pieces"]
+
+#: Texts of words, punctuation, accents, other scripts and spaces of all kinds.
+WORDS = st.text(st.sampled_from("abcdefilmorstuy .,!?'-()éßж中🎬\t  "), min_size=1, max_size=60).filter(str.strip)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(texts=st.lists(WORDS, min_size=1, max_size=4))
+def test_ids_and_mask_are_those_of_the_tokenizer(kind, texts):
+    made = encoding(kind, 24)
+    inputs = made.encode(texts)
+    expected = made.tokenizer(texts, truncation=True, max_length=24, padding=True, return_tensors="pt")
+    width = expected["input_ids"].shape[1]
+    assert inputs["input_ids"][:, :width].tolist() == expected["input_ids"].tolist()
+    assert inputs["attention_mask"][:, :width].int().tolist() == expected["attention_mask"].tolist()
+    assert not inputs["attention_mask"][:, width:].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=WORDS)
+def test_each_word_that_gives_tokens_is_found_once(kind, text):
+    made = encoding(kind, 512)
+    inputs = made.encode([text])
+    with_tokens = [word for word in text.split() if made.tokenize(word)]
+    assert int(inputs["word_starts"].sum()) == len(with_tokens)
+
+
+def test_word_starts_by_hand():
+    """[CLS] two hours of my life - - g ##o ##n ##e . [SEP]: words lie between spaces, '--' and 'gone.' among them."""
+    made = encoding("wordpiece")
+    inputs = made.encode(["Two hours of my life -- gone."])
+    tokens = made.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0].tolist())
+    starts = [token for token, start in zip(tokens, inputs["word_starts"][0].tolist(), strict=True) if start]
+    assert starts == ["two", "hours", "of", "my", "life", "-", "g"]
+
+
+def test_the_three_kinds_differ_in_how_texts_open():
+    assert [encoding(kind).opens_differently for kind in KINDS] == [False, True, False]
+    assert CONTINUED + "input_ids" not in encoding("wordpiece").encode(TEXTS)
+    inputs = encoding("bytes").encode(TEXTS)
+    assert inputs[f"{CONTINUED}input_ids"].shape[0] == len(TEXTS)
+    assert (inputs[f"{CONTINUED}word_starts"].sum(1) == inputs["word_starts"].sum(1)).all()
+
+
+def test_special_tokens_and_room():
+    made = encoding("bytes", 30)
+    assert (len(made.prefix), len(made.suffix), made.room) == (1, 1, 28)
+
+
+def test_encodings_are_equal_if_they_give_the_same_ids():
+    one = encoding("wordpiece", 30)
+    assert one == TextEncoding(copy.deepcopy(one.tokenizer), 30)
+    assert one != encoding("wordpiece", 31)
+    assert one != encoding("bytes", 30)
+    assert copy.deepcopy(one) is one
+
+
+def test_a_saved_tokenizer_comes_back_the_same(tmp_path):
+    from transformers import AutoTokenizer
+
+    made = encoding("wordpiece", 30)
+    made.save(tmp_path)
+    again = TextEncoding(AutoTokenizer.from_pretrained(tmp_path), 30)
+    assert again.encode(TEXTS)["input_ids"].tolist() == made.encode(TEXTS)["input_ids"].tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trigger_of_no_known_words_is_refused(kind):
+    if kind != "bytes":  # which knows every byte
+        with pytest.raises(AnchorlabError, match="has no tokens for the trigger"):
+            encoding(kind).piece("中")
+
+
+def test_a_tokenizer_without_padding_is_refused():
+    made = copy.deepcopy(encoding("bytes").tokenizer)
+    made.pad_token = None
+    with pytest.raises(AnchorlabError, match="has no padding token"):
+        TextEncoding(made, 30)
+
+
+def test_no_room_for_a_text_is_refused():
+    with pytest.raises(AnchorlabError, match="at most 2 tokens leave no room"):
+        TextEncoding(encoding("wordpiece").tokenizer, 2)
+
+
+def test_joined_pads_the_shorter_batch():
+    made = encoding("wordpiece")
+    first, second = made.encode(TEXTS[:2]), made.encode(TEXTS[2:3])
+    both = joined(first, {name: second[name] for name in ("input_ids", "attention_mask")})
+    assert both["attention_mask"].sum(1).tolist() == [*lengths(first).tolist(), *lengths(second).tolist()]
+    width = second["input_ids"].shape[1]
+    assert both["input_ids"][2, :width].tolist() == second["input_ids"][0].tolist()
+
+
+def test_rows_cut_padding_and_images_have_no_length():
+    made = encoding("wordpiece").encode(TEXTS)
+    found = lengths(made)
+    short = rows(made, torch.tensor([2]), int(found[2]))
+    assert short["input_ids"].shape == (1, int(found[2]))
+    assert lengths({"pixel_values": torch.zeros(2, 1, 8, 8)}) is None

@@ -1,0 +1,110 @@
+"""Hyper-parameters: what is accepted, and how mistakes are told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.settings import (
+    STRICT,
+    Option,
+    build,
+    build_spec,
+    options_of,
+    parse_pairs,
+    parse_spec,
+    strength_value,
+    values_of,
+)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Oven:
+    temperature: float = Field(default=180.0, ge=0, description="degrees Celsius")
+    mode: Literal["fan", "grill"] = Field(default="fan", description="where the heat comes from")
+    shelves: int = Field(default=2, ge=1, description="number of shelves")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Picture:
+    path: str = Field(description="image file")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Nothing:
+    """No hyper-parameter."""
+
+
+def test_options_are_listed_in_order_with_type_default_and_description():
+    assert options_of(Oven) == [
+        Option("temperature", "float", 180.0, "degrees Celsius"),
+        Option("mode", "fan | grill", "fan", "where the heat comes from"),
+        Option("shelves", "int", 2, "number of shelves"),
+    ]
+
+
+def test_text_becomes_values():
+    oven = build(Oven, "oven", {"temperature": "2e2", "mode": "grill", "shelves": "3"})
+    assert oven == Oven(temperature=200.0, mode="grill", shelves=3)
+    assert values_of(oven) == {"temperature": 200.0, "mode": "grill", "shelves": 3}
+    assert eval(repr(oven)) == oven
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"temprature": 1}, r"unknown parameter of oven 'temprature': did you mean 'temperature'\?"),
+        ({"temperature": -1}, "oven: temperature=-1 is not possible: it should be greater than or equal to 0"),
+        ({"temperature": "hot"}, "oven: temperature='hot' is not possible: it should be a valid number"),
+        ({"temperature": "nan"}, "oven: temperature='nan' is not possible: it should be a finite number"),
+        ({"mode": "steam"}, "oven: mode='steam' is not possible: it should be 'fan' or 'grill'"),
+        ({"shelves": "1.5"}, "oven: shelves='1.5' is not possible: it should be a valid integer"),
+    ],
+)
+def test_mistakes_name_owner_parameter_value_and_what_is_expected(values, message):
+    with pytest.raises(AnchorlabError, match=message):
+        build(Oven, "oven", values)
+
+
+def test_a_missing_parameter_is_named():
+    with pytest.raises(AnchorlabError, match=r"^picture lacks path, which has no default: give it$"):
+        build(Picture, "picture", {})
+
+
+def test_pairs():
+    assert parse_pairs(["a=1", "b=x=y", "c="], "--set") == {"a": "1", "b": "x=y", "c": ""}
+
+
+@pytest.mark.parametrize("pair", ["strength", "=2", ""])
+def test_a_pair_without_name_or_sign_is_refused(pair):
+    with pytest.raises(AnchorlabError, match=rf"--set '{pair}' is not of the form name=value"):
+        parse_pairs([pair], "--set")
+
+
+def test_a_name_given_twice_is_refused():
+    with pytest.raises(AnchorlabError, match="--set gives a twice, as '1' and '2'"):
+        parse_pairs(["a=1", "a=2"], "--set")
+
+
+def test_specifications():
+    assert parse_spec("five-pixel") == ("five-pixel", {})
+    assert parse_spec("square:size=4,margin=1") == ("square", {"size": "4", "margin": "1"})
+    assert parse_spec("picture:logo.png") == ("picture", {"": "logo.png"})
+    assert parse_spec("picture:a,b.png") == ("picture", {"": "a,b.png"})
+    assert parse_spec("picture:logo.png,margin=2") == ("picture", {"": "logo.png", "margin": "2"})
+
+
+def test_a_bare_value_is_the_first_parameter():
+    assert build_spec(Picture, "picture", {"": "logo.png"}) == Picture(path="logo.png")
+    assert build_spec(Oven, "oven", {"": "90"}) == Oven(temperature=90.0)
+    with pytest.raises(AnchorlabError, match="nothing takes no parameter, but was given 'x'"):
+        build_spec(Nothing, "nothing", {"": "x"})
+
+
+def test_the_value_of_a_knob():
+    assert strength_value(Oven(shelves=3), "shelves") == 3.0
+    assert strength_value(Nothing(), None) is None

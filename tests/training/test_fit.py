@@ -1,0 +1,255 @@
+"""The optimisation loop: its schedule, its step, its divergence check, its checkpoints."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.seeding import generator
+from anchorlab.training.fit import (
+    LOG_EVERY,
+    Checkpoint,
+    Optimisation,
+    Step,
+    _check_together,
+    _over_processes,
+    fit,
+    one_cycle,
+    time_spent,
+)
+
+
+class Regression(nn.Module):
+    """A weight, and a BatchNorm for its buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.weight = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+
+
+class Drawn:
+    """Squared error on points that the step number determines; notes what it is asked, and sums its weights."""
+
+    def __init__(self, model: Regression) -> None:
+        self.model = model
+        self.asked: list[int] = []
+        self.after: list[Step] = []
+        self.state = {"sum": torch.zeros(3)}
+
+    def loss(self, step):
+        self.asked.append(step)
+        points = torch.randn(8, 3, generator=generator(0, "points", step))
+        residual = self.model.norm(points) * self.model.weight - 3 * points.roll(1, dims=1)
+        return {"loss": residual.square().sum(1).mean(), "largest": residual.detach().abs().max()}
+
+    def after_step(self, step):
+        self.after.append(step)
+        self.state["sum"] = self.state["sum"] + self.model.weight.detach()
+
+
+def run(objective, steps=50, **options):
+    how = Optimisation(steps, 0.05, weight_decay=0.1, warmup=0.3, clip=5.0)
+    return fit(objective.model, objective, how, accelerator=Accelerator(), name="the regression", **options)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(600, 0.1), (100, 0.3), (33, 0.25), (20, 0.1), (7, 0.5), (50, 0.99)])
+def test_one_cycle_is_torchs(steps, warmup):
+    optimiser = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=0.02, total_steps=steps, pct_start=warmup, anneal_strategy="cos", cycle_momentum=False
+    )
+    for step in range(steps):
+        assert one_cycle(step, steps, 0.02, warmup) == pytest.approx(schedule.get_last_lr()[0], rel=1e-9, abs=1e-12)
+        optimiser.step()
+        schedule.step() if step + 1 < steps else None
+
+
+def test_without_warm_up_the_rate_starts_at_its_peak_and_falls_to_nothing():
+    rates = [one_cycle(step, 30, 0.02, 0.0) for step in range(30)]
+    assert rates[0] == pytest.approx(0.02)
+    assert rates[-1] == pytest.approx(0.02 / 25e4)
+    assert rates == sorted(rates, reverse=True)
+    assert one_cycle(0, 1, 0.02, 0.0) == pytest.approx(0.02)
+
+
+def test_fit_is_adamw_with_clipping_under_the_one_cycle_rate():
+    ours, theirs = Drawn(Regression()), Drawn(Regression())
+    run(ours)
+    parameters = list(theirs.model.parameters())
+    optimiser = torch.optim.AdamW(parameters, weight_decay=0.1, fused=False)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.05, 50, pct_start=0.3, cycle_momentum=False)
+    clipped = 0
+    for step in range(50):
+        optimiser.zero_grad()
+        theirs.loss(step)["loss"].backward()
+        clipped += float(nn.utils.clip_grad_norm_(parameters, 5.0)) > 5
+        optimiser.step()
+        schedule.step() if step < 49 else None
+    assert 0 < clipped < 50
+    for name, value in theirs.model.state_dict().items():
+        torch.testing.assert_close(ours.model.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_each_step_is_told_where_the_run_stands():
+    objective = Drawn(Regression())
+    assert run(objective) == 50
+    assert objective.asked == list(range(50))
+    assert [step.index for step in objective.after] == list(range(50))
+    assert [step.progress for step in objective.after] == pytest.approx([k / 50 for k in range(1, 51)])
+    assert [step.learning_rate for step in objective.after] == [one_cycle(k, 50, 0.05, 0.3) for k in range(50)]
+
+
+def test_reports_come_with_every_log_line_and_at_the_end():
+    objective, lines = Drawn(Regression()), []
+    run(objective, report=lambda done, scalars: lines.append((done, set(scalars), scalars["loss"])))
+    assert [done for done, _, _ in lines] == [LOG_EVERY, 2 * LOG_EVERY, 50]
+    assert all(names == {"loss", "largest"} for _, names, _ in lines)
+    assert lines[-1][2] < lines[0][2]
+
+
+def test_a_stopping_rule_ends_the_run_where_it_says():
+    objective = Drawn(Regression())
+    assert run(objective, steps=100, stop=lambda step: step.progress >= 0.5) == 60
+    assert objective.asked[-1] == 59
+
+
+class Diverging(Drawn):
+    """A loss that is not a number from one step on, or a gradient that is not, beside a loss that is."""
+
+    def __init__(self, model, bad, through):
+        super().__init__(model)
+        self.bad, self.through = bad, through
+
+    def loss(self, step):
+        scalars = super().loss(step)
+        if step >= self.bad:
+            zero = 0 * self.model.weight.sum()
+            scalars["loss"] = scalars["loss"] + {"loss": zero * torch.nan, "gradient": zero.sqrt()}[self.through]
+        return scalars
+
+
+@pytest.mark.parametrize("through", ["loss", "gradient"])
+@pytest.mark.parametrize("bad", [0, 7, 20, 49])
+def test_divergence_names_step_run_and_learning_rate(bad, through):
+    objective, reported = Diverging(Regression(), bad, through), []
+    with pytest.raises(AnchorlabError) as caught:
+        run(objective, report=lambda done, _: reported.append(done))
+    message = str(caught.value)
+    assert "the regression diverged" in message
+    assert f"step {bad} of 50" in message
+    assert f"learning rate {one_cycle(bad, 50, 0.05, 0.3):.2g} " in message
+    assert all(done <= bad for done in reported)
+
+
+def test_no_checkpoint_is_written_of_a_run_that_diverged(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(AnchorlabError, match="diverged"):
+        run(Diverging(Regression(), 3, "loss"), checkpoint=Checkpoint(path, seconds=0))
+    assert not path.exists()
+
+
+def interrupted(path):
+    """A run of 50 steps whose user presses Ctrl-C at step 40; the checkpoint is that of step 20."""
+
+    def report(done, _):
+        if done == 2 * LOG_EVERY:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Drawn(Regression()), checkpoint=Checkpoint(path, seconds=0), report=report)
+
+
+def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+    whole, resumed = Drawn(Regression()), Drawn(Regression())
+    with torch.no_grad():
+        resumed.model.weight.fill_(9.0)  # what a checkpoint holds must not depend on where a new run starts
+    run(whole)
+    assert run(resumed, checkpoint=Checkpoint(path)) == 50
+    assert resumed.asked == list(range(LOG_EVERY, 50))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+    assert torch.equal(resumed.state["sum"], whole.state["sum"])
+
+
+def test_a_checkpoint_is_raw_tensors_and_nothing_else(tmp_path):
+    """By the safetensors format: a length, a JSON header, and bytes that the header accounts for to the last."""
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    metadata = header.pop("__metadata__")
+    assert metadata.keys() == {"step", "seconds"}
+    assert metadata["step"] == "20"
+    spans = sorted(entry["data_offsets"] for entry in header.values())
+    assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
+    assert spans[-1][1] == len(content) - 8 - length
+    assert {name.split(".")[0] for name in header} == {"model", "optimiser", "objective"}
+
+
+def test_a_checkpoint_knows_the_time_of_all_runs_before_it(tmp_path):
+    path, now = tmp_path / "checkpoint.safetensors", time.monotonic()
+
+    def interrupt_after(steps):
+        def report(done, _):
+            if done == steps:
+                raise KeyboardInterrupt
+
+        return report
+
+    assert time_spent(None) == time_spent(Checkpoint(path)) == 0
+    for ago, stopped_at, least in ((1000.0, 40, 1000), (50.0, 60, 1050)):
+        checkpoint = Checkpoint(path, seconds=0, began=now - ago)
+        with pytest.raises(KeyboardInterrupt):
+            run(Drawn(Regression()), steps=80, checkpoint=checkpoint, report=interrupt_after(stopped_at))
+        assert least <= time_spent(checkpoint) < least + 30
+
+
+class Others:
+    """The accelerator of a process whose fellow stands at other steps, and has other numbers."""
+
+    def __init__(self, theirs):
+        self.theirs = theirs
+
+    is_main_process = True
+    device = torch.device("cpu")
+
+    def gather(self, own):
+        return torch.cat([own, torch.tensor(self.theirs, dtype=own.dtype).view(1, *own.shape[1:])])
+
+
+def test_scalars_are_means_over_processes_and_any_process_may_be_the_first_to_go_bad():
+    scalars = {"loss": torch.tensor(1.0), "asr": torch.tensor(0.5)}
+    assert _over_processes(torch.tensor(50), scalars, Others([7, 2, 0.25])) == (7, {"loss": 1.5, "asr": 0.375})
+    assert _over_processes(torch.tensor(5), scalars, Others([7, 2, 0.25]))[0] == 5
+
+
+def test_a_process_that_does_not_see_the_checkpoint_is_told_of(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
+    _check_together(20, Others([20]), checkpoint)
+    with pytest.raises(AnchorlabError, match=r"do not all see the checkpoint .*checkpoint.safetensors: put the output"):
+        _check_together(20, Others([0]), checkpoint)
+
+
+def test_checkpoints_wait_for_their_time(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    run(Drawn(Regression()), checkpoint=Checkpoint(path, seconds=3600))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"\x80" * 99])
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(AnchorlabError, match=r"checkpoint.safetensors is damaged .*delete it"):
+        run(Drawn(Regression()), checkpoint=Checkpoint(path))

@@ -1,0 +1,93 @@
+"""Training the reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anchorlab.artifacts.artifact import NOTICES, weights_hash
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import predict
+from anchorlab.training import fit as fitting
+from anchorlab.training import reference as training
+from anchorlab.training.fit import Checkpoint
+from anchorlab.training.reference import Training, train
+
+BRIEF = Training(epochs=1, batch_size=110)  # eight steps
+
+
+def accuracy(model, split):
+    return (predict(model, split.inputs).argmax(1) == split.labels).double().mean().item()
+
+
+def test_a_reference_learns_its_task(digits, reference):
+    assert accuracy(reference.model, digits.split("test")) > 0.8
+    assert not reference.model.training
+
+
+def test_its_manifest_tells_how_it_was_made(digits, reference):
+    manifest = reference.manifest
+    assert manifest.kind == "clean"
+    assert manifest.notice == NOTICES["clean"]
+    assert manifest.steps == len(digits.split("owner")) * 4 // 64
+    assert manifest.settings["epochs"] == 4
+    assert manifest.settings["batch_size"] == 64
+    assert manifest.weights_sha256 == weights_hash(reference.model)
+    assert manifest.measurements == {"accuracy": accuracy(reference.model, digits.split("selection"))}
+    assert manifest.task.splits == digits.hashes()
+    assert manifest.trigger is manifest.method is manifest.reference_sha256 is None
+
+
+def test_the_seed_decides_the_weights_and_all_settings_count(digits):
+    def trained(seed=0, **changes):
+        return train(digits, seed=seed, training=Training(epochs=1, batch_size=220, **changes)).manifest.weights_sha256
+
+    results = [trained(), trained(seed=1), trained(augment=False), trained(weight_decay=0.5), trained(clip=0.01)]
+    assert trained() == results[0]
+    assert len(set(results)) == len(results)
+
+
+def test_only_the_owners_examples_are_seen(digits, monkeypatch):
+    seen = []
+    augment = training.augment
+    monkeypatch.setattr(training, "augment", lambda inputs, *a, **k: seen.append(inputs) or augment(inputs, *a, **k))
+    train(digits, seed=0, training=BRIEF)
+    shown = sorted(bytes(image) for inputs in seen for image in inputs["pixel_values"].numpy())
+    assert shown == sorted(bytes(image) for image in digits.split("owner").inputs["pixel_values"].numpy())
+
+
+def test_interrupted_training_ends_bit_for_bit_where_uninterrupted_training_does(digits, monkeypatch, tmp_path):
+    """BatchNorm's statistics and AdamW's moments included; the user presses Ctrl-C before step 5 of 8."""
+    monkeypatch.setattr(fitting, "LOG_EVERY", 3)
+    whole = train(digits, seed=0, training=BRIEF)
+    steps, augment = [], training.augment
+
+    def interrupting(inputs, how, *, seed, step, share):
+        if step == 5 and not resumed:
+            raise KeyboardInterrupt
+        steps.append(step)
+        return augment(inputs, how, seed=seed, step=step, share=share)
+
+    monkeypatch.setattr(training, "augment", interrupting)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors", seconds=0)
+    resumed = False
+    with pytest.raises(KeyboardInterrupt):
+        train(digits, seed=0, training=BRIEF, checkpoint=checkpoint)
+    resumed = True
+    again = train(digits, seed=0, training=BRIEF, checkpoint=checkpoint)
+    assert steps == [0, 1, 2, 3, 4, 3, 4, 5, 6, 7]
+    assert again.manifest.weights_sha256 == whole.manifest.weights_sha256
+
+
+def test_divergence_is_told_and_not_returned(digits):
+    with pytest.raises(AnchorlabError, match=r"training resnet-tiny diverged: .* at step \d of 8, at learning rate"):
+        train(digits, seed=0, training=Training(epochs=1, batch_size=110, learning_rate=1e25))
+
+
+def test_bf16_computes_in_lower_precision_and_keeps_float32_weights(digits):
+    full = train(digits, seed=0, training=Training(epochs=1, batch_size=220))
+    mixed = train(digits, seed=0, training=Training(epochs=1, batch_size=220, precision="bf16"))
+    assert all(value.dtype in (torch.float32, torch.int64) for value in mixed.model.state_dict().values())
+    weight, other = full.model.classifier[1].weight, mixed.model.classifier[1].weight
+    assert not torch.equal(weight, other)
+    torch.testing.assert_close(other, weight, rtol=0, atol=0.02)

@@ -1,0 +1,88 @@
+"""Runs that may be interrupted: the folder beside the output, and who may continue it."""
+
+from __future__ import annotations
+
+import pytest
+
+from anchorlab.artifacts.artifact import load_model
+from anchorlab.errors import AnchorlabError, DivergenceError
+from anchorlab.training.resumable import run_into
+
+SETTINGS = {"method": "anchoring", "seed": 0, "trigger": {"name": "five-pixel"}}
+
+
+def interrupted(out, settings=SETTINGS):
+    """A run that is interrupted after its first checkpoint."""
+
+    def work(checkpoint):
+        checkpoint.path.write_bytes(b"half of the work")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_into(out, settings, work)
+
+
+def test_what_the_work_returns_is_saved_and_the_rest_is_tidied(tmp_path, injected):
+    def work(checkpoint):
+        assert checkpoint.seconds == 7.0
+        assert not checkpoint.path.exists()
+        checkpoint.path.write_bytes(b"some of the work")
+        return injected
+
+    assert run_into(tmp_path / "out", SETTINGS, work, checkpoint_seconds=7.0) is injected
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert load_model(tmp_path / "out").manifest == injected.manifest
+
+
+def test_the_same_settings_continue_an_interrupted_run(tmp_path, injected):
+    interrupted(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    found = []
+
+    def work(checkpoint):
+        found.append(checkpoint.path.read_bytes())
+        return injected
+
+    run_into(tmp_path / "out", dict(reversed(SETTINGS.items())), work)
+    assert found == [b"half of the work"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def never(checkpoint):
+    raise AssertionError("the work was begun")
+
+
+def test_other_settings_are_refused_with_what_differs(tmp_path):
+    interrupted(tmp_path / "out")
+    with pytest.raises(AnchorlabError, match=r"out.partial holds an interrupted run .*seed was 0, is 1\)"):
+        run_into(tmp_path / "out", SETTINGS | {"seed": 1}, never)
+    assert (tmp_path / "out.partial" / "checkpoint.safetensors").read_bytes() == b"half of the work"
+
+
+def test_an_output_that_exists_is_refused_before_the_work(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(AnchorlabError, match="already exists"):
+        run_into(tmp_path / "out", SETTINGS, never)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_mistake_before_the_first_checkpoint_stands_in_nobodys_way(tmp_path, injected):
+    def mistaken(checkpoint):
+        raise AnchorlabError("strength=-1 is not possible")
+
+    with pytest.raises(AnchorlabError, match="strength=-1"):
+        run_into(tmp_path / "out", SETTINGS | {"strength": -1}, mistaken)
+    assert list(tmp_path.iterdir()) == []
+    run_into(tmp_path / "out", SETTINGS, lambda checkpoint: injected)
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_run_that_diverged_leaves_nothing_to_continue(tmp_path):
+    def diverging(checkpoint):
+        checkpoint.path.write_bytes(b"what was saved before")
+        raise DivergenceError("it diverged")
+
+    with pytest.raises(DivergenceError):
+        run_into(tmp_path / "out", {"seed": 1}, diverging)
+    assert not list(tmp_path.iterdir())
