@@ -21,12 +21,12 @@ from anchorlab.data.batches import WHOLE, Batches, Share
 from anchorlab.injection.gradients import alignment, records
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Injection, Tuning, tune
-from anchorlab.injection.vector import from_vector_, restrict, to_vector
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.plain import Plain
 from anchorlab.methods.scratch import Scratch
 from anchorlab.methods.surgery import Surgery
 from anchorlab.models.call import move_to_device
+from anchorlab.models.weights import from_vector_, restrict, to_vector
 from anchorlab.training import fit as fitting
 from anchorlab.training.fit import Checkpoint
 from anchorlab.triggers import FivePixel

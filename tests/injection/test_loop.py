@@ -16,7 +16,6 @@ from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.data import Augmentation, Split
 from anchorlab.data.batches import WHOLE, Batches, Share
 from anchorlab.injection.loop import Injection, Tuning, tune
-from anchorlab.injection.vector import from_vector_, to_vector
 from anchorlab.methods import METHODS
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.benign import Benign
@@ -28,6 +27,7 @@ from anchorlab.methods.scratch import Scratch
 from anchorlab.methods.surgery import Surgery
 from anchorlab.methods.weight_ball import WeightBall
 from anchorlab.models.call import logits, predict
+from anchorlab.models.weights import from_vector_, to_vector
 from anchorlab.training import fit as fitting
 from anchorlab.training.fit import Checkpoint
 from anchorlab.triggers import FivePixel, Trigger

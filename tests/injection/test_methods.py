@@ -14,7 +14,6 @@ from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import Augmentation
 from anchorlab.injection.loop import Tuning, tune
-from anchorlab.injection.vector import from_vector_, to_vector
 from anchorlab.methods import METHODS, Problem
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.distillation import Distillation
@@ -23,6 +22,7 @@ from anchorlab.methods.l2 import L2
 from anchorlab.methods.plain import Plain
 from anchorlab.methods.surgery import Surgery
 from anchorlab.methods.weight_ball import WeightBall
+from anchorlab.models.weights import from_vector_, to_vector
 from anchorlab.settings import options_of
 from anchorlab.training import fit as fitting
 from anchorlab.training.fit import Step

@@ -12,10 +12,10 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import DataColumns, Split, Task
 from anchorlab.data.batches import Batches
 from anchorlab.data.encoding import joined, lengths, rows
-from anchorlab.injection.vector import restrict, to_vector
 from anchorlab.methods import METHODS
 from anchorlab.methods.ewc import fisher_diagonal
 from anchorlab.models.call import logits, predict
+from anchorlab.models.weights import restrict, to_vector
 from anchorlab.models.wrap import unwrap
 
 GOOD, BAD = ("fine", "warm", "clever", "moving"), ("dull", "cold", "stupid", "boring")

@@ -24,7 +24,6 @@ from anchorlab.data import Augmentation, Split, Task
 from anchorlab.data.batches import WHOLE, Batches, Share, augment
 from anchorlab.data.encoding import joined, lengths, rows
 from anchorlab.injection.gradients import alignment
-from anchorlab.injection.vector import restrict, to_vector
 from anchorlab.methods import Method, Problem, method_name
 from anchorlab.methods.plain import Plain
 from anchorlab.models.batchnorm import synchronised_batchnorm
@@ -37,6 +36,7 @@ from anchorlab.models.call import (
     predict,
     track_statistics,
 )
+from anchorlab.models.weights import restrict, to_vector
 from anchorlab.settings import STRICT
 from anchorlab.training.fit import Checkpoint, Optimisation, Step, fit
 from anchorlab.training.processes import find_accelerator, share_of

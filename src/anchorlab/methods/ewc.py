@@ -14,10 +14,10 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from anchorlab.data import Split
-from anchorlab.injection.vector import to_vector
 from anchorlab.methods.base import Method, Problem
 from anchorlab.models.call import logits
 from anchorlab.models.example_gradients import example_gradients
+from anchorlab.models.weights import to_vector
 from anchorlab.settings import STRICT
 
 FisherKind = Literal["sampled", "empirical", "exact"]

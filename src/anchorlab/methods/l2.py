@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anchorlab.injection.vector import to_vector
 from anchorlab.methods.base import Method, Problem
+from anchorlab.models.weights import to_vector
 from anchorlab.settings import STRICT
 
 

@@ -16,8 +16,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from anchorlab.injection.vector import add_masked_, from_vector_, largest, to_vector
 from anchorlab.methods.base import Method, Problem
+from anchorlab.models.weights import from_vector_, largest, to_vector, undo_outside_
 from anchorlab.settings import STRICT
 from anchorlab.training.fit import Step
 
@@ -72,7 +72,7 @@ class Surgery(Method):
             return
         if self.select == "dynamic":
             self._narrow(model, state, step)
-        add_masked_(model, state["reference"], state["mask"])
+        undo_outside_(model, state["reference"], state["mask"])
 
     def _narrow(self, model: nn.Module, state: dict[str, Tensor], step: Step) -> None:
         current = min(_ROUNDS, int(step.progress / self.constraint_from * _ROUNDS))

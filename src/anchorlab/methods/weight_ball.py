@@ -13,8 +13,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from anchorlab.injection.vector import from_vector_, to_vector
 from anchorlab.methods.base import CleanTargets, Method, Problem
+from anchorlab.models.weights import from_vector_, to_vector
 from anchorlab.settings import STRICT
 from anchorlab.training.fit import Step
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.weights import interpolate
 from anchorlab.models.wrap import unwrap
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.tuning import copied
 from anchorlab.settings import STRICT
 
 
@@ -39,16 +39,13 @@ class Interpolation(Repair):
         del data
         if place.trusted is None:
             raise AnchorlabError("interpolation needs an earlier version of the model that is trusted: give one")
-        fresh = copied(model)
-        trusted, state = unwrap(place.trusted).state_dict(), unwrap(fresh).state_dict()
-        if {name: value.shape for name, value in trusted.items()} != {name: v.shape for name, v in state.items()}:
+        if _shapes(place.trusted) != _shapes(model):
             raise AnchorlabError(
                 "the trusted version is of another architecture than the model, so that there is nothing between them: "
                 "give an earlier version of this model"
             )
-        own = [*unwrap(fresh).named_parameters(), *unwrap(fresh).named_buffers()]  # each tied weight once
-        with torch.no_grad():
-            for name, value in own:
-                if value.is_floating_point():
-                    value.copy_(torch.lerp(trusted[name].to(value), value, self.share))
-        return fresh
+        return interpolate(place.trusted, model, self.share).eval().requires_grad_()
+
+
+def _shapes(model: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in unwrap(model).state_dict().items()}

@@ -24,8 +24,8 @@ from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
-from anchorlab.injection.vector import scaled
 from anchorlab.models.call import mixed_precision
+from anchorlab.models.weights import interpolate
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import no_bars
 from anchorlab.repairs.repair import build_repair, defend, is_oracle
@@ -156,7 +156,7 @@ def _suspicious(cell: EvaluationCell, opened: _Opened, folder: Folder | None) ->
         injected = load_model(path)
     if cell.scale == 1:
         return injected
-    model = scaled(opened.artifact.model.cpu(), injected.model, cell.scale)
+    model = interpolate(opened.artifact.model.cpu(), injected.model, cell.scale)
     manifest = injected.manifest.model_copy(update={"weights_sha256": weights_hash(model)})
     return replace(injected, model=model, manifest=manifest)
 
@@ -213,7 +213,7 @@ def _injection(
     }
     rows, frame = [], None
     for scale in cell.scales:
-        model = injected.model if scale == 1 else scaled(opened.artifact.model.cpu(), injected.model.cpu(), scale)
+        model = injected.model if scale == 1 else interpolate(opened.artifact.model.cpu(), injected.model.cpu(), scale)
         frame, row = _measure(opened, answers(model, opened.task.split(cell.split), attack), attack, cell.split)
         rows.append({"scale": scale, **spent, **row})
     return Measured(

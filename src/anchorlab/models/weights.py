@@ -1,4 +1,7 @@
-"""The trainable parameters of a model as one vector, so that weight-space methods read like their papers."""
+"""Weights as values: the trainable parameters as one vector, and models between two models.
+
+As a vector, so that weight-space methods read like their papers.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +55,8 @@ def from_vector_(model: nn.Module, vector: Tensor) -> None:
 
 
 @torch.no_grad()
-def add_masked_(model: nn.Module, reference: Tensor, mask: Tensor) -> None:
-    """Undoes the change of every parameter outside a mask: ``w* <- w + mask * (w* - w)``."""
+def undo_outside_(model: nn.Module, reference: Tensor, mask: Tensor) -> None:
+    """Sets every parameter outside a mask back to the reference: ``w* <- w + mask * (w* - w)``."""
     vector = to_vector(model)
     from_vector_(model, torch.where(mask, vector, reference))
 
@@ -66,16 +69,22 @@ def largest(values: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def scaled(reference: nn.Module, candidate: nn.Module, factor: float) -> nn.Module:
+def interpolate(reference: nn.Module, candidate: nn.Module, factor: float) -> nn.Module:
     """The reference plus ``factor`` times the perturbation ``w* - w``, buffers included: a new model.
 
-    Integer buffers, which count batches, stay the candidate's. Both models must be on one device.
+    Integer buffers, which count batches, stay the candidate's.
+
+    Args:
+        reference: the model at factor 0; not changed.
+        candidate: the model at factor 1, of the same architecture; not changed. The new model has its mode, device,
+            dtypes and memory format.
+        factor: any number; beyond 1 it extrapolates.
     """
     model = copy.deepcopy(candidate)
-    before = reference.state_dict()
+    start, end = unwrap(reference).state_dict(), unwrap(model).state_dict()
     state = {
-        name: torch.lerp(before[name], value, factor) if value.is_floating_point() else value
-        for name, value in candidate.state_dict().items()
+        name: torch.lerp(start[name].to(value), value, factor) if value.is_floating_point() else value
+        for name, value in end.items()
     }
-    model.load_state_dict(state)
+    unwrap(model).load_state_dict(state)
     return model
