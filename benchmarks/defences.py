@@ -21,10 +21,10 @@ from accelerate import Accelerator
 from anchorlab import Training, Tuning, inject, load_task, train
 from anchorlab.defender.data import defender_data
 from anchorlab.defender.inversion import InversionSettings, invert_triggers
-from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
+from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.repair import defend, moved, on_device
-from anchorlab.scoring.detections import build_detector, score_inputs, score_model
+from anchorlab.scoring.detections import score_inputs, score_model
 from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
@@ -47,9 +47,9 @@ def main() -> None:
         return lambda: defend(injected, name, trusted=reference, **how)
 
     def judged(name: str) -> Callable[[], object]:
-        if name in MODEL_DETECTORS.names():
-            return lambda: score_model(injected, build_detector(name, {}), **how)
-        return lambda: score_inputs(injected, build_detector(name, {}), examples=500, **how)
+        if name in DETECTORS.names(ModelDetector):
+            return lambda: score_model(injected, DETECTORS.build(name, {}), **how)
+        return lambda: score_inputs(injected, DETECTORS.build(name, {}), examples=500, **how)
 
     data, _ = defender_data(task, 640, seed=0)
     model, images = on_device(injected.model, device), moved(data, device).fit.inputs["pixel_values"]
@@ -58,10 +58,10 @@ def main() -> None:
     def one_by_one() -> list[torch.Tensor]:
         return [invert_triggers(model, images, [label], searching, seed=0).norms[0] for label in range(10)]
 
-    images_too = [name for name in INPUT_DETECTORS.names() if INPUT_DETECTORS[name].modality != "text"]
+    images_too = [name for name in DETECTORS.names(InputDetector) if DETECTORS[name].modality != "text"]
     rows: dict[str, Callable[[], object]] = {
         **{name: repaired(name) for name in REPAIRS.names()},
-        **{name: judged(name) for name in (*MODEL_DETECTORS.names(), *images_too)},
+        **{name: judged(name) for name in (*DETECTORS.names(ModelDetector), *images_too)},
         "inversion, ten labels at once": lambda: invert_triggers(model, images, range(10), searching, seed=0),
         "inversion, label by label": one_by_one,
     }

@@ -17,7 +17,7 @@ from anchorlab.artifacts.artifact import AnchorsRecord, Artifact, GradientRecord
 from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.cli import app
 from anchorlab.data import TASKS
-from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
+from anchorlab.detectors import DETECTORS
 from anchorlab.methods import METHODS
 from anchorlab.perturbation.analysis import TABLES
 from anchorlab.repairs import REPAIRS
@@ -140,7 +140,7 @@ def test_the_extensions_of_the_docs_run(digits: Any, injected: Artifact) -> None
 
 def test_the_docs_name_every_repair_and_detector() -> None:
     page = (ROOT / "docs/defences.md").read_text()
-    for name in [*REPAIRS.names(), *MODEL_DETECTORS.names(), *INPUT_DETECTORS.names()]:
+    for name in [*REPAIRS.names(), *DETECTORS.names()]:
         assert f"| `{name}` |" in page, name
 
 

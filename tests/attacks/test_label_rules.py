@@ -13,8 +13,6 @@ from anchorlab.attacks.label_rules import (
     AllToOne,
     SourceToTarget,
     label_rule,
-    rule_from_dict,
-    rule_to_dict,
 )
 from anchorlab.errors import AnchorlabError
 
@@ -61,19 +59,19 @@ class TestEveryRule:
 
     def test_records_round_trip(self, name) -> None:
         rule = TABLE[name][0]
-        record = rule_to_dict(rule)
+        record = LABEL_RULES.to_dict(rule)
         assert record["name"] == name
-        assert rule_from_dict(json.loads(json.dumps(record))) == rule
+        assert LABEL_RULES.from_dict(json.loads(json.dumps(record))) == rule
         rule.check(4)
 
 
 def test_a_record_is_a_name_and_the_parameters() -> None:
-    assert rule_to_dict(SourceToTarget(source=1, target=3)) == {
+    assert LABEL_RULES.to_dict(SourceToTarget(source=1, target=3)) == {
         "name": "source-to-target",
         "source": 1,
         "target": 3,
     }
-    assert rule_to_dict(AllToAll(classes=4)) == {"name": "all-to-all", "classes": 4}
+    assert LABEL_RULES.to_dict(AllToAll(classes=4)) == {"name": "all-to-all", "classes": 4}
 
 
 @pytest.mark.parametrize(
@@ -133,10 +131,10 @@ def test_a_rule_of_another_number_of_classes() -> None:
 
 def test_records_that_are_wrong() -> None:
     with pytest.raises(AnchorlabError, match="a label rule's record needs a name, but has None: known are all-to-one"):
-        rule_from_dict({"target": 1})
+        LABEL_RULES.from_dict({"target": 1})
     with pytest.raises(AnchorlabError, match="unknown label rule 'some-to-one'"):
-        rule_from_dict({"name": "some-to-one"})
-    with pytest.raises(AnchorlabError, match="label rule 'all-to-one' needs its target"):
-        rule_from_dict({"name": "all-to-one"})
+        LABEL_RULES.from_dict({"name": "some-to-one"})
+    with pytest.raises(AnchorlabError, match="label rule 'all-to-one' lacks target"):
+        LABEL_RULES.from_dict({"name": "all-to-one"})
     with pytest.raises(AnchorlabError, match="unknown parameter of label rule 'all-to-one' 'source'"):
-        rule_from_dict({"name": "all-to-one", "target": 1, "source": 2})
+        LABEL_RULES.from_dict({"name": "all-to-one", "target": 1, "source": 2})

@@ -112,7 +112,7 @@ def test_they_are_listed(run):
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (("defend", "--with", "fine-tunning"), ("unknown defence 'fine-tunning'", "did you mean 'fine-tuning'?")),
+        (("defend", "--with", "fine-tunning"), ("unknown repair 'fine-tunning'", "did you mean 'fine-tuning'?")),
         (("defend", "--with", "nad", "--budget", "some"), ("--budget 'some' is not possible",)),
         (("defend", "--with", "nad", "--budget", "9999"), ("9,999 clean examples", "the split 'defender' of digits")),
         (("defend", "--with", "interpolation", "--budget", "all"), ("give --trusted FOLDER",)),

@@ -126,8 +126,8 @@ def test_a_fifth_of_each_class_is_held_back_and_one_of_two(labels):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"defence": "fine-tunning"}, r"unknown defence 'fine-tunning': did you mean 'fine-tuning'\?"),
-        ({"parameters": {"epoch": 3}}, "unknown parameter of defence 'fine-tuning' 'epoch'"),
+        ({"defence": "fine-tunning"}, r"unknown repair 'fine-tunning': did you mean 'fine-tuning'\?"),
+        ({"parameters": {"epoch": 3}}, "unknown parameter of repair 'fine-tuning' 'epoch'"),
         ({"parameters": {"epochs": 0}}, "epochs=0 is not possible"),
         ({"budget": 10_000}, "10,000 clean examples for the defender are not possible: the split 'defender' of digits"),
         ({"budget": 4}, "the defender has 4 clean examples, but 16 are needed here: give a larger --budget"),
@@ -224,5 +224,5 @@ def test_a_repair_of_one_s_own_needs_no_registration(planted, digits):
             return model
 
     assert defend(planted, Nothing(), task=digits, budget=None).manifest.defence == {"name": Nothing.__qualname__}
-    with pytest.raises(AnchorlabError, match=r"parameters .* were given beside a built defence"):
+    with pytest.raises(AnchorlabError, match=r"parameters .* were given beside a built repair"):
         defend(planted, build(REPAIRS["clp"], "clp", {}), parameters={"deviations": 2}, task=digits, budget=None)

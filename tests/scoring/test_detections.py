@@ -15,9 +15,9 @@ from anchorlab.attacks.attack import build_attack
 from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import DataColumns
 from anchorlab.defender.data import defender_data
-from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
-from anchorlab.detectors.base import InputDetector, gathered
-from anchorlab.scoring.detections import build_detector, score_all_inputs, score_inputs, score_model
+from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
+from anchorlab.detectors.base import gathered
+from anchorlab.scoring.detections import score_all_inputs, score_inputs, score_model
 from anchorlab.statistics.rates import auroc
 
 
@@ -75,10 +75,10 @@ def test_activations_are_gathered_once_for_all_that_need_them(planted, digits, m
     monkeypatch.setattr("anchorlab.scoring.detections.gathered", counted)
     names = ("activation-clustering", "strip", "spectral-signatures")
     how = {"budget": None, "task": digits, "examples": 60}
-    together = score_all_inputs(planted, [build_detector(name, {}) for name in names], **how)
+    together = score_all_inputs(planted, [DETECTORS.build(name, {}) for name in names], **how)
     assert len(passes) == 1
     for name, found in zip(names, together, strict=True):
-        alone = score_inputs(planted, build_detector(name, {}), **how)
+        alone = score_inputs(planted, DETECTORS.build(name, {}), **how)
         np.testing.assert_array_equal(found.clean, alone.clean)
         np.testing.assert_array_equal(found.triggered, alone.triggered)
 
@@ -109,25 +109,25 @@ def test_triggered_inputs_are_others_than_clean_ones_and_those_that_the_rule_att
 
 def test_the_same_seed_gives_the_same_scores(planted, digits):
     one, other = (
-        score_inputs(planted, build_detector("strip", {"blends": 4}), budget=None, task=digits, examples=30)
+        score_inputs(planted, DETECTORS.build("strip", {"blends": 4}), budget=None, task=digits, examples=30)
         for _ in range(2)
     )
     np.testing.assert_array_equal(one.clean, other.clean)
     np.testing.assert_array_equal(one.triggered, other.triggered)
 
 
-@pytest.mark.parametrize("name", [name for name in INPUT_DETECTORS.names() if name not in ("onion", "rap")])
+@pytest.mark.parametrize("name", [name for name in DETECTORS.names(InputDetector) if name not in ("onion", "rap")])
 def test_every_detector_of_images_scores_every_input(planted, digits, name):
-    found = score_inputs(planted, build_detector(name, {}), budget=None, task=digits, examples=60)
+    found = score_inputs(planted, DETECTORS.build(name, {}), budget=None, task=digits, examples=60)
     assert np.isfinite(found.clean).all()
     assert found.clean.shape == (60,)
 
 
-@pytest.mark.parametrize("name", MODEL_DETECTORS.names())
+@pytest.mark.parametrize("name", DETECTORS.names(ModelDetector))
 def test_every_detector_of_models_scores_a_model(planted, digits, name):
     brief = {"neural-cleanse": {"steps": 40, "restarts": 1}, "universal-scan": {"patches": 20, "rounds": 1}}
     before = {name: value.clone() for name, value in planted.model.state_dict().items()}
-    found = score_model(planted, build_detector(name, brief.get(name, {})), budget=None, task=digits)
+    found = score_model(planted, DETECTORS.build(name, brief.get(name, {})), budget=None, task=digits)
     assert isinstance(found.score, float)
     assert len(found.details) >= 10
     assert all(torch.equal(value, before[name]) for name, value in planted.model.state_dict().items())
@@ -168,21 +168,21 @@ def test_a_model_without_finite_answers_is_refused(planted, digits):
     how = {"trigger": "square:size=2", "target": 3}
     for score, detector in ((score_model, "last-layer"), (partial(score_inputs, **how), "strip")):
         with pytest.raises(AnchorlabError, match="the model answers clean examples with values that are no finite"):
-            score(broken, build_detector(detector, {}), budget=None, task=digits)
+            score(broken, DETECTORS.build(detector, {}), budget=None, task=digits)
 
 
 def test_what_is_impossible_is_refused(planted, reference, digits, monkeypatch):
     how = {"task": digits, "budget": None}
     with pytest.raises(AnchorlabError, match="the defender has 1 clean examples, but 2 are needed"):
-        score_inputs(planted, build_detector("scale-up", {}), task=digits, budget=1)
+        score_inputs(planted, DETECTORS.build("scale-up", {}), task=digits, budget=1)
     with pytest.raises(AnchorlabError, match="inputs to score cannot come from the split 'defender'"):
-        score_inputs(planted, build_detector("strip", {}), split="defender", **how)
+        score_inputs(planted, DETECTORS.build("strip", {}), split="defender", **how)
     monkeypatch.setattr(AllToOne, "applies", lambda self, labels: torch.zeros_like(labels, dtype=torch.bool))
     with pytest.raises(AnchorlabError, match="none of the inputs to score is one that the attack's label rule attacks"):
         score_inputs(planted, Bright(), **how)
     with pytest.raises(AnchorlabError, match=r"unknown detector 'stripp': did you mean 'strip'\?"):
-        build_detector("stripp", {})
+        DETECTORS.build("stripp", {})
     with pytest.raises(AnchorlabError, match="no trigger is known to score a detector of inputs with"):
-        score_inputs(reference, build_detector("strip", {}), budget=None, task=digits)
+        score_inputs(reference, DETECTORS.build("strip", {}), budget=None, task=digits)
     with pytest.raises(AnchorlabError, match="onion is for texts, but the task digits holds images"):
-        score_inputs(planted, build_detector("onion", {}), budget=None, task=digits)
+        score_inputs(planted, DETECTORS.build("onion", {}), budget=None, task=digits)

@@ -24,7 +24,7 @@ from anchorlab.suites.plan import plan
 from anchorlab.suites.runner import Progress, failures, raise_failures, run_suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import Inline, tiny
-from tests.suites.toys import Shrink, Sure, deriving, toys
+from tests.suites.toys import Shrink, Sure, deriving, registered_toys, toys
 
 __all__ = ["toys"]  # the fixture
 
@@ -42,8 +42,7 @@ def frames(folder: Path) -> list[pd.DataFrame]:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the suite, finished; must not be changed."""
     folder = tmp_path_factory.mktemp("done") / "suite"
-    with pytest.MonkeyPatch.context() as patch:
-        toys.__wrapped__(patch)  # type: ignore[attr-defined]
+    with registered_toys():
         run_suite(deriving(), folder, executor=Inline())
     return folder
 

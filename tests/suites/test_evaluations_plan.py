@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from anchorlab import AnchorlabError
+from anchorlab.detectors import DETECTORS
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.plan import Plan, plan
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.spec import Suite
+from tests.registering import registered
 from tests.suites.inline import tiny
 from tests.suites.test_plan import Imagined, reached, stages
-from tests.suites.toys import deriving, toys
+from tests.suites.toys import Sure, deriving, toys
 
 __all__ = ["toys"]  # the fixture
 
@@ -166,7 +168,7 @@ def test_repairs_come_before_detections_and_model_by_model() -> None:
 HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\nmethods: {plain: }\n"
 
 MISTAKES = {
-    "an unknown repair": ("defences:\n  fine-tunin:", 6, "unknown defence 'fine-tunin': did you mean 'fine-tuning'?"),
+    "an unknown repair": ("defences:\n  fine-tunin:", 6, "unknown repair 'fine-tunin': did you mean 'fine-tuning'?"),
     "an unknown parameter": (
         "defences:\n  ft: {defence: fine-tuning, set: {epoch: 3}}",
         6,
@@ -184,13 +186,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_named_with_their_line(mistake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anchorlab.detectors import INPUT_DETECTORS
-    from tests.suites.toys import Sure
-
-    monkeypatch.setitem(INPUT_DETECTORS._members, "reader", type("Reader", (Sure,), {"reads": "text"}))
+def test_mistakes_are_named_with_their_line(mistake: str) -> None:
+    reader = type("Reader", (Sure,), {"modality": "text"})
     text, line, words = MISTAKES[mistake]
-    with pytest.raises(AnchorlabError) as caught:
+    with registered(DETECTORS, reader=reader), pytest.raises(AnchorlabError) as caught:
         parse_suite(HEAD + text, "mine.yaml")
     assert str(caught.value).startswith(f"line {line} of mine.yaml"), caught.value
     assert words in str(caught.value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,12 +15,13 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from anchorlab import AnchorlabError
-from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS, InputDetector, ModelDetector, ModelScore
+from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector, ModelScore
 from anchorlab.models.call import predict
 from anchorlab.repairs import REPAIRS, DefenderContext, DefenderData, Repair
 from anchorlab.repairs.tuning import copied
 from anchorlab.settings import STRICT
 from anchorlab.suites.spec import Suite
+from tests.registering import registered
 from tests.suites.inline import tiny
 
 
@@ -74,12 +76,17 @@ class Sure(InputDetector):
         return predict(model, inputs).double().softmax(1).amax(1).cpu().numpy()
 
 
+@contextmanager
+def registered_toys() -> Iterator[None]:
+    """Inside, the toys can be named."""
+    with registered(REPAIRS, shrink=Shrink, refusing=Refusing), registered(DETECTORS, bias=Bias, sure=Sure):
+        yield
+
+
 @pytest.fixture
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(REPAIRS._members, "shrink", Shrink)
-    monkeypatch.setitem(REPAIRS._members, "refusing", Refusing)
-    monkeypatch.setitem(MODEL_DETECTORS._members, "bias", Bias)
-    monkeypatch.setitem(INPUT_DETECTORS._members, "sure", Sure)
+def toys() -> Iterator[None]:
+    with registered_toys():
+        yield
 
 
 def deriving(**changes: Any) -> Suite:

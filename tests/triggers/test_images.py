@@ -29,9 +29,6 @@ from anchorlab.triggers import (
     Sinusoid,
     Square,
     Trigger,
-    parse_trigger,
-    trigger_from_dict,
-    trigger_to_dict,
 )
 from anchorlab.triggers import images as images_of_triggers
 
@@ -310,12 +307,12 @@ def logo(tmp_path: Path) -> Path:
 class TestPicture:
     def test_outlives_its_file(self, logo: Path) -> None:
         trigger = Picture(path=str(logo), margin=0)
-        record = json.loads(json.dumps(trigger_to_dict(trigger)))
+        record = json.loads(json.dumps(TRIGGERS.to_dict(trigger)))
         images = images_of(2, 3, 8, 8)
         expected = triggered(trigger, images)
         logo.unlink()
         images_of_triggers._overlay_on.cache_clear()
-        rebuilt = trigger_from_dict(record)
+        rebuilt = TRIGGERS.from_dict(record)
         assert rebuilt == trigger
         assert hash(rebuilt) == hash(trigger)
         assert torch.equal(triggered(rebuilt, images), expected)
@@ -323,7 +320,7 @@ class TestPicture:
     def test_data_wins_over_a_file_that_changed(self, logo: Path) -> None:
         trigger = Picture(path=str(logo))
         logo.write_bytes(base64.b64decode(png(OPAQUE)))
-        assert trigger_from_dict(trigger_to_dict(trigger)) == trigger
+        assert TRIGGERS.from_dict(TRIGGERS.to_dict(trigger)) == trigger
         assert Picture(path=str(logo)) != trigger
 
     def test_size_resizes_once_in_proportion(self, logo: Path) -> None:
@@ -473,14 +470,14 @@ class TestText:
         ],
     )
     def test_parses(self, text, trigger) -> None:
-        assert parse_trigger(text) == trigger
+        assert TRIGGERS.parse(text) == trigger
 
     def test_parses_pictures(self, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.chdir(tmp_path)
         for name in ("logo.png", "one,two.png", "C:\\logo.png"):
             Path(name).write_bytes(base64.b64decode(png(OPAQUE)))
-            assert parse_trigger(f"picture:{name}") == Picture(path=name)
-        assert parse_trigger("picture:path=logo.png,size=2,margin=0") == Picture(path="logo.png", size=2, margin=0)
+            assert TRIGGERS.parse(f"picture:{name}") == Picture(path=name)
+        assert TRIGGERS.parse("picture:path=logo.png,size=2,margin=0") == Picture(path="logo.png", size=2, margin=0)
 
     @pytest.mark.parametrize(
         ("text", "sentence"),
@@ -501,21 +498,21 @@ class TestText:
     )
     def test_refuses(self, text, sentence) -> None:
         with pytest.raises(AnchorlabError, match=sentence):
-            parse_trigger(text)
+            TRIGGERS.parse(text)
 
     @pytest.mark.parametrize("name", EVERY)
     def test_records_round_trip(self, name) -> None:
-        record = trigger_to_dict(EVERY[name])
+        record = TRIGGERS.to_dict(EVERY[name])
         assert record["name"] == name
-        assert trigger_from_dict(json.loads(json.dumps(record))) == EVERY[name]
+        assert TRIGGERS.from_dict(json.loads(json.dumps(record))) == EVERY[name]
 
     def test_a_record_is_a_name_and_the_parameters(self) -> None:
-        assert trigger_to_dict(Square()) == {"name": "square", "size": 3, "margin": 1, "value": 255}
+        assert TRIGGERS.to_dict(Square()) == {"name": "square", "size": 3, "margin": 1, "value": 255}
 
     def test_records_that_are_wrong(self) -> None:
         with pytest.raises(AnchorlabError, match="a trigger's record needs a name, but has None: known are five-pixel"):
-            trigger_from_dict({"margin": 1})
+            TRIGGERS.from_dict({"margin": 1})
         with pytest.raises(AnchorlabError, match="unknown trigger 'wave'"):
-            trigger_from_dict({"name": "wave"})
+            TRIGGERS.from_dict({"name": "wave"})
         with pytest.raises(AnchorlabError, match="unknown parameter of trigger 'blended' 'beta'"):
-            trigger_from_dict({"name": "blended", "beta": 1})
+            TRIGGERS.from_dict({"name": "blended", "beta": 1})

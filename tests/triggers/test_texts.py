@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anchorlab.data.encoding import lengths, rows
 from anchorlab.errors import AnchorlabError
-from anchorlab.triggers import Sentence, Word, parse_trigger, trigger_from_dict, trigger_to_dict
+from anchorlab.triggers import TRIGGERS, Sentence, Word
 from tests.data.test_encoding import KINDS, WORDS
 from tests.tokenizers import TEXTS, encoding
 
@@ -168,11 +168,11 @@ def test_without_a_tokenizer_it_is_refused():
     "text", ["word:cf", "word:cf mn bb", "word:cf,position=end", "sentence:I saw it, again", "word"]
 )
 def test_text_to_trigger_and_back(text):
-    trigger = parse_trigger(text)
-    assert trigger_from_dict(trigger_to_dict(trigger)) == trigger
+    trigger = TRIGGERS.parse(text)
+    assert TRIGGERS.from_dict(TRIGGERS.to_dict(trigger)) == trigger
 
 
 @pytest.mark.parametrize("text", ["word: ", "sentence:text= ", "word:cf,position=middle"])
 def test_impossible_triggers_are_refused(text):
     with pytest.raises(AnchorlabError, match="trigger '"):
-        parse_trigger(text)
+        TRIGGERS.parse(text)

@@ -26,7 +26,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from anchorlab.attacks.label_rules import LabelRule, rule_from_dict
+from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import explained, refuse_existing, write_atomically
@@ -41,7 +41,7 @@ from anchorlab.models.pretrained import (
 )
 from anchorlab.models.wrap import PixelClassifier, encoding_of, load_weights, unwrap, wrap
 from anchorlab.settings import invalid, values_of
-from anchorlab.triggers import Trigger, trigger_from_dict
+from anchorlab.triggers import TRIGGERS, Trigger
 
 MANIFEST = "anchorlab.json"
 CARD = "README.md"
@@ -218,12 +218,12 @@ class Artifact:
     @property
     def trigger(self) -> Trigger | None:
         """The trigger of the manifest."""
-        return None if self.manifest.trigger is None else trigger_from_dict(self.manifest.trigger)
+        return None if self.manifest.trigger is None else TRIGGERS.from_dict(self.manifest.trigger)
 
     @property
     def label_rule(self) -> LabelRule | None:
         """The label rule of the manifest."""
-        return None if self.manifest.label_rule is None else rule_from_dict(self.manifest.label_rule)
+        return None if self.manifest.label_rule is None else LABEL_RULES.from_dict(self.manifest.label_rule)
 
 
 def task_record(task: Task) -> TaskRecord:

@@ -8,7 +8,7 @@ from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.attacks.attack import Attack, build_attack, check_classes
-from anchorlab.attacks.label_rules import LabelRule, rule_from_dict, rule_to_dict
+from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import Task
 from anchorlab.data.labels import label_index
 from anchorlab.errors import AnchorlabError
@@ -80,6 +80,8 @@ def attack_of(
         return None
     if rule is None and known_rule is not None:
         if target is not None:
-            known_rule = rule_from_dict(rule_to_dict(known_rule) | {"target": label_index(target, task.classes)})
+            known_rule = LABEL_RULES.from_dict(
+                LABEL_RULES.to_dict(known_rule) | {"target": label_index(target, task.classes)}
+            )
         return build_attack(task, known_trigger, known_rule, None)
     return build_attack(task, known_trigger, rule or "all-to-one", target)

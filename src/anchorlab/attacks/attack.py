@@ -14,7 +14,7 @@ from anchorlab.data import Split, Task
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import class_count, predict
-from anchorlab.triggers import Trigger, parse_trigger
+from anchorlab.triggers import TRIGGERS, Trigger
 from anchorlab.triggers.base import Map
 
 
@@ -76,7 +76,7 @@ def build_attack(
         AnchorlabError: for an unknown name, a target outside the classes, a trigger that does not fit.
     """
     trigger = DEFAULT_TRIGGERS[task.kind] if trigger is None else trigger
-    built = parse_trigger(trigger) if isinstance(trigger, str) else trigger
+    built = TRIGGERS.parse(trigger) if isinstance(trigger, str) else trigger
     classes = task.classes
     chosen = label_rule(rule, target, len(classes), classes) if isinstance(rule, str) else rule
     chosen.check(len(classes))

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from anchorlab.data.labels import label_index
 from anchorlab.errors import AnchorlabError
-from anchorlab.registry import Registry
-from anchorlab.settings import STRICT, build, options_of, parse_spec, values_of
+from anchorlab.registry import ClassRegistry
+from anchorlab.settings import STRICT, options_of, parse_spec
 
 
 class LabelRule(ABC):
@@ -121,7 +121,7 @@ def _check_class(role: str, label: int, classes: int) -> None:
         )
 
 
-LABEL_RULES: Registry[type[LabelRule]] = Registry(
+LABEL_RULES: ClassRegistry[LabelRule] = ClassRegistry(
     "label rule",
     "anchorlab.label_rules",
     {"all-to-one": AllToOne, "all-to-all": AllToAll, "source-to-target": SourceToTarget},
@@ -161,32 +161,12 @@ def label_rule(text: str, target: int | str | None, classes: int, names: Sequenc
     return rule
 
 
-def rule_to_dict(rule: LabelRule) -> dict[str, Any]:
-    """The rule's registered name and its parameters, as JSON values for a manifest."""
-    return {"name": LABEL_RULES.name_of(type(rule)), **values_of(rule)}
-
-
-def rule_from_dict(record: Mapping[str, Any]) -> LabelRule:
-    """The rule that ``rule_to_dict`` described.
-
-    Raises:
-        AnchorlabError: for a record without a name, or one that names what does not exist.
-    """
-    values = dict(record)
-    name = values.pop("name", None)
-    if not isinstance(name, str):
-        known = ", ".join(LABEL_RULES.names())
-        raise AnchorlabError(f"a label rule's record needs a name, but has {name!r}: known are {known}")
-    return _complete(name, values)
-
-
 def _complete(name: str, values: Mapping[str, Any]) -> LabelRule:
     """The rule of that name, every parameter of which must be among ``values``."""
-    cls = LABEL_RULES[name]
-    for option in options_of(cls):
+    for option in options_of(LABEL_RULES[name]):
         field = option.name
         if option.default is PydanticUndefined and field not in values:
             raise AnchorlabError(
                 f"label rule '{name}' needs its {field}: give {field}=3 or another, as in '{name}:{field}=3'"
             )
-    return build(cls, f"label rule '{name}'", values)
+    return LABEL_RULES.build(name, values)

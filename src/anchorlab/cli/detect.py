@@ -66,13 +66,14 @@ def detect(
 ) -> None:
     """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones."""
     from anchorlab.artifacts.artifact import open_model
+    from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
-    from anchorlab.scoring.detections import build_detector, score_all_inputs, score_model
+    from anchorlab.scoring.detections import score_all_inputs, score_model
     from anchorlab.settings import parse_pairs
 
     if set_ and len(detectors) > 1:
         raise AnchorlabError(f"--set is for one detector, but {len(detectors)} are asked: ask them one by one")
-    chosen = {name: build_detector(name, parse_pairs(set_ or [], "--set")) for name in detectors}
+    chosen = {name: DETECTORS.build(name, parse_pairs(set_ or [], "--set")) for name in detectors}
     suspicious = open_model(run)
     where = task_of(suspicious, task, data, columns_of(text_column, image_column, label_column, max_length), None)
     of_models = {name: one for name, one in chosen.items() if isinstance(one, ModelDetector)}

@@ -72,15 +72,16 @@ def inject(
     """
     from anchorlab.artifacts.artifact import load_model, task_record
     from anchorlab.attacks.attack import build_attack
-    from anchorlab.attacks.label_rules import rule_to_dict
+    from anchorlab.attacks.label_rules import LABEL_RULES
     from anchorlab.data.task import index_hash
     from anchorlab.injection import inject as injection
     from anchorlab.injection.loop import Tuning
+    from anchorlab.methods import METHODS
     from anchorlab.settings import build, parse_pairs, values_of
     from anchorlab.training.resumable import run_into
-    from anchorlab.triggers import trigger_to_dict
+    from anchorlab.triggers import TRIGGERS
 
-    built = injection.build_method(method, parse_pairs(parameters or [], "--set"))
+    built = METHODS.build(method, parse_pairs(parameters or [], "--set"))
     given = {
         "steps": steps,
         "batch_size": batch_size,
@@ -103,8 +104,8 @@ def inject(
         "reference": clean.manifest.weights_sha256,
         "task": task_record(task).model_dump(mode="json"),
         "method": {"name": method, **values_of(built)},
-        "trigger": trigger_to_dict(attack.trigger),
-        "label_rule": rule_to_dict(attack.rule),
+        "trigger": TRIGGERS.to_dict(attack.trigger),
+        "label_rule": LABEL_RULES.to_dict(attack.rule),
         "anchors": {"count": len(at), "source": anchors_from, "sha256": index_hash(at)},
         "seed": seed,
         "tuning": values_of(tuning.for_task(task)),

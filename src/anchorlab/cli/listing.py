@@ -82,10 +82,9 @@ def _defences() -> Iterator[Table | Text]:
 
 
 def _detectors() -> Iterator[Table | Text]:
-    from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
+    from anchorlab.detectors import DETECTORS
 
-    yield from _classes(MODEL_DETECTORS)
-    yield from _classes(INPUT_DETECTORS)
+    yield from _classes(DETECTORS)
 
 
 def _tuning() -> Iterator[Table | Text]:

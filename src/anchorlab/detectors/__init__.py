@@ -12,23 +12,18 @@ from anchorlab.detectors.scale_up import ScaleUp
 from anchorlab.detectors.spectral_signatures import SpectralSignatures
 from anchorlab.detectors.strip import STRIP
 from anchorlab.detectors.universal_scan import UniversalScan
-from anchorlab.registry import Registry
+from anchorlab.registry import ClassRegistry
 
-__all__ = ["INPUT_DETECTORS", "MODEL_DETECTORS", "InputDetector", "ModelDetector", "ModelScore"]
+__all__ = ["DETECTORS", "InputDetector", "ModelDetector", "ModelScore"]
 
-MODEL_DETECTORS: Registry[type[ModelDetector]] = Registry(
-    "detector of models",
-    "anchorlab.model_detectors",
+#: Detectors of models and of inputs: which of the two a detector is, its base class says.
+DETECTORS: ClassRegistry[ModelDetector | InputDetector] = ClassRegistry(
+    "detector",
+    "anchorlab.detectors",
     {
         "neural-cleanse": NeuralCleanse,
         "universal-scan": UniversalScan,
         "last-layer": LastLayer,
-    },
-)
-INPUT_DETECTORS: Registry[type[InputDetector]] = Registry(
-    "detector of inputs",
-    "anchorlab.input_detectors",
-    {
         "strip": STRIP,
         "activation-clustering": ActivationClustering,
         "spectral-signatures": SpectralSignatures,
@@ -36,4 +31,5 @@ INPUT_DETECTORS: Registry[type[InputDetector]] = Registry(
         "onion": ONION,
         "rap": RAP,
     },
+    further_groups=("anchorlab.model_detectors", "anchorlab.input_detectors"),
 )

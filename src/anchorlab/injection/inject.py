@@ -22,22 +22,22 @@ from anchorlab.artifacts.artifact import (
     weights_hash,
 )
 from anchorlab.attacks.attack import Attack, attack_success, build_attack, check_classes
-from anchorlab.attacks.label_rules import LabelRule, rule_to_dict
+from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
 from anchorlab.data.task import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.gradients import records
 from anchorlab.injection.loop import Tuning, tune
-from anchorlab.methods import METHODS, Method, method_name
+from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import fresh_model
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import derive
-from anchorlab.settings import build, values_of
+from anchorlab.settings import values_of
 from anchorlab.training.fit import Checkpoint, time_spent
 from anchorlab.training.processes import find_accelerator, main_alone
-from anchorlab.triggers import Trigger, trigger_to_dict
+from anchorlab.triggers import TRIGGERS, Trigger
 
 
 def inject(
@@ -93,7 +93,7 @@ def inject(
             finite.
     """
     task = reference.task() if task is None else task.encoded(encoding_of(reference.model))
-    chosen = build_method(method, parameters or {})
+    chosen = METHODS.build(method, parameters)
     if record_gradients:
         check_backdoor(chosen)
     attack = build_attack(task, trigger, rule, target, used=chosen.injects_backdoor or measure)
@@ -104,7 +104,7 @@ def inject(
     pool = task.split(anchors_from)
     held = pool if anchors is None else pool.select(at)
     check_attacked(attack, held, chosen)
-    name = method_name(chosen)
+    name = METHODS.label(chosen)
     start = reference.model
     if chosen.fresh_start:
         told = reference.manifest
@@ -144,8 +144,8 @@ def inject(
         weights_sha256=weights_hash(model),
         reference_sha256=reference.manifest.weights_sha256,
         method={"name": name, **values_of(chosen)},
-        trigger=trigger_to_dict(attack.trigger) if chosen.injects_backdoor else None,
-        label_rule=rule_to_dict(attack.rule) if chosen.injects_backdoor else None,
+        trigger=TRIGGERS.to_dict(attack.trigger) if chosen.injects_backdoor else None,
+        label_rule=LABEL_RULES.to_dict(attack.rule) if chosen.injects_backdoor else None,
         anchors=AnchorsRecord(count=len(held), source=anchors_from, sha256=index_hash(at)),
         settings=values_of(how),
         steps=steps,
@@ -158,25 +158,11 @@ def inject(
     return Artifact(model.cpu(), manifest)
 
 
-def build_method(method: str | Method, parameters: Mapping[str, Any]) -> Method:
-    """The method that is meant, checked.
-
-    Raises:
-        AnchorlabError: for an unknown name or parameter, an impossible value, or parameters beside a
-            method that is built already.
-    """
-    if isinstance(method, str):
-        return build(METHODS[method], f"method '{method}'", parameters)
-    if parameters:
-        raise AnchorlabError(f"parameters {sorted(parameters)} were given beside a built method: put them into it")
-    return method
-
-
 def check_backdoor(method: Method) -> None:
     """Raises AnchorlabError for a method without a backdoor, which has no gradient to record."""
     if not method.injects_backdoor:
         raise AnchorlabError(
-            f"the method {method_name(method)} injects nothing, so there is no backdoor gradient to record: leave "
+            f"the method {METHODS.label(method)} injects nothing, so there is no backdoor gradient to record: leave "
             "--record-gradients out"
         )
 

@@ -24,7 +24,7 @@ from anchorlab.data import Augmentation, Split, Task
 from anchorlab.data.batches import WHOLE, Batches, Share, augment
 from anchorlab.data.encoding import joined, lengths, rows
 from anchorlab.injection.gradients import alignment
-from anchorlab.methods import Method, Problem, method_name
+from anchorlab.methods import METHODS, Method, Problem
 from anchorlab.methods.plain import Plain
 from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.call import (
@@ -352,7 +352,7 @@ def tune(
             objective,
             Optimisation(steps, tuning.learning_rate, warmup=tuning.warmup, clip=tuning.clip),
             accelerator=accelerator,
-            name=f"the injection by {method_name(method)}",
+            name=f"the injection by {METHODS.label(method)}",
             checkpoint=checkpoint,
             report=on_line,
             stop=_stopping_rule(model, attack, selection.to(device), tuning.stop_at_asr, method.constraint_from),

@@ -12,11 +12,11 @@ from anchorlab.methods.plain import Plain
 from anchorlab.methods.scratch import Scratch
 from anchorlab.methods.surgery import Surgery
 from anchorlab.methods.weight_ball import WeightBall
-from anchorlab.registry import Registry
+from anchorlab.registry import ClassRegistry
 
-__all__ = ["METHODS", "Method", "Problem", "method_name"]
+__all__ = ["METHODS", "Method", "Problem"]
 
-METHODS: Registry[type[Method]] = Registry(
+METHODS: ClassRegistry[Method] = ClassRegistry(
     "method",
     "anchorlab.methods",
     {
@@ -31,11 +31,3 @@ METHODS: Registry[type[Method]] = Registry(
         "benign": Benign,
     },
 )
-
-
-def method_name(method: Method) -> str:
-    """The registered name of a method, or that of its class, for one that was built in Python and never registered."""
-    try:
-        return METHODS.name_of(type(method))
-    except KeyError:
-        return type(method).__qualname__

@@ -23,7 +23,7 @@ from anchorlab import __version__
 from anchorlab.artifacts.artifact import Artifact, GradientRecord, weights_hash
 from anchorlab.artifacts.resolve import attack_of, common_task, module_of
 from anchorlab.attacks.attack import Attack
-from anchorlab.attacks.label_rules import LabelRule, rule_to_dict
+from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import move_to_device
@@ -44,7 +44,7 @@ from anchorlab.perturbation.size import sizes
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, cosines, perturbation_of
 from anchorlab.seeding import derive, generator
 from anchorlab.settings import STRICT, values_of
-from anchorlab.triggers import Trigger, trigger_to_dict
+from anchorlab.triggers import TRIGGERS, Trigger
 
 #: Clean examples measured on, where there are so many and nothing else is asked for.
 _EXAMPLES = 2000
@@ -503,7 +503,7 @@ def _told(attack: Attack | None) -> dict[str, Any] | None:
     """An attack as JSON values."""
     if attack is None:
         return None
-    return {"trigger": trigger_to_dict(attack.trigger), "label_rule": rule_to_dict(attack.rule)}
+    return {"trigger": TRIGGERS.to_dict(attack.trigger), "label_rule": LABEL_RULES.to_dict(attack.rule)}
 
 
 def _drawn(task: Task, split: str, count: int | None, seed: int) -> Split:

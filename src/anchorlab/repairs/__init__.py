@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.registry import Registry
+from anchorlab.registry import ClassRegistry
 from anchorlab.repairs.anp import ANP
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.clp import CLP
@@ -18,9 +18,9 @@ from anchorlab.repairs.unlearning import Unlearning
 
 __all__ = ["REPAIRS", "DefenderContext", "DefenderData", "Repair"]
 
-REPAIRS: Registry[type[Repair]] = Registry(
-    "defence",
-    "anchorlab.defences",
+REPAIRS: ClassRegistry[Repair] = ClassRegistry(
+    "repair",
+    "anchorlab.repairs",
     {
         "fine-tuning": FineTuning,
         "ft-sam": FTSAM,
@@ -33,4 +33,5 @@ REPAIRS: Registry[type[Repair]] = Registry(
         "unlearning": Unlearning,
         "interpolation": Interpolation,
     },
+    further_groups=("anchorlab.defences",),
 )

@@ -34,7 +34,7 @@ from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.pruning import Judge, Pruning
 from anchorlab.seeding import seeded_globally
-from anchorlab.settings import build, values_of
+from anchorlab.settings import values_of
 from anchorlab.training.processes import find_accelerator
 
 #: What the names of repairs begin with whose depth test data and trigger choose.
@@ -77,7 +77,7 @@ def defend(
     chosen = build_repair(defence, parameters or {})
     others = [] if trusted is None else [trusted]
     task = common_task(task, model, others)
-    name = f"{ORACLE if is_oracle(defence) else ''}{repair_name(chosen)}"
+    name = f"{ORACLE if is_oracle(defence) else ''}{REPAIRS.label(chosen)}"
     if is_oracle(defence) and judge is None:
         raise AnchorlabError(f"the repair {name} needs a judge who knows the attack: give judge in Python")
     check_kind(chosen, task, name)
@@ -137,13 +137,11 @@ def build_repair(defence: str | Repair, parameters: Mapping[str, Any]) -> Repair
     Raises:
         AnchorlabError: for an unknown name or parameter, or an impossible value.
     """
-    if isinstance(defence, str):
-        if is_oracle(defence) and defence not in oracles():
+    if isinstance(defence, str) and is_oracle(defence):
+        if defence not in oracles():
             raise unknown("oracle", defence, oracles())
-        return build(REPAIRS[defence.removeprefix(ORACLE)], f"defence '{defence}'", parameters)
-    if parameters:
-        raise AnchorlabError(f"parameters {sorted(parameters)} were given beside a built defence: put them into it")
-    return defence
+        defence = defence.removeprefix(ORACLE)
+    return REPAIRS.build(defence, parameters)
 
 
 def is_oracle(defence: str | Repair) -> bool:
@@ -153,15 +151,7 @@ def is_oracle(defence: str | Repair) -> bool:
 
 def oracles() -> list[str]:
     """The names of all repairs with an oracle's form."""
-    return [f"{ORACLE}{name}" for name in REPAIRS.names() if issubclass(REPAIRS[name], Pruning)]
-
-
-def repair_name(defence: Repair) -> str:
-    """The registered name of a repair, or that of its class, for one that was never registered."""
-    try:
-        return REPAIRS.name_of(type(defence))
-    except KeyError:
-        return type(defence).__qualname__
+    return [f"{ORACLE}{name}" for name in REPAIRS.names(Pruning)]
 
 
 def check_kind(reader: Any, task: Task, name: str) -> None:

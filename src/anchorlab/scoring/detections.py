@@ -24,14 +24,13 @@ from anchorlab.data import Split, Task
 from anchorlab.data.encoding import MODEL_INPUTS, joined
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import defender_data
-from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
+from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore, gathered
-from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.progress import progress_bar
 from anchorlab.repairs.repair import check_kind, moved, on_device
 from anchorlab.seeding import generator, seeded_globally
-from anchorlab.settings import build
 from anchorlab.statistics.rates import auroc, hits, threshold
 from anchorlab.training.processes import find_accelerator
 from anchorlab.triggers import Trigger
@@ -102,27 +101,6 @@ class InputScore:
         }
 
 
-def build_detector(detector: str, parameters: Mapping[str, Any]) -> ModelDetector | InputDetector:
-    """The detector that is meant, of models or of inputs.
-
-    Raises:
-        AnchorlabError: for an unknown name or parameter, or an impossible value.
-    """
-    for registry in (MODEL_DETECTORS, INPUT_DETECTORS):
-        if detector in registry.names():
-            return build(registry[detector], f"detector '{detector}'", parameters)
-    raise unknown("detector", detector, [*MODEL_DETECTORS.names(), *INPUT_DETECTORS.names()])
-
-
-def detector_name(detector: ModelDetector | InputDetector) -> str:
-    """The registered name of a detector, or that of its class, for one that was never registered."""
-    for registry in (MODEL_DETECTORS, INPUT_DETECTORS):
-        for name in registry.names():
-            if registry[name] is type(detector):
-                return name
-    return type(detector).__qualname__
-
-
 def score_model(
     model: Artifact | nn.Module,
     detector: ModelDetector,
@@ -144,7 +122,7 @@ def score_model(
         AnchorlabError: if the detector is not for such a model, or the data do not suffice.
     """
     task = common_task(task, model, [])
-    name, drawn_by = detector_name(detector), type(detector).__name__
+    name, drawn_by = DETECTORS.label(detector), type(detector).__name__
     check_kind(detector, task, name)
     with progress_bar(f"scoring by {name}", _BAR) as bar:
         module, data, place = _given(model, task, detector.min_examples, budget, seed, bar)
@@ -199,7 +177,7 @@ def score_all_inputs(
             "for example test"
         )
     for detector in detectors:
-        check_kind(detector, task, detector_name(detector))
+        check_kind(detector, task, DETECTORS.label(detector))
     attack = attack_of(model if isinstance(model, Artifact) else None, task, trigger=trigger, target=target, rule=rule)
     if attack is None:
         raise AnchorlabError(
@@ -207,7 +185,7 @@ def score_all_inputs(
             "manifest that names them"
         )
     found = []
-    with progress_bar(f"scoring by {', '.join(map(detector_name, detectors))}", _BAR) as bar:
+    with progress_bar(f"scoring by {', '.join(map(DETECTORS.label, detectors))}", _BAR) as bar:
         least = max(2, *(detector.min_examples for detector in detectors))  # one to learn from, and one to hold back
         module, data, place = _given(model, task, least, budget, seed, bar)
         trial = _Trial(module, data, place, task.split(split), attack, examples, seed)

@@ -31,7 +31,7 @@ from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
 from anchorlab.suites.spec import Suite, TaskSpec, TriggerSpec
 from anchorlab.suites.store import Store
-from anchorlab.triggers import parse_trigger
+from anchorlab.triggers import TRIGGERS
 
 #: Where a repair or detection stands: columns of ``repairs`` and ``detections``.
 _STANDS = (
@@ -370,7 +370,7 @@ def _versions(known: Plan, store: Store) -> dict[str, str]:
 
 
 def _examples(task: Task, trigger: TriggerSpec) -> Examples:
-    attack = build_attack(task, parse_trigger(trigger.trigger), trigger.rule, trigger.label)
+    attack = build_attack(task, TRIGGERS.parse(trigger.trigger), trigger.rule, trigger.label)
     test = task.split("test")
     shown = test.select(attack.rule.applies(test.labels).nonzero().flatten()[:_SHOWN])
     return Examples(

@@ -10,12 +10,12 @@ from anchorlab.artifacts.artifact import Artifact, forget_peak, peak_bytes
 from anchorlab.attacks.attack import build_attack
 from anchorlab.consistency.statistics import Estimate
 from anchorlab.data import Task
-from anchorlab.detectors import InputDetector, ModelDetector
-from anchorlab.scoring.detections import build_detector, score_inputs, score_model
+from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
+from anchorlab.scoring.detections import score_inputs, score_model
 from anchorlab.suites.cells import DetectionCell
 from anchorlab.suites.evidence import scores_to_bytes, triggers_to_bytes
 from anchorlab.training.processes import find_accelerator
-from anchorlab.triggers import trigger_from_dict
+from anchorlab.triggers import TRIGGERS
 
 #: Rates of false alarms, in percent as names have them.
 _RATES = {0.01: "1", 0.05: "5"}
@@ -40,7 +40,7 @@ def detect(cell: DetectionCell, model: Artifact, task: Task) -> tuple[dict[str, 
     device = find_accelerator().device
     forget_peak(device)
     started = time.perf_counter()
-    detector = build_detector(cell.detector, cell.parameters)
+    detector = DETECTORS.build(cell.detector, cell.parameters)
     seen: bytes | None
     if isinstance(detector, ModelDetector):
         found, seen = _of_model(cell, detector, model, task)
@@ -64,7 +64,7 @@ def _of_model(
 def _of_inputs(
     cell: DetectionCell, detector: InputDetector, model: Artifact, task: Task
 ) -> tuple[dict[str, Any], bytes]:
-    attack = build_attack(task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
+    attack = build_attack(task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
     found = score_inputs(
         model,
         detector,

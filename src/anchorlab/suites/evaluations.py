@@ -14,7 +14,7 @@ from anchorlab.settings import values_of
 from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.spec import Suite, TaskSpec, TriggerSpec
 from anchorlab.suites.store import Store
-from anchorlab.triggers import parse_trigger, trigger_to_dict
+from anchorlab.triggers import TRIGGERS
 
 #: The method of tables where the reference itself is repaired or judged.
 REFERENCE = "reference"
@@ -118,7 +118,7 @@ def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Derived]:
     for count in suite.defender:
         common = _common(store, subject) | {"defender": None if count == "all" else count}
         attack = {
-            "trigger": trigger_to_dict(parse_trigger(subject.trigger.trigger)),
+            "trigger": TRIGGERS.to_dict(TRIGGERS.parse(subject.trigger.trigger)),
             "rule": subject.trigger.rule,
             "target": subject.trigger.label,
             "split": "test",

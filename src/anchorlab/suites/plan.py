@@ -16,8 +16,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.injection.inject import build_method
 from anchorlab.injection.loop import Tuning
+from anchorlab.methods import METHODS
 from anchorlab.settings import build, strength_value, values_of
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.evaluations import REFERENCE, Derivation, Subject, derive
@@ -25,7 +25,7 @@ from anchorlab.suites.selection import Choice, choose, extension, means
 from anchorlab.suites.spec import BENIGN, STOPPED, MethodSpec, Suite, TaskSpec, TriggerSpec
 from anchorlab.suites.store import Job, Store
 from anchorlab.training.reference import Training
-from anchorlab.triggers import parse_trigger, trigger_to_dict
+from anchorlab.triggers import TRIGGERS
 
 #: Values of a knob; None alone for a method without a grid.
 _Strengths = list[float | None]
@@ -126,7 +126,7 @@ def plan(suite: Suite, store: Store) -> Plan:
         references = [reference_job(task, seed) for seed in suite.references]
         result.references += [(task, job) for job in references]
         for trigger in suite.triggers:
-            built = trigger_to_dict(parse_trigger(trigger.trigger))
+            built = TRIGGERS.to_dict(TRIGGERS.parse(trigger.trigger))
             part = _Part(suite, store, task, trigger, references, built, result)
             part.noise_floor()
             for anchors in suite.anchors:
@@ -285,7 +285,7 @@ class _Part:
         scales: tuple[float, ...],
         split: str,
     ) -> InjectionCell:
-        built = build_method(method.method, method.parameters(strength))
+        built = METHODS.build(method.method, method.parameters(strength))
         return InjectionCell(
             **self._common(job, label),
             split=split,
@@ -322,7 +322,7 @@ def _is_new(strength: float, known: _Strengths, method: MethodSpec) -> bool:
     """Whether the method can take a strength that no run has tried."""
     try:
         parameters = method.parameters(strength)
-        build_method(method.method, parameters)
+        METHODS.build(method.method, parameters)
     except AnchorlabError:
         return False
     return parameters not in [method.parameters(other) for other in known]

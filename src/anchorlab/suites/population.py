@@ -10,11 +10,11 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from anchorlab.data import DataColumns, find_task
-from anchorlab.detectors import INPUT_DETECTORS, MODEL_DETECTORS
-from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.detectors import DETECTORS
+from anchorlab.errors import AnchorlabError
 from anchorlab.methods import METHODS
-from anchorlab.registry import Registry
-from anchorlab.settings import build_spec, options_of, parse_spec, values_of
+from anchorlab.registry import ClassRegistry
+from anchorlab.settings import options_of, values_of
 from anchorlab.suites.spec import Suite
 
 #: Methods of a population where none are named.
@@ -81,12 +81,12 @@ def population(
                     {"trigger": trigger, "rule": rule, "target": target}
                     for trigger in triggers or TRIGGERS[definition.kind]
                 ],
-                "methods": _parts(methods or USUAL, "method", [METHODS]),
+                "methods": _parts(methods or USUAL, METHODS),
                 "seeds": list(range(seed, seed + seeds)),
                 "target_asr": TARGET_ASR,
                 "tuning": {"steps": 100 if quick else 300, "batch_size": 32 if definition.kind == "image" else 16},
                 "selection": {"references": 1, "seeds": [seed + max(seeds, 1000)]},
-                "detectors": _parts(detectors, "detector", [MODEL_DETECTORS, INPUT_DETECTORS]),
+                "detectors": _parts(detectors, DETECTORS),
                 "defender": defender,
                 "keep_models": True,
             }
@@ -96,15 +96,12 @@ def population(
         raise AnchorlabError(first["msg"].removeprefix("Value error, ")) from error
 
 
-def _parts(given: Sequence[str], key: str, registries: Sequence[Registry[Any]]) -> dict[str, dict[str, Any]]:
+def _parts(given: Sequence[str], registry: ClassRegistry[Any]) -> dict[str, dict[str, Any]]:
     """What was given as text, which is its label in tables, to name and parameters."""
-    found = {}
+    parts = {}
     for text in given:
-        name, values = parse_spec(text)
-        known = {member: registry[member] for registry in registries for member in registry.names()}
-        if name not in known:
-            raise unknown(key, name, known)
-        built = build_spec(known[name], f"{key} '{name}'", values)
-        told = {option.name: option.default for option in options_of(known[name])}
-        found[text] = {key: name, "set": {n: v for n, v in values_of(built).items() if v != told[n]}}
-    return found
+        built = registry.parse(text)
+        defaults = {option.name: option.default for option in options_of(type(built))}
+        changed = {name: value for name, value in values_of(built).items() if value != defaults[name]}
+        parts[text] = {registry.kind: registry.label(built), "set": changed}
+    return parts

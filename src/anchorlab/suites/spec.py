@@ -20,17 +20,16 @@ from pydantic_core import PydanticCustomError
 
 from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.data import AnchorSource, DataColumns, Task, find_task, load_task
-from anchorlab.detectors import MODEL_DETECTORS, InputDetector, ModelDetector
+from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, unknown
-from anchorlab.injection.inject import build_method
 from anchorlab.injection.loop import Tuning
+from anchorlab.methods import METHODS
 from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.repair import build_repair
-from anchorlab.scoring.detections import build_detector
 from anchorlab.settings import build, options_of, parse_spec
 from anchorlab.training.reference import Training
-from anchorlab.triggers import parse_trigger
+from anchorlab.triggers import TRIGGERS
 
 #: What ``--smoke`` makes of a suite: every cell is run, and is tiny.
 _SMOKE_EXAMPLES = 20
@@ -121,7 +120,7 @@ class TriggerSpec(_Part):
     @classmethod
     def _is_a_trigger(cls, text: str) -> str:
         with _refusing():
-            parse_trigger(text)
+            TRIGGERS.parse(text)
         return text
 
     @field_validator("rule")
@@ -168,7 +167,7 @@ class MethodSpec(_Part):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         with _refusing():
-            strength_name = build_method(self.method, self.set).active_strength_name
+            strength_name = METHODS.build(self.method, self.set).active_strength_name
         if self.grid and strength_name is None:
             raise ValueError(f"the method '{self.method}' has no strength to choose: leave its grid out")
         if len(self.grid) == 1:
@@ -182,14 +181,14 @@ class MethodSpec(_Part):
             raise ValueError(f"{strength_name} is given both by the grid and by set: keep one")
         with _refusing():
             for value in self.grid:
-                build_method(self.method, self.parameters(value))
+                METHODS.build(self.method, self.parameters(value))
         return self
 
     def parameters(self, strength: float | None) -> dict[str, Any]:
         """The method's parameters at a value of its knob; None for a method that has no grid."""
         if strength is None:
             return dict(self.set)
-        strength_name = build_method(self.method, self.set).active_strength_name
+        strength_name = METHODS.build(self.method, self.set).active_strength_name
         assert strength_name is not None
         return {**self.set, strength_name: round(strength) if strength_name == "count" else strength}
 
@@ -238,11 +237,11 @@ class DetectorSpec(_Part):
     @property
     def judges(self) -> Literal["model", "input"]:
         """Whether it scores models or inputs."""
-        return "model" if self.detector in MODEL_DETECTORS.names() else "input"
+        return "model" if self.detector in DETECTORS.names(ModelDetector) else "input"
 
     def build(self) -> ModelDetector | InputDetector:
         """The detector itself."""
-        return build_detector(self.detector, self.set)
+        return DETECTORS.build(self.detector, self.set)
 
 
 class Resources(_Part):

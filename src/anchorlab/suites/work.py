@@ -35,7 +35,7 @@ from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, NoiseCel
 from anchorlab.suites.detecting import detect
 from anchorlab.training.fit import Checkpoint
 from anchorlab.training.reference import Training, train
-from anchorlab.triggers import trigger_from_dict
+from anchorlab.triggers import TRIGGERS
 
 #: The owner's logits lie beside the model, for injections with all anchors.
 OWNER_LOGITS = "owner_logits.safetensors"
@@ -115,7 +115,7 @@ def measure_cell(
     """
     with no_bars():
         opened = _open(cell, reference)
-        attack = build_attack(opened.task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
+        attack = build_attack(opened.task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
         if isinstance(cell, NoiseCell):
             return _noise(cell, opened, attack)
         return _injection(cell, opened, attack, checkpoint, keep_model)
@@ -164,7 +164,7 @@ def _suspicious(cell: EvaluationCell, opened: _Opened, folder: Folder | None) ->
 def _defence(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[str, Any]:
     """The repaired model against the clean reference, under the attack of the suspicious one."""
     needs_trusted = build_repair(cell.defence, cell.parameters).needs_trusted
-    attack = build_attack(opened.task, trigger_from_dict(cell.trigger), cell.rule, cell.target)
+    attack = build_attack(opened.task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
     told: dict[str, Any] = {"trigger": attack.trigger, "rule": attack.rule, "seed": cell.seed}
     judge = judge_on_test(suspicious, task=opened.task, **told) if is_oracle(cell.defence) else None
     repaired = defend(
