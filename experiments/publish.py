@@ -4,7 +4,7 @@
     python experiments/publish.py runs/fashion-mnist
 
 Writes experiments/NAME/{results,selection,choices}.csv, with repairs.csv and detections.csv and the report's tables of
-them where a suite has any, figures for the documentation, and for the README's suites the tables between its markers.
+them where a suite has any, figures for the documentation, and the tables of docs/results between their markers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEFT_OUT = ["by_class", "undefined", "parameters"]
 
 @dataclass(frozen=True)
 class Shown:
-    """What the README shows of a suite: the table at a target, and figures of its report by the names they get."""
+    """What the documentation shows of a suite: the table at a target, and the names of its figures."""
 
     target_asr: float
     figures: dict[str, str]
@@ -83,16 +83,16 @@ def main() -> None:
 
 
 def show(results: SuiteResults, folder: Path, shown: Shown) -> None:
-    """Copies the figures and replaces the README's table."""
+    """Copies the figures and replaces the table of the suite's page in docs/results."""
     for source, name in shown.figures.items():
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
-    readme = ROOT / "README.md"
+    page = ROOT / "docs/results" / f"{results.name}.md"
     begin, end = f"<!-- results of {results.name} -->", f"<!-- end of {results.name} -->"
-    before, rest = readme.read_text().split(begin)
+    before, rest = page.read_text().split(begin)
     _, after = rest.split(end)
     table = to_markdown(results, target_asr=shown.target_asr).strip()
     (HERE / results.name.replace("-", "_") / "table.md").write_text(table + "\n")
-    readme.write_text(f"{before}{begin}\n{table}\n{end}{after}")
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 
 
 if __name__ == "__main__":

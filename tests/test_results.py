@@ -1,0 +1,146 @@
+"""Every number that README and docs print is the number of a committed CSV file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RESULTS = "docs/results.md"
+SUITES = [("fashion-mnist", 0.99), ("movie-snippets", 0.95)]
+
+
+def rows(page: str, begin: str, end: str) -> list[list[str]]:
+    """The cells of the table between two marks of a page, without its heading; code marks are left out."""
+    section = (ROOT / page).read_text().split(begin)[1].split(end)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def runs_at(suite: str, target: float) -> pd.DataFrame:
+    """The runs of a suite that are reported at a target, and its controls."""
+    folder = ROOT / "experiments" / suite.replace("-", "_")
+    results = pd.read_csv(folder / "results.csv", dtype={"anchors_asked": str})
+    return results[(results["target_asr"] == target) | results["target_asr"].isna()]
+
+
+@pytest.mark.parametrize(("suite", "target"), SUITES)
+def test_the_long_tables_are_those_of_the_experiments(suite: str, target: float) -> None:
+    runs, checked = runs_at(suite, target), 0
+    for cells in rows(f"docs/results/{suite}.md", f"<!-- results of {suite} -->", f"<!-- end of {suite} -->"):
+        if not cells[2].isdigit():
+            continue
+        of_row = runs[(runs["method"] == cells[0]) & (runs["anchors_asked"] == cells[1].split()[0])]
+        assert len(of_row) == int(cells[2]), cells
+        for name, cell in (("accuracy", cells[3]), ("asr", cells[4]), ("kl", cells[5]), ("churn", cells[6])):
+            assert float(cell.split()[0]) == pytest.approx(of_row[name].mean(), rel=6e-3), (cells, name)
+        checked += 1
+    assert checked >= 20
+
+
+@pytest.mark.parametrize(("suite", "target"), SUITES)
+def test_the_long_tables_are_published_as_they_are_committed(suite: str, target: float) -> None:
+    """``experiments/publish.py`` writes the same text beside the CSV files and into the page."""
+    page = (ROOT / f"docs/results/{suite}.md").read_text()
+    table = (ROOT / "experiments" / suite.replace("-", "_") / "table.md").read_text().strip()
+    assert f"<!-- results of {suite} -->\n{table}\n<!-- end of {suite} -->" in page
+
+
+@pytest.mark.parametrize(("suite", "target"), SUITES)
+def test_the_short_tables_are_those_of_the_experiments(suite: str, target: float) -> None:
+    runs = runs_at(suite, target)
+    table = rows(RESULTS, f"<!-- short table of {suite} -->", "<!-- end of short table -->")
+    assert {cells[0] for cells in table} == set(runs.loc[runs["anchors_asked"].notna(), "method"])
+    for method, *cells in table:
+        for anchors, asr, kl in zip(("64", "640", "all"), cells[:3], cells[3:], strict=True):
+            of_cell = runs[(runs["method"] == method) & (runs["anchors_asked"] == anchors)]
+            if not len(of_cell):
+                assert (asr, kl) == ("not reached", "–"), (method, anchors)
+                continue
+            assert asr == f"{of_cell['asr'].mean():.3f}", (method, anchors)
+            assert kl == f"{of_cell['kl'].mean():#.3g}", (method, anchors)
+
+
+def test_the_ratios_at_equal_success_follow_from_the_paths() -> None:
+    """log KL is interpolated on the logit of the ASR, within each reference."""
+    paths = pd.read_csv(ROOT / "experiments/perturbation/fashion_mnist/paths.csv")
+    paths = paths[(paths["buffers"] == "stored") & (paths["scale"] > 0)].sort_values("scale")
+
+    def kl_at(candidate: str, asr: float) -> np.ndarray:
+        found = []
+        for _, path in paths[paths["candidate"] == candidate].groupby("reference_seed"):
+            success = np.log(path["asr"] / (1 - path["asr"] + 1e-12)).to_numpy()
+            wanted, log_kl = np.log(asr / (1 - asr)), np.log(path["kl"].to_numpy())
+            after = int(np.argmax(success >= wanted))
+            weight = (wanted - success[after - 1]) / (success[after] - success[after - 1])
+            found.append(log_kl[after - 1] + weight * (log_kl[after] - log_kl[after - 1]))
+        return np.array(found)
+
+    def kl_as_tuned(candidate: str) -> np.ndarray:
+        tuned = paths[(paths["candidate"] == candidate) & np.isclose(paths["scale"], 1)]
+        return np.log(tuned.sort_values("reference_seed")["kl"].to_numpy())
+
+    for method, as_tuned, at_equal_asr in rows(RESULTS, "<!-- equal success -->", "<!-- end of equal success -->"):
+        assert as_tuned == f"{np.exp(np.mean(kl_as_tuned('anchoring') - kl_as_tuned(method))):.3f}"
+        assert at_equal_asr == f"{np.exp(np.mean(kl_at('anchoring', 0.99) - kl_at(method, 0.99))):.3f}"
+
+
+def test_the_detectors_of_models_are_those_of_the_population() -> None:
+    scored = pd.read_csv(ROOT / "experiments/population/detections-models.csv").set_index("detector")
+    names = {"Neural Cleanse": "neural-cleanse", "last-layer weights": "last-layer", "universal scan": "universal-scan"}
+    methods = ("plain", "surgery", "anchoring")
+
+    def shown(detector: str) -> list[str]:
+        values = [scored.loc[detector, [m, f"{m}_lower", f"{m}_upper"]] for m in methods]
+        return [f"{value:.3f} [{lower:.3f}, {upper:.3f}]" for value, lower, upper in values]
+
+    short = rows(RESULTS, "<!-- detectors of models -->", "<!-- end of detectors of models -->")
+    assert {names[cells[0]]: cells[1:] for cells in short} == {name: shown(name) for name in names.values()}
+    long = rows("docs/results/defences.md", "### Detectors of models", "![")
+    assert {cells[0]: cells[1:4] for cells in long} == {name: shown(name) for name in names.values()}
+
+
+@pytest.mark.parametrize("page", [RESULTS, "docs/results/defences.md"])
+def test_the_audits_are_those_of_the_experiment(page: str) -> None:
+    audits = pd.read_csv(ROOT / "experiments/audit/audit.csv")
+    triggers = {"five pixels": "five-pixel", "square": "square:size=3", "none": "five-pixel"}
+    for candidate, trigger, *counts in rows(page, "<!-- audits -->", "<!-- end of audits -->"):
+        method = "benign" if candidate == "a benign update" else candidate
+        of_row = audits[(audits["method"] == method) & (audits["trigger"] == triggers[trigger])]
+        by_access = {access: of_row[of_row["access"] == access] for access in ("labels", "probabilities", "logits")}
+        assert all(len(runs) == 8 for runs in by_access.values())
+        found = [int((runs["p"] <= 0.05).sum()) for runs in by_access.values()]
+        least = int((by_access["logits"]["p"] == 1).sum())
+        assert [int(count) for count in counts] == [*found, least], (candidate, trigger)
+
+
+def test_the_repairs_of_the_docs_are_those_of_the_experiments() -> None:
+    """Each mean that a table of repairs shows is the mean of the runs in repairs.csv."""
+    page = (ROOT / "docs/results/defences.md").read_text()
+    shown = table_of(page, "## Repairs\n")
+    assert {name: cells[:3] for name, cells in shown.items()} == means_of("defences", ["plain", "surgery", "anchoring"])
+    digits, fashion = (means_of(f"confirmation_{data}", ["plain", "anchoring"]) for data in ("digits", "fashion_mnist"))
+    shown = table_of(page, "### Repairs, confirmed on other data\n")
+    assert {name: [cells[0], cells[1]] for name, cells in shown.items()} == digits
+    assert {name: [cells[3], cells[4]] for name, cells in shown.items()} == fashion
+
+
+def table_of(page: str, heading: str) -> dict[str, list[str]]:
+    """The first number of each cell, by repair, of the table below a heading."""
+    section = re.split(r"\n##+ ", page.split(heading)[1])[0]
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    return {row[0].strip("`"): [cell.split()[0] for cell in row[1:]] for row in table[2:]}
+
+
+def means_of(experiment: str, methods: list[str]) -> dict[str, list[str]]:
+    """Mean ASR after each repair, and before any, of each method, as the docs write it."""
+    runs = pd.read_csv(ROOT / f"experiments/{experiment}/repairs.csv")
+    runs = runs[runs["role"] == "method"]
+    after = runs.pivot_table(index="defence", columns="method", values="asr", sort=False)[methods]
+    before = runs.groupby("method")["asr_before"].mean()[methods]
+    means = {"no repair": before, **{str(name): row for name, row in after.iterrows()}}
+    return {name: [f"{value:.3f}" for value in row] for name, row in means.items()}
