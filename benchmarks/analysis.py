@@ -18,14 +18,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional
 
 from anchorlab import Training, Tuning, analyze, inject, load_task, train
 from anchorlab.data import Split
 from anchorlab.data.encoding import rows
-from anchorlab.models.call import in_batches, logits, move_to_device, predict
+from anchorlab.models.accelerator import find_device
+from anchorlab.models.call import in_batches, logits, predict
+from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import encoding_of
 from anchorlab.perturbation import curvature
 from anchorlab.perturbation.curvature import CleanHessian, second_derivative
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=256, help="examples that the rows are timed on")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    device = Accelerator().device
+    device = find_device()
 
     # How well they do does not matter for the time: one short epoch, and a short injection.
     task = load_task(arguments.task, limit=200)

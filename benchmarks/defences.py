@@ -16,12 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from anchorlab import Training, Tuning, inject, load_task, train
 from anchorlab.defender.data import defender_data
 from anchorlab.defender.inversion import InversionSettings, invert_triggers
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
+from anchorlab.models.accelerator import find_device
 from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.repair import defend, moved, on_device
 from anchorlab.scoring.detections import score_inputs, score_model
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    device = Accelerator().device
+    device = find_device()
 
     # How well they do does not matter for the time: a short training, and a short injection.
     task = load_task("fashion-mnist")

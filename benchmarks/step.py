@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional
 
@@ -24,15 +23,17 @@ from anchorlab import Tuning, load_task
 from anchorlab.attacks.attack import build_attack
 from anchorlab.injection.loop import Injection, _forward_pass, _look_up
 from anchorlab.methods import METHODS
+from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
-from anchorlab.models.call import logits, move_to_device
+from anchorlab.models.call import logits
+from anchorlab.models.device import move_to_device
 from anchorlab.training.fit import Optimisation, fit
 from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
 
 
-def unwrap(model: nn.Module, inputs: dict[str, torch.Tensor], labels: torch.Tensor, steps: int) -> None:
+def bare_loop(model: nn.Module, inputs: dict[str, torch.Tensor], labels: torch.Tensor, steps: int) -> None:
     """The least that a step can be."""
     optimiser = torch.optim.AdamW(model.parameters(), 1e-4, weight_decay=0.0, fused=True)
     for _ in range(steps):
@@ -53,7 +54,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
 
-    accelerator = Accelerator()
+    accelerator = find_accelerator()
     device, tuning = accelerator.device, Tuning(learning_rate=1e-4)
     task = load_task(arguments.task)
     anchors = task.anchors(None if arguments.task == "digits" else 6400, seed=0).to(device)
@@ -74,11 +75,11 @@ def main() -> None:
     channels_last = move_to_device(copy.deepcopy(start), device)
     contiguous = copy.deepcopy(start).to(device)
     rows = {
-        "bare": lambda: unwrap(channels_last, fixed, anchors.labels[:count], arguments.steps),
+        "bare": lambda: bare_loop(channels_last, fixed, anchors.labels[:count], arguments.steps),
         "plain": tuned("plain"),
         "anchoring, looked up": tuned("anchoring"),
         "anchoring, second pass": tuned("anchoring", second_pass=True),
-        "bare, contiguous": lambda: unwrap(contiguous, fixed, anchors.labels[:count], arguments.steps),
+        "bare, contiguous": lambda: bare_loop(contiguous, fixed, anchors.labels[:count], arguments.steps),
     }
     speed = count * arguments.steps / alternate(rows, arguments.rounds, device)
     baselines = {"plain": "bare", "anchoring, looked up": "plain", "anchoring, second pass": "plain",

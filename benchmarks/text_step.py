@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional
 
@@ -31,8 +30,10 @@ from anchorlab.data.batches import WHOLE
 from anchorlab.data.encoding import joined, lengths
 from anchorlab.injection.loop import Injection, _forward_pass, _look_up
 from anchorlab.methods import METHODS
+from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
-from anchorlab.models.call import logits, move_to_device
+from anchorlab.models.call import logits
+from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import encoding_of
 from anchorlab.training.fit import Optimisation, fit
 from rounds import alternate, ratios
@@ -73,7 +74,7 @@ class Padded(AsTheyCome):
     trimmed = False
 
 
-def unwrap(model: nn.Module, batches: list[tuple[dict[str, torch.Tensor], torch.Tensor]]) -> None:
+def bare_loop(model: nn.Module, batches: list[tuple[dict[str, torch.Tensor], torch.Tensor]]) -> None:
     """The least that a step can be."""
     optimiser = torch.optim.AdamW(model.parameters(), 1e-5, weight_decay=0.0, fused=True)
     for inputs, labels in batches:
@@ -95,7 +96,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
 
-    accelerator = Accelerator()
+    accelerator = find_accelerator()
     device, steps = accelerator.device, arguments.steps
     tuning = Tuning(learning_rate=1e-5, batch_size=16)
     task = load_task(arguments.task)
@@ -132,7 +133,10 @@ def main() -> None:
         ]
 
     fixed, copied = batches(objectives["plain"]), move_to_device(copy.deepcopy(start), device)
-    rows: dict[str, Callable[[], None]] = {"bare": lambda: unwrap(copied, fixed), **{n: tuned(n) for n in objectives}}
+    rows: dict[str, Callable[[], None]] = {
+        "bare": lambda: bare_loop(copied, fixed),
+        **{n: tuned(n) for n in objectives},
+    }
     tokens = {name: sum(int(i["attention_mask"].sum()) for i, _ in batches(one)) for name, one in objectives.items()}
     tokens["bare"] = tokens["plain"]
     seconds = alternate(rows, arguments.rounds, device)

@@ -25,7 +25,7 @@ from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.plain import Plain
 from anchorlab.methods.scratch import Scratch
 from anchorlab.methods.surgery import Surgery
-from anchorlab.models.call import move_to_device
+from anchorlab.models.device import move_to_device
 from anchorlab.models.weights import from_vector_, restrict, to_vector
 from anchorlab.training import fit as fitting
 from anchorlab.training.fit import Checkpoint

@@ -14,7 +14,8 @@ import anchorlab.models.resnet  # noqa: F401 (registers the architecture with tr
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.architectures import ARCHITECTURES, build_model
-from anchorlab.models.call import class_count, logits, move_to_cpu, move_to_device, predict
+from anchorlab.models.call import class_count, logits, predict
+from anchorlab.models.device import move_to_cpu, move_to_device
 
 
 def parameter_count(widths, depths, *, early_strides):

@@ -75,7 +75,7 @@ def known(small, inputs) -> Split:
 )
 def test_the_latest_state_that_costs_little_is_kept_as_a_copy(small, known, monkeypatch, accuracies, kept):
     told = iter([1.0, *accuracies])
-    monkeypatch.setattr("anchorlab.repairs.tuning.held_accuracy", lambda model, held: next(told))
+    monkeypatch.setattr("anchorlab.repairs.tuning.accuracy", lambda model, held: next(told))
     latest, states = Latest(small, known, 0.02), []
     for _ in accuracies:
         with torch.no_grad():

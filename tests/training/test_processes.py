@@ -33,7 +33,8 @@ ROOT = Path(__file__).parents[2]
 
 def launch(*command: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Runs a command on the CPU, whatever else the machine has."""
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     ended = subprocess.run(
         [str(part) for part in command], env=environment, capture_output=True, text=True, timeout=300, check=False
     )

@@ -11,7 +11,7 @@ from anchorlab.artifacts.artifact import Artifact, Manifest, task_record, versio
 from anchorlab.attacks.attack import check_classes
 from anchorlab.data import Task, load_task
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import predict
+from anchorlab.models.call import accuracy
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.models.wrap import encoding_of, unwrap
 
@@ -45,7 +45,6 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
     selection = task.split("selection")
     if len(selection) == 0:
         raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
-    accuracy = (predict(network, selection.inputs).argmax(1) == selection.labels).double().mean().item()
     manifest = Manifest(
         kind="clean",
         notice=_NOTICE,
@@ -56,7 +55,7 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
         steps=0,
         seconds=0.0,
         peak_bytes=0,
-        measurements={"accuracy": accuracy},
+        measurements={"accuracy": accuracy(network, selection)},
         versions=versions(),
     )
     return Artifact(network, manifest)

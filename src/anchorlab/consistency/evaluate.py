@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from anchorlab.consistency.metrics import Consistency, predictions, summarise
 from anchorlab.consistency.statistics import wilson as wilson
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
 from anchorlab.triggers import Trigger
 
@@ -52,7 +52,7 @@ class Answers:
 
 def answers(model: nn.Module, split: Split, attack: Attack | None, *, batch_size: int = EVALUATION_BATCH) -> Answers:
     """Runs a model over a split, clean and, if there is an attack, triggered; float32 on the CPU."""
-    device = Accelerator().device
+    device = find_device()
     model = model.to(device)
     examples = split.to(device)
     clean = predict(model, examples.inputs, batch_size=batch_size).cpu()
@@ -216,7 +216,7 @@ def compare_logits(reference: Any, candidate: Any, labels: Any, *, save_instance
 
 def _batches(before: nn.Module, after: nn.Module, split: Split, attack: Attack | None) -> Iterator[Columns]:
     """The rows of the per-instance table, a batch at a time."""
-    device = Accelerator().device
+    device = find_device()
     before, after = before.to(device), after.to(device)
     for start in range(0, len(split), EVALUATION_BATCH):
         at = torch.arange(start, min(start + EVALUATION_BATCH, len(split)))

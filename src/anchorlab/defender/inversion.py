@@ -18,7 +18,9 @@ from pydantic.dataclasses import dataclass as options
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anchorlab.models.call import exact_arithmetic, logits
+from anchorlab.models.call import logits
+from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.weights import frozen
 from anchorlab.seeding import generator
 from anchorlab.settings import STRICT
 
@@ -96,9 +98,7 @@ def invert_triggers(
     costs = _Costs(len(pairs), images.device)
     best = _Best(masks, patterns)
     together = max(1, _PIXELS // (len(shown) * shown.shape[-2] * shown.shape[-1]))
-    frozen = [parameter.requires_grad for parameter in model.parameters()]
-    model.requires_grad_(False)
-    with exact_arithmetic(images.device):
+    with frozen(model), exact_arithmetic(images.device):
         for step in range(how.steps):
             optimiser.zero_grad()
             seen = []
@@ -114,8 +114,6 @@ def invert_triggers(
             optimiser.step()
             costs.adapt(success)
             report(step + 1)
-    for parameter, before in zip(model.parameters(), frozen, strict=True):
-        parameter.requires_grad_(before)
     return InvertedTriggers(wanted, best.masks, best.patterns, best.norms, best.success)
 
 

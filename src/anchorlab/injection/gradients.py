@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.artifacts.artifact import GradientRecord
-from anchorlab.models.call import exact_arithmetic, logits
+from anchorlab.models.call import logits
+from anchorlab.models.device import exact_arithmetic
 
 
 def alignment(

@@ -29,14 +29,15 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.injection.gradients import records
 from anchorlab.injection.loop import Tuning, tune
 from anchorlab.methods import METHODS, Method
+from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import fresh_model
-from anchorlab.models.call import predict
+from anchorlab.models.call import accuracy
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import derive
 from anchorlab.settings import values_of
 from anchorlab.training.fit import Checkpoint, time_spent
-from anchorlab.training.processes import find_accelerator, main_alone
+from anchorlab.training.processes import main_alone
 from anchorlab.triggers import TRIGGERS, Trigger
 
 
@@ -196,7 +197,6 @@ def _on_selection(
     """What a manifest says of a candidate: never measured on ``test``, which ``compare`` is for."""
     device = selection.labels.device
     asr, count = attack_success(candidate.to(device), attack, selection)
-    accuracy = (predict(candidate, selection.inputs).argmax(1) == selection.labels).sum().item() / len(selection)
     # A copy, for the reference is the caller's and stays on the CPU.
     asr_reference, _ = attack_success(copy.deepcopy(reference).to(device), attack, selection)
-    return {"accuracy": accuracy, "asr": asr, "asr_count": count, "asr_reference": asr_reference}
+    return {"accuracy": accuracy(candidate, selection), "asr": asr, "asr_count": count, "asr_reference": asr_reference}

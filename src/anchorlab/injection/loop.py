@@ -26,20 +26,14 @@ from anchorlab.data.encoding import joined, lengths, rows
 from anchorlab.injection.gradients import alignment
 from anchorlab.methods import METHODS, Method, Problem
 from anchorlab.methods.plain import Plain
+from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.batchnorm import synchronised_batchnorm
-from anchorlab.models.call import (
-    evaluating,
-    logits,
-    mixed_precision,
-    move_to_cpu,
-    move_to_device,
-    predict,
-    track_statistics,
-)
-from anchorlab.models.weights import restrict, to_vector
+from anchorlab.models.call import evaluating, logits, predict, track_statistics
+from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device
+from anchorlab.models.weights import copy_requires_grad, restrict, to_vector
 from anchorlab.settings import STRICT
 from anchorlab.training.fit import Checkpoint, Optimisation, Step, fit
-from anchorlab.training.processes import find_accelerator, share_of
+from anchorlab.training.processes import share_of
 
 #: Where the record of the gradients lies in an objective's state, beside the method's own tensors.
 _RECORD = "record of gradients"
@@ -358,8 +352,7 @@ def tune(
             stop=_stopping_rule(model, attack, selection.to(device), tuning.stop_at_asr, method.constraint_from),
         )
     tuned = move_to_cpu(accelerator.unwrap_model(net))
-    for parameter, before in zip(tuned.parameters(), start.parameters(), strict=True):
-        parameter.requires_grad_(before.requires_grad)
+    copy_requires_grad(start, tuned)
     return Tuned(tuned, taken, objective.record.cpu() if record_gradients else None)
 
 

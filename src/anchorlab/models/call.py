@@ -1,15 +1,20 @@
-"""Call a classifier and count its answers: logits ``[B, C]`` for any supported module."""
+"""Call a classifier: logits ``[B, C]`` of any supported module, predictions and accuracy on a split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from anchorlab.data.encoding import lengths, rows
+from anchorlab.models.device import exact_arithmetic
+
+if TYPE_CHECKING:
+    from anchorlab.data import Split
 
 #: Examples in one forward pass without gradients; large enough to keep two cores or a GPU busy.
 EVALUATION_BATCH = 500
@@ -18,32 +23,24 @@ EVALUATION_BATCH = 500
 EVALUATION_TOKENS = 2**15
 
 
-def logits(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
-    """The model's logits, float32 ``[B, C]``, for a batch of raw inputs (uint8 images, or token ids)."""
-    output = model(**inputs)
-    scores: Tensor = output if isinstance(output, Tensor) else output.logits
-    return scores.float()
+def logits(model: nn.Module, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+    """The model's logits, float32 ``[B, C]``, for a batch of raw inputs (uint8 images, or token ids).
 
-
-def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
-    """A context in which forward passes compute in bfloat16 where that is safe, if ``precision`` is ``bf16``.
-
-    Not the accelerator's own option, which a process can set only once.
+    Args:
+        model: a classifier.
+        inputs: name to tensor, first dimension B, on the model's device.
+        parameters: values for some of the model's parameters and buffers, by name, to compute with instead of its own,
+            which stay as they are; differentiable.
     """
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    if parameters is None:
+        return logits_of(model(**inputs)).float()
+    return logits_of(functional_call(model, dict(parameters), (), dict(inputs))).float()
 
 
-def exact_arithmetic(device: torch.device) -> AbstractContextManager[None]:
-    """Same seed, same machine, same result, in full float32: on CUDA, convolutions must be told so.
-
-    Their default, TF32, rounds to 10 bits, which would drown the small shifts that consistency is about.
-    """
-    if device.type != "cuda":
-        return nullcontext()
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return flags
+def logits_of(output: Any) -> Tensor:
+    """The logits in what a module returned: the tensor itself, or the field of an output of transformers."""
+    found: Tensor = output if isinstance(output, Tensor) else output.logits
+    return found
 
 
 @contextmanager
@@ -97,6 +94,17 @@ def predict(
     return torch.empty_like(answers).index_copy_(0, torch.cat(order), answers)
 
 
+def accuracy(model: nn.Module, split: Split) -> float:
+    """The share of a split that a model predicts right, in evaluation mode.
+
+    Args:
+        model: a classifier.
+        split: at least one example, on the model's device.
+    """
+    right = (predict(model, split.inputs).argmax(1) == split.labels).sum().item()
+    return right / len(split)
+
+
 def in_batches(
     inputs: Mapping[str, Tensor], batch_size: int = EVALUATION_BATCH, tokens: int = EVALUATION_TOKENS
 ) -> Iterator[tuple[Tensor | slice, int | None]]:
@@ -126,22 +134,3 @@ def class_count(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:
     """The number of classes C that a model answers with, found by calling it on one example."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     return predict(model, {name: value[:1].to(device) for name, value in inputs.items()}).shape[1]
-
-
-def move_to_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model, moved to a device in the memory format that was measured to be the faster one there.
-
-    That is channels-last for networks with two-dimensional convolutions (benchmarks/step.py).
-    """
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    return _to(model, device, torch.channels_last if convolutional else torch.contiguous_format)
-
-
-def move_to_cpu(model: nn.Module) -> nn.Module:
-    """The model, moved back to the CPU in the ordinary memory format and evaluation mode."""
-    return _to(model, torch.device("cpu"), torch.contiguous_format).eval()
-
-
-def _to(model: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:
-    moved: nn.Module = model.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
-    return moved

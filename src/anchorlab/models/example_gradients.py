@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import grad, vmap
 
 from anchorlab.data.encoding import lengths, rows
 from anchorlab.models.call import logits
@@ -38,9 +38,7 @@ def _vectorised(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> 
 
     def log_probability(parameters: dict[str, Tensor], inputs: dict[str, Tensor], label: Tensor) -> Tensor:
         single = {name: value.unsqueeze(0) for name, value in inputs.items()}
-        output = functional_call(model, parameters, (), single)
-        scores = output if isinstance(output, Tensor) else output.logits
-        return scores[0].float().log_softmax(0).gather(0, label.view(1))[0]
+        return logits(model, single, parameters)[0].log_softmax(0).gather(0, label.view(1))[0]
 
     gradients: dict[str, Tensor] = vmap(grad(log_probability), in_dims=(None, 0, 0))(trainable, inputs, labels)
     return list(gradients.values())

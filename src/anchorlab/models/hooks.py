@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from anchorlab.data.encoding import rows
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import EVALUATION_BATCH, exact_arithmetic, in_batches, logits
+from anchorlab.models.call import EVALUATION_BATCH, in_batches, logits
+from anchorlab.models.device import exact_arithmetic
 
 
 def modules_in_call_order(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import fnmatch
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,24 @@ def restrict(model: nn.Module, names: str) -> None:
             raise AnchorlabError(f"no parameter of the model fits '{pattern}': its parameters are {some}, …")
     for name, value in trainable.items():
         value.requires_grad_(any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Inside, no parameter of a model asks for a gradient; after that, each as before."""
+    before = [parameter.requires_grad for parameter in model.parameters()]
+    model.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, flag in zip(model.parameters(), before, strict=True):
+            parameter.requires_grad_(flag)
+
+
+def copy_requires_grad(source: nn.Module, target: nn.Module) -> None:
+    """Lets the parameters of a model be trained that can be trained in another of the same architecture."""
+    for parameter, like in zip(target.parameters(), source.parameters(), strict=True):
+        parameter.requires_grad_(like.requires_grad)
 
 
 def to_vector(model: nn.Module) -> Tensor:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import logits_of
 
 #: What timm and most image networks were trained with, from ImageNet.
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -86,9 +87,7 @@ class TextClassifier(nn.Module):
 def _logits(net: nn.Module, **inputs: Tensor) -> Tensor:
     from transformers import PreTrainedModel
 
-    output = net(**inputs) if isinstance(net, PreTrainedModel) else net(*inputs.values())
-    scores: Tensor = output if isinstance(output, Tensor) else output.logits
-    return scores
+    return logits_of(net(**inputs) if isinstance(net, PreTrainedModel) else net(*inputs.values()))
 
 
 def unwrap(model: nn.Module) -> nn.Module:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
 from pydantic import Field
 from pydantic.dataclasses import dataclass as options
 from torch import Tensor, nn
@@ -26,7 +25,8 @@ from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import move_to_device
+from anchorlab.models.accelerator import find_device
+from anchorlab.models.device import move_to_device
 from anchorlab.models.reestimation import has_batchnorm
 from anchorlab.models.wrap import unwrap
 from anchorlab.perturbation.analysis import REFERENCE, TABLES, Analysis
@@ -116,7 +116,7 @@ def analyze(
     work = _Work(
         reference=module_of(reference),
         perturbations={
-            name: perturbation_of(module_of(reference), module_of(candidate), name=name).to(Accelerator().device)
+            name: perturbation_of(module_of(reference), module_of(candidate), name=name).to(find_device())
             for name, candidate in named.items()
         },
         attacks=attacks,
@@ -259,8 +259,7 @@ class _Work:
 
     @cached_property
     def _device(self) -> torch.device:
-        device: torch.device = Accelerator().device
-        return device
+        return find_device()
 
     @cached_property
     def _model(self) -> nn.Module:

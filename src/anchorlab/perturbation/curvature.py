@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from anchorlab.data import Split
 from anchorlab.data.encoding import rows
-from anchorlab.models.call import exact_arithmetic, in_batches, logits
+from anchorlab.models.call import in_batches, logits
+from anchorlab.models.device import exact_arithmetic
 from anchorlab.perturbation.function import along, differentiable_twice, tangents
 from anchorlab.perturbation.weights import Perturbation
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call, jvp
+from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from anchorlab.consistency.metrics import Softmax
 from anchorlab.data import Split
 from anchorlab.data.encoding import rows
-from anchorlab.models.call import exact_arithmetic, in_batches, logits
+from anchorlab.models.call import in_batches, logits
+from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.example_gradients import example_gradients
 from anchorlab.perturbation.weights import Perturbation
 
@@ -43,9 +44,7 @@ def along(model: nn.Module, weights: Weights, inputs: Mapping[str, Tensor]) -> C
     """The logits of a batch as a function of the parameters."""
 
     def call(parameters: Weights) -> Tensor:
-        output = functional_call(model, {**weights, **parameters}, (), dict(inputs))
-        scores: Tensor = output if isinstance(output, Tensor) else output.logits
-        return scores.float()
+        return logits(model, inputs, {**weights, **parameters})
 
     return call
 

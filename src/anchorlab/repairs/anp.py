@@ -15,12 +15,12 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from anchorlab.data.batches import Batches
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import logits
 from anchorlab.repairs.pruning import Prunable, Pruning
 from anchorlab.repairs.tuning import copied
 from anchorlab.settings import STRICT
@@ -136,6 +136,4 @@ class _Game:
             d, e = (0.0, 0.0) if perturbation is None else perturbation[at]
             weights[f"{name}.weight"] = self._kept[f"{name}.weight"] * (mask + d)
             weights[f"{name}.bias"] = self._kept[f"{name}.bias"] * (1 + e)
-        output = functional_call(self._model, weights, (), inputs)
-        scores = output if isinstance(output, Tensor) else output.logits
-        return functional.cross_entropy(scores.float(), labels)
+        return functional.cross_entropy(logits(self._model, inputs, weights), labels)

@@ -16,15 +16,14 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.models.call import track_statistics
+from anchorlab.models.call import accuracy, logits, track_statistics
 from anchorlab.models.reestimation import reestimated
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fine_tuning import FineTuning
-from anchorlab.repairs.tuning import Schedule, at_least, copied, held_accuracy, tune
+from anchorlab.repairs.tuning import Schedule, at_least, copied, tune
 from anchorlab.settings import STRICT
 
 Weights = dict[str, Tensor]
@@ -51,16 +50,14 @@ class ModeConnectivity(Schedule, Repair):
         def loss(curve: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
             at = float(torch.rand((), generator=draw))
             weights = bezier(ends[0], dict(curve.named_parameters()), ends[1], at)
-            output = functional_call(curve, weights, (), dict(inputs))
-            scores = output if isinstance(output, Tensor) else output.logits
-            return functional.cross_entropy(scores.float(), labels)
+            return functional.cross_entropy(logits(curve, inputs, weights), labels)
 
         # The curve's control point lies off the curve: how well it answers says nothing.
         tune(middle, data, self, place, name="MCR", loss=loss, guarded=False)
-        least = at_least(held_accuracy(model, data.held), self.tolerance)
+        least = at_least(accuracy(model, data.held), self.tolerance)
         points = [self._point(middle, ends, at, data) for at in _PLACES]
-        accuracies = [held_accuracy(point, data.held) for point in points]
-        good = (at for at, accuracy in enumerate(accuracies) if accuracy >= least)
+        accuracies = [accuracy(point, data.held) for point in points]
+        good = (at for at, value in enumerate(accuracies) if value >= least)
         return points[next(good, accuracies.index(max(accuracies)))]
 
     def _point(self, middle: nn.Module, ends: list[Weights], at: float, data: DefenderData) -> nn.Module:

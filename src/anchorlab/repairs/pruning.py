@@ -17,8 +17,9 @@ from torch import nn
 
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.call import accuracy
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.tuning import at_least, held_accuracy
+from anchorlab.repairs.tuning import at_least
 from anchorlab.settings import STRICT
 
 
@@ -80,10 +81,10 @@ class Pruning(Repair):
 
 def deepest(prunable: Prunable, held: Split, tolerance: float) -> Any | None:
     """The deepest that costs at most ``tolerance`` of the accuracy on held-back examples; None if all cost more."""
-    least, chosen = at_least(held_accuracy(prunable.model, held), tolerance), None
+    least, chosen = at_least(accuracy(prunable.model, held), tolerance), None
     for depth in prunable.depths:
         with prunable.tried(depth) as pruned:
-            chosen = depth if held_accuracy(pruned, held) >= least else chosen
+            chosen = depth if accuracy(pruned, held) >= least else chosen
     return chosen
 
 

@@ -27,7 +27,9 @@ from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import defender_data
 from anchorlab.errors import AnchorlabError, unknown
-from anchorlab.models.call import exact_arithmetic, move_to_cpu, move_to_device
+from anchorlab.models.accelerator import find_accelerator
+from anchorlab.models.device import exact_arithmetic, move_to_cpu, move_to_device
+from anchorlab.models.weights import copy_requires_grad
 from anchorlab.models.wrap import unwrap
 from anchorlab.progress import progress_bar
 from anchorlab.repairs import REPAIRS
@@ -35,7 +37,6 @@ from anchorlab.repairs.base import Repair
 from anchorlab.repairs.pruning import Judge, Pruning
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import values_of
-from anchorlab.training.processes import find_accelerator
 
 #: What the names of repairs begin with whose depth test data and trigger choose.
 ORACLE = "oracle-"
@@ -106,8 +107,7 @@ def defend(
             else:
                 repaired = chosen.repair(suspicious, moved(data, device), place)
             repaired = move_to_cpu(repaired)
-    for parameter, before in zip(repaired.parameters(), module_of(model).parameters(), strict=True):
-        parameter.requires_grad_(before.requires_grad)
+    copy_requires_grad(module_of(model), repaired)
     told = model.manifest if isinstance(model, Artifact) else None
     manifest = Manifest(
         kind="repaired",

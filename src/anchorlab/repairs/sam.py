@@ -15,11 +15,10 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.models.call import track_statistics
+from anchorlab.models.call import logits, track_statistics
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
 from anchorlab.settings import STRICT
@@ -54,9 +53,7 @@ class FTSAM(Schedule, Repair):
         moved = {name: value + step for (name, value), step in zip(named.items(), steps, strict=True)}
         # BatchNorm's statistics follow the batch once, at the weights themselves, and not nearby.
         spared = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        output = functional_call(model, moved | spared, (), dict(inputs))
-        scores = output if isinstance(output, Tensor) else output.logits
-        return functional.cross_entropy(scores.float(), labels)
+        return functional.cross_entropy(logits(model, inputs, moved | spared), labels)
 
 
 def ascent(weights: list[Tensor], gradients: list[Tensor], radius: float) -> list[Tensor]:

@@ -14,7 +14,7 @@ from anchorlab.data import Split
 from anchorlab.data.batches import Batches
 from anchorlab.data.encoding import lengths, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.models.call import logits, predict
+from anchorlab.models.call import accuracy, logits
 from anchorlab.settings import STRICT
 from anchorlab.training.fit import Optimisation, Step, fit
 
@@ -134,15 +134,15 @@ class Latest:
     def __init__(self, model: nn.Module, held: Split, tolerance: float) -> None:
         self._model = model
         self._held = held
-        self._least = at_least(held_accuracy(model, held), tolerance)
+        self._least = at_least(accuracy(model, held), tolerance)
         self._accuracy = 0.0
         self._state: dict[str, Tensor] = {}
 
     def consider(self) -> None:
         """Takes the model's present state if it is accurate enough, or the most accurate so far."""
-        accuracy = held_accuracy(self._model, self._held)
-        if accuracy >= min(self._least, self._accuracy):
-            self._accuracy = accuracy
+        present = accuracy(self._model, self._held)
+        if present >= min(self._least, self._accuracy):
+            self._accuracy = present
             self._state = copy.deepcopy(self._model.state_dict())
 
     def restore(self) -> None:
@@ -151,14 +151,9 @@ class Latest:
             self._model.load_state_dict(self._state)
 
 
-def at_least(accuracy: float, tolerance: float) -> float:
+def at_least(before: float, tolerance: float) -> float:
     """The accuracy that is left if it costs the tolerance; a little less, so that rounding does not count."""
-    return accuracy - tolerance - 1e-9
-
-
-def held_accuracy(model: nn.Module, held: Split) -> float:
-    """The accuracy on held-back examples, in evaluation mode."""
-    return float((predict(model, held.inputs).argmax(1) == held.labels).double().mean())
+    return before - tolerance - 1e-9
 
 
 def copied(model: nn.Module) -> nn.Module:

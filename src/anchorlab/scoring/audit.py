@@ -18,11 +18,11 @@ from anchorlab.detectors.audit import AccessAudit, audit_values, largest_churn, 
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
+from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import encoding_of
 from anchorlab.seeding import derive, generator
 from anchorlab.settings import values_of as options_of
-from anchorlab.training.processes import find_accelerator
 
 #: Seeds of benign updates begin here, far from those of injections.
 _FIRST_SEED = 5000
@@ -147,7 +147,7 @@ def check_updates(reference: Artifact | nn.Module, benign: Sequence[Artifact | n
 
 
 def _answers(model: Artifact | nn.Module, asked: Split) -> Any:
-    device = find_accelerator().device
+    device = find_device()
     answers = predict(module_of(model).to(device), asked.to(device).inputs)
     if not answers.isfinite().all():
         raise AnchorlabError(

@@ -27,12 +27,12 @@ from anchorlab.defender.data import defender_data
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore, gathered
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.call import predict
 from anchorlab.progress import progress_bar
 from anchorlab.repairs.repair import check_kind, moved, on_device
 from anchorlab.seeding import generator, seeded_globally
 from anchorlab.statistics.rates import auroc, hits, threshold
-from anchorlab.training.processes import find_accelerator
 from anchorlab.triggers import Trigger
 
 #: Rates of false alarms at which detection is told.

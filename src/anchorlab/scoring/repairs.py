@@ -15,10 +15,10 @@ from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.evaluate import Comparison, compare
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import predict
+from anchorlab.models.accelerator import find_device
+from anchorlab.models.call import accuracy
 from anchorlab.repairs.pruning import Judge, Judged
 from anchorlab.seeding import generator
-from anchorlab.training.processes import find_accelerator
 from anchorlab.triggers import Trigger
 
 #: Most test examples that an oracle's judge looks at, for it is asked at every depth.
@@ -100,12 +100,11 @@ def judge_on_test(
         )
     test = task.split("test")
     order = torch.randperm(len(test), generator=generator(seed, "oracle"))[:_JUDGED]
-    asked = test.select(order).to(find_accelerator().device)
+    asked = test.select(order).to(find_device())
 
     def judge(model: nn.Module) -> Judged:
         asr, _ = attack_success(model, attack, asked)
-        right = predict(model, asked.inputs).argmax(1) == asked.labels
-        return Judged(float(right.double().mean()), 0.0 if asr is None else asr)
+        return Judged(accuracy(model, asked), 0.0 if asr is None else asr)
 
     return judge
 

@@ -11,10 +11,10 @@ from anchorlab.attacks.attack import build_attack
 from anchorlab.consistency.statistics import Estimate
 from anchorlab.data import Task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
+from anchorlab.models.accelerator import find_device
 from anchorlab.scoring.detections import score_inputs, score_model
 from anchorlab.suites.cells import DetectionCell
 from anchorlab.suites.evidence import scores_to_bytes, triggers_to_bytes
-from anchorlab.training.processes import find_accelerator
 from anchorlab.triggers import TRIGGERS
 
 #: Rates of false alarms, in percent as names have them.
@@ -37,7 +37,7 @@ def detect(cell: DetectionCell, model: Artifact, task: Task) -> tuple[dict[str, 
     Raises:
         AnchorlabError: if the detector is not for the model, or the defender's data do not suffice.
     """
-    device = find_accelerator().device
+    device = find_device()
     forget_peak(device)
     started = time.perf_counter()
     detector = DETECTORS.build(cell.detector, cell.parameters)

@@ -9,15 +9,16 @@ from statistics import mean
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch.nn import functional
 
 from anchorlab.data import Task
 from anchorlab.data.encoding import lengths, rows
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.loop import Tuning
+from anchorlab.models.accelerator import find_device
 from anchorlab.models.architectures import build_model
-from anchorlab.models.call import logits, move_to_device, predict
+from anchorlab.models.call import logits, predict
+from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import encoding_of
 from anchorlab.settings import build, values_of
 from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, RepairCell
@@ -136,7 +137,7 @@ def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     training = build(Training, "the training", spec.training).for_task(task)
     assert training.epochs is not None
     assert training.batch_size is not None
-    device = Accelerator().device
+    device = find_device()
     network = build_model(spec.architecture, task, seed=0)
     task = task.encoded(encoding_of(network))
     model = move_to_device(network, device)

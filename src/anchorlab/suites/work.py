@@ -24,7 +24,8 @@ from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.loop import Tuning
-from anchorlab.models.call import mixed_precision
+from anchorlab.models.accelerator import find_device
+from anchorlab.models.device import mixed_precision
 from anchorlab.models.weights import interpolate
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import no_bars
@@ -226,9 +227,7 @@ def _injection(
 
 def _noise(cell: NoiseCell, opened: _Opened, attack: Attack) -> Measured:
     examples = opened.task.split(cell.split)
-    from accelerate import Accelerator
-
-    with mixed_precision(cell.precision, Accelerator().device):
+    with mixed_precision(cell.precision, find_device()):
         again = answers(opened.artifact.model, examples, attack, batch_size=cell.batch_size)
     frame, row = _measure(opened, again, attack, cell.split)
     nothing = {"anchors": 0, "steps": 0, "seconds": 0.0, "peak_bytes": 0}

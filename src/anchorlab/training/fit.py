@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, DivergenceError
-from anchorlab.models.call import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

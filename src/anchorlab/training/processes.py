@@ -7,7 +7,6 @@ alone writes and speaks. In a process that no launcher started, all of this does
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
@@ -15,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.accelerator import find_accelerator, launched
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -25,25 +25,6 @@ if TYPE_CHECKING:
 
 #: How long another process waits for the main one to fail by itself, before it tells of its own failure.
 _PATIENCE = timedelta(seconds=5)
-
-
-def launched() -> bool:
-    """Whether a launcher started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def find_accelerator() -> Accelerator:
-    """The accelerator of this process, which knows the device and the other processes.
-
-    Accelerate takes the processes of a machine without GPU for strangers, each of which would do the whole
-    run and write the same folder, unless it is told to use the CPU.
-    """
-    import torch
-    from accelerate import Accelerator
-
-    if launched() and not torch.accelerator.is_available():
-        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-    return Accelerator()
 
 
 def share_of(found: Accelerator, batch_size: int) -> Share:

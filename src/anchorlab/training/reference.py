@@ -25,15 +25,17 @@ from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
 from anchorlab.data.encoding import lengths, rows
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
 from anchorlab.models.batchnorm import synchronised_batchnorm
-from anchorlab.models.call import logits, mixed_precision, move_to_cpu, move_to_device, predict
+from anchorlab.models.call import accuracy, logits
+from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import STRICT, values_of
 from anchorlab.training.fit import Checkpoint, Optimisation, Step, fit, time_spent
-from anchorlab.training.processes import find_accelerator, main_alone, share_of
+from anchorlab.training.processes import main_alone, share_of
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -103,8 +105,8 @@ class _Supervised:
             mixed_precision(self.precision, labels.device),
         ):
             scores = logits(self.net, inputs)
-        accuracy = (scores.detach().argmax(1) == labels).float().mean()
-        return {"loss": functional.cross_entropy(scores, labels), "accuracy": accuracy}
+        right = (scores.detach().argmax(1) == labels).float().mean()
+        return {"loss": functional.cross_entropy(scores, labels), "accuracy": right}
 
     def after_step(self, step: Step) -> None:
         """Nothing is projected."""
@@ -172,7 +174,7 @@ def train(
         )
     network = accelerator.unwrap_model(net).eval()
     selection = task.split("selection").to(accelerator.device)
-    accuracy = (predict(network, selection.inputs).argmax(1) == selection.labels).sum().item() / len(selection)
+    measured = accuracy(network, selection)
     network = move_to_cpu(network)
     manifest = Manifest(
         kind="clean",
@@ -185,7 +187,7 @@ def train(
         steps=steps,
         seconds=round(time.perf_counter() - started, 3),
         peak_bytes=peak_bytes(accelerator.device),
-        measurements={"accuracy": accuracy},
+        measurements={"accuracy": measured},
         versions=versions(),
     )
     return Artifact(network, manifest)

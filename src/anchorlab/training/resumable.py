@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.files import explained, refuse_existing, write_json
+from anchorlab.models.accelerator import find_accelerator
 from anchorlab.training.fit import Checkpoint
-from anchorlab.training.processes import failed_elsewhere, find_accelerator
+from anchorlab.training.processes import failed_elsewhere
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
