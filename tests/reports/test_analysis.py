@@ -16,7 +16,7 @@ from rich.console import Console
 
 from anchorlab.perturbation.analysis import TABLES, Analysis
 from anchorlab.reports.analysis import summary_table, table_of, to_dict, write_analysis
-from anchorlab.reports.table import print_rich
+from anchorlab.statistics.table import print_rich
 
 #: Names that a page must escape, and one that is too long for a legend.
 NAMES = ("plain", "<b>&bold|pipe", "another-model-with-a-name-that-is-far-too-long-for-any-legend-to-hold")

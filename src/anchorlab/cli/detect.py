@@ -149,7 +149,7 @@ def _write_inputs(score: InputScore, name: str, out: Path) -> None:
 def _write_model(score: ModelScore, name: str, model: Artifact | nn.Module, task: Task | None, out: Path) -> None:
     from anchorlab.artifacts.resolve import common_task
     from anchorlab.files import write_atomically, write_json
-    from anchorlab.reports.table import number
+    from anchorlab.statistics.table import number
 
     write_json(out / "detection.json", {"detector": name, "score": number(score.score), "note": score.note})
     if len(score.details):

@@ -18,7 +18,7 @@ from anchorlab.perturbation.analysis import TABLES, Analysis
 from anchorlab.perturbation.size import WHOLE
 from anchorlab.reports.analysis_figures import draw_all
 from anchorlab.reports.page import PAGE, page_asset
-from anchorlab.reports.table import Cell, Column, Row, Rows, Table, number, to_latex
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number, to_latex
 
 #: Version of ``analysis.json``.
 FORMAT = 1

@@ -13,7 +13,7 @@ from anchorlab.consistency.statistics import Estimate
 from anchorlab.repairs.repair import ORACLE
 from anchorlab.reports.measures import MEASURES
 from anchorlab.reports.report import Results
-from anchorlab.reports.table import Cell, Column, Row, Rows, Table, number
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number
 
 #: What a repair is judged by, in the order of tables; and the heading of each.
 _JUDGED = {"asr": "ASR", "accuracy": "accuracy", "kl": "KL", "churn": "churn"}

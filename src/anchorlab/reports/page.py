@@ -31,7 +31,7 @@ from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
 from anchorlab.reports.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.report import Examples, Results
 from anchorlab.reports.summary import BASELINES, Changed, Condition, Setting, slug, summarise
-from anchorlab.reports.table import Table, to_csv, to_latex
+from anchorlab.statistics.table import Table, to_csv, to_latex
 
 PAGE = "index.html"
 

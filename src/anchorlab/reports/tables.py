@@ -16,7 +16,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import FURTHER, MAIN, MEASURES, Measure, defined, fraction, p_value, significant, span
 from anchorlab.reports.report import Results
 from anchorlab.reports.summary import Condition, Entry, Group, reasons, summarise
-from anchorlab.reports.table import Cell, Column, Row, Rows, Table, number, print_rich, to_markdown_table
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number, print_rich, to_markdown_table
 
 #: Fewer runs than this cannot reach a p value of .05 in a two-sided sign-flip test.
 _ENOUGH_RUNS = 6

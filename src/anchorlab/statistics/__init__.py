@@ -1,1 +1,1 @@
-"""Values with intervals, resampling, tests, rates and ROC."""
+"""Values with intervals, resampling, tests, rates and ROC, and the table that shows them."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
+from rich.text import Text
 
 #: Widest column of row headings on a terminal.
 _HEAD_WIDTH = 16
@@ -202,7 +202,7 @@ def print_rich(table: Table, console: Console, *, width: int = 15) -> None:
     heads = min(max((len(row.head) for _, row in table.rows()), default=0), _HEAD_WIDTH)
     shown = max((console.width - heads - 1) // width, 1)
     for group in table.groups:
-        drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, title=escape(group.title) or None)
+        drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, title=_title(group.title))
         drawn.add_column(table.head, min_width=heads, max_width=_HEAD_WIDTH)
         for column in table.columns[:shown]:
             drawn.add_column(column.title.replace(" ", "\n"), justify="right")
@@ -210,12 +210,17 @@ def print_rich(table: Table, console: Console, *, width: int = 15) -> None:
             drawn.add_row(_on_two_lines(row.head, row.sub), *(_terminal(cell) for cell in row.cells[:shown]))
         console.print(drawn, "")
     for note in table.notes:
-        console.print(escape(note), highlight=False)
+        console.print(Text(note), highlight=False)
 
 
-def _terminal(cell: Cell) -> str:
+def _title(text: str) -> Text | None:
+    return Text(text, style="table.title") if text else None
+
+
+def _terminal(cell: Cell) -> Text:
     return _on_two_lines(cell.text, cell.interval.strip("[]").replace(", ", "–"))
 
 
-def _on_two_lines(first: str, second: str) -> str:
-    return f"{escape(first)}\n[dim]{escape(second)}" if second else escape(first)
+def _on_two_lines(first: str, second: str) -> Text:
+    """The second line dimmed; as styled text and not as markup, which a console may be told not to read."""
+    return Text(first).append(f"\n{second}", style="dim") if second else Text(first)

@@ -6,7 +6,7 @@ import io
 import pytest
 from rich.console import Console
 
-from anchorlab.reports.table import Cell, Column, Row, Rows, Table, print_rich, to_csv, to_latex, to_markdown_table
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, print_rich, to_csv, to_latex, to_markdown_table
 
 TABLE = Table(
     name="made-up",
@@ -54,11 +54,13 @@ def test_markdown_has_the_group_as_a_column():
     assert {line.count("|") for line in lines} == {5}
 
 
+@pytest.mark.parametrize("markup", [True, False])
 @pytest.mark.parametrize("width", [80, 40])
-def test_a_terminal_is_never_overrun_and_markup_is_text(width):
-    console = Console(width=width, file=io.StringIO())
+def test_a_terminal_is_never_overrun_and_markup_is_text(width, markup):
+    console = Console(width=width, file=io.StringIO(), markup=markup)
     print_rich(TABLE, console)
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     assert "[bold]" in text
+    assert "[dim]" not in text
     assert "0.400–0.600" in text
