@@ -66,8 +66,8 @@ def analyze(
     from anchorlab.files import explained, refuse_existing
     from anchorlab.perturbation import analyze as perturbation
     from anchorlab.reports.analysis import summary_table, write_analysis
-    from anchorlab.statistics.table import print_rich
     from anchorlab.settings import build, parse_pairs
+    from anchorlab.statistics.table import print_rich
 
     detail = build(perturbation.AnalysisSettings, "the analysis", parse_pairs(set_ or [], "--set"))
     if out is not None:

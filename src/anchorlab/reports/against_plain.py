@@ -13,8 +13,8 @@ from anchorlab.consistency.statistics import Estimate
 from anchorlab.reports.defences import NONE, over_runs, parted
 from anchorlab.reports.detections import comparable, of_kind
 from anchorlab.reports.report import Results
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 from anchorlab.statistics.rates import auroc
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 
 BASELINE = "plain"
 

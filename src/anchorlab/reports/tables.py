@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from anchorlab.consistency.statistics import Difference, Estimate, smallest_p
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import FURTHER, MAIN, MEASURES, Measure, defined, fraction, p_value, significant, span
 from anchorlab.reports.report import Results
 from anchorlab.reports.summary import Condition, Entry, Group, reasons, summarise
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number, print_rich, to_markdown_table
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number, to_markdown_table
 
 #: Fewer runs than this cannot reach a p value of .05 in a two-sided sign-flip test.
 _ENOUGH_RUNS = 6
@@ -395,22 +394,3 @@ def to_markdown(
 def _without_noise(table: Table) -> Table:
     groups = [Rows([row for row in group.rows if row.kind != "noise"], group.title) for group in table.groups]
     return dataclasses.replace(table, groups=[group for group in groups if group.rows])
-
-
-def print_table(results: Results, console: Console, *, conditions: Sequence[Condition] | None = None) -> None:
-    """The main tables on a terminal, intervals below their means, as many columns as its width allows.
-
-    Args:
-        results: of the suite.
-        console: where to print; 80 columns are enough for ASR, KL, churn and logit distance.
-        conditions: what ``summarise`` gave, if it is at hand.
-    """
-    names = ("asr", "kl", "churn", "logit_distance", "accuracy", "negative_flips", "pearson_correct", "leakage")
-    for condition in conditions if conditions is not None else summarise(results):
-        table = _without_noise(results_table(condition, [MEASURES[name] for name in names]))
-        groups = [
-            Rows([dataclasses.replace(row, cells=row.cells[1:]) for row in group.rows], group.title)
-            for group in table.groups
-        ]
-        console.print(f"[bold]{table.caption}")
-        print_rich(dataclasses.replace(table, columns=table.columns[1:], groups=groups), console)
