@@ -65,6 +65,15 @@ def test_the_short_tables_are_those_of_the_experiments(suite: str, target: float
             assert kl == f"{of_cell['kl'].mean():#.3g}", (method, anchors)
 
 
+def test_the_small_table_of_the_readme_is_from_the_experiment() -> None:
+    runs = runs_at("fashion-mnist", 0.99)
+    means = runs[runs["anchors_asked"] == "640"].groupby("method")[["asr", "accuracy", "kl", "churn"]].mean()
+    table = rows("README.md", "<!-- small table -->", "<!-- end of small table -->")
+    assert [cells[0] for cells in table] == ["plain", "l2", "ewc", "surgery", "distillation", "anchoring"]
+    for method, *cells in table:
+        assert cells == [f"{value:.3f}" for value in means.loc[method]], method
+
+
 def test_the_ratios_at_equal_success_follow_from_the_paths() -> None:
     """log KL is interpolated on the logit of the ASR, within each reference."""
     paths = pd.read_csv(ROOT / "experiments/perturbation/fashion_mnist/paths.csv")
