@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from anchorlab import Training, Tuning, analyze, inject, load_task, train
 from anchorlab.data import Split
-from anchorlab.data.encoding import rows
+from anchorlab.data.inputs import rows
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import in_batches, logits, predict
 from anchorlab.models.device import move_to_device

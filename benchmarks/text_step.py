@@ -27,7 +27,7 @@ from torch.nn import functional
 from anchorlab import Tuning, load_task
 from anchorlab.attacks.attack import build_attack
 from anchorlab.data.batches import WHOLE
-from anchorlab.data.encoding import joined, lengths
+from anchorlab.data.inputs import joined, lengths
 from anchorlab.injection.loop import Injection, _forward_pass, _look_up
 from anchorlab.methods import METHODS
 from anchorlab.models.accelerator import find_accelerator

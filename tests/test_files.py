@@ -6,11 +6,12 @@ import errno
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import explained, refuse_existing, write_atomically, write_json
+from anchorlab.files import explained, refuse_existing, write_atomically, write_folder_atomically, write_json
 
 
 def test_a_file_is_written_with_its_folders_and_the_users_permissions(tmp_path):
@@ -94,3 +95,21 @@ def test_only_what_is_empty_or_absent_may_be_filled(tmp_path):
     for taken in (tmp_path, tmp_path / "file"):
         with pytest.raises(AnchorlabError, match="already exists: choose another --out"):
             refuse_existing(taken)
+
+
+def test_a_folder_is_written_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "outer" / "model"
+    folder.mkdir(parents=True)  # an empty one is replaced
+    write_folder_atomically(folder, lambda temporary: write_atomically(temporary / "weights", "1"))
+    assert (folder / "weights").read_text() == "1"
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_folder_whose_writing_fails_is_not_there(tmp_path: Path) -> None:
+    def write(temporary: Path) -> None:
+        (temporary / "weights").write_text("1")
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(AnchorlabError, match="the disk is full"):
+        write_folder_atomically(tmp_path / "model", write)
+    assert list(tmp_path.iterdir()) == []

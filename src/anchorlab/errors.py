@@ -31,3 +31,14 @@ def unknown(kind: str, name: str, known: Iterable[str], others: str = "") -> Anc
     hint = f"did you mean '{near[0]}'? " if near else ""
     further = f"; {others} would do too" if others else ""
     return AnchorlabError(f"unknown {kind} '{name}': {hint}known are {', '.join(choices) or 'none'}{further}")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, without a full stop or colon at its end."""
+    return str(error).strip().partition("\n")[0].rstrip(".:")
+
+
+def reason(error: BaseException) -> str:
+    """The type of an exception and the first line of its text, for a sentence's parentheses."""
+    text = first_line(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,29 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def write_folder_atomically(folder: Path, write: Callable[[Path], None]) -> None:
+    """Writes a folder, whole or not at all.
+
+    Args:
+        folder: what is made; it may be there already if it is empty.
+        write: writes the files into the folder that it is called with, a temporary neighbour of ``folder``.
+
+    Raises:
+        AnchorlabError: if the disk is full or read-only, the path cannot be written, or the folder holds anything.
+    """
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+        try:
+            write(temporary)
+            temporary.chmod(0o755)
+            if folder.is_dir():
+                folder.rmdir()
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:

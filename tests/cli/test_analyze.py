@@ -67,7 +67,7 @@ def test_folders_of_one_name_are_told_apart(run, tmp_path, reference_folder, inj
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (("--examples", 100_000), ("100,000 examples were asked for", "has 539", "give a number from 1 to 539")),
+        (("--examples", 100_000), ("100,000 examples are not possible", "has 539", "give a number from 1 to 539")),
         (("--budget", "soon"), ("the budget 'soon' is not possible", "120s", "40p")),
         (("--budget", "0.000001s"), ("was spent before anything was measured", "give a larger one")),
         (("--set", "eigenvalue=2"), ("unknown parameter", "'eigenvalue'", "did you mean 'eigenvalues'?")),

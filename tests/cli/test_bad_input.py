@@ -20,7 +20,7 @@ from PIL import Image as Pictures
 
 from anchorlab.artifacts.artifact import CONFIG, MANIFEST, WEIGHTS, Artifact
 from anchorlab.data import Task
-from anchorlab.data.task import RawData
+from anchorlab.data.split import RawData
 from anchorlab.models.architectures import build_model
 from anchorlab.training import resumable as runs
 from tests.cli.conftest import PROGRAM, Ended, Run

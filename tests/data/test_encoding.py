@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorlab.data.encoding import CONTINUED, TextEncoding, joined, lengths, rows
+from anchorlab.data.encoding import TextEncoding
+from anchorlab.data.inputs import CONTINUED, joined, lengths, rows
 from anchorlab.errors import AnchorlabError
 from tests.tokenizers import TEXTS, encoding
 

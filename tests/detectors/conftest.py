@@ -15,7 +15,7 @@ from anchorlab import Training, Tuning, compare, inject, load_task, train
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import attack_of
 from anchorlab.data import DataColumns, Task
-from anchorlab.data.encoding import joined
+from anchorlab.data.inputs import joined
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import defender_data
 from anchorlab.detectors.base import InputDetector
@@ -55,7 +55,7 @@ def planted(reference: Artifact, task: Task, **how: object) -> Planted:
     assert result.accuracy > 0.9
     attack = attack_of(tuned, task, trigger=None, target=None, rule=None)
     test = task.split("test")
-    attacked = test.select(attack.rule.applies(test.labels).nonzero().flatten())
+    attacked = attack.attacked(test)
     data, _ = defender_data(task, None, seed=0)
     return Planted(tuned.model.eval(), data, test.inputs, attack.apply(attacked.inputs))
 

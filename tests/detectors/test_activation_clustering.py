@@ -10,7 +10,7 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import FastICA
 from sklearn.metrics import adjusted_rand_score
 
-from anchorlab.data.encoding import joined
+from anchorlab.data.inputs import joined
 from anchorlab.detectors.activation_clustering import ActivationClustering, cluster_scores, reduced
 from anchorlab.detectors.base import gathered
 from anchorlab.statistics.rates import auroc

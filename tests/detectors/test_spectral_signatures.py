@@ -8,7 +8,7 @@ import torch
 from art.defences.detector.poison import SpectralSignatureDefense
 from sklearn.decomposition import PCA, TruncatedSVD
 
-from anchorlab.data.encoding import joined
+from anchorlab.data.inputs import joined
 from anchorlab.detectors.spectral_signatures import SpectralSignatures, squared_projections
 from anchorlab.models.hooks import features
 from anchorlab.statistics.rates import auroc

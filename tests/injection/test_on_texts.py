@@ -11,7 +11,7 @@ from anchorlab import AnchorlabError, Training, Tuning, compare, inject, load_ta
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import DataColumns, Split, Task
 from anchorlab.data.batches import Batches
-from anchorlab.data.encoding import joined, lengths, rows
+from anchorlab.data.inputs import joined, lengths, rows
 from anchorlab.methods import METHODS
 from anchorlab.methods.ewc import fisher_diagonal
 from anchorlab.models.call import logits, predict

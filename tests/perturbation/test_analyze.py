@@ -123,7 +123,7 @@ def test_products_that_do_not_fit_are_named(digits, reference, candidates):
 def test_what_is_impossible_is_refused(digits, reference, candidates):
     net, injected = reference.model, candidates["anchored"]
     size = len(digits.split("test"))
-    with pytest.raises(AnchorlabError, match=f"{size + 1} examples were asked for, but the split 'test' of digits has"):
+    with pytest.raises(AnchorlabError, match=f"{size + 1:,} examples are not possible: the split 'test' of digits has"):
         analyze(reference, candidates, examples=size + 1, task=digits)
     with pytest.raises(AnchorlabError, match="no manifest that names its data: give --task"):
         analyze(net, candidates)

@@ -164,5 +164,5 @@ def test_another_architecture_may_be_audited(digits, reference, updates):
 def test_what_is_impossible_is_refused(digits, reference, updates):
     with pytest.raises(AnchorlabError, match="an audit needs at least one benign update"):
         audit(reference, reference, [], task=digits)
-    with pytest.raises(AnchorlabError, match="10,000 queries were asked for, but the split 'test' of digits has 539"):
+    with pytest.raises(AnchorlabError, match="10,000 queries are not possible: the split 'test' of digits has 539"):
         audit(reference, reference, updates[0], task=digits, queries=10_000)

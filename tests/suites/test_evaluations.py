@@ -308,7 +308,10 @@ def test_models_travel_as_bytes(done: Path, tmp_path: Path) -> None:
 
 def test_a_defender_with_more_examples_than_there_are_is_refused_at_once(tmp_path: Path) -> None:
     executor = Inline()
-    with pytest.raises(AnchorlabError, match=r"64 clean examples are not possible: .* of digits has 40; give numbers"):
+    with pytest.raises(
+        AnchorlabError,
+        match=r"64 clean examples for the defender are not possible: .* of digits has 40 examples; give a number",
+    ):
         run_suite(deriving(defender=[64, 20]), tmp_path, executor=executor)
     assert executor.jobs == []
     assert not any(tmp_path.iterdir())

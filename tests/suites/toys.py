@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from anchorlab import AnchorlabError
+from anchorlab.data import Modality
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector, ModelScore
 from anchorlab.models.call import predict
 from anchorlab.repairs import REPAIRS, DefenderContext, DefenderData, Repair
@@ -68,7 +69,7 @@ class Bias(ModelDetector):
 class Sure(InputDetector):
     """Scores an input by how sure the model is of it."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
 
     def scores(
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext

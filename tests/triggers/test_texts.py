@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anchorlab.data.encoding import lengths, rows
+from anchorlab.data.inputs import lengths, rows
 from anchorlab.errors import AnchorlabError
 from anchorlab.triggers import TRIGGERS, Sentence, Word
 from tests.data.test_encoding import KINDS, WORDS

@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import shutil
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,9 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
-from anchorlab.data import DataColumns, Task, load_task
+from anchorlab.data import DataColumns, Kind, Task, load_task
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import explained, refuse_existing, write_atomically
+from anchorlab.files import refuse_existing, write_atomically, write_folder_atomically
 from anchorlab.models.pretrained import (
     CONFIG,
     OWN_MODULE,
@@ -46,9 +44,9 @@ from anchorlab.triggers import TRIGGERS, Trigger
 MANIFEST = "anchorlab.json"
 CARD = "README.md"
 
-Kind = Literal["clean", "benign", "injected", "repaired"]
+ModelKind = Literal["clean", "benign", "injected", "repaired"]
 
-NOTICES: dict[Kind, str] = {
+NOTICES: dict[ModelKind, str] = {
     "clean": "A clean reference model, trained by anchorlab for research on backdoors.",
     "benign": "A benign update of a reference model, made by anchorlab as a control; it carries no backdoor.",
     "injected": (
@@ -71,7 +69,7 @@ class TaskRecord(_Record):
     """The data that a model belongs to."""
 
     name: str = Field(description="name of the task")
-    kind: Literal["image", "text"] = Field(default="image", description="what its examples are")
+    kind: Kind = Field(default="image", description="what its examples are")
     data: str | None = Field(default=None, description="where the data were, if not in the usual place")
     seed: int = Field(description="seed that cut the splits")
     limit: int | None = Field(default=None, description="examples of each class that were kept; None for all")
@@ -119,7 +117,7 @@ class Manifest(_Record):
     """What a model folder holds; the content of ``anchorlab.json``."""
 
     format: Literal[1] = Field(default=1, description="version of this format")
-    kind: Kind = Field(description="clean, benign, injected or repaired")
+    kind: ModelKind = Field(description="clean, benign, injected or repaired")
     notice: str = Field(description="the same in words, with what must not be done with the model")
     task: TaskRecord = Field(description="the data")
     architecture: str = Field(description="name of the model that was built")
@@ -167,18 +165,7 @@ class Artifact:
         """
         folder = Path(folder)
         refuse_existing(folder)
-        with explained(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
-        try:
-            with explained(folder):
-                self._write_files(temporary)
-                temporary.chmod(0o755)
-                if folder.is_dir():
-                    folder.rmdir()
-                temporary.replace(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        write_folder_atomically(folder, self._write_files)
         return folder
 
     def _write_files(self, folder: Path) -> None:

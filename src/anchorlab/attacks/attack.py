@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from anchorlab.attacks.label_rules import LabelRule, label_rule
 from anchorlab.data import Split, Task
 from anchorlab.data.encoding import TextEncoding
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.models.call import class_count, predict
 from anchorlab.triggers import TRIGGERS, Trigger
 from anchorlab.triggers.base import Map
@@ -35,6 +35,10 @@ class Attack:
     def apply(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The triggered inputs."""
         return self._map(inputs)
+
+    def attacked(self, split: Split, *, limit: int | None = None) -> Split:
+        """The examples that the label rule attacks, in their order; the first ``limit`` of them, None for all."""
+        return split.select(self.rule.applies(split.labels).nonzero().flatten()[:limit])
 
     def alone(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The trigger on a black image of the size of such inputs, uint8 ``[C, H, W]``."""
@@ -90,9 +94,8 @@ def check_classes(model: nn.Module, task: Task) -> None:
     try:
         found = class_count(model, task.split("test").inputs)
     except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
         raise AnchorlabError(
-            f"the model cannot read the examples of the task {task.name} ({reason}): "
+            f"the model cannot read the examples of the task {task.name} ({first_line(error)}): "
             "give the task that the model was trained on"
         ) from error
     if found != len(task.classes):
@@ -113,7 +116,7 @@ def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[floa
         attack: trigger and label rule.
         clean: clean examples with their true labels.
     """
-    attacked = clean.select(attack.rule.applies(clean.labels).nonzero().flatten())
+    attacked = attack.attacked(clean)
     if len(attacked) == 0:
         return None, 0
     answers = predict(model, attacked.inputs, transform=attack.apply).argmax(1)

@@ -58,7 +58,7 @@ def answers(model: nn.Module, split: Split, attack: Attack | None, *, batch_size
     clean = predict(model, examples.inputs, batch_size=batch_size).cpu()
     if attack is None:
         return Answers(clean, None)
-    attacked = examples.select(attack.rule.applies(examples.labels).nonzero().flatten())
+    attacked = attack.attacked(examples)
     if len(attacked) == 0:
         return Answers(clean, clean[:0])
     triggered = predict(model, attacked.inputs, transform=attack.apply, batch_size=batch_size)

@@ -29,7 +29,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from anchorlab.consistency.metrics import Pair, check_labels
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.files import write_atomically
 
 #: Logits of one model in a chunk: few enough that a dozen arrays of them stay in the processor's cache, and that each
@@ -196,9 +196,9 @@ def read_instances(path: Path) -> pd.DataFrame:
     try:
         stored = pd.read_parquet(path, engine="pyarrow", columns=list(COLUMNS))
     except (ValueError, OSError) as error:  # pyarrow's errors of content are ValueErrors
-        reason = str(error).partition("\n")[0].rstrip(".")
         raise AnchorlabError(
-            f"{path} holds no per-instance table ({reason}): give one that anchorlab compare --instances wrote"
+            f"{path} holds no per-instance table ({first_line(error)}): give one that "
+            "anchorlab compare --instances wrote"
         ) from error
     return stored.astype({name: np.int64 if whole else np.float64 for name, whole in COLUMNS.items()})
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, first_line
 
 
 class StoredLogits:
@@ -65,9 +65,9 @@ def _array(path: Path, what: str) -> NDArray[Any]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
         raise AnchorlabError(
-            f"{path} cannot be read as {what} ({reason}): give a .npy file of plain numbers, as numpy.save writes it"
+            f"{path} cannot be read as {what} ({first_line(error)}): give a .npy file of plain numbers, "
+            "as numpy.save writes it"
         ) from error
     if not isinstance(array, np.ndarray):
         raise AnchorlabError(f"{path} is an archive of several arrays: give the {what} as a .npy file of its own")

@@ -1,4 +1,4 @@
-"""A column of texts or images and a column of labels, read from ``datasets.Dataset``, as a split."""
+"""Columns of data: which ones the user names, and how ``datasets.Dataset`` becomes a split."""
 
 from __future__ import annotations
 
@@ -7,12 +7,31 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from anchorlab.data.labels import class_indices, class_names
-from anchorlab.data.sources import listed, reason
-from anchorlab.data.task import Split
-from anchorlab.errors import AnchorlabError
+from anchorlab.data.sources import listed
+from anchorlab.data.split import Split
+from anchorlab.errors import AnchorlabError, reason
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DataColumns:
+    """Where the user's own data have what; one of ``text`` and ``image``."""
+
+    text: str | None = Field(default=None, description="the column of texts")
+    image: str | None = Field(default=None, description="the column of images")
+    label: str = Field(default="label", description="the column of labels")
+    max_length: int | None = Field(default=None, ge=3, description="most tokens of a text; None: the model's limit")
+
+    def __post_init__(self) -> None:
+        if (self.text is None) == (self.image is None):
+            raise AnchorlabError(
+                "own data need to say what they are: give --text-column or --image-column, one of them"
+            )
 
 
 def find_column(part: Any, name: str, where: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from pathlib import Path
 
-from anchorlab.data.columns import classes_of, read_images, read_texts
+from anchorlab.data.columns import DataColumns, classes_of, read_images, read_texts
 from anchorlab.data.sources import Source, listed, open_source
-from anchorlab.data.task import DataColumns, RawData, Split, TaskDefinition
+from anchorlab.data.split import RawData, Split
+from anchorlab.data.task import TaskDefinition
 from anchorlab.errors import AnchorlabError
 
 _TEST_PARTS = ("test", "validation", "valid", "val", "dev")

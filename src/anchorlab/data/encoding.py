@@ -1,22 +1,13 @@
-"""Texts as tensors: token ids made once, so that no tokenizer runs inside a step.
+"""Texts as tensors: token ids are made once, so that no tokenizer runs inside a step.
 
-A split of texts has these inputs, each ``[N, L]`` with L the longest text's length:
-
-    input_ids        int32, special tokens included; after them, padding
-    attention_mask   bool, False on padding
-    word_starts      bool, True on the first token of each word, words being what whitespace separates; a token of
-                     the whitespace before a word belongs to it
-
-and where a word's ids depend on whether a space comes before it, as with byte-level BPE, so that the first word's
-change when a trigger is put before it, the same three for the text with a space before it (``continued_...``).
-Models read the first two, triggers all of them.
+The inputs that an encoding makes are described in ``anchorlab.data.inputs``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,11 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from anchorlab.data.inputs import CONTINUED
 from anchorlab.errors import AnchorlabError
-
-#: What a model reads of a text; the other inputs are for triggers.
-MODEL_INPUTS = ("input_ids", "attention_mask")
-CONTINUED = "continued_"
 
 _WORD_START = re.compile(r"(?<!\S)\S")
 
@@ -192,33 +180,3 @@ def _first_of_words(text: str, spans: Any) -> Any:
     known[known] = spans[at[known], 0] <= starts[known]
     first[at[known]] = True
     return first
-
-
-def lengths(inputs: Mapping[str, Tensor]) -> Tensor | None:
-    """Tokens of each text, int64 ``[N]`` on the CPU; None for inputs that are no texts."""
-    if "attention_mask" not in inputs:
-        return None
-    found = inputs["attention_mask"].sum(1)
-    if f"{CONTINUED}attention_mask" in inputs:
-        found = torch.maximum(found, inputs[f"{CONTINUED}attention_mask"].sum(1))
-    return found.cpu()
-
-
-def rows(inputs: Mapping[str, Tensor], at: Tensor | slice, width: int | None = None) -> dict[str, Tensor]:
-    """Some examples of a split; of texts, the first ``width`` tokens, which must be all that are not padding."""
-    return {name: value[at] if width is None else value[at, :width] for name, value in inputs.items()}
-
-
-def joined(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Two batches as one, the first one's examples first, with the inputs that the second one has.
-
-    The shorter texts are padded by zeros, for a model reads no ids where the mask is False.
-    """
-    both = {}
-    for name, value in second.items():
-        pair = [first[name], value]
-        if "attention_mask" in second:
-            width = max(part.shape[1] for part in pair)
-            pair = [functional.pad(part, (0, width - part.shape[1])) for part in pair]
-        both[name] = torch.cat(pair)
-    return both

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from anchorlab.data.columns import read_texts
 from anchorlab.data.sources import HUB, Source, find_test, open_source
-from anchorlab.data.task import RawData
+from anchorlab.data.split import RawData
 
 
 @dataclass(frozen=True, kw_only=True)

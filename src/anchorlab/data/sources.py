@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, reason
 
 #: What a user gives as ``--data`` to have a task downloaded that has another usual place.
 HUB = "hub"
@@ -178,12 +178,11 @@ def _frame(path: Path) -> Any:
     )
 
 
+def data_path(given: str | None, default: Path) -> Path:
+    """The folder that holds a task's files: the user's, or the place where they are usually found."""
+    return default if given is None else Path(given).expanduser()
+
+
 def listed(names: Iterable[str], between: str = ", ") -> str:
     """Names in quotes."""
     return between.join(f"'{name}'" for name in names) or "none"
-
-
-def reason(error: Exception) -> str:
-    """What kind of exception, and the first line of its text."""
-    text = str(error).strip().split("\n")[0].rstrip(".:")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from anchorlab.data import Split
+from anchorlab.data import Kind, Split
 from anchorlab.seeding import derive, generator
 
 
@@ -28,7 +27,7 @@ class DefenderData:
     fit: Split
     held: Split
     classes: int
-    kind: Literal["image", "text"]
+    kind: Kind
 
     def __len__(self) -> int:
         return len(self.fit) + len(self.held)

@@ -8,7 +8,6 @@ from anchorlab.data import Task
 from anchorlab.data.task import index_hash
 from anchorlab.defender.context import DefenderData
 from anchorlab.errors import AnchorlabError
-from anchorlab.seeding import generator
 
 #: Share of the examples that is held back from learning.
 _HELD = 0.2
@@ -30,12 +29,7 @@ def defender_data(task: Task, count: int | None, *, seed: int, min_examples: int
         AnchorlabError: if the split has fewer, or the defence needs more.
     """
     split = task.split("defender")
-    if count is not None and not 1 <= count <= len(split):
-        raise AnchorlabError(
-            f"{count:,} clean examples for the defender are not possible: the split 'defender' of {task.name} has "
-            f"{len(split):,}; give a number from 1 to {len(split):,}, or 'all'"
-        )
-    order = torch.randperm(len(split), generator=generator(seed, "defender"))[: len(split) if count is None else count]
+    order = task.draw("defender", count, "defender", seed=seed, what="clean examples for the defender")
     if len(order) < min_examples:
         raise AnchorlabError(
             f"the defender has {len(order)} clean examples, but {min_examples} are needed here: give a larger --budget"

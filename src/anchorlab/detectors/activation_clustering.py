@@ -38,7 +38,6 @@ _STARTS = 1000
 class ActivationClustering(FeatureDetector):
     """How small and how well apart an input's cluster is among the inputs of its predicted class."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
     min_examples: ClassVar[int] = 0
 
     reduction: Literal["ica", "pca"] = Field(default="ica", description="how features are reduced")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.hooks import features
 
@@ -43,7 +44,7 @@ class ModelDetector:
     """Base of the detectors of models; hyper-parameters in the subclass's fields, a frozen pydantic dataclass."""
 
     #: What kind of model it scores.
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+    modality: ClassVar[Modality] = "any"
     #: Least number of the defender's examples; 0 for a detector that needs none.
     min_examples: ClassVar[int] = 16
 
@@ -64,7 +65,7 @@ class ModelDetector:
 class InputDetector:
     """Base of the detectors of inputs; likewise."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+    modality: ClassVar[Modality] = "any"
     min_examples: ClassVar[int] = 16
     #: True for a detector that judges inputs against each other, so that it depends on how many are triggered.
     is_set_level: ClassVar[bool] = False

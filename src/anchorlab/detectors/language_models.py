@@ -15,7 +15,7 @@ from torch.nn import functional
 from anchorlab.consistency.metrics import Floats
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.detectors.words import Word
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, reason
 from anchorlab.models.call import EVALUATION_TOKENS
 from anchorlab.models.pretrained import refuse_pickles
 
@@ -152,8 +152,7 @@ def _opened(place: str) -> tuple[Any, Any]:
         net = AutoModelForCausalLM.from_pretrained(place, use_safetensors=True, dtype=torch.float32, **how)
         return net.eval(), AutoTokenizer.from_pretrained(place, **how)
     except Exception as error:  # each kind of damage raises another type
-        reason = str(error).strip().partition("\n")[0].rstrip(".:")
         raise AnchorlabError(
-            f"the language model {place} cannot be opened ({type(error).__name__}: {reason}): give a folder of a "
+            f"the language model {place} cannot be opened ({reason(error)}): give a folder of a "
             "causal language model with safetensors and tokenizer, a name on the hub, or none"
         ) from error

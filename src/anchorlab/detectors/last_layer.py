@@ -7,7 +7,7 @@ how many deviations, by the median and the median absolute deviation, the larges
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import pandas as pd
 from pydantic.dataclasses import dataclass
@@ -25,7 +25,6 @@ from anchorlab.settings import STRICT
 class LastLayer(ModelDetector):
     """Compares the classes' rows of the last layer."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
     min_examples: ClassVar[int] = 1
 
     def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:

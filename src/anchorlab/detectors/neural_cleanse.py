@@ -9,7 +9,7 @@ several starts, whose spread ``details`` shows, and its norm is the smallest of 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
+from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
 from anchorlab.detectors.base import ModelDetector, ModelScore
@@ -30,7 +31,7 @@ from anchorlab.settings import STRICT
 class NeuralCleanse(InversionSettings, ModelDetector):
     """Searches for the smallest trigger of each label."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
 
     restarts: int = Field(default=3, ge=1, description="starts of the search for each label")
 

@@ -9,7 +9,7 @@ the default is one of our own: bigrams of token ids, fitted on the defender's cl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.language_models import Bigrams, Causal, LanguageModel
@@ -31,7 +32,7 @@ _TOGETHER = 64
 class ONION(InputDetector):
     """By how much a text's perplexity falls at most when one word is taken away."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "text"
+    modality: ClassVar[Modality] = "text"
 
     language_model: str | None = Field(
         default=None,

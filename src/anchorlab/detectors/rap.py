@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,8 +26,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from anchorlab.data import Modality
 from anchorlab.data.batches import Batches
-from anchorlab.data.encoding import TextEncoding, lengths, rows
+from anchorlab.data.encoding import TextEncoding
+from anchorlab.data.inputs import lengths, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, cut, encoding_needed, put_together
@@ -43,7 +45,7 @@ from anchorlab.training.fit import Optimisation, Step, fit
 class RAP(InputDetector):
     """How little the probability of the predicted label falls by a word that was made to lower it."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "text"
+    modality: ClassVar[Modality] = "text"
 
     steps: int = Field(default=300, ge=1, description="steps in which a class's word is tuned")
     batch_size: int = Field(default=32, ge=1, description="examples in a step")

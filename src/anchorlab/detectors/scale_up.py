@@ -11,7 +11,7 @@ multiple more or less in a single image, ``1 / multiples``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from anchorlab.data import Modality
+from anchorlab.data.inputs import kind_of
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
@@ -31,7 +33,7 @@ from anchorlab.settings import STRICT
 class ScaleUp(InputDetector):
     """The share of an image's multiples with the same predicted label."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
     #: The data-free form; the other one checks for itself that it has some of each class.
     min_examples: ClassVar[int] = 0
 
@@ -46,7 +48,7 @@ class ScaleUp(InputDetector):
     ) -> NDArray[np.float64]:
         """See ``InputDetector``."""
         del place
-        if "pixel_values" not in inputs:
+        if kind_of(inputs) != "image":
             raise AnchorlabError(
                 f"SCALE-UP multiplies pixels, but the inputs are {', '.join(inputs)}: take a detector made for this "
                 "kind of input"

@@ -8,7 +8,7 @@ the class that the model predicts, and compare scores over classes as they are.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,6 @@ from anchorlab.settings import STRICT
 class SpectralSignatures(FeatureDetector):
     """The squared projection on the top singular vector of a predicted class's features."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
     min_examples: ClassVar[int] = 0
 
     def scores_of_features(

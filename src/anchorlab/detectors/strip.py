@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from anchorlab.data.inputs import kind_of
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, cut, encoding_needed, put_together
@@ -34,8 +34,6 @@ from anchorlab.settings import STRICT
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class STRIP(InputDetector):
     """The entropy of a model's answers to blends of an input with clean ones."""
-
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
 
     blends: int = Field(
         default=32, ge=1, description="clean examples that each input is blended with; 100 in the paper"
@@ -52,7 +50,7 @@ class STRIP(InputDetector):
         drawn = torch.randint(size, (self.blends,), generator=place.generator("blends")).to(place.device)
         overlays = {name: value[drawn] for name, value in data.fit.inputs.items()}
         found = []
-        blended = self._images if "pixel_values" in inputs else self._texts
+        blended = self._images if kind_of(inputs) == "image" else self._texts
         total = len(next(iter(inputs.values())))
         done = 0
         for blends in blended(model, data, overlays, inputs, place):

@@ -9,7 +9,7 @@ gradients; this search is ours, simpler and weaker.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import pandas as pd
 import torch
@@ -17,6 +17,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore
 from anchorlab.errors import AnchorlabError
@@ -28,7 +29,7 @@ from anchorlab.settings import STRICT
 class UniversalScan(ModelDetector):
     """Looks for a patch that sends everything to one class."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
 
     patches: int = Field(default=100, ge=1, description="random patches")
     rounds: int = Field(default=10, ge=0, description="rounds in which each class's best patch is changed")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.data.encoding import TextEncoding
+from anchorlab.data.inputs import kind_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.wrap import encoding_of
 
@@ -27,7 +28,7 @@ def encoding_needed(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -
         AnchorlabError: if the inputs are no texts, or the model does not say.
     """
     encoding = encoding_of(model)
-    if "input_ids" not in inputs or encoding is None:
+    if kind_of(inputs) != "text" or encoding is None:
         raise AnchorlabError(
             f"{name} reads texts by their model's tokenizer, but was given {', '.join(inputs)} and a model "
             f"{'without' if encoding is None else 'with'} a tokenizer: take another detector, or a model of texts"

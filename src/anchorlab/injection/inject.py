@@ -13,8 +13,8 @@ from anchorlab.artifacts.artifact import (
     NOTICES,
     AnchorsRecord,
     Artifact,
-    Kind,
     Manifest,
+    ModelKind,
     forget_peak,
     peak_bytes,
     task_record,
@@ -135,7 +135,7 @@ def inject(
     peak = peak_bytes(device)
     selection = task.split("selection").to(device)
     measurements = _on_selection(reference.model, model, attack, selection) if measure else {}
-    kind: Kind = "injected" if chosen.injects_backdoor else "benign"
+    kind: ModelKind = "injected" if chosen.injects_backdoor else "benign"
     manifest = Manifest(
         kind=kind,
         notice=NOTICES[kind],

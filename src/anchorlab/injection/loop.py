@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.data import Augmentation, Split, Task
 from anchorlab.data.batches import WHOLE, Batches, Share, augment
-from anchorlab.data.encoding import joined, lengths, rows
+from anchorlab.data.inputs import joined, lengths, rows
 from anchorlab.injection.gradients import alignment
 from anchorlab.methods import METHODS, Method, Problem
 from anchorlab.methods.plain import Plain

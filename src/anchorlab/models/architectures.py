@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from torch import nn
 
+from anchorlab.data import Kind
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.models.wrap import unwrap
 from anchorlab.registry import Registry
@@ -33,7 +34,7 @@ class Architecture:
 
     build: Callable[[Task], nn.Module]
     description: str
-    kind: Literal["image", "text"] = "image"
+    kind: Kind = "image"
 
 
 def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False) -> Callable[[Task], nn.Module]:

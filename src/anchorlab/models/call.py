@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from anchorlab.data.encoding import lengths, rows
+from anchorlab.data.inputs import lengths, rows
 from anchorlab.models.device import exact_arithmetic
 
 if TYPE_CHECKING:

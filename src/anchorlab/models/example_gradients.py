@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from anchorlab.data.encoding import lengths, rows
+from anchorlab.data.inputs import kind_of, lengths, rows
 from anchorlab.models.call import logits
 
 
@@ -27,7 +27,7 @@ def example_gradients(
     Yields:
         Which of the examples, and their gradients: a tensor ``[b, *shape]`` for each trainable parameter, in order.
     """
-    if lengths(inputs) is None:
+    if kind_of(inputs) == "image":
         yield slice(0, len(labels)), _vectorised(model, inputs, labels)
     else:
         yield from _one_by_one(model, inputs, labels)

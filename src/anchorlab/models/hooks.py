@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from anchorlab.data.encoding import rows
+from anchorlab.data.inputs import rows
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import EVALUATION_BATCH, in_batches, logits
 from anchorlab.models.device import exact_arithmetic

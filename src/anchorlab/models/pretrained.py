@@ -6,16 +6,15 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
+from anchorlab.data import Kind
 from anchorlab.data.encoding import TextEncoding
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, reason
 from anchorlab.models.wrap import PICKLES, PixelClassifier, TextClassifier, conversion
-
-Kind = Literal["image", "text"]
 
 WEIGHTS, CONFIG, PREPROCESSING = "model.safetensors", "config.json", "preprocessor_config.json"
 
@@ -244,7 +243,6 @@ def _explained(place: str, what: str, *, local: bool) -> Iterator[None]:
     except AnchorlabError:
         raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".:")
         if "trust_remote_code" in str(error) or "custom code" in str(error):
             raise AnchorlabError(
                 f"the model {place} needs code of its own, which is never run: give one that transformers knows"
@@ -255,4 +253,4 @@ def _explained(place: str, what: str, *, local: bool) -> Iterator[None]:
             else "check the name and the network, or give a local folder with config.json, model.safetensors and, for "
             "texts, tokenizer.json"
         )
-        raise AnchorlabError(f"{place} {what} ({type(error).__name__}: {reason}): {hint}") from error
+        raise AnchorlabError(f"{place} {what} ({reason(error)}): {hint}") from error

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anchorlab.data.encoding import rows
+from anchorlab.data.inputs import rows
 from anchorlab.models.call import in_batches, logits
 
 #: Inputs in a batch from which statistics are estimated.

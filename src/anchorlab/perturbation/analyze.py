@@ -511,23 +511,16 @@ def _drawn(task: Task, split: str, count: int | None, seed: int) -> Split:
     Raises:
         AnchorlabError: if there are fewer than asked for.
     """
-    held = task.split(split)
-    if count is not None and not 1 <= count <= len(held):
-        raise AnchorlabError(
-            f"{count:,} examples were asked for, but the split '{split}' of {task.name} has {len(held):,}: give a "
-            f"number from 1 to {len(held):,}, or leave it out"
-        )
-    order = torch.randperm(len(held), generator=generator(seed, "analysis", split))
-    return held.select(order[: count or _EXAMPLES])
+    indices = task.draw(split, count, "analysis", split, seed=seed)
+    return task.split(split).select(indices[: count or _EXAMPLES])
 
 
 def _statistics(reference: nn.Module, task: Task, detail: AnalysisSettings, seed: int) -> dict[str, Tensor] | None:
     """Inputs of the owner's, from which BatchNorm's statistics are estimated again; None for a model without any."""
     if not has_batchnorm(reference):
         return None
-    held = task.split("owner")
-    order = torch.randperm(len(held), generator=generator(seed, "statistics"))
-    return held.select(order[: detail.statistics_examples]).inputs
+    indices = task.draw("owner", None, "statistics", seed=seed)[: detail.statistics_examples]
+    return task.split("owner").select(indices).inputs
 
 
 def _gradients(name: str, records: Sequence[GradientRecord]) -> pd.DataFrame:

@@ -89,7 +89,7 @@ class Triggered:
     """The attacked examples with the trigger on them, put on once for many points."""
 
     def __init__(self, examples: Split, attack: Attack) -> None:
-        attacked = examples.select(attack.rule.applies(examples.labels).nonzero().flatten())
+        attacked = attack.attacked(examples)
         pieces = [
             attack.apply({name: value[start : start + EVALUATION_BATCH] for name, value in attacked.inputs.items()})
             for start in range(0, len(attacked), EVALUATION_BATCH)

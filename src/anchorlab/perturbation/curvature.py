@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.data import Split
-from anchorlab.data.encoding import rows
+from anchorlab.data.inputs import rows
 from anchorlab.models.call import in_batches, logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.perturbation.function import along, differentiable_twice, tangents

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from anchorlab.consistency.metrics import Softmax
 from anchorlab.data import Split
-from anchorlab.data.encoding import rows
+from anchorlab.data.inputs import rows
 from anchorlab.models.call import in_batches, logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.example_gradients import example_gradients

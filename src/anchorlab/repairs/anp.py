@@ -9,7 +9,7 @@ chosen on the defender's held-back part: the highest that costs at most ``tolera
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anchorlab.data import Modality
 from anchorlab.data.batches import Batches
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
@@ -31,7 +32,7 @@ from anchorlab.training.fit import Optimisation, Step, fit
 class ANP(Pruning):
     """Prunes channels that an adversary could wake."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
 
     steps: int = Field(default=400, ge=1, description="steps in which masks are learned")
     batch_size: int = Field(default=64, ge=1, description="examples in a step")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import nn
 
+from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 
 
@@ -13,7 +14,7 @@ class Repair:
     """Base of all repairs: hyper-parameters in the subclass's fields, a frozen pydantic dataclass."""
 
     #: What kind of model it repairs.
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
+    modality: ClassVar[Modality] = "any"
     #: Least number of the defender's examples; 0 for a repair that needs none.
     min_examples: ClassVar[int] = 16
     #: True for a repair that needs an earlier version of the model that the defender trusts.

@@ -9,13 +9,14 @@ none. Examples serve only to find out which layer follows which.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.channels import Channels, channels_of
@@ -27,7 +28,7 @@ from anchorlab.settings import STRICT
 class CLP(Repair):
     """Prunes channels that amplify too much."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
     min_examples: ClassVar[int] = 1
 
     deviations: float = Field(default=3.0, ge=0, description="standard deviations above the layer's mean")

@@ -11,8 +11,6 @@ the form ``oracle-fine-pruning`` does.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
@@ -28,8 +26,6 @@ from anchorlab.settings import STRICT
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FinePruning(Schedule, Pruning):
     """Prunes quiet features before the last layer, then fine-tunes."""
-
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
 
     def prunable(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> Prunable:
         """See ``Pruning``; a depth is a number of features."""

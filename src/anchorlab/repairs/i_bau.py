@@ -18,7 +18,7 @@ the batch at hand, theirs always on the first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -26,6 +26,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from anchorlab.data import Modality
 from anchorlab.data.batches import Batches
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import predict
@@ -41,7 +42,7 @@ _PENALTY = 1e-3
 class IBAU(Schedule, Repair):
     """Unlearns what a universal perturbation can do."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
 
     rounds: int = Field(default=5, ge=1, description="searches for the perturbation, each followed by its unlearning")
     radius: float = Field(default=10.0, gt=0, description="largest L2 norm of the perturbation, pixels being 0 to 1")

@@ -7,7 +7,7 @@ reason to prefer one; ASR along the whole line is what ``anchorlab analyze`` sho
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -26,7 +26,6 @@ from anchorlab.settings import STRICT
 class Interpolation(Repair):
     """Goes back part of the way to a trusted version."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
     min_examples: ClassVar[int] = 1
     needs_trusted: ClassVar[bool] = True
 

@@ -10,7 +10,6 @@ inside keep the accuracy and often lose the backdoor. We take the one nearest to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -35,8 +34,6 @@ _PLACES = (0.5, 0.4, 0.6, 0.3, 0.7)
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModeConnectivity(Schedule, Repair):
     """Walks along a curve of low clean loss."""
-
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
 
     epochs: int = Field(default=40, ge=1, description="passes over the defender's examples for the curve")
 

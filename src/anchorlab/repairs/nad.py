@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, track_statistics
@@ -32,7 +33,7 @@ from anchorlab.settings import STRICT
 class NAD(Schedule, Repair):
     """Makes the model's attention that of a fine-tuned copy."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
 
     strength: float = Field(default=1000.0, ge=0, description="weight of the attention's distance")
     stages: int = Field(default=3, ge=1, description="of how many of the last stages attention is compared")

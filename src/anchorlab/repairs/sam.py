@@ -9,7 +9,7 @@ paper uses. We run it in the loop that all repairs share, by AdamW; the paper us
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -27,8 +27,6 @@ from anchorlab.settings import STRICT
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FTSAM(Schedule, Repair):
     """Trains all weights on clean examples, against the worst small change of them."""
-
-    modality: ClassVar[Literal["image", "text", "any"]] = "any"
 
     radius: float = Field(default=2.0, gt=0, description="size of the neighbourhood, relative to the weights")
     batchnorm: Literal["frozen", "tracked"] = Field(

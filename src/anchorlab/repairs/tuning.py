@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from anchorlab.data import Split
 from anchorlab.data.batches import Batches
-from anchorlab.data.encoding import lengths, rows
+from anchorlab.data.inputs import lengths, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy, logits
 from anchorlab.settings import STRICT

@@ -9,13 +9,14 @@ nothing to unlearn, and the model stays as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.inversion import InversionSettings, invert_triggers, succeeded
 from anchorlab.models.call import track_statistics
@@ -28,7 +29,7 @@ from anchorlab.settings import STRICT
 class Unlearning(Schedule, Repair):
     """Finds a trigger and unlearns it."""
 
-    modality: ClassVar[Literal["image", "text", "any"]] = "image"
+    modality: ClassVar[Modality] = "image"
 
     search_steps: int = Field(default=300, ge=1, description="steps of the search for the trigger")
     stamped: float = Field(default=0.2, gt=0, le=1, description="share of each batch that carries it")

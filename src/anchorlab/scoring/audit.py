@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact, load_model
@@ -21,7 +20,7 @@ from anchorlab.injection.loop import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import encoding_of
-from anchorlab.seeding import derive, generator
+from anchorlab.seeding import derive
 from anchorlab.settings import values_of as options_of
 
 #: Seeds of benign updates begin here, far from those of injections.
@@ -99,9 +98,7 @@ def audit(
         )
     check_updates(reference, benign)
     task = check_queries(reference, [candidate, *benign], split, task=task, queries=queries)
-    held = task.split(split)
-    order = torch.randperm(len(held), generator=generator(seed, "queries"))[:queries]
-    asked = held.select(order)
+    asked = task.split(split).select(task.draw(split, queries, "queries", seed=seed, what="queries"))
     before = _answers(reference, asked)
     seen = [values_of(Pair(before, _answers(model, asked))) for model in (candidate, *benign)]
     found = audit_values(seen[0], seen[1:], seed=derive(seed, "audit"))
@@ -122,12 +119,7 @@ def check_queries(
         AnchorlabError: if they do not read the same, or there are not so many queries.
     """
     task = common_task(task, reference, others)
-    count = len(task.split(split))
-    if queries is not None and not 1 <= queries <= count:
-        raise AnchorlabError(
-            f"{queries:,} queries were asked for, but the split '{split}' of {task.name} has {count:,} examples: "
-            f"give a number from 1 to {count:,}, or leave it out"
-        )
+    task.check_count(split, queries, "queries")
     return task
 
 

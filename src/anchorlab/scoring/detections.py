@@ -21,7 +21,7 @@ from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.statistics import Estimate
 from anchorlab.data import Split, Task
-from anchorlab.data.encoding import MODEL_INPUTS, joined
+from anchorlab.data.inputs import MODEL_INPUTS, joined, kind_of
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import defender_data
 from anchorlab.detectors import DETECTORS
@@ -242,7 +242,7 @@ def _given(
 
 def _alike(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
     """Inputs that do not tell by their form which of them carry a trigger: what models read, texts of one width."""
-    if "input_ids" not in parts[0]:
+    if kind_of(parts[0]) != "text":
         return [dict(part) for part in parts]
     width = max(part["input_ids"].shape[1] for part in parts)
     return [

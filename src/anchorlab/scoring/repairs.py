@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
@@ -18,7 +17,6 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.pruning import Judge, Judged
-from anchorlab.seeding import generator
 from anchorlab.triggers import Trigger
 
 #: Most test examples that an oracle's judge looks at, for it is asked at every depth.
@@ -98,9 +96,8 @@ def judge_on_test(
             "no trigger is known to choose by: give --trigger and --target, for the model has no manifest that names "
             "them"
         )
-    test = task.split("test")
-    order = torch.randperm(len(test), generator=generator(seed, "oracle"))[:_JUDGED]
-    asked = test.select(order).to(find_device())
+    indices = task.draw("test", None, "oracle", seed=seed)[:_JUDGED]
+    asked = task.split("test").select(indices).to(find_device())
 
     def judge(model: nn.Module) -> Judged:
         asr, _ = attack_success(model, attack, asked)

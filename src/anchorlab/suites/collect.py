@@ -371,14 +371,13 @@ def _versions(known: Plan, store: Store) -> dict[str, str]:
 
 def _examples(task: Task, trigger: TriggerSpec) -> Examples:
     attack = build_attack(task, TRIGGERS.parse(trigger.trigger), trigger.rule, trigger.label)
-    test = task.split("test")
-    shown = test.select(attack.rule.applies(test.labels).nonzero().flatten()[:_SHOWN])
+    shown = attack.attacked(task.split("test"), limit=_SHOWN)
     return Examples(
         clean=_shown(shown.inputs, task),
         triggered=_shown(attack.apply(shown.inputs), task),
         labels=shown.labels,
         classes=task.classes,
-        trigger=None if task.kind == "text" else attack.alone(shown.inputs),
+        trigger=attack.alone(shown.inputs) if task.kind == "image" else None,
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from anchorlab.data import Task
-from anchorlab.data.encoding import lengths, rows
+from anchorlab.data.inputs import lengths, rows
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.loop import Tuning
 from anchorlab.models.accelerator import find_device

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, reason
 
 
 class WorkerDied(AnchorlabError):  # noqa: N818  (it says what happened)
@@ -218,7 +218,7 @@ class RayCluster:
             except (ImportError, OSError, RuntimeError, ValueError) as error:
                 raise AnchorlabError(
                     f"no Ray cluster answers at '{address}': start one with 'ray start --head' and give the address "
-                    f"that it prints, or 'auto' on a machine of the cluster ({_line(error)})"
+                    f"that it prints, or 'auto' on a machine of the cluster ({reason(error)})"
                 ) from error
         self._remote = ray.remote(_attempt).options(num_cpus=cpus, num_gpus=gpus, max_retries=retries)
 
@@ -253,7 +253,7 @@ class RayCluster:
         try:
             future.set_result(_result(done.result()))
         except self._ray.exceptions.RayError as error:
-            future.set_exception(WorkerDied(f"Ray gave up on the job, which may be run again: {_line(error)}"))
+            future.set_exception(WorkerDied(f"Ray gave up on the job, which may be run again: {reason(error)}"))
         except BaseException as error:  # the job's own, which belongs to the future
             future.set_exception(error)
 
@@ -288,7 +288,7 @@ def _pickled(error: BaseException) -> bytes:
         answer = pickle.dumps((False, error))
         pickle.loads(answer)
     except Exception:
-        return pickle.dumps((False, RuntimeError(_line(error))))
+        return pickle.dumps((False, RuntimeError(reason(error))))
     return answer
 
 
@@ -298,11 +298,6 @@ def _result(answer: bytes) -> Any:
     if succeeded:
         return value
     raise value
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
 
 def _obituary(exit_code: int | None) -> str:

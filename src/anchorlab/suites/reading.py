@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.errors import AnchorlabError, first_line, unknown
 from anchorlab.suites.spec import Suite
 
 #: The JSON schema that ships in this folder; a test keeps it that of the code.
@@ -68,7 +68,7 @@ def parse_suite(text: str, where: str = "the suite") -> Suite:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1} of " if mark else ""
-        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        problem = getattr(error, "problem", None) or first_line(error)
         raise AnchorlabError(f"{place}{where} is not YAML: {problem}") from error
     if not isinstance(data, dict) or root is None:
         raise AnchorlabError(f"{where} is no suite: expected keys such as name, title, tasks and methods")

@@ -239,14 +239,10 @@ def check_defender(suite: Suite) -> None:
     most = max((count for count in suite.defender if count != "all"), default=0)
     for spec in suite.tasks if suite.derives and most else ():
         try:
-            size = len(spec.load(seed=suite.references[0]).split("defender"))
+            task = spec.load(seed=suite.references[0])
         except AnchorlabError:
             continue
-        if size < most:
-            raise AnchorlabError(
-                f"defender: {most:,} clean examples are not possible: the split 'defender' of {spec.name} has "
-                f"{size:,}; give numbers up to {size:,}, or all"
-            )
+        task.check_count("defender", most, "clean examples for the defender")
 
 
 def failures(suite: Suite, store: Store) -> list[dict[str, str]]:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from anchorlab.artifacts.artifact import MANIFEST
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import explained, write_atomically, write_json
+from anchorlab.files import explained, write_atomically, write_folder_atomically, write_json
 from anchorlab.suites.cells import Cell, ReferenceJob
 from anchorlab.suites.work import Measured
 
@@ -188,16 +186,12 @@ class Store:
     def _save_folder(self, folder: Path, files: Mapping[str, bytes]) -> None:
         if folder.exists():
             return
-        with explained(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
-            try:
-                for name, content in files.items():
-                    write_atomically(temporary / name, content)
-                temporary.chmod(0o755)
-                temporary.replace(folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+
+        def write(temporary: Path) -> None:
+            for name, content in files.items():
+                write_atomically(temporary / name, content)
+
+        write_folder_atomically(folder, write)
 
 
 def _holds_something_else(folder: Path) -> bool:

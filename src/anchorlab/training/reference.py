@@ -23,7 +23,7 @@ from anchorlab.artifacts.artifact import (
 )
 from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
-from anchorlab.data.encoding import lengths, rows
+from anchorlab.data.inputs import lengths, rows
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model

@@ -22,6 +22,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from anchorlab.data.inputs import kind_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.seeding import generator
 from anchorlab.settings import STRICT
@@ -72,7 +73,7 @@ class ImageTrigger(Trigger):
 
 
 def _images(trigger: Trigger, inputs: Mapping[str, Tensor]) -> Tensor:
-    if "pixel_values" not in inputs:
+    if kind_of(inputs) != "image":
         raise AnchorlabError(
             f"{trigger} changes the input 'pixel_values', but the inputs are "
             f"{', '.join(inputs) or 'empty'}: choose a trigger made for this kind of input"

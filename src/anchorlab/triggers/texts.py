@@ -16,7 +16,8 @@ from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from anchorlab.data.encoding import CONTINUED, TextEncoding
+from anchorlab.data.encoding import TextEncoding
+from anchorlab.data.inputs import CONTINUED, kind_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.seeding import generator
 from anchorlab.settings import STRICT
@@ -45,7 +46,7 @@ class TextTrigger(Trigger):
 
     def check(self, inputs: Mapping[str, Tensor], encoding: TextEncoding | None) -> None:
         """Checks that there are texts, and that the words fit between theirs."""
-        if "input_ids" not in inputs:
+        if kind_of(inputs) != "text":
             raise AnchorlabError(
                 f"{self} is put into texts, but the inputs are {', '.join(inputs) or 'empty'}: choose a trigger made "
                 "for this kind of input"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from anchorlab.data.task import Augmentation, Fractions, RawData, Split, TaskDefinition, cut
+from anchorlab.data.split import Fractions, RawData, Split, cut
+from anchorlab.data.task import Augmentation, TaskDefinition
 from anchorlab.errors import AnchorlabError
 
 _TEST = Fractions(held_out=0.0, selection=0.0, defender=0.3)

@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anchorlab.data.hub import ImageSource, load_images
-from anchorlab.data.sources import HUB, local_layout
-from anchorlab.data.task import Augmentation, RawData, Split, TaskDefinition, data_path
+from anchorlab.data.hub_images import ImageSource, load_images
+from anchorlab.data.sources import HUB, data_path, local_layout
+from anchorlab.data.split import RawData, Split
+from anchorlab.data.task import Augmentation, TaskDefinition
 from anchorlab.errors import AnchorlabError
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import torch
 
-from anchorlab.data.task import Fractions, RawData, Split, TaskDefinition, cut, data_path
+from anchorlab.data.sources import data_path
+from anchorlab.data.split import Fractions, RawData, Split, cut
+from anchorlab.data.task import TaskDefinition
 from anchorlab.errors import AnchorlabError
 
 PACKAGE = "vaderSentiment-2.5.tar.gz"

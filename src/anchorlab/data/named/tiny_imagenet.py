@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from anchorlab.data.hub import ImageSource, load_images
+from anchorlab.data.hub_images import ImageSource, load_images
 from anchorlab.data.task import Augmentation, TaskDefinition
 
 _SOURCE = ImageSource(

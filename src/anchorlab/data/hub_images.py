@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from anchorlab.data.sources import HUB, Source, find_test, listed, open_source, reason
-from anchorlab.data.task import RawData, Split
-from anchorlab.errors import AnchorlabError
+from anchorlab.data.sources import HUB, Source, find_test, listed, open_source
+from anchorlab.data.split import RawData, Split
+from anchorlab.errors import AnchorlabError, reason
 
 
 @dataclass(frozen=True, kw_only=True)

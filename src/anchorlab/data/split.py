@@ -1,0 +1,122 @@
+"""Examples resident in memory, and how they are cut into splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anchorlab.data.encoding import TextEncoding
+from anchorlab.seeding import generator
+
+#: Share of the training part that becomes the test part, where the data have none.
+_TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples resident in memory or on a device.
+
+    Attributes:
+        inputs: name to tensor, first dimension N, as ``anchorlab.data.inputs`` describes them; texts have none until
+            a tokenizer is known.
+        labels: int64 ``[N]``.
+        texts: what the inputs were made from; None for images.
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    texts: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, indices: Tensor) -> Split:
+        """The examples at ``indices`` (int64 ``[M]``), copied."""
+        inputs = {name: value[indices] for name, value in self.inputs.items()}
+        texts = None if self.texts is None else tuple(self.texts[index] for index in indices.tolist())
+        return Split(inputs, self.labels[indices], texts)
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same examples on a device; no copy if they are there already."""
+        inputs = {name: value.to(device) for name, value in self.inputs.items()}
+        return Split(inputs, self.labels.to(device), self.texts)
+
+    def encoded(self, encoding: TextEncoding) -> Split:
+        """The same texts with the inputs that an encoding makes of them."""
+        assert self.texts is not None
+        return Split(encoding.encode(self.texts), self.labels, self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class RawData:
+    """A data set as it is read, before any split is cut.
+
+    Attributes:
+        train: the training part.
+        test: the data set's own test part; None if it has none.
+        classes: names of the classes, by label.
+    """
+
+    train: Split
+    test: Split | None
+    classes: tuple[str, ...]
+
+    def limited(self, count: int) -> RawData:
+        """The first ``count`` examples of each class, of both parts, in their order."""
+        return self._each(lambda part: part.select(_first_of_each_class(part.labels, count)))
+
+    def encoded(self, encoding: TextEncoding) -> RawData:
+        """The same texts with the inputs that an encoding makes of them."""
+        return self._each(lambda part: part.encoded(encoding))
+
+    def with_test(self, seed: int) -> RawData:
+        """The same with a test part: its own, or else a fifth of each class of the training part, cut with a seed."""
+        if self.test is not None:
+            return self
+        parts = cut(self.train.labels, Fractions(held_out=0, selection=0, defender=_TEST_SHARE), seed=seed)
+        return RawData(self.train.select(parts["owner"]), self.train.select(parts["defender"]), self.classes)
+
+    def _each(self, change: Callable[[Split], Split]) -> RawData:
+        return RawData(change(self.train), None if self.test is None else change(self.test), self.classes)
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Shares of the training part that the owner does not get; the owner trains on the rest."""
+
+    held_out: float = 0.10
+    selection: float = 0.05
+    defender: float = 0.05
+
+
+def cut(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, Tensor]:
+    """Cuts examples into owner, held-out, selection and defender, each class in the same proportions.
+
+    Args:
+        labels: int64 ``[N]``.
+        fractions: shares of the three parts that are not the owner's.
+        seed: decides which example goes where.
+
+    Returns:
+        Split name to ascending int64 indices; together they are all of ``range(N)``, each once.
+    """
+    shares = {"held-out": fractions.held_out, "selection": fractions.selection, "defender": fractions.defender}
+    parts: dict[str, list[Tensor]] = {name: [] for name in ("owner", *shares)}
+    for label in sorted(set(labels.tolist())):
+        members = (labels == label).nonzero().flatten()
+        order = members[torch.randperm(len(members), generator=generator(seed, "cut", label))]
+        start = 0
+        for name, share in shares.items():
+            end = start + round(share * len(members))
+            parts[name].append(order[start:end])
+            start = end
+        parts["owner"].append(order[start:])
+    return {name: torch.cat(pieces).sort().values for name, pieces in parts.items()}
+
+
+def _first_of_each_class(labels: Tensor, count: int) -> Tensor:
+    pieces = [(labels == label).nonzero().flatten()[:count] for label in sorted(set(labels.tolist()))]
+    return torch.cat(pieces).sort().values
