@@ -10,7 +10,8 @@ import pytest
 
 from anchorlab.artifacts.artifact import NOTICES
 from anchorlab.errors import AnchorlabError
-from anchorlab.reports.page import data_uri, listed, write_page
+from anchorlab.reports.html import picture_uri
+from anchorlab.reports.page import listed, write_page
 from tests.reports.conftest import make_suite, pictures
 
 
@@ -137,7 +138,7 @@ def test_a_picture_is_the_same_inside_its_uri(C):
     from PIL import Image
 
     (picture,) = pictures(1, C).clean
-    kind, content = data_uri(picture).split(",")
+    kind, content = picture_uri(picture).split(",")
     assert kind == "data:image/png;base64"
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
     expected = picture.permute(1, 2, 0).numpy() if C == 3 else picture[0].numpy()

@@ -65,7 +65,7 @@ def analyze(
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import explained, refuse_existing
     from anchorlab.perturbation import analyze as perturbation
-    from anchorlab.reports.analysis import summary_table, write_analysis
+    from anchorlab.reports.analysis.page import summary_table, write_analysis
     from anchorlab.settings import build, parse_pairs
     from anchorlab.statistics.table import print_rich
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from torch import Tensor
 
 from anchorlab.artifacts.artifact import NOTICES
-from anchorlab.data.pictures import to_png
 from anchorlab.files import write_atomically
 from anchorlab.reports import defences, detections, tables
 from anchorlab.reports.against_plain import against_plain_tables
@@ -27,18 +23,15 @@ from anchorlab.reports.defence_figures import matrix
 from anchorlab.reports.detection_figures import found_triggers, roc_curves
 from anchorlab.reports.figures import asr_against, metrics_by_method, triggered_examples
 from anchorlab.reports.fronts import front
+from anchorlab.reports.html import PAGE, asset, environment, figure_uri, picture_uri
 from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
 from anchorlab.reports.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.report import Examples, Results
 from anchorlab.reports.summary import BASELINES, Changed, Condition, Setting, slug, summarise
 from anchorlab.statistics.table import Table, to_csv, to_latex
 
-PAGE = "index.html"
-
 #: Metrics of the still fronts; Pearson's says least about a trade.
 _STILL_FRONTS = DRAWN[:3]
-
-_ASSETS = files("anchorlab.reports") / "assets"
 
 
 @dataclass(frozen=True)
@@ -148,16 +141,16 @@ def write_page(
         "measures": [MEASURES[name] for name in PLOTTED],
         "definitions": list(MEASURES.values()),
         "run_count": results.results["identity"].nunique() if len(results.results) else 0,
-        "css": Markup(page_asset("page.css")),
-        "script": Markup(page_asset("page.js")),
+        "css": asset("page.css"),
+        "script": asset("page.js"),
         "plotly": Markup(_plotly()),
         "data": Markup(_json(shown)),
     }
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["slug"] = slug
-    environment.filters["still"] = partial(still_uri, out)
+    templates = environment()
+    templates.filters["slug"] = slug
+    templates.filters["still"] = partial(figure_uri, out)
     page = out / PAGE
-    write_atomically(page, environment.from_string(page_asset("page.html")).render(context))
+    write_atomically(page, templates.get_template("page.html").render(context))
     return page
 
 
@@ -199,12 +192,6 @@ def _detection_stills(results: Results, out: Path) -> list[tuple[str, str]]:
         stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{_short(title)}"))
         roc_curves(panels, out / "figures" / stills[-1][1], of="clean inputs")
     return stills
-
-
-def still_uri(out: Path, still: str) -> str:
-    """A still figure that was written, as a PNG inside a URI."""
-    picture = (out / "figures" / f"{still}.png").read_bytes()
-    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
 def _by_setting(conditions: Sequence[Condition]) -> list[list[Condition]]:
@@ -282,7 +269,7 @@ class _Pictures:
             )
             runs = "" if one.agreeing == one.runs else f" (in {one.agreeing} of {one.runs} runs)"
             shown = None if examples is None else examples.clean[self._rows[task].index(one.row)]
-            uri, text = (data_uri(shown), "") if isinstance(shown, Tensor) else ("", shown or "")
+            uri, text = (picture_uri(shown), "") if isinstance(shown, Tensor) else ("", shown or "")
             words = [f"true: {true}", f"reference: {reference}", f"candidate: {candidate}{runs}"]
             found.append(Picture(uri, [*words, f"KL {MEASURES['kl'].write(one.kl)}"], text))
         return found
@@ -297,7 +284,7 @@ def _examples(examples: Mapping[str, Examples], out: Path) -> list[tuple[str, st
             still = f"examples-{slug(title)}"
             triggered_examples(shown, out / "figures" / still)
             pairs = [
-                Pair(word, data_uri(torch.as_tensor(clean)), data_uri(torch.as_tensor(triggered)))
+                Pair(word, picture_uri(torch.as_tensor(clean)), picture_uri(torch.as_tensor(triggered)))
                 for word, clean, triggered in zip(words, shown.clean, shown.triggered, strict=True)
             ]
         else:
@@ -313,11 +300,6 @@ def _parts(clean: str, triggered: str) -> list[tuple[str, bool]]:
     before, after = clean.split(), triggered.split()
     changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     return [(" ".join(after[start:end]), kind != "equal") for kind, _, _, start, end in changes if end > start]
-
-
-def data_uri(picture: Tensor) -> str:
-    """A picture, uint8 ``[C, H, W]``, as a PNG inside a URI; C is 3 for colour, anything else is averaged to grey."""
-    return f"data:image/png;base64,{base64.b64encode(to_png(picture)).decode()}"
 
 
 def _what_was_run(results: Results, conditions: Sequence[Condition]) -> list[str]:
@@ -394,11 +376,6 @@ def _write_tables(out: Path, every: Sequence[Table]) -> None:
     for table in every:
         write_atomically(out / "tables" / f"{table.name}.csv", to_csv(table))
         write_atomically(out / "tables" / f"{table.name}.tex", to_latex(table))
-
-
-def page_asset(name: str) -> str:
-    """The text of a file that pages are made from."""
-    return (_ASSETS / name).read_text(encoding="utf-8")
 
 
 def _json(value: Any) -> str:

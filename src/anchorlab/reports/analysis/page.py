@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from anchorlab.artifacts.artifact import NOTICES
 from anchorlab.files import write_atomically, write_json
 from anchorlab.perturbation.analysis import TABLES, Analysis
 from anchorlab.perturbation.size import WHOLE
-from anchorlab.reports.analysis_figures import draw_all
-from anchorlab.reports.page import PAGE, page_asset
+from anchorlab.reports.analysis.figures import draw_all
+from anchorlab.reports.html import PAGE, asset, environment, figure_uri
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number, to_latex
 
 #: Version of ``analysis.json``.
@@ -61,7 +58,7 @@ class _Part:
 
     title: str
     figures: Sequence[tuple[str, str, str]]
-    tables: Sequence[tuple[str, Table]]
+    tables: Sequence[Table]
     files: Sequence[str]
 
 
@@ -86,21 +83,24 @@ def write_analysis(analysis: Analysis, out: Path) -> Path:
             write_atomically(out / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     parts = []
     for title, figures, tables, files in _PARTS:
-        shown = [(name, table_of(analysis, name)) for name in tables if len(analysis.tables[name])]
-        for name, table in shown:
-            write_atomically(out / "tables" / f"{name}.tex", to_latex(table))
-        pictures = [(name, drawn[name], _uri(out / "figures" / f"{name}.png")) for name in figures if name in drawn]
+        shown = [table_of(analysis, name) for name in tables if len(analysis.tables[name])]
+        for table in shown:
+            write_atomically(out / "tables" / f"{table.name}.tex", to_latex(table))
+        pictures = [(name, drawn[name], figure_uri(out, name)) for name in figures if name in drawn]
         if shown or pictures:
             parts.append(_Part(title, pictures, shown, [name for name in files if len(analysis.tables[name])]))
     write_json(out / "analysis.json", to_dict(analysis))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = out / PAGE
-    text = environment.from_string(page_asset("analysis.html")).render(
-        analysis=analysis,
-        notice=NOTICES["injected"],
-        parts=parts,
-        meanings=TABLES,
-        css=Markup(page_asset("page.css")),
+    text = (
+        environment()
+        .get_template("analysis.html")
+        .render(
+            analysis=analysis,
+            notice=NOTICES["injected"],
+            parts=parts,
+            meanings=TABLES,
+            css=asset("page.css"),
+        )
     )
     write_atomically(page, text)
     return page
@@ -192,7 +192,3 @@ def _digits(value: float) -> str:
     if float(value).is_integer() and 10 <= abs(value) < 1e9:
         return f"{int(value):,}"
     return f"{value:.3g}".replace("-", "−")
-
-
-def _uri(picture: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"

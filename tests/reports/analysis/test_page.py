@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from anchorlab.perturbation.analysis import TABLES, Analysis
-from anchorlab.reports.analysis import summary_table, table_of, to_dict, write_analysis
+from anchorlab.reports.analysis.page import summary_table, table_of, to_dict, write_analysis
 from anchorlab.statistics.table import print_rich
 
 #: Names that a page must escape, and one that is too long for a legend.

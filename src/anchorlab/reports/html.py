@@ -1,0 +1,47 @@
+"""What all pages share: the templates, the style sheet, and pictures inside a page."""
+
+from __future__ import annotations
+
+import base64
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from torch import Tensor
+
+from anchorlab.data.pictures import to_png
+
+#: The file name of a page.
+PAGE = "index.html"
+
+
+def environment() -> Environment:
+    """Where templates are loaded: the folder ``assets``. Values are escaped, and unknown names are errors."""
+    return Environment(
+        loader=PackageLoader("anchorlab.reports", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def asset(name: str) -> Markup:
+    """The text of a file of ``assets`` that goes into a page as it is: a style sheet or a script."""
+    return Markup((files("anchorlab.reports") / "assets" / name).read_text(encoding="utf-8"))
+
+
+def png_uri(png: bytes) -> str:
+    """The bytes of a PNG file inside a URI."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def figure_uri(out: Path, figure: str) -> str:
+    """A still figure that was written to the folder ``figures`` of a page, as a PNG inside a URI."""
+    return png_uri((out / "figures" / f"{figure}.png").read_bytes())
+
+
+def picture_uri(picture: Tensor) -> str:
+    """A picture, uint8 ``[C, H, W]``, as a PNG inside a URI; C is 3 for colour, anything else is averaged to grey."""
+    return png_uri(to_png(picture))
