@@ -30,7 +30,7 @@ from anchorlab.triggers import (
     Square,
     Trigger,
 )
-from anchorlab.triggers import images as images_of_triggers
+from anchorlab.triggers import image as image_triggers
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -125,7 +125,7 @@ class TestEveryTrigger:
 
     def test_first_use_under_inference_mode_does_not_spoil_later_training(self, name, channels, device) -> None:
         images = images_of(2, channels, 8, 9).to(device)
-        images_of_triggers._overlay_on.cache_clear()
+        image_triggers._constants_on.cache_clear()
         with torch.inference_mode():
             expected = triggered(EVERY[name], images).clone()
         made = triggered(EVERY[name], images)
@@ -240,7 +240,7 @@ def test_sinusoid_is_numpys_at_every_pixel(amplitude, frequency, width, seed) ->
     trigger = Sinusoid(amplitude=amplitude, frequency=frequency)
     if (np.abs(wave) < 0.5 - 1e-6).all():
         with pytest.raises(AnchorlabError, match="changes nothing"):
-            trigger.fits((3, 2, width))
+            trigger.check_shape((3, 2, width))
         return
     made = triggered(trigger, images).numpy()
     expected = np.clip(images.numpy().astype(np.int64) + np.rint(wave).astype(np.int64), 0, 255)
@@ -286,9 +286,9 @@ def test_picture_is_composited_by_fractions_at_every_pixel(height, width, margin
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8)])
 def test_a_cached_overlay_is_built_once_per_shape(monkeypatch, shape) -> None:
     built = []
-    original = Blended._overlay
-    monkeypatch.setattr(Blended, "_overlay", lambda self, at: built.append(at) or original(self, at))
-    images_of_triggers._overlay_on.cache_clear()
+    original = Blended.constants
+    monkeypatch.setattr(Blended, "constants", lambda self, at: built.append(at) or original(self, at))
+    image_triggers._constants_on.cache_clear()
     for _ in range(3):
         # An equal trigger, not the same object: the cache goes by value.
         triggered(Blended(alpha=0.3), images_of(2, *shape))
@@ -311,7 +311,7 @@ class TestPicture:
         images = images_of(2, 3, 8, 8)
         expected = triggered(trigger, images)
         logo.unlink()
-        images_of_triggers._overlay_on.cache_clear()
+        image_triggers._constants_on.cache_clear()
         rebuilt = TRIGGERS.from_dict(record)
         assert rebuilt == trigger
         assert hash(rebuilt) == hash(trigger)
@@ -328,11 +328,11 @@ class TestPicture:
         expected = Image.fromarray(random_rgba(4, 6)).resize((3, 2), Image.Resampling.LANCZOS)
         stored = Image.open(io.BytesIO(base64.b64decode(trigger.data)))
         assert np.array_equal(np.array(stored), np.array(expected))
-        assert np.array_equal(trigger._rgba().permute(1, 2, 0).numpy(), np.array(expected))
+        assert np.array_equal(trigger.rgba().permute(1, 2, 0).numpy(), np.array(expected))
 
     def test_size_applies_to_given_data_too(self) -> None:
-        assert Picture(data=png(random_rgba(1, 6)), size=3)._rgba().shape == (4, 1, 3)
-        assert replace(Picture(data=png(random_rgba(2, 4))), size=8)._rgba().shape == (4, 4, 8)
+        assert Picture(data=png(random_rgba(1, 6)), size=3).rgba().shape == (4, 1, 3)
+        assert replace(Picture(data=png(random_rgba(2, 4))), size=8).rgba().shape == (4, 4, 8)
 
     def test_a_picture_without_alpha_is_opaque(self, tmp_path: Path) -> None:
         path = tmp_path / "grey.bmp"
@@ -372,7 +372,7 @@ class TestPicture:
     def test_too_large_once_stored(self, logo: Path, monkeypatch) -> None:
         smaller = logo.with_name("noise.jpg")
         Image.fromarray(random_rgba(64, 64)[..., :3]).save(smaller, quality=5)
-        monkeypatch.setattr(images_of_triggers, "_PICTURE_LIMIT", 8192)
+        monkeypatch.setattr("anchorlab.triggers.picture._PICTURE_LIMIT", 8192)
         with pytest.raises(AnchorlabError, match=r"noise\.jpg' stored as PNG takes more than"):
             Picture(path=str(smaller))
         assert Picture(path=str(smaller), size=8).data
@@ -416,22 +416,22 @@ class TestRefusals:
     def test_larger_than_the_image(self, trigger, needed) -> None:
         sentence = f"needs {needed} pixels, its margin included, but the images have 3×5: choose a smaller"
         with pytest.raises(AnchorlabError, match=sentence):
-            trigger.fits((3, 3, 5))
+            trigger.check_shape((3, 3, 5))
         with pytest.raises(AnchorlabError, match=sentence):
             triggered(trigger, images_of(2, 3, 3, 5))
 
     @pytest.mark.parametrize("trigger", [FivePixel(margin=0), Square(size=3, margin=0)], ids=repr)
     def test_as_large_as_the_image_fits(self, trigger) -> None:
-        trigger.fits((1, 3, 3))
+        trigger.check_shape((1, 3, 3))
 
     @pytest.mark.parametrize("trigger", EVERY.values(), ids=EVERY)
     def test_fits_eight_by_eight_digits(self, trigger) -> None:
-        trigger.fits((1, 8, 8))
+        trigger.check_shape((1, 8, 8))
 
     def test_sinusoid_that_vanishes(self) -> None:
         """Six periods over twelve columns meet the wave at sin(pi j) = 0 only."""
         with pytest.raises(AnchorlabError, match=r"Sinusoid\(.*\) changes nothing on images 12 pixels wide"):
-            Sinusoid().fits((1, 12, 12))
+            Sinusoid().check_shape((1, 12, 12))
 
     def test_no_pixel_values(self) -> None:
         with pytest.raises(
@@ -449,11 +449,11 @@ class TestRefusals:
     @pytest.mark.parametrize("shape", [(8, 8), (3, 0, 8)])
     def test_shapes_that_are_no_images(self, trigger, shape) -> None:
         with pytest.raises(AnchorlabError, match=r"needs images of shape \(C, H, W\)"):
-            trigger.fits(shape)
+            trigger.check_shape(shape)
 
     def test_channels_that_are_neither_grey_nor_rgb(self) -> None:
         with pytest.raises(AnchorlabError, match="needs images of 1 or 3 channels, but they have 4"):
-            FivePixel().fits((4, 8, 8))
+            FivePixel().check_shape((4, 8, 8))
 
 
 class TestText:

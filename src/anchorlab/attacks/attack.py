@@ -15,7 +15,7 @@ from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.models.call import class_count, predict
 from anchorlab.triggers import TRIGGERS, Trigger
-from anchorlab.triggers.base import Map
+from anchorlab.triggers.base import InputMap
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Attack:
         return {word: count for word, count in tokens.items() if count > 1 and " " not in word}
 
     @cached_property
-    def _map(self) -> Map:
+    def _map(self) -> InputMap:
         return self.trigger.bind(self.encoding)
 
 

@@ -12,18 +12,22 @@ if TYPE_CHECKING:
     from anchorlab.data.encoding import TextEncoding
 
 #: From a batch of inputs to the triggered batch, under the same names.
-Map = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+InputMap = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
 class Trigger(ABC):
-    """A frozen dataclass of a trigger's parameters; which inputs it changes is its own affair."""
+    """Base of all triggers.
+
+    A trigger is a frozen pydantic dataclass of its parameters. One for images derives from ``ImageTrigger`` or
+    ``Patch``, one for texts from ``TextTrigger``; one for other inputs defines ``__call__`` and ``check`` itself.
+    """
 
     @abstractmethod
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The triggered inputs, under the same names; the argument and its tensors are left as they are.
+        """The triggered inputs, under the same names; the argument and its tensors stay as they are.
 
         Raises:
-            AnchorlabError: if the inputs are not of the kind that the trigger changes, or it does not fit.
+            AnchorlabError: if the trigger does not change such inputs, or does not fit on them.
         """
 
     @abstractmethod
@@ -32,13 +36,13 @@ class Trigger(ABC):
 
         Args:
             inputs: examples of the task.
-            encoding: how its texts become tensors; None for tasks that have none.
+            encoding: how its texts become tensors; None for images.
 
         Raises:
             AnchorlabError: if it cannot.
         """
 
-    def bind(self, encoding: TextEncoding | None) -> Map:
-        """The map itself, for triggers whose map depends on how texts become tensors."""
+    def bind(self, encoding: TextEncoding | None) -> InputMap:
+        """The map on inputs; for texts it depends on how they become tensors, for images it is the trigger itself."""
         del encoding
         return self
