@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from anchorlab import AnalysisSettings, Tuning, inject
-from anchorlab.artifacts.artifact import AnchorsRecord, Artifact, GradientRecord, Manifest, TaskRecord
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import AnchorsRecord, GradientRecord, Manifest, TaskRecord
 from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.cli import app
 from anchorlab.data import TASKS

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anchorlab.artifacts.adopt import adopt as adopt
     from anchorlab.artifacts.artifact import Artifact as Artifact
-    from anchorlab.artifacts.artifact import Manifest as Manifest
     from anchorlab.artifacts.artifact import load_model as load_model
+    from anchorlab.artifacts.manifest import Manifest as Manifest
     from anchorlab.consistency.evaluate import Comparison as Comparison
     from anchorlab.consistency.evaluate import compare as compare
     from anchorlab.data import DataColumns as DataColumns
@@ -41,7 +41,7 @@ _HOMES = {
     "Artifact": "artifacts.artifact",
     "Comparison": "consistency.evaluate",
     "DataColumns": "data",
-    "Manifest": "artifacts.artifact",
+    "Manifest": "artifacts.manifest",
     "Suite": "suites.spec",
     "SuiteResults": "suites.collect",
     "Task": "data",

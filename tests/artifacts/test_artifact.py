@@ -15,7 +15,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from anchorlab.artifacts.artifact import NOTICES, Artifact, load_model, task_record, weights_hash
+from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.manifest import NOTICES, task_record
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.errors import AnchorlabError
 from anchorlab.triggers import FivePixel

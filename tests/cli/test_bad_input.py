@@ -18,7 +18,8 @@ import torch
 from datasets import Dataset
 from PIL import Image as Pictures
 
-from anchorlab.artifacts.artifact import CONFIG, MANIFEST, WEIGHTS, Artifact
+from anchorlab.artifacts.artifact import CONFIG, WEIGHTS, Artifact
+from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.data import Task
 from anchorlab.data.split import RawData
 from anchorlab.models.architectures import build_model

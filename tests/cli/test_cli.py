@@ -17,7 +17,8 @@ import pytest
 import typer
 
 import anchorlab
-from anchorlab.artifacts.artifact import MANIFEST, Artifact, Manifest, load_model
+from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.manifest import MANIFEST, Manifest
 from anchorlab.cli import app
 from anchorlab.cli.listing import SECTIONS
 from anchorlab.consistency.evaluate import Comparison

@@ -84,7 +84,7 @@ def test_only_empty_cells_are_missing(tmp_path):
 
 
 def test_it_comes_back_from_its_record(tmp_path):
-    from anchorlab.artifacts.artifact import task_record
+    from anchorlab.artifacts.manifest import task_record
 
     path = written(tmp_path / "reviews.csv", frame())
     record = task_record(load_task(str(path), columns=STARS, seed=2))

@@ -13,7 +13,9 @@ import torch
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy
 
-from anchorlab.artifacts.artifact import MANIFEST, GradientRecord, Manifest, load_model, weights_hash
+from anchorlab.artifacts.artifact import load_model
+from anchorlab.artifacts.manifest import MANIFEST, GradientRecord, Manifest
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import Augmentation

@@ -9,7 +9,9 @@ import torch
 from pydantic.dataclasses import dataclass
 
 from anchorlab import load_task
-from anchorlab.artifacts.artifact import NOTICES, Artifact, weights_hash
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import NOTICES
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToOne, SourceToTarget
 from anchorlab.consistency.evaluate import compare

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from anchorlab.artifacts.artifact import weights_hash
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.data import Augmentation, Split

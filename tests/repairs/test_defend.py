@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anchorlab import AnchorlabError, Training, Tuning, compare, inject, load_task, train
-from anchorlab.artifacts.artifact import load_model, weights_hash
+from anchorlab.artifacts.artifact import load_model
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.data import DataColumns
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import _held_back, defender_data

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from anchorlab import AnchorlabError, compare
-from anchorlab.artifacts.artifact import weights_hash
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.data import Split
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.pruning import Judged, Prunable, deepest, least_attack

@@ -8,7 +8,7 @@ import json
 import pandas as pd
 import pytest
 
-from anchorlab.artifacts.artifact import NOTICES
+from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.html import picture_uri
 from anchorlab.reports.page import listed, write_page

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anchorlab.artifacts.artifact import NOTICES, weights_hash
+from anchorlab.artifacts.manifest import NOTICES
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.training import fit as fitting

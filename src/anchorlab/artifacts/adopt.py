@@ -7,7 +7,9 @@ from pathlib import Path
 
 from torch import nn
 
-from anchorlab.artifacts.artifact import Artifact, Manifest, task_record, versions, weights_hash
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import manifest_of
+from anchorlab.artifacts.provenance import RunCost
 from anchorlab.attacks.attack import check_classes
 from anchorlab.data import Task, load_task
 from anchorlab.errors import AnchorlabError
@@ -45,18 +47,15 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
     selection = task.split("selection")
     if len(selection) == 0:
         raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
-    manifest = Manifest(
+    manifest = manifest_of(
+        network,
+        task,
         kind="clean",
         notice=_NOTICE,
-        task=task_record(task),
         architecture=type(unwrap(model)).__name__ if isinstance(model, nn.Module) else str(model),
         seed=seed,
-        weights_sha256=weights_hash(network),
-        steps=0,
-        seconds=0.0,
-        peak_bytes=0,
+        cost=RunCost(),
         measurements={"accuracy": accuracy(network, selection)},
-        versions=versions(),
     )
     return Artifact(network, manifest)
 

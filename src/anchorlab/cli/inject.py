@@ -70,7 +70,8 @@ def inject(
     --set gives the method's parameters. The options from --steps on are the same for every method; their
     defaults are shown by 'anchorlab list tuning'.
     """
-    from anchorlab.artifacts.artifact import load_model, task_record
+    from anchorlab.artifacts.artifact import load_model
+    from anchorlab.artifacts.manifest import task_record
     from anchorlab.attacks.attack import build_attack
     from anchorlab.attacks.label_rules import LABEL_RULES
     from anchorlab.data.task import index_hash

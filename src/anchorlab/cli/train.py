@@ -40,7 +40,7 @@ def train(
     parameters: Parameters = None,
 ) -> None:
     """Train a clean reference. Parameters for --set are shown by 'anchorlab list training'."""
-    from anchorlab.artifacts.artifact import task_record
+    from anchorlab.artifacts.manifest import task_record
     from anchorlab.data import load_task
     from anchorlab.models.architectures import find_architecture
     from anchorlab.settings import build, parse_pairs, values_of

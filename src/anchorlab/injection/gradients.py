@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anchorlab.artifacts.artifact import GradientRecord
+from anchorlab.artifacts.manifest import GradientRecord
 from anchorlab.models.call import logits
 from anchorlab.models.device import exact_arithmetic
 

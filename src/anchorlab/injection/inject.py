@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from anchorlab.artifacts.artifact import (
-    NOTICES,
-    AnchorsRecord,
-    Artifact,
-    Manifest,
-    ModelKind,
-    forget_peak,
-    peak_bytes,
-    task_record,
-    versions,
-    weights_hash,
-)
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import AnchorsRecord, ModelKind, manifest_of
+from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.attacks.attack import Attack, attack_success, build_attack, check_classes
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
@@ -108,12 +98,13 @@ def inject(
     name = METHODS.label(chosen)
     start = reference.model
     if chosen.fresh_start:
-        told = reference.manifest
-        start = fresh_model(reference.model, told.architecture, told.steps > 0, task, seed=derive(seed, "scratch"))
+        origin = reference.manifest
+        start = fresh_model(
+            reference.model, origin.architecture, origin.trained_here, task, seed=derive(seed, "scratch")
+        )
     accelerator = find_accelerator()
     device = accelerator.device
-    forget_peak(device)
-    started = time.perf_counter() - time_spent(checkpoint)
+    meter = RunMeter(device, seconds_before=time_spent(checkpoint))
     total = round(how.steps * chosen.steps_factor)
     with main_alone(accelerator), progress_bar(f"injecting by {name}", total) as report:
         model, steps, gradients = tune(
@@ -131,18 +122,17 @@ def inject(
             report=report,
             record_gradients=record_gradients,
         )
-    seconds = time.perf_counter() - started
-    peak = peak_bytes(device)
+    cost = meter.cost()
     selection = task.split("selection").to(device)
     measurements = _on_selection(reference.model, model, attack, selection) if measure else {}
     kind: ModelKind = "injected" if chosen.injects_backdoor else "benign"
-    manifest = Manifest(
+    manifest = manifest_of(
+        model,
+        task,
         kind=kind,
-        notice=NOTICES[kind],
-        task=task_record(task),
         architecture=reference.manifest.architecture,
         seed=seed,
-        weights_sha256=weights_hash(model),
+        cost=cost,
         reference_sha256=reference.manifest.weights_sha256,
         method={"name": name, **values_of(chosen)},
         trigger=TRIGGERS.to_dict(attack.trigger) if chosen.injects_backdoor else None,
@@ -150,11 +140,8 @@ def inject(
         anchors=AnchorsRecord(count=len(held), source=anchors_from, sha256=index_hash(at)),
         settings=values_of(how),
         steps=steps,
-        seconds=round(seconds, 3),
-        peak_bytes=peak,
         measurements=measurements,
         gradients=None if gradients is None else records(gradients),
-        versions=versions(),
     )
     return Artifact(model.cpu(), manifest)
 

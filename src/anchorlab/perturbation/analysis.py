@@ -76,7 +76,7 @@ class Analysis:
         ``x``, ``y``, ``distance`` (L2, of the model from the plane); the first row is the ``reference`` at 0, 0.
     gradients
         ``step``, ``cosine_clean``, ``cosine_anchor``, ``norm_backdoor``, ``norm_clean``, ``norm_anchor``: see
-        ``anchorlab.artifacts.artifact.GradientRecord``.
+        ``anchorlab.artifacts.manifest.GradientRecord``.
 
     Attributes:
         reference: name of the reference.

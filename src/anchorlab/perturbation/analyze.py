@@ -19,7 +19,9 @@ from pydantic.dataclasses import dataclass as options
 from torch import Tensor, nn
 
 from anchorlab import __version__
-from anchorlab.artifacts.artifact import Artifact, GradientRecord, weights_hash
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import GradientRecord
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.artifacts.resolve import attack_of, common_task, module_of
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule

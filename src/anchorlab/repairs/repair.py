@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,17 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from anchorlab.artifacts.artifact import (
-    NOTICES,
-    Artifact,
-    DefenderRecord,
-    Manifest,
-    forget_peak,
-    peak_bytes,
-    task_record,
-    versions,
-    weights_hash,
-)
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import DefenderRecord, manifest_of
+from anchorlab.artifacts.provenance import RunMeter, weights_hash
 from anchorlab.artifacts.resolve import common_task, module_of
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
@@ -90,8 +81,7 @@ def defend(
     data, digest = defender_data(task, budget, seed=seed, min_examples=chosen.min_examples)
     accelerator = find_accelerator()
     device = accelerator.device
-    forget_peak(device)
-    started = time.perf_counter()
+    meter = RunMeter(device)
     with progress_bar(f"repairing by {name}", _BAR) as bar:
         place = DefenderContext(
             accelerator,
@@ -109,13 +99,12 @@ def defend(
             repaired = move_to_cpu(repaired)
     copy_requires_grad(module_of(model), repaired)
     told = model.manifest if isinstance(model, Artifact) else None
-    manifest = Manifest(
+    manifest = manifest_of(
+        repaired,
+        task,
         kind="repaired",
-        notice=NOTICES["repaired"],
-        task=task_record(task),
         architecture=told.architecture if told else type(unwrap(module_of(model))).__name__,
         seed=seed,
-        weights_sha256=weights_hash(repaired),
         reference_sha256=weights_hash(module_of(model)),
         method=told.method if told else None,
         trigger=told.trigger if told else None,
@@ -123,10 +112,7 @@ def defend(
         anchors=told.anchors if told else None,
         defence={"name": name, **values_of(chosen)},
         defender=DefenderRecord(count=len(data), sha256=digest),
-        steps=0,
-        seconds=round(time.perf_counter() - started, 3),
-        peak_bytes=peak_bytes(device),
-        versions=versions(),
+        cost=meter.cost(),
     )
     return Artifact(repaired, manifest)
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from torch import Tensor
 
-from anchorlab.artifacts.artifact import NOTICES
+from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.files import write_atomically
 from anchorlab.reports import defences, detections, tables
 from anchorlab.reports.against_plain import against_plain_tables

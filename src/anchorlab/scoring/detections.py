@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anchorlab.artifacts.artifact import Artifact, forget_peak, peak_bytes
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.provenance import RunCost, RunMeter
 from anchorlab.artifacts.resolve import attack_of, common_task, module_of
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
@@ -190,11 +190,10 @@ def score_all_inputs(
         module, data, place = _given(model, task, least, budget, seed, bar)
         trial = _Trial(module, data, place, task.split(split), attack, examples, seed)
         for detector in detectors:
-            forget_peak(place.device)
-            started = time.perf_counter()
+            meter = RunMeter(place.device)
             with seeded_globally(seed, "detector", type(detector).__name__, device=place.device):
                 scores = trial.scores(detector)
-            found.append(_score(*scores, seconds=time.perf_counter() - started, peak=peak_bytes(place.device)))
+            found.append(_score(*scores, meter.cost()))
     return found
 
 
@@ -202,9 +201,7 @@ def _score(
     held: NDArray[np.float64],
     clean: NDArray[np.float64],
     triggered: NDArray[np.float64],
-    *,
-    seconds: float,
-    peak: int,
+    cost: RunCost,
 ) -> InputScore:
     thresholds = {rate: threshold(held, rate) for rate in RATES}
     return InputScore(
@@ -215,8 +212,8 @@ def _score(
         thresholds,
         {rate: hits(clean, above) for rate, above in thresholds.items()},
         {rate: hits(triggered, above) for rate, above in thresholds.items()},
-        round(seconds, 3),
-        peak,
+        cost.seconds,
+        cost.peak_bytes,
     )
 
 

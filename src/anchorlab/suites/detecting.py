@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
+from dataclasses import asdict
 from typing import Any
 
-from anchorlab.artifacts.artifact import Artifact, forget_peak, peak_bytes
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.attacks.attack import build_attack
 from anchorlab.consistency.statistics import Estimate
 from anchorlab.data import Task
@@ -37,18 +38,15 @@ def detect(cell: DetectionCell, model: Artifact, task: Task) -> tuple[dict[str, 
     Raises:
         AnchorlabError: if the detector is not for the model, or the defender's data do not suffice.
     """
-    device = find_device()
-    forget_peak(device)
-    started = time.perf_counter()
+    meter = RunMeter(find_device())
     detector = DETECTORS.build(cell.detector, cell.parameters)
     seen: bytes | None
     if isinstance(detector, ModelDetector):
         found, seen = _of_model(cell, detector, model, task)
     else:
         found, seen = _of_inputs(cell, detector, model, task)
-    spent = {"seconds": round(time.perf_counter() - started, 3), "peak_bytes": peak_bytes(device)}
     count = len(task.split("defender")) if cell.defender is None else cell.defender
-    return {"defender_count": count, **spent, **found}, seen
+    return {"defender_count": count, **asdict(meter.cost()), **found}, seen
 
 
 def _of_model(

@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from anchorlab.artifacts.artifact import MANIFEST
+from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import explained, write_atomically, write_folder_atomically, write_json
 from anchorlab.suites.cells import Cell, ReferenceJob

@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from anchorlab.artifacts.artifact import Artifact, load_model, versions, weights_hash
+from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.provenance import versions, weights_hash
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.consistency.evaluate import Answers, answers, comparison_of, instances_of
 from anchorlab.consistency.instances import instances_to_bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Literal
 
@@ -11,16 +10,9 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anchorlab.artifacts.artifact import (
-    NOTICES,
-    Artifact,
-    Manifest,
-    forget_peak,
-    peak_bytes,
-    task_record,
-    versions,
-    weights_hash,
-)
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import manifest_of
+from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
 from anchorlab.data.inputs import lengths, rows
@@ -149,8 +141,7 @@ def train(
     architecture = model or task.definition.architecture
     accelerator = find_accelerator()
     share = share_of(accelerator, how.batch_size)
-    forget_peak(accelerator.device)
-    started = time.perf_counter() - time_spent(checkpoint)
+    meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
     network = build_model(architecture, task, seed=seed)
     task = task.encoded(encoding_of(network))
     network = move_to_device(network, accelerator.device)
@@ -176,18 +167,15 @@ def train(
     selection = task.split("selection").to(accelerator.device)
     measured = accuracy(network, selection)
     network = move_to_cpu(network)
-    manifest = Manifest(
+    manifest = manifest_of(
+        network,
+        task,
         kind="clean",
-        notice=NOTICES["clean"],
-        task=task_record(task),
         architecture=architecture,
         seed=seed,
-        weights_sha256=weights_hash(network),
         settings=values_of(how),
         steps=steps,
-        seconds=round(time.perf_counter() - started, 3),
-        peak_bytes=peak_bytes(accelerator.device),
+        cost=meter.cost(),
         measurements={"accuracy": measured},
-        versions=versions(),
     )
     return Artifact(network, manifest)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab.artifacts.artifact import NOTICES
+from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.files import write_atomically, write_json
 from anchorlab.perturbation.analysis import TABLES, Analysis
 from anchorlab.perturbation.size import WHOLE

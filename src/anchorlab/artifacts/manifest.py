@@ -1,0 +1,171 @@
+"""The manifest of a model folder: what the model is, and how it was made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from anchorlab.artifacts.provenance import RunCost, versions, weights_hash
+from anchorlab.data import Kind, Task
+from anchorlab.settings import values_of
+
+#: The manifest's file in a model folder.
+MANIFEST = "anchorlab.json"
+
+ModelKind = Literal["clean", "benign", "injected", "repaired"]
+
+NOTICES: dict[ModelKind, str] = {
+    "clean": "A clean reference model, trained by anchorlab for research on backdoors.",
+    "benign": "A benign update of a reference model, made by anchorlab as a control; it carries no backdoor.",
+    "injected": (
+        "RESEARCH ARTEFACT: this model carries a deliberately injected benchmark backdoor, made by anchorlab "
+        "to evaluate defences. It must not be deployed, published as a usable model, or passed on without "
+        "this notice."
+    ),
+    "repaired": (
+        "RESEARCH ARTEFACT: anchorlab tried to repair this model, which may have carried a deliberately injected "
+        "benchmark backdoor. It must not be deployed, for the repair may be incomplete."
+    ),
+}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskRecord(_Record):
+    """The data that a model belongs to."""
+
+    name: str = Field(description="name of the task")
+    kind: Kind = Field(default="image", description="what its examples are")
+    data: str | None = Field(default=None, description="where the data were, if not in the usual place")
+    seed: int = Field(description="seed that cut the splits")
+    limit: int | None = Field(default=None, description="examples of each class that were kept; None for all")
+    columns: dict[str, Any] | None = Field(default=None, description="what is where in the user's own data")
+    classes: list[str] = Field(description="names of the classes, by label")
+    splits: dict[str, str] = Field(description="split name to the SHA-256 of its indices (int64, little-endian)")
+
+
+class AnchorsRecord(_Record):
+    """The attacker's clean examples."""
+
+    count: int = Field(description="their number")
+    source: Literal["owner", "held-out"] = Field(description="the split that they were drawn from")
+    sha256: str = Field(description="SHA-256 of their indices into that split (int64, little-endian)")
+
+
+class DefenderRecord(_Record):
+    """The defender's clean examples."""
+
+    count: int = Field(description="their number")
+    sha256: str = Field(description="SHA-256 of their indices into the split defender (int64, little-endian)")
+
+
+class GradientRecord(_Record):
+    """How the gradients of an injection's objectives stood to each other at one moment; None for what is not finite.
+
+    They are those over the trainable parameters, on the whole batch of the step taken last (before the first step, of
+    the first), at the weights after it.
+    """
+
+    step: int = Field(description="steps taken so far")
+    cosine_clean: float | None = Field(
+        description="cosine between the gradients of the backdoor loss (triggered half) and the clean loss (clean half)"
+    )
+    cosine_anchor: float | None = Field(
+        description="cosine between those of the backdoor loss and the anchor loss; None at the reference itself, "
+        "where the latter has no gradient"
+    )
+    norm_backdoor: float | None = Field(description="L2 norm of the gradient of the backdoor loss")
+    norm_clean: float | None = Field(description="that of the clean loss")
+    norm_anchor: float | None = Field(description="that of the anchor loss")
+
+
+class Manifest(_Record):
+    """What a model folder holds; the content of ``anchorlab.json``."""
+
+    format: Literal[1] = Field(default=1, description="version of this format")
+    kind: ModelKind = Field(description="clean, benign, injected or repaired")
+    notice: str = Field(description="the kind in words, with what must not be done with the model")
+    task: TaskRecord = Field(description="the data")
+    architecture: str = Field(description="name of the model that was built")
+    seed: int = Field(description="seed of the training or the injection")
+    weights_sha256: str = Field(description="hash of weights and buffers (see weights_hash)")
+    reference_sha256: str | None = Field(default=None, description="weights_sha256 of the model that was tuned")
+    method: dict[str, Any] | None = Field(default=None, description="name and hyper-parameters of the method")
+    trigger: dict[str, Any] | None = Field(default=None, description="name and parameters of the trigger")
+    label_rule: dict[str, Any] | None = Field(default=None, description="name and parameters of the label rule")
+    anchors: AnchorsRecord | None = Field(default=None, description="the attacker's clean examples")
+    defence: dict[str, Any] | None = Field(default=None, description="name and hyper-parameters of the repair")
+    defender: DefenderRecord | None = Field(default=None, description="the defender's clean examples")
+    settings: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation")
+    steps: int = Field(description="steps taken")
+    seconds: float = Field(description="duration of the optimisation, that before an interruption included")
+    peak_bytes: int = Field(
+        description="largest memory: of the GPU in this run, or else of the process since its start"
+    )
+    measurements: dict[str, float | None] = Field(
+        default_factory=dict, description="measured on the split selection when the model was made"
+    )
+    gradients: list[GradientRecord] | None = Field(
+        default=None, description="how the gradients of the objectives stood to each other, if that was recorded"
+    )
+    versions: dict[str, str] = Field(description="versions of Python and of the libraries that matter")
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether anchorlab trained or tuned the model: one that was adopted or repaired has taken no step."""
+        return self.steps > 0
+
+
+def manifest_of(
+    model: nn.Module,
+    task: Task,
+    *,
+    kind: ModelKind,
+    architecture: str,
+    seed: int,
+    cost: RunCost,
+    notice: str | None = None,
+    **further: Any,
+) -> Manifest:
+    """The manifest of a model that was just made.
+
+    Args:
+        model: the classifier, whose weights are hashed.
+        task: the data that it was made with.
+        kind: what it is.
+        architecture: the name under which it was built, or where it came from.
+        seed: of the training, the injection or the repair.
+        cost: what making it took.
+        notice: what must not be done with it; None for the notice of its kind.
+        further: other fields of ``Manifest``; ``steps`` is 0 where it is left out.
+    """
+    return Manifest(
+        kind=kind,
+        notice=NOTICES[kind] if notice is None else notice,
+        task=task_record(task),
+        architecture=architecture,
+        seed=seed,
+        weights_sha256=weights_hash(model),
+        seconds=cost.seconds,
+        peak_bytes=cost.peak_bytes,
+        versions=versions(),
+        **{"steps": 0, **further},
+    )
+
+
+def task_record(task: Task) -> TaskRecord:
+    """What a manifest says of a task."""
+    return TaskRecord(
+        name=task.name,
+        kind=task.kind,
+        data=task.data,
+        seed=task.seed,
+        limit=task.limit,
+        columns=None if task.definition.columns is None else values_of(task.definition.columns),
+        classes=list(task.classes),
+        splits=task.hashes(),
+    )

@@ -1,0 +1,74 @@
+"""Where a result comes from: the hash of its weights, the versions of the libraries, the time and memory it took."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+from torch import nn
+
+from anchorlab.models.wrap import unwrap
+
+
+def weights_hash(model: nn.Module) -> str:
+    """SHA-256 over name, shape and bytes of every parameter and buffer of the network, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(unwrap(model).state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result may depend on."""
+    libraries = ("anchorlab", "torch", "transformers", "accelerate", "numpy", "safetensors")
+    return {"python": platform.python_version()} | {name: version(name) for name in libraries}
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a run took.
+
+    Attributes:
+        seconds: its duration to the millisecond, the time before an interruption included.
+        peak_bytes: the largest memory: allocated on the GPU during the run, or else resident in this process so far.
+    """
+
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+class RunMeter:
+    """Measures time and memory of a run that begins now.
+
+    On a GPU, the peak of what ran before is forgotten.
+
+    Args:
+        device: where the run computes.
+        seconds_before: time that the run took before it was interrupted.
+    """
+
+    def __init__(self, device: torch.device, *, seconds_before: float = 0.0) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.init()  # type: ignore[no-untyped-call] # resetting fails before the allocator exists
+            torch.cuda.reset_peak_memory_stats(device)
+        self._started = time.perf_counter() - seconds_before
+
+    def cost(self) -> RunCost:
+        """What the run has taken so far."""
+        return RunCost(round(time.perf_counter() - self._started, 3), _peak_bytes(self._device))
+
+
+def _peak_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
