@@ -1,0 +1,35 @@
+# The one list of public names: type checkers and editors read it, and __init__.py imports from it on first use.
+
+from . import detectors as detectors
+from . import methods as methods
+from . import repairs as repairs
+from . import triggers as triggers
+from .artifacts.adopt import adopt as adopt
+from .artifacts.artifact import Artifact as Artifact
+from .artifacts.artifact import load_model as load_model
+from .artifacts.manifest import Manifest as Manifest
+from .consistency.evaluate import Comparison as Comparison
+from .consistency.evaluate import compare as compare
+from .consistency.evaluate import compare_logits as compare_logits
+from .data import DataColumns as DataColumns
+from .data import Task as Task
+from .data import load_task as load_task
+from .errors import AnchorlabError as AnchorlabError
+from .injection.inject import inject as inject
+from .injection.loop import Tuning as Tuning
+from .models.wrap import wrap as wrap
+from .perturbation.analysis import Analysis as Analysis
+from .perturbation.analyze import AnalysisSettings as AnalysisSettings
+from .perturbation.analyze import analyze as analyze
+from .scoring.audit import Audit as Audit
+from .scoring.audit import audit as audit
+from .suites.collect import SuiteResults as SuiteResults
+from .suites.collect import collect as collect
+from .suites.reading import load_suite as load_suite
+from .suites.runner import run_suite as run_suite
+from .suites.spec import Suite as Suite
+from .training.reference import Training as Training
+from .training.reference import train as train
+
+__version__: str
+__all__: list[str]
