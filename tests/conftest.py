@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import Task, load_task
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.seeding import seeded_globally
 from anchorlab.suites.runner import run_suite
 from anchorlab.training.reference import Training, train

@@ -15,7 +15,7 @@ from anchorlab.artifacts.artifact import Artifact, load_model
 from anchorlab.data import load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods.plain import Plain
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.training import fit as fitting

@@ -16,7 +16,7 @@ from .data import Task as Task
 from .data import load_task as load_task
 from .errors import AnchorlabError as AnchorlabError
 from .injection.inject import inject as inject
-from .injection.loop import Tuning as Tuning
+from .injection.tuning import Tuning as Tuning
 from .models.wrap import wrap as wrap
 from .perturbation.analysis import Analysis as Analysis
 from .perturbation.analyze import AnalysisSettings as AnalysisSettings

@@ -20,7 +20,7 @@ from anchorlab.artifacts.manifest import MANIFEST, Manifest
 from anchorlab.cli import app
 from anchorlab.cli.listing import SECTIONS
 from anchorlab.consistency.evaluate import Comparison
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.settings import options_of, values_of
 from anchorlab.training import resumable as runs

@@ -22,7 +22,8 @@ from anchorlab.data import Augmentation
 from anchorlab.data.batches import WHOLE, Batches, Share
 from anchorlab.injection.gradients import alignment, records
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Injection, Tuning, tune
+from anchorlab.injection.loop import Injection, tune
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.plain import Plain
 from anchorlab.methods.scratch import Scratch

@@ -20,7 +20,7 @@ from anchorlab.data.task import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection import inject as module
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.plain import Plain

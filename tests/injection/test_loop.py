@@ -15,7 +15,8 @@ from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.data import Augmentation, Split
 from anchorlab.data.batches import WHOLE, Batches, Share
-from anchorlab.injection.loop import Injection, Tuning, tune
+from anchorlab.injection.loop import Injection, tune
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.benign import Benign

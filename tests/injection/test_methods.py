@@ -13,7 +13,8 @@ from torch.nn import functional
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import Augmentation
-from anchorlab.injection.loop import Tuning, tune
+from anchorlab.injection.loop import tune
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Problem
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.distillation import Distillation

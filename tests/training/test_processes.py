@@ -17,7 +17,7 @@ from anchorlab.data import DataColumns, load_task
 from anchorlab.data.batches import Share
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.models.architectures import build_model
 from anchorlab.training.processes import share_of
 from anchorlab.training.reference import Training, train

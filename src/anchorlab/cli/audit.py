@@ -55,7 +55,7 @@ def audit(
 ) -> None:
     """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
     from anchorlab.artifacts.artifact import Artifact, open_model
-    from anchorlab.injection.loop import Tuning
+    from anchorlab.injection.tuning import Tuning
     from anchorlab.scoring import audit as auditing
 
     if bool(benign) == (updates is not None):

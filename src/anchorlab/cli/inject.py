@@ -76,7 +76,7 @@ def inject(
     from anchorlab.attacks.label_rules import LABEL_RULES
     from anchorlab.data.task import index_hash
     from anchorlab.injection import inject as injection
-    from anchorlab.injection.loop import Tuning
+    from anchorlab.injection.tuning import Tuning
     from anchorlab.methods import METHODS
     from anchorlab.settings import build, parse_pairs, values_of
     from anchorlab.training.resumable import run_into

@@ -88,7 +88,7 @@ def _detectors() -> Iterator[Table | Text]:
 
 
 def _tuning() -> Iterator[Table | Text]:
-    from anchorlab.injection.loop import Tuning
+    from anchorlab.injection.tuning import Tuning
 
     yield _parameters(Tuning)
 

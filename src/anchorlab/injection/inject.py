@@ -17,7 +17,8 @@ from anchorlab.data import AnchorSource, Split, Task
 from anchorlab.data.task import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.gradients import records
-from anchorlab.injection.loop import Tuning, tune
+from anchorlab.injection.loop import tune
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import fresh_model

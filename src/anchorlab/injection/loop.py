@@ -10,20 +10,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass as options
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from anchorlab.attacks.attack import Attack, attack_success
-from anchorlab.data import Augmentation, Split, Task
+from anchorlab.data import Augmentation, Split
 from anchorlab.data.batches import WHOLE, Batches, Share, augment
 from anchorlab.data.inputs import joined, lengths, rows
 from anchorlab.injection.gradients import alignment
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method, Problem
 from anchorlab.methods.plain import Plain
 from anchorlab.models.accelerator import find_accelerator
@@ -31,37 +30,11 @@ from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.call import evaluating, logits, predict, track_statistics
 from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device
 from anchorlab.models.weights import copy_requires_grad, restrict, to_vector
-from anchorlab.settings import STRICT
 from anchorlab.training.fit import Checkpoint, Optimisation, Step, fit
 from anchorlab.training.processes import share_of
 
 #: Where the record of the gradients lies in an objective's state, beside the method's own tensors.
 _RECORD = "record of gradients"
-
-
-@options(frozen=True, kw_only=True, config=STRICT)
-class Tuning:
-    """How an injection is optimised; the same for every method."""
-
-    steps: int = Field(default=600, ge=1, description="number of steps")
-    batch_size: int = Field(default=64, ge=1, description="clean examples in a step, and as many triggered ones")
-    learning_rate: float | None = Field(
-        default=None, gt=0, description="peak learning rate of AdamW; None: the task's default"
-    )
-    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which the rate rises")
-    clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
-    batchnorm: Literal["frozen", "tracked"] = Field(
-        default="frozen", description="keep BatchNorm's statistics, or let the batches move them"
-    )
-    augment: bool = Field(default=False, description="vary the anchors as the task's training does")
-    precision: Literal["no", "bf16"] = Field(default="no", description="mixed precision")
-    stop_at_asr: float | None = Field(
-        default=None, gt=0, le=1, description="stop as soon as the ASR on the selection split reaches this"
-    )
-
-    def for_task(self, task: Task) -> Tuning:
-        """The same with the task's defaults where nothing is set."""
-        return replace(self, learning_rate=self.learning_rate or task.definition.tuning_rate)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from anchorlab.data import Split, Task
 from anchorlab.detectors.audit import AccessAudit, audit_values, largest_churn, queries_until_a_difference, values_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import encoding_of

@@ -14,7 +14,7 @@ from torch.nn import functional
 from anchorlab.data import Task
 from anchorlab.data.inputs import lengths, rows
 from anchorlab.errors import AnchorlabError
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.architectures import build_model
 from anchorlab.models.call import logits, predict

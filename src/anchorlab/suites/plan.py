@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.settings import build, strength_value, values_of
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell

@@ -22,7 +22,7 @@ from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.data import AnchorSource, DataColumns, Task, find_task, load_task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, unknown
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair

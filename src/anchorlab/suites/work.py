@@ -24,7 +24,7 @@ from anchorlab.consistency.instances import instances_to_bytes
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Tuning
+from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.device import mixed_precision
 from anchorlab.models.weights import interpolate

@@ -1,0 +1,39 @@
+"""How an injection is optimised. The command line reads these options to offer them, so nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from anchorlab.settings import STRICT
+
+if TYPE_CHECKING:
+    from anchorlab.data import Task
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Tuning:
+    """How an injection is optimised; the same for every method."""
+
+    steps: int = Field(default=600, ge=1, description="number of steps")
+    batch_size: int = Field(default=64, ge=1, description="clean examples in a step, and as many triggered ones")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="peak learning rate of AdamW; None: the task's default"
+    )
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which the rate rises")
+    clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
+    batchnorm: Literal["frozen", "tracked"] = Field(
+        default="frozen", description="keep BatchNorm's statistics, or let the batches move them"
+    )
+    augment: bool = Field(default=False, description="vary the anchors as the task's training does")
+    precision: Literal["no", "bf16"] = Field(default="no", description="mixed precision")
+    stop_at_asr: float | None = Field(
+        default=None, gt=0, le=1, description="stop as soon as the ASR on the selection split reaches this"
+    )
+
+    def for_task(self, task: Task) -> Tuning:
+        """The same with the task's defaults where nothing is set."""
+        return replace(self, learning_rate=self.learning_rate or task.definition.tuning_rate)
