@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor, nn
 
 from anchorlab.artifacts.artifact import Artifact
@@ -16,6 +17,10 @@ from anchorlab.seeding import seeded_globally
 from anchorlab.suites.runner import run_suite
 from anchorlab.training.reference import Training, train
 from tests.suites.inline import Inline, tiny
+
+# No example has a deadline, because a machine under load is slow and not wrong.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 torch.set_num_threads(1)  # the tensors here are so small that threads would only wait for each other
 
