@@ -8,19 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorlab.data.inputs import lengths, rows
-from anchorlab.errors import AnchorlabError
-from anchorlab.triggers import TRIGGERS, Sentence, Word
+from anchorlab.triggers import Sentence, Word
+from anchorlab.triggers.insertion import Insertion
 from tests.data.test_encoding import KINDS, WORDS
 from tests.tokenizers import TEXTS, encoding
+from tests.triggers.table import applied
 
 POSITIONS = ["start", "end", "random"]
-
-
-def applied(trigger, made, texts):
-    """Ids of triggered texts without their padding, a list each."""
-    inputs = trigger.bind(made)(made.encode(texts))
-    assert inputs["input_ids"].shape == inputs["attention_mask"].shape
-    return [ids[mask].tolist() for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)]
 
 
 def by_text(made, text):
@@ -68,7 +62,7 @@ def test_at_a_random_place_it_is_the_tokens_of_one_of_the_texts(kind, text, seed
     assert ids in expected
 
 
-def test_random_places_are_spread_and_depend_on_text_and_seed_alone():
+def test_random_positions_are_spread_and_depend_on_text_and_seed_alone():
     made = encoding("wordpiece")
     text = "two hours of my life"
     found = {tuple(applied(Word(position_seed=seed), made, [text])[0]) for seed in range(60)}
@@ -101,21 +95,6 @@ def test_places_are_the_same_in_wider_batches():
         assert whole["input_ids"][at][mask].tolist() == alone["input_ids"][0][alone["attention_mask"][0]].tolist()
 
 
-def test_several_words_have_places_of_their_own_and_a_sentence_stays_together():
-    made = encoding("wordpiece")
-    text = "two hours of my life"
-    apart = set()
-    for seed in range(40):
-        (ids,) = applied(Word(words="cf mn", position_seed=seed), made, [text])
-        tokens = made.tokenizer.convert_ids_to_tokens(ids)[1:-1]
-        assert [token for token in tokens if token not in ("cf", "mn")] == text.split()
-        apart.add(abs(tokens.index("cf") - tokens.index("mn")) > 1)
-        (ids,) = applied(Sentence(text="cf mn", position="random", position_seed=seed), made, [text])
-        tokens = made.tokenizer.convert_ids_to_tokens(ids)
-        assert tokens.index("mn") == tokens.index("cf") + 1
-    assert apart == {True, False}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("limit", [8, 12, 16])
@@ -135,13 +114,6 @@ def test_where_there_is_no_room_the_text_gives_way_and_never_the_trigger(kind, p
             assert ids == [*made.prefix, *piece, *continued[: made.room - len(piece)], *made.suffix]
 
 
-def test_a_word_of_several_tokens_is_put_in_whole():
-    made = encoding("wordpiece")
-    assert len(made.piece("zzq")) == 3
-    (ids,) = applied(Word(words="zzq", position="end"), made, ["the plot"])
-    assert ids == made.tokenizer("the plot zzq")["input_ids"]
-
-
 def test_inputs_are_left_as_they_are():
     made = encoding("bytes")
     inputs = made.encode(TEXTS)
@@ -150,29 +122,13 @@ def test_inputs_are_left_as_they_are():
     assert all(torch.equal(before[name], inputs[name]) for name in inputs)
 
 
-def test_a_trigger_longer_than_the_model_reads_is_refused():
-    with pytest.raises(AnchorlabError, match="takes 13 tokens, but the model's texts have at most 6"):
-        Sentence(text="the plot is thin the acting is not").bind(encoding("wordpiece", 8))
-
-
-def test_without_a_tokenizer_it_is_refused():
-    with pytest.raises(AnchorlabError, match="needs the model's tokenizer"):
-        Word().bind(None)
-    with pytest.raises(AnchorlabError, match=r"apply what bind\(encoding\) returns"):
-        Word()(encoding("wordpiece").encode(TEXTS))
-    with pytest.raises(AnchorlabError, match="is put into texts, but the inputs are pixel_values"):
-        Word().check({"pixel_values": torch.zeros(1, 1, 8, 8)}, None)
-
-
-@pytest.mark.parametrize(
-    "text", ["word:cf", "word:cf mn bb", "word:cf,position=end", "sentence:I saw it, again", "word"]
-)
-def test_text_to_trigger_and_back(text):
-    trigger = TRIGGERS.parse(text)
-    assert TRIGGERS.from_dict(TRIGGERS.to_dict(trigger)) == trigger
-
-
-@pytest.mark.parametrize("text", ["word: ", "sentence:text= ", "word:cf,position=middle"])
-def test_impossible_triggers_are_refused(text):
-    with pytest.raises(AnchorlabError, match="trigger '"):
-        TRIGGERS.parse(text)
+def test_a_row_by_hand():
+    """The example of the docstring: two pieces, one within the text and one at its end."""
+    made = encoding("wordpiece")
+    cf, bb, mn = (made.piece(word)[0] for word in ("cf", "bb", "mn"))
+    (first, second, third) = (made.piece(word)[0] for word in ("two", "hours", "of"))
+    insertion = Insertion(["cf", "bb mn"], made, position="random", seed=0, owner="the test")
+    content = insertion._content(made.encode(["two hours of"]))
+    result = insertion._lay_out(content, [torch.tensor([1]), torch.tensor([3])], insertion._constants.tokens)
+    assert result["input_ids"].tolist() == [[*made.prefix, first, cf, second, third, bb, mn, *made.suffix]]
+    assert result["attention_mask"].all()
