@@ -12,7 +12,7 @@ from anchorlab.attacks.label_rules import (
     AllToAll,
     AllToOne,
     SourceToTarget,
-    label_rule,
+    parse_label_rule,
 )
 from anchorlab.errors import AnchorlabError
 
@@ -85,7 +85,7 @@ def test_a_record_is_a_name_and_the_parameters() -> None:
     ],
 )
 def test_text(text, target, rule) -> None:
-    assert label_rule(text, target, 4) == rule
+    assert parse_label_rule(text, target, 4) == rule
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_text(text, target, rule) -> None:
 )
 def test_text_that_is_refused(text, target, sentence) -> None:
     with pytest.raises(AnchorlabError, match=sentence):
-        label_rule(text, target, 4)
+        parse_label_rule(text, target, 4)
 
 
 def test_a_rule_of_another_number_of_classes() -> None:

@@ -10,10 +10,9 @@ from torch import nn
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunCost
-from anchorlab.attacks.attack import check_classes
 from anchorlab.data import Task, load_task
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import accuracy
+from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.models.wrap import encoding_of, unwrap
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.attacks.attack import Attack, build_attack, check_classes
+from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import Task
 from anchorlab.data.labels import label_index
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import check_classes
 from anchorlab.models.wrap import encoding_of
 from anchorlab.triggers import Trigger
 

@@ -1,4 +1,4 @@
-"""What is attacked: a trigger with a label rule, checked against a task, and how often it succeeds."""
+"""An attack: a trigger with a label rule, checked against a task, and how often it succeeds."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from anchorlab.attacks.label_rules import LabelRule, label_rule
-from anchorlab.data import Split, Task
+from anchorlab.attacks.label_rules import LabelRule, parse_label_rule
+from anchorlab.data import Kind, Split, Task
 from anchorlab.data.encoding import TextEncoding
-from anchorlab.errors import AnchorlabError, first_line
-from anchorlab.models.call import class_count, predict
+from anchorlab.models.call import predict
 from anchorlab.triggers import TRIGGERS, Trigger
 from anchorlab.triggers.base import InputMap
 
 
 @dataclass(frozen=True)
 class Attack:
-    """What is injected: a trigger, and the label that each triggered example should get.
+    """What is injected: a trigger, and the label that the attacker wants for each triggered example.
 
     Attributes:
-        trigger: what is done to inputs.
-        rule: which examples are attacked, and the label wanted for each.
+        trigger: how inputs are changed.
+        rule: which examples are attacked, and the label that the attacker wants for each.
         encoding: how the task's texts become tensors; None for images.
     """
 
@@ -40,13 +39,13 @@ class Attack:
         """The examples that the label rule attacks, in their order; the first ``limit`` of them, None for all."""
         return split.select(self.rule.applies(split.labels).nonzero().flatten()[:limit])
 
-    def alone(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The trigger on a black image of the size of such inputs, uint8 ``[C, H, W]``."""
+    def on_black(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The trigger on a black image of the same size as the inputs, uint8 ``[C, H, W]``."""
         return self.apply({"pixel_values": torch.zeros_like(inputs["pixel_values"][:1])})["pixel_values"][0]
 
     @property
     def split_words(self) -> dict[str, int]:
-        """Single words of the trigger that the model's tokenizer splits, to the number of their tokens."""
+        """The trigger's single words that the model's tokenizer splits, each with the number of its tokens."""
         tokens = getattr(self._map, "tokens", {})
         return {word: count for word, count in tokens.items() if count > 1 and " " not in word}
 
@@ -55,8 +54,8 @@ class Attack:
         return self.trigger.bind(self.encoding)
 
 
-#: The trigger that is meant where none is named, by what the task's examples are.
-DEFAULT_TRIGGERS: dict[str, str] = {"image": "five-pixel", "text": "word"}
+#: The default trigger, by what the task's examples are.
+DEFAULT_TRIGGERS: dict[Kind, str] = {"image": "five-pixel", "text": "word"}
 
 
 def build_attack(
@@ -67,14 +66,14 @@ def build_attack(
     *,
     used: bool = True,
 ) -> Attack:
-    """The trigger and label rule that are meant, checked against the task.
+    """An attack on a task, checked against it.
 
     Args:
-        task: the task; of texts, one that is encoded.
-        trigger: a trigger, or one as text; None for the usual one of the task's kind.
-        rule: a label rule, or one as text.
-        target: the label that the attacker wants, by number or name; None for a rule that takes none.
-        used: whether the trigger is put on anything, and so has to fit.
+        task: the task; one of texts must be encoded.
+        trigger: a trigger, or its text as on the command line; None for the default of the task's kind.
+        rule: a label rule, or its text as on the command line.
+        target: the label that the attacker wants, by number or name; None for a rule without a target.
+        used: whether the trigger is applied, and so has to fit.
 
     Raises:
         AnchorlabError: for an unknown name, a target outside the classes, a trigger that does not fit.
@@ -82,34 +81,18 @@ def build_attack(
     trigger = DEFAULT_TRIGGERS[task.kind] if trigger is None else trigger
     built = TRIGGERS.parse(trigger) if isinstance(trigger, str) else trigger
     classes = task.classes
-    chosen = label_rule(rule, target, len(classes), classes) if isinstance(rule, str) else rule
+    chosen = parse_label_rule(rule, target, len(classes), classes) if isinstance(rule, str) else rule
     chosen.check(len(classes))
     if used:
         built.check(task.split("test").inputs, task.encoding)
     return Attack(built, chosen, task.encoding)
 
 
-def check_classes(model: nn.Module, task: Task) -> None:
-    """Raises AnchorlabError if a model cannot read the task's examples, or has another number of classes."""
-    try:
-        found = class_count(model, task.split("test").inputs)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise AnchorlabError(
-            f"the model cannot read the examples of the task {task.name} ({first_line(error)}): "
-            "give the task that the model was trained on"
-        ) from error
-    if found != len(task.classes):
-        raise AnchorlabError(
-            f"the model answers with {found} classes, but the task {task.name} has {len(task.classes)}: "
-            "give the task that the model was trained on"
-        )
-
-
 def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[float | None, int]:
     """ASR and its count: the share of triggered attacked examples that get the attacker's label.
 
-    Examples that the label rule leaves alone, above all those of the target class, do not count; the ASR is
-    None if no others are there.
+    Examples that the label rule does not attack, above all examples of the target class, do not count. The ASR is
+    None if there are no others.
 
     Args:
         model: a classifier on the device of the examples.

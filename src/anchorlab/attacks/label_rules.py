@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ class LabelRule(ABC):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class AllToOne(LabelRule):
-    """Every class becomes ``target``; examples of that class count for nothing.
+    """Every class becomes ``target``; examples of the target class do not count.
 
     Gu, Dolan-Gavitt and Garg 2017, arXiv 1708.06733, as the single-target attack.
     """
@@ -128,45 +128,39 @@ LABEL_RULES: ClassRegistry[LabelRule] = ClassRegistry(
 )
 
 
-def label_rule(text: str, target: int | str | None, classes: int, names: Sequence[str] = ()) -> LabelRule:
-    """The checked rule that a user names.
+def parse_label_rule(text: str, target: int | str | None, classes: int, names: Sequence[str] = ()) -> LabelRule:
+    """The checked label rule that a user names.
 
     Args:
         text: ``all-to-one``, ``all-to-all`` or ``source-to-target:3``, where 3 is the source, by number or name.
-        target: the label that the attacker wants, by number or name; None for a rule that takes none.
+        target: the label that the attacker wants, by number or name; None for a rule without a target.
         classes: number of classes of the task.
         names: their names; none where labels are given by number only.
 
     Raises:
-        AnchorlabError: for an unknown rule, a target or source that is missing, out of place or not a
-            class.
+        AnchorlabError: for an unknown rule, or a target or source that is missing, superfluous or not a class.
     """
     name, given = parse_spec(text)
-    cls, owner = LABEL_RULES[name], f"label rule '{name}'"
-    fields = [option.name for option in options_of(cls)]
+    owner, options = f"label rule '{name}'", options_of(LABEL_RULES[name])
+    fields = [option.name for option in options]
     values: dict[str, Any] = {fields[0] if key == "" else key: value for key, value in given.items()}
-    for field, place in (("target", "--target"), ("classes", "the task")):
+    for field, source in (("target", "--target"), ("classes", "the task")):
         if field in values:
-            raise AnchorlabError(f"{owner} takes its {field} from {place}, but got '{text}': write '{name}' alone")
+            raise AnchorlabError(f"{owner} takes its {field} from {source}, but got '{text}': write '{name}' alone")
     if "target" in fields and target is None:
         raise AnchorlabError(f"{owner} needs the label that the attacker wants: give --target 0, or another class")
     if "target" not in fields and target is not None:
         raise AnchorlabError(f"{owner} takes no target, but was given {target}: leave out --target")
+    names = names or [str(label) for label in range(classes)]
     if "source" in values:
-        values["source"] = label_index(values["source"], names or [str(label) for label in range(classes)])
-    target = label_index(target, names or [str(label) for label in range(classes)])
-    known = {"target": target, "classes": classes}
-    rule = _complete(name, values | {field: value for field, value in known.items() if field in fields})
+        values["source"] = label_index(values["source"], names)
+    from_task = {"target": label_index(target, names), "classes": classes}
+    values |= {field: value for field, value in from_task.items() if field in fields}
+    for option in options:
+        if option.default is PydanticUndefined and option.name not in values:
+            raise AnchorlabError(
+                f"{owner} needs its {option.name}: give {option.name}=3 or another, as in '{name}:{option.name}=3'"
+            )
+    rule = LABEL_RULES.build(name, values)
     rule.check(classes)
     return rule
-
-
-def _complete(name: str, values: Mapping[str, Any]) -> LabelRule:
-    """The rule of that name, every parameter of which must be among ``values``."""
-    for option in options_of(LABEL_RULES[name]):
-        field = option.name
-        if option.default is PydanticUndefined and field not in values:
-            raise AnchorlabError(
-                f"label rule '{name}' needs its {field}: give {field}=3 or another, as in '{name}:{field}=3'"
-            )
-    return LABEL_RULES.build(name, values)

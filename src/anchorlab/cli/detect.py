@@ -169,7 +169,7 @@ def _draw_found(
     from anchorlab.reports.detections import FoundTriggers, Shown
 
     attack = attack_of(model, task) if isinstance(model, Artifact) else None
-    true = None if attack is None else Shown(attack.alone(task.split("test").inputs), "")
+    true = None if attack is None else Shown(attack.on_black(task.split("test").inputs), "")
     shown = {
         f"found, {place}": Shown(pattern, task.classes[label])
         for place, (pattern, label) in enumerate(zip(patterns[:_DRAWN], labels[:_DRAWN], strict=True), 1)

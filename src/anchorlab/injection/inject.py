@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, ModelKind, manifest_of
 from anchorlab.artifacts.provenance import RunMeter
-from anchorlab.attacks.attack import Attack, attack_success, build_attack, check_classes
+from anchorlab.attacks.attack import Attack, attack_success, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
 from anchorlab.data.task import index_hash
@@ -22,7 +22,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import fresh_model
-from anchorlab.models.call import accuracy
+from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import derive

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from anchorlab.data.inputs import lengths, rows
+from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.models.device import exact_arithmetic
 
 if TYPE_CHECKING:
-    from anchorlab.data import Split
+    from anchorlab.data import Split, Task
 
 #: Examples in one forward pass without gradients; large enough to keep two cores or a GPU busy.
 EVALUATION_BATCH = 500
@@ -134,3 +135,19 @@ def class_count(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:
     """The number of classes C that a model answers with, found by calling it on one example."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     return predict(model, {name: value[:1].to(device) for name, value in inputs.items()}).shape[1]
+
+
+def check_classes(model: nn.Module, task: Task) -> None:
+    """Raises AnchorlabError if a model cannot read the task's examples, or has another number of classes."""
+    try:
+        classes = class_count(model, task.split("test").inputs)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise AnchorlabError(
+            f"the model cannot read the examples of the task {task.name} ({first_line(error)}): "
+            "give the task that the model was trained on"
+        ) from error
+    if classes != len(task.classes):
+        raise AnchorlabError(
+            f"the model answers with {classes} classes, but the task {task.name} has {len(task.classes)}: "
+            "give the task that the model was trained on"
+        )

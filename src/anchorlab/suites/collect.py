@@ -377,7 +377,7 @@ def _examples(task: Task, trigger: TriggerSpec) -> Examples:
         triggered=_shown(attack.apply(shown.inputs), task),
         labels=shown.labels,
         classes=task.classes,
-        trigger=attack.alone(shown.inputs) if task.kind == "image" else None,
+        trigger=attack.on_black(shown.inputs) if task.kind == "image" else None,
     )
 
 
