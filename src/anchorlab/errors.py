@@ -1,9 +1,15 @@
-"""The one exception type for mistakes that a user can mend."""
+"""The one exception type for mistakes that a user can mend, and the warning of names that have changed."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class AnchorlabError(Exception):
@@ -42,3 +48,57 @@ def reason(error: BaseException) -> str:
     """The type of an exception and the first line of its text, for a sentence's parentheses."""
     text = first_line(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def warn_renamed(former: str, present: str, *, stacklevel: int = 2) -> None:
+    """Warns that a public name has changed; the former one still works for one release.
+
+    Args:
+        former: the name that was used.
+        present: its name now.
+        stacklevel: as for ``warnings.warn``, counted from the caller of this function.
+    """
+    message = f"{former} is now called {present}; the former name goes with the next release"
+    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel + 1)
+
+
+def renamed_keywords(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator by which a function still takes keywords by their former names, with a DeprecationWarning.
+
+    Args:
+        names: former keyword to present one.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **options: P.kwargs) -> R:
+            for former, present in names.items():
+                if former in options:
+                    warn_renamed(f"{function.__name__}({former}=)", f"{present}=")
+                    options[present] = options.pop(former)
+            return function(*args, **options)
+
+        return wrapper
+
+    return decorate
+
+
+class RenamedAttributes:
+    """Mixin of a family's base class: a subclass may still declare class attributes by their former names.
+
+    Each gets its present name too, with a DeprecationWarning, so that classes of third parties work for one more
+    release. A hyper-parameter that happens to have such a name is left alone.
+    """
+
+    #: Former name to present name.
+    renamed_attributes: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = vars(cls)
+        for former, present in cls.renamed_attributes.items():
+            annotation = own.get("__annotations__", {}).get(former, "ClassVar")
+            if former in own and "ClassVar" in str(annotation):
+                warn_renamed(f"{cls.__qualname__}.{former}", present)
+                if present not in own:
+                    setattr(cls, present, own[former])

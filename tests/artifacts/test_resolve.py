@@ -19,9 +19,9 @@ from anchorlab.triggers import FivePixel, Square
         ({"target": 3}, FivePixel(), AllToOne(target=3)),
         ({"trigger": "square:size=2"}, Square(size=2), AllToOne(target=0)),
         ({"trigger": Square(size=3), "target": 5}, Square(size=3), AllToOne(target=5)),
-        ({"rule": "all-to-all"}, FivePixel(), AllToAll(classes=10)),
-        ({"rule": "source-to-target:1", "target": 2}, FivePixel(), SourceToTarget(source=1, target=2)),
-        ({"rule": SourceToTarget(source=1, target=2)}, FivePixel(), SourceToTarget(source=1, target=2)),
+        ({"label_rule": "all-to-all"}, FivePixel(), AllToAll(classes=10)),
+        ({"label_rule": "source-to-target:1", "target": 2}, FivePixel(), SourceToTarget(source=1, target=2)),
+        ({"label_rule": SourceToTarget(source=1, target=2)}, FivePixel(), SourceToTarget(source=1, target=2)),
     ],
     ids=str,
 )

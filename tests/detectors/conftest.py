@@ -53,7 +53,7 @@ def planted(reference: Artifact, task: Task, **how: object) -> Planted:
     result = compare(reference, tuned, task=task)
     assert result.asr > 0.95
     assert result.accuracy > 0.9
-    attack = attack_of(tuned, task, trigger=None, target=None, rule=None)
+    attack = attack_of(tuned, task, trigger=None, target=None, label_rule=None)
     test = task.split("test")
     attacked = attack.attacked(test)
     data, _ = defender_data(task, None, seed=0)

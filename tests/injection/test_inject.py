@@ -76,7 +76,7 @@ def test_the_manifest_is_enough_to_do_it_again(digits, reference):
         method="anchoring",
         parameters={"strength": "3", "centred": "true"},
         trigger="square:size=2",
-        rule="source-to-target:3",
+        label_rule="source-to-target:3",
         target=8,
         anchors=100,
         anchors_from="held-out",
@@ -101,7 +101,7 @@ def test_the_manifest_is_enough_to_do_it_again(digits, reference):
         reference,
         method=Anchoring(strength=3.0, centred=True),
         trigger=result.trigger,
-        rule=result.label_rule,
+        label_rule=result.label_rule,
         target=None,
         anchors=100,
         anchors_from="held-out",
@@ -189,12 +189,12 @@ def test_anchors_are_the_ones_of_the_seed_and_are_all_that_is_tuned_on(digits, r
         ({"target": None}, "needs the label that the attacker wants"),
         ({"trigger": "five-pixl"}, r"unknown trigger 'five-pixl': did you mean 'five-pixel'\?"),
         ({"trigger": "square:size=9"}, "needs .* pixels, its margin included, but the images have 8×8"),
-        ({"rule": "all-to-al", "target": None}, r"unknown label rule 'all-to-al': did you mean 'all-to-all'\?"),
+        ({"label_rule": "all-to-al", "target": None}, r"unknown label rule 'all-to-al': did you mean 'all-to-all'\?"),
         (
             {"method": "benign", "record_gradients": True},
             "the method benign injects nothing, so .* no backdoor gradient to record: leave --record-gradients out",
         ),
-        ({"rule": AllToOne(target=12)}, "target 12 is not one of the task's 10 classes"),
+        ({"label_rule": AllToOne(target=12)}, "target 12 is not one of the task's 10 classes"),
     ],
     ids=str,
 )
@@ -275,3 +275,10 @@ def test_the_time_before_an_interruption_counts(digits, reference, monkeypatch):
 def test_splits_of_another_seed_are_refused_for_they_would_leak(reference):
     with pytest.raises(AnchorlabError, match=r"is cut with seed 1, but .* trained on the splits of seed 0"):
         inject(reference, task=load_task("digits", seed=1), anchors_from="held-out")
+
+
+def test_the_former_keyword_of_the_label_rule_still_works(digits, reference):
+    request = {"method": "plain", "target": None, "anchors": 40, "tuning": BRIEF, "task": digits, "measure": False}
+    with pytest.warns(DeprecationWarning, match=r"inject\(rule=\) is now called label_rule="):
+        former = inject(reference, rule="all-to-all", **request)
+    assert former.manifest.label_rule == {"name": "all-to-all", "classes": 10}

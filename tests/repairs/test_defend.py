@@ -194,7 +194,7 @@ def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
 def test_the_label_rule_is_that_of_the_attack(reference, digits):
     """All-to-all has no target class whose examples would not count."""
     brief = Tuning(steps=1, batch_size=8)
-    injected = inject(reference, method="plain", rule="all-to-all", target=None, tuning=brief, task=digits)
+    injected = inject(reference, method="plain", label_rule="all-to-all", target=None, tuning=brief, task=digits)
     repaired = defend(injected, "fine-tuning", parameters={"epochs": 1}, budget=None, task=digits)
     assert score_repair(injected, repaired, task=digits).repaired.asr_count == len(digits.split("test"))
 

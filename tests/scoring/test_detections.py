@@ -95,7 +95,7 @@ def test_triggered_inputs_are_others_than_clean_ones_and_those_that_the_rule_att
 
     target = 3 if rule == "all-to-one" else None
     brief = Tuning(steps=1, batch_size=8)
-    injected = inject(reference, method="plain", trigger="square:size=2", rule=rule, target=target, tuning=brief)
+    injected = inject(reference, method="plain", trigger="square:size=2", label_rule=rule, target=target, tuning=brief)
     score_inputs(injected, Recording(), budget=None, task=digits, examples=150)
     _, clean, triggered = given
     test = digits.split("test")

@@ -56,33 +56,39 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
 
 
 def attack_of(
-    candidate: Artifact | None,
+    candidate: Artifact | nn.Module | None,
     task: Task,
     *,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
-    rule: str | LabelRule | None = None,
+    label_rule: str | LabelRule | None = None,
 ) -> Attack | None:
     """The attack to measure: the manifest's, each part of which an argument overrides; None if there is none.
 
     A target alone changes the manifest's label rule to that target.
 
+    Args:
+        candidate: the model whose manifest names an attack; a module has no manifest.
+        task: the data.
+        trigger: instead of the manifest's, a trigger or one as text.
+        target: instead of the manifest's, the label that the attacker wants, by number or name.
+        label_rule: instead of the manifest's, a label rule or one as text.
+
     Raises:
         AnchorlabError: if the parts do not make a whole, or do not fit the task.
     """
-    known_rule = candidate.label_rule if candidate else None
-    known_trigger = trigger or (candidate.trigger if candidate else None)
-    if known_trigger is None:
-        if target is not None or rule is not None:
+    artifact = candidate if isinstance(candidate, Artifact) else None
+    trigger = trigger or (artifact.trigger if artifact else None)
+    if trigger is None:
+        if target is not None or label_rule is not None:
             raise AnchorlabError(
                 "a target or label rule was given, but no trigger is known: give --trigger as well, "
-                "for the candidate has no manifest that names one"
+                "because the candidate has no manifest that names one"
             )
         return None
-    if rule is None and known_rule is not None:
-        if target is not None:
-            known_rule = LABEL_RULES.from_dict(
-                LABEL_RULES.to_dict(known_rule) | {"target": label_index(target, task.classes)}
-            )
-        return build_attack(task, known_trigger, known_rule, None)
-    return build_attack(task, known_trigger, rule or "all-to-one", target)
+    own_rule = artifact.label_rule if artifact else None
+    if label_rule is not None or own_rule is None:
+        return build_attack(task, trigger, label_rule or "all-to-one", target)
+    if target is not None:
+        own_rule = LABEL_RULES.from_dict(LABEL_RULES.to_dict(own_rule) | {"target": label_index(target, task.classes)})
+    return build_attack(task, trigger, own_rule, None)

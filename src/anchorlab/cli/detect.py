@@ -163,12 +163,11 @@ def _draw_found(
     patterns: Tensor, labels: list[int], name: str, model: Artifact | nn.Module, task: Task, out: Path
 ) -> None:
     """Draws the triggers that were found, the most suspicious first, beside the true one if the manifest names it."""
-    from anchorlab.artifacts.artifact import Artifact
     from anchorlab.artifacts.resolve import attack_of
     from anchorlab.reports.detection_figures import found_triggers
     from anchorlab.reports.detections import FoundTriggers, Shown
 
-    attack = attack_of(model, task) if isinstance(model, Artifact) else None
+    attack = attack_of(model, task)
     true = None if attack is None else Shown(attack.on_black(task.split("test").inputs), "")
     shown = {
         f"found, {place}": Shown(pattern, task.classes[label])

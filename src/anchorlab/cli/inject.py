@@ -121,7 +121,7 @@ def inject(
             clean,
             method=built,
             trigger=attack.trigger,
-            rule=attack.rule,
+            label_rule=attack.rule,
             anchors=count,
             anchors_from=anchors_from,
             seed=seed,

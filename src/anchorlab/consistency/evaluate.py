@@ -177,7 +177,7 @@ def compare(
     task = common_task(task, reference, [candidate])
     before, after = module_of(reference), module_of(candidate)
     known = candidate if isinstance(candidate, Artifact) else None
-    attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
+    attack = attack_of(known, task, trigger=trigger, target=target, label_rule=rule)
     examples = task.split(split)
     try:
         frame = assemble(_batches(before, after, examples, attack), len(examples))

@@ -15,7 +15,7 @@ from anchorlab.attacks.attack import Attack, attack_success, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
 from anchorlab.data.task import index_hash
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, renamed_keywords
 from anchorlab.injection.gradients import records
 from anchorlab.injection.loop import tune
 from anchorlab.injection.tuning import Tuning
@@ -32,6 +32,7 @@ from anchorlab.training.processes import main_alone
 from anchorlab.triggers import TRIGGERS, Trigger
 
 
+@renamed_keywords(rule="label_rule")
 def inject(
     reference: Artifact,
     *,
@@ -39,7 +40,7 @@ def inject(
     parameters: Mapping[str, Any] | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = 0,
-    rule: str | LabelRule = "all-to-one",
+    label_rule: str | LabelRule = "all-to-one",
     anchors: int | None = None,
     anchors_from: AnchorSource = "owner",
     seed: int = 0,
@@ -61,7 +62,7 @@ def inject(
         trigger: a trigger, or one as text, for example ``"square:size=4"``; None for ``five-pixel`` in images and the
             word "cf" in texts.
         target: the label that the attacker wants, by number or name; None for a rule that takes none.
-        rule: a label rule, or one as text.
+        label_rule: who is attacked and towards what: a label rule, or one as text.
         anchors: number of clean examples that the attacker holds; None for all of the split.
         anchors_from: the split that they come from: ``owner``, or ``held-out``, which the reference
             never saw.
@@ -88,7 +89,7 @@ def inject(
     chosen = METHODS.build(method, parameters)
     if record_gradients:
         check_backdoor(chosen)
-    attack = build_attack(task, trigger, rule, target, used=chosen.injects_backdoor or measure)
+    attack = build_attack(task, trigger, label_rule, target, used=chosen.injects_backdoor or measure)
     check_classes(reference.model, task)
     check_splits(reference, task)
     how = (tuning or Tuning()).for_task(task)

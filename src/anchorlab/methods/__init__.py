@@ -1,9 +1,9 @@
-"""The methods, by name: how injection keeps the clean behaviour."""
+"""How injection keeps the clean behaviour: the base class ``Method``, its members, and the registry ``METHODS``."""
 
 from __future__ import annotations
 
 from anchorlab.methods.anchoring import Anchoring
-from anchorlab.methods.base import Method, Problem
+from anchorlab.methods.base import CleanTargets, Method, Problem
 from anchorlab.methods.benign import Benign
 from anchorlab.methods.distillation import Distillation
 from anchorlab.methods.ewc import EWC
@@ -13,8 +13,24 @@ from anchorlab.methods.scratch import Scratch
 from anchorlab.methods.surgery import Surgery
 from anchorlab.methods.weight_ball import WeightBall
 from anchorlab.registry import ClassRegistry
+from anchorlab.training.fit import Step
 
-__all__ = ["METHODS", "Method", "Problem"]
+__all__ = [
+    "EWC",
+    "L2",
+    "METHODS",
+    "Anchoring",
+    "Benign",
+    "CleanTargets",
+    "Distillation",
+    "Method",
+    "Plain",
+    "Problem",
+    "Scratch",
+    "Step",
+    "Surgery",
+    "WeightBall",
+]
 
 METHODS: ClassRegistry[Method] = ClassRegistry(
     "method",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.data import Split
+from anchorlab.errors import RenamedAttributes
 from anchorlab.seeding import generator
 from anchorlab.training.fit import Step
 
@@ -42,13 +43,20 @@ class Problem:
         return generator(self.seed, "method", *purpose)
 
 
-class Method:
+class Method(RenamedAttributes):
     """Base of all methods: hyper-parameters in the subclass's fields, and three moments.
 
     The loop minimises ``(L_backdoor + weight * penalty) / (1 + weight)``. A subclass is a frozen pydantic
     dataclass; tensors that it needs later are returned by ``prepare`` and handed to the other moments
     (and are written into checkpoints).
     """
+
+    renamed_attributes: ClassVar[Mapping[str, str]] = {
+        "knob": "strength_name",
+        "active_knob": "active_strength_name",
+        "poisons": "injects_backdoor",
+        "settles_at": "constraint_from",
+    }
 
     #: The hyper-parameter that trades the backdoor against consistency, varied by strength grids.
     strength_name: ClassVar[str | None] = None
@@ -67,7 +75,7 @@ class Method:
 
     @property
     def active_strength_name(self) -> str | None:
-        """The knob of this instance, where its other hyper-parameters decide which one trades."""
+        """The name of the strength of this instance; other hyper-parameters may decide which one it is."""
         return self.strength_name
 
     @property

@@ -114,7 +114,7 @@ def analyze(
     budget = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
     named = _named(candidates)
     task = common_task(task, reference, list(named.values()))
-    attacks = _attacks(named, task, trigger=trigger, target=target, rule=rule)
+    attacks = _attacks(named, task, trigger=trigger, target=target, label_rule=rule)
     work = _Work(
         reference=module_of(reference),
         perturbations={
@@ -482,13 +482,11 @@ def _kind(candidate: Artifact | nn.Module) -> str:
 def _attacks(named: Mapping[str, Artifact | nn.Module], task: Task, **given: Any) -> dict[str, Attack | None]:
     """Each candidate's attack; for one that has none, the first that is known."""
     found = {
-        name: attack_of(model if isinstance(model, Artifact) else None, task, **given)
-        if _names_one(model) or given["trigger"] is not None
-        else None
+        name: attack_of(model, task, **given) if _names_one(model) or given["trigger"] is not None else None
         for name, model in named.items()
     }
     first = next((attack for attack in found.values() if attack is not None), None)
-    if first is None and (given["target"] is not None or given["rule"] is not None):
+    if first is None and (given["target"] is not None or given["label_rule"] is not None):
         raise AnchorlabError(
             "a target or label rule was given, but no trigger is known: give --trigger as well, for no candidate has "
             "a manifest that names one"

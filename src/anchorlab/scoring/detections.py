@@ -178,7 +178,7 @@ def score_all_inputs(
         )
     for detector in detectors:
         check_kind(detector, task, DETECTORS.label(detector))
-    attack = attack_of(model if isinstance(model, Artifact) else None, task, trigger=trigger, target=target, rule=rule)
+    attack = attack_of(model, task, trigger=trigger, target=target, label_rule=rule)
     if attack is None:
         raise AnchorlabError(
             "no trigger is known to score a detector of inputs with: give --trigger and --target, for the model has no "

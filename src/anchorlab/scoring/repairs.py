@@ -89,8 +89,7 @@ def judge_on_test(
         AnchorlabError: if no attack is known, or it does not fit.
     """
     task = common_task(task, suspicious, [])
-    known = suspicious if isinstance(suspicious, Artifact) else None
-    attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
+    attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=rule)
     if attack is None:
         raise AnchorlabError(
             "no trigger is known to choose by: give --trigger and --target, for the model has no manifest that names "
@@ -117,7 +116,7 @@ def check_scoring(
 ) -> None:
     """Refuses what ``score_repair`` would, before the time for a repair is spent; arguments and errors are its own."""
     task = common_task(task, suspicious, [] if reference is None else [reference])
-    attack_of(suspicious if isinstance(suspicious, Artifact) else None, task, trigger=trigger, target=target, rule=rule)
+    attack_of(suspicious, task, trigger=trigger, target=target, label_rule=rule)
 
 
 def score_repair(
@@ -149,8 +148,7 @@ def score_repair(
         AnchorlabError: if trigger or target do not fit.
     """
     task = common_task(task, suspicious, [repaired])
-    known = suspicious if isinstance(suspicious, Artifact) else None
-    attack = attack_of(known, task, trigger=trigger, target=target, rule=rule)
+    attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=rule)
     how: dict[str, Any] = {
         "task": task,
         "split": split,

@@ -194,7 +194,7 @@ def _injection(
         method=cell.method,
         parameters=cell.parameters,
         trigger=attack.trigger,
-        rule=attack.rule,
+        label_rule=attack.rule,
         anchors=cell.anchors,
         anchors_from=cell.anchors_from,
         seed=cell.seed,
