@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anchorlab import collect
-from anchorlab.reports.tables import to_markdown
+from anchorlab.reports.suite.tables import to_markdown
 from anchorlab.suites.collect import SuiteResults
 
 HERE = Path(__file__).parent

@@ -23,7 +23,7 @@ from anchorlab.consistency.metrics import Pair
 from anchorlab.data import Split
 from anchorlab.detectors.audit import AccessAudit, audit_values, queries_until_a_difference, values_of
 from anchorlab.models.call import predict
-from anchorlab.reports.audit_figures import power_curves
+from anchorlab.reports.audit import power_curves
 from anchorlab.scoring.audit import benign_updates
 from anchorlab.suites.store import Store
 

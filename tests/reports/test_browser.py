@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from anchorlab.reports.page import write_page
+from anchorlab.reports.suite.page import write_page
 from tests.reports.conftest import make_suite
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")

@@ -15,8 +15,8 @@ from PIL import Image
 from anchorlab import AnchorlabError, Task, compare, load_model
 from anchorlab.consistency.metrics import Consistency
 from anchorlab.repairs.repair import defend
-from anchorlab.reports.page import write_page
-from anchorlab.reports.summary import slug
+from anchorlab.reports.suite.page import write_page
+from anchorlab.reports.suite.summary import slug
 from anchorlab.scoring.detections import score_inputs
 from anchorlab.suites.collect import SuiteResults, collect, write_results
 from anchorlab.suites.estimate import estimate

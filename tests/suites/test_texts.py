@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from anchorlab import AnchorlabError
-from anchorlab.reports.page import write_page
+from anchorlab.reports.suite.page import write_page
 from anchorlab.suites.collect import collect
 from anchorlab.suites.reading import load_suite, parse_suite
 from anchorlab.suites.runner import failures, run_suite

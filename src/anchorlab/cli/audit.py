@@ -109,7 +109,7 @@ def _write(found: Audit, candidate: Path, out: Path) -> None:
     import pandas as pd
 
     from anchorlab.files import write_atomically, write_json
-    from anchorlab.reports.audit_figures import power_curves
+    from anchorlab.reports.audit import power_curves
 
     write_json(out / "audit.json", found.to_dict())
     power = pd.concat([one.power.assign(access=one.access, level=one.level) for one in found.accesses])

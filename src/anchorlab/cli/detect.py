@@ -164,8 +164,8 @@ def _draw_found(
 ) -> None:
     """Draws the triggers that were found, the most suspicious first, beside the true one if the manifest names it."""
     from anchorlab.artifacts.resolve import attack_of
-    from anchorlab.reports.detection_figures import found_triggers
-    from anchorlab.reports.detections import FoundTriggers, Shown
+    from anchorlab.reports.suite.detection_figures import found_triggers
+    from anchorlab.reports.suite.detections import FoundTriggers, Shown
 
     attack = attack_of(model, task)
     true = None if attack is None else Shown(attack.on_black(task.split("test").inputs), "")

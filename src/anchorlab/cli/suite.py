@@ -53,7 +53,7 @@ def run(
 
 def run_and_report(wanted: Suite, folder: Path, *, workers: int | None, ray: str | None, retry_failed: bool) -> None:
     """Runs what is not done yet of a suite, writes its report, and fails if a run did."""
-    from anchorlab.reports.page import write_page
+    from anchorlab.reports.suite.page import write_page
     from anchorlab.suites.collect import collect, write_results
     from anchorlab.suites.runner import raise_failures, run_suite
     from anchorlab.suites.store import Store
@@ -153,7 +153,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where to write the report; FOLDER/report if left out.")] = None,
 ) -> None:
     """Write the report of a suite: one web page, with tables and figures beside it."""
-    from anchorlab.reports.page import write_page
+    from anchorlab.reports.suite.page import write_page
     from anchorlab.suites.collect import collect, write_results
 
     results = collect(folder)

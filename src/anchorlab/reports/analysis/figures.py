@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from anchorlab.perturbation.analysis import REFERENCE, Analysis
 from anchorlab.perturbation.size import BUFFERS, WHOLE
-from anchorlab.reports.figures import Look, logarithmic_axis, looks, marker_style, shorten, written_figure
+from anchorlab.reports.drawing import Look, logarithmic_axis, looks, marker_style, shorten, written_figure
 
 #: Levels of the clean loss, nats.
 _LOSS_LEVELS = 10 ** np.arange(-3, 1.01, 0.125)

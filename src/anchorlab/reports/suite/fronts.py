@@ -10,7 +10,7 @@ import pandas as pd
 
 from anchorlab.reports.measures import PLOTTED
 from anchorlab.reports.report import Results
-from anchorlab.reports.summary import Setting, at_setting
+from anchorlab.reports.suite.summary import Setting, at_setting
 
 #: How far below the lowest target a success rate is still of interest.
 _BELOW = 0.15

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.reports import summary
-from anchorlab.reports.summary import Setting, slug, summarise
+from anchorlab.reports.suite import summary
+from anchorlab.reports.suite.summary import Setting, slug, summarise
 from tests.reports.conftest import METHODS, make_suite
 
 

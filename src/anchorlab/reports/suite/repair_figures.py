@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from anchorlab.reports.defences import by_oracle, over_runs
-from anchorlab.reports.figures import shorten, written_figure
+from anchorlab.reports.drawing import shorten, written_figure
+from anchorlab.reports.suite.repairs import by_oracle, over_runs
 
 
 def matrix(repairs: pd.DataFrame, stem: Path) -> None:

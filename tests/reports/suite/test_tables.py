@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.reports import tables
 from anchorlab.reports.measures import MAIN, MEASURES, p_value, significant
-from anchorlab.reports.summary import summarise
+from anchorlab.reports.suite import tables
+from anchorlab.reports.suite.summary import summarise
 from anchorlab.statistics.table import print_rich
 from tests.reports.conftest import make_suite
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from anchorlab.consistency.statistics import Estimate
-from anchorlab.reports.defences import NONE, over_runs, parted
-from anchorlab.reports.detections import comparable, of_kind
 from anchorlab.reports.report import Results
+from anchorlab.reports.suite.detections import comparable, of_kind
+from anchorlab.reports.suite.repairs import NONE, over_runs, parted
 from anchorlab.statistics.rates import auroc
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 

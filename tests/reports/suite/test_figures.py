@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anchorlab.reports.figures import asr_against, looks, metrics_by_method, triggered_examples
-from anchorlab.reports.fronts import front, lowest_shown
-from anchorlab.reports.summary import summarise
+from anchorlab.reports.drawing import looks
+from anchorlab.reports.suite.figures import asr_against, metrics_by_method, triggered_examples
+from anchorlab.reports.suite.fronts import front, lowest_shown
+from anchorlab.reports.suite.summary import summarise
 from tests.reports.conftest import METHODS, pictures
 
 

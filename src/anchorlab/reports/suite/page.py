@@ -17,17 +17,17 @@ from torch import Tensor
 
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.files import write_atomically
-from anchorlab.reports import defences, detections, tables
-from anchorlab.reports.against_plain import against_plain_tables
-from anchorlab.reports.defence_figures import matrix
-from anchorlab.reports.detection_figures import found_triggers, roc_curves
-from anchorlab.reports.figures import asr_against, metrics_by_method, triggered_examples
-from anchorlab.reports.fronts import front
 from anchorlab.reports.html import PAGE, asset, environment, figure_uri, picture_uri
 from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
-from anchorlab.reports.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.report import Examples, Results
-from anchorlab.reports.summary import BASELINES, Changed, Condition, Setting, slug, summarise
+from anchorlab.reports.suite import detections, repairs, tables
+from anchorlab.reports.suite.against_plain import against_plain_tables
+from anchorlab.reports.suite.detection_figures import found_triggers, roc_curves
+from anchorlab.reports.suite.figures import asr_against, metrics_by_method, triggered_examples
+from anchorlab.reports.suite.fronts import front
+from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
+from anchorlab.reports.suite.repair_figures import matrix
+from anchorlab.reports.suite.summary import BASELINES, Changed, Condition, Setting, slug, summarise
 from anchorlab.statistics.table import Table, to_csv, to_latex
 
 #: Metrics of the still fronts; Pearson's says least about a trade.
@@ -165,11 +165,11 @@ class _Defended:
 def _defended(results: Results, out: Path) -> _Defended:
     stills = []
     if len(results.repairs):
-        for title, part in defences.parted(results.repairs, ["task", "trigger", "defender"]):
+        for title, part in repairs.parted(results.repairs, ["task", "trigger", "defender"]):
             stills.append((title, f"repairs-{_short(title)}"))
             matrix(part, out / "figures" / stills[-1][1])
     known = [detections.population_table(results), detections.inputs_table(results)]
-    every = [*defences.repairs_tables(results), *filter(None, known), *against_plain_tables(results)]
+    every = [*repairs.repairs_tables(results), *filter(None, known), *against_plain_tables(results)]
     return _Defended(every, [*stills, *_detection_stills(results, out)])
 
 

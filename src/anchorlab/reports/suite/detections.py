@@ -11,8 +11,8 @@ import pandas as pd
 from torch import Tensor
 
 from anchorlab.consistency.metrics import Floats
-from anchorlab.reports.defences import NONE, cell_of, over_runs, parted
 from anchorlab.reports.report import Results
+from anchorlab.reports.suite.repairs import NONE, cell_of, over_runs, parted
 from anchorlab.statistics.rates import auroc, curve, false_alarms_at, tpr_at
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 

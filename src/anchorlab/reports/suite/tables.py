@@ -14,7 +14,7 @@ from anchorlab.consistency.statistics import Difference, Estimate, smallest_p
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import FURTHER, MAIN, MEASURES, Measure, defined, fraction, p_value, significant, span
 from anchorlab.reports.report import Results
-from anchorlab.reports.summary import Condition, Entry, Group, reasons, summarise
+from anchorlab.reports.suite.summary import Condition, Entry, Group, reasons, summarise
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number, to_markdown_table
 
 #: Fewer runs than this cannot reach a p value of .05 in a two-sided sign-flip test.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from anchorlab.reports.figures import logarithmic_axis, shorten, written_figure
+from anchorlab.reports.drawing import logarithmic_axis, shorten, written_figure
 
 #: Colour (Okabe and Ito's) and line of each kind of access.
 _LINES = {"labels": ("#0072b2", "-"), "probabilities": ("#d55e00", "--"), "logits": ("#009e73", "-.")}

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from anchorlab.reports.against_plain import against_plain_tables, difference_of_auroc, paired
-from tests.reports.test_detections import Made
+from anchorlab.reports.suite.against_plain import against_plain_tables, difference_of_auroc, paired
+from tests.reports.suite.test_detections import Made
 
 
 def runs(rows) -> pd.DataFrame:

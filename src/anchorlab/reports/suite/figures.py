@@ -1,98 +1,26 @@
-"""Still figures of a suite, as PNG and SVG files: the same data give the same bytes.
-
-Every method has one colour and marker everywhere (Okabe and Ito's palette, safe for colour-blind readers);
-a variant of a method, named as in ``plain (stopped)``, shares them, with another filling and line.
-"""
+"""Still figures of a suite: examples of triggers, metrics by method, and attack success against consistency."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import matplotlib
-import matplotlib.style
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from torch import Tensor
 
 from anchorlab.consistency.statistics import Estimate
-from anchorlab.files import write_atomically
-from anchorlab.reports.fronts import Tried, lowest_shown
+from anchorlab.reports.drawing import CONTROL, Look, logarithmic_axis, looks, marker_style, shorten, written_figure
 from anchorlab.reports.measures import DRAWN, MEASURES, defined
 from anchorlab.reports.report import Examples
-from anchorlab.reports.summary import Condition, Entry
+from anchorlab.reports.suite.fronts import Tried, lowest_shown
+from anchorlab.reports.suite.summary import Condition, Entry
 
-DPI = 150
-
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "svg.hashsalt": "anchorlab",
-}
-
-
-class Look(NamedTuple):
-    """How a method is drawn: colour on light and on dark, marker of matplotlib and of plotly, filling, line."""
-
-    light: str
-    dark: str
-    marker: str
-    symbol: str
-    filling: str = "full"
-    line: str = "-"
-
-
-_LOOKS = {
-    "plain": Look("#000000", "#f2f2f2", "o", "circle"),
-    "scratch": Look("#8c6d1f", "#c9a64a", "X", "x"),
-    "l2": Look("#56b4e9", "#56b4e9", "v", "triangle-down"),
-    "ewc": Look("#0072b2", "#3d9bd6", "^", "triangle-up"),
-    "surgery": Look("#009e73", "#22b98c", "P", "cross"),
-    "weight-ball": Look("#cc79a7", "#d98fb8", "s", "square"),
-    "anchoring": Look("#d55e00", "#ee7d22", "D", "diamond"),
-    "distillation": Look("#e69f00", "#e69f00", "h", "hexagon"),
-    "benign": Look("#8a8a8a", "#9a9a9a", "d", "diamond-tall"),
-}
-_OTHER_LOOKS = (
-    Look("#332288", "#8c7fe0", "<", "triangle-left"),
-    Look("#882255", "#d0639a", ">", "triangle-right"),
-    Look("#44aa99", "#44aa99", "p", "pentagon"),
-    Look("#999933", "#b3b34a", "8", "octagon"),
-)
-#: Filling of the marker and line of a method as such and of its variants; what is not filled is white.
-_VARIANTS = (("full", "-"), ("none", "--"), ("left", ":"), ("bottom", "-."))
-
-#: The control that carries no backdoor; its ASR says nothing of an attack.
-CONTROL = "benign"
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2}
 
 #: What lies behind words in a panel, hiding the grid.
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-
-
-def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """How each method is drawn."""
-    found: dict[str, Look] = {}
-    for method in methods:
-        base = method.partition(" (")[0]
-        look = _LOOKS.get(base) or _OTHER_LOOKS[sum(base.encode()) % len(_OTHER_LOOKS)]
-        variant = sum(other.partition(" (")[0] == base for other in found) % len(_VARIANTS)
-        filling, line = _VARIANTS[variant]
-        found[method] = look._replace(filling=filling, line=line)
-    return found
 
 
 def triggered_examples(examples: Examples, stem: Path) -> None:
@@ -188,7 +116,7 @@ def asr_against(
 
     Args:
         name: of the metric.
-        fronts: size to method to its lines, see ``anchorlab.reports.fronts``.
+        fronts: size to method to its lines, see ``anchorlab.reports.suite.fronts``.
         conditions: those of one setting, a target each.
         stem: the files to write, less ``.png`` and ``.svg``.
 
@@ -256,41 +184,9 @@ def _key(method: str, look: Look) -> Line2D:
     return Line2D([], [], **marker_style(look))
 
 
-def shorten(text: str, length: int) -> str:
-    """The text, or its beginning with an ellipsis if it is longer than ``length`` characters."""
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
 def _axis_title(name: str) -> str:
     measure = MEASURES[name]
     return f"{measure.title} ({measure.unit})" if measure.unit == "nats" else measure.title
-
-
-@contextmanager
-def written_figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of that size in inches, in our style whatever the user's settings, written at the end."""
-    with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(width, height))
-        yield figure
-        for kind, metadata in (("png", {"Software": "anchorlab"}), ("svg", {"Creator": "anchorlab", "Date": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
-            write_atomically(stem.with_name(f"{stem.name}.{kind}"), buffer.getvalue())
-
-
-def marker_style(look: Look) -> dict[str, Any]:
-    """A marker for matplotlib; hollow ones are painted white, so that error bars do not cross them."""
-    hollow = look.filling == "none"
-    return {
-        "color": look.light,
-        "marker": look.marker,
-        "fillstyle": "full" if hollow else look.filling,
-        "markerfacecolor": "white" if hollow else look.light,
-        "markerfacecoloralt": "white",
-        "markersize": 6,
-        "markeredgewidth": 1.2,
-        "linestyle": "none",
-    }
 
 
 def _bar(estimate: Estimate, logarithmic: bool = False) -> list[list[float]] | None:
@@ -326,12 +222,3 @@ def _wide(low: float, high: float) -> tuple[float, float]:
     """Limits of a logarithmic axis with some room, so wide that at least two ticks fall inside."""
     room = max(1.25, (6 * low / high) ** 0.5)
     return low / room, high * room
-
-
-def logarithmic_axis(axis: Any, which: str, low: float, high: float) -> None:
-    """A logarithmic axis with plain numbers at its ticks, also between the powers of ten if there are few."""
-    axis.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
-    ticks = getattr(axis, f"{which}axis")
-    ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 60 else (1,)))
-    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ticks.set_minor_formatter(NullFormatter())

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from anchorlab.reports import defences
-from anchorlab.reports.defence_figures import matrix
-from anchorlab.reports.defences import over_runs
+from anchorlab.reports.suite import repairs as shown
+from anchorlab.reports.suite.repair_figures import matrix
+from anchorlab.reports.suite.repairs import over_runs
 
 
 class Made:
@@ -52,7 +52,7 @@ def test_means_over_runs_have_student_s_interval():
 
 
 def test_the_matrix_holds_each_repair_by_each_way(repairs):
-    table, *others = defences.repairs_tables(Made(repairs))
+    table, *others = shown.repairs_tables(Made(repairs))
     assert [column.title for column in table.columns] == ["plain", "clean reference"]
     (group,) = table.groups
     assert [row.head for row in group.rows] == ["no repair", "tune", "prune"]
@@ -68,8 +68,8 @@ def test_the_matrix_holds_each_repair_by_each_way(repairs):
 
 
 def test_oracles_are_shown_apart(repairs):
-    oracles = repairs.assign(defence="deep", repair_name="oracle-anp", identity=lambda rows: "o" + rows["identity"])
-    table, *_ = defences.repairs_tables(Made(pd.concat([oracles, repairs])))
+    oracles = repairs.assign(defence="deep", defence_name="oracle-anp", identity=lambda rows: "o" + rows["identity"])
+    table, *_ = shown.repairs_tables(Made(pd.concat([oracles, repairs])))
     first, second = table.groups
     assert [row.head for row in first.rows] == ["no repair", "tune", "prune"]
     assert [row.head for row in second.rows] == ["deep"]
@@ -82,7 +82,7 @@ def test_the_matrix_is_drawn(repairs, tmp_path):
 
 
 def test_nothing_is_shown_of_nothing():
-    assert defences.repairs_tables(Made(pd.DataFrame())) == []
+    assert shown.repairs_tables(Made(pd.DataFrame())) == []
 
 
 def test_what_a_suite_has_several_of_makes_parts(repairs):
@@ -95,7 +95,7 @@ def test_what_a_suite_has_several_of_makes_parts(repairs):
     reference = repairs[repairs["method"] == "reference"].assign(
         role="reference", anchors_asked="", target_asr=math.nan
     )
-    parts = dict(defences.parted(pd.concat([*runs, *benign, reference]), ["task", "trigger"]))
+    parts = dict(shown.parted(pd.concat([*runs, *benign, reference]), ["task", "trigger"]))
     assert list(parts) == [
         f"digits, square, {size} anchors, target ASR {target:g}" for size in ("64", "all") for target in (0.9, 0.99)
     ]
@@ -106,7 +106,7 @@ def test_what_a_suite_has_several_of_makes_parts(repairs):
 
 def test_one_size_and_target_are_not_named(repairs):
     rows = repairs.assign(role="method")
-    assert [title for title, _ in defences.parted(rows, ["task", "defender"])] == [
+    assert [title for title, _ in shown.parted(rows, ["task", "defender"])] == [
         "digits, 640 of the defender's examples"
     ]
-    assert len(list(defences.parted(repairs.assign(role="reference"), ["task"]))) == 1
+    assert len(list(shown.parted(repairs.assign(role="reference"), ["task"]))) == 1

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anchorlab.reports.detections import Curve, FoundTriggers, Shown
-from anchorlab.reports.figures import shorten, written_figure
+from anchorlab.reports.drawing import shorten, written_figure
+from anchorlab.reports.suite.detections import Curve, FoundTriggers, Shown
 
 #: Colours (Okabe and Ito's) and lines of the detectors, in their order.
 _LINES = (

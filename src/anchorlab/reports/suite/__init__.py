@@ -1,0 +1,1 @@
+"""The report of a suite: one web page, with its tables and figures beside it."""
