@@ -18,12 +18,13 @@ from pathlib import Path
 import torch
 
 from anchorlab import Training, Tuning, inject, load_task, train
-from anchorlab.defender.data import defender_data
+from anchorlab.defender.data import draw_defender_data
+from anchorlab.defender.device import copy_to_device, data_to_device
 from anchorlab.defender.inversion import InversionSettings, invert_triggers
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.models.accelerator import find_device
 from anchorlab.repairs import REPAIRS
-from anchorlab.repairs.repair import defend, moved, on_device
+from anchorlab.repairs.repair import repair
 from anchorlab.scoring.detections import score_inputs, score_model
 from rounds import alternate, ratios
 
@@ -41,18 +42,18 @@ def main() -> None:
     task = load_task("fashion-mnist")
     reference = train(load_task("fashion-mnist", limit=500), model="resnet-mini", training=Training(epochs=2))
     injected = inject(reference, method="plain", tuning=Tuning(steps=60, batch_size=32), task=reference.task())
-    how = {"budget": 640, "task": task}
+    how = {"defender_data": 640, "task": task}
 
     def repaired(name: str) -> Callable[[], object]:
-        return lambda: defend(injected, name, trusted=reference, **how)
+        return lambda: repair(injected, name, trusted=reference, **how)
 
     def judged(name: str) -> Callable[[], object]:
         if name in DETECTORS.names(ModelDetector):
             return lambda: score_model(injected, DETECTORS.build(name, {}), **how)
         return lambda: score_inputs(injected, DETECTORS.build(name, {}), examples=500, **how)
 
-    data, _ = defender_data(task, 640, seed=0)
-    model, images = on_device(injected.model, device), moved(data, device).fit.inputs["pixel_values"]
+    data, _ = draw_defender_data(task, 640, seed=0)
+    model, images = copy_to_device(injected.model, device), data_to_device(data, device).train.inputs["pixel_values"]
     searching = InversionSettings(steps=100)
 
     def one_by_one() -> list[torch.Tensor]:

@@ -21,7 +21,7 @@ from anchorlab.detectors import DETECTORS
 from anchorlab.methods import METHODS
 from anchorlab.perturbation.analysis import TABLES
 from anchorlab.repairs import REPAIRS
-from anchorlab.repairs.repair import defend
+from anchorlab.repairs.repair import repair
 from anchorlab.scoring.detections import score_model
 from anchorlab.settings import options_of
 from anchorlab.suites.reading import load_suite
@@ -134,9 +134,9 @@ def test_the_extensions_of_the_docs_run(digits: Any, injected: Artifact) -> None
     names: dict[str, Any] = {"__name__": "__main__"}
     for example in blocks("docs/extending.md", "python"):
         exec(compile(example, "docs/extending.md", "exec"), names)
-    repaired = defend(injected, names["Shrink"](factor=0.5), budget=None, task=digits)
+    repaired = repair(injected, names["Shrink"](factor=0.5), defender_data=None, task=digits)
     assert repaired.manifest.defence == {"name": "Shrink", "factor": 0.5}
-    score = score_model(injected, names["LargestBias"](), budget=None, task=digits)
+    score = score_model(injected, names["LargestBias"](), defender_data=None, task=digits)
     assert score.score == float(injected.model.classifier[1].bias.max())
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import defender_data
+from anchorlab.defender.data import draw_defender_data
 from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
 from anchorlab.detectors.last_layer import LastLayer
 from anchorlab.detectors.neural_cleanse import NeuralCleanse, scored
@@ -50,7 +50,7 @@ def data(dots, labels) -> DefenderData:
 
 
 @pytest.fixture
-def place() -> DefenderContext:
+def context() -> DefenderContext:
     return DefenderContext(Accelerator(), seed=0)
 
 
@@ -152,8 +152,8 @@ def test_a_search_that_finds_nothing_says_so_and_gives_no_nan_norm():
     assert "too few to compare: search longer" in hopeless.note
 
 
-def test_neural_cleanse_shows_the_spread_of_its_starts(data, place):
-    score = NeuralCleanse(steps=400, images=24, restarts=2).score(Corner().eval(), data, place)
+def test_neural_cleanse_shows_the_spread_of_its_starts(data, context):
+    score = NeuralCleanse(steps=400, images=24, restarts=2).score(Corner().eval(), data, context)
     assert len(score.details) == 8
     best = score.details.loc[score.details["norm"].idxmin()]
     assert best["label"] == 3
@@ -162,20 +162,20 @@ def test_neural_cleanse_shows_the_spread_of_its_starts(data, place):
     assert score.patterns.dtype == torch.uint8
 
 
-def test_the_scan_needs_answers_alone(data, place):
+def test_the_scan_needs_answers_alone(data, context):
     class Answers(nn.Module):
         """Gives no gradient at all."""
 
         def forward(self, pixel_values):
             return torch.nn.functional.one_hot(Corner()(pixel_values).argmax(1), 4).float()
 
-    score = UniversalScan(patches=600, rounds=3, images=24).score(Answers().eval(), data, place)
+    score = UniversalScan(patches=600, rounds=3, images=24).score(Answers().eval(), data, context)
     assert score.details["rate"].idxmax() == 3
     assert score.score > 0.3
-    again = UniversalScan(patches=600, rounds=3, images=24).score(Answers().eval(), data, place)
+    again = UniversalScan(patches=600, rounds=3, images=24).score(Answers().eval(), data, context)
     assert again.score == score.score
     rates = UniversalScan()._rates(
-        Answers().eval(), data.fit.inputs["pixel_values"], data.fit.labels, (torch.full((1, 1, 1), 255), 7, 7), 4
+        Answers().eval(), data.train.inputs["pixel_values"], data.train.labels, (torch.full((1, 1, 1), 255), 7, 7), 4
     )
     assert rates.tolist() == [0, 0, 0, 1]
 
@@ -193,21 +193,21 @@ class Rows(nn.Module):
         return self.layer(pixel_values.float().flatten(1) / 255)
 
 
-def test_the_last_layer_s_rows_are_compared(data, place):
-    score = LastLayer().score(Rows().eval(), data, place)
+def test_the_last_layer_s_rows_are_compared(data, context):
+    score = LastLayer().score(Rows().eval(), data, context)
     assert score.details["deviations"].idxmax() == 2
     assert score.score == pytest.approx(float(deviations([0.1, 0.2, 5.0, 0.3])[2]))
     with pytest.raises(AnchorlabError, match="no linear layer that gives its 4 logits"):
-        LastLayer().score(Corner().eval(), data, place)
+        LastLayer().score(Corner().eval(), data, context)
 
 
 @pytest.mark.parametrize(
     "detector", [NeuralCleanse(), UniversalScan(), LastLayer()], ids=lambda one: type(one).__name__
 )
-def test_two_classes_are_too_few_to_compare(data, place, detector):
-    two = DefenderData(data.fit, data.held, 2, "image")
+def test_two_classes_are_too_few_to_compare(data, context, detector):
+    two = DefenderData(data.train, data.validation, 2, "image")
     with pytest.raises(AnchorlabError, match="but the task has 2: it needs 3 at least"):
-        detector.score(Rows().eval(), two, place)
+        detector.score(Rows().eval(), two, context)
 
 
 def test_a_planted_backdoor_has_the_smallest_trigger(digits, reference):
@@ -215,7 +215,7 @@ def test_a_planted_backdoor_has_the_smallest_trigger(digits, reference):
 
     how = Tuning(steps=150, batch_size=32)
     planted = inject(reference, method="plain", trigger="square:size=2", target=3, tuning=how, task=digits)
-    data, _ = defender_data(digits, None, seed=0)
+    data, _ = draw_defender_data(digits, None, seed=0)
     model = planted.model.eval()
     score = NeuralCleanse(steps=200, restarts=1).score(model, data, DefenderContext(Accelerator(), seed=0))
     assert score.details.loc[score.details["norm"].idxmin(), "label"] == 3

@@ -17,7 +17,7 @@ from anchorlab.artifacts.resolve import attack_of
 from anchorlab.data import DataColumns, Task
 from anchorlab.data.inputs import joined
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import defender_data
+from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors.base import InputDetector
 
 GOOD, BAD = ("fine", "warm", "clever", "moving"), ("dull", "cold", "stupid", "boring")
@@ -34,17 +34,17 @@ class Planted:
     triggered: dict[str, Tensor]
 
     def scores(
-        self, detector: InputDetector, place: DefenderContext, *, triggered: int | None = None
+        self, detector: InputDetector, context: DefenderContext, *, triggered: int | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores of clean inputs and of triggered ones; a detector that judges sets gets both as one."""
         some = {name: value[:triggered] for name, value in self.triggered.items()}
         if not detector.is_set_level:
             return (
-                detector.scores(self.model, self.data, self.clean, place),
-                detector.scores(self.model, self.data, some, place),
+                detector.scores(self.model, self.data, self.clean, context),
+                detector.scores(self.model, self.data, some, context),
             )
         count = len(next(iter(self.clean.values())))
-        both = detector.scores(self.model, self.data, joined(self.clean, some), place)
+        both = detector.scores(self.model, self.data, joined(self.clean, some), context)
         return both[:count], both[count:]
 
 
@@ -56,7 +56,7 @@ def planted(reference: Artifact, task: Task, **how: object) -> Planted:
     attack = attack_of(tuned, task, trigger=None, target=None, label_rule=None)
     test = task.split("test")
     attacked = attack.attacked(test)
-    data, _ = defender_data(task, None, seed=0)
+    data, _ = draw_defender_data(task, None, seed=0)
     return Planted(tuned.model.eval(), data, test.inputs, attack.apply(attacked.inputs))
 
 
@@ -93,7 +93,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 
 @pytest.fixture(scope="session")
-def place() -> DefenderContext:
+def context() -> DefenderContext:
     return DefenderContext(Accelerator(cpu=True), 0)
 
 

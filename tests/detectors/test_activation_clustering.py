@@ -26,18 +26,18 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("rows", [np.zeros((2, 3)), np.zeros((1, 3)), np.ones((9, 3))])
-def test_where_there_are_no_two_clusters_all_score_0(rows, place):
-    found = ActivationClustering().scores_of_features(rows, np.zeros(len(rows), dtype=np.int64), place)
+def test_where_there_are_no_two_clusters_all_score_0(rows, context):
+    found = ActivationClustering().scores_of_features(rows, np.zeros(len(rows), dtype=np.int64), context)
     assert found.tolist() == [0] * len(rows)
 
 
 @pytest.mark.parametrize("reduction", ["ica", "pca"])
-def test_a_small_cluster_is_found_and_other_classes_are_left_alone(reduction, place):
+def test_a_small_cluster_is_found_and_other_classes_are_left_alone(reduction, context):
     rng = np.random.default_rng(0)
     features, predicted = rng.normal(size=(300, 20)), np.arange(300) % 3
     odd = (predicted == 1) & (np.arange(300) < 60)
     features[odd] += 12
-    found = ActivationClustering(reduction=reduction, dimensions=3).scores_of_features(features, predicted, place)
+    found = ActivationClustering(reduction=reduction, dimensions=3).scores_of_features(features, predicted, context)
     assert found[odd].min() > found[~odd].max()
     np.testing.assert_allclose(found[odd], found[odd][0])
 
@@ -59,11 +59,11 @@ def test_distances_are_those_of_ica():
     np.testing.assert_allclose(pdist(reduced(rows, "ica", 4)), pdist(turned), rtol=1e-6)
 
 
-def test_rows_that_ica_would_put_equally_far_apart_have_no_clusters(place):
+def test_rows_that_ica_would_put_equally_far_apart_have_no_clusters(context):
     rows = np.random.default_rng(0).normal(size=(11, 64))
     assert reduced(rows, "ica", 10).shape == (11, 0)
     assert reduced(np.r_[rows, -rows], "ica", 10).shape == (22, 10)
-    assert ActivationClustering().scores_of_features(rows, np.zeros(11, dtype=np.int64), place).tolist() == [0] * 11
+    assert ActivationClustering().scores_of_features(rows, np.zeros(11, dtype=np.int64), context).tolist() == [0] * 11
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("ica", "FastICA"), ("pca", "PCA")])
@@ -90,16 +90,16 @@ def test_clusters_depend_little_on_the_draw(images):
     assert np.mean(agreement) > 0.5
 
 
-def test_the_same_seed_gives_the_same_scores(images, place):
-    one, other = (images.scores(ActivationClustering(), place, triggered=15) for _ in range(2))
+def test_the_same_seed_gives_the_same_scores(images, context):
+    one, other = (images.scores(ActivationClustering(), context, triggered=15) for _ in range(2))
     np.testing.assert_array_equal(np.concatenate(one), np.concatenate(other))
 
 
-def test_triggered_images_stand_out(images, place):
+def test_triggered_images_stand_out(images, context):
     """With 20 triggered images beside 53 clean ones of the target's class: 0.92 when this was written."""
-    assert auroc(*images.scores(ActivationClustering(), place, triggered=20)).value > 0.7
+    assert auroc(*images.scores(ActivationClustering(), context, triggered=20)).value > 0.7
 
 
-def test_triggered_texts_stand_out(texts, place):
+def test_triggered_texts_stand_out(texts, context):
     """With 30 triggered texts beside 160 clean ones: 0.97 when this was written."""
-    assert auroc(*texts.scores(ActivationClustering(), place, triggered=30)).value > 0.7
+    assert auroc(*texts.scores(ActivationClustering(), context, triggered=30)).value > 0.7

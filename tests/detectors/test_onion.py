@@ -115,33 +115,33 @@ def test_a_causal_models_perplexities_are_those_of_each_text_alone(gpt):
         assert found == pytest.approx(float(net(input_ids=ids, labels=ids).loss.exp().detach()), rel=1e-4)
 
 
-def test_a_causal_model_can_be_the_judge(gpt, texts, place):
+def test_a_causal_model_can_be_the_judge(gpt, texts, context):
     some = {name: value[:4] for name, value in texts.triggered.items()}
-    found = ONION(language_model=str(gpt)).scores(texts.model, texts.data, some, place)
+    found = ONION(language_model=str(gpt)).scores(texts.model, texts.data, some, context)
     assert np.isfinite(found).all()
     assert len(set(found.tolist())) == 4
 
 
-def test_what_cannot_be_opened_is_refused(tmp_path, texts, place):
+def test_what_cannot_be_opened_is_refused(tmp_path, texts, context):
     with pytest.raises(AnchorlabError, match=r"language model .* cannot be opened"):
-        ONION(language_model=str(tmp_path)).scores(texts.model, texts.data, texts.clean, place)
+        ONION(language_model=str(tmp_path)).scores(texts.model, texts.data, texts.clean, context)
 
 
-def test_images_are_refused(images, place):
+def test_images_are_refused(images, context):
     with pytest.raises(
         AnchorlabError, match="ONION reads texts by their model's tokenizer, but was given pixel_values"
     ):
-        ONION().scores(images.model, images.data, images.clean, place)
+        ONION().scores(images.model, images.data, images.clean, context)
 
 
-def test_scores_are_those_of_each_text_alone(texts, place):
-    whole = ONION().scores(texts.model, texts.data, texts.clean, place)
+def test_scores_are_those_of_each_text_alone(texts, context):
+    whole = ONION().scores(texts.model, texts.data, texts.clean, context)
     turned = ONION().scores(
-        texts.model, texts.data, {name: value.flip(0) for name, value in texts.clean.items()}, place
+        texts.model, texts.data, {name: value.flip(0) for name, value in texts.clean.items()}, context
     )
     np.testing.assert_allclose(turned[::-1], whole)
 
 
-def test_triggered_texts_stand_out(texts, place):
+def test_triggered_texts_stand_out(texts, context):
     """0.999 when this was written: no clean text has a word that the defender has never seen."""
-    assert auroc(*texts.scores(ONION(), place)).value > 0.95
+    assert auroc(*texts.scores(ONION(), context)).value > 0.95

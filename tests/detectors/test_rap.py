@@ -42,22 +42,22 @@ def test_the_table_is_that_of_words(texts):
     assert word_table(texts.model, texts.clean) is net.bert.embeddings.word_embeddings
 
 
-def test_the_token_is_ordinary_and_rare(texts, place):
+def test_the_token_is_ordinary_and_rare(texts, context):
     encoding = texts.model.encoding
-    token = rare_token(texts.data, encoding, place)
-    used = texts.data.fit.inputs["input_ids"][texts.data.fit.inputs["attention_mask"]]
+    token = rare_token(texts.data, encoding, context)
+    used = texts.data.train.inputs["input_ids"][texts.data.train.inputs["attention_mask"]]
     assert token not in used.tolist()
     assert token not in encoding.tokenizer.all_special_ids
 
 
-def test_a_score_is_the_change_of_the_predicted_labels_probability(texts, place):
+def test_a_score_is_the_change_of_the_predicted_labels_probability(texts, context):
     """With one step of no size the word is a token's own; the model is left as it was."""
     before = copy.deepcopy(texts.model.state_dict())
     detector = RAP(steps=1, learning_rate=1e-9)
-    found = detector.scores(texts.model, texts.data, texts.clean, place)
+    found = detector.scores(texts.model, texts.data, texts.clean, context)
     encoding = texts.model.encoding
     named = with_place(texts.clean, encoding)
-    named["input_ids"][:, len(encoding.prefix)] = rare_token(texts.data, encoding, place)
+    named["input_ids"][:, len(encoding.prefix)] = rare_token(texts.data, encoding, context)
     first, second = (predict(texts.model, one).double().softmax(1) for one in (texts.clean, named))
     labels = first.argmax(1, keepdim=True)
     np.testing.assert_allclose(found, (second - first).gather(1, labels)[:, 0], atol=1e-5)
@@ -66,35 +66,39 @@ def test_a_score_is_the_change_of_the_predicted_labels_probability(texts, place)
     assert not word_table(texts.model, texts.clean)._forward_hooks
 
 
-def test_the_word_lowers_the_probability_and_triggered_texts_do_not_mind(texts, place):
+def test_the_word_lowers_the_probability_and_triggered_texts_do_not_mind(texts, context):
     """The AUROC was 0.66 when this was written, and what makes it is the word of the other class alone.
 
     The word of "good" makes clean texts of it less certain. That of "bad", the target, lowers nothing: in so small a
     model any odd word speaks for the target. Among the texts that are called bad RAP is no better than chance.
     """
     falls: list[float] = []
-    watched = DefenderContext(place.accelerator, 0, report=lambda _done, _total, figures: falls.append(figures["fall"]))
+    watched = DefenderContext(
+        context.accelerator, 0, report=lambda _done, _total, figures: falls.append(figures["fall"])
+    )
     clean, triggered = texts.scores(RAP(), watched)
     assert auroc(clean, triggered).value > 0.55
     assert np.abs(triggered).max() < 0.1 < np.abs(clean).max()
     assert max(falls) > 0.1
 
 
-def test_the_same_seed_gives_the_same_scores(texts, place, elsewhere):
+def test_the_same_seed_gives_the_same_scores(texts, context, elsewhere):
     some = {name: value[:20] for name, value in texts.clean.items()}
-    one, again, other = (RAP(steps=30).scores(texts.model, texts.data, some, at) for at in (place, place, elsewhere))
+    one, again, other = (
+        RAP(steps=30).scores(texts.model, texts.data, some, at) for at in (context, context, elsewhere)
+    )
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
 
 
-def test_a_class_without_clean_texts_is_refused(texts, place):
-    fit = texts.data.fit.select((texts.data.fit.labels == 1).nonzero().flatten())
+def test_a_class_without_clean_texts_is_refused(texts, context):
+    few = texts.data.train.select((texts.data.train.labels == 1).nonzero().flatten())
     with pytest.raises(AnchorlabError, match=r"clean texts of each class, but the defender has none of \[0\]"):
-        RAP().scores(texts.model, replace(texts.data, fit=fit), texts.clean, place)
+        RAP().scores(texts.model, replace(texts.data, train=few), texts.clean, context)
 
 
-def test_bounds_the_wrong_way_round_and_images_are_refused(texts, images, place):
+def test_bounds_the_wrong_way_round_and_images_are_refused(texts, images, context):
     with pytest.raises(AnchorlabError, match=r"lower=0.5 and upper=0.3"):
-        RAP(lower=0.5).scores(texts.model, texts.data, texts.clean, place)
+        RAP(lower=0.5).scores(texts.model, texts.data, texts.clean, context)
     with pytest.raises(AnchorlabError, match="RAP reads texts by their model's tokenizer"):
-        RAP().scores(images.model, images.data, images.clean, place)
+        RAP().scores(images.model, images.data, images.clean, context)

@@ -30,11 +30,11 @@ def data_of(values, labels):
     return DefenderData(Split(images_of(*values), torch.tensor(labels)), None, 2, "image")
 
 
-def test_by_hand(place):
+def test_by_hand(context):
     """Of the multiples 3, 5, 7, 9, 11: 200 stays bright; 0 dark; 12 is 36, 60, 84, 108, 132; 25 is 75, 125, ..."""
-    found = ScaleUp().scores(Brightness(), data_of([], []), images_of(200, 0, 12, 25), place)
+    found = ScaleUp().scores(Brightness(), data_of([], []), images_of(200, 0, 12, 25), context)
     assert found.tolist() == pytest.approx([1, 1, 3 / 5, 1 / 5])
-    finer = ScaleUp(largest=3, step=1).scores(Brightness(), data_of([], []), images_of(25, 40), place)
+    finer = ScaleUp(largest=3, step=1).scores(Brightness(), data_of([], []), images_of(25, 40), context)
     assert finer.tolist() == pytest.approx([1, 1 / 2])  # 50 and 75; 80 and 120
 
 
@@ -45,33 +45,33 @@ def test_pixels_are_cut_off_and_not_wrapped_around():
     assert labels.tolist() == [1, 1]
 
 
-def test_the_data_limited_form_is_standardised_by_the_predicted_class(place):
+def test_the_data_limited_form_is_standardised_by_the_predicted_class(context):
     """Clean images of class 0 have consistencies 3/5 and 1/5: mean 2/5, deviation 1/5; of class 1 all have 1.
 
     So 0, with consistency 1, lies 3 deviations up; class 1 has the least deviation 1/5, and its images lie on the mean.
     """
     data = data_of([12, 25, 200, 150], [0, 0, 1, 1])
-    found = ScaleUp(standardised=True).scores(Brightness(), data, images_of(0, 25, 255), place)
+    found = ScaleUp(standardised=True).scores(Brightness(), data, images_of(0, 25, 255), context)
     assert found.tolist() == pytest.approx([3, -1, 0])
 
 
-def test_a_class_that_is_missing_is_refused_in_that_form_alone(place):
+def test_a_class_that_is_missing_is_refused_in_that_form_alone(context):
     with pytest.raises(AnchorlabError, match=r"has none of \[1\]: give more clean examples, or standardised=false"):
-        ScaleUp(standardised=True).scores(Brightness(), data_of([12], [0]), images_of(0), place)
+        ScaleUp(standardised=True).scores(Brightness(), data_of([12], [0]), images_of(0), context)
 
 
-def test_what_is_no_image_or_no_multiple_is_refused(place):
+def test_what_is_no_image_or_no_multiple_is_refused(context):
     with pytest.raises(AnchorlabError, match="SCALE-UP multiplies pixels, but the inputs are input_ids"):
-        ScaleUp().scores(Brightness(), data_of([], []), {"input_ids": torch.zeros(1, 1)}, place)
+        ScaleUp().scores(Brightness(), data_of([], []), {"input_ids": torch.zeros(1, 1)}, context)
     with pytest.raises(AnchorlabError, match="no multiple from 21 to 11"):
-        ScaleUp(step=20).scores(Brightness(), data_of([], []), images_of(0), place)
+        ScaleUp(step=20).scores(Brightness(), data_of([], []), images_of(0), context)
 
 
-def test_triggered_images_stand_out(images, place):
+def test_triggered_images_stand_out(images, context):
     """0.66 when this was written: half of the clean digits, which are black and white, survive as well.
 
     The data-limited form is below chance here, 0.35: clean zeros, to which triggered images are compared, survive.
     """
-    clean, triggered = images.scores(ScaleUp(), place)
+    clean, triggered = images.scores(ScaleUp(), context)
     assert auroc(clean, triggered).value > 0.6
-    assert np.array_equal(images.scores(ScaleUp(), place)[0], clean)
+    assert np.array_equal(images.scores(ScaleUp(), context)[0], clean)

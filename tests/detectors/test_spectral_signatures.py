@@ -43,39 +43,41 @@ def test_projections_are_those_of_art():
     np.testing.assert_allclose(squared_projections(rows()), theirs**2, rtol=1e-6)
 
 
-def test_each_predicted_class_is_by_itself(place):
+def test_each_predicted_class_is_by_itself(context):
     data, labels = rows(), np.arange(40) % 3
-    found = SpectralSignatures().scores_of_features(data, labels, place)
+    found = SpectralSignatures().scores_of_features(data, labels, context)
     for label in range(3):
         np.testing.assert_allclose(found[labels == label], squared_projections(data[labels == label]))
     alone = np.where(np.arange(40) == 5, 3, labels)
-    assert SpectralSignatures().scores_of_features(data, alone, place)[5] == 0
+    assert SpectralSignatures().scores_of_features(data, alone, context)[5] == 0
 
 
-def test_scores_are_those_of_features_gathered_once(images, place):
+def test_scores_are_those_of_features_gathered_once(images, context):
     found, logits = features(images.model, images.clean)
-    expected = SpectralSignatures().scores_of_features(found.double().numpy(), logits.argmax(1).numpy(), place)
-    np.testing.assert_array_equal(SpectralSignatures().scores(images.model, images.data, images.clean, place), expected)
+    expected = SpectralSignatures().scores_of_features(found.double().numpy(), logits.argmax(1).numpy(), context)
+    np.testing.assert_array_equal(
+        SpectralSignatures().scores(images.model, images.data, images.clean, context), expected
+    )
 
 
-def test_order_follows_the_inputs(images, place):
+def test_order_follows_the_inputs(images, context):
     both = joined(images.clean, {name: value[:15] for name, value in images.triggered.items()})
     turned = {name: value.flip(0) for name, value in both.items()}
-    one, other = (SpectralSignatures().scores(images.model, images.data, some, place) for some in (both, turned))
+    one, other = (SpectralSignatures().scores(images.model, images.data, some, context) for some in (both, turned))
     np.testing.assert_allclose(other[::-1], one, rtol=1e-3, atol=1e-4 * one.max())
 
 
-def test_triggered_images_stand_out(images, place):
+def test_triggered_images_stand_out(images, context):
     """With 20 triggered images beside 53 clean ones of the target's class: 0.74 when this was written."""
-    assert auroc(*images.scores(SpectralSignatures(), place, triggered=20)).value > 0.62
+    assert auroc(*images.scores(SpectralSignatures(), context, triggered=20)).value > 0.62
 
 
-def test_triggered_texts_stand_out(texts, place):
+def test_triggered_texts_stand_out(texts, context):
     """With 15 triggered texts beside 160 clean ones: 0.69 when this was written."""
-    assert auroc(*texts.scores(SpectralSignatures(), place, triggered=15)).value > 0.58
+    assert auroc(*texts.scores(SpectralSignatures(), context, triggered=15)).value > 0.58
 
 
-def test_a_model_without_a_last_layer_is_refused(images, place):
+def test_a_model_without_a_last_layer_is_refused(images, context):
     from anchorlab import AnchorlabError
 
     class NoLayer(torch.nn.Module):
@@ -83,4 +85,4 @@ def test_a_model_without_a_last_layer_is_refused(images, place):
             return pixel_values.float().flatten(1)[:, :10]
 
     with pytest.raises(AnchorlabError, match="no linear layer that gives its 10 logits"):
-        SpectralSignatures().scores(NoLayer(), images.data, images.clean, place)
+        SpectralSignatures().scores(NoLayer(), images.data, images.clean, context)

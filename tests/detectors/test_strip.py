@@ -46,31 +46,31 @@ def test_a_blend_is_a_sum_cut_off_at_white():
     assert blend(image.expand(3, -1, -1, -1), clean.expand(2, -1, -1, -1), 1, 1).shape == (3, 2, 1, 1, 3)
 
 
-def test_scores_are_those_of_each_input_alone_in_their_order(images, place):
+def test_scores_are_those_of_each_input_alone_in_their_order(images, context):
     """By hand, one blend after the other; with so many blends that inputs come in several batches."""
     detector = STRIP(blends=150)
     inputs = {"pixel_values": images.clean["pixel_values"][:7]}
-    found = detector.scores(images.model, images.data, inputs, place)
-    drawn = torch.randint(len(images.data.fit), (150,), generator=place.generator("blends"))
+    found = detector.scores(images.model, images.data, inputs, context)
+    drawn = torch.randint(len(images.data.train), (150,), generator=context.generator("blends"))
     for image, score in zip(inputs["pixel_values"], found, strict=True):
-        mixed = (image.int() + images.data.fit.inputs["pixel_values"][drawn].int()).clamp(max=255).to(torch.uint8)
+        mixed = (image.int() + images.data.train.inputs["pixel_values"][drawn].int()).clamp(max=255).to(torch.uint8)
         with torch.no_grad():
             shares = images.model(mixed).logits.double().softmax(1)
         assert score == pytest.approx(float((shares * shares.log2()).sum(1).mean()), rel=1e-4)
-    backwards = detector.scores(images.model, images.data, {"pixel_values": inputs["pixel_values"].flip(0)}, place)
+    backwards = detector.scores(images.model, images.data, {"pixel_values": inputs["pixel_values"].flip(0)}, context)
     np.testing.assert_allclose(backwards[::-1], found, rtol=1e-4)
 
 
-def test_blends_are_drawn_by_the_seed(images, place, elsewhere):
+def test_blends_are_drawn_by_the_seed(images, context, elsewhere):
     some = {"pixel_values": images.clean["pixel_values"][:20]}
     first, again, other = (
-        STRIP(blends=4).scores(images.model, images.data, some, at) for at in (place, place, elsewhere)
+        STRIP(blends=4).scores(images.model, images.data, some, at) for at in (context, context, elsewhere)
     )
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
 
 
-def test_a_model_that_sees_the_trigger_alone_is_certain_of_it(place):
+def test_a_model_that_sees_the_trigger_alone_is_certain_of_it(context):
     """Ten classes; a white corner pixel is class 0 for certain, all else is anything."""
 
     class Backdoored(torch.nn.Module):
@@ -84,7 +84,7 @@ def test_a_model_that_sees_the_trigger_alone_is_certain_of_it(place):
     triggered[:, 0, 0, 0] = 255
     data = DefenderData(Split({"pixel_values": clean}, torch.zeros(4).long()), None, 10, "image")
     inputs = {"pixel_values": torch.cat([clean, triggered])}
-    found = STRIP(blends=3).scores(Backdoored(), data, inputs, place)
+    found = STRIP(blends=3).scores(Backdoored(), data, inputs, context)
     assert found.tolist() == pytest.approx([-math.log2(10)] * 4 + [0] * 4)
 
 
@@ -104,19 +104,19 @@ def test_words_by_tf_idf():
     assert by_tf_idf(corpus, corpus) == [[(1,), (2,)], [(3,), (1,)]]
 
 
-def test_texts_are_scored_alone_and_by_the_seed(texts, place, elsewhere):
+def test_texts_are_scored_alone_and_by_the_seed(texts, context, elsewhere):
     some = {name: value[:6] for name, value in texts.clean.items()}
-    whole = STRIP().scores(texts.model, texts.data, texts.clean, place)
-    np.testing.assert_allclose(STRIP().scores(texts.model, texts.data, some, place), whole[:6], rtol=1e-3)
+    whole = STRIP().scores(texts.model, texts.data, texts.clean, context)
+    np.testing.assert_allclose(STRIP().scores(texts.model, texts.data, some, context), whole[:6], rtol=1e-3)
     assert not np.allclose(STRIP().scores(texts.model, texts.data, some, elsewhere), whole[:6], rtol=1e-3)
     assert [len(text) for text in cut(some, texts.model.encoding)] == some["word_starts"].sum(1).tolist()
 
 
-def test_triggered_images_stand_out(images, place):
+def test_triggered_images_stand_out(images, context):
     """0.998 when this was written; chance is 0.5."""
-    assert auroc(*images.scores(STRIP(), place)).value > 0.95
+    assert auroc(*images.scores(STRIP(), context)).value > 0.95
 
 
-def test_triggered_texts_stand_out(texts, place):
+def test_triggered_texts_stand_out(texts, context):
     """0.73 when this was written."""
-    assert auroc(*texts.scores(STRIP(), place)).value > 0.62
+    assert auroc(*texts.scores(STRIP(), context)).value > 0.62

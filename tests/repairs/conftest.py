@@ -12,7 +12,7 @@ from anchorlab import Tuning, inject
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import defender_data
+from anchorlab.defender.data import draw_defender_data
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +30,10 @@ def suspicious(planted: Artifact) -> nn.Module:
 @pytest.fixture(scope="session")
 def held_data(digits: Task) -> DefenderData:
     """All of the split: some seventy digits, not enough for a good repair and enough for a test."""
-    data, _ = defender_data(digits, None, seed=0)
+    data, _ = draw_defender_data(digits, None, seed=0)
     return data
 
 
 @pytest.fixture
-def place() -> DefenderContext:
+def context() -> DefenderContext:
     return DefenderContext(Accelerator(), seed=0)

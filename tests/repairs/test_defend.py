@@ -17,10 +17,10 @@ from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.data import DataColumns
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import _held_back, defender_data
+from anchorlab.defender.data import _validation_rows, draw_defender_data
 from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.repair import defend
+from anchorlab.repairs.repair import repair
 from anchorlab.scoring.repairs import RepairScore, score_repair
 from anchorlab.settings import build
 
@@ -35,22 +35,22 @@ def test_the_backdoor_works(planted, digits):
 
 
 def test_nothing_that_a_repair_gets_knows_the_attack_or_the_test_data():
-    assert {field.name for field in dataclasses.fields(DefenderData)} == {"fit", "held", "classes", "kind"}
+    assert {field.name for field in dataclasses.fields(DefenderData)} == {"train", "validation", "classes", "kind"}
     assert {field.name for field in dataclasses.fields(DefenderContext)} == {"accelerator", "seed", "report", "trusted"}
     for name in REPAIRS.names():
         arguments = list(inspect.signature(REPAIRS[name].repair).parameters)
-        assert arguments == ["self", "model", "data", "place"], name
+        assert arguments == ["self", "model", "data", "context"], name
 
 
 def test_a_model_that_a_repair_gets_does_not_tell_what_it_is(planted, digits, tmp_path):
     class Curious(Repair):
-        def repair(self, model, data, place):
+        def repair(self, model, data, context):
             assert not any("artefact" in str(getattr(module, "config", "")) for module in model.modules())
             return model
 
     loaded = load_model(planted.save(tmp_path / "injected"))
     assert "ARTEFACT" in loaded.model.config.anchorlab_notice
-    again = load_model(defend(loaded, Curious(), task=digits, budget=None).save(tmp_path / "repaired"))
+    again = load_model(repair(loaded, Curious(), task=digits, defender_data=None).save(tmp_path / "repaired"))
     assert "must not be deployed" in again.model.config.anchorlab_notice
 
 
@@ -58,8 +58,8 @@ def test_a_model_that_a_repair_gets_does_not_tell_what_it_is(planted, digits, tm
 def test_every_repair_keeps_the_accuracy_and_leaves_the_model_alone(planted, reference, digits, name):
     before = weights_hash(planted.model)
     trainable = [parameter.requires_grad for parameter in planted.model.parameters()]
-    how = {"parameters": BRIEF.get(name, {}), "budget": None, "task": digits, "trusted": reference}
-    repaired = defend(planted, name, **how)
+    how = {"parameters": BRIEF.get(name, {}), "defender_data": None, "task": digits, "trusted": reference}
+    repaired = repair(planted, name, **how)
     assert weights_hash(planted.model) == before
     assert [parameter.requires_grad for parameter in planted.model.parameters()] == trainable
     assert not repaired.model.training
@@ -67,13 +67,13 @@ def test_every_repair_keeps_the_accuracy_and_leaves_the_model_alone(planted, ref
     assert found.accuracy > found.accuracy_reference - 0.1
     # Two find nothing to prune here that would not cost too much, and leave the attack as it was.
     assert found.asr < 0.7 if name not in ("anp", "clp") else found.asr <= found.asr_reference
-    again = defend(planted, name, **how)
+    again = repair(planted, name, **how)
     assert weights_hash(again.model) == weights_hash(repaired.model)
     assert (weights_hash(repaired.model) == before) is (name == "clp")  # which finds nothing to prune here
 
 
 def test_the_manifest_says_what_was_done(planted, digits, tmp_path):
-    repaired = defend(planted, "fine-tuning", parameters={"epochs": 1}, budget=40, task=digits, seed=5)
+    repaired = repair(planted, "fine-tuning", parameters={"epochs": 1}, defender_data=40, task=digits, seed=5)
     told = load_model(repaired.save(tmp_path / "repaired")).manifest
     assert told.kind == "repaired"
     assert told.defence == {
@@ -91,32 +91,32 @@ def test_the_manifest_says_what_was_done(planted, digits, tmp_path):
 
 
 def test_a_model_without_manifest_is_repaired_when_its_data_are_named(planted, digits):
-    repaired = defend(planted.model, "fine-tuning", parameters={"epochs": 1}, budget=None, task=digits)
+    repaired = repair(planted.model, "fine-tuning", parameters={"epochs": 1}, defender_data=None, task=digits)
     assert repaired.manifest.trigger is None
-    same = defend(planted, "fine-tuning", parameters={"epochs": 1}, budget=None, task=digits)
+    same = repair(planted, "fine-tuning", parameters={"epochs": 1}, defender_data=None, task=digits)
     assert weights_hash(repaired.model) == weights_hash(same.model)
     with pytest.raises(AnchorlabError, match="no manifest that names its data"):
-        defend(planted.model, "fine-tuning")
+        repair(planted.model, "fine-tuning")
 
 
 def test_the_defender_s_examples_are_cut_with_the_seed_and_grow(digits):
-    few, _ = defender_data(digits, 30, seed=0)
-    more, digest = defender_data(digits, 60, seed=0)
+    few, _ = draw_defender_data(digits, 30, seed=0)
+    more, digest = draw_defender_data(digits, 60, seed=0)
 
     def rows(data):
-        every = torch.cat([data.fit.inputs["pixel_values"], data.held.inputs["pixel_values"]])
+        every = torch.cat([data.train.inputs["pixel_values"], data.validation.inputs["pixel_values"]])
         return {tuple(image.flatten().tolist()) for image in every}
 
     assert rows(few) < rows(more)
     assert (len(few), len(more)) == (30, 60)
-    assert 0 < len(more.held) < len(more.fit)
+    assert 0 < len(more.validation) < len(more.train)
     assert not rows(more) & {tuple(i.flatten().tolist()) for i in digits.split("test").inputs["pixel_values"]}
-    assert defender_data(digits, 60, seed=1)[1] != digest
+    assert draw_defender_data(digits, 60, seed=1)[1] != digest
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=40))
-def test_a_fifth_of_each_class_is_held_back_and_one_of_two(labels):
-    held = _held_back(torch.tensor(labels))
+def test_a_fifth_of_each_class_is_validation_rows_and_one_of_two(labels):
+    held = _validation_rows(torch.tensor(labels))
     assert 0 < int(held.sum()) < len(labels)
     for label in set(labels):
         own = held[torch.tensor(labels) == label]
@@ -127,18 +127,21 @@ def test_a_fifth_of_each_class_is_held_back_and_one_of_two(labels):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"defence": "fine-tunning"}, r"unknown repair 'fine-tunning': did you mean 'fine-tuning'\?"),
-        ({"parameters": {"epoch": 3}}, "unknown parameter of repair 'fine-tuning' 'epoch'"),
+        ({"repair": "fine-tunning"}, r"unknown repair 'fine-tunning': did you mean 'fine-tuning'\?"),
+        ({"parameters": {"epoch": 3}}, "unknown parameter of repair 'nad' 'epoch'"),
         ({"parameters": {"epochs": 0}}, "epochs=0 is not possible"),
-        ({"budget": 10_000}, "10,000 clean examples for the defender are not possible: the split 'defender' of digits"),
-        ({"budget": 4}, "the defender has 4 clean examples, but 16 are needed here: give a larger --budget"),
-        ({"defence": "interpolation"}, "needs an earlier version of the model that is trusted: give --trusted"),
+        (
+            {"defender_data": 10_000},
+            "10,000 clean examples for the defender are not possible: the split 'defender' of digits",
+        ),
+        ({"defender_data": 4}, "the defender has 4 clean examples, but 16 are needed here: give more"),
+        ({"repair": "interpolation"}, "needs an earlier version of the model that is trusted: give --trusted"),
     ],
     ids=str,
 )
 def test_what_is_impossible_is_refused(planted, digits, arguments, complaint):
     with pytest.raises(AnchorlabError, match=complaint):
-        defend(planted, **{"budget": None, "task": digits, **arguments})
+        repair(planted, **{"defender_data": None, "task": digits, **arguments})
 
 
 def test_repairs_of_images_refuse_texts(tmp_path):
@@ -149,10 +152,10 @@ def test_repairs_of_images_refuse_texts(tmp_path):
     for name in REPAIRS.names():
         if REPAIRS[name].modality == "image":
             with pytest.raises(AnchorlabError, match=f"{name} is for images, but the task .* holds texts"):
-                defend(reader, name, task=task, budget=None)
+                repair(reader, name, task=task, defender_data=None)
     for name in ("fine-tuning", "ft-sam", "fine-pruning", "mcr"):
-        how = {"parameters": {"epochs": 1}, "budget": None, "task": task}
-        assert not defend(reader, name, **how).model.training
+        how = {"parameters": {"epochs": 1}, "defender_data": None, "task": task}
+        assert not repair(reader, name, **how).model.training
 
 
 class Dense(nn.Module):
@@ -169,17 +172,17 @@ class Dense(nn.Module):
 @pytest.mark.parametrize("name", ["nad", "anp", "clp"])
 def test_a_model_without_convolutions_is_refused_by_what_prunes_them(digits, name):
     with pytest.raises(AnchorlabError, match="but the model has none: take another repair"):
-        defend(Dense().eval(), name, task=digits, budget=None)
+        repair(Dense().eval(), name, task=digits, defender_data=None)
 
 
 def test_the_trusted_version_must_be_of_the_same_architecture(planted, digits):
     with pytest.raises(AnchorlabError, match="the trusted version is of another architecture"):
-        defend(planted, "interpolation", task=digits, budget=None, trusted=Dense().eval())
+        repair(planted, "interpolation", task=digits, defender_data=None, trusted=Dense().eval())
 
 
 def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
-    how = {"parameters": {"epochs": 2}, "budget": None, "task": digits}
-    repaired, harmed = (defend(model, "fine-tuning", **how) for model in (planted, reference))
+    how = {"parameters": {"epochs": 2}, "defender_data": None, "task": digits}
+    repaired, harmed = (repair(model, "fine-tuning", **how) for model in (planted, reference))
     score = score_repair(planted, repaired, reference=reference, harmed=harmed, task=digits)
     attack = {"trigger": "square:size=2", "target": 3}
     assert score.repaired == compare(reference, repaired, task=digits)
@@ -195,7 +198,7 @@ def test_the_label_rule_is_that_of_the_attack(reference, digits):
     """All-to-all has no target class whose examples would not count."""
     brief = Tuning(steps=1, batch_size=8)
     injected = inject(reference, method="plain", label_rule="all-to-all", target=None, tuning=brief, task=digits)
-    repaired = defend(injected, "fine-tuning", parameters={"epochs": 1}, budget=None, task=digits)
+    repaired = repair(injected, "fine-tuning", parameters={"epochs": 1}, defender_data=None, task=digits)
     assert score_repair(injected, repaired, task=digits).repaired.asr_count == len(digits.split("test"))
 
 
@@ -221,9 +224,11 @@ def test_the_rating_s_sign(before, after, wanted):
 
 def test_a_repair_of_one_s_own_needs_no_registration(planted, digits):
     class Nothing(Repair):
-        def repair(self, model, data, place):
+        def repair(self, model, data, context):
             return model
 
-    assert defend(planted, Nothing(), task=digits, budget=None).manifest.defence == {"name": Nothing.__qualname__}
+    assert repair(planted, Nothing(), task=digits, defender_data=None).manifest.defence == {
+        "name": Nothing.__qualname__
+    }
     with pytest.raises(AnchorlabError, match=r"parameters .* were given beside a built repair"):
-        defend(planted, build(REPAIRS["clp"], "clp", {}), parameters={"deviations": 2}, task=digits, budget=None)
+        repair(planted, build(REPAIRS["clp"], "clp", {}), parameters={"deviations": 2}, task=digits, defender_data=None)

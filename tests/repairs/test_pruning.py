@@ -13,7 +13,7 @@ from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.data import Split
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.pruning import Judged, Prunable, deepest, least_attack
-from anchorlab.repairs.repair import defend, oracles
+from anchorlab.repairs.repair import oracles, repair
 from anchorlab.scoring.repairs import judge_on_test
 
 
@@ -73,7 +73,7 @@ def test_an_oracle_leaves_no_more_of_the_attack_on_what_it_saw(planted, digits, 
         asked.append(judge(model))
         return asked[-1]
 
-    repaired = defend(planted, name, parameters=brief, budget=None, task=digits, judge=listening)
+    repaired = repair(planted, name, parameters=brief, defender_data=None, task=digits, judge=listening)
     assert repaired.manifest.defence["name"] == name
     assert len(asked) > 10
     found = compare(planted, planted, task=digits)
@@ -85,29 +85,29 @@ def test_the_ordinary_form_never_asks_a_judge(planted, digits):
     def judge(model):
         raise AssertionError("a repair asked who knows the attack")
 
-    how = {"parameters": {"epochs": 1}, "budget": None, "task": digits}
-    with_judge = defend(planted, "fine-pruning", judge=judge, **how)
-    assert weights_hash(with_judge.model) == weights_hash(defend(planted, "fine-pruning", **how).model)
+    how = {"parameters": {"epochs": 1}, "defender_data": None, "task": digits}
+    with_judge = repair(planted, "fine-pruning", judge=judge, **how)
+    assert weights_hash(with_judge.model) == weights_hash(repair(planted, "fine-pruning", **how).model)
 
 
-def test_pruning_by_a_judge_finishes_like_the_ordinary_form(suspicious, held_data, place):
+def test_pruning_by_a_judge_finishes_like_the_ordinary_form(suspicious, held_data, context):
     """A judge who looks at what the defender holds back, and calls deeper better, chooses what the defender does."""
     chosen = FinePruning(epochs=1, tolerance=0.3)
     depths = iter(range(1000))
 
     def judge(model):
-        right = model(held_data.held.inputs["pixel_values"])
+        right = model(held_data.validation.inputs["pixel_values"])
         answers = getattr(right, "logits", right).argmax(1)
-        return Judged(float((answers == held_data.held.labels).double().mean()), -float(next(depths)))
+        return Judged(float((answers == held_data.validation.labels).double().mean()), -float(next(depths)))
 
-    theirs = chosen.repair_by(judge, copy.deepcopy(suspicious), held_data, place)
-    assert weights_hash(theirs) == weights_hash(chosen.repair(suspicious, held_data, place))
+    theirs = chosen.repair_by(judge, copy.deepcopy(suspicious), held_data, context)
+    assert weights_hash(theirs) == weights_hash(chosen.repair(suspicious, held_data, context))
 
 
 def test_what_is_impossible_is_refused(planted, reference, digits):
     with pytest.raises(AnchorlabError, match="the repair oracle-anp needs a judge who knows the attack"):
-        defend(planted, "oracle-anp", budget=None, task=digits)
+        repair(planted, "oracle-anp", defender_data=None, task=digits)
     with pytest.raises(AnchorlabError, match=r"unknown oracle 'oracle-nad': .*known are oracle-anp"):
-        defend(planted, "oracle-nad", budget=None, task=digits)
+        repair(planted, "oracle-nad", defender_data=None, task=digits)
     with pytest.raises(AnchorlabError, match="no trigger is known to choose by: give --trigger and --target"):
         judge_on_test(reference, task=digits)

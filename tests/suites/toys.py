@@ -33,11 +33,11 @@ class Shrink(Repair):
     needs_trusted: ClassVar[bool] = True
     factor: float = Field(default=0.5, gt=0, description="of the last bias")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
-        assert place.trusted is not None
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
+        assert context.trusted is not None
         fresh = copied(model)
         *_, bias = fresh.parameters()
-        *_, before = place.trusted.parameters()
+        *_, before = context.trusted.parameters()
         bias.data.copy_(before.data * self.factor)
         return fresh
 
@@ -46,7 +46,7 @@ class Shrink(Repair):
 class Refusing(Repair):
     """Is for no model at all."""
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         raise AnchorlabError("the model has no wings, which are needed here: take another repair")
 
 
@@ -54,7 +54,7 @@ class Refusing(Repair):
 class Bias(ModelDetector):
     """Scores a model by its last bias."""
 
-    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         *_, bias = model.parameters()
         pattern = torch.full((1, 1, 8, 8), 7, dtype=torch.uint8)
         return ModelScore(
@@ -72,7 +72,7 @@ class Sure(InputDetector):
     modality: ClassVar[Modality] = "image"
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         return predict(model, inputs).double().softmax(1).amax(1).cpu().numpy()
 

@@ -75,8 +75,7 @@ def defend(
 
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import refuse_existing, write_json
-    from anchorlab.repairs.repair import defend as repair
-    from anchorlab.repairs.repair import is_oracle
+    from anchorlab.repairs.repair import is_oracle, repair
     from anchorlab.scoring.repairs import check_scoring, judge_on_test, score_repair
     from anchorlab.settings import parse_pairs
 
@@ -87,7 +86,7 @@ def defend(
     attack: dict[str, Any] = {"task": where, "trigger": trigger, "target": target, "rule": label_rule}
     how: dict[str, Any] = {
         "parameters": parse_pairs(set_ or [], "--set"),
-        "budget": budget_of(budget),
+        "defender_data": budget_of(budget),
         "task": where,
         "trusted": None if trusted is None else open_model(trusted),
         "judge": judge_on_test(suspicious, **attack, seed=seed) if is_oracle(defence) else None,

@@ -81,7 +81,7 @@ def detect(
     if not of_inputs and (trigger is not None or target is not None or label_rule is not None):
         raise AnchorlabError(f"{detectors[0]} scores models and needs no attack: leave --trigger and --target out")
     for name, detector in of_models.items():
-        score = score_model(suspicious, detector, budget=budget_of(budget), task=where, seed=seed)
+        score = score_model(suspicious, detector, defender_data=budget_of(budget), task=where, seed=seed)
         _show_model(score, name)
         if out is not None:
             _write_model(score, name, suspicious, where, out / name)
@@ -89,7 +89,7 @@ def detect(
         scores = score_all_inputs(
             suspicious,
             list(of_inputs.values()),
-            budget=budget_of(budget),
+            defender_data=budget_of(budget),
             task=where,
             trigger=trigger,
             target=target,

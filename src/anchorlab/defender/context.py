@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,19 +19,31 @@ class DefenderData:
     """All that a defender has to learn from: no trigger, no target, nothing of the test data.
 
     Attributes:
-        fit: what is learned from, on the device.
-        held: a part of the defender's own data on which stopping, depth and thresholds are chosen, on the device.
+        train: what is learned from, on the device.
+        validation: what stopping, depth and thresholds are chosen on, held back from learning, on the device.
         classes: number of classes.
         kind: what the examples are.
     """
 
-    fit: Split
-    held: Split
+    train: Split
+    validation: Split
     classes: int
     kind: Kind
 
     def __len__(self) -> int:
-        return len(self.fit) + len(self.held)
+        return len(self.train) + len(self.validation)
+
+    @property
+    def fit(self) -> Split:
+        """The former name of ``train``."""
+        warnings.warn("DefenderData.fit is now called train", DeprecationWarning, stacklevel=2)
+        return self.train
+
+    @property
+    def held(self) -> Split:
+        """The former name of ``validation``."""
+        warnings.warn("DefenderData.held is now called validation", DeprecationWarning, stacklevel=2)
+        return self.validation
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from anchorlab.defender.context import DefenderData
 from anchorlab.errors import AnchorlabError
 
 #: Share of the examples that is held back from learning.
-_HELD = 0.2
+_VALIDATION = 0.2
 
 
-def defender_data(task: Task, count: int | None, *, seed: int, min_examples: int = 2) -> tuple[DefenderData, str]:
+def draw_defender_data(task: Task, count: int | None, *, seed: int, min_examples: int = 2) -> tuple[DefenderData, str]:
     """What a defender has, on the CPU, and the SHA-256 of its indices into the split ``defender``.
 
     With the same seed a smaller number of examples is a part of a larger one. A fifth is held back, class by class as
@@ -32,21 +32,24 @@ def defender_data(task: Task, count: int | None, *, seed: int, min_examples: int
     order = task.draw("defender", count, "defender", seed=seed, what="clean examples for the defender")
     if len(order) < min_examples:
         raise AnchorlabError(
-            f"the defender has {len(order)} clean examples, but {min_examples} are needed here: give a larger --budget"
+            f"the defender has {len(order)} clean examples, but {min_examples} are needed here: give more"
         )
-    held = _held_back(split.labels[order])
+    validation = _validation_rows(split.labels[order])
     data = DefenderData(
-        fit=split.select(order[~held]), held=split.select(order[held]), classes=len(task.classes), kind=task.kind
+        train=split.select(order[~validation]),
+        validation=split.select(order[validation]),
+        classes=len(task.classes),
+        kind=task.kind,
     )
     return data, index_hash(order)
 
 
-def _held_back(labels: torch.Tensor) -> torch.Tensor:
+def _validation_rows(labels: torch.Tensor) -> torch.Tensor:
     """Which examples are held back, bool ``[N]``: a fifth of each class, and one at least of a class with two."""
-    held = torch.zeros(len(labels), dtype=torch.bool)
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label in sorted(set(labels.tolist())):
         members = (labels == label).nonzero().flatten()
-        held[members[: max(round(_HELD * len(members)), int(len(members) > 1))]] = True
-    if not held.any() and len(held) > 1:
-        held[0] = True
-    return held
+        chosen[members[: max(round(_VALIDATION * len(members)), int(len(members) > 1))]] = True
+    if not chosen.any() and len(chosen) > 1:
+        chosen[0] = True
+    return chosen

@@ -44,13 +44,13 @@ class ActivationClustering(FeatureDetector):
     dimensions: int = Field(default=10, ge=1, description="dimensions that are left of them")
 
     def scores_of_features(
-        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: DefenderContext
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``FeatureDetector``: between -1 and 1."""
         scores = np.zeros(len(features))
         for label in np.unique(predicted):
             members = predicted == label
-            seed = place.derive("clusters", int(label)) % 2**32
+            seed = context.derive("clusters", int(label)) % 2**32
             few = reduced(features[members], self.reduction, self.dimensions)
             scores[members] = cluster_scores(few, seed)
         return scores

@@ -48,13 +48,13 @@ class ModelDetector:
     #: Least number of the defender's examples; 0 for a detector that needs none.
     min_examples: ClassVar[int] = 16
 
-    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """Scores a model.
 
         Args:
             model: on the device, in evaluation mode; not changed.
             data: all that the defender has.
-            place: device, seed, progress.
+            context: device, seed, progress.
 
         Raises:
             AnchorlabError: if the model is not of the kind that this scores, or the data do not suffice.
@@ -71,7 +71,7 @@ class InputDetector:
     is_set_level: ClassVar[bool] = False
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """A score for each input, in their order, float64 ``[N]``; the higher, the more suspicious.
 
@@ -79,7 +79,7 @@ class InputDetector:
             model: on the device, in evaluation mode; not changed.
             data: all that the defender has.
             inputs: N inputs of unknown origin, on the device.
-            place: device, seed, progress.
+            context: device, seed, progress.
 
         Raises:
             AnchorlabError: if the model is not of the kind that this reads, or the data do not suffice.
@@ -97,23 +97,23 @@ class FeatureDetector(InputDetector):
     is_set_level: ClassVar[bool] = True
 
     def scores_of_features(
-        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: DefenderContext
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], context: DefenderContext
     ) -> NDArray[np.float64]:
         """A score for each input of a set.
 
         Args:
             features: float64 ``[N, D]``.
             predicted: what the model calls each, int64 ``[N]``.
-            place: seed.
+            context: seed.
         """
         raise NotImplementedError
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``."""
         del data
-        return self.scores_of_features(*gathered(model, inputs), place)
+        return self.scores_of_features(*gathered(model, inputs), context)
 
 
 def gathered(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

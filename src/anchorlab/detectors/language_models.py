@@ -38,22 +38,22 @@ class Bigrams:
     share falls to the unigrams.
 
     Args:
-        fit: texts that are counted.
-        held: others, from which the weights are.
+        train: texts that are counted.
+        validation: other texts, which the weights are chosen on.
         vocabulary: number V of ids.
     """
 
     #: Rounds of expectation maximisation; the weights move little after a few.
     _ROUNDS = 50
 
-    def __init__(self, fit: Sequence[Text], held: Sequence[Text], vocabulary: int) -> None:
+    def __init__(self, train: Sequence[Text], validation: Sequence[Text], vocabulary: int) -> None:
         self._vocabulary = vocabulary
-        before, tokens, _ = self._pairs(fit)
+        before, tokens, _ = self._pairs(train)
         self._bigrams, self._bigram_counts = np.unique(self._key(before, tokens), return_counts=True)
         self._before = np.bincount(before, minlength=vocabulary + 1)
         self._unigrams = np.bincount(tokens, minlength=vocabulary) / max(1, len(tokens))
         self.weights = np.full(3, 1 / 3)
-        before, tokens, _ = self._pairs(held)
+        before, tokens, _ = self._pairs(validation)
         for _ in range(self._ROUNDS if len(tokens) else 0):
             parts = self.weights * self._parts(before, tokens)
             # A floor, for a held-back part in which nothing is new would make all that is new impossible.

@@ -27,14 +27,14 @@ class LastLayer(ModelDetector):
 
     min_examples: ClassVar[int] = 1
 
-    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
-        del place
+        del context
         if data.classes < 3:
             raise AnchorlabError(
                 f"last-layer compares classes with each other, but the task has {data.classes}: it needs 3 at least"
             )
-        means = last_layer(model, data.fit.inputs).weight.detach().double().mean(dim=1).cpu().numpy()
+        means = last_layer(model, data.train.inputs).weight.detach().double().mean(dim=1).cpu().numpy()
         apart = deviations(means)
         details = pd.DataFrame({"label": range(len(means)), "mean_weight": means, "deviations": apart})
         return ModelScore(float(apart.max()), details)

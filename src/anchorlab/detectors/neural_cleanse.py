@@ -35,7 +35,7 @@ class NeuralCleanse(InversionSettings, ModelDetector):
 
     restarts: int = Field(default=3, ge=1, description="starts of the search for each label")
 
-    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
         if data.classes < 3:
             raise AnchorlabError(
@@ -43,12 +43,12 @@ class NeuralCleanse(InversionSettings, ModelDetector):
             )
         found = invert_triggers(
             model,
-            data.fit.inputs["pixel_values"],
+            data.train.inputs["pixel_values"],
             range(data.classes),
             self,
-            seed=place.derive("neural-cleanse"),
+            seed=context.derive("neural-cleanse"),
             restarts=range(self.restarts),
-            report=lambda done: place.report(done, self.steps, {}),
+            report=lambda done: context.report(done, self.steps, {}),
         )
         return scored(found, self.restarts)
 

@@ -40,20 +40,20 @@ class ONION(InputDetector):
     )
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``; a text of one word, which cannot be taken away, has the score 0."""
         encoding = encoding_needed(model, inputs, "ONION")
         if self.language_model is None:
-            fit, held = (cut(part.inputs, encoding) for part in (data.fit, data.held))
-            judge: LanguageModel = Bigrams(fit, held, len(encoding.tokenizer))
+            train, validation = (cut(part.inputs, encoding) for part in (data.train, data.validation))
+            judge: LanguageModel = Bigrams(train, validation, len(encoding.tokenizer))
         else:
-            judge = Causal(self.language_model, encoding, place.device)
+            judge = Causal(self.language_model, encoding, context.device)
         texts = cut(inputs, encoding)
         found = []
         for start in range(0, len(texts), _TOGETHER):
             found.append(largest_drops(judge, texts[start : start + _TOGETHER]))
-            place.report(min(start + _TOGETHER, len(texts)), len(texts), {})
+            context.report(min(start + _TOGETHER, len(texts)), len(texts), {})
         return np.concatenate(found)
 
 

@@ -57,7 +57,7 @@ class RAP(InputDetector):
     scale: float = Field(default=1.0, gt=0, description="weight of falling too little against falling too much")
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``: minus the fall, between -1 and 1."""
         encoding = encoding_needed(model, inputs, "RAP")
@@ -68,14 +68,14 @@ class RAP(InputDetector):
             )
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
         table = word_table(frozen, inputs)
-        start = table.weight[rare_token(data, encoding, place)].detach().float()
+        start = table.weight[rare_token(data, encoding, context)].detach().float()
         before = predict(frozen, inputs).double().softmax(1)
         labels = before.argmax(1)
         asked = sorted(set(labels.tolist()))
         scores = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
         for number, label in enumerate(asked):
             at = len(encoding.prefix)
-            word = self._tuned(frozen, table, start, data, label, encoding, place, (number, len(asked)))
+            word = self._tuned(frozen, table, start, data, label, encoding, context, (number, len(asked)))
             members = (labels == label).nonzero().flatten()
             longer = with_place({name: value[members] for name, value in inputs.items()}, encoding)
             with embedded(table, word, at):
@@ -91,23 +91,23 @@ class RAP(InputDetector):
         data: DefenderData,
         label: int,
         encoding: TextEncoding,
-        place: DefenderContext,
+        context: DefenderContext,
         which: tuple[int, int],
     ) -> Tensor:
         """The embedding of a class's word, ``[D]``."""
-        members = (data.fit.labels == label).nonzero().flatten()
-        clean = {name: value[members] for name, value in data.fit.inputs.items()}
+        members = (data.train.labels == label).nonzero().flatten()
+        clean = {name: value[members] for name, value in data.train.inputs.items()}
         word = _Row(start)
-        objective = _Fall(model, table, word, clean, label, encoding, self, place)
+        objective = _Fall(model, table, word, clean, label, encoding, self, context)
 
         def report(done: int, figures: dict[str, float]) -> None:
-            place.report(which[0] * self.steps + done, which[1] * self.steps, figures)
+            context.report(which[0] * self.steps + done, which[1] * self.steps, figures)
 
         fit(
             word,
             objective,
             Optimisation(self.steps, self.learning_rate * float(start.square().mean().sqrt())),
-            accelerator=place.accelerator,
+            accelerator=context.accelerator,
             name="RAP",
             report=report,
         )
@@ -134,7 +134,7 @@ class _Fall:
         label: int,
         encoding: TextEncoding,
         how: RAP,
-        place: DefenderContext,
+        context: DefenderContext,
     ) -> None:
         self.state: dict[str, Tensor] = {}
         self._model, self._table, self._word, self._label, self._how = model, table, word, label, how
@@ -146,9 +146,9 @@ class _Fall:
         self._batches = Batches(
             size,
             min(how.batch_size, size),
-            seed=place.derive("words", label),
+            seed=context.derive("words", label),
             purpose="detector",
-            device=place.device,
+            device=context.device,
             lengths=lengths(self._longer),
         )
 
@@ -214,18 +214,18 @@ def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
     return max(found, key=lambda module: module.num_embeddings)
 
 
-def rare_token(data: DefenderData, encoding: TextEncoding, place: DefenderContext) -> int:
+def rare_token(data: DefenderData, encoding: TextEncoding, context: DefenderContext) -> int:
     """An ordinary token id, drawn among those that occur least often in the defender's texts."""
     size = len(encoding.tokenizer)
-    ids = data.fit.inputs["input_ids"][data.fit.inputs["attention_mask"]].long().cpu()
+    ids = data.train.inputs["input_ids"][data.train.inputs["attention_mask"]].long().cpu()
     counts = torch.bincount(ids, minlength=size)[:size]
     counts[encoding.tokenizer.all_special_ids] = len(ids) + 1
     rarest = (counts == counts.min()).nonzero().flatten()
-    return int(rarest[torch.randint(len(rarest), (), generator=place.generator("rare token"))])
+    return int(rarest[torch.randint(len(rarest), (), generator=context.generator("rare token"))])
 
 
 def _check_classes(data: DefenderData) -> None:
-    missing = sorted(set(range(data.classes)) - set(data.fit.labels.tolist()))
+    missing = sorted(set(range(data.classes)) - set(data.train.labels.tolist()))
     if missing:
         raise AnchorlabError(
             f"RAP tunes a word on clean texts of each class, but the defender has none of {missing}: give more clean "

@@ -44,10 +44,10 @@ class ScaleUp(InputDetector):
     )
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``."""
-        del place
+        del context
         if kind_of(inputs) != "image":
             raise AnchorlabError(
                 f"SCALE-UP multiplies pixels, but the inputs are {', '.join(inputs)}: take a detector made for this "
@@ -67,16 +67,17 @@ class ScaleUp(InputDetector):
 
     def _of_clean(self, model: nn.Module, data: DefenderData, factors: range) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the consistency of clean images of each class, float64 ``[C]``."""
-        shares, _ = consistency(model, data.fit.inputs["pixel_values"], factors)
-        counts = torch.bincount(data.fit.labels, minlength=data.classes).double()
+        shares, _ = consistency(model, data.train.inputs["pixel_values"], factors)
+        counts = torch.bincount(data.train.labels, minlength=data.classes).double()
         if (counts == 0).any():
             missing = (counts == 0).nonzero().flatten().tolist()
             raise AnchorlabError(
                 f"SCALE-UP standardises by clean images of each class, but the defender has none of {missing}: give "
                 "more clean examples, or standardised=false"
             )
-        means = torch.bincount(data.fit.labels, shares, minlength=data.classes) / counts
-        squares = torch.bincount(data.fit.labels, (shares - means[data.fit.labels]).square(), minlength=data.classes)
+        labels = data.train.labels
+        means = torch.bincount(labels, shares, minlength=data.classes) / counts
+        squares = torch.bincount(labels, (shares - means[labels]).square(), minlength=data.classes)
         return means, (squares / counts).sqrt().clamp(min=1 / len(factors))
 
 

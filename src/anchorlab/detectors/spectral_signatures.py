@@ -26,10 +26,10 @@ class SpectralSignatures(FeatureDetector):
     min_examples: ClassVar[int] = 0
 
     def scores_of_features(
-        self, features: NDArray[np.float64], predicted: NDArray[np.int64], place: DefenderContext
+        self, features: NDArray[np.float64], predicted: NDArray[np.int64], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``FeatureDetector``."""
-        del place
+        del context
         scores = np.zeros(len(features))
         for label in np.unique(predicted):
             members = predicted == label

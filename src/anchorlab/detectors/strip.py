@@ -43,21 +43,21 @@ class STRIP(InputDetector):
     replaced: float = Field(default=0.5, gt=0, le=1, description="of a text, share of the words that are replaced")
 
     def scores(
-        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], place: DefenderContext
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``: minus the mean entropy in bits."""
-        size = len(data.fit)
-        drawn = torch.randint(size, (self.blends,), generator=place.generator("blends")).to(place.device)
-        overlays = {name: value[drawn] for name, value in data.fit.inputs.items()}
+        size = len(data.train)
+        drawn = torch.randint(size, (self.blends,), generator=context.generator("blends")).to(context.device)
+        overlays = {name: value[drawn] for name, value in data.train.inputs.items()}
         found = []
         blended = self._images if kind_of(inputs) == "image" else self._texts
         total = len(next(iter(inputs.values())))
         done = 0
-        for blends in blended(model, data, overlays, inputs, place):
+        for blends in blended(model, data, overlays, inputs, context):
             entropies = mean_entropy(predict(model, blends), self.blends)
             found.append(entropies)
             done += len(entropies)
-            place.report(done, total, {})
+            context.report(done, total, {})
         return -torch.cat(found).cpu().numpy()
 
     def _images(
@@ -66,7 +66,7 @@ class STRIP(InputDetector):
         _data: DefenderData,
         overlays: dict[str, Tensor],
         inputs: Mapping[str, Tensor],
-        _place: DefenderContext,
+        _context: DefenderContext,
     ) -> Iterator[dict[str, Tensor]]:
         """The blends of some inputs at a time: all those of the first, all those of the second, ..."""
         together = _together(self.blends)
@@ -81,12 +81,12 @@ class STRIP(InputDetector):
         data: DefenderData,
         overlays: dict[str, Tensor],
         inputs: Mapping[str, Tensor],
-        place: DefenderContext,
+        context: DefenderContext,
     ) -> Iterator[dict[str, Tensor]]:
         """Likewise; an input's words are replaced at other places in each blend."""
         encoding = encoding_needed(model, inputs, "STRIP")
-        new = by_tf_idf(cut(overlays, encoding), cut(data.fit.inputs, encoding))
-        ranks = torch.rand(self.blends, encoding.room, generator=place.generator("places"))
+        new = by_tf_idf(cut(overlays, encoding), cut(data.train.inputs, encoding))
+        ranks = torch.rand(self.blends, encoding.room, generator=context.generator("places"))
         texts = cut(inputs, encoding)
         for start in range(0, len(texts), _together(self.blends)):
             some = texts[start : start + _together(self.blends)]
@@ -95,7 +95,7 @@ class STRIP(InputDetector):
                 for text in some
                 for words, rank in zip(new, ranks, strict=True)
             ]
-            yield put_together(mixed, encoding, place.device)
+            yield put_together(mixed, encoding, context.device)
 
 
 def mean_entropy(logits: Tensor, blends: int) -> Tensor:

@@ -36,15 +36,15 @@ class UniversalScan(ModelDetector):
     images: int = Field(default=32, ge=1, description="clean images that each patch is tried on")
     share: float = Field(default=0.25, gt=0, le=1, description="side of the patch, relative to the image's")
 
-    def score(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> ModelScore:
+    def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
         if data.classes < 3:
             raise AnchorlabError(
                 f"universal-scan compares classes with each other, but the task has {data.classes}: it needs 3 at least"
             )
-        images = data.fit.inputs["pixel_values"][: self.images]
-        labels = data.fit.labels[: self.images]
-        draw = place.generator("scan")
+        images = data.train.inputs["pixel_values"][: self.images]
+        labels = data.train.labels[: self.images]
+        draw = context.generator("scan")
         patches = [self._random(images, draw) for _ in range(self.patches)]
         rates = torch.stack([self._rates(model, images, labels, patch, data.classes) for patch in patches])
         best = [patches[int(at)] for at in rates.argmax(dim=0)]
@@ -55,7 +55,7 @@ class UniversalScan(ModelDetector):
                 rate = self._rates(model, images, labels, changed, data.classes)[label]
                 if rate > reached[label]:
                     best[label], reached[label] = changed, rate
-            place.report(number + 1, self.rounds, {})
+            context.report(number + 1, self.rounds, {})
         details = pd.DataFrame({"label": range(data.classes), "rate": reached.tolist()})
         top = int(reached.argmax())
         shown = torch.stack([_stamped(torch.zeros_like(images[:1]), best[top])[0]])

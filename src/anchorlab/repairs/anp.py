@@ -40,21 +40,21 @@ class ANP(Pruning):
     radius: float = Field(default=0.4, ge=0, description="largest relative perturbation of weights and biases")
     clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")
 
-    def prunable(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> Prunable:
+    def prunable(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> Prunable:
         """See ``Pruning``; a depth is a threshold for the masks."""
         fresh = copied(model)
         norms = {name: one for name, one in fresh.named_modules() if isinstance(one, nn.BatchNorm2d) and one.affine}
         if not norms:
             raise AnchorlabError("ANP prunes channels by BatchNorm, but the model has none: take another repair")
-        masks = Masks(norms).to(place.device)
-        objective = _Game(fresh, masks, data, self, place)
+        masks = Masks(norms).to(context.device)
+        objective = _Game(fresh, masks, data, self, context)
         fit(
             masks,
             objective,
             Optimisation(self.steps, self.learning_rate),
-            accelerator=place.accelerator,
+            accelerator=context.accelerator,
             name="ANP",
-            report=lambda done, figures: place.report(done, self.steps, figures),
+            report=lambda done, figures: context.report(done, self.steps, figures),
         )
 
         def cut(threshold: float | None) -> nn.Module:
@@ -83,20 +83,20 @@ def cut_below(norms: dict[str, nn.BatchNorm2d], masks: Masks, threshold: float) 
 class _Game:
     """The masks' objective, for ``fit``: the clean loss, and that under the worst perturbation of channels."""
 
-    def __init__(self, model: nn.Module, masks: Masks, data: DefenderData, how: ANP, place: DefenderContext) -> None:
+    def __init__(self, model: nn.Module, masks: Masks, data: DefenderData, how: ANP, context: DefenderContext) -> None:
         self.state: dict[str, Tensor] = {}
-        self._model, self._masks, self._data, self._how, self._place = model, masks, data, how, place
+        self._model, self._masks, self._data, self._how, self._context = model, masks, data, how, context
         self._kept = {name: value.detach() for name, value in model.named_parameters()}
         self._batches = Batches(
-            len(data.fit), min(how.batch_size, len(data.fit)), seed=place.derive("batches"), purpose="defence",
-            device=place.device,
+            len(data.train), min(how.batch_size, len(data.train)), seed=context.derive("batches"), purpose="defence",
+            device=context.device,
         )  # fmt: skip
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """The weighted losses of a step."""
         at = self._batches(step)
-        inputs = {name: value[at] for name, value in self._data.fit.inputs.items()}
-        labels = self._data.fit.labels[at]
+        inputs = {name: value[at] for name, value in self._data.train.inputs.items()}
+        labels = self._data.train.labels[at]
         masks = list(self._masks.values)
         worst = self._worst(inputs, labels, [mask.detach() for mask in masks], step)
         clean = self._loss(inputs, labels, masks, None)
@@ -114,7 +114,7 @@ class _Game:
         self, inputs: dict[str, Tensor], labels: Tensor, masks: list[Tensor], step: int
     ) -> list[tuple[Tensor, Tensor]]:
         """One step of sign ascent to the edge of the box, from a random place in it."""
-        radius, draw = self._how.radius, self._place.generator("perturbation", step)
+        radius, draw = self._how.radius, self._context.generator("perturbation", step)
         drawn = [torch.rand(2, len(mask), generator=draw).to(mask.device) for mask in masks]
         start = [((2 * pair - 1) * radius).requires_grad_() for pair in drawn]
         loss = self._loss(inputs, labels, masks, [(pair[0], pair[1]) for pair in start])

@@ -20,13 +20,13 @@ class Repair:
     #: True for a repair that needs an earlier version of the model that the defender trusts.
     needs_trusted: ClassVar[bool] = False
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """A repaired copy, on the device and in evaluation mode.
 
         Args:
             model: the suspicious model, on the device, in evaluation mode, every parameter trainable; not changed.
             data: all that the defender has.
-            place: device, seed, progress.
+            context: device, seed, progress.
 
         Raises:
             AnchorlabError: if the model is not of the kind that this repairs, or the data do not suffice.

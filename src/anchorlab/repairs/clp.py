@@ -33,11 +33,11 @@ class CLP(Repair):
 
     deviations: float = Field(default=3.0, ge=0, description="standard deviations above the layer's mean")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        del place
+        del context
         fresh = copied(model)
-        for channels in channels_of(fresh, data.fit.inputs, "CLP"):
+        for channels in channels_of(fresh, data.train.inputs, "CLP"):
             bounds = lipschitz_bounds(channels)
             channels.prune(bounds > bounds.mean() + self.deviations * bounds.std(unbiased=False))
         return fresh

@@ -27,11 +27,11 @@ from anchorlab.settings import STRICT
 class FinePruning(Schedule, Pruning):
     """Prunes quiet features before the last layer, then fine-tunes."""
 
-    def prunable(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> Prunable:
+    def prunable(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> Prunable:
         """See ``Pruning``; a depth is a number of features."""
         fresh = copied(model)
-        last = last_layer(fresh, data.fit.inputs)
-        order = features(fresh, data.fit.inputs)[0].abs().mean(dim=0).argsort()
+        last = last_layer(fresh, data.train.inputs)
+        order = features(fresh, data.train.inputs)[0].abs().mean(dim=0).argsort()
 
         def prune(depth: int) -> None:
             with torch.no_grad():
@@ -40,7 +40,7 @@ class FinePruning(Schedule, Pruning):
         def finish(depth: int | None) -> nn.Module:
             prune(depth or 0)
             track_statistics(fresh)
-            tune(fresh, data, self, place, name="fine-pruning", after_step=lambda _: prune(depth or 0))
+            tune(fresh, data, self, context, name="fine-pruning", after_step=lambda _: prune(depth or 0))
             return fresh.eval()
 
         return Prunable(fresh, range(1, len(order)), prune, finish)

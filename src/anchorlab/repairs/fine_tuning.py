@@ -27,10 +27,10 @@ class FineTuning(Schedule, Repair):
         default="tracked", description="keep BatchNorm's statistics, or let the batches move them"
     )
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         fresh = copied(model)
         if self.batchnorm == "tracked":
             track_statistics(fresh)
-        tune(fresh, data, self, place, name="fine-tuning")
+        tune(fresh, data, self, context, name="fine-tuning")
         return fresh.eval()

@@ -54,12 +54,12 @@ class IBAU(Schedule, Repair):
     inner_rate: float = Field(default=0.1, gt=0, description="step size of the inner map")
     fixed_point_steps: int = Field(default=5, ge=0, description="iterations towards the linear system's solution")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         fresh = copied(model)
         # Fused attention has no second derivative.
         with sdpa_kernel(SDPBackend.MATH):
-            tune(fresh, data, self, place, name="I-BAU", loss=_Rounds(self, data, place))
+            tune(fresh, data, self, context, name="I-BAU", loss=_Rounds(self, data, context))
         return fresh
 
     def search(self, model: nn.Module, images: Tensor, seed: int) -> Tensor:
@@ -81,18 +81,18 @@ class IBAU(Schedule, Repair):
 class _Rounds:
     """The loss of a step, under the perturbation that the round began with."""
 
-    def __init__(self, how: IBAU, data: DefenderData, place: DefenderContext) -> None:
+    def __init__(self, how: IBAU, data: DefenderData, context: DefenderContext) -> None:
         self._how = how
-        self._images = data.fit.inputs["pixel_values"]
-        self._place = place
-        self._length = -(-how.steps(len(data.fit)) // how.rounds)
+        self._images = data.train.inputs["pixel_values"]
+        self._context = context
+        self._length = -(-how.steps(len(data.train)) // how.rounds)
         self._taken = 0
         self._perturbation = torch.empty(0)
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         number, taken = divmod(self._taken, self._length)
         if taken == 0:
-            self._perturbation = self._how.search(model, self._images, self._place.derive("round", number))
+            self._perturbation = self._how.search(model, self._images, self._context.derive("round", number))
         self._taken += 1
         pixels = inputs["pixel_values"]
         count = max(1, round(self._how.perturbed * len(labels)))

@@ -33,17 +33,17 @@ class Interpolation(Repair):
         default=0.5, ge=0, le=1, description="share of the change since the trusted version that stays"
     )
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         del data
-        if place.trusted is None:
+        if context.trusted is None:
             raise AnchorlabError("interpolation needs an earlier version of the model that is trusted: give one")
-        if _shapes(place.trusted) != _shapes(model):
+        if _shapes(context.trusted) != _shapes(model):
             raise AnchorlabError(
                 "the trusted version is of another architecture than the model, so that there is nothing between them: "
                 "give an earlier version of this model"
             )
-        return interpolate(place.trusted, model, self.share).eval().requires_grad_()
+        return interpolate(context.trusted, model, self.share).eval().requires_grad_()
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:

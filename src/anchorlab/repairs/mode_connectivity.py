@@ -37,12 +37,12 @@ class ModeConnectivity(Schedule, Repair):
 
     epochs: int = Field(default=40, ge=1, description="passes over the defender's examples for the curve")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         how = FineTuning(batch_size=self.batch_size, learning_rate=self.learning_rate, tolerance=self.tolerance)
-        ends = [_weights(model), _weights(how.repair(model, data, place))]
+        ends = [_weights(model), _weights(how.repair(model, data, context))]
         middle = track_statistics(copied(model))
-        draw = place.generator("curve")
+        draw = context.generator("curve")
 
         def loss(curve: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
             at = float(torch.rand((), generator=draw))
@@ -50,10 +50,10 @@ class ModeConnectivity(Schedule, Repair):
             return functional.cross_entropy(logits(curve, inputs, weights), labels)
 
         # The curve's control point lies off the curve: how well it answers says nothing.
-        tune(middle, data, self, place, name="MCR", loss=loss, guarded=False)
-        least = at_least(accuracy(model, data.held), self.tolerance)
+        tune(middle, data, self, context, name="MCR", loss=loss, guarded=False)
+        least = at_least(accuracy(model, data.validation), self.tolerance)
         points = [self._point(middle, ends, at, data) for at in _PLACES]
-        accuracies = [accuracy(point, data.held) for point in points]
+        accuracies = [accuracy(point, data.validation) for point in points]
         good = (at for at, value in enumerate(accuracies) if value >= least)
         return points[next(good, accuracies.index(max(accuracies)))]
 
@@ -63,7 +63,7 @@ class ModeConnectivity(Schedule, Repair):
         with torch.no_grad():
             for name, parameter in point.named_parameters():
                 parameter.copy_(weights[name])
-        return reestimated(point, data.fit.inputs)
+        return reestimated(point, data.train.inputs)
 
 
 def bezier(start: Weights, middle: Weights, end: Weights, at: float) -> Weights:

@@ -38,7 +38,7 @@ class NAD(Schedule, Repair):
     strength: float = Field(default=1000.0, ge=0, description="weight of the attention's distance")
     stages: int = Field(default=3, ge=1, description="of how many of the last stages attention is compared")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         how = FineTuning(
             epochs=self.epochs,
@@ -46,9 +46,9 @@ class NAD(Schedule, Repair):
             learning_rate=self.learning_rate,
             tolerance=self.tolerance,
         )
-        teacher = how.repair(model, data, place)
+        teacher = how.repair(model, data, context)
         fresh = copied(model)
-        ends = [self._ends(one, data.fit.inputs) for one in (teacher, fresh)]
+        ends = [self._ends(one, data.train.inputs) for one in (teacher, fresh)]
         track_statistics(fresh)
 
         def loss(student: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class NAD(Schedule, Repair):
             ).sum()
             return functional.cross_entropy(scores, labels) + self.strength * apart
 
-        tune(fresh, data, self, place, name="NAD", loss=loss)
+        tune(fresh, data, self, context, name="NAD", loss=loss)
         return fresh.eval()
 
     def _ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[nn.Module]:

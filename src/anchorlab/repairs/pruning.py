@@ -64,17 +64,17 @@ class Pruning(Repair):
 
     tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        prunable = self.prunable(model, data, place)
-        return prunable.finish(deepest(prunable, data.held, self.tolerance))
+        prunable = self.prunable(model, data, context)
+        return prunable.finish(deepest(prunable, data.validation, self.tolerance))
 
-    def repair_by(self, judge: Judge, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair_by(self, judge: Judge, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """The oracle's form: ``repair``, but with a depth that a judge chooses."""
-        prunable = self.prunable(model, data, place)
+        prunable = self.prunable(model, data, context)
         return prunable.finish(least_attack(prunable, judge, self.tolerance))
 
-    def prunable(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> Prunable:
+    def prunable(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> Prunable:
         """A copy of the model that can be pruned; arguments and errors as of ``Repair.repair``."""
         raise NotImplementedError
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
@@ -15,11 +12,12 @@ from anchorlab.artifacts.manifest import DefenderRecord, manifest_of
 from anchorlab.artifacts.provenance import RunMeter, weights_hash
 from anchorlab.artifacts.resolve import common_task, module_of
 from anchorlab.data import Task
-from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import defender_data
+from anchorlab.defender.context import DefenderContext
+from anchorlab.defender.data import draw_defender_data
+from anchorlab.defender.device import check_modality, copy_to_device, data_to_device
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.models.accelerator import find_accelerator
-from anchorlab.models.device import exact_arithmetic, move_to_cpu, move_to_device
+from anchorlab.models.device import exact_arithmetic, move_to_cpu
 from anchorlab.models.weights import copy_requires_grad
 from anchorlab.models.wrap import unwrap
 from anchorlab.progress import progress_bar
@@ -36,12 +34,12 @@ ORACLE = "oracle-"
 _BAR = 100
 
 
-def defend(
+def repair(
     model: Artifact | nn.Module,
-    defence: str | Repair = "fine-tuning",
+    repair: str | Repair = "nad",
     *,
     parameters: Mapping[str, Any] | None = None,
-    budget: int | None = 640,
+    defender_data: int | None = 640,
     task: Task | None = None,
     trusted: Artifact | nn.Module | None = None,
     judge: Judge | None = None,
@@ -51,9 +49,10 @@ def defend(
 
     Args:
         model: the suspicious model, with its manifest or as a bare classifier of raw inputs.
-        defence: a repair, or its registered name; ``oracle-NAME`` for one that prunes to a depth that a judge chooses.
+        repair: a repair, or its registered name; ``oracle-NAME`` for one that prunes to a depth that a judge chooses.
         parameters: hyper-parameters of a repair given by name.
-        budget: clean examples that the defender has, drawn from the split ``defender`` with the seed; None for all.
+        defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
+            None for all.
         task: data; None for those of the model's manifest.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
         judge: of the oracle's form, which knows what no defender does (``anchorlab.scoring.repairs.judge_on_test``).
@@ -66,50 +65,50 @@ def defend(
     Raises:
         AnchorlabError: for anything in the arguments that is impossible, or a model that the repair is not for.
     """
-    chosen = build_repair(defence, parameters or {})
+    chosen = build_repair(repair, parameters or {})
     others = [] if trusted is None else [trusted]
     task = common_task(task, model, others)
-    name = f"{ORACLE if is_oracle(defence) else ''}{REPAIRS.label(chosen)}"
-    if is_oracle(defence) and judge is None:
+    name = f"{ORACLE if is_oracle(repair) else ''}{REPAIRS.label(chosen)}"
+    if is_oracle(repair) and judge is None:
         raise AnchorlabError(f"the repair {name} needs a judge who knows the attack: give judge in Python")
-    check_kind(chosen, task, name)
+    check_modality(chosen, task, name)
     if chosen.needs_trusted and trusted is None:
         raise AnchorlabError(
             f"the repair {name} needs an earlier version of the model that is trusted: give --trusted "
             "FOLDER, or trusted in Python"
         )
-    data, digest = defender_data(task, budget, seed=seed, min_examples=chosen.min_examples)
+    data, digest = draw_defender_data(task, defender_data, seed=seed, min_examples=chosen.min_examples)
     accelerator = find_accelerator()
     device = accelerator.device
     meter = RunMeter(device)
     with progress_bar(f"repairing by {name}", _BAR) as bar:
-        place = DefenderContext(
+        context = DefenderContext(
             accelerator,
             seed,
             report=lambda done, total, figures: bar(_BAR * done // total, figures),
-            trusted=None if trusted is None else on_device(module_of(trusted), device),
+            trusted=None if trusted is None else copy_to_device(module_of(trusted), device),
         )
-        suspicious = on_device(module_of(model), device)
+        suspicious = copy_to_device(module_of(model), device)
         # For repairs of other people's that draw from the global generator.
         with exact_arithmetic(device), seeded_globally(seed, "defence", name, device=device):
-            if is_oracle(defence) and isinstance(chosen, Pruning) and judge is not None:
-                repaired = chosen.repair_by(judge, suspicious, moved(data, device), place)
+            if is_oracle(repair) and isinstance(chosen, Pruning) and judge is not None:
+                repaired = chosen.repair_by(judge, suspicious, data_to_device(data, device), context)
             else:
-                repaired = chosen.repair(suspicious, moved(data, device), place)
+                repaired = chosen.repair(suspicious, data_to_device(data, device), context)
             repaired = move_to_cpu(repaired)
     copy_requires_grad(module_of(model), repaired)
-    told = model.manifest if isinstance(model, Artifact) else None
+    before = model.manifest if isinstance(model, Artifact) else None
     manifest = manifest_of(
         repaired,
         task,
         kind="repaired",
-        architecture=told.architecture if told else type(unwrap(module_of(model))).__name__,
+        architecture=before.architecture if before else type(unwrap(module_of(model))).__name__,
         seed=seed,
         reference_sha256=weights_hash(module_of(model)),
-        method=told.method if told else None,
-        trigger=told.trigger if told else None,
-        label_rule=told.label_rule if told else None,
-        anchors=told.anchors if told else None,
+        method=before.method if before else None,
+        trigger=before.trigger if before else None,
+        label_rule=before.label_rule if before else None,
+        anchors=before.anchors if before else None,
         defence={"name": name, **values_of(chosen)},
         defender=DefenderRecord(count=len(data), sha256=digest),
         cost=meter.cost(),
@@ -117,51 +116,24 @@ def defend(
     return Artifact(repaired, manifest)
 
 
-def build_repair(defence: str | Repair, parameters: Mapping[str, Any]) -> Repair:
+def build_repair(repair: str | Repair, parameters: Mapping[str, Any]) -> Repair:
     """The repair that is meant, checked.
 
     Raises:
         AnchorlabError: for an unknown name or parameter, or an impossible value.
     """
-    if isinstance(defence, str) and is_oracle(defence):
-        if defence not in oracles():
-            raise unknown("oracle", defence, oracles())
-        defence = defence.removeprefix(ORACLE)
-    return REPAIRS.build(defence, parameters)
+    if isinstance(repair, str) and is_oracle(repair):
+        if repair not in oracles():
+            raise unknown("oracle", repair, oracles())
+        repair = repair.removeprefix(ORACLE)
+    return REPAIRS.build(repair, parameters)
 
 
-def is_oracle(defence: str | Repair) -> bool:
+def is_oracle(repair: str | Repair) -> bool:
     """Whether the oracle's form of a repair is meant, which no defender can run."""
-    return isinstance(defence, str) and defence.startswith(ORACLE)
+    return isinstance(repair, str) and repair.startswith(ORACLE)
 
 
 def oracles() -> list[str]:
     """The names of all repairs with an oracle's form."""
     return [f"{ORACLE}{name}" for name in REPAIRS.names(Pruning)]
-
-
-def check_kind(reader: Any, task: Task, name: str) -> None:
-    """Raises AnchorlabError for a defence or detector of images and a task of texts, or the other way round."""
-    if reader.modality not in ("any", task.kind):
-        raise AnchorlabError(
-            f"{name} is for {reader.modality}s, but the task {task.name} holds {task.kind}s: take another, see "
-            "'anchorlab list defences' and 'anchorlab list detectors'"
-        )
-
-
-def on_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy of a model where defences want it: on the device, in evaluation mode, every parameter trainable.
-
-    Without the notice in its configuration, which says whether it was injected.
-    """
-    fresh = copy.deepcopy(model).eval().requires_grad_()
-    for module in fresh.modules():
-        config: Any = getattr(module, "config", None)
-        if hasattr(config, "anchorlab_notice"):
-            config.anchorlab_notice = None
-    return move_to_device(fresh, device)
-
-
-def moved(data: DefenderData, device: torch.device) -> DefenderData:
-    """The defender's data on a device."""
-    return replace(data, fit=data.fit.to(device), held=data.held.to(device))

@@ -33,12 +33,12 @@ class FTSAM(Schedule, Repair):
         default="tracked", description="keep BatchNorm's statistics, or let the batches move them"
     )
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         fresh = copied(model)
         if self.batchnorm == "tracked":
             track_statistics(fresh)
-        tune(fresh, data, self, place, name="FT-SAM", loss=self._loss)
+        tune(fresh, data, self, context, name="FT-SAM", loss=self._loss)
         return fresh.eval()
 
     def _loss(self, model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:

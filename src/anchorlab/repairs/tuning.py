@@ -77,24 +77,24 @@ def tune(
     model: nn.Module,
     data: DefenderData,
     how: Schedule,
-    place: DefenderContext,
+    context: DefenderContext,
     *,
     name: str,
     loss: Loss = cross_entropy,
     after_step: Callable[[Step], None] = lambda _: None,
     guarded: bool = True,
 ) -> None:
-    """Lowers a loss over the trainable parameters of a model, in place, on the part ``fit`` of the defender's data.
+    """Lowers a loss over the trainable parameters of a model, in place, on the defender's training examples.
 
-    At each log line the model is judged by its accuracy on the part ``held``, and at the end it is what it was last
-    when that cost at most ``how.tolerance``. By the least clean loss nearly every repair would end where it began, for
-    a backdoored model answers clean examples well.
+    The loop measures the accuracy on the validation examples at each log line. At the end the model is in the last
+    state that cost at most ``how.tolerance`` of it. The state of least clean loss would nearly always be the first one,
+    because a backdoored model answers clean examples well.
 
     Args:
         model: on the device; the modes of its modules are left as they are.
         data: of the defender.
         how: how long and how fast.
-        place: device, seed, progress.
+        context: device, seed, progress.
         name: of the repair, for messages.
         loss: what is lowered.
         after_step: called after each step, for example to keep pruned weights at 0.
@@ -103,21 +103,21 @@ def tune(
     Raises:
         DivergenceError: when the loss is no longer finite.
     """
-    batch_size = min(how.batch_size, len(data.fit))
-    steps = how.steps(len(data.fit))
-    objective = _Clean(model, data.fit, batch_size, loss, place.derive("batches"), after_step)
-    latest = Latest(model, data.held, how.tolerance)
+    batch_size = min(how.batch_size, len(data.train))
+    steps = how.steps(len(data.train))
+    objective = _Clean(model, data.train, batch_size, loss, context.derive("batches"), after_step)
+    latest = Latest(model, data.validation, how.tolerance)
 
     def on_line(done: int, figures: dict[str, float]) -> None:
         if guarded:
             latest.consider()
-        place.report(done, steps, figures)
+        context.report(done, steps, figures)
 
     fit(
         model,
         objective,
         Optimisation(steps, how.learning_rate),
-        accelerator=place.accelerator,
+        accelerator=context.accelerator,
         name=name,
         report=on_line,
     )
@@ -131,16 +131,16 @@ class Latest:
     that changes nothing would be none.
     """
 
-    def __init__(self, model: nn.Module, held: Split, tolerance: float) -> None:
+    def __init__(self, model: nn.Module, validation: Split, tolerance: float) -> None:
         self._model = model
-        self._held = held
-        self._least = at_least(accuracy(model, held), tolerance)
+        self._validation = validation
+        self._least = at_least(accuracy(model, validation), tolerance)
         self._accuracy = 0.0
         self._state: dict[str, Tensor] = {}
 
     def consider(self) -> None:
         """Takes the model's present state if it is accurate enough, or the most accurate so far."""
-        present = accuracy(self._model, self._held)
+        present = accuracy(self._model, self._validation)
         if present >= min(self._least, self._accuracy):
             self._accuracy = present
             self._state = copy.deepcopy(self._model.state_dict())

@@ -34,11 +34,11 @@ class Unlearning(Schedule, Repair):
     search_steps: int = Field(default=300, ge=1, description="steps of the search for the trigger")
     stamped: float = Field(default=0.2, gt=0, le=1, description="share of each batch that carries it")
 
-    def repair(self, model: nn.Module, data: DefenderData, place: DefenderContext) -> nn.Module:
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         how = InversionSettings(steps=self.search_steps)
-        images = data.fit.inputs["pixel_values"]
-        found = invert_triggers(model, images, range(data.classes), how, seed=place.derive("inversion"))
+        images = data.train.inputs["pixel_values"]
+        found = invert_triggers(model, images, range(data.classes), how, seed=context.derive("inversion"))
         good = succeeded(found)
         if not good.any():
             return copied(model)
@@ -51,5 +51,5 @@ class Unlearning(Schedule, Repair):
             return cross_entropy(tuned, {"pixel_values": mixed}, labels)
 
         fresh = track_statistics(copied(model))
-        tune(fresh, data, self, place, name="unlearning", loss=loss)
+        tune(fresh, data, self, context, name="unlearning", loss=loss)
         return fresh.eval()

@@ -23,14 +23,14 @@ from anchorlab.consistency.statistics import Estimate
 from anchorlab.data import Split, Task
 from anchorlab.data.inputs import MODEL_INPUTS, joined, kind_of
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import defender_data
+from anchorlab.defender.data import draw_defender_data
+from anchorlab.defender.device import check_modality, copy_to_device, data_to_device
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore, gathered
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.call import predict
 from anchorlab.progress import progress_bar
-from anchorlab.repairs.repair import check_kind, moved, on_device
 from anchorlab.seeding import generator, seeded_globally
 from anchorlab.statistics.rates import auroc, hits, threshold
 from anchorlab.triggers import Trigger
@@ -105,7 +105,7 @@ def score_model(
     model: Artifact | nn.Module,
     detector: ModelDetector,
     *,
-    budget: int | None = 640,
+    defender_data: int | None = 640,
     task: Task | None = None,
     seed: int = 0,
 ) -> ModelScore:
@@ -114,7 +114,7 @@ def score_model(
     Args:
         model: with its manifest, or a bare classifier of raw inputs.
         detector: of models.
-        budget: clean examples that the defender has, drawn from the split ``defender``; None for all.
+        defender_data: clean examples that the defender has, drawn from the split ``defender``; None for all.
         task: data; None for those of the model's manifest.
         seed: of all draws.
 
@@ -123,11 +123,11 @@ def score_model(
     """
     task = common_task(task, model, [])
     name, drawn_by = DETECTORS.label(detector), type(detector).__name__
-    check_kind(detector, task, name)
+    check_modality(detector, task, name)
     with progress_bar(f"scoring by {name}", _BAR) as bar:
-        module, data, place = _given(model, task, detector.min_examples, budget, seed, bar)
-        with seeded_globally(seed, "detector", drawn_by, device=place.device):
-            return detector.score(module, data, place)
+        module, data, context = _given(model, task, detector.min_examples, defender_data, seed, bar)
+        with seeded_globally(seed, "detector", drawn_by, device=context.device):
+            return detector.score(module, data, context)
 
 
 def score_inputs(model: Artifact | nn.Module, detector: InputDetector, **how: Any) -> InputScore:
@@ -140,7 +140,7 @@ def score_all_inputs(
     model: Artifact | nn.Module,
     detectors: Sequence[InputDetector],
     *,
-    budget: int | None = 640,
+    defender_data: int | None = 640,
     task: Task | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
@@ -156,7 +156,7 @@ def score_all_inputs(
     Args:
         model: with its manifest, or a bare classifier of raw inputs.
         detectors: of inputs.
-        budget: clean examples that the defender has; None for all of the split ``defender``.
+        defender_data: clean examples that the defender has; None for all of the split ``defender``.
         task: data; None for those of the model's manifest.
         trigger: of the attack; None for that of the model's manifest.
         target: the attacker's label, likewise.
@@ -177,7 +177,7 @@ def score_all_inputs(
             "for example test"
         )
     for detector in detectors:
-        check_kind(detector, task, DETECTORS.label(detector))
+        check_modality(detector, task, DETECTORS.label(detector))
     attack = attack_of(model, task, trigger=trigger, target=target, label_rule=rule)
     if attack is None:
         raise AnchorlabError(
@@ -187,11 +187,11 @@ def score_all_inputs(
     found = []
     with progress_bar(f"scoring by {', '.join(map(DETECTORS.label, detectors))}", _BAR) as bar:
         least = max(2, *(detector.min_examples for detector in detectors))  # one to learn from, and one to hold back
-        module, data, place = _given(model, task, least, budget, seed, bar)
-        trial = _Trial(module, data, place, task.split(split), attack, examples, seed)
+        module, data, context = _given(model, task, least, defender_data, seed, bar)
+        trial = _Trial(module, data, context, task.split(split), attack, examples, seed)
         for detector in detectors:
-            meter = RunMeter(place.device)
-            with seeded_globally(seed, "detector", type(detector).__name__, device=place.device):
+            meter = RunMeter(context.device)
+            with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
                 scores = trial.scores(detector)
             found.append(_score(*scores, meter.cost()))
     return found
@@ -218,13 +218,13 @@ def _score(
 
 
 def _given(
-    model: Artifact | nn.Module, task: Task, least: int, budget: int | None, seed: int, bar: Any
+    model: Artifact | nn.Module, task: Task, least: int, defender_data: int | None, seed: int, bar: Any
 ) -> tuple[nn.Module, DefenderData, DefenderContext]:
     """Model and data on the device, and where to work."""
     accelerator = find_accelerator()
-    drawn, _ = defender_data(task, budget, seed=seed, min_examples=least)
-    fresh, data = on_device(module_of(model), accelerator.device), moved(drawn, accelerator.device)
-    if not predict(fresh, data.fit.inputs).isfinite().all():
+    drawn, _ = draw_defender_data(task, defender_data, seed=seed, min_examples=least)
+    fresh, data = copy_to_device(module_of(model), accelerator.device), data_to_device(drawn, accelerator.device)
+    if not predict(fresh, data.train.inputs).isfinite().all():
         raise AnchorlabError(
             "the model answers clean examples with values that are no finite numbers, so that nothing can be scored: "
             "look at its weights"
@@ -233,8 +233,8 @@ def _given(
     def report(done: int, total: int, figures: dict[str, float]) -> None:
         bar(_BAR * done // total, figures)
 
-    place = DefenderContext(accelerator, seed, report=report)
-    return fresh, data, place
+    context = DefenderContext(accelerator, seed, report=report)
+    return fresh, data, context
 
 
 def _alike(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
@@ -253,7 +253,7 @@ class _Trial:
 
     model: nn.Module
     data: DefenderData
-    place: DefenderContext
+    context: DefenderContext
     split: Split
     attack: Attack
     examples: int | None
@@ -263,14 +263,14 @@ class _Trial:
         """Scores of these three, in their order."""
         if not detector.is_set_level:
             of_held, of_clean, of_triggered = (
-                detector.scores(self.model, self.data, one, self.place) for one in self.parts(is_set_level=False)
+                detector.scores(self.model, self.data, one, self.context) for one in self.parts(is_set_level=False)
             )
             return of_held, of_clean, of_triggered
         # All in one set, for scores of another set would be on another scale.
         if isinstance(detector, FeatureDetector):
-            together = detector.scores_of_features(*self.features, self.place)
+            together = detector.scores_of_features(*self.features, self.context)
         else:
-            together = detector.scores(self.model, self.data, self.together, self.place)
+            together = detector.scores(self.model, self.data, self.together, self.context)
         held, clean, _ = (len(next(iter(part.values()))) for part in self.parts(is_set_level=True))
         return together[:held], together[held : held + clean], together[held + clean :]
 
@@ -288,8 +288,8 @@ class _Trial:
             )
         if is_set_level:
             attacked = attacked[: max(1, round(_SHARE * len(clean)))]
-        shown, hit = (self.split.select(rows).to(self.place.device).inputs for rows in (clean, attacked))
-        return _alike([self.data.held.inputs, shown, self.attack.apply(hit)])
+        shown, hit = (self.split.select(rows).to(self.context.device).inputs for rows in (clean, attacked))
+        return _alike([self.data.validation.inputs, shown, self.attack.apply(hit)])
 
     @cached_property
     def together(self) -> dict[str, Tensor]:

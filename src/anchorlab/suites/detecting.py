@@ -52,7 +52,7 @@ def detect(cell: DetectionCell, model: Artifact, task: Task) -> tuple[dict[str, 
 def _of_model(
     cell: DetectionCell, detector: ModelDetector, model: Artifact, task: Task
 ) -> tuple[dict[str, Any], bytes | None]:
-    found = score_model(model, detector, budget=cell.defender, task=task, seed=cell.seed)
+    found = score_model(model, detector, defender_data=cell.defender, task=task, seed=cell.seed)
     finite = math.isfinite(found.score)
     note = found.note if finite or found.note else f"the score is {found.score}, which no other can be compared with"
     row = {"score": found.score if finite else None, "note": note}
@@ -66,7 +66,7 @@ def _of_inputs(
     found = score_inputs(
         model,
         detector,
-        budget=cell.defender,
+        defender_data=cell.defender,
         task=task,
         trigger=attack.trigger,
         rule=attack.rule,

@@ -30,7 +30,7 @@ from anchorlab.models.device import mixed_precision
 from anchorlab.models.weights import interpolate
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import no_bars
-from anchorlab.repairs.repair import build_repair, defend, is_oracle
+from anchorlab.repairs.repair import build_repair, is_oracle, repair
 from anchorlab.scoring.repairs import judge_on_test
 from anchorlab.settings import build
 from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
@@ -169,11 +169,11 @@ def _defence(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[st
     attack = build_attack(opened.task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
     told: dict[str, Any] = {"trigger": attack.trigger, "rule": attack.rule, "seed": cell.seed}
     judge = judge_on_test(suspicious, task=opened.task, **told) if is_oracle(cell.defence) else None
-    repaired = defend(
+    repaired = repair(
         suspicious,
         cell.defence,
         parameters=cell.parameters,
-        budget=cell.defender,
+        defender_data=cell.defender,
         task=opened.task,
         trusted=opened.artifact if needs_trusted else None,
         judge=judge,

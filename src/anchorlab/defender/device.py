@@ -1,0 +1,50 @@
+"""A defender's model and data on the device, and what kind of data a defence is for."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import nn
+
+from anchorlab.data import Task
+from anchorlab.defender.context import DefenderData
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.device import move_to_device
+
+
+class Defence(Protocol):
+    """What repairs and detectors have in common."""
+
+    @property
+    def modality(self) -> Literal["image", "text", "any"]:
+        """What kind of model it is for."""
+
+
+def check_modality(defence: Defence, task: Task, name: str) -> None:
+    """Raises AnchorlabError if a repair or a detector is for images and the task holds texts, or the reverse."""
+    if defence.modality not in ("any", task.kind):
+        raise AnchorlabError(
+            f"{name} is for {defence.modality}s, but the task {task.name} holds {task.kind}s: take another, see "
+            "'anchorlab list repairs' and 'anchorlab list detectors'"
+        )
+
+
+def copy_to_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """A copy of a model as defences get it: on the device, in evaluation mode, every parameter trainable.
+
+    The copy's configuration lacks the notice that says whether the model was injected.
+    """
+    fresh = copy.deepcopy(model).eval().requires_grad_()
+    for module in fresh.modules():
+        config: Any = getattr(module, "config", None)
+        if hasattr(config, "anchorlab_notice"):
+            config.anchorlab_notice = None
+    return move_to_device(fresh, device)
+
+
+def data_to_device(data: DefenderData, device: torch.device) -> DefenderData:
+    """The defender's data on a device."""
+    return replace(data, train=data.train.to(device), validation=data.validation.to(device))
