@@ -13,9 +13,9 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from anchorlab import collect
+from anchorlab import load_results
 from anchorlab.reports.suite.tables import to_markdown
-from anchorlab.suites.collect import SuiteResults
+from anchorlab.suites.results import SuiteResults
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the suite's folder")
     folder = parser.parse_args().folder
-    results = collect(folder)
+    results = load_results(folder)
     out = HERE / results.name.replace("-", "_")
     out.mkdir(exist_ok=True)
     for name in ("results", "selection", "choices", "repairs", "detections"):

@@ -23,6 +23,7 @@ _FORMER = {
     "Columns": "DataColumns",
     "Detail": "AnalysisSettings",
     "adapt": "wrap",
+    "collect": "load_results",
 }
 
 

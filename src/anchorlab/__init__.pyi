@@ -23,9 +23,9 @@ from .perturbation.analyze import AnalysisSettings as AnalysisSettings
 from .perturbation.analyze import analyze as analyze
 from .scoring.audit import Audit as Audit
 from .scoring.audit import audit as audit
-from .suites.collect import SuiteResults as SuiteResults
-from .suites.collect import collect as collect
 from .suites.reading import load_suite as load_suite
+from .suites.results import SuiteResults as SuiteResults
+from .suites.results import load_results as load_results
 from .suites.runner import run_suite as run_suite
 from .suites.spec import Suite as Suite
 from .training.reference import Training as Training

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from anchorlab.consistency.instances import instances
-from anchorlab.reports.report import Examples
+from anchorlab.suites.examples import Examples
 
 CLASSES = [f"class {label}" for label in range(9)] + ["<b>ten</b> & co"]
 N, C = 150, 10
@@ -76,7 +76,7 @@ def measured(frame):
 
 @dataclasses.dataclass(frozen=True)
 class FakeResults:
-    """What ``anchorlab.suites.collect.SuiteResults`` is, made up."""
+    """What ``anchorlab.suites.results.SuiteResults`` is, made up."""
 
     results: pd.DataFrame
     selection: pd.DataFrame

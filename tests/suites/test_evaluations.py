@@ -18,9 +18,9 @@ from anchorlab.repairs.repair import repair
 from anchorlab.reports.suite.page import write_page
 from anchorlab.reports.suite.summary import slug
 from anchorlab.scoring.detections import score_inputs
-from anchorlab.suites.collect import SuiteResults, collect, write_results
 from anchorlab.suites.estimate import estimate
 from anchorlab.suites.plan import plan
+from anchorlab.suites.results import SuiteResults, load_results, write_results
 from anchorlab.suites.runner import Progress, failures, raise_failures, run_suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import Inline, tiny
@@ -34,7 +34,7 @@ MEASURED_TIME = ["seconds", "peak_bytes"]
 
 
 def frames(folder: Path) -> list[pd.DataFrame]:
-    found = collect(folder)
+    found = load_results(folder)
     return [frame.drop(columns=MEASURED_TIME) for frame in (found.results, found.repairs, found.detections)]
 
 
@@ -49,7 +49,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def results(done: Path) -> SuiteResults:
-    return collect(done)
+    return load_results(done)
 
 
 def test_every_model_has_its_rows(results: SuiteResults) -> None:
@@ -95,7 +95,7 @@ def test_a_repair_is_measured_against_the_clean_reference(done: Path, results: S
 def test_an_oracle_s_form_is_a_repair_of_its_own(tmp_path: Path) -> None:
     deep = {"defence": "oracle-anp", "set": {"steps": 3}}
     run_suite(deriving(defences={"deep": deep}, detectors={}), tmp_path / "suite", executor=Inline())
-    found = collect(tmp_path / "suite")
+    found = load_results(tmp_path / "suite")
     assert set(found.repairs["defence_name"]) == {"oracle-anp"}
     assert Counter(found.repairs["role"]) == {"method": 1, "control": 1, "reference": 1}
 
@@ -172,7 +172,7 @@ def test_csv_files_hold_the_frames_and_a_suite_without_them_has_empty_ones(
     write_results(results, tmp_path / "with")
     assert len(pd.read_csv(tmp_path / "with" / "repairs.csv")) == len(results.repairs)
     assert len(pd.read_csv(tmp_path / "with" / "detections.csv")) == len(results.detections)
-    older = collect(finished)
+    older = load_results(finished)
     assert older.repairs.empty
     assert older.detections.empty
     assert {"defence", "accuracy", "accuracy_before"} <= set(older.repairs)
@@ -202,7 +202,7 @@ def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path:
     for executor in (first, second):
         with pytest.raises(KeyboardInterrupt):
             run_suite(deriving(), tmp_path, executor=executor)
-    assert collect(tmp_path).pending == 4
+    assert load_results(tmp_path).pending == 4
     last = Inline()
     run_suite(deriving(), tmp_path, executor=last)
     assert {job.kind for job in second.jobs} == {"defence"}
@@ -245,7 +245,7 @@ def test_a_repair_that_refuses_is_a_failed_cell_and_the_others_go_on(tmp_path: P
     suite = deriving(defences={"refusing": {"defence": "refusing"}, "shrunk": {"defence": "shrink"}}, detectors={})
     last: list[tuple[int, int, int]] = []
     run_suite(suite, tmp_path, executor=Inline(), report=lambda p: last.append((p.done, p.failed, p.total)))
-    found = collect(tmp_path)
+    found = load_results(tmp_path)
     assert list(found.repairs["defence"]) == ["shrunk"] * 3
     assert list(found.failed["stage"]) == ["defended"] * 3
     assert set(found.failed["error"]) == {"the model has no wings, which are needed here: take another repair"}
@@ -282,7 +282,7 @@ def test_a_model_that_vanishes_in_mid_run_is_one_sentence(tmp_path: Path) -> Non
 def test_a_scaled_run_is_repaired_as_it_was_reported(tmp_path: Path) -> None:
     suite = deriving(scales=[0.5], detectors={"bias": {"detector": "bias"}}, defences={}, target_asr=[0.0001])
     run_suite(suite, tmp_path, executor=Inline())
-    found = collect(tmp_path)
+    found = load_results(tmp_path)
     row = found.detections[found.detections["role"] == "method"].iloc[0]
     assert row["scale"] == 0.5
     biases = []

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from anchorlab import AnchorlabError
-from anchorlab.suites.collect import collect
 from anchorlab.suites.population import population
 from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.results import load_results
 from tests.cli.conftest import run
 from tests.suites.inline import Inline
 from tests.suites.toys import toys
@@ -75,7 +75,7 @@ def test_the_command_builds_it_and_the_same_command_goes_on(
     command += ["--trigger", "five-pixel", "--detector", "bias", "--detector", "sure", "--budget", "all"]
     ended = run(*command)
     assert ended.code == 0, ended.err  # type: ignore[attr-defined]
-    found = collect(tmp_path / "out")
+    found = load_results(tmp_path / "out")
     assert list(found.detections["detector"]) == ["bias", "bias", "sure", "bias"]
     assert set(found.detections["role"]) == {"reference", "method", "control"}
     assert pd.read_csv(tmp_path / "out" / "detections.csv")["score"].notna().sum() == 3

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from anchorlab.suites.collect import collect
 from anchorlab.suites.executors import RayCluster
+from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import Progress, failures, run_suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import tiny
@@ -36,8 +36,8 @@ def test_a_suite_outlives_a_node_of_its_cluster(cluster: str, finished: Path, tm
     assert failures(tiny(), Store(tmp_path)) == []
     apart = ["seconds", "peak_bytes"]
     pd.testing.assert_frame_equal(
-        collect(tmp_path).results.drop(columns=apart),
-        collect(finished).results.drop(columns=apart),
+        load_results(tmp_path).results.drop(columns=apart),
+        load_results(finished).results.drop(columns=apart),
         rtol=1e-4,
         atol=1e-6,
     )

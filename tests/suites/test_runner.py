@@ -16,8 +16,8 @@ import torch
 
 from anchorlab import AnchorlabError, compare, load_model
 from anchorlab.consistency.instances import read_instances
-from anchorlab.suites.collect import collect
 from anchorlab.suites.plan import plan
+from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import Progress, failures, raise_failures, run_suite
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
@@ -28,11 +28,11 @@ MEASURED_TIME = ["seconds", "peak_bytes"]
 
 #: Processes that are forked, without torch's threads, from one that has imported everything.
 CLEAN = multiprocessing.get_context("forkserver")
-CLEAN.set_forkserver_preload(["anchorlab.suites.runner", "anchorlab.suites.collect", "tests.suites.inline"])
+CLEAN.set_forkserver_preload(["anchorlab.suites.runner", "anchorlab.suites.results", "tests.suites.inline"])
 
 
 def rows(folder: Path) -> pd.DataFrame:
-    return collect(folder).results.drop(columns=MEASURED_TIME)
+    return load_results(folder).results.drop(columns=MEASURED_TIME)
 
 
 def test_everything_is_run_and_nothing_twice(finished: Path) -> None:
@@ -54,7 +54,7 @@ def test_results_agree_with_compare_and_with_their_instances(tmp_path: Path) -> 
     anchoring = {"anchoring": {"method": "anchoring"}}
     suite = tiny(keep_models=True, references=[0], seeds=[0], anchors=["all"], methods=anchoring)
     run_suite(suite, tmp_path, executor=Inline())
-    results = collect(tmp_path).results
+    results = load_results(tmp_path).results
     row = results[results["role"] == "method"].iloc[0]
     reference = load_model(next((tmp_path / "references").iterdir()))
     candidate = load_model(tmp_path / "models" / f"anchoring-{row['identity']}")
@@ -67,7 +67,7 @@ def test_results_agree_with_compare_and_with_their_instances(tmp_path: Path) -> 
 
 
 def test_the_noise_floor_is_below_every_method_and_the_benign_update_has_no_backdoor(finished: Path) -> None:
-    results = collect(finished).results
+    results = load_results(finished).results
     by_role = results.groupby("role")["kl"]
     assert by_role.max()["noise"] < by_role.min()["method"]
     exact = results[results["method"] == "same model, other batch size"]
@@ -163,7 +163,7 @@ def with_a_broken_method() -> Suite:
 def test_a_failing_cell_is_reported_and_does_not_stop_the_rest(tmp_path: Path) -> None:
     suite = with_a_broken_method()
     run_suite(suite, tmp_path, executor=Inline())
-    results = collect(tmp_path)
+    results = load_results(tmp_path)
     assert list(results.results["method"]) == ["plain"] * 4
     assert list(results.failed["stage"]) == ["selection"]
     assert "diverged: the loss was not finite at step" in results.failed["error"].item()
@@ -246,4 +246,4 @@ def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
         run_suite(tiny(), tmp_path, executor=Inline())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(AnchorlabError, match=r"holds no suite\.yaml"):
-        collect(tmp_path)
+        load_results(tmp_path)

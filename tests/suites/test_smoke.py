@@ -9,8 +9,8 @@ import pytest
 import torch
 from datasets import DatasetDict
 
-from anchorlab.suites.collect import collect
 from anchorlab.suites.reading import load_suite
+from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.store import Store
 from tests.data.test_hub import cifar_part, write_parquet
@@ -34,7 +34,7 @@ def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatc
     small = suite.model_copy(update={**one, "target_asr": [0.001]})
     run_suite(small, tmp_path / "out", executor=Inline())
     assert failures(small, Store(tmp_path / "out")) == []
-    results = collect(tmp_path / "out")
+    results = load_results(tmp_path / "out")
     tried = set(results.selection["method"])
     assert tried == set(suite.methods)
     reached = results.choices.set_index("method")["reached"]
@@ -53,7 +53,7 @@ def test_every_repair_and_detector_of_images_in_the_box_runs(name: str, tmp_path
     small = suite.model_copy(update=one)
     run_suite(small, tmp_path, executor=Inline())
     assert failures(small, Store(tmp_path)) == []
-    results = collect(tmp_path)
+    results = load_results(tmp_path)
     models = {*suite.methods, "benign", "reference"}
     repaired = set(zip(results.repairs["defence"], results.repairs["method"], strict=True))
     assert repaired == {(defence, method) for defence in suite.defences for method in models}
@@ -80,7 +80,7 @@ def test_every_repair_and_detector_of_texts_in_the_box_runs(tmp_path: Path, monk
     small = suite.model_copy(update={"tasks": [task], "triggers": triggers, "seeds": [0], "target_asr": [0.001]})
     run_suite(small, tmp_path / "out", executor=Inline())
     assert failures(small, Store(tmp_path / "out")) == []
-    results = collect(tmp_path / "out")
+    results = load_results(tmp_path / "out")
     assert set(results.repairs["defence"]) == set(suite.defences)
     assert set(results.detections["detector"]) == set(suite.detectors)
     assert set(results.detections["method"]) == set(suite.methods)

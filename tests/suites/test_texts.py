@@ -10,8 +10,8 @@ import pytest
 
 from anchorlab import AnchorlabError
 from anchorlab.reports.suite.page import write_page
-from anchorlab.suites.collect import collect
 from anchorlab.suites.reading import load_suite, parse_suite
+from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.store import Store
 from tests.data.test_texts import parts
@@ -48,7 +48,7 @@ def test_every_method_of_paper_text_runs_on_sst2(tmp_path: Path, monkeypatch: py
     small = suite.model_copy(update={**one, "target_asr": [0.001]})
     run_suite(small, tmp_path / "out", executor=Inline())
     assert failures(small, Store(tmp_path / "out")) == []
-    results = collect(tmp_path / "out")
+    results = load_results(tmp_path / "out")
     assert set(results.selection["method"]) == set(suite.methods)
     assert set(results.results["trigger"]) == {trigger.trigger for trigger in suite.triggers}
     assert (results.results["count"] == 12).all()
@@ -69,7 +69,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_own_data_and_models_go_through_a_suite(own: Path) -> None:
-    results = collect(own)
+    results = load_results(own)
     methods = results.results[results.results["role"] == "method"]
     assert set(methods["method"]) == {"plain", "anchoring"}
     assert set(methods["anchors"]) == {20, 128}
@@ -80,7 +80,7 @@ def test_own_data_and_models_go_through_a_suite(own: Path) -> None:
 
 
 def test_the_report_shows_texts_and_marks_the_trigger(own: Path, tmp_path: Path) -> None:
-    page = write_page(collect(own), tmp_path / "report", resamples=20).read_text()
+    page = write_page(load_results(own), tmp_path / "report", resamples=20).read_text()
     assert page.count("<mark>cf</mark>") == 6
     assert "<q>a dull film of" in page or "<q>a warm film of" in page
     assert "<q>" in page

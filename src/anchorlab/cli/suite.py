@@ -54,7 +54,7 @@ def run(
 def run_and_report(wanted: Suite, folder: Path, *, workers: int | None, ray: str | None, retry_failed: bool) -> None:
     """Runs what is not done yet of a suite, writes its report, and fails if a run did."""
     from anchorlab.reports.suite.page import write_page
-    from anchorlab.suites.collect import collect, write_results
+    from anchorlab.suites.results import load_results, write_results
     from anchorlab.suites.runner import raise_failures, run_suite
     from anchorlab.suites.store import Store
 
@@ -67,7 +67,7 @@ def run_and_report(wanted: Suite, folder: Path, *, workers: int | None, ray: str
             command=_command(),
             report=display,
         )
-    results = collect(folder)
+    results = load_results(folder)
     write_results(results, folder)
     typer.echo(f"the report is {write_page(results, folder / 'report')}")
     raise_failures(wanted, Store(folder))
@@ -154,9 +154,9 @@ def report(
 ) -> None:
     """Write the report of a suite: one web page, with tables and figures beside it."""
     from anchorlab.reports.suite.page import write_page
-    from anchorlab.suites.collect import collect, write_results
+    from anchorlab.suites.results import load_results, write_results
 
-    results = collect(folder)
+    results = load_results(folder)
     write_results(results, out or folder)
     typer.echo(f"the report is {write_page(results, out or folder / 'report')}")
 

@@ -186,7 +186,7 @@ class _Run:
 
 def run_suite(
     suite: Suite,
-    folder: Path,
+    folder: str | Path,
     *,
     executor: Executor | None = None,
     retry_failed: bool = False,
@@ -210,7 +210,7 @@ def run_suite(
         AnchorlabError: if the folder holds something else, or cannot be written.
     """
     check_defender(suite)
-    store = Store(folder)
+    store = Store(Path(folder))
     store.begin(suite.to_yaml(), {"command": command})
     if retry_failed:
         store.forget_failures()

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from anchorlab.reports.report import Examples
 from anchorlab.reports.suite import detections as shown
 from anchorlab.reports.suite.detection_figures import found_triggers, roc_curves
 from anchorlab.statistics.rates import curve
+from anchorlab.suites.examples import Examples
 
 CLASSES = [f"class {label}" for label in range(4)]
 

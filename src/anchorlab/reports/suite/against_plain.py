@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from anchorlab.consistency.statistics import Estimate
-from anchorlab.reports.report import Results
 from anchorlab.reports.suite.detections import comparable, of_kind
 from anchorlab.reports.suite.repairs import NONE, over_runs, parted
 from anchorlab.statistics.rates import auroc
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
+from anchorlab.suites.results import SuiteResults
 
 BASELINE = "plain"
 
@@ -22,7 +22,7 @@ BASELINE = "plain"
 _RESAMPLES, _SEED = 2000, 0
 
 
-def against_plain_tables(results: Results) -> list[Table]:
+def against_plain_tables(results: SuiteResults) -> list[Table]:
     """Differences from plain tuning: ASR left by repairs, AUROC of detectors of models, and of detectors of inputs."""
     found = [_of_repairs(results), _of_models(results), _of_inputs(results)]
     return [table for table in found if table is not None]
@@ -42,7 +42,7 @@ def paired(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
     return over_runs(differences.groupby(pairs[by]).mean().tolist())
 
 
-def _of_repairs(results: Results) -> Table | None:
+def _of_repairs(results: SuiteResults) -> Table | None:
     shown = _by_way(results.repairs, ["task", "trigger", "defender"], "defence", "asr")
     return shown and Table(
         "repairs-asr-against-plain",
@@ -56,7 +56,7 @@ def _of_repairs(results: Results) -> Table | None:
     )
 
 
-def _of_inputs(results: Results) -> Table | None:
+def _of_inputs(results: SuiteResults) -> Table | None:
     shown = _by_way(of_kind(results, "input"), ["task", "trigger", "defender"], "detector", "auroc")
     return shown and Table(
         "detections-inputs-against-plain",
@@ -91,7 +91,7 @@ def _paired_cell(runs: pd.DataFrame, method: str, column: str) -> Cell:
     return _cell(paired(ours, plain, column)) if len(ours) and len(plain) else NONE
 
 
-def _of_models(results: Results) -> Table | None:
+def _of_models(results: SuiteResults) -> Table | None:
     others = _others(of_kind(results, "model"))
     groups = []
     for title, part in comparable(results):

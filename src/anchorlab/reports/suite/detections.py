@@ -11,10 +11,10 @@ import pandas as pd
 from torch import Tensor
 
 from anchorlab.consistency.metrics import Floats
-from anchorlab.reports.report import Results
 from anchorlab.reports.suite.repairs import NONE, cell_of, over_runs, parted
 from anchorlab.statistics.rates import auroc, curve, false_alarms_at, tpr_at
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
+from anchorlab.suites.results import SuiteResults
 
 #: Rates of false alarms and of hits.
 Curve = tuple[Floats, Floats]
@@ -26,7 +26,7 @@ _HITS = 0.9
 _GRID = np.linspace(0, 1, 401)
 
 
-def inputs_table(results: Results) -> Table | None:
+def inputs_table(results: SuiteResults) -> Table | None:
     """Detectors of inputs by way of injection: AUROC, and hits and false alarms at two thresholds."""
     frame = of_kind(results, "input")
     if not len(frame):
@@ -79,7 +79,7 @@ class Scores:
         return [score for scores in self.injected.values() for score in scores]
 
 
-def comparable(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
+def comparable(results: SuiteResults) -> Iterator[tuple[str, pd.DataFrame]]:
     """Parts of the detections of models whose scores can be compared, each model once a detector; with titles.
 
     They are of one task and architecture, and the defender has as many examples. A part alone has no title.
@@ -91,7 +91,7 @@ def comparable(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
         yield title, part.drop_duplicates(["detector", "weights_sha256"])
 
 
-def population(results: Results) -> dict[str, dict[str, Scores]]:
+def population(results: SuiteResults) -> dict[str, dict[str, Scores]]:
     """The scores of each detector of models that has judged some with a backdoor and some without, by part."""
     found: dict[str, dict[str, Scores]] = {}
     for title, part in comparable(results):
@@ -108,7 +108,7 @@ def population(results: Results) -> dict[str, dict[str, Scores]]:
     return found
 
 
-def population_table(results: Results) -> Table | None:
+def population_table(results: SuiteResults) -> Table | None:
     """AUROC of each detector of models over the population, for all ways of injection and by way, and false alarms."""
     known = population(results)
     if not known:
@@ -153,7 +153,7 @@ def _area(clean: Sequence[float], injected: Sequence[float]) -> Cell:
     return cell_of(auroc(clean, injected), "asr") if injected else NONE
 
 
-def roc_of_models(results: Results) -> dict[str, dict[str, dict[str, Curve]]]:
+def roc_of_models(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
     """ROC curves over the population: part (``comparable``) to way of injection to detector to curve."""
     found: dict[str, dict[str, dict[str, Curve]]] = {}
     for title, part in population(results).items():
@@ -164,7 +164,7 @@ def roc_of_models(results: Results) -> dict[str, dict[str, dict[str, Curve]]]:
     return found
 
 
-def roc_of_inputs(results: Results) -> dict[str, dict[str, dict[str, Curve]]]:
+def roc_of_inputs(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
     """ROC curves of detectors of inputs: part of the suite, to way of injection, to detector, to the mean over runs."""
     frame = of_kind(results, "input")
     found: dict[str, dict[str, dict[str, Curve]]] = {}
@@ -220,7 +220,7 @@ class FoundTriggers:
         return list(dict.fromkeys(column for row in self.rows.values() for column in row))
 
 
-def found_triggers(results: Results) -> dict[str, FoundTriggers]:
+def found_triggers(results: SuiteResults) -> dict[str, FoundTriggers]:
     """For each task and trigger, what detectors of models found: the most suspicious, and that of the true target."""
     frame = of_kind(results, "model")
     found = {}
@@ -255,7 +255,7 @@ def _label(target: Any, classes: Sequence[str]) -> int | None:
     return int(target)
 
 
-def of_kind(results: Results, kind: str) -> pd.DataFrame:
+def of_kind(results: SuiteResults, kind: str) -> pd.DataFrame:
     """The detections by detectors of models, or of inputs (``model``, ``input``)."""
     frame = results.detections
     return frame[frame["kind"] == kind] if len(frame) else frame

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from anchorlab.reports.measures import PLOTTED
-from anchorlab.reports.report import Results
 from anchorlab.reports.suite.summary import Setting, at_setting
+from anchorlab.suites.results import SuiteResults
 
 #: How far below the lowest target a success rate is still of interest.
 _BELOW = 0.15
@@ -35,7 +35,7 @@ class Tried:
     chosen_for: tuple[float, ...]
 
 
-def front(results: Results, setting: Setting, asked: str) -> dict[str, list[list[Tried]]]:
+def front(results: SuiteResults, setting: Setting, asked: str) -> dict[str, list[list[Tried]]]:
     """Method to its lines: one for each scale, by strength; a single one, by scale, for a method without strengths.
 
     Args:

@@ -19,7 +19,6 @@ from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.files import write_atomically
 from anchorlab.reports.html import PAGE, asset, environment, figure_uri, picture_uri
 from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
-from anchorlab.reports.report import Examples, Results
 from anchorlab.reports.suite import detections, repairs, tables
 from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.detection_figures import found_triggers, roc_curves
@@ -29,6 +28,8 @@ from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data,
 from anchorlab.reports.suite.repair_figures import matrix
 from anchorlab.reports.suite.summary import BASELINES, Changed, Condition, Setting, slug, summarise
 from anchorlab.statistics.table import Table, to_csv, to_latex
+from anchorlab.suites.examples import Examples
+from anchorlab.suites.results import SuiteResults
 
 #: Metrics of the still fronts; Pearson's says least about a trade.
 _STILL_FRONTS = DRAWN[:3]
@@ -93,7 +94,7 @@ class SettingView:
 
 
 def write_page(
-    results: Results, out: Path, *, resamples: int = 2000, conditions: Sequence[Condition] | None = None
+    results: SuiteResults, out: Path, *, resamples: int = 2000, conditions: Sequence[Condition] | None = None
 ) -> Path:
     """Writes ``index.html``, ``tables/`` (CSV and LaTeX) and ``figures/`` (PNG and SVG) into a folder.
 
@@ -162,7 +163,7 @@ class _Defended:
     stills: Sequence[tuple[str, str]]
 
 
-def _defended(results: Results, out: Path) -> _Defended:
+def _defended(results: SuiteResults, out: Path) -> _Defended:
     stills = []
     if len(results.repairs):
         for title, part in repairs.parted(results.repairs, ["task", "trigger", "defender"]):
@@ -178,7 +179,7 @@ def _short(title: str) -> str:
     return slug(title.replace(" of the defender's examples", ""))
 
 
-def _detection_stills(results: Results, out: Path) -> list[tuple[str, str]]:
+def _detection_stills(results: SuiteResults, out: Path) -> list[tuple[str, str]]:
     """Words and name of each figure of detectors, which it writes."""
     stills = []
     for title, models in detections.roc_of_models(results).items():
@@ -200,7 +201,7 @@ def _by_setting(conditions: Sequence[Condition]) -> list[list[Condition]]:
 
 
 def _setting_view(
-    results: Results, conditions: list[Condition], pictures: _Pictures, out: Path, data: dict[str, Any]
+    results: SuiteResults, conditions: list[Condition], pictures: _Pictures, out: Path, data: dict[str, Any]
 ) -> SettingView:
     setting = conditions[0].setting
     titles = {group.asked: group.title for condition in conditions for group in condition.groups}
@@ -219,7 +220,7 @@ def _setting_view(
 
 
 def _condition_view(
-    results: Results, condition: Condition, pictures: _Pictures, out: Path, data: dict[str, Any]
+    results: SuiteResults, condition: Condition, pictures: _Pictures, out: Path, data: dict[str, Any]
 ) -> ConditionView:
     plots = []
     for group in condition.groups:
@@ -250,7 +251,7 @@ def _condition_view(
 class _Pictures:
     """Every picture that the page needs of the test splits, asked for once a task, because data are slow to open."""
 
-    def __init__(self, results: Results, conditions: Sequence[Condition]) -> None:
+    def __init__(self, results: SuiteResults, conditions: Sequence[Condition]) -> None:
         rows: dict[str, set[int]] = {}
         for condition in conditions:
             changed = [one.row for group in condition.groups for ones in group.changed.values() for one in ones]
@@ -302,7 +303,7 @@ def _parts(clean: str, triggered: str) -> list[tuple[str, bool]]:
     return [(" ".join(after[start:end]), kind != "equal") for kind, _, _, start, end in changes if end > start]
 
 
-def _what_was_run(results: Results, conditions: Sequence[Condition]) -> list[str]:
+def _what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list[str]:
     """The suite in plain sentences."""
     groups = [group for condition in conditions for group in condition.groups]
     methods = list(dict.fromkeys(entry.label for group in groups for entry in group.of("method")))
@@ -348,7 +349,7 @@ def listed(words: Iterable[str], joint: str = "and") -> str:
     return f"{', '.join(first)} {joint} {last}" if first else last
 
 
-def _seeds(results: Results) -> list[tuple[str, str]]:
+def _seeds(results: SuiteResults) -> list[tuple[str, str]]:
     """Which seeds did what."""
     frames = (
         ("injection seeds, reported", results.results, "seed"),

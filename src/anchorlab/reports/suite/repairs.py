@@ -12,8 +12,8 @@ from scipy import stats
 from anchorlab.consistency.statistics import Estimate
 from anchorlab.repairs.repair import ORACLE
 from anchorlab.reports.measures import MEASURES
-from anchorlab.reports.report import Results
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number
+from anchorlab.suites.results import SuiteResults
 
 #: What a repair is judged by, in the order of tables; and the heading of each.
 _JUDGED = {"asr": "ASR", "accuracy": "accuracy", "kl": "KL", "churn": "churn"}
@@ -64,7 +64,7 @@ def parted(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFra
             yield ", ".join(words), here
 
 
-def repairs_tables(results: Results) -> list[Table]:
+def repairs_tables(results: SuiteResults) -> list[Table]:
     """For each measurement a table: a row a repair, a column a way of injection, the clean reference last."""
     frame = results.repairs
     if not len(frame):

@@ -20,7 +20,7 @@ from anchorlab.consistency.bootstrap import Bootstrap, Resampled
 from anchorlab.consistency.statistics import Difference, Estimate, differences_of, estimates_of, holm
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import COMPARED
-from anchorlab.reports.report import Results
+from anchorlab.suites.results import SuiteResults
 
 #: Methods that every other one is compared with, where they were run.
 BASELINES = ("plain", "anchoring")
@@ -177,7 +177,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def summarise(results: Results, *, resamples: int = 2000, seed: int = 0) -> list[Condition]:
+def summarise(results: SuiteResults, *, resamples: int = 2000, seed: int = 0) -> list[Condition]:
     """Every condition of a suite, in the order in which they first appear.
 
     The per-instance table of each run is read and resampled once; what is needed of those of one setting and
@@ -221,7 +221,7 @@ def summarise(results: Results, *, resamples: int = 2000, seed: int = 0) -> list
 class _Reader:
     """Reads and resamples each run once, for it stands in several comparisons and at several targets."""
 
-    def __init__(self, results: Results, bootstrap: Bootstrap) -> None:
+    def __init__(self, results: SuiteResults, bootstrap: Bootstrap) -> None:
         self.results, self.bootstrap = results, bootstrap
         self._known: dict[str, tuple[Resampled, pd.DataFrame]] = {}
 

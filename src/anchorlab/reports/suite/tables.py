@@ -13,9 +13,9 @@ import pandas as pd
 from anchorlab.consistency.statistics import Difference, Estimate, smallest_p
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import FURTHER, MAIN, MEASURES, Measure, defined, fraction, p_value, significant, span
-from anchorlab.reports.report import Results
 from anchorlab.reports.suite.summary import Condition, Entry, Group, reasons, summarise
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number, to_markdown_table
+from anchorlab.suites.results import SuiteResults
 
 #: Fewer runs than this cannot reach a p value of .05 in a two-sided sign-flip test.
 _ENOUGH_RUNS = 6
@@ -329,7 +329,7 @@ def failed_table(failed: pd.DataFrame) -> Table | None:
     )
 
 
-def references_table(results: Results) -> Table:
+def references_table(results: SuiteResults) -> Table:
     """The trained references."""
     rows = [
         Row(
@@ -361,7 +361,7 @@ def strength(entry: Entry) -> str:
 
 
 def to_markdown(
-    results: Results,
+    results: SuiteResults,
     *,
     target_asr: float | None = None,
     conditions: Sequence[Condition] | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,13 +11,13 @@ import numpy as np
 import pytest
 
 from anchorlab.consistency.evaluate import Comparison
-from anchorlab.suites.collect import collect, write_results
+from anchorlab.suites.results import load_results, write_results
 from anchorlab.suites.runner import run_suite
 from tests.suites.inline import Inline, tiny
 
 
 def test_every_reported_run_has_a_row_with_every_measurement(finished: Path) -> None:
-    found = collect(finished)
+    found = load_results(finished)
     results = found.results
     # Noise floor 2 x 2; methods, stopped and benign: 4 x 2 numbers of anchors x 2 references x 2 seeds.
     assert results["role"].value_counts().to_dict() == {"method": 16, "control": 16, "noise": 4}
@@ -34,7 +35,7 @@ def test_every_reported_run_has_a_row_with_every_measurement(finished: Path) -> 
 
 
 def test_choices_are_the_best_of_the_selection_runs(finished: Path) -> None:
-    found = collect(finished)
+    found = load_results(finished)
     for choice in found.choices.to_dict("records"):
         alike = (found.selection["method"] == choice["method"]) & (
             found.selection["anchors_asked"] == choice["anchors_asked"]
@@ -50,7 +51,7 @@ def test_choices_are_the_best_of_the_selection_runs(finished: Path) -> None:
 
 
 def test_instances_are_in_the_order_of_the_test_split(finished: Path) -> None:
-    found = collect(finished)
+    found = load_results(finished)
     labels = {identity: found.instances(identity)["label"].to_numpy() for identity in found.results["identity"][:6]}
     first, *others = labels.values()
     assert all(np.array_equal(first, other) for other in others)
@@ -65,10 +66,10 @@ def test_instances_are_in_the_order_of_the_test_split(finished: Path) -> None:
 def test_an_unfinished_folder_says_what_is_missing(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "suite"
     shutil.copytree(finished, folder)
-    gone = collect(folder).results.query("method == 'benign'")["identity"].iloc[0]
+    gone = load_results(folder).results.query("method == 'benign'")["identity"].iloc[0]
     (folder / "cells" / f"{gone}.json").unlink()
-    assert collect(folder).pending == 1
-    assert len(collect(folder).results) == 35
+    assert load_results(folder).pending == 1
+    assert len(load_results(folder).results) == 35
 
 
 def test_data_that_are_not_at_hand_leave_the_pictures_out(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +78,7 @@ def test_data_that_are_not_at_hand_leave_the_pictures_out(finished: Path, monkey
     def missing(*_: object, **__: object) -> None:
         raise AnchorlabError("no data")
 
-    found = collect(finished)
+    found = load_results(finished)
     monkeypatch.setattr("anchorlab.suites.spec.load_task", missing)
     assert found.pictures("digits", [0]) is None
     assert found.examples == {}
@@ -86,7 +87,7 @@ def test_data_that_are_not_at_hand_leave_the_pictures_out(finished: Path, monkey
 def test_csv_files_hold_the_frames(finished: Path, tmp_path: Path) -> None:
     import pandas as pd
 
-    found = collect(finished)
+    found = load_results(finished)
     write_results(found, tmp_path)
     read = pd.read_csv(tmp_path / "results.csv")
     assert len(read) == len(found.results)
@@ -97,10 +98,21 @@ def test_csv_files_hold_the_frames(finished: Path, tmp_path: Path) -> None:
 def test_several_scales_are_rows_of_the_selection(tmp_path: Path) -> None:
     suite = tiny(scales=[0.5, 1.0], controls=False, anchors=["all"], references=[0], seeds=[0])
     run_suite(suite, tmp_path, executor=Inline())
-    found = collect(tmp_path)
+    found = load_results(tmp_path)
     assert set(found.selection["scale"]) == {0.5, 1.0}
     halved = found.selection.set_index(["method", "strength", "scale"], drop=False)["logit_distance"]
     for (method, strength, scale), distance in halved.items():
         if scale == 0.5:
             assert distance < halved[halved.index.isin([(method, strength, 1.0)])].iloc[0]
     assert set(found.results["scale"]) <= {0.5, 1.0}
+
+
+def test_results_are_a_value_with_a_short_repr_and_json(finished: Path) -> None:
+    results = load_results(str(finished))
+    assert repr(results) == "SuiteResults('tiny', results=36, pending=0)"
+    record = json.loads(json.dumps(results.to_dict(), allow_nan=False))
+    assert set(record) == {field.name for field in dataclasses.fields(results) if not field.name.startswith("_")}
+    assert len(record["results"]) == len(results.results)
+    assert record["results"][0]["identity"] == results.results["identity"].iloc[0]
+    noise = next(row for row in record["results"] if row["role"] == "noise")
+    assert noise["target_asr"] is None

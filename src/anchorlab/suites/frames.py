@@ -1,0 +1,221 @@
+"""The frames of a suite's results: a row for each cell that is done, from the plan and the store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from anchorlab.consistency.metrics import Consistency
+from anchorlab.suites.cells import Cell, DetectionCell, RepairCell
+from anchorlab.suites.detecting import INPUT_RATES
+from anchorlab.suites.evaluations import Derived
+from anchorlab.suites.plan import Chosen, Plan, Reported
+from anchorlab.suites.spec import TaskSpec, TriggerSpec
+from anchorlab.suites.store import Store
+
+#: Where a repair or detection stands: columns of ``repairs`` and ``detections``.
+_EVALUATED = (
+    *("task", "model", "trigger", "rule", "target", "method", "role", "target_asr", "anchors_asked", "strength"),
+    *("scale", "seed", "reference_seed", "of", "weights_sha256"),
+)
+_BEFORE = ("accuracy", "asr", "kl", "churn")
+_REPAIRS = (
+    *_EVALUATED,
+    *("defence", "defence_name", "parameters", "defender", "defender_count", "identity", "seconds", "peak_bytes"),
+    *Consistency.model_fields,
+    *(f"{name}_before" for name in _BEFORE),
+)
+_DETECTIONS = (
+    *_EVALUATED,
+    *("detector", "detector_name", "kind", "parameters", "defender", "defender_count", "identity", "seconds"),
+    *("peak_bytes", "score", "note", *INPUT_RATES),
+)
+
+
+def results_frame(plan: Plan, store: Store) -> pd.DataFrame:
+    """A row for each reported run and target ASR."""
+    rows = [
+        {
+            **_condition(entry.task, entry.trigger, entry.cell),
+            "role": entry.role,
+            "target_asr": entry.target_asr,
+            "anchors_asked": entry.anchors,
+            **_run_columns(entry),
+            **_measured(row),
+        }
+        for entry in plan.reported
+        for row in store.result(entry.cell) or []
+    ]
+    return pd.DataFrame(rows)
+
+
+def count_pending(plan: Plan, store: Store) -> int:
+    """How many reported runs, repairs and detections are not done, expected ones included."""
+    reported = sum(not store.done(entry.cell) for entry in plan.reported)
+    derived = {entry.cell.identity for entry in plan.derived.entries if not store.done(entry.cell)}
+    return plan.undecided + reported + len(derived) + plan.derived.expected
+
+
+def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:
+    """A row for each repair that is done."""
+    rows = [
+        {
+            **_evaluated(entry),
+            "defence": entry.cell.label,
+            "defence_name": entry.cell.defence,
+            **_measured(row),
+            **_before(entry, row, store),
+        }
+        for entry in plan.derived.entries
+        if isinstance(entry.cell, RepairCell)
+        for row in store.result(entry.cell) or []
+    ]
+    return pd.DataFrame(rows, columns=list(_REPAIRS))
+
+
+def detections_frame(plan: Plan, store: Store) -> pd.DataFrame:
+    """A row for each detection that is done."""
+    rows = [
+        {
+            **_evaluated(entry),
+            "detector": entry.cell.label,
+            "detector_name": entry.cell.detector,
+            "kind": entry.cell.judges,
+            **_measured(row),
+        }
+        for entry in plan.derived.entries
+        if isinstance(entry.cell, DetectionCell)
+        for row in store.result(entry.cell) or []
+    ]
+    return pd.DataFrame(rows, columns=list(_DETECTIONS))
+
+
+def _evaluated(entry: Derived) -> dict[str, Any]:
+    subject, cell = entry.subject, entry.cell
+    return {
+        "task": subject.task.name,
+        "model": subject.task.architecture,
+        "trigger": subject.trigger.trigger,
+        "rule": subject.trigger.rule,
+        "target": subject.trigger.label,
+        "method": subject.method,
+        "role": subject.role,
+        "target_asr": subject.target_asr,
+        "anchors_asked": subject.anchors,
+        "strength": None if subject.source is None else subject.source.strength,
+        "seed": subject.seed,
+        "reference_seed": subject.job.seed,
+        "of": cell.model or "",
+        "parameters": json.dumps(cell.parameters, sort_keys=True),
+        "defender": entry.defender,
+        "identity": cell.identity,
+    }
+
+
+def _before(entry: Derived, row: dict[str, Any], store: Store) -> dict[str, Any]:
+    """What was measured of the model before its repair; a reference is its own, at no distance."""
+    if entry.subject.source is None:
+        before = {"accuracy": row["accuracy_reference"], "asr": row["asr_reference"], "kl": 0.0, "churn": 0.0}
+    else:
+        before = (store.result(entry.subject.source) or [{}])[0]
+    return {f"{name}_before": before.get(name) for name in _BEFORE}
+
+
+def selection_frame(plan: Plan, store: Store) -> pd.DataFrame:
+    """A row for each run that chose strengths, and scale."""
+    seeds = {job.name: job.seed for _, job in plan.references}
+    rows = [
+        {
+            **_condition(task, trigger, cell),
+            "anchors_asked": "all" if cell.anchors is None else str(cell.anchors),
+            "strength": cell.strength,
+            "seed": cell.seed,
+            "reference_seed": seeds[cell.reference],
+            "identity": cell.identity,
+            **_measured(row),
+        }
+        for task, trigger, cell in plan.selection
+        for row in store.result(cell) or []
+    ]
+    return pd.DataFrame(rows)
+
+
+def _condition(task: TaskSpec, trigger: TriggerSpec, cell: Cell) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "model": task.architecture,
+        "trigger": trigger.trigger,
+        "rule": trigger.rule,
+        "target": trigger.label,
+        "method": cell.label,
+    }
+
+
+def _run_columns(entry: Reported) -> dict[str, Any]:
+    cell = entry.cell
+    return {
+        "strength": getattr(cell, "strength", None),
+        "parameters": json.dumps(getattr(cell, "parameters", {}), sort_keys=True),
+        "seed": getattr(cell, "seed", -1),
+        "reference_seed": entry.reference_seed,
+        "identity": cell.identity,
+    }
+
+
+def _measured(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: json.dumps(value, sort_keys=True) if isinstance(value, dict) else value for name, value in row.items()
+    }
+
+
+def choices_frame(plan: Plan) -> pd.DataFrame:
+    """A row for each choice of a strength."""
+    return pd.DataFrame([_choice_row(chosen) for chosen in plan.chosen])
+
+
+def _choice_row(chosen: Chosen) -> dict[str, Any]:
+    return {
+        "task": chosen.task.name,
+        "trigger": chosen.trigger.trigger,
+        "rule": chosen.trigger.rule,
+        "target": chosen.trigger.label,
+        "anchors_asked": chosen.anchors,
+        "method": chosen.label,
+        "target_asr": chosen.target_asr,
+        "parameters": json.dumps(chosen.parameters, sort_keys=True),
+        **asdict(chosen.choice),
+    }
+
+
+def references_trained(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """What the manifests of the trained references say."""
+    references = []
+    for _, job in plan.references:
+        manifest = store.manifest(job)
+        if manifest is not None:
+            references.append(
+                {
+                    "task": job.task,
+                    "model": job.model,
+                    "seed": job.seed,
+                    "accuracy": manifest["measurements"]["accuracy"],
+                    "weights_sha256": manifest["weights_sha256"],
+                    "seconds": manifest["seconds"],
+                }
+            )
+    return references
+
+
+def library_versions(plan: Plan, store: Store) -> dict[str, str]:
+    """Versions of the libraries that the finished cells ran with; several where they differ."""
+    numbers: dict[str, set[str]] = {}
+    cells: list[Cell] = [entry.cell for entry in plan.reported]
+    cells += [entry.cell for entry in plan.derived.entries]
+    for cell in cells:
+        if store.done(cell):
+            for name, number in store.versions(cell).items():
+                numbers.setdefault(name, set()).add(number)
+    return {name: " and ".join(sorted(seen)) for name, seen in numbers.items()}

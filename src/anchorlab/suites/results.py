@@ -1,0 +1,196 @@
+"""What a suite has found so far, as frames for tables, figures and the report."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from anchorlab.artifacts.artifact import load_model
+from anchorlab.consistency.instances import read_instances
+from anchorlab.data import Task
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import write_atomically
+from anchorlab.models.wrap import encoding_of
+from anchorlab.suites.evidence import read_scores, read_triggers
+from anchorlab.suites.examples import Examples, attacked_examples, clean_examples
+from anchorlab.suites.frames import (
+    choices_frame,
+    count_pending,
+    detections_frame,
+    library_versions,
+    references_trained,
+    repairs_frame,
+    results_frame,
+    selection_frame,
+)
+from anchorlab.suites.plan import plan, reference_job
+from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.runner import failures
+from anchorlab.suites.spec import Suite, TaskSpec
+from anchorlab.suites.store import Store
+
+
+@dataclass(frozen=True, repr=False)
+class SuiteResults:
+    """What a suite's folder holds.
+
+    Attributes:
+        name: of the suite.
+        title: of the suite.
+        command: the command line that ran it last.
+        spec_text: the suite file.
+        results: a row for each reported run and target ASR: where it stands (``task``, ``model``,
+            ``trigger``, ``rule``, ``target``, ``method``, ``role``, ``target_asr``, ``anchors_asked``), how it
+            was made (``anchors``, ``strength``, ``scale``, ``parameters``, ``seed``, ``reference_seed``,
+            ``steps``, ``seconds``, ``peak_bytes``, ``identity``), and the measurements of ``Comparison``.
+        selection: the same of the runs that chose strengths, a row for each scale, without ``target_asr``.
+        choices: what was chosen: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried``
+            and ``best_asr`` for each task, trigger, number of anchors, method and target ASR.
+        repairs: a row for each repair of a reported run, a benign update (``role`` control) or a reference (``role``
+            and ``method`` reference: what the repair harms): where it stands, as in ``results``, with ``of``, the
+            identity of the run (empty for a reference), and ``weights_sha256`` of the model before; ``defence``, its
+            label, ``defence_name``, ``parameters`` of the repair, ``defender`` (asked), ``defender_count``,
+            ``identity``, ``seconds``, ``peak_bytes``; the measurements of ``Comparison`` after the repair, against the
+            clean reference; and ``accuracy_before``, ``asr_before``, ``kl_before`` and ``churn_before``.
+        detections: a row for each time that a detector was asked, with where it stands: ``detector``, its label,
+            ``detector_name``, ``kind`` (model or input), ``parameters``, ``defender`` and so on; for a detector of
+            models ``score`` (missing where it found nothing to judge) and ``note``; for one of inputs the columns
+            that ``detecting.INPUT_RATES`` names. Equal ``weights_sha256`` are one model: benign updates do not depend
+            on the trigger.
+        failed: ``what``, ``stage``, ``error`` and ``identity`` of what failed.
+        pending: number of reported runs, repairs and detections that are not done, those expected included.
+        references: task, model, seed, accuracy, hash and training seconds of each trained reference.
+        versions: of the libraries that the runs used; several where they differ.
+        machine: that reports.
+    """
+
+    name: str
+    title: str
+    command: str
+    spec_text: str
+    results: pd.DataFrame
+    selection: pd.DataFrame
+    choices: pd.DataFrame
+    repairs: pd.DataFrame
+    detections: pd.DataFrame
+    failed: pd.DataFrame
+    pending: int
+    references: list[dict[str, Any]]
+    versions: dict[str, str]
+    machine: str
+    _store: Store
+    _suite: Suite
+
+    def __repr__(self) -> str:
+        """One line: the suite, and how much of it is done."""
+        counts = {
+            "results": len(self.results),
+            "repairs": len(self.repairs),
+            "detections": len(self.detections),
+            "pending": self.pending,
+            "failed": len(self.failed),
+        }
+        parts = (f"{name}={count}" for name, count in counts.items() if count or name in ("results", "pending"))
+        return f"SuiteResults({self.name!r}, {', '.join(parts)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes as JSON values; each frame as a list of rows, what is missing as None."""
+        values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: _records(value) if isinstance(value, pd.DataFrame) else value
+            for name, value in values.items()
+            if not name.startswith("_")
+        }
+
+    def instances(self, identity: str) -> pd.DataFrame:
+        """The per-instance table of a reported run, in the order of the split ``test``."""
+        frame: pd.DataFrame = read_instances(self._store.instances(identity))
+        return frame
+
+    def scores(self, identity: str) -> pd.DataFrame:
+        """What a detector of inputs gave each: columns ``triggered`` and ``score``; empty where it is not known."""
+        return read_scores(self._store.instances(identity))
+
+    def inverted(self, identity: str) -> list[tuple[int, Tensor]]:
+        """The triggers that a detector of models found, the most suspicious first: label, picture on black."""
+        return read_triggers(self._store.instances(identity))
+
+    @cached_property
+    def examples(self) -> dict[str, Examples]:
+        """A few inputs of each task and trigger (``"TASK, TRIGGER"``), with and without it."""
+        tasks = {spec.name: self._encoded(spec) for spec in self._suite.tasks}
+        return {
+            f"{name}, {trigger.trigger}": attacked_examples(task, trigger)
+            for name, task in tasks.items()
+            if task is not None
+            for trigger in self._suite.triggers
+        }
+
+    def pictures(self, task: str, rows: list[int]) -> Examples | None:
+        """Clean examples of a task's split ``test`` by their numbers; None if its data are not at hand."""
+        loaded = self._task(task)
+        return None if loaded is None else clean_examples(loaded, rows)
+
+    def _task(self, name: str) -> Task | None:
+        spec = next(spec for spec in self._suite.tasks if spec.name == name)
+        try:
+            return spec.load(seed=self._suite.references[0])
+        except AnchorlabError:
+            return None
+
+    def _encoded(self, spec: TaskSpec) -> Task | None:
+        """The task as its references read it; None while there is none, or if its data are not at hand."""
+        task, folder = self._task(spec.name), self._store.reference(reference_job(spec, self._suite.references[0]))
+        if task is None or task.kind == "image":
+            return task
+        return task.encoded(encoding_of(load_model(folder).model)) if folder.exists() else None
+
+
+def load_results(folder: str | Path) -> SuiteResults:
+    """Reads a suite's folder, finished or not.
+
+    Raises:
+        AnchorlabError: if no suite was run in the folder.
+    """
+    store = Store(Path(folder))
+    text = store.suite()
+    suite = parse_suite(text, str(Path(folder) / "suite.yaml"))
+    planned = plan(suite, store)
+    return SuiteResults(
+        name=suite.name,
+        title=suite.title,
+        command=str(store.run().get("command", "")),
+        spec_text=text,
+        results=results_frame(planned, store),
+        selection=selection_frame(planned, store),
+        choices=choices_frame(planned),
+        repairs=repairs_frame(planned, store),
+        detections=detections_frame(planned, store),
+        failed=pd.DataFrame(failures(suite, store), columns=["what", "stage", "error", "identity"]),
+        pending=count_pending(planned, store),
+        references=references_trained(planned, store),
+        versions=library_versions(planned, store),
+        machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        _store=store,
+        _suite=suite,
+    )
+
+
+def write_results(results: SuiteResults, out: str | Path) -> None:
+    """Writes results.csv, selection.csv and choices.csv into a folder, and repairs.csv and detections.csv if any."""
+    frames = {"results": results.results, "selection": results.selection, "choices": results.choices}
+    evaluations = {"repairs": results.repairs, "detections": results.detections}
+    for name, frame in (frames | {name: frame for name, frame in evaluations.items() if len(frame)}).items():
+        write_atomically(Path(out) / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as JSON values."""
+    rows = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
