@@ -95,6 +95,14 @@ def test_the_docs_name_every_member_of_every_registry() -> None:
         assert f"`{name}`" in data, name
 
 
+def test_the_docs_give_the_default_training_of_every_task() -> None:
+    section = (ROOT / "docs/data.md").read_text().split("| task | epochs |")[1].split("\n\n")[0]
+    for name in TASKS.names():
+        (row,) = [line.split("|") for line in section.splitlines() if f"`{name}`" in line]
+        task = TASKS[name]
+        assert [float(cell) for cell in row[2:5]] == [task.epochs, task.batch_size, task.learning_rate], name
+
+
 def test_the_docs_explain_every_field_of_the_manifest() -> None:
     page = (ROOT / "docs/manifest.md").read_text()
     for record in (Manifest, TaskRecord, AnchorsRecord, GradientRecord):
