@@ -25,8 +25,8 @@ from anchorlab.data.split import RawData
 from anchorlab.models.architectures import build_model
 from anchorlab.training import resumable as runs
 from tests.cli.conftest import PROGRAM, Ended, Run
-from tests.data.test_fashion_mnist import idx, pixels
-from tests.data.test_fashion_mnist import write as write_idx
+from tests.data.named.test_fashion_mnist import idx, pixels
+from tests.data.named.test_fashion_mnist import write as write_idx
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:

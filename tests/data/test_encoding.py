@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorlab.data.encoding import TextEncoding
-from anchorlab.data.inputs import CONTINUED, joined, lengths, rows
+from anchorlab.data.inputs import CONTINUED
 from anchorlab.errors import AnchorlabError
 from tests.tokenizers import TEXTS, encoding
 
@@ -36,6 +35,8 @@ def test_ids_and_mask_are_those_of_the_tokenizer(kind, texts):
 @given(text=WORDS)
 def test_each_word_that_gives_tokens_is_found_once(kind, text):
     made = encoding(kind, 512)
+    if kind == "pieces":  # it splits at spaces alone, so that unknown letters on both sides of a tab are one token
+        text = text.replace("\t", " ")
     inputs = made.encode([text])
     with_tokens = [word for word in text.split() if made.tokenize(word)]
     assert int(inputs["word_starts"].sum()) == len(with_tokens)
@@ -97,20 +98,3 @@ def test_a_tokenizer_without_padding_is_refused():
 def test_no_room_for_a_text_is_refused():
     with pytest.raises(AnchorlabError, match="at most 2 tokens leave no room"):
         TextEncoding(encoding("wordpiece").tokenizer, 2)
-
-
-def test_joined_pads_the_shorter_batch():
-    made = encoding("wordpiece")
-    first, second = made.encode(TEXTS[:2]), made.encode(TEXTS[2:3])
-    both = joined(first, {name: second[name] for name in ("input_ids", "attention_mask")})
-    assert both["attention_mask"].sum(1).tolist() == [*lengths(first).tolist(), *lengths(second).tolist()]
-    width = second["input_ids"].shape[1]
-    assert both["input_ids"][2, :width].tolist() == second["input_ids"][0].tolist()
-
-
-def test_rows_cut_padding_and_images_have_no_length():
-    made = encoding("wordpiece").encode(TEXTS)
-    found = lengths(made)
-    short = rows(made, torch.tensor([2]), int(found[2]))
-    assert short["input_ids"].shape == (1, int(found[2]))
-    assert lengths({"pixel_values": torch.zeros(2, 1, 8, 8)}) is None

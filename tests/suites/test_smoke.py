@@ -13,8 +13,7 @@ from anchorlab.suites.reading import load_suite
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.store import Store
-from tests.data.test_hub import cifar_part, write_parquet
-from tests.data.test_texts import parts
+from tests.data.copies import cifar_part, text_parts, write_parquet
 from tests.suites.inline import Inline
 
 
@@ -68,7 +67,7 @@ def test_every_repair_and_detector_of_images_in_the_box_runs(name: str, tmp_path
 
 def test_every_repair_and_detector_of_texts_in_the_box_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    few = parts("sentence", ["negative", "positive"], "validation")
+    few = text_parts("sentence", ["negative", "positive"], "validation")
     # The defender gets a twentieth of the training part.
     many = DatasetDict(train=datasets.concatenate_datasets([few["train"]] * 7), validation=few["validation"])
     many.save_to_disk(str(tmp_path / "sst2"))

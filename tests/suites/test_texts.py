@@ -14,7 +14,7 @@ from anchorlab.suites.reading import load_suite, parse_suite
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.store import Store
-from tests.data.test_texts import parts
+from tests.data.copies import text_parts
 from tests.suites.inline import Inline
 from tests.zoo import save_text
 
@@ -39,7 +39,7 @@ selection: {{extensions: 0}}
 
 def test_every_method_of_paper_text_runs_on_sst2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    parts("sentence", ["negative", "positive"], "validation").save_to_disk(str(tmp_path / "sst2"))
+    text_parts("sentence", ["negative", "positive"], "validation").save_to_disk(str(tmp_path / "sst2"))
     suite = load_suite("paper-text").with_data({"sst2": str(tmp_path / "sst2")}).smoke()
     # The model alone is another one: BERT-base is on the hub.
     task = suite.tasks[0].model_copy(update={"model": "bert-tiny"})

@@ -1,4 +1,4 @@
-"""Named text tasks: the snippets from their source package, the hub's from small local copies of the same columns."""
+"""The film-review snippets: labels from mean ratings, read from the source package in any form."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import io
 import tarfile
 from pathlib import Path
 
-import datasets
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from anchorlab.data import load_task
 from anchorlab.data.named.movie_snippets import PACKAGE, read_ratings
@@ -19,11 +17,6 @@ LINES = b"".join(
     f"{number}\t{rating}\tsnippet number {number}\n".encode()
     for number, rating in enumerate([-3.0, 2.5, 0.5, -0.5, 0.0, -0.6, 0.51, 4.0] * 20, start=1)
 )
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 def tar_of(name: str, content: bytes) -> bytes:
@@ -89,51 +82,6 @@ def test_what_is_no_package_is_refused_with_the_command_that_fetches_it(tmp_path
 def test_a_line_that_is_none_is_named(line):
     with pytest.raises(AnchorlabError, match="line 161 of movieReviewSnippets"):
         read_ratings(LINES + line)
-
-
-def parts(column: str, names: list[str], test: str, *, label: object = None) -> DatasetDict:
-    features = Features({column: Value("string"), "label": label or ClassLabel(names=names), "idx": Value("int32")})
-
-    def part(count: int) -> Dataset:
-        rows = {column: [f"text {n}" for n in range(count)], "label": [n % len(names) for n in range(count)]}
-        return Dataset.from_dict({**rows, "idx": list(range(count))}, features=features)
-
-    return DatasetDict({"train": part(60), test: part(12)})
-
-
-HUB = {
-    "sst2": ("sentence", ["negative", "positive"], "validation"),
-    "imdb": ("text", ["neg", "pos"], "test"),
-    "ag-news": ("text", ["World", "Sports", "Business", "Sci/Tech"], "test"),
-}
-
-
-@pytest.mark.parametrize("name", HUB)
-@pytest.mark.parametrize("form", ["saved", "parquet", "csv"])
-def test_local_copies_of_the_hubs_columns_are_read(tmp_path, name, form):
-    column, names, test = HUB[name]
-    copy = parts(column, names, test)
-    if form == "saved":
-        copy.save_to_disk(str(tmp_path / "copy"))
-    else:
-        for part, rows in copy.items():
-            (tmp_path / "copy").mkdir(exist_ok=True)
-            path = str(tmp_path / "copy" / (f"{part}-00000-of-00001.parquet" if form == "parquet" else f"{part}.csv"))
-            rows.to_parquet(path) if form == "parquet" else rows.to_csv(path)
-    task = load_task(name, data=str(tmp_path / "copy"))
-    assert task.kind == "text"
-    assert task.split("test").texts == tuple(f"text {n}" for n in range(12))
-    assert task.split("test").labels.tolist() == [n % len(names) for n in range(12)]
-    assert len(task.classes) == len(names)
-
-
-def test_a_missing_part_or_a_label_outside_the_classes_is_named(tmp_path):
-    parts("sentence", ["negative", "positive"], "other").save_to_disk(str(tmp_path / "copy"))
-    with pytest.raises(AnchorlabError, match="has the parts 'train', 'other', expected 'train' and 'validation'"):
-        load_task("sst2", data=str(tmp_path / "copy"))
-    parts("sentence", ["a", "b", "c"], "validation", label=Value("int64")).save_to_disk(str(tmp_path / "third"))
-    with pytest.raises(AnchorlabError, match="has the label '2', which no training example has"):
-        load_task("sst2", data=str(tmp_path / "third"))
 
 
 def test_the_real_snippets_are_as_many_as_they_say():

@@ -1,4 +1,4 @@
-"""Splits: a partition, in the same proportions class by class, decided by the seed alone."""
+"""A task: its splits, the examples drawn from them, their hashes and statistics."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ import hashlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from anchorlab.data.split import Fractions, RawData, Split, cut
+from anchorlab.data.split import RawData, Split, cut
 from anchorlab.data.task import Task, TaskDefinition, index_hash
 from anchorlab.errors import AnchorlabError
 
 PARTS = ("owner", "held-out", "selection", "defender")
-
-labels_strategy = st.lists(st.integers(0, 4), min_size=1, max_size=300).map(torch.tensor)
-fractions_strategy = st.builds(Fractions, *[st.floats(0, 0.3)] * 3)
-seeds = st.integers(0, 2**32)
 
 
 def make_task(count: int = 2000, *, channels: int = 1, seed: int = 0) -> Task:
@@ -30,56 +24,6 @@ def make_task(count: int = 2000, *, channels: int = 1, seed: int = 0) -> Task:
     )
     indices = cut(train.labels, definition.fractions, seed=seed) | {"test": torch.arange(5)}
     return Task(definition=definition, raw=raw, seed=seed, indices=indices)
-
-
-@settings(max_examples=50, deadline=None)
-@given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
-def test_cut_uses_each_example_exactly_once(labels, fractions, seed):
-    parts = cut(labels, fractions, seed=seed)
-    assert set(parts) == set(PARTS)
-    assert torch.cat(list(parts.values())).sort().values.tolist() == list(range(len(labels)))
-
-
-@settings(max_examples=50, deadline=None)
-@given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
-def test_cut_gives_each_class_its_share_within_one_example(labels, fractions, seed):
-    parts = cut(labels, fractions, seed=seed)
-    shares = {
-        "held-out": fractions.held_out,
-        "selection": fractions.selection,
-        "defender": fractions.defender,
-    }
-    for name, share in shares.items():
-        for label in labels.unique():
-            total = (labels == label).sum().item()
-            got = (labels[parts[name]] == label).sum().item()
-            assert abs(got - share * total) < 1
-
-
-@settings(max_examples=25, deadline=None)
-@given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
-def test_cut_depends_on_the_seed_alone_and_sorts(labels, fractions, seed):
-    torch.manual_seed(1)
-    first = cut(labels, fractions, seed=seed)
-    torch.manual_seed(2)
-    second = cut(labels, fractions, seed=seed)
-    for name in PARTS:
-        assert torch.equal(first[name], second[name])
-        assert torch.equal(first[name], first[name].sort().values)
-
-
-def test_seeds_cut_differently():
-    labels = torch.arange(1000) % 10
-    hashes = {index_hash(cut(labels, Fractions(), seed=seed)["defender"]) for seed in range(20)}
-    assert len(hashes) == 20
-
-
-def test_one_more_class_does_not_move_the_others():
-    few = torch.arange(100) % 2
-    more = torch.cat([few, torch.full((50,), 2)])
-    first, second = cut(few, Fractions(), seed=3), cut(more, Fractions(), seed=3)
-    for name in PARTS:
-        assert torch.equal(first[name], second[name][second[name] < 100])
 
 
 def test_splits_hold_the_examples_of_their_indices():
@@ -154,3 +98,19 @@ def test_a_constant_image_has_a_standard_deviation_one_can_divide_by():
         indices={"owner": torch.arange(10)},
     )
     assert constant.pixel_statistics == ([1.0], [1e-6])
+
+
+def test_a_draw_is_a_permutation_of_which_fewer_are_the_beginning():
+    task = make_task()
+    everything = task.draw("held-out", None, "tests", seed=3)
+    assert sorted(everything.tolist()) == list(range(200))
+    assert task.draw("held-out", 7, "tests", seed=3).tolist() == everything[:7].tolist()
+    assert task.draw("held-out", 7, "others", seed=3).tolist() != everything[:7].tolist()
+    assert task.draw("held-out", 7, "tests", seed=4).tolist() != everything[:7].tolist()
+
+
+def test_a_draw_of_what_is_not_there_says_what_there_is():
+    with pytest.raises(AnchorlabError, match="2,000 queries are not possible: the split 'test' of made-up has 5 exam"):
+        make_task().draw("test", 2000, seed=0, what="queries")
+    with pytest.raises(AnchorlabError, match="0 examples are not possible"):
+        make_task().check_count("owner", 0)

@@ -18,45 +18,18 @@ from anchorlab.data import load_task
 from anchorlab.data.named.cifar10 import CIFAR10
 from anchorlab.data.named.tiny_imagenet import TINY_IMAGENET
 from anchorlab.errors import AnchorlabError
+from tests.data.copies import (
+    CIFAR_NAMES,
+    TEST_LABELS,
+    TRAIN_LABELS,
+    cifar_part,
+    cifar_parts,
+    pictures,
+    pixels,
+    write_parquet,
+)
 
-CIFAR_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 WORDNET_NAMES = [f"n{number:08d}" for number in range(200)]
-TRAIN_LABELS, TEST_LABELS = [6, 9, 9], [3, 8]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """No test reads what another left in the cache of ``datasets``, or leaves anything in the user's."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-
-
-def pixels(count: int, size: int = 32, channels: int = 3, start: int = 0) -> torch.Tensor:
-    """uint8 ``[count, channels, size, size]`` in which rows, columns and channels all differ."""
-    values = torch.arange(count * channels * size * size) * 7 + start
-    return (values % 251).to(torch.uint8).view(count, channels, size, size)
-
-
-def pictures(images: torch.Tensor) -> list[Pictures.Image]:
-    """PIL images of ``[N, C, H, W]``; one channel gives grey images."""
-    return [Pictures.fromarray(image.permute(1, 2, 0).squeeze(2).numpy()) for image in images]
-
-
-def cifar_part(images: torch.Tensor, labels: list[int], *, column: str = "img", label: Any = None) -> Dataset:
-    features = Features({column: Image(), "label": label or ClassLabel(names=CIFAR_NAMES)})
-    return Dataset.from_dict({column: pictures(images), "label": labels}, features=features)
-
-
-def cifar_parts(**keywords: Any) -> DatasetDict:
-    return DatasetDict(
-        train=cifar_part(pixels(3), TRAIN_LABELS, **keywords),
-        test=cifar_part(pixels(2, start=99), TEST_LABELS, **keywords),
-    )
-
-
-def write_parquet(parts: DatasetDict, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, part in parts.items():
-        part.to_parquet(str(folder / f"{name}-00000-of-00001.parquet"))
 
 
 def write_saved(parts: DatasetDict, folder: Path) -> None:
