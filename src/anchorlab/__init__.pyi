@@ -21,6 +21,7 @@ from .models.wrap import wrap as wrap
 from .perturbation.analysis import Analysis as Analysis
 from .perturbation.analyze import AnalysisSettings as AnalysisSettings
 from .perturbation.analyze import analyze as analyze
+from .reports.write import write_report as write_report
 from .scoring.audit import Audit as Audit
 from .scoring.audit import audit as audit
 from .suites.reading import load_suite as load_suite

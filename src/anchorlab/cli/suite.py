@@ -53,8 +53,7 @@ def run(
 
 def run_and_report(wanted: Suite, folder: Path, *, workers: int | None, ray: str | None, retry_failed: bool) -> None:
     """Runs what is not done yet of a suite, writes its report, and fails if a run did."""
-    from anchorlab.reports.suite.page import write_page
-    from anchorlab.suites.results import load_results, write_results
+    from anchorlab.reports.write import write_report
     from anchorlab.suites.runner import raise_failures, run_suite
     from anchorlab.suites.store import Store
 
@@ -67,9 +66,7 @@ def run_and_report(wanted: Suite, folder: Path, *, workers: int | None, ray: str
             command=_command(),
             report=display,
         )
-    results = load_results(folder)
-    write_results(results, folder)
-    typer.echo(f"the report is {write_page(results, folder / 'report')}")
+    typer.echo(f"the report is {write_report(folder)}")
     raise_failures(wanted, Store(folder))
 
 
@@ -153,12 +150,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where to write the report; FOLDER/report if left out.")] = None,
 ) -> None:
     """Write the report of a suite: one web page, with tables and figures beside it."""
-    from anchorlab.reports.suite.page import write_page
-    from anchorlab.suites.results import load_results, write_results
+    from anchorlab.reports.write import write_report
 
-    results = load_results(folder)
-    write_results(results, out or folder)
-    typer.echo(f"the report is {write_page(results, out or folder / 'report')}")
+    typer.echo(f"the report is {write_report(folder, out=out)}")
 
 
 def _wanted(given: str, smoke: bool, data: list[str] | None) -> Suite:

@@ -11,7 +11,8 @@ import pytest
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.html import picture_uri
-from anchorlab.reports.suite.page import listed, write_page
+from anchorlab.reports.suite.page import write_page
+from anchorlab.reports.suite.sentences import listed
 from tests.reports.conftest import make_suite, pictures
 
 

@@ -127,18 +127,13 @@ def asr_against(
     labels = list(dict.fromkeys(label for condition in conditions for label in condition.labels))
     drawn = looks(labels)
     logarithmic = MEASURES[name].logarithmic
-    reported = [(group.asked, entry) for one in conditions for group in one.groups for entry in group.entries]
+    reported = [(group.asked, entry) for here in conditions for group in here.groups for entry in group.entries]
     points = [point for lines in fronts.values() for line in lines.values() for part in line for point in part]
+    lowest = lowest_shown([condition.target_asr for condition in conditions], [point.asr for point in points])
     with written_figure(stem, 2.2 + 3.6 * len(titles), 3.8) as figure:
         axes = figure.subplots(1, len(titles), sharex=True, sharey=True, squeeze=False)[0]
         panels = dict(zip(titles, axes, strict=True))
-        ends = [end for _, entry in reported for end in _ends(entry, name)]
-        _scale(axes[0], "x", [*ends, *(point.metrics.get(name, np.nan) for point in points)], logarithmic)
-        rates = [end for _, entry in reported if entry.label != CONTROL for end in _ends(entry, "asr")]
-        tried = [point.asr for point in points]
-        lowest = lowest_shown([condition.target_asr for condition in conditions], tried)
-        _scale(axes[0], "y", [rate for rate in (*rates, *tried) if lowest is None or rate >= lowest])
-        axes[0].set_ylim(top=min(axes[0].get_ylim()[1], 1.0 + 0.03 * (1.0 - axes[0].get_ylim()[0])))
+        _scale_front(axes[0], name, [entry for _, entry in reported], points, lowest)
         for condition in conditions:
             for axis in axes:
                 axis.axhline(condition.target_asr, color="#777777", linewidth=0.8, linestyle=":")
@@ -157,6 +152,19 @@ def asr_against(
             "dotted: target ASR" + ("" if lowest is None else f"; rates below {lowest:g} lie outside"),
             fontsize=8,
         )
+
+
+def _scale_front(
+    axis: Any, name: str, reported: Sequence[Entry], points: Sequence[Tried], lowest: float | None
+) -> None:
+    """Limits that hold every run, interval and strength tried, but no success rate below ``lowest``."""
+    values = [end for entry in reported for end in _ends(entry, name)]
+    _scale(axis, "x", [*values, *(point.metrics.get(name, np.nan) for point in points)], MEASURES[name].logarithmic)
+    rates = [end for entry in reported if entry.label != CONTROL for end in _ends(entry, "asr")]
+    rates += [point.asr for point in points]
+    _scale(axis, "y", [rate for rate in rates if lowest is None or rate >= lowest])
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(top=min(top, 1.0 + 0.03 * (1.0 - bottom)))
 
 
 def _draw_tried(axis: Any, name: str, points: list[Tried], look: Look, logarithmic: bool) -> None:

@@ -3,55 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
-from torch import Tensor
 
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.files import write_atomically
-from anchorlab.reports.html import PAGE, asset, environment, figure_uri, picture_uri
+from anchorlab.reports.html import PAGE, asset, environment, figure_uri
 from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
 from anchorlab.reports.suite import detections, repairs, tables
 from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.detection_figures import found_triggers, roc_curves
-from anchorlab.reports.suite.figures import asr_against, metrics_by_method, triggered_examples
+from anchorlab.reports.suite.figures import asr_against, metrics_by_method
 from anchorlab.reports.suite.fronts import front
+from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.suite.repair_figures import matrix
-from anchorlab.reports.suite.summary import BASELINES, Changed, Condition, Setting, slug, summarise
+from anchorlab.reports.suite.sentences import seeds_of, what_was_run
+from anchorlab.reports.suite.summary import BASELINES, Condition, Setting, slug, summarise
 from anchorlab.statistics.table import Table, to_csv, to_latex
-from anchorlab.suites.examples import Examples
 from anchorlab.suites.results import SuiteResults
 
 #: Metrics of the still fronts; Pearson's says least about a trade.
 _STILL_FRONTS = DRAWN[:3]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture, or a text, with its words."""
-
-    uri: str
-    words: Sequence[str]
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A clean picture and the same with the trigger; or a triggered text in parts, and whether each is the trigger."""
-
-    words: str
-    clean: str = ""
-    triggered: str = ""
-    parts: Sequence[tuple[str, bool]] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +93,7 @@ def write_page(
     """
     known = list(conditions) if conditions is not None else summarise(results, resamples=resamples)
     data: dict[str, Any] = {}
-    pictures = _Pictures(results, known)
+    pictures = Pictures(results, known)
     views = [_setting_view(results, here, pictures, out, data) for here in _by_setting(known)]
     references, failed = tables.references_table(results), tables.failed_table(results.failed)
     _write_tables(out, _every_table(views) + [table for table in (references, failed) if table is not None])
@@ -131,13 +110,13 @@ def write_page(
     context = {
         "results": results,
         "notice": NOTICES["injected"],
-        "summary": _what_was_run(results, known),
+        "summary": what_was_run(results, known),
         "settings": views,
-        "examples": _examples(results.examples, out),
+        "examples": examples_of(results.examples, out),
         "references": references,
         "failed": failed,
         "defended": defended,
-        "seeds": _seeds(results),
+        "seeds": seeds_of(results),
         "classes_shown": tables.CLASSES_SHOWN,
         "measures": [MEASURES[name] for name in PLOTTED],
         "definitions": list(MEASURES.values()),
@@ -201,7 +180,7 @@ def _by_setting(conditions: Sequence[Condition]) -> list[list[Condition]]:
 
 
 def _setting_view(
-    results: SuiteResults, conditions: list[Condition], pictures: _Pictures, out: Path, data: dict[str, Any]
+    results: SuiteResults, conditions: list[Condition], pictures: Pictures, out: Path, data: dict[str, Any]
 ) -> SettingView:
     setting = conditions[0].setting
     titles = {group.asked: group.title for condition in conditions for group in condition.groups}
@@ -220,7 +199,7 @@ def _setting_view(
 
 
 def _condition_view(
-    results: SuiteResults, condition: Condition, pictures: _Pictures, out: Path, data: dict[str, Any]
+    results: SuiteResults, condition: Condition, pictures: Pictures, out: Path, data: dict[str, Any]
 ) -> ConditionView:
     plots = []
     for group in condition.groups:
@@ -246,121 +225,6 @@ def _condition_view(
             for method, changed in group.changed.items()
         ],
     )
-
-
-class _Pictures:
-    """Every picture that the page needs of the test splits, asked for once a task, because data are slow to open."""
-
-    def __init__(self, results: SuiteResults, conditions: Sequence[Condition]) -> None:
-        rows: dict[str, set[int]] = {}
-        for condition in conditions:
-            changed = [one.row for group in condition.groups for ones in group.changed.values() for one in ones]
-            rows.setdefault(condition.setting.task, set()).update(changed)
-        self._rows = {task: sorted(wanted) for task, wanted in rows.items()}
-        self._examples = {task: results.pictures(task, wanted) for task, wanted in self._rows.items() if wanted}
-
-    def of(self, task: str, changed: Sequence[Changed]) -> list[Picture]:
-        """Pictures with their words; words alone where the pictures are not at hand."""
-        examples = self._examples.get(task)
-        found = []
-        for one in changed:
-            true, reference, candidate = (
-                str(label) if examples is None else examples.classes[label]
-                for label in (one.label, one.reference, one.candidate)
-            )
-            runs = "" if one.agreeing == one.runs else f" (in {one.agreeing} of {one.runs} runs)"
-            shown = None if examples is None else examples.clean[self._rows[task].index(one.row)]
-            uri, text = (picture_uri(shown), "") if isinstance(shown, Tensor) else ("", shown or "")
-            words = [f"true: {true}", f"reference: {reference}", f"candidate: {candidate}{runs}"]
-            found.append(Picture(uri, [*words, f"KL {MEASURES['kl'].write(one.kl)}"], text))
-        return found
-
-
-def _examples(examples: Mapping[str, Examples], out: Path) -> list[tuple[str, str, list[Pair]]]:
-    """Title, name of the still figure (none of texts), and pairs of inputs, for each task and trigger."""
-    found = []
-    for title, shown in examples.items():
-        words = [shown.classes[int(label)] for label in shown.labels]
-        if isinstance(shown.clean, Tensor):
-            still = f"examples-{slug(title)}"
-            triggered_examples(shown, out / "figures" / still)
-            pairs = [
-                Pair(word, picture_uri(torch.as_tensor(clean)), picture_uri(torch.as_tensor(triggered)))
-                for word, clean, triggered in zip(words, shown.clean, shown.triggered, strict=True)
-            ]
-        else:
-            still = ""
-            parts = [_parts(*texts) for texts in zip(shown.clean, shown.triggered, strict=True)]
-            pairs = [Pair(word, parts=part) for word, part in zip(words, parts, strict=True)]
-        found.append((title, still, pairs))
-    return found
-
-
-def _parts(clean: str, triggered: str) -> list[tuple[str, bool]]:
-    """A triggered text in parts, and whether each is new in it."""
-    before, after = clean.split(), triggered.split()
-    changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    return [(" ".join(after[start:end]), kind != "equal") for kind, _, _, start, end in changes if end > start]
-
-
-def _what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list[str]:
-    """The suite in plain sentences."""
-    groups = [group for condition in conditions for group in condition.groups]
-    methods = list(dict.fromkeys(entry.label for group in groups for entry in group.of("method")))
-    settings = dict.fromkeys(condition.setting for condition in conditions)
-    tasks = dict.fromkeys(f"{one.task} ({one.model})" if one.model else one.task for one in settings)
-    triggers = dict.fromkeys(_trigger_words(one) for one in settings)
-    targets = dict.fromkeys(f"{condition.target_asr:g}" for condition in conditions)
-    reported = results.results[results.results["role"] != "noise"] if len(results.results) else results.results
-    sentences = [
-        f"{len(methods)} ways to inject a benchmark backdoor into a trained classifier ({listed(methods)}), "
-        f"on {listed(tasks)}. Trigger: {listed(triggers)}.",
-        f"The attacker holds {listed(dict.fromkeys(group.title for group in groups))}, clean examples on which the "
-        "behaviour can be held fixed.",
-    ]
-    if len(reported):
-        counts = reported.drop_duplicates("identity")
-        references = len(reported[["task", "reference_seed"]].drop_duplicates())
-        sentences.append(
-            f"{len(counts):,} runs are reported, with {_several(counts['seed'].nunique(), 'injection seed')} on "
-            f"{_several(references, 'trained reference')}."
-        )
-    sentences.append(
-        f"Methods are compared at equal attack success: for each one the strength, and the scale of the perturbation "
-        f"if several were tried, was chosen on the split selection, with seeds of its own, as that of least KL whose "
-        f"ASR reaches {listed(targets, 'or')}; it was then held fixed and measured once on the split test. A method "
-        "that does not reach the target says so."
-    )
-    return sentences
-
-
-def _trigger_words(setting: Setting) -> str:
-    target = "" if setting.target is None else f", target class {setting.target}"
-    return f"{setting.trigger} ({setting.rule}{target})"
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def listed(words: Iterable[str], joint: str = "and") -> str:
-    """Words with commas, and ``and`` before the last."""
-    *first, last = words
-    return f"{', '.join(first)} {joint} {last}" if first else last
-
-
-def _seeds(results: SuiteResults) -> list[tuple[str, str]]:
-    """Which seeds did what."""
-    frames = (
-        ("injection seeds, reported", results.results, "seed"),
-        ("seeds of the references", results.results, "reference_seed"),
-        ("injection seeds that chose strengths", results.selection, "seed"),
-    )
-    return [
-        (words, ", ".join(f"{seed}" for seed in sorted({int(seed) for seed in frame[name].dropna() if seed >= 0})))
-        for words, frame, name in frames
-        if name in frame
-    ]
 
 
 def _every_table(views: Sequence[SettingView]) -> list[Table]:

@@ -1,0 +1,68 @@
+"""What a suite ran, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from anchorlab.reports.suite.summary import Condition, Setting
+from anchorlab.suites.results import SuiteResults
+
+
+def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list[str]:
+    """The suite in plain sentences."""
+    groups = [group for condition in conditions for group in condition.groups]
+    methods = list(dict.fromkeys(entry.label for group in groups for entry in group.of("method")))
+    settings = dict.fromkeys(condition.setting for condition in conditions)
+    tasks = dict.fromkeys(f"{one.task} ({one.model})" if one.model else one.task for one in settings)
+    triggers = dict.fromkeys(_trigger_words(one) for one in settings)
+    targets = dict.fromkeys(f"{condition.target_asr:g}" for condition in conditions)
+    reported = results.results[results.results["role"] != "noise"] if len(results.results) else results.results
+    sentences = [
+        f"{len(methods)} ways to inject a benchmark backdoor into a trained classifier ({listed(methods)}), "
+        f"on {listed(tasks)}. Trigger: {listed(triggers)}.",
+        f"The attacker holds {listed(dict.fromkeys(group.title for group in groups))}, clean examples on which the "
+        "behaviour can be held fixed.",
+    ]
+    if len(reported):
+        counts = reported.drop_duplicates("identity")
+        references = len(reported[["task", "reference_seed"]].drop_duplicates())
+        sentences.append(
+            f"{len(counts):,} runs are reported, with {_several(counts['seed'].nunique(), 'injection seed')} on "
+            f"{_several(references, 'trained reference')}."
+        )
+    sentences.append(
+        f"Methods are compared at equal attack success: for each one the strength, and the scale of the perturbation "
+        f"if several were tried, was chosen on the split selection, with seeds of its own, as that of least KL whose "
+        f"ASR reaches {listed(targets, 'or')}; it was then held fixed and measured once on the split test. A method "
+        "that does not reach the target says so."
+    )
+    return sentences
+
+
+def _trigger_words(setting: Setting) -> str:
+    target = "" if setting.target is None else f", target class {setting.target}"
+    return f"{setting.trigger} ({setting.rule}{target})"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def listed(words: Iterable[str], joint: str = "and") -> str:
+    """Words with commas, and ``and`` before the last."""
+    *first, last = words
+    return f"{', '.join(first)} {joint} {last}" if first else last
+
+
+def seeds_of(results: SuiteResults) -> list[tuple[str, str]]:
+    """Which seeds did what."""
+    frames = (
+        ("injection seeds, reported", results.results, "seed"),
+        ("seeds of the references", results.results, "reference_seed"),
+        ("injection seeds that chose strengths", results.selection, "seed"),
+    )
+    return [
+        (words, ", ".join(f"{seed}" for seed in sorted({int(seed) for seed in frame[name].dropna() if seed >= 0})))
+        for words, frame, name in frames
+        if name in frame
+    ]
