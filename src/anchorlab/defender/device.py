@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderData
+from anchorlab.defender.defence import Defence
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.device import move_to_device
-
-
-class Defence(Protocol):
-    """What repairs and detectors have in common."""
-
-    @property
-    def modality(self) -> Literal["image", "text", "any"]:
-        """What kind of model it is for."""
 
 
 def check_modality(defence: Defence, task: Task, name: str) -> None:

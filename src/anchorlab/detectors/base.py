@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.defence import Defence
 from anchorlab.models.hooks import features
 
 
@@ -40,13 +40,13 @@ class ModelScore:
     targets: Tensor | None = None
 
 
-class ModelDetector:
-    """Base of the detectors of models; hyper-parameters in the subclass's fields, a frozen pydantic dataclass."""
+class ModelDetector(Defence):
+    """Base of the detectors of models: hyper-parameters in the subclass's fields, a frozen pydantic dataclass.
 
-    #: What kind of model it scores.
-    modality: ClassVar[Modality] = "any"
-    #: Least number of the defender's examples; 0 for a detector that needs none.
-    min_examples: ClassVar[int] = 16
+    The classifier is called as ``model(**inputs)``, ``inputs`` being a dictionary: ``pixel_values``, uint8 ``[N, C, H,
+    W]``; or ``input_ids``, int32, and ``attention_mask``, bool, ``[N, L]``. ``anchorlab.models.call.logits`` calls it
+    and returns logits, float32 ``[N, C]``, whatever the module returns; ``predict`` does so for a whole split.
+    """
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """Scores a model.
@@ -62,12 +62,13 @@ class ModelDetector:
         raise NotImplementedError
 
 
-class InputDetector:
-    """Base of the detectors of inputs; likewise."""
+class InputDetector(Defence):
+    """Base of the detectors of inputs: hyper-parameters in the subclass's fields, a frozen pydantic dataclass.
 
-    modality: ClassVar[Modality] = "any"
-    min_examples: ClassVar[int] = 16
-    #: True for a detector that judges inputs against each other, so that it depends on how many are triggered.
+    Models and inputs are as in ``ModelDetector``.
+    """
+
+    #: True for a detector that judges inputs against each other, so that a score depends on the other inputs.
     is_set_level: ClassVar[bool] = False
 
     def scores(
@@ -78,7 +79,8 @@ class InputDetector:
         Args:
             model: on the device, in evaluation mode; not changed.
             data: all that the defender has.
-            inputs: N inputs of unknown origin, on the device.
+            inputs: N inputs of unknown origin, clean and triggered ones mixed, as a dictionary from name to tensor on
+                the device.
             context: device, seed, progress.
 
         Raises:

@@ -9,7 +9,8 @@ several starts, whose spread ``details`` shows, and its norm is the smallest of 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,14 @@ class NeuralCleanse(InversionSettings, ModelDetector):
 
     modality: ClassVar[Modality] = "image"
 
+    quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3, "restarts": 1}
+
     restarts: int = Field(default=3, ge=1, description="starts of the search for each label")
+
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: of the search for one label from one start."""
+        del examples
+        return self.steps * self.images
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""

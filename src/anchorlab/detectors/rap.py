@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ class RAP(InputDetector):
 
     modality: ClassVar[Modality] = "text"
 
+    quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3}
+
     steps: int = Field(default=300, ge=1, description="steps in which a class's word is tuned")
     batch_size: int = Field(default=32, ge=1, description="examples in a step")
     learning_rate: float = Field(
@@ -55,6 +57,11 @@ class RAP(InputDetector):
     lower: float = Field(default=0.1, ge=0, lt=1, description="least fall of the probability that is asked for")
     upper: float = Field(default=0.3, gt=0, le=1, description="greatest fall of the probability that is wanted")
     scale: float = Field(default=1.0, gt=0, description="weight of falling too little against falling too much")
+
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: for one class."""
+        del examples
+        return self.steps * self.batch_size
 
     def scores(
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext

@@ -9,7 +9,8 @@ gradients; this search is ours, simpler and weaker.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -30,6 +31,8 @@ class UniversalScan(ModelDetector):
     """Looks for a patch that sends everything to one class."""
 
     modality: ClassVar[Modality] = "image"
+
+    quick_values: ClassVar[Mapping[str, Any]] = {"rounds": 1}
 
     patches: int = Field(default=100, ge=1, description="random patches")
     rounds: int = Field(default=10, ge=0, description="rounds in which each class's best patch is changed")

@@ -9,7 +9,8 @@ chosen on the defender's held-back part: the highest that costs at most ``tolera
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -34,11 +35,18 @@ class ANP(Pruning):
 
     modality: ClassVar[Modality] = "image"
 
+    quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3}
+
     steps: int = Field(default=400, ge=1, description="steps in which masks are learned")
     batch_size: int = Field(default=64, ge=1, description="examples in a step")
     learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate of the masks")
     radius: float = Field(default=0.4, ge=0, description="largest relative perturbation of weights and biases")
     clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")
+
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``."""
+        del examples
+        return self.steps * self.batch_size
 
     def prunable(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> Prunable:
         """See ``Pruning``; a depth is a threshold for the masks."""

@@ -6,17 +6,18 @@ from typing import ClassVar
 
 from torch import nn
 
-from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.defence import Defence
 
 
-class Repair:
-    """Base of all repairs: hyper-parameters in the subclass's fields, a frozen pydantic dataclass."""
+class Repair(Defence):
+    """Base of all repairs: hyper-parameters in the subclass's fields, a frozen pydantic dataclass.
 
-    #: What kind of model it repairs.
-    modality: ClassVar[Modality] = "any"
-    #: Least number of the defender's examples; 0 for a repair that needs none.
-    min_examples: ClassVar[int] = 16
+    The classifier is called as ``model(**inputs)``, ``inputs`` being a dictionary: ``pixel_values``, uint8 ``[N, C, H,
+    W]``; or ``input_ids``, int32, and ``attention_mask``, bool, ``[N, L]``. ``anchorlab.models.call.logits`` calls it
+    and returns logits, float32 ``[N, C]``, whatever the module returns; ``predict`` does so for a whole split.
+    """
+
     #: True for a repair that needs an earlier version of the model that the defender trusts.
     needs_trusted: ClassVar[bool] = False
 
@@ -25,8 +26,9 @@ class Repair:
 
         Args:
             model: the suspicious model, on the device, in evaluation mode, every parameter trainable; not changed.
-            data: all that the defender has.
-            context: device, seed, progress.
+            data: all that the defender has: examples to learn from in ``data.train``, and others to choose by in
+                ``data.validation``, both with ``inputs`` and ``labels`` (int64 ``[N]``) on the device.
+            context: device, seeded generators, and ``report`` for progress.
 
         Raises:
             AnchorlabError: if the model is not of the kind that this repairs, or the data do not suffice.

@@ -18,7 +18,7 @@ the batch at hand, theirs always on the first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -43,6 +43,8 @@ class IBAU(Schedule, Repair):
     """Unlearns what a universal perturbation can do."""
 
     modality: ClassVar[Modality] = "image"
+
+    quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "rounds": 1, "search_steps": 100}
 
     rounds: int = Field(default=5, ge=1, description="searches for the perturbation, each followed by its unlearning")
     radius: float = Field(default=10.0, gt=0, description="largest L2 norm of the perturbation, pixels being 0 to 1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -23,6 +24,8 @@ from anchorlab.training.fit import Optimisation, Step, fit
 class Schedule:
     """Fields that all repairs by tuning share."""
 
+    quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1}
+
     epochs: int = Field(default=20, ge=1, description="passes over the defender's examples")
     batch_size: int = Field(default=32, ge=1, description="examples in a step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW, one-cycle")
@@ -31,6 +34,10 @@ class Schedule:
     def steps(self, examples: int) -> int:
         """How many steps the repair takes on so many examples."""
         return max(1, self.epochs * examples // min(self.batch_size, examples))
+
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``."""
+        return self.epochs * examples
 
 
 #: What is lowered, a differentiable scalar of a model, the inputs of a batch and their labels.

@@ -9,7 +9,7 @@ nothing to unlearn, and the model stays as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -30,6 +30,8 @@ class Unlearning(Schedule, Repair):
     """Finds a trigger and unlearns it."""
 
     modality: ClassVar[Modality] = "image"
+
+    quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "search_steps": 100}
 
     search_steps: int = Field(default=300, ge=1, description="steps of the search for the trigger")
     stamped: float = Field(default=0.2, gt=0, le=1, description="share of each batch that carries it")

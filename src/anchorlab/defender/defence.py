@@ -1,0 +1,46 @@
+"""What repairs and detectors have in common: the data that they are for, the examples that they need, their effort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Self, cast
+
+from anchorlab.data import Modality
+from anchorlab.errors import RenamedAttributes
+
+
+class Defence(RenamedAttributes):
+    """Base of ``Repair``, ``ModelDetector`` and ``InputDetector``.
+
+    A subclass is a frozen pydantic dataclass whose fields are its hyper-parameters. It sees a model and the defender's
+    clean examples, and never the attack or test data.
+    """
+
+    renamed_attributes: ClassVar[Mapping[str, str]] = {
+        "reads": "modality",
+        "least": "min_examples",
+        "judges_sets": "is_set_level",
+    }
+
+    #: The kind of data whose models it is for.
+    modality: ClassVar[Modality] = "any"
+    #: The smallest number of clean examples that it works with, training and validation examples together.
+    min_examples: ClassVar[int] = 16
+    #: Hyper-parameters with which it takes seconds and its figures mean nothing, as in a suite's smoke form.
+    quick_values: ClassVar[Mapping[str, Any]] = {}
+
+    def quick(self) -> Self:
+        """The same defence with ``quick_values``."""
+        if not self.quick_values:
+            return self
+        return cast("Self", replace(cast("Any", self), **self.quick_values))
+
+    def examples_processed(self, examples: int) -> int | None:
+        """How many examples pass forward and backward through the model, for estimates of time; None if unknown.
+
+        Args:
+            examples: number of clean examples that the defender has.
+        """
+        del examples
+        return None
