@@ -75,7 +75,7 @@ def test_a_link_is_followed_and_stays_one(tmp_path):
 
 def test_what_is_no_ordinary_file_is_left_alone(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(AnchorlabError, match="it exists and is no ordinary file"):
+    with pytest.raises(AnchorlabError, match="it is not an ordinary file"):
         write_atomically(tmp_path / "pipe", "x")
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 

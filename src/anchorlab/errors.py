@@ -20,19 +20,19 @@ class AnchorlabError(Exception):
 
 
 class DivergenceError(AnchorlabError):
-    """A loss that is no longer finite: the same settings would only diverge again."""
+    """A loss that is not finite any more; the same settings would diverge again."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str], others: str = "") -> AnchorlabError:
-    """The error for a name that is not one of ``known``, with the nearest known name suggested.
+def unknown(kind: str, name: str, registered: Iterable[str], others: str = "") -> AnchorlabError:
+    """The error for a name that is not one of ``registered``, with the nearest of them as a suggestion.
 
     Args:
         kind: what is named, for example ``"method"``.
         name: the name as the user gave it.
-        known: all names that would have been right.
+        registered: all names that would have been right.
         others: what else would have been right, in words.
     """
-    choices = sorted(known)
+    choices = sorted(registered)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     further = f"; {others} would do too" if others else ""

@@ -16,15 +16,15 @@ from anchorlab.errors import AnchorlabError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a file, or leaves what was there untouched; a link is followed.
+    """Writes a file, or leaves the former one untouched; a link is followed.
 
     Raises:
-        AnchorlabError: if the disk is full or read-only, the place cannot be written, or holds what is
-            no file, such as a device, which the rename would destroy.
+        AnchorlabError: if the disk is full or read-only, the path cannot be written, or there is something
+            other than a file, such as a device, which the rename would destroy.
     """
     data = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
-        raise AnchorlabError(f"cannot write {path}: it exists and is no ordinary file: choose another place")
+        raise AnchorlabError(f"cannot write {path}: it is not an ordinary file: choose another place")
     with explained(path):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def write_folder_atomically(folder: Path, write: Callable[[Path], None]) -> None
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a value as indented JSON; NaN and infinities are refused, for JSON has none."""
+    """Writes a value as indented JSON; NaN and infinities are refused, because JSON has none."""
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""A progress bar on the error stream; where that is no terminal, nothing is shown."""
+"""A progress bar on the error stream; where that is not a terminal, nothing is shown."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextvars import ContextVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+#: Called with the number of steps done, and named figures to show, such as the loss.
 Report = Callable[[int, dict[str, float]], None]
-
 
 _SILENT = ContextVar("silent", default=False)
 
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Inside, no bar is shown: for work within work that has a bar of its own."""
+    """Shows no bar inside, for work that is a part of work with its own bar."""
     before = _SILENT.set(True)
     try:
         yield
@@ -27,7 +27,7 @@ def no_bars() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Report]:
-    """A bar that vanishes when done; yields a function of the steps done and of named figures to show."""
+    """A bar that vanishes at the end; yields a function that reports the steps done and named figures."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -48,7 +48,10 @@ def progress_bar(title: str, total: int) -> Iterator[Report]:
 
 @contextmanager
 def status_bar(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar whose end may move; yields a function of what is done, the total and words, or None off a terminal."""
+    """A bar whose total may change; yields a function that reports what is done, the total and a few words.
+
+    Yields None where no bar is shown.
+    """
     console = Console(stderr=True)
     if _SILENT.get() or not console.is_terminal:
         yield None

@@ -106,8 +106,8 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
     if "=" not in rest:  # all of it is the value, commas too
         return name, {"": rest}
     first, *others = rest.split(",")
-    bare = {} if "=" in first else {"": first}
-    return name, bare | parse_pairs(others if bare else [first, *others], f"{name}:")
+    first_value = {} if "=" in first else {"": first}
+    return name, first_value | parse_pairs(others if first_value else [first, *others], f"{name}:")
 
 
 def build_spec(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:

@@ -111,7 +111,7 @@ def test_text(text, target, rule) -> None:
         ("source-to-target:4", 0, "source 4 is not one of the task's 4 classes"),
         ("source-to-target:3", 9, "target 9 is not one of the task's 4 classes"),
         ("source-to-target:3", 3, "source-to-target has 3 as source and as target: give two classes"),
-        ("source-to-target:cat", 0, "the label 'cat' is none of the task's"),
+        ("source-to-target:cat", 0, "the label 'cat' is not one of the task's"),
         (
             "source-to-target:sauce=3",
             0,

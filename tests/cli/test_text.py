@@ -131,7 +131,7 @@ def test_mistakes_end_with_one_sentence(run: Run, tmp_path: Path, reviews: Path,
     refused(run("train", reviews, "--out", out, *columns(), "--model", "resnet-18"), "reads images, but the task")
     refused(run("train", reviews, "--out", out, *columns(), "--model", "bert-teeny"), "did you mean 'bert-tiny'")
     refused(run("train", "digits", "--out", out, *columns()), "the task digits has columns of its own")
-    refused(run("inject", ref, "--out", out, "--target", "good"), "the label 'good' is none of the task's: give one of")
+    refused(run("inject", ref, "--out", out, "--target", "good"), "the label 'good' is not one of the task's: give one")
     refused(run("inject", ref, "--out", out, "--trigger", "five-pixel"), "made for this kind of input")
     refused(run("inject", ref, "--out", out, "--trigger", "word:中"), "has no tokens for the trigger")
     long = "sentence:" + "film " * 140

@@ -68,7 +68,7 @@ def test_a_folder_of_images_is_read_and_cut(tmp_path):
 
 def test_own_data_need_columns_and_named_tasks_do_not(tmp_path):
     path = written(tmp_path / "reviews.csv", frame())
-    with pytest.raises(AnchorlabError, match="say what its columns are: --text-column"):
+    with pytest.raises(AnchorlabError, match="name the columns: --text-column"):
         load_task(str(path))
     with pytest.raises(AnchorlabError, match="the task digits has columns of its own"):
         load_task("digits", columns=STARS)

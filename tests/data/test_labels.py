@@ -63,5 +63,5 @@ def test_a_name_goes_before_a_number():
 
 
 def test_a_label_that_is_nothing_is_named():
-    with pytest.raises(AnchorlabError, match="the label 'good' is none of the task's: give one of 'neg', 'pos'"):
+    with pytest.raises(AnchorlabError, match="the label 'good' is not one of the task's: give one of 'neg', 'pos'"):
         label_index("good", ("neg", "pos"))

@@ -30,6 +30,4 @@ def test_damaged_rows_are_named(tmp_path, content):
 
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "reviews.docx").write_bytes(b"PK")
-    refused(
-        "is no file of rows that can be read: give one that ends in '.parquet' or '.csv'", tmp_path / "reviews.docx"
-    )
+    refused("is not a file of rows: give one that ends in '.parquet' or '.csv'", tmp_path / "reviews.docx")

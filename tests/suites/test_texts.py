@@ -90,7 +90,7 @@ def test_the_report_shows_texts_and_marks_the_trigger(own: Path, tmp_path: Path)
 
 def test_own_data_without_columns_are_refused_with_their_line(tmp_path: Path) -> None:
     text = OWN.format(data="reviews.csv", model="bert-tiny").replace("    columns: {text: review, label: mood}\n", "")
-    with pytest.raises(AnchorlabError, match=r"line 5 of the suite: tasks\.0: 'reviews.csv' is no task with a name"):
+    with pytest.raises(AnchorlabError, match=r"line 5 of the suite: tasks\.0: 'reviews.csv' is not the name of a task"):
         parse_suite(text)
     text = OWN.format(data="reviews.csv", model="bert-teeny")
     with pytest.raises(AnchorlabError, match=r"line 6 of the suite: tasks\.0\.model: unknown model 'bert-teeny'"):

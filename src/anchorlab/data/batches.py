@@ -14,7 +14,7 @@ from anchorlab.seeding import generator
 
 @dataclass(frozen=True)
 class Share:
-    """One process's part of each batch: every example whose place is ``rank`` modulo ``processes``."""
+    """One process's part of each batch: every example whose index is ``rank`` modulo ``processes``."""
 
     rank: int = 0
     processes: int = 1
@@ -38,9 +38,9 @@ class Batches:
     Batch ``step`` depends on the arguments and on ``step`` only, so that a resumed run sees what an
     uninterrupted one would have seen.
 
-    Texts are batched by length, for padding costs as much as text: of eight batches together the examples are sorted,
-    and the new batches come in an order that depends on the seed alone, so that two streams of one run have their long
-    batches at the same steps.
+    Texts are batched by length, because padding costs as much as text: the examples of eight batches together are
+    sorted by length and cut into new batches. Their order depends on the seed alone, so that two streams of one run
+    have their long batches at the same steps.
 
     Args:
         size: number of examples.
@@ -48,7 +48,7 @@ class Batches:
         seed: of the run.
         purpose: of the stream, which keeps its draws apart from another's.
         device: where the indices are wanted.
-        lengths: of texts, int64 ``[size]`` on the CPU; None for examples of one size.
+        lengths: of texts, int64 ``[size]`` on the CPU; None for images.
     """
 
     def __init__(
@@ -77,24 +77,24 @@ class Batches:
         return self._by_length(step // _TOGETHER)[0][step % _TOGETHER]
 
     def width(self, step: int) -> int | None:
-        """Length of the longest text of a step; None for examples of one size."""
+        """Length of the longest text of a step; None for images."""
         return None if self._lengths is None else self._by_length(step // _TOGETHER)[1][step % _TOGETHER]
 
     def _by_length(self, number: int) -> tuple[Tensor, list[int]]:
         """Eight batches, int64 ``[8, batch_size]``, and the length of the longest text in each."""
         if self._sorted is None or self._sorted[0] != number:
             assert self._lengths is not None
-            at = self._stream(number * _TOGETHER, (number + 1) * _TOGETHER)
-            batches = at[self._lengths[at].argsort(stable=True)].view(_TOGETHER, self._batch_size)
+            indices = self._stream(number * _TOGETHER, (number + 1) * _TOGETHER)
+            batches = indices[self._lengths[indices].argsort(stable=True)].view(_TOGETHER, self._batch_size)
             batches = batches[torch.randperm(_TOGETHER, generator=generator(self._seed, "lengths", number))]
             widths = self._lengths[batches].amax(1).tolist()
-            # From pinned memory a GPU takes them without being waited for.
+            # A copy from pinned memory to a GPU does not wait for the GPU.
             moved = batches.pin_memory() if self._device.type == "cuda" else batches
             self._sorted = number, moved.to(self._device, non_blocking=True), widths
         return self._sorted[1:]
 
     def _stream(self, first_step: int, end_step: int) -> Tensor:
-        """The indices of some steps in a row, as they come without regard to length; of texts, on the CPU."""
+        """The indices of consecutive steps, without regard to length; for texts on the CPU."""
         start, end = first_step * self._batch_size, end_step * self._batch_size
         first, last = start // self._size, (end - 1) // self._size
         pieces = [
@@ -121,16 +121,16 @@ class Batches:
 
 
 def augment(
-    inputs: dict[str, Tensor], how: Augmentation, *, seed: int, step: int, share: Share = WHOLE
+    inputs: dict[str, Tensor], augmentation: Augmentation, *, seed: int, step: int, share: Share = WHOLE
 ) -> dict[str, Tensor]:
     """Shifts and mirrors each image of a batch at random, as tensor operations on the whole batch.
 
-    The draws are those for the global batch, so that several processes vary their shares of it as one
-    would vary the whole.
+    The draws are made for the global batch, so that several processes vary their shares of it as one process would
+    vary the whole.
 
     Args:
         inputs: ``pixel_values``, uint8 ``[B, C, H, W]``.
-        how: the largest shift, and whether to mirror.
+        augmentation: the largest shift, and whether to mirror.
         seed: of the run.
         step: number of the step.
         share: the share of the global batch that ``inputs`` are.
@@ -141,12 +141,12 @@ def augment(
     images = inputs["pixel_values"]
     size, device = len(images) * share.processes, images.device
     rng = generator(seed, "augment", step)
-    if how.mirror:
+    if augmentation.mirror:
         mirrored = share.of(torch.rand(size, generator=rng) < 0.5).to(device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
-    if how.pad:
-        shifts = share.of(torch.randint(0, 2 * how.pad + 1, (size, 2), generator=rng)).to(device)
-        images = _shift(images, shifts, how.pad)
+    if augmentation.pad:
+        shifts = share.of(torch.randint(0, 2 * augmentation.pad + 1, (size, 2), generator=rng)).to(device)
+        images = _shift(images, shifts, augmentation.pad)
     return {**inputs, "pixel_values": images}
 
 

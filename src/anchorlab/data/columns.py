@@ -42,7 +42,7 @@ def find_column(part: Any, name: str, where: str) -> str:
 
 
 def classes_of(part: Any, column: str, where: str) -> tuple[str, ...]:
-    """The names of a part's classes: those that come with the data, or those that its labels make."""
+    """The names of a part's classes: from the data if they have names, otherwise from the labels."""
     from datasets import ClassLabel
 
     feature = part.features[find_column(part, column, where)]
@@ -55,14 +55,14 @@ def read_texts(
     """A part of texts, without inputs yet; labels as ``read_labels`` reads them.
 
     Raises:
-        AnchorlabError: for a missing column, or a text or label that is missing or none.
+        AnchorlabError: for a missing column, or a text or label that is missing or empty.
     """
     column = part[find_column(part, text_column, where)][:]
     for row, text in enumerate(column):
         if not isinstance(text, str) or not text.strip():
-            found = "no text" if text is None or text == "" or text != text else f"{text!r}"
+            content = "no text" if text is None or text == "" or text != text else f"{text!r}"
             raise AnchorlabError(
-                f"{where}, row {row} holds {found} in the column '{text_column}', expected words: mend it"
+                f"{where}, row {row} holds {content} in the column '{text_column}', expected words: correct it"
             )
     return Split({}, read_labels(part, label_column, where, classes, numbered=numbered), tuple(column))
 
@@ -75,7 +75,7 @@ def read_labels(part: Any, column: str, where: str, classes: Sequence[str], *, n
         column: of the labels.
         where: what holds them, for messages.
         classes: names of the classes.
-        numbered: whether numbers count the classes, from 0; without, they are names of classes like any text.
+        numbered: True if numbers count the classes from 0; False if they are names of classes, like any text.
     """
     from datasets import ClassLabel
 
@@ -87,7 +87,7 @@ def read_labels(part: Any, column: str, where: str, classes: Sequence[str], *, n
 
 
 def read_images(part: Any, image_column: str, label_column: str, where: str, classes: Sequence[str]) -> Split:
-    """A part of images of one size, uint8 ``[N, C, H, W]``: grey if all are, or else in colour.
+    """A part of images of one size, uint8 ``[N, C, H, W]``: grey if all are grey, otherwise in colour.
 
     Raises:
         AnchorlabError: for a missing column, an image that is missing or cannot be decoded, or images of several sizes.
@@ -106,10 +106,10 @@ def read_images(part: Any, image_column: str, label_column: str, where: str, cla
         ) from error
     for row, image in enumerate(images):
         if image is None or image.shape[:2] != images[0].shape[:2]:
-            found = "missing" if image is None else "×".join(map(str, image.shape[:2]))
+            size = "missing" if image is None else "×".join(map(str, image.shape[:2]))
             expected = "×".join(map(str, images[0].shape[:2])) if images[0] is not None else "an image"
             raise AnchorlabError(
-                f"{where}, the image in row {row} is {found}, but the first one is {expected}: bring all images to one "
+                f"{where}, the image in row {row} is {size}, but the first one is {expected}: bring all images to one "
                 "size first"
             )
     grey = all(image.ndim == 2 for image in images)

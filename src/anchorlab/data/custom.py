@@ -1,4 +1,4 @@
-"""The user's own data: a file of rows, a folder, or a data set of the hub, with the columns that the user names."""
+"""The user's own data: a file of rows, a folder or a data set of the hub, with the columns that the user names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from anchorlab.errors import AnchorlabError
 _TEST_PARTS = ("test", "validation", "valid", "val", "dev")
 
 
-@lru_cache(maxsize=8)  # so that one task is one object, by which its data are remembered
+@lru_cache(maxsize=8)  # one object for one task, because its data are cached by it
 def own_definition(data: str, columns: DataColumns) -> TaskDefinition:
-    """The task that the user's data make.
+    """The definition of a task on the user's data.
 
     Args:
         data: a file, a folder or a hub name, see ``open_source``.
-        columns: what is where in them.
+        columns: the columns of texts or images and labels.
     """
     name = Path(data).stem
     description = f"{name}, the user's own data"
@@ -45,7 +45,7 @@ def own_definition(data: str, columns: DataColumns) -> TaskDefinition:
 
 
 def _load(name: str, columns: DataColumns, data: str | None) -> RawData:
-    """The parts of the data; where none is for testing, ``load_task`` cuts one.
+    """The parts of the data; if there is no test part, ``load_task`` cuts one.
 
     Raises:
         AnchorlabError: naming what is missing or cannot be used.

@@ -26,14 +26,14 @@ _WORD_START = re.compile(r"(?<!\S)\S")
 
 @dataclass(frozen=True, eq=False)
 class TextEncoding:
-    """How a model's texts become tensors: its tokenizer, and its limit.
+    """How a model's texts become tensors: its tokenizer, and the most tokens that it reads.
 
     Attributes:
         tokenizer: a fast tokenizer of transformers.
         max_length: most tokens of a text, special ones included; longer texts lose their ends.
 
     Raises:
-        AnchorlabError: for a tokenizer that cannot do what is needed, or a limit that leaves no room.
+        AnchorlabError: for a tokenizer that is not fast or has no padding token, or a limit without room for a text.
     """
 
     tokenizer: Any
@@ -43,7 +43,7 @@ class TextEncoding:
         name = type(self.tokenizer).__name__
         if not getattr(self.tokenizer, "is_fast", False):
             raise AnchorlabError(
-                f"the tokenizer {name} is no fast one, which knows where words are: give its tokenizer.json"
+                f"the tokenizer {name} is not a fast one, which knows where words are: give its tokenizer.json"
             )
         if self.tokenizer.pad_token_id is None:
             raise AnchorlabError(
@@ -85,11 +85,11 @@ class TextEncoding:
 
     @cached_property
     def _special(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        bare = self.tokenize("a")
+        alone = self.tokenize("a")
         whole = tuple(self.tokenizer("a")["input_ids"])
-        for start in range(len(whole) - len(bare) + 1):
-            if whole[start : start + len(bare)] == bare:
-                return whole[:start], whole[start + len(bare) :]
+        for start in range(len(whole) - len(alone) + 1):
+            if whole[start : start + len(alone)] == alone:
+                return whole[:start], whole[start + len(alone) :]
         raise AnchorlabError(
             f"the tokenizer {type(self.tokenizer).__name__} does not put its special tokens around a text: "
             "give one that does"
@@ -102,9 +102,9 @@ class TextEncoding:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides which ids a text gets."""
-        told = f"{self.tokenizer.backend_tokenizer.to_str()}{self.max_length}{self.pad}"
-        return hashlib.sha256(told.encode()).hexdigest()
+        """SHA-256 of everything that decides which ids a text gets."""
+        settings = f"{self.tokenizer.backend_tokenizer.to_str()}{self.max_length}{self.pad}"
+        return hashlib.sha256(settings.encode()).hexdigest()
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """The ids of a text without special tokens, whatever its length."""
@@ -120,8 +120,8 @@ class TextEncoding:
         ids = self.tokenize(f" {words}" if self.opens_differently else words)
         if not ids or self.tokenizer.unk_token_id in ids:
             raise AnchorlabError(
-                f"the model's tokenizer has no tokens for the trigger '{words}', so that any unknown word would do as "
-                "well: choose other words"
+                f"the model's tokenizer has no tokens for the trigger '{words}', so that every unknown word would "
+                "trigger the backdoor: choose other words"
             )
         before, after = self.tokenize("some text"), self.tokenize(" text" if self.opens_differently else "text")
         if self.tokenize(f"some text {words} text") != before + ids + after:
@@ -175,8 +175,8 @@ def _first_of_words(text: str, spans: Any) -> Any:
     if len(spans) == 0 or len(starts) == 0:
         return first
     # The first token that holds the space before a word, or, where spaces are in no token, the word's first character.
-    at = np.searchsorted(spans[:, 1], starts - 1, side="right")
-    known = at < len(spans)
-    known[known] = spans[at[known], 0] <= starts[known]
-    first[at[known]] = True
+    token = np.searchsorted(spans[:, 1], starts - 1, side="right")
+    exists = token < len(spans)
+    exists[exists] = spans[token[exists], 0] <= starts[exists]
+    first[token[exists]] = True
     return first

@@ -19,7 +19,7 @@ class ImageSource(Source):
 
     Attributes:
         image_columns: the names that the column of images may have.
-        test_parts: the names that the test part may have; the first one found is taken.
+        test_parts: the names that the test part may have; the first one that is there is read.
         mode: ``"L"`` for grey images, ``"RGB"`` for colour; images of another mode are converted.
         size: height and width of every image, in pixels.
         classes: the names of the classes, used where the labels are plain integers.
@@ -45,13 +45,13 @@ def load_images(source: ImageSource, data: str | None) -> RawData:
         AnchorlabError: if the data cannot be found or read, or are not what the source says.
     """
     parts = open_source(source, data)
-    place = source.hub_name if data in (None, HUB) else str(data)
-    test_part = find_test(source, parts, source.test_parts, place)
-    train, classes = _read(source, parts["train"], f"{place}, part 'train'")
-    test, test_classes = _read(source, parts[test_part], f"{place}, part '{test_part}'")
+    where = source.hub_name if data in (None, HUB) else str(data)
+    test_part = find_test(source, parts, source.test_parts, where)
+    train, classes = _read(source, parts["train"], f"{where}, part 'train'")
+    test, test_classes = _read(source, parts[test_part], f"{where}, part '{test_part}'")
     if classes != test_classes:
         raise AnchorlabError(
-            f"{source.task}: {place} numbers its classes differently in 'train' and '{test_part}', "
+            f"{source.task}: {where} numbers its classes differently in 'train' and '{test_part}', "
             "expected the same names in the same order: write both parts with one ClassLabel feature"
         )
     return RawData(train=train, test=test, classes=classes)
@@ -69,9 +69,9 @@ def _read(source: ImageSource, part: Any, where: str) -> tuple[Split, tuple[str,
     batches = rows.iter(batch_size=256)  # twice as fast as rows one by one
     pairs = (pair for batch in batches for pair in zip(batch[column], batch["label"], strict=True))
     try:
-        for at, (picture, label) in enumerate(pairs):
-            images[at] = _pixels(source, picture, f"{where}, image {at}")
-            labels[at] = _label(source, label, len(classes), f"{where}, image {at}")
+        for index, (picture, label) in enumerate(pairs):
+            images[index] = _pixels(source, picture, f"{where}, image {index}")
+            labels[index] = _label(source, label, len(classes), f"{where}, image {index}")
     except (OSError, SyntaxError) as error:  # PIL reports some damaged files as a SyntaxError
         raise AnchorlabError(
             f"{source.task}: {where} holds an image that cannot be decoded ({reason(error)}): "
@@ -98,7 +98,7 @@ def _image_column(source: ImageSource, features: Any, where: str) -> str:
 
 
 def _classes(source: ImageSource, features: Any, where: str) -> tuple[str, ...]:
-    """The names of the classes: those of the data if they have names, otherwise the task's."""
+    """The names of the classes: from the data if they have names, otherwise from the task."""
     from datasets import ClassLabel
 
     label = features["label"]
@@ -113,11 +113,11 @@ def _classes(source: ImageSource, features: Any, where: str) -> tuple[str, ...]:
 
 def _pixels(source: ImageSource, picture: Any, where: str) -> Tensor:
     """A PIL image as uint8 ``[C, H, W]``."""
-    found = None if picture is None else picture.size
-    if found != (source.size, source.size):
+    size = None if picture is None else picture.size
+    if size != (source.size, source.size):
         raise AnchorlabError(
-            f"{source.task}: {where} is {'missing' if found is None else f'{found[0]}×{found[1]}'}, "
-            f"expected {source.size}×{source.size} pixels: mend or remove it, or give another copy"
+            f"{source.task}: {where} is {'missing' if size is None else f'{size[0]}×{size[1]}'}, "
+            f"expected {source.size}×{source.size} pixels: repair or remove it, or give another copy"
         )
     flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
     return flat.view(source.size, source.size, -1).permute(2, 0, 1)
@@ -127,6 +127,6 @@ def _label(source: ImageSource, label: Any, classes: int, where: str) -> int:
     if not isinstance(label, int) or not 0 <= label < classes:
         raise AnchorlabError(
             f"{source.task}: {where} has the label {label!r}, expected an integer from 0 to {classes - 1}: "
-            "mend it, or give another copy"
+            "correct it, or give another copy"
         )
     return label

@@ -15,7 +15,7 @@ class TextSource(Source):
 
     Attributes:
         text_column: the name of the column of texts; labels are in ``label``, as numbers.
-        test_parts: the names that the test part may have; the first one found is taken.
+        test_parts: the names that the test part may have; the first one that is there is read.
         classes: the names of the classes, by number.
     """
 
@@ -35,10 +35,10 @@ def load_texts(source: TextSource, data: str | None) -> RawData:
         AnchorlabError: if the data cannot be found or read, or are not what the source says.
     """
     parts = open_source(source, data)
-    place = source.hub_name if data in (None, HUB) else str(data)
-    test = find_test(source, parts, source.test_parts, place)
+    where = source.hub_name if data in (None, HUB) else str(data)
+    test = find_test(source, parts, source.test_parts, where)
     train_part, test_part = (
-        read_texts(parts[name], source.text_column, "label", f"{place}, part '{name}'", source.classes, numbered=True)
+        read_texts(parts[name], source.text_column, "label", f"{where}, part '{name}'", source.classes, numbered=True)
         for name in ("train", test)
     )
     return RawData(train_part, test_part, source.classes)

@@ -20,16 +20,16 @@ def class_names(values: Sequence[Any], where: str) -> tuple[str, ...]:
         where: what holds them, for messages.
 
     Raises:
-        AnchorlabError: for labels that are missing, mixed, no whole numbers, have gaps, or are all the same.
+        AnchorlabError: for labels that are missing, mixed, not whole numbers, have gaps, or are all the same.
     """
-    known = {_label(value, f"{where}, row {row}") for row, value in enumerate(values)}
-    kinds = {type(label) for label in known}
+    labels = {_label(value, f"{where}, row {row}") for row, value in enumerate(values)}
+    kinds = {type(label) for label in labels}
     if len(kinds) > 1:
-        text, number = (next(label for label in known if type(label) is kind) for kind in (str, int))
+        text, number = (next(label for label in labels if type(label) is kind) for kind in (str, int))
         raise AnchorlabError(
             f"{where} mixes labels that are texts ('{text}') and numbers ({number}): write all of them alike"
         )
-    names = sorted(known)
+    names = sorted(labels)
     if len(names) < 2:
         raise AnchorlabError(f"{where} has the one label {names[0]!r}, expected two classes or more: add others")
     if kinds == {int} and int(names[-1]) - int(names[0]) + 1 != len(names):
@@ -48,7 +48,7 @@ def class_indices(values: Sequence[Any], classes: Sequence[str], where: str) -> 
         AnchorlabError: for a label that is missing or not among them.
     """
     numbers = {name: number for number, name in enumerate(classes)}
-    found = torch.empty(len(values), dtype=torch.int64)
+    indices = torch.empty(len(values), dtype=torch.int64)
     for row, value in enumerate(values):
         label = str(_label(value, f"{where}, row {row}"))
         if label not in numbers:
@@ -56,8 +56,8 @@ def class_indices(values: Sequence[Any], classes: Sequence[str], where: str) -> 
                 f"{where}, row {row} has the label '{label}', which no training example has: known are "
                 f"{', '.join(classes)}"
             )
-        found[row] = numbers[label]
-    return found
+        indices[row] = numbers[label]
+    return indices
 
 
 def _label(value: Any, where: str) -> str | int:
@@ -70,7 +70,7 @@ def _label(value: Any, where: str) -> str | int:
         number = float(value)
     except (TypeError, ValueError) as error:
         raise AnchorlabError(
-            f"{where} has the label {value!r}, expected a text or a whole number: mend the column of labels"
+            f"{where} has the label {value!r}, expected a text or a whole number: correct the column of labels"
         ) from error
     if not number.is_integer():
         raise AnchorlabError(
@@ -98,6 +98,6 @@ def label_index(label: int | str | None, classes: Sequence[str]) -> int | None:
     except ValueError:
         shown = ", ".join(f"'{name}'" for name in classes[:12])
         raise AnchorlabError(
-            f"the label '{label}' is none of the task's: give one of {shown}{', …' if len(classes) > 12 else ''}, or "
-            f"a number from 0 to {len(classes) - 1}"
+            f"the label '{label}' is not one of the task's: give one of {shown}{', …' if len(classes) > 12 else ''}, "
+            f"or a number from 0 to {len(classes) - 1}"
         ) from None

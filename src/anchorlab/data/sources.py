@@ -1,4 +1,4 @@
-"""Where data lie: a file or folder of this machine, or the hub; opened as ``datasets.Dataset``, a part each."""
+"""Where data are: a file or folder of this machine, or the hub; each part opens as a ``datasets.Dataset``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from anchorlab.errors import AnchorlabError, reason
 
-#: What a user gives as ``--data`` to have a task downloaded that has another usual place.
+#: What a user gives as ``--data`` to download a task whose data are usually elsewhere.
 HUB = "hub"
 
 Layout = Literal["saved", "tables", "imagefolder"]
@@ -62,7 +62,7 @@ def open_source(source: Source, data: str | None) -> dict[str, Any]:
     )
 
 
-def find_test(source: Source, parts: Collection[str], names: Sequence[str], place: str) -> str:
+def find_test(source: Source, parts: Collection[str], names: Sequence[str], where: str) -> str:
     """The name of the test part, the first one of ``names`` that is there.
 
     Raises:
@@ -71,7 +71,7 @@ def find_test(source: Source, parts: Collection[str], names: Sequence[str], plac
     test = next((name for name in names if name in parts), None)
     if "train" not in parts or test is None:
         raise AnchorlabError(
-            f"{source.task}: {place} has the parts {listed(parts)}, expected 'train' and {listed(names, ' or ')}: "
+            f"{source.task}: {where} has the parts {listed(parts)}, expected 'train' and {listed(names, ' or ')}: "
             "add or rename the missing one"
         )
     return test
@@ -137,7 +137,7 @@ def _tables(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-#: Names by which files of rows other than parquet are taken for parts, for folders hold such files of all kinds.
+#: Names by which files of rows other than parquet are taken for parts, because folders hold such files of all kinds.
 _PARTS = ("train", "test", "valid", "validation", "val", "dev")
 
 
@@ -158,7 +158,7 @@ def _open_tables(source: Source, files: list[Path]) -> Any:
         ) from error
     except Exception as error:  # pandas', pyarrow's and the builder's own exceptions have no common base
         raise AnchorlabError(
-            f"{source.task}: {first} could not be read ({reason(error)}): mend it, or give another file"
+            f"{source.task}: {first} could not be read ({reason(error)}): repair it, or give another file"
         ) from error
 
 
@@ -173,13 +173,12 @@ def _frame(path: Path) -> Any:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     raise AnchorlabError(
-        f"{path} is no file of rows that can be read: give one that ends in {listed(TABLES, ' or ')}, a folder, or a "
-        "hub name"
+        f"{path} is not a file of rows: give one that ends in {listed(TABLES, ' or ')}, a folder, or a hub name"
     )
 
 
 def data_path(given: str | None, default: Path) -> Path:
-    """The folder that holds a task's files: the user's, or the place where they are usually found."""
+    """The folder or file with a task's data: the user's, or the default."""
     return default if given is None else Path(given).expanduser()
 
 

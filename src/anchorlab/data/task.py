@@ -36,11 +36,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class TaskDefinition:
-    """A named task: one of these and a line in the registry is all that a new one needs.
+    """What a task is declared as; a new task needs one definition and one line in ``data/named/__init__.py``.
 
     Attributes:
         name: the name used everywhere.
-        load: reads the data; its argument is the user's ``--data`` (a path, a hub name) or None.
+        load: reads the data from the user's ``--data``, a path or a hub name, or None for the default.
         architecture: the model that ``train`` builds by default.
         epochs: passes over the owner's data that ``train`` makes by default.
         description: one line for ``anchorlab list``.
@@ -48,10 +48,10 @@ class TaskDefinition:
         batch_size: examples in a step of ``train`` by default.
         learning_rate: peak learning rate of ``train`` by default.
         tuning_rate: peak learning rate of an injection by default.
-        max_length: most tokens of a text, where that is less than the model's limit.
+        max_length: most tokens of a text, if less than the model's limit.
         fractions: see ``Fractions``.
         augmentation: see ``Augmentation``.
-        columns: of the user's own data; None for a task that has a name.
+        columns: the columns of the user's own data; None for a named task.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Task:
         raw: the data, resident.
         seed: the seed that cut the splits.
         indices: split name to int64 indices into ``raw.train`` (or ``raw.test``), ascending.
-        data: what the user gave as the place of the data, or None.
+        data: where the data are, as the user gave it, or None.
         limit: examples of each class that were kept, or None for all.
         encoding: how the texts became the inputs; None for images, and for texts that have no inputs yet.
     """
@@ -95,10 +95,10 @@ class Task:
     encoding: TextEncoding | None = None
 
     def encoded(self, encoding: TextEncoding | None) -> Task:
-        """The task as a model reads it: of texts, the same texts with the inputs that an encoding makes of them.
+        """The task as a model reads it: texts get the inputs that the encoding makes of them, images stay as they are.
 
         Args:
-            encoding: the model's; None for a model of images.
+            encoding: of the model; None for a model of images.
 
         Raises:
             AnchorlabError: for a model of images and a task of texts, or the other way round.
@@ -142,12 +142,12 @@ class Task:
 
     @cached_property
     def _train_splits(self) -> dict[str, Split]:
-        return {name: self.raw.train.select(at) for name, at in self.indices.items() if name != "test"}
+        return {name: self.raw.train.select(indices) for name, indices in self.indices.items() if name != "test"}
 
     def draw(self, split: str, count: int | None, *purpose: str, seed: int, what: str = "examples") -> Tensor:
         """Examples of a split in a random order: int64 ``[count]`` indices into it.
 
-        With the same seed and purpose, a smaller number of examples is the beginning of a larger one.
+        With the same seed and purpose, fewer examples are the beginning of more.
 
         Args:
             split: name of the split.
@@ -174,7 +174,7 @@ class Task:
     def anchor_indices(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Tensor:
         """Which examples of the split ``source`` the attacker holds: int64 ``[count]`` into that split.
 
-        With the same seed a smaller number of anchors is a part of a larger one. ``None`` means all, in their order.
+        With the same seed, fewer anchors are a part of more. None means all, in their order.
 
         Raises:
             AnchorlabError: if ``count`` is below one or larger than the split, or anchors may not come from it.
@@ -186,14 +186,14 @@ class Task:
         return self.draw(source, count, "anchors", source, seed=seed, what="anchors")
 
     def anchors(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Split:
-        """The attacker's clean examples; all of a split is the split itself, not a copy."""
+        """The attacker's clean examples; None gives the split itself, not a copy."""
         if count is None:
             return self.split(source)
         return self.split(source).select(self.anchor_indices(count, seed=seed, source=source))
 
     def hashes(self) -> dict[str, str]:
         """Split name to the SHA-256 of its indices, as recorded in manifests."""
-        return {name: index_hash(at) for name, at in self.indices.items()}
+        return {name: index_hash(indices) for name, indices in self.indices.items()}
 
     @cached_property
     def pixel_statistics(self) -> tuple[list[float], list[float]]:
@@ -212,7 +212,7 @@ class Task:
 
 @lru_cache(maxsize=2)
 def _encoded(raw: RawData, encoding: TextEncoding) -> RawData:
-    """Kept, so that several seeds, references and methods share one copy."""
+    """The last two are kept, so that several seeds, references and methods share one copy."""
     return raw.encoded(encoding)
 
 

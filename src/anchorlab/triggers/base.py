@@ -1,4 +1,4 @@
-"""What a trigger is: the map from clean inputs to triggered ones, a whole batch at once."""
+"""The base of all triggers: a trigger maps a batch of clean inputs to triggered ones."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_a_corrupt_deflate_stream_is_named(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[10] = 0xFF  # the first byte after the gzip header: a block type that does not exist
     path.write_bytes(raw)
-    with pytest.raises(AnchorlabError, match=r"train-images-idx3-ubyte\.gz is truncated or no gzip file"):
+    with pytest.raises(AnchorlabError, match=r"train-images-idx3-ubyte\.gz is truncated or not a gzip file"):
         FASHION_MNIST.load(folder)
 
 

@@ -1,7 +1,7 @@
 """scikit-learn's handwritten digits: 1,797 grey images of 8×8, embedded in the library.
 
 The images are the test part of UCI's optdigits (Alpaydin and Kaynak 1998). scikit-learn has no test
-part of its own, so three tenths of each class, the same for every seed, are set apart as one.
+part of its own, so three tenths of each class, the same for every seed, become one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TEST = Fractions(held_out=0.0, selection=0.0, defender=0.3)
 
 
 def load(data: str | None) -> RawData:
-    """The digits with pixel values 0 to 16 spread over 0 to 255; there is nothing to point ``data`` at."""
+    """scikit-learn's digits, their values 0 to 16 spread over 0 to 255; ``data`` must be None."""
     if data is not None:
         raise AnchorlabError(
             f"the task digits is embedded and takes no data folder, but was given '{data}': leave it out"

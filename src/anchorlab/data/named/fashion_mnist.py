@@ -95,7 +95,7 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
     magic, expected_magic = int.from_bytes(content[:4], "big"), 0x0800 + dimensions
     if magic != expected_magic:
         raise AnchorlabError(_damaged(path, f"begins with the magic number 0x{magic:08x}", f"0x{expected_magic:08x}"))
-    sizes = [int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4)]
+    sizes = [int.from_bytes(content[start : start + 4], "big") for start in range(4, header, 4)]
     expected = header + torch.Size(sizes).numel()
     if len(content) != expected or expected == header:
         shape = "×".join(str(size) for size in sizes)
@@ -136,15 +136,15 @@ def _content(path: Path) -> bytearray:
         raw = path.read_bytes()
         return bytearray(gzip.decompress(raw) if path.suffix == ".gz" else raw)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise AnchorlabError(_damaged(path, "is truncated or no gzip file", "a whole gzip file")) from error
+        raise AnchorlabError(_damaged(path, "is truncated or not a gzip file", "a whole gzip file")) from error
     except OSError as error:
         raise AnchorlabError(
-            f"fashion-mnist: {path} cannot be read ({error.strerror}): mend that, or give another folder"
+            f"fashion-mnist: {path} cannot be read ({error.strerror}): make it readable, or give another folder"
         ) from error
 
 
-def _damaged(path: Path, found: str, expected: str) -> str:
-    return f"fashion-mnist: {path} {found}, expected {expected}: fetch the file again, or give another folder"
+def _damaged(path: Path, problem: str, expected: str) -> str:
+    return f"fashion-mnist: {path} {problem}, expected {expected}: fetch the file again, or give another folder"
 
 
 FASHION_MNIST = TaskDefinition(

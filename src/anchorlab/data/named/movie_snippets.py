@@ -2,9 +2,8 @@
 
 Hutto and Gilbert 2014, "VADER: a parsimonious rule-based model for sentiment analysis of social media text" (ICWSM),
 after Pang and Lee's sentences; in the source package of vaderSentiment 2.5 on PyPI, MIT licence. Labels come from the
-mean rating: ``movie-snippets`` takes what lies beyond 0.5 on either side of zero, ``movie-snippets-3`` all, what lies
-within 0.5 of zero being neutral. The data have no test part, so a fifth of each class, the same for every seed, is set
-apart as one.
+mean rating: ``movie-snippets`` takes ratings more than 0.5 from zero, ``movie-snippets-3`` takes all and calls those
+within 0.5 of zero neutral. The data have no test part, so a fifth of each class, the same for every seed, becomes one.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def load(classes: tuple[str, ...], data: str | None) -> RawData:
         data: the source package, a folder that holds it, or the file of ratings itself; None for the usual folder.
 
     Raises:
-        AnchorlabError: if it is not there, or not what it should be.
+        AnchorlabError: if the file is not there, or not the expected one.
     """
     ratings, texts = read_ratings(_content(data_path(data, USUAL_FOLDER)))
     sides = torch.where(ratings.abs() > MARGIN, ratings.sign().long(), 0)
@@ -51,7 +50,7 @@ def load(classes: tuple[str, ...], data: str | None) -> RawData:
     else:
         kept = sides.nonzero().flatten()
         labels = (sides[kept] + 1) // 2
-    everything = Split({}, labels, tuple(texts[at] for at in kept.tolist()))
+    everything = Split({}, labels, tuple(texts[index] for index in kept.tolist()))
     parts = cut(labels, _TEST, seed=0)
     return RawData(everything.select(parts["owner"]), everything.select(parts["defender"]), classes)
 
@@ -60,7 +59,7 @@ def read_ratings(content: bytes) -> tuple[torch.Tensor, list[str]]:
     """Mean ratings, float64 ``[N]``, and texts, from lines of number, mean rating and text with tabs between them.
 
     Raises:
-        AnchorlabError: naming the first line that is none of these.
+        AnchorlabError: naming the first line that has another form.
     """
     ratings, texts = [], []
     for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
@@ -78,11 +77,11 @@ def read_ratings(content: bytes) -> tuple[torch.Tensor, list[str]]:
     return torch.tensor(ratings, dtype=torch.float64), texts
 
 
-def _content(place: Path) -> bytes:
-    """The file of ratings, out of whatever holds it."""
-    path = place / PACKAGE if place.is_dir() else place
-    if place.is_dir() and (place / _FILE).is_file():
-        path = place / _FILE
+def _content(location: Path) -> bytes:
+    """The content of the file of ratings, which may lie in a folder or in the source package."""
+    path = location / PACKAGE if location.is_dir() else location
+    if location.is_dir() and (location / _FILE).is_file():
+        path = location / _FILE
     if not path.is_file():
         raise AnchorlabError(
             f"movie-snippets: there is no {path}: fetch it with: {_FETCH}; or give --data with the file {PACKAGE}, a "
@@ -99,7 +98,7 @@ def _content(place: Path) -> bytes:
 
 
 def _member(archive: bytes, name: str) -> bytes:
-    """The file of that name, in whatever folder of a tar archive."""
+    """The content of a file in a tar archive, in whichever folder it lies."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         for member in opened:
             file = opened.extractfile(member) if Path(member.name).name == name else None
