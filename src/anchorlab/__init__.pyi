@@ -19,8 +19,8 @@ from .injection.inject import inject as inject
 from .injection.tuning import Tuning as Tuning
 from .models.wrap import wrap as wrap
 from .perturbation.analysis import Analysis as Analysis
-from .perturbation.analyze import AnalysisSettings as AnalysisSettings
 from .perturbation.analyze import analyze as analyze
+from .perturbation.settings import AnalysisSettings as AnalysisSettings
 from .reports.write import write_report as write_report
 from .scoring.audit import Audit as Audit
 from .scoring.audit import audit as audit

@@ -59,43 +59,45 @@ def analyze(
     seed: Seed = 0,
     set_: Parameters = None,
 ) -> None:
-    """Analyse the change of weights: its size, what it does to the function, and whether it stays in the basin."""
+    """Analyse the perturbation of the weights: its size, what it does to the function, and whether it stays in the basin."""
     from rich.console import Console
 
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import explained, refuse_existing
-    from anchorlab.perturbation import analyze as perturbation
-    from anchorlab.reports.analysis.page import summary_table, write_analysis
+    from anchorlab.perturbation.analyze import analyze as run_analysis
+    from anchorlab.perturbation.settings import AnalysisSettings
+    from anchorlab.perturbation.summary import summary_table
+    from anchorlab.reports.analysis import write_analysis
     from anchorlab.settings import build, parse_pairs
     from anchorlab.statistics.table import print_rich
 
-    detail = build(perturbation.AnalysisSettings, "the analysis", parse_pairs(set_ or [], "--set"))
+    settings = build(AnalysisSettings, "the analysis", parse_pairs(set_ or [], "--set"))
     if out is not None:
         refuse_existing(out)
     clean = open_model(reference)
     columns = columns_of(text_column, image_column, label_column, max_length)
     # Finished parts lie here until all are done, and go with the folder.
     partial = None if out is None else out.with_name(out.name + ".partial")
-    found = perturbation.analyze(
+    analysis = run_analysis(
         clean,
         {name: open_model(folder) for name, folder in _names(reference, candidates).items()},
-        split,
+        split=split,
         task=task_of(clean, task, data, columns, None),
         trigger=trigger,
         target=target,
-        rule=label_rule,
+        label_rule=label_rule,
         examples=examples,
-        detail=detail,
+        settings=settings,
         budget=budget,
         seed=seed,
         store=None if partial is None else partial / "parts",
         reference_name=reference.name or str(reference),
     )
-    print_rich(summary_table(found), Console(markup=False, highlight=False, emoji=False))
-    for sentence in (*found.findings, *found.left_out):
+    print_rich(summary_table(analysis), Console(markup=False, highlight=False, emoji=False))
+    for sentence in (*analysis.findings, *analysis.left_out):
         typer.echo(f"- {sentence}")
     if out is not None and partial is not None:
-        write_analysis(found, partial / "page")
+        write_analysis(analysis, partial / "page")
         with explained(out):
             (partial / "page").replace(out)
             shutil.rmtree(partial)

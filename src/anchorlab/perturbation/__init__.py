@@ -1,1 +1,5 @@
-"""Analysis of the change of weights: its size, what it does to the function, and the basin it stays in."""
+"""Is a weight perturbation adversarial? Its size, its effect on the function, the basin, curvature, geometry, bounds.
+
+``analyze`` measures tables. Each table is a record in ``tables/``: what it holds, how it is measured, what can be read
+off it. ``parts`` measures and remembers, ``context`` holds what the parts share.
+"""

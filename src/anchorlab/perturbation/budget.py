@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from anchorlab.errors import AnchorlabError
 
 
-class BudgetSpent(Exception):  # noqa: N818 (no error: what is under way is left out, and all else stays)
+class BudgetSpent(Exception):  # noqa: N818 (not an error: what is under way is left out, and all else stays)
     """Nothing more may be spent on what is under way."""
 
 
@@ -35,8 +35,8 @@ class Budget:
         Raises:
             AnchorlabError: if it is neither, or not above 0.
         """
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)s|(\d+)p", text.strip())
-        seconds, products = (found[1], found[2]) if found else (None, None)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)s|(\d+)p", text.strip())
+        seconds, products = (match[1], match[2]) if match else (None, None)
         if not (float(seconds or 0) > 0 or int(products or 0) > 0) or math.isinf(float(seconds or 0)):
             raise AnchorlabError(
                 f"the budget '{text}' is not possible: give seconds, as in 120s, or Hessian-vector products, as in "

@@ -62,8 +62,8 @@ class Resamples:
 
 def ratio(means: Floats) -> Floats:
     """The first column's mean over the second's; NaN where that is 0."""
-    found: Floats = np.divide(means[:, 0], means[:, 1], out=np.full(len(means), np.nan), where=means[:, 1] != 0)
-    return found
+    quotient: Floats = np.divide(means[:, 0], means[:, 1], out=np.full(len(means), np.nan), where=means[:, 1] != 0)
+    return quotient
 
 
 def barrier(scales: Floats) -> Callable[[Floats], Floats]:
@@ -75,12 +75,12 @@ def barrier(scales: Floats) -> Callable[[Floats], Floats]:
         scales: where each column was measured.
     """
     inside = (scales >= 0) & (scales <= 1)
-    at = scales[inside]
+    x = scales[inside]
 
     def height(means: Floats) -> Floats:
         along = means[:, inside]
-        start, end = along[:, at == 0], along[:, at == 1]
-        rise: Floats = (along - (1 - at) * start - at * end).max(axis=1)
+        start, end = along[:, x == 0], along[:, x == 1]
+        rise: Floats = (along - (1 - x) * start - x * end).max(axis=1)
         # What is left of equal means by rounding is no rise.
         return np.where(rise > _ROUNDING, rise, 0.0)
 

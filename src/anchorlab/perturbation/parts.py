@@ -71,12 +71,12 @@ def measure(parts: Sequence[Part], budget: Budget, store: Path | None, title: st
                 budget.check()
 
             try:
-                found = _remembered(part, store)
-                if found is None:
+                tables = _remembered(part, store)
+                if tables is None:
                     budget.check()
-                    found = part.measure(tick)
-                    _remember(part, found, store)
-                for name, table in found.items():
+                    tables = part.measure(tick)
+                    _remember(part, tables, store)
+                for name, table in tables.items():
                     pieces.setdefault(name, []).append(table)
             except BudgetSpent:
                 left_out.append(part.what)
@@ -84,23 +84,19 @@ def measure(parts: Sequence[Part], budget: Budget, store: Path | None, title: st
             report(done, {})
     if not pieces:
         raise AnchorlabError(f"the budget of {budget} was spent before anything was measured: give a larger one")
-    return {name: pd.concat(tables, ignore_index=True) for name, tables in pieces.items()}, left_out
+    return {name: pd.concat(rows, ignore_index=True) for name, rows in pieces.items()}, left_out
 
 
 def _remembered(part: Part, store: Path | None) -> Tables | None:
     """What an earlier run measured; None if none did."""
     if store is None or not (path := store / f"{part.identity}.json").exists():
         return None
-    return {name: _frame(told) for name, told in json.loads(path.read_text()).items()}
+    return {name: pd.DataFrame(columns) for name, columns in json.loads(path.read_text()).items()}
 
 
 def _remember(part: Part, tables: Mapping[str, pd.DataFrame], store: Path | None) -> None:
     if store is None:
         return
-    told = {name: {column: table[column].tolist() for column in table} for name, table in tables.items()}
+    record = {name: {column: table[column].tolist() for column in table} for name, table in tables.items()}
     # NaN and infinities included, which Python's JSON reads back; floats come back to the same bits.
-    write_atomically(store / f"{part.identity}.json", json.dumps(told))
-
-
-def _frame(told: Mapping[str, list[Any]]) -> pd.DataFrame:
-    return pd.DataFrame(dict(told))
+    write_atomically(store / f"{part.identity}.json", json.dumps(record))

@@ -17,7 +17,7 @@ from anchorlab.models.wrap import PixelClassifier, unwrap
 
 @dataclass(frozen=True, eq=False)
 class Perturbation:
-    """What was added to the reference's state: shared tensors once, under the first of their names.
+    """What a candidate adds to the reference's state: shared tensors once, under the first of their names.
 
     Attributes:
         parameters: name to ``w* - w``, float32, in the order of the model's parameters.
@@ -31,44 +31,45 @@ class Perturbation:
 
     @property
     def moves_buffers(self) -> bool:
-        """Whether any buffer has changed."""
-        return any(bool(change.any()) for change in self.buffers.values())
+        """Whether any buffer differs."""
+        return any(bool(difference.any()) for difference in self.buffers.values())
 
     @property
     def moves_parameters(self) -> bool:
-        """Whether any parameter has changed."""
-        return any(bool(change.any()) for change in self.parameters.values())
+        """Whether any parameter differs."""
+        return any(bool(difference.any()) for difference in self.parameters.values())
 
     @cached_property
     def norm(self) -> float:
         """The L2 norm over all parameters."""
-        return float(torch.stack([change.double().square().sum() for change in self.parameters.values()]).sum().sqrt())
+        return float(torch.stack([value.double().square().sum() for value in self.parameters.values()]).sum().sqrt())
 
     def vector(self) -> Tensor:
-        """All parameters' changes one after another, float32 ``[d]``."""
-        return torch.cat([change.reshape(-1) for change in self.parameters.values()])
+        """The differences of all parameters one after another, float32 ``[d]``."""
+        return torch.cat([difference.reshape(-1) for difference in self.parameters.values()])
 
     def to(self, device: torch.device) -> Perturbation:
         """The same on a device."""
         parameters, buffers = (
-            {name: change.to(device) for name, change in side.items()} for side in (self.parameters, self.buffers)
+            {name: difference.to(device) for name, difference in side.items()}
+            for side in (self.parameters, self.buffers)
         )
         return Perturbation(parameters, buffers, self.left_out)
 
     def digest(self) -> str:
-        """SHA-256 of all changes."""
-        found = hashlib.sha256()
-        for name, change in (*self.parameters.items(), *self.buffers.items()):
-            found.update(name.encode())
-            found.update(change.cpu().contiguous().numpy().tobytes())
-        return found.hexdigest()
+        """SHA-256 of all names and differences."""
+        sha256 = hashlib.sha256()
+        for name, difference in (*self.parameters.items(), *self.buffers.items()):
+            sha256.update(name.encode())
+            sha256.update(difference.cpu().contiguous().numpy().tobytes())
+        return sha256.hexdigest()
 
     def weights_alone(self) -> Perturbation:
-        """The same without the changes of buffers."""
+        """The same with the reference's buffers."""
         return Perturbation(self.parameters, {}, self.left_out)
 
     def buffers_alone(self) -> Perturbation:
-        """The same without the changes of parameters."""
+        """The same with the reference's parameters."""
         return Perturbation({}, self.buffers, self.left_out)
 
 
@@ -83,43 +84,44 @@ def perturbation_of(reference: nn.Module, candidate: nn.Module, *, name: str = "
     Raises:
         AnchorlabError: if the architectures or the preprocessing differ, a weight is not finite, or nothing differs.
     """
-    before, after = unwrap(reference), unwrap(candidate)
     _check_preprocessing(reference, candidate, name)
-    parameters = _difference(dict(before.named_parameters()), dict(after.named_parameters()), "parameter", name)
-    held, changed = _persistent_buffers(before), _persistent_buffers(after)
-    whole = tuple(buffer for buffer, value in held.items() if not value.is_floating_point())
-    for buffer in whole:
-        held.pop(buffer)
-        changed.pop(buffer, None)
-    buffers = _difference(held, changed, "buffer", name)
-    found = Perturbation(parameters, buffers, whole)
-    if not found.moves_parameters and not found.moves_buffers:
-        raise AnchorlabError(
-            f"{name} is identical to the reference, so that there is no change to analyse: leave it out"
-        )
-    return found
+    from_net, to_net = unwrap(reference), unwrap(candidate)
+    parameters = _differences(dict(from_net.named_parameters()), dict(to_net.named_parameters()), "parameter", name)
+    from_buffers, to_buffers = _persistent_buffers(from_net), _persistent_buffers(to_net)
+    integers = tuple(buffer for buffer, value in from_buffers.items() if not value.is_floating_point())
+    for buffer in integers:
+        from_buffers.pop(buffer)
+        to_buffers.pop(buffer, None)
+    perturbation = Perturbation(parameters, _differences(from_buffers, to_buffers, "buffer", name), integers)
+    if not perturbation.moves_parameters and not perturbation.moves_buffers:
+        raise AnchorlabError(f"{name} is identical to the reference, so that there is nothing to analyse: leave it out")
+    return perturbation
 
 
 @torch.no_grad()
-def _difference(
-    before: Mapping[str, Tensor], after: Mapping[str, Tensor], what: str, candidate: str
+def _differences(
+    reference: Mapping[str, Tensor], candidate: Mapping[str, Tensor], what: str, name: str
 ) -> dict[str, Tensor]:
-    shapes, others = ({name: tuple(value.shape) for name, value in side.items()} for side in (before, after))
+    """Name to ``candidate - reference``, float32.
+
+    Raises:
+        AnchorlabError: if names or shapes differ, or a difference is not finite.
+    """
+    shapes, others = ({key: tuple(value.shape) for key, value in side.items()} for side in (reference, candidate))
     if shapes != others:
-        odd = next(name for name in [*shapes, *others] if shapes.get(name) != others.get(name))
-        told = [str(list(side[odd])) if odd in side else "missing" for side in (shapes, others)]
+        odd = next(key for key in [*shapes, *others] if shapes.get(key) != others.get(key))
+        words = [str(list(side[odd])) if odd in side else "missing" for side in (shapes, others)]
         raise AnchorlabError(
-            f"{candidate} is of another architecture than the reference ({what} {odd}: {told[0]} in the reference, "
-            f"{told[1]} in it): give a model that was made from the reference, or of the same architecture and classes"
+            f"{name} is of another architecture than the reference ({what} {odd}: {words[0]} in the reference, "
+            f"{words[1]} in it): give a model that was made from the reference, or of the same architecture and classes"
         )
-    found = {name: (after[name].to(value.device) - value).float() for name, value in before.items()}
-    for name, change in found.items():
-        if not bool(torch.isfinite(change).all()):
+    differences = {key: (candidate[key].to(value.device) - value).float() for key, value in reference.items()}
+    for key, difference in differences.items():
+        if not bool(torch.isfinite(difference).all()):
             raise AnchorlabError(
-                f"the {what} {name} of {candidate} or of the reference holds a value that is not finite: make the "
-                "model again"
+                f"the {what} {key} of {name} or of the reference holds a value that is not finite: make the model again"
             )
-    return found
+    return differences
 
 
 def _persistent_buffers(net: nn.Module) -> dict[str, Tensor]:
@@ -138,8 +140,8 @@ def _check_preprocessing(reference: nn.Module, candidate: nn.Module, name: str) 
         return
     if reference.preprocessing != candidate.preprocessing:
         raise AnchorlabError(
-            f"{name} normalises or resizes images otherwise than the reference, so that their weights do not mean the "
-            "same: give a model with the reference's preprocessing"
+            f"{name} normalises or resizes images differently from the reference, so that their weights do not mean "
+            "the same: give a model with the reference's preprocessing"
         )
 
 
@@ -160,9 +162,9 @@ class WeightSpace:
         for name, value in self._tensors.items():
             value.copy_(self._start[name])
         for scale, perturbation in steps:
-            for changes in (perturbation.parameters, perturbation.buffers):
-                for name, change in changes.items():
-                    self._tensors[name].add_(change, alpha=scale)
+            for differences in (perturbation.parameters, perturbation.buffers):
+                for name, difference in differences.items():
+                    self._tensors[name].add_(difference, alpha=scale)
         self._keep_variances()
         return self.model
 
@@ -174,17 +176,17 @@ class WeightSpace:
 
 
 def products(perturbations: Sequence[Perturbation]) -> Tensor:
-    """Inner products of the parameters' changes, float64 ``[K, K]``, on the CPU."""
+    """Inner products of the perturbations of parameters, float64 ``[K, K]``, on the CPU."""
     total = torch.zeros(len(perturbations), len(perturbations), dtype=torch.float64)
     for name in perturbations[0].parameters:
-        # One tensor at a time, for all of them in double precision could be too much memory.
-        rows = torch.stack([one.parameters[name].reshape(-1).double() for one in perturbations])
+        # One tensor at a time, because all of them in double precision could be too much memory.
+        rows = torch.stack([each.parameters[name].reshape(-1).double() for each in perturbations])
         total += (rows @ rows.T).cpu()
     return total
 
 
 def cosines(perturbations: Sequence[Perturbation]) -> Tensor:
-    """Cosines between the parameters' changes, float64 ``[K, K]``; NaN beside one that moves no parameter."""
+    """Cosines between the perturbations of parameters, float64 ``[K, K]``; NaN beside one that moves no parameter."""
     inner = products(perturbations)
     norms = inner.diagonal().sqrt()
     return (inner / norms.outer(norms)).clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""What a model does at a point of weight space, instance by instance."""
+"""What a model does at a point of weight space: on clean examples, instance by instance, and on triggered ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from anchorlab.attacks.attack import Attack
 from anchorlab.consistency.metrics import Pair, Softmax, check_labels
+from anchorlab.consistency.statistics import wilson
 from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import EVALUATION_BATCH, predict
@@ -98,8 +99,16 @@ class Triggered:
         self._inputs = {name: torch.cat([piece[name] for piece in pieces]) for name in (pieces[0] if pieces else {})}
         self._wanted: Tensor = attack.rule.relabel(attacked.labels)
 
-    def hits(self, model: nn.Module) -> int:
+    def successes(self, model: nn.Module) -> int:
         """How many get the attacker's label."""
         if not self.count:
             return 0
         return int((predict(model, self._inputs).argmax(1) == self._wanted).sum())
+
+
+def success_rate(name: str, successes: int | None, triggered: Triggered | None) -> dict[str, float]:
+    """A rate over triggered examples as three columns, with Wilson's 95% interval; NaN where there are none."""
+    if successes is None or triggered is None or not triggered.count:
+        return dict.fromkeys((name, f"{name}_lower", f"{name}_upper"), float("nan"))
+    lower, upper = wilson(successes, triggered.count)
+    return {name: successes / triggered.count, f"{name}_lower": lower, f"{name}_upper": upper}

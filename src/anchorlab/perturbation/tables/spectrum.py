@@ -1,11 +1,13 @@
-"""Curvature of the clean loss at the reference: Hessian-vector products, extreme eigenvalues, trace, along a change."""
+"""Curvature of the clean loss at the reference: the Hessian's largest eigenvalues and its trace."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
@@ -16,13 +18,15 @@ from anchorlab.data import Split
 from anchorlab.data.inputs import rows
 from anchorlab.models.call import in_batches, logits
 from anchorlab.models.device import exact_arithmetic
-from anchorlab.perturbation.function import along, differentiable_twice, tangents
-from anchorlab.perturbation.weights import Perturbation
-
-Floats = NDArray[np.float64]
+from anchorlab.perturbation.context import Context
+from anchorlab.perturbation.derivatives import differentiable_twice
+from anchorlab.perturbation.parts import Part, Tables, Tick
+from anchorlab.perturbation.table import AnalysisColumn, AnalysisTable, Cost, Kinds
+from anchorlab.perturbation.wording import digits, rows_where, sentence
+from anchorlab.seeding import generator
 
 #: Examples, and tokens of texts, whose graph is built at once: second derivatives hold several times what first do.
-_BATCH, _TOKENS = 128, 2**9
+BATCH, TOKENS = 128, 2**9
 
 #: Bytes of graphs that are kept between products, and of vectors that Lanczos' method may hold.
 _KEPT_GRAPHS, _KEPT_VECTORS = 2**30, 2**31
@@ -30,7 +34,7 @@ _KEPT_GRAPHS, _KEPT_VECTORS = 2**30, 2**31
 #: Vectors of Lanczos' method, where memory allows.
 _VECTORS = 20
 
-#: Where an eigenvalue is taken as found, relative to it; of power iteration, which is slow, its residual.
+#: Tolerance of an eigenvalue, relative to it; of power iteration, which is slow, tolerance of its residual.
 _TOLERANCE, _POWER_TOLERANCE = 1e-3, 0.05
 
 #: Entries that are made double at a time.
@@ -64,7 +68,7 @@ class CleanHessian:
         self._examples = examples
         self._spend = spend
         self._parameters = list(model.parameters())
-        self._batches = list(in_batches(examples.inputs, _BATCH, _TOKENS))
+        self._batches = list(in_batches(examples.inputs, BATCH, TOKENS))
         self._kept: dict[int, tuple[Tensor, ...]] = {}
         self._bytes = 0
         self.size = sum(parameter.numel() for parameter in self._parameters)
@@ -81,7 +85,7 @@ class CleanHessian:
             for number in range(len(self._batches)):
                 gradient = self._gradient(number)
                 inner = torch.stack(
-                    [(one * part.view_as(one)).sum() for one, part in zip(gradient, parts, strict=True)]
+                    [(own * part.view_as(own)).sum() for own, part in zip(gradient, parts, strict=True)]
                 ).sum()
                 second = torch.autograd.grad(
                     inner,
@@ -90,8 +94,8 @@ class CleanHessian:
                     materialize_grads=True,
                     allow_unused=True,
                 )
-                for total, one in zip(totals, second, strict=True):
-                    total += one.reshape(-1)
+                for total, derivative in zip(totals, second, strict=True):
+                    total += derivative.reshape(-1)
         return result
 
     @property
@@ -103,8 +107,8 @@ class CleanHessian:
         """The same for scipy."""
 
         def product(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-            found: NDArray[np.float32] = self.product(torch.from_numpy(vector.ravel()).to(self.device)).cpu().numpy()
-            return found
+            image: NDArray[np.float32] = self.product(torch.from_numpy(vector.ravel()).to(self.device)).cpu().numpy()
+            return image
 
         return LinearOperator((self.size, self.size), matvec=product, dtype=np.float32)
 
@@ -112,24 +116,24 @@ class CleanHessian:
         """A batch's part of the gradient, with its graph."""
         if number in self._kept:
             return self._kept[number]
-        at, width = self._batches[number]
-        held = 0
+        indices, width = self._batches[number]
+        size = 0
 
         def count(tensor: Tensor) -> Tensor:
-            nonlocal held
-            held += tensor.nbytes
+            nonlocal size
+            size += tensor.nbytes
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            scores = logits(self._model, rows(self._examples.inputs, at, width))
-            labels = self._examples.labels[at]
-            loss = functional.cross_entropy(scores, labels, reduction="sum") / len(self._examples)
+            outputs = logits(self._model, rows(self._examples.inputs, indices, width))
+            labels = self._examples.labels[indices]
+            loss = functional.cross_entropy(outputs, labels, reduction="sum") / len(self._examples)
             gradient = torch.autograd.grad(
                 loss, self._parameters, create_graph=True, materialize_grads=True, allow_unused=True
             )
-        held += sum(one.nbytes for one in gradient)
-        if self._bytes + held <= _KEPT_GRAPHS:
-            self._bytes += held
+        size += sum(part.nbytes for part in gradient)
+        if self._bytes + size <= _KEPT_GRAPHS:
+            self._bytes += size
             self._kept[number] = gradient
         return gradient
 
@@ -145,8 +149,8 @@ class Eigenvalues:
 def largest_eigenvalues(hessian: CleanHessian, count: int, *, generator: torch.Generator) -> Eigenvalues:
     """By Lanczos' method with restarts (ARPACK, through scipy); those that converged, if not all did.
 
-    Where memory does not hold the vectors of that method, as for 100 million parameters, power iteration gives one: the
-    largest in magnitude.
+    Where memory does not hold the vectors of that method, as for 100 million parameters, power iteration gives one
+    eigenvalue, the largest in magnitude.
 
     Args:
         hessian: of the clean loss.
@@ -154,37 +158,37 @@ def largest_eigenvalues(hessian: CleanHessian, count: int, *, generator: torch.G
         generator: draws the start, on the CPU.
     """
     start = torch.randn(hessian.size, generator=generator)
-    vectors = min(_VECTORS, _KEPT_VECTORS // (4 * hessian.size) - _WORK, hessian.size)
-    if vectors < _FEWEST:
+    capacity = min(_VECTORS, _KEPT_VECTORS // (4 * hessian.size) - _WORK, hessian.size)
+    if capacity < _FEWEST:
         return _by_powers(hessian, start)
     operator = hessian.operator()
     try:
-        values, found = eigsh(
+        values, vectors = eigsh(
             operator,
-            k=min(count, vectors // 2),
+            k=min(count, capacity // 2),
             which="LA",
             v0=start.numpy(),
-            ncv=vectors,
+            ncv=capacity,
             maxiter=_RESTARTS,
             tol=_TOLERANCE,
         )
     except ArpackNoConvergence as error:
-        values, found = error.eigenvalues, error.eigenvectors
+        values, vectors = error.eigenvalues, error.eigenvectors
     order = np.argsort(values)[::-1]
-    residuals = [float(np.linalg.norm(operator @ found[:, one] - values[one] * found[:, one])) for one in order]
-    return Eigenvalues([float(values[one]) for one in order], residuals)
+    residuals = [float(np.linalg.norm(operator @ vectors[:, i] - values[i] * vectors[:, i])) for i in order]
+    return Eigenvalues([float(values[i]) for i in order], residuals)
 
 
 def _by_powers(hessian: CleanHessian, start: Tensor) -> Eigenvalues:
     """Until the residual is small against the value."""
     vector = (start / start.norm()).to(hessian.device)
     for _ in range(_POWERS):
-        moved = hessian.product(vector)
-        value = float(vector @ moved)
-        residual = float((moved - value * vector).norm())
+        image = hessian.product(vector)
+        value = float(vector @ image)
+        residual = float((image - value * vector).norm())
         if residual <= _POWER_TOLERANCE * abs(value):
             break
-        vector = moved / moved.norm().clamp(min=1e-30)
+        vector = image / image.norm().clamp(min=1e-30)
     return Eigenvalues([value], [residual])
 
 
@@ -215,35 +219,75 @@ def trace(
     return float(np.mean(samples)), float(np.std(samples, ddof=1) / np.sqrt(count))
 
 
-def inner_product(one: Tensor, other: Tensor) -> float:
+def inner_product(first: Tensor, second: Tensor) -> float:
     """Of two vectors, summed in double precision a piece at a time."""
-    pieces = zip(one.split(_PIECE), other.split(_PIECE), strict=True)  # type: ignore[no-untyped-call]
+    pieces = zip(first.split(_PIECE), second.split(_PIECE), strict=True)  # type: ignore[no-untyped-call]
     return sum(float((a.double() * b.double()).sum()) for a, b in pieces)
 
 
-def second_derivative(model: nn.Module, perturbation: Perturbation, examples: Split) -> Floats:
-    """``d' H_i d`` for each example's loss: its second derivative along the change, ``[N]``.
+def clean_hessian(context: Context) -> CleanHessian:
+    """The Hessian of an analysis; its products are taken from the budget."""
+    return CleanHessian(context.model, context.first(context.settings.curvature_examples), context.budget.spend)
 
-    By reverse mode alone, twice along the change and once for the examples' weights, because forward mode over forward
-    mode gives wrong second derivatives of LayerNorm (seen with PyTorch 2.13).
 
-    Args:
-        model: the reference, in evaluation mode.
-        perturbation: the change ``d``; its buffers do not count.
-        examples: on the model's device.
-    """
-    weights, changes = tangents(model, perturbation)
-    result = torch.empty(len(examples), dtype=torch.float64)
-    with exact_arithmetic(examples.labels.device), differentiable_twice():
-        for at, width in in_batches(examples.inputs, _BATCH, _TOKENS // 4):
-            labels = examples.labels[at]
-            scale = torch.zeros((), device=labels.device, requires_grad=True)
-            share = torch.ones(len(labels), device=labels.device, requires_grad=True)
-            moved = {name: value + scale * changes[name] for name, value in weights.items()}
-            scores = along(model, weights, rows(examples.inputs, at, width))(moved)
-            losses = functional.cross_entropy(scores, labels, reduction="none")
-            (slope,) = torch.autograd.grad((share * losses).sum(), scale, create_graph=True)
-            (second,) = torch.autograd.grad(slope, scale, create_graph=True)
-            (each,) = torch.autograd.grad(second, share)
-            result[at.cpu() if isinstance(at, Tensor) else at] = each.double().cpu()
-    return result.numpy()
+def _parts(context: Context) -> Iterator[Part]:
+    yield context.part("trace", [], partial(_measure_trace, context), context.settings.trace_vectors)
+    yield context.part("largest eigenvalues", [], partial(_measure_eigenvalues, context), 10)
+
+
+def _measure_trace(context: Context, tick: Tick) -> Tables:
+    hessian = context.shared(clean_hessian)
+    already = hessian.products
+    value, error = trace(
+        hessian,
+        context.settings.trace_vectors,
+        generator=generator(context.seed, "trace"),
+        device=context.device,
+        report=tick,
+    )
+    products, size = hessian.products - already, hessian.size
+    rows = [
+        {"quantity": "trace", "value": value, "error": error, "products": products},
+        {"quantity": "mean eigenvalue", "value": value / size, "error": error / size, "products": products},
+    ]
+    return {"spectrum": pd.DataFrame(rows)}
+
+
+def _measure_eigenvalues(context: Context, _tick: Tick) -> Tables:
+    hessian = context.shared(clean_hessian)
+    already = hessian.products
+    largest = largest_eigenvalues(hessian, context.settings.eigenvalues, generator=generator(context.seed, "lanczos"))
+    products = hessian.products - already
+    rows = [
+        {"quantity": f"eigenvalue {number}", "value": value, "error": residual, "products": products}
+        for number, (value, residual) in enumerate(zip(largest.values, largest.residuals, strict=True), start=1)
+    ]
+    return {"spectrum": pd.DataFrame(rows)}
+
+
+def _findings(tables: Mapping[str, pd.DataFrame], _kinds: Kinds) -> Iterator[str]:
+    quantities = {row["quantity"]: row for row in rows_where(tables["spectrum"])}
+    clauses = []
+    if top := quantities.get("eigenvalue 1"):
+        value, residual = digits(top["value"]), digits(top["error"])
+        clauses.append(f"the largest eigenvalue of the clean loss's Hessian is {value} (residual {residual})")
+    if mean := quantities.get("mean eigenvalue"):
+        clauses.append(f"the mean one is {digits(mean['value'])} ± {digits(mean['error'])} (standard error)")
+    if clauses:
+        yield sentence(f"{' and '.join(clauses)}.")
+
+
+SPECTRUM = AnalysisTable(
+    name="spectrum",
+    description="curvature of the clean loss at the reference",
+    columns=[
+        AnalysisColumn("quantity", "``eigenvalue 1`` (the largest) and so on, ``trace``, ``mean eigenvalue``"),
+        AnalysisColumn("value", "of the quantity"),
+        AnalysisColumn("error", "of an eigenvalue the norm of its residual, otherwise the standard error"),
+        AnalysisColumn("products", "Hessian-vector products that it took"),
+    ],
+    has_candidate=False,
+    cost=Cost.HESSIAN_PRODUCTS,
+    parts=_parts,
+    findings=_findings,
+)

@@ -15,7 +15,9 @@ None needs the shift to be small. A violation would mean that the numerics are w
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,10 @@ from numpy.typing import NDArray
 
 from anchorlab.consistency.metrics import Pair
 from anchorlab.errors import AnchorlabError
+from anchorlab.perturbation.context import Context
+from anchorlab.perturbation.parts import Part, Tables, Tick
+from anchorlab.perturbation.table import AnalysisColumn, AnalysisTable, Kinds, with_candidate
+from anchorlab.perturbation.wording import digits, rows_where
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +47,7 @@ class Bound:
 
 
 def bounds_of(pair: Pair, labels: NDArray[np.int64]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables ``bounds`` and ``instances`` of one candidate, see ``anchorlab.perturbation.analysis``.
+    """The tables ``bounds`` and ``instances`` of one candidate: see ``BOUNDS`` and ``INSTANCES``.
 
     Args:
         pair: the reference's and the candidate's logits.
@@ -56,7 +62,7 @@ def bounds_of(pair: Pair, labels: NDArray[np.int64]) -> tuple[pd.DataFrame, pd.D
     margin = values["margin"].to_numpy()
     loss_change = np.abs(pair.q.log_of(labels) - pair.p.log_of(labels))
     churned = values["churned"].to_numpy().astype(float)
-    every = [
+    bounds = [
         Bound("KL by range", "KL <= r^2/8", pair.kl, spread**2 / 8),
         Bound("KL by norm", "KL <= |c|^2/4", pair.kl, centred**2 / 4),
         Bound("symmetric KL", "(KL + KL reversed)/2 <= |c|^2/4", (pair.kl + pair.kl_reverse) / 2, centred**2 / 4),
@@ -72,7 +78,7 @@ def bounds_of(pair: Pair, labels: NDArray[np.int64]) -> tuple[pd.DataFrame, pd.D
             (np.sqrt(2) * centred >= margin * (1 - _RELATIVE)).astype(float),
         ),
     ]
-    return pd.DataFrame([_row(one) for one in every]), values
+    return pd.DataFrame([_row(bound) for bound in bounds]), values
 
 
 def instances_of(pair: Pair) -> pd.DataFrame:
@@ -102,14 +108,69 @@ def _row(bound: Bound) -> dict[str, object]:
     is_rate = bound.name.startswith("flip")
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(bound.bound > 0, bound.measured / bound.bound, np.nan)
-    known = ratios[np.isfinite(ratios)]
-    unknown = is_rate or not len(known)
+    ratios = ratios[np.isfinite(ratios)]
+    undefined = is_rate or not len(ratios)
     return {
         "bound": bound.name,
         "formula": bound.formula,
         "measured": float(bound.measured.mean()),
         "bound_mean": float(bound.bound.mean()),
-        "largest_ratio": float("nan") if unknown else float(known.max()),
-        "median_ratio": float("nan") if unknown else float(np.median(known)),
+        "largest_ratio": float("nan") if undefined else float(ratios.max()),
+        "median_ratio": float("nan") if undefined else float(np.median(ratios)),
         "violations": int(over.sum()),
     }
+
+
+def _parts(context: Context) -> Iterator[Part]:
+    for name in context.candidates:
+        yield context.part(f"bounds of {name}", [name], partial(_measure, context, name))
+
+
+def _measure(context: Context, name: str, _tick: Tick) -> Tables:
+    pair = context.probe.pair(context.space.at((1.0, context.perturbations[name])))
+    bounds, instances = bounds_of(pair, context.probe.labels)
+    return {"bounds": with_candidate(name, bounds), "instances": with_candidate(name, instances)}
+
+
+def _findings(tables: Mapping[str, pd.DataFrame], _kinds: Kinds) -> Iterator[str]:
+    pairs = [
+        f"{row['candidate']} {digits(row['measured'])} of {digits(row['bound_mean'])}"
+        for row in rows_where(tables["bounds"], bound="KL by range")
+    ]
+    if pairs:
+        yield (
+            f"No bound is violated by any instance; mean KL, of what the range of the shift allows: {', '.join(pairs)}."
+        )
+
+
+BOUNDS = AnalysisTable(
+    name="bounds",
+    description="bounds of theory beside what was measured, instance by instance",
+    columns=[
+        AnalysisColumn("bound", "its name"),
+        AnalysisColumn("formula", "in words"),
+        AnalysisColumn("measured", "mean over instances of what is bounded"),
+        AnalysisColumn("bound_mean", "mean over instances of the bound", "mean bound"),
+        AnalysisColumn(
+            "largest_ratio", "largest ratio of measured to bound over instances; undefined for the rate of flips"
+        ),
+        AnalysisColumn("median_ratio", "median of the same ratios"),
+        AnalysisColumn("violations", "instances that violate the bound: 0, because one would be an error"),
+    ],
+    parts=_parts,
+    findings=_findings,
+)
+
+INSTANCES = AnalysisTable(
+    name="instances",
+    description="the values behind the bounds",
+    columns=[
+        AnalysisColumn("kl", "KL divergence from the reference, nats", "KL"),
+        AnalysisColumn("range", "``max d - min d``, of the logit shift ``d``"),
+        AnalysisColumn("centred", "``|d - mean d|``"),
+        AnalysisColumn("total_variation", "distance of the probabilities"),
+        AnalysisColumn("margin", "of the reference: largest logit less the second largest"),
+        AnalysisColumn("churned", "whether the prediction differs"),
+    ],
+    in_page=False,
+)
