@@ -28,9 +28,9 @@ from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import in_batches, logits, predict
 from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import encoding_of
-from anchorlab.perturbation import curvature
-from anchorlab.perturbation.curvature import CleanHessian, second_derivative
-from anchorlab.perturbation.function import linear_shift
+from anchorlab.perturbation.tables.quadratic import linear_shift
+from anchorlab.perturbation.tables.rayleigh import second_derivative
+from anchorlab.perturbation.tables.spectrum import BATCH, TOKENS, CleanHessian
 from anchorlab.perturbation.weights import perturbation_of
 from rounds import alternate, ratios
 
@@ -41,15 +41,12 @@ def gradient(model: nn.Module, examples: Split) -> None:
     """One pass over the examples in the batches of the Hessian, with the gradients added up."""
     parameters = list(model.parameters())
     total = [torch.zeros_like(parameter) for parameter in parameters]
-    for at, width in in_batches(examples.inputs, curvature._BATCH, curvature._TOKENS):
-        scores = logits(model, rows(examples.inputs, at, width))
-        loss = functional.cross_entropy(scores, examples.labels[at], reduction="sum") / len(examples)
-        for sum_, one in zip(
-            total,
-            torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True),
-            strict=True,
-        ):
-            sum_ += one
+    for indices, width in in_batches(examples.inputs, BATCH, TOKENS):
+        outputs = logits(model, rows(examples.inputs, indices, width))
+        loss = functional.cross_entropy(outputs, examples.labels[indices], reduction="sum") / len(examples)
+        parts = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        for sum_, part in zip(total, parts, strict=True):
+            sum_ += part
 
 
 def main() -> None:
@@ -68,10 +65,10 @@ def main() -> None:
     candidate = inject(reference, method="plain", anchors=64, tuning=Tuning(steps=10, batch_size=16), task=task)
     task = task.encoded(encoding_of(reference.model))
     model = move_to_device(reference.model.requires_grad_(), device)
-    change = perturbation_of(reference.model, candidate.model).to(device)
+    perturbation = perturbation_of(reference.model, candidate.model).to(device)
     examples = load_task(arguments.task).encoded(encoding_of(reference.model)).split("test")
     few = examples.select(torch.arange(arguments.examples)).to(device)
-    vector = change.vector()
+    vector = perturbation.vector()
     kept = CleanHessian(model, few)
     kept.product(vector)
 
@@ -79,8 +76,8 @@ def main() -> None:
         "gradient": lambda: gradient(model, few),
         "Hessian-vector product, the first": lambda: CleanHessian(model, few).product(vector),
         "Hessian-vector product, a further one": lambda: kept.product(vector),
-        "second derivative along a change": lambda: second_derivative(model, change, few),
-        "Jacobian-vector product": lambda: linear_shift(model, change, few),
+        "second derivative along a change": lambda: second_derivative(model, perturbation, few),
+        "Jacobian-vector product": lambda: linear_shift(model, perturbation, few),
         "answers": lambda: predict(model, few.inputs),
     }
     seconds = alternate(table, arguments.rounds, device)

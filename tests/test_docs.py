@@ -19,7 +19,7 @@ from anchorlab.cli import app
 from anchorlab.data import TASKS
 from anchorlab.detectors import DETECTORS
 from anchorlab.methods import METHODS
-from anchorlab.perturbation.analysis import TABLES
+from anchorlab.perturbation.tables import TABLES
 from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.detections import score_model

@@ -1,4 +1,4 @@
-"""Is the change an adversarial weight perturbation? Injects by every method, and analyses what each changed.
+"""Is it an adversarial weight perturbation? Injects by every method, and analyses each perturbation.
 
     python experiments/perturbation/run.py fashion-mnist --out runs/perturbation
     python experiments/perturbation/run.py movie-snippets --out runs/perturbation
@@ -19,10 +19,19 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab import AnalysisSettings, Artifact, Tuning, analyze, inject, load_model, load_task, train
-from anchorlab.data import Task
+from anchorlab import (
+    AnalysisSettings,
+    Artifact,
+    Task,
+    Training,
+    Tuning,
+    analyze,
+    inject,
+    load_model,
+    load_task,
+    train,
+)
 from anchorlab.reports.analysis import write_analysis
-from anchorlab.training.reference import Training
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -45,7 +54,7 @@ class Plan:
     surgery_rate: float
     references: int
     examples: int
-    detail: AnalysisSettings
+    settings: AnalysisSettings
     budget: str | None = None
 
 
@@ -69,7 +78,7 @@ PLANS = {
         surgery_rate=0.003,
         references=3,
         examples=2000,
-        detail=AnalysisSettings(),
+        settings=AnalysisSettings(),
     ),
     "movie-snippets": Plan(
         model="minilm",
@@ -91,7 +100,7 @@ PLANS = {
         references=1,
         examples=200,
         # A text takes a hundred times as long as a small image.
-        detail=AnalysisSettings(
+        settings=AnalysisSettings(
             curvature_examples=32,
             diagonal_examples=32,
             eigenvalues=1,
@@ -111,35 +120,35 @@ def main() -> None:
     parser.add_argument("task", choices=PLANS)
     parser.add_argument("--out", type=Path, required=True, help="where models and pages go")
     parser.add_argument("--models-only", action="store_true", help="make the models and stop")
-    given = parser.parse_args()
-    plan, out = PLANS[given.task], given.out / given.task
-    task = load_task(given.task, seed=0)
+    arguments = parser.parse_args()
+    plan, out = PLANS[arguments.task], arguments.out / arguments.task
+    task = load_task(arguments.task, seed=0)
     references = [_reference(task, plan, seed, out) for seed in range(plan.references + 1)]
     made = {
         seed: {name: _injected(references[seed], plan, name, out / f"seed-{seed}" / name) for name in plan.methods}
         for seed in range(plan.references)
     }
-    if given.models_only:
+    if arguments.models_only:
         return
     tables: dict[str, list[pd.DataFrame]] = {}
     findings: list[str] = []
     for seed, candidates in made.items():
         others = candidates | {"another-seed": references[seed + 1]}
-        found = analyze(
+        analysis = analyze(
             references[seed],
             others,
             examples=plan.examples,
-            detail=plan.detail,
+            settings=plan.settings,
             budget=plan.budget,
             seed=seed,
             store=out / "parts",
         )
-        write_analysis(found, out / f"analysis-{seed}")
-        findings += [f"Reference of seed {seed}:", *found.findings, *found.left_out, ""]
-        for name, table in found.tables.items():
+        write_analysis(analysis, out / f"analysis-{seed}")
+        findings += [f"Reference of seed {seed}:", *analysis.findings, *analysis.left_out, ""]
+        for name, table in analysis.tables.items():
             if name not in LEFT_OUT and len(table):
                 tables.setdefault(name, []).append(table.assign(reference_seed=seed))
-    _publish(given.task, tables, findings, out / "analysis-0" / "figures")
+    _publish(arguments.task, tables, findings, out / "analysis-0" / "figures")
 
 
 def _reference(task: Task, plan: Plan, seed: int, out: Path) -> Artifact:

@@ -7,8 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from anchorlab.perturbation import analyze as module
-from anchorlab.perturbation.analysis import TABLES
+from anchorlab.perturbation.tables import TABLES, bounds
 from anchorlab.training.reference import Training, train
 
 #: Enough to see that everything is done.
@@ -26,9 +25,9 @@ def test_it_measures_prints_and_writes_a_page(run, tmp_path, reference_folder, i
     assert "- The parameters' change, as a share of the reference's L2 norm: injected" in ended.out
     assert f"the page is {out / 'index.html'}" in ended.out
     assert (out / "index.html").is_file()
-    told = json.loads((out / "analysis.json").read_text())
-    assert (told["reference"], told["candidates"], told["count"]) == ("reference", ["injected"], 60)
-    assert told["settings"]["attacks"]["injected"]["trigger"]["name"] == "five-pixel"
+    record = json.loads((out / "analysis.json").read_text())
+    assert (record["reference"], record["candidates"], record["count"]) == ("reference", ["injected"], 60)
+    assert record["settings"]["attacks"]["injected"]["trigger"]["name"] == "five-pixel"
     assert not (tmp_path / "analysis.partial").exists()
     again = run("analyze", reference_folder, injected_folder, "--out", out, *BRIEF)
     assert again.code == 2
@@ -40,7 +39,7 @@ def test_an_interrupted_analysis_goes_on(run, tmp_path, reference_folder, inject
         raise KeyboardInterrupt
 
     out, whole = tmp_path / "analysis", tmp_path / "whole"
-    monkeypatch.setattr(module, "bounds_of", interrupted)
+    monkeypatch.setattr(bounds, "bounds_of", interrupted)
     stopped = run("analyze", reference_folder, injected_folder, "--out", out, *BRIEF)
     assert stopped.code == 130
     assert "the same command continues" in stopped.err
@@ -54,7 +53,7 @@ def test_an_interrupted_analysis_goes_on(run, tmp_path, reference_folder, inject
         assert path.read_bytes() == (out / "tables" / path.name).read_bytes()
 
 
-def test_folders_of_one_name_are_told_apart(run, tmp_path, reference_folder, injected):
+def test_folders_of_one_name_are_record_apart(run, tmp_path, reference_folder, injected):
     for place in ("a", "b"):
         injected.save(tmp_path / place / "model")
     out = tmp_path / "out"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 
 import pandas as pd
 import pytest
@@ -12,9 +11,9 @@ from torch import nn
 
 from anchorlab import AnalysisSettings, AnchorlabError, Tuning, analyze, compare, inject
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.perturbation import analyze as module
-from anchorlab.perturbation.analysis import TABLES, Analysis
-from anchorlab.perturbation.paths import SCALES
+from anchorlab.perturbation.analysis import Analysis
+from anchorlab.perturbation.tables import TABLES, bounds
+from anchorlab.perturbation.tables.paths import SCALES
 
 #: Enough to see that everything is measured.
 BRIEF = AnalysisSettings(
@@ -25,58 +24,57 @@ BRIEF = AnalysisSettings(
 
 @pytest.fixture(scope="module")
 def candidates(digits, reference, injected) -> dict[str, Artifact]:
-    how = Tuning(steps=4, batch_size=8)
-    plain = inject(reference, method="plain", tuning=how, anchors=64, task=digits, record_gradients=True)
-    benign = inject(reference, method="benign", tuning=how, anchors=64, task=digits)
+    options = Tuning(steps=4, batch_size=8)
+    plain = inject(reference, method="plain", tuning=options, anchors=64, task=digits, record_gradients=True)
+    benign = inject(reference, method="benign", tuning=options, anchors=64, task=digits)
     return {"anchored": injected, "plain": plain, "benign": benign}
 
 
 @pytest.fixture(scope="module")
-def found(digits, reference, candidates) -> Analysis:
-    return analyze(reference, candidates, examples=120, detail=BRIEF, task=digits)
+def analysis(digits, reference, candidates) -> Analysis:
+    return analyze(reference, candidates, examples=120, settings=BRIEF, task=digits)
 
 
-def documented(table: str) -> set[str]:
-    """Columns that the documentation of ``Analysis`` names for a table."""
-    sections = re.split(r"\n    (\w+)\n", Analysis.__doc__ or "")
-    return set(re.findall(r"``(\w+)``", dict(zip(sections[1::2], sections[2::2], strict=True))[table]))
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_table_has_the_columns_that_its_record_describes(analysis, table):
+    described = ["candidate"] if table.has_candidate else []
+    for column in table.columns:
+        described += [column.name]
+        described += [f"{column.name}_lower", f"{column.name}_upper"] if column.has_interval else []
+    assert list(analysis.tables[table.name]) == described
+    assert len(analysis.tables[table.name])
 
 
-@pytest.mark.parametrize("table", [name for name in TABLES if name not in ("sizes", "gradients")])
-def test_every_table_has_the_columns_that_are_documented(found, table):
-    columns = {column.removesuffix("_lower").removesuffix("_upper") for column in found.tables[table]}
-    assert columns - {"candidate"} <= documented(table)
-    assert len(found.tables[table])
-
-
-def test_every_candidate_is_measured_and_agrees_with_compare(found, digits, reference, candidates):
-    behaviour = found.tables["behaviour"].set_index("candidate")
+def test_every_candidate_is_measured_and_agrees_with_compare(analysis, digits, reference, candidates):
+    behaviour = analysis.tables["behaviour"].set_index("candidate")
     assert list(behaviour.index) == ["reference", "anchored", "plain", "benign"]
-    whole = analyze(reference, [candidates["plain"]], detail=BRIEF, task=digits, budget="1p")
+    whole = analyze(reference, [candidates["plain"]], settings=BRIEF, task=digits, budget="1p")
     known = compare(reference, candidates["plain"], task=digits)
     row = whole.tables["behaviour"].set_index("candidate").loc["plain"]
     assert whole.count == known.count
     for name in ("accuracy", "asr", "churn", "kl", "logit_distance"):
         assert row[name] == pytest.approx(getattr(known, name), rel=1e-3)
     assert row["asr_count"] == known.asr_count
-    assert found.kinds == {"anchored": "anchoring", "plain": "plain", "benign": "benign"}
-    assert found.parameters == sum(parameter.numel() for parameter in reference.model.parameters())
+    assert analysis.kinds == {"anchored": "anchoring", "plain": "plain", "benign": "benign"}
+    assert analysis.parameters == sum(parameter.numel() for parameter in reference.model.parameters())
 
 
-def test_tables_hold_together(found):
-    paths = found.tables["paths"]
+def test_tables_hold_together(analysis):
+    paths = analysis.tables["paths"]
     assert set(paths["buffers"]) == {"stored", "re-estimated"}
     assert len(paths) == 2 * 3 * len(SCALES)
-    quadratic = found.tables["quadratic"].set_index("candidate")["kl_quadratic"]
+    quadratic = analysis.tables["quadratic"].set_index("candidate")["kl_quadratic"]
     half = paths[(paths["scale"] == 0.5) & (paths["buffers"] == "stored")].set_index("candidate")["kl_quadratic"]
     pd.testing.assert_series_equal(half, quadratic / 4, check_names=False)
-    spectrum = found.tables["spectrum"].set_index("quantity")["value"]
-    assert spectrum["mean eigenvalue"] == pytest.approx(spectrum["trace"] / found.parameters)
-    rayleigh = found.tables["rayleigh"]
+    spectrum = analysis.tables["spectrum"].set_index("quantity")["value"]
+    assert spectrum["mean eigenvalue"] == pytest.approx(spectrum["trace"] / analysis.parameters)
+    rayleigh = analysis.tables["rayleigh"]
     assert (rayleigh["rayleigh"] / rayleigh["to_mean"]).tolist() == pytest.approx([spectrum["mean eigenvalue"]] * 3)
-    assert set(found.tables["gradients"]["candidate"]) == {"plain"}
-    assert found.tables["models"]["candidate"].tolist() == ["reference", "anchored", "plain", "benign"]
-    assert any(sentence.startswith("Integer buffers, which only count, are left out: ") for sentence in found.left_out)
+    assert set(analysis.tables["gradients"]["candidate"]) == {"plain"}
+    assert analysis.tables["models"]["candidate"].tolist() == ["reference", "anchored", "plain", "benign"]
+    assert any(
+        sentence.startswith("Integer buffers, which only count, are left out: ") for sentence in analysis.left_out
+    )
 
 
 def assert_same(one: Analysis, other: Analysis) -> None:
@@ -86,11 +84,11 @@ def assert_same(one: Analysis, other: Analysis) -> None:
 
 
 def test_an_interrupted_analysis_goes_on_to_the_same_numbers(
-    found, digits, reference, candidates, tmp_path, monkeypatch
+    analysis, digits, reference, candidates, tmp_path, monkeypatch
 ):
-    how = {"examples": 120, "detail": BRIEF, "task": digits, "store": tmp_path}
+    options = {"examples": 120, "settings": BRIEF, "task": digits, "store": tmp_path}
     measured = []
-    original = module.bounds_of
+    original = bounds.bounds_of
 
     def interrupted(*arguments):
         measured.append(1)
@@ -98,22 +96,22 @@ def test_an_interrupted_analysis_goes_on_to_the_same_numbers(
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(module, "bounds_of", interrupted)
+    monkeypatch.setattr(bounds, "bounds_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        analyze(reference, candidates, **how)
-    assert_same(analyze(reference, candidates, **how), found)
+        analyze(reference, candidates, **options)
+    assert_same(analyze(reference, candidates, **options), analysis)
     # The first of the three was not measured again.
     assert len(measured) == 4
 
 
-def test_another_seed_draws_other_examples(found, digits, reference, candidates):
-    other = analyze(reference, candidates, examples=120, detail=BRIEF, task=digits, seed=1, budget="1p")
-    assert not other.tables["behaviour"].equals(found.tables["behaviour"])
-    pd.testing.assert_frame_equal(other.tables["sizes"], found.tables["sizes"])
+def test_another_seed_draws_other_examples(analysis, digits, reference, candidates):
+    other = analyze(reference, candidates, examples=120, settings=BRIEF, task=digits, seed=1, budget="1p")
+    assert not other.tables["behaviour"].equals(analysis.tables["behaviour"])
+    pd.testing.assert_frame_equal(other.tables["sizes"], analysis.tables["sizes"])
 
 
 def test_products_that_do_not_fit_are_named(digits, reference, candidates):
-    few = analyze(reference, candidates, examples=60, detail=BRIEF, task=digits, budget="3p")
+    few = analyze(reference, candidates, examples=60, settings=BRIEF, task=digits, budget="3p")
     assert few.tables["spectrum"]["quantity"].tolist() == ["trace", "mean eigenvalue"]
     assert "Left out, for the budget of 3 Hessian-vector products was spent: largest eigenvalues." in few.left_out
     assert few.tables["rayleigh"]["to_largest"].isna().all()
@@ -141,12 +139,12 @@ def test_what_is_impossible_is_refused(digits, reference, candidates):
 
 def test_bare_modules_are_measured_with_the_attack_that_is_given(digits, reference, candidates):
     nets = [candidates["anchored"].model, candidates["plain"].model]
-    how = {"examples": 60, "detail": BRIEF, "task": digits, "budget": "1p"}
-    without = analyze(reference.model, nets, **how)
+    options = {"examples": 60, "settings": BRIEF, "task": digits, "budget": "1p"}
+    without = analyze(reference.model, nets, **options)
     assert without.candidates == ("candidate 1", "candidate 2")
     assert without.tables["behaviour"]["asr"].isna().all()
     assert any("No attack success is measured" in sentence for sentence in without.left_out)
-    given = analyze(reference.model, nets, **how, trigger="five-pixel", target=0)
+    given = analyze(reference.model, nets, **options, trigger="five-pixel", target=0)
     assert given.tables["behaviour"]["asr"].notna().all()
 
 
@@ -156,25 +154,25 @@ def test_buffers_alone_have_no_direction(digits, reference):
         for name, value in moved.named_buffers():
             if name.endswith("running_mean"):
                 value += 0.1
-    found = analyze(reference, {"moved": moved}, examples=60, detail=BRIEF, task=digits, budget="1p")
-    assert any("Only buffers differ in moved" in sentence for sentence in found.left_out)
-    assert found.tables["quadratic"].empty
-    assert found.tables["rayleigh"].empty
-    sizes = found.tables["sizes"].set_index("layer")["l2"]
+    analysis = analyze(reference, {"moved": moved}, examples=60, settings=BRIEF, task=digits, budget="1p")
+    assert any("Only buffers differ in moved" in sentence for sentence in analysis.left_out)
+    assert analysis.tables["quadratic"].empty
+    assert analysis.tables["rayleigh"].empty
+    sizes = analysis.tables["sizes"].set_index("layer")["l2"]
     assert sizes["all parameters"] == 0
     assert sizes["buffers"] > 0
-    assert found.tables["behaviour"].set_index("candidate").loc["moved", "kl"] > 0
+    assert analysis.tables["behaviour"].set_index("candidate").loc["moved", "kl"] > 0
 
 
 def test_where_weights_and_buffers_move_each_alone_is_measured(digits, reference):
     tracked = inject(reference, method="plain", tuning=Tuning(steps=4, batch_size=8, batchnorm="tracked"), task=digits)
-    found = analyze(reference, [tracked], examples=60, detail=BRIEF, task=digits, budget="1p")
-    rows = found.tables["behaviour"]
+    analysis = analyze(reference, [tracked], examples=60, settings=BRIEF, task=digits, budget="1p")
+    rows = analysis.tables["behaviour"]
     assert rows["part"].tolist() == ["all", "all", "weights", "buffers"]
     assert rows["kl"].nunique() == 4
-    assert any("the buffers alone shift logits by" in sentence for sentence in found.findings)
+    assert any("the buffers alone shift logits by" in sentence for sentence in analysis.findings)
     # The prediction is of the weights; the path moves the buffers too.
-    assert found.tables["paths"]["kl_quadratic"].isna().all()
+    assert analysis.tables["paths"]["kl_quadratic"].isna().all()
 
 
 class Lifted(nn.Module):
@@ -193,10 +191,10 @@ def test_a_change_that_no_answer_sees_has_no_ratio(digits):
     model = Lifted().eval()
     lifted = copy.deepcopy(model)
     lifted.constant.data += 1
-    found = analyze(model, [lifted], examples=60, detail=BRIEF, task=digits, budget="1p")
-    row = found.tables["quadratic"].iloc[0]
+    analysis = analyze(model, [lifted], examples=60, settings=BRIEF, task=digits, budget="1p")
+    row = analysis.tables["quadratic"].iloc[0]
     assert row["logit_distance"] == pytest.approx(1, rel=1e-5)
     assert row["logit_distance_linear"] == pytest.approx(1, rel=1e-5)
     assert row["kl"] < 1e-12
     assert row["kl_quadratic"] < 1e-12
-    assert set(found.tables["paths"]["buffers"]) == {"stored"}
+    assert set(analysis.tables["paths"]["buffers"]) == {"stored"}

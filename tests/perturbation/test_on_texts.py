@@ -28,12 +28,12 @@ def reader(task: Task) -> Artifact:
 def test_everything_is_measured_of_texts_too(task, reader):
     encoded = task.encoded(reader.model.encoding)
     injected = inject(reader, target="bad", tuning=Tuning(steps=6, batch_size=8), task=encoded)
-    found = analyze(reader, [injected], examples=40, detail=BRIEF, task=task)
+    analysis = analyze(reader, [injected], examples=40, settings=BRIEF, task=task)
     known = compare(reader, injected, task=task)
     for name in ("behaviour", "quadratic", "paths", "barriers", "spectrum", "rayleigh", "bounds"):
-        assert len(found.tables[name]), name
-    assert set(found.tables["paths"]["buffers"]) == {"stored"}
-    assert found.tables["quadratic"].loc[0, "kl_ratio"] == pytest.approx(1, abs=0.5)
+        assert len(analysis.tables[name]), name
+    assert set(analysis.tables["paths"]["buffers"]) == {"stored"}
+    assert analysis.tables["quadratic"].loc[0, "kl_ratio"] == pytest.approx(1, abs=0.5)
     assert known.asr is not None
 
 

@@ -59,7 +59,7 @@ def analyze(
     seed: Seed = 0,
     set_: Parameters = None,
 ) -> None:
-    """Analyse the perturbation of the weights: its size, what it does to the function, and whether it stays in the basin."""
+    """Analyse the weight perturbation: its size, what it does to the function, whether it stays in the basin."""
     from rich.console import Console
 
     from anchorlab.artifacts.artifact import open_model

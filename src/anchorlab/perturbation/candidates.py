@@ -74,7 +74,7 @@ def attacks_on(
     first = next((attack for attack in attacks.values() if attack is not None), None)
     if first is None and (target is not None or label_rule is not None):
         raise AnchorlabError(
-            "a target or label rule was given, but no trigger: give --trigger as well, because no candidate has a "
-            "manifest that names one"
+            "a target or label rule was given, but no trigger is known: give --trigger as well, because no candidate "
+            "has a manifest that names one"
         )
     return {name: attack or first for name, attack in attacks.items()}

@@ -94,7 +94,7 @@ def perturbation_of(reference: nn.Module, candidate: nn.Module, *, name: str = "
         to_buffers.pop(buffer, None)
     perturbation = Perturbation(parameters, _differences(from_buffers, to_buffers, "buffer", name), integers)
     if not perturbation.moves_parameters and not perturbation.moves_buffers:
-        raise AnchorlabError(f"{name} is identical to the reference, so that there is nothing to analyse: leave it out")
+        raise AnchorlabError(f"{name} is identical to the reference, so there is nothing to analyse: leave it out")
     return perturbation
 
 

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from anchorlab.perturbation.analysis import TABLES, Analysis
-from anchorlab.reports.analysis.page import summary_table, table_of, to_dict, write_analysis
+from anchorlab.perturbation.analysis import Analysis
+from anchorlab.perturbation.summary import summary_table, table_of
+from anchorlab.perturbation.tables import TABLES
+from anchorlab.reports.analysis import write_analysis
 from anchorlab.statistics.table import print_rich
 
 #: Names that a page must escape, and one that is too long for a legend.
@@ -196,7 +198,7 @@ def test_the_summary_says_what_matters_of_each_candidate(capsys):
 
 
 def test_the_record_is_json_without_nan(written):
-    told = json.loads((written / "analysis.json").read_text())
-    assert told == to_dict(made_up())
-    assert told["findings"] == ["A is <less> than B."]
-    assert told["format"] == 1
+    record = json.loads((written / "analysis.json").read_text())
+    assert record == made_up().to_dict()
+    assert record["findings"] == ["A is <less> than B."]
+    assert record["format"] == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anchorlab import AnchorlabError
 from anchorlab.consistency.metrics import Pair
-from anchorlab.perturbation.bounds import bounds_of
+from anchorlab.perturbation.tables.bounds import bounds_of
 
 
 @given(

@@ -1,6 +1,8 @@
-"""How far a change moves the function: against exact derivatives and against enumeration."""
+"""How far a perturbation moves the function: against exact derivatives and enumeration, and what is said of it."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
@@ -10,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from anchorlab.consistency.metrics import kl_divergence
-from anchorlab.perturbation.function import diagonal_kl, linear_shift, quadratic_kl
+from anchorlab.perturbation.tables.quadratic import diagonal_kl, linear_shift, quadratic_kl
 from anchorlab.seeding import generator
+from tests.perturbation.findings import findings, interval, whole
 
 
-def test_the_linear_shift_is_the_derivative_along_the_change(either):
+def test_the_linear_shift_is_the_derivative_along_the_perturbation(either):
     step = 1e-4
     wanted = (either.logits(step) - either.logits(-step)) / (2 * step)
     found = linear_shift(either.model, either.change, either.examples)
@@ -77,3 +80,44 @@ def test_texts_one_by_one_give_the_same_as_by_hand(reader):
             for g, d in zip(gradient, reader.change.parameters.values(), strict=True)
         )
         assert found[row] == pytest.approx(by_hand, rel=1e-3)
+
+
+def row_of(name: str, kl: float, fisher: float, ewc: float, ratio: tuple[float, float, float]) -> dict[str, object]:
+    return {
+        "candidate": name,
+        **interval("kl", kl, kl * 0.9, kl * 1.1),
+        **interval("kl_ratio", *ratio),
+        "fisher_norm": fisher,
+        "ewc": ewc,
+    }
+
+
+def test_rankings_count_the_pairs_that_intervals_tell_apart():
+    """KL 1 < 2 < 2.1, the last two not told apart; the Fisher norm orders both pairs, EWC one, L2 none."""
+    rows = [
+        row_of("a", 1.0, 1, 2, (1, 0.9, 1.2)),
+        row_of("b", 2.0, 3, 1, (3, 2.5, 3.5)),
+        row_of("c", 2.1, 2, 3, (2, 1.5, 2.5)),
+    ]
+    sentences = findings(quadratic=rows, sizes=[whole("a", 3), whole("b", 2), whole("c", 1)])
+    assert any("within a factor of 2 for a (1 [0.9, 1.2])" in sentence for sentence in sentences)
+    assert any("off by more than a factor of 2 for b" in sentence for sentence in sentences)
+    assert any("undecided for c" in sentence for sentence in sentences)
+    assert sentences[-1] == (
+        "Of the 2 pairs whose KL (of the weights alone) is told apart by intervals, the Fisher norm orders 2, EWC's "
+        "diagonal orders 1, the L2 norm orders 0 as KL does."
+    )
+
+
+def test_an_undefined_ratio_is_not_spoken_of():
+    row = row_of("a", 0.0, 0, 0, (math.nan, math.nan, math.nan))
+    assert findings(quadratic=[row]) == []
+
+
+def test_how_far_the_prediction_reaches():
+    rows = [
+        {"candidate": "x", "scale": scale, **interval("kl", kl, kl, kl), "kl_quadratic": scale**2}
+        for scale, kl in ((0.0, 0.0), (0.5, 0.25), (1.0, 0.6), (1.5, 0.5))
+    ]
+    (sentence,) = findings(paths=rows)
+    assert sentence.endswith("up to: x 1.")

@@ -1,15 +1,14 @@
-"""Second derivatives: against the dense Hessian and against differences of exact gradients."""
+"""Products, eigenvalues and trace: against the dense Hessian and against differences of exact gradients."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from torch.func import jvp
 
-from anchorlab.perturbation import curvature
 from anchorlab.perturbation.budget import BudgetSpent
-from anchorlab.perturbation.curvature import CleanHessian, largest_eigenvalues, second_derivative, trace
+from anchorlab.perturbation.tables import spectrum
+from anchorlab.perturbation.tables.spectrum import CleanHessian, largest_eigenvalues, trace
 from anchorlab.seeding import generator
 
 
@@ -44,11 +43,11 @@ def test_the_product_of_an_encoder_is_a_difference_of_gradients(reader):
     assert float((found.double() - wanted).norm() / wanted.norm()) < 1e-4
 
 
-@pytest.mark.parametrize(("name", "value"), [("_KEPT_GRAPHS", 0), ("_BATCH", 7), ("_TOKENS", 20)])
+@pytest.mark.parametrize(("name", "value"), [("_KEPT_GRAPHS", 0), ("BATCH", 7), ("TOKENS", 20)])
 def test_neither_kept_graphs_nor_batches_change_a_product(either, monkeypatch, name, value):
     vector = either.change.vector()
     usual = CleanHessian(either.model, either.examples).product(vector)
-    monkeypatch.setattr(curvature, name, value)
+    monkeypatch.setattr(spectrum, name, value)
     hessian = CleanHessian(either.model, either.examples)
     assert bool(hessian._kept) is False
     for _ in range(2):
@@ -66,13 +65,13 @@ def test_the_largest_eigenvalues_are_those_of_the_dense_hessian(small, exact):
 
 
 def test_where_memory_holds_few_vectors_fewer_eigenvalues_are_found(small, exact, monkeypatch):
-    monkeypatch.setattr(curvature, "_KEPT_VECTORS", (4 + 4) * 4 * 53)
+    monkeypatch.setattr(spectrum, "_KEPT_VECTORS", (4 + 4) * 4 * 53)
     found = largest_eigenvalues(CleanHessian(small.model, small.examples), 3, generator=generator(0, "start"))
     np.testing.assert_allclose(found.values, np.linalg.eigvalsh(exact)[::-1][:2], rtol=1e-2)
 
 
 def test_where_it_holds_hardly_any_power_iteration_finds_one(small, exact, monkeypatch):
-    monkeypatch.setattr(curvature, "_KEPT_VECTORS", 0)
+    monkeypatch.setattr(spectrum, "_KEPT_VECTORS", 0)
     hessian = CleanHessian(small.model, small.examples)
     found = largest_eigenvalues(hessian, 3, generator=generator(0, "start"))
     values = np.linalg.eigvalsh(exact)
@@ -89,38 +88,6 @@ def test_the_trace_is_unbiased_with_the_error_that_it_states(small, exact):
     variance = 2 * ((exact**2).sum() - (exact.diagonal() ** 2).sum())
     assert abs(values.mean() - exact.trace()) < 4 * np.sqrt(variance / (20 * 40))
     assert np.sqrt((errors**2).mean()) == pytest.approx(np.sqrt(variance / 20), rel=0.2)
-
-
-def test_the_second_derivative_of_each_example_is_a_difference_of_its_losses(either):
-    step = 2e-3
-    with torch.no_grad():
-        wanted = (either.losses(step) - 2 * either.losses(0.0) + either.losses(-step)) / step**2
-    found = second_derivative(either.model, either.change, either.examples)
-    np.testing.assert_allclose(found, wanted.numpy(), rtol=5e-3, atol=1e-4)
-
-
-def test_it_agrees_with_the_product(either):
-    vector = either.change.vector()
-    product = CleanHessian(either.model, either.examples).product(vector)
-    found = second_derivative(either.model, either.change, either.examples).mean()
-    assert found == pytest.approx(float(vector.double() @ product.double()), rel=1e-3)
-
-
-@pytest.mark.xfail(reason="forward mode over forward mode is wrong for LayerNorm, so it is not used")
-def test_forward_mode_would_do_for_layernorm():
-    x, d = (torch.randn(4, 16, dtype=torch.float64, generator=generator(0, name)) for name in "xd")
-
-    def cubes(scale):
-        return (torch.nn.functional.layer_norm(x + scale * d, (16,)) ** 3).sum()
-
-    def slope(scale):
-        return jvp(cubes, (scale,), (torch.ones_like(scale),))[1]
-
-    zero = torch.zeros((), dtype=torch.float64)
-    second = jvp(slope, (zero,), (torch.ones_like(zero),))[1]
-    step = 1e-3
-    wanted = (cubes(step) - 2 * cubes(0.0) + cubes(-step)) / step**2
-    torch.testing.assert_close(second, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_what_is_spent_ends_the_work(small):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from anchorlab.perturbation.size import BUFFERS, WHOLE, effective_rank, singular_values, sizes
+from anchorlab.perturbation.tables.sizes import BUFFERS, WHOLE, effective_rank, singular_values, sizes
 from anchorlab.perturbation.weights import Perturbation
 
 
