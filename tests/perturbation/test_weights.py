@@ -80,7 +80,7 @@ def test_what_cannot_be_subtracted_is_refused(candidate, complaint):
 def test_other_preprocessing_is_refused():
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     one, other = (wrap(copy.deepcopy(net), mean=[mean], std=[1.0]) for mean in (0.4, 0.5))
-    with pytest.raises(AnchorlabError, match="normalises or resizes images otherwise than the reference"):
+    with pytest.raises(AnchorlabError, match="normalises or resizes images differently from the reference"):
         perturbation_of(one, other)
 
 
