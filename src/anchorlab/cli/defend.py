@@ -75,21 +75,22 @@ def defend(
 
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import refuse_existing, write_json
-    from anchorlab.repairs.repair import is_oracle, repair
-    from anchorlab.scoring.repairs import check_scoring, judge_on_test, score_repair
+    from anchorlab.repairs.oracles import is_oracle
+    from anchorlab.repairs.repair import repair
+    from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
     from anchorlab.settings import parse_pairs
 
     if out is not None:
         refuse_existing(out)
     suspicious = open_model(run)
     where = task_of(suspicious, task, data, columns_of(text_column, image_column, label_column, max_length), None)
-    attack: dict[str, Any] = {"task": where, "trigger": trigger, "target": target, "rule": label_rule}
+    attack: dict[str, Any] = {"task": where, "trigger": trigger, "target": target, "label_rule": label_rule}
     how: dict[str, Any] = {
         "parameters": parse_pairs(set_ or [], "--set"),
         "defender_data": budget_of(budget),
         "task": where,
         "trusted": None if trusted is None else open_model(trusted),
-        "judge": judge_on_test(suspicious, **attack, seed=seed) if is_oracle(defence) else None,
+        "choose_depth": choose_on_test(suspicious, **attack, seed=seed) if is_oracle(defence) else None,
         "seed": seed,
     }
     clean = None if reference is None else open_model(reference)

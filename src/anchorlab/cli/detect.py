@@ -93,7 +93,7 @@ def detect(
             task=where,
             trigger=trigger,
             target=target,
-            rule=label_rule,
+            label_rule=label_rule,
             examples=budget_of(examples, "--examples"),
             seed=seed,
         )

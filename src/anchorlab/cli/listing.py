@@ -75,7 +75,7 @@ def _defences() -> Iterator[Table | Text]:
     from rich.text import Text
 
     from anchorlab.repairs import REPAIRS
-    from anchorlab.repairs.repair import oracles
+    from anchorlab.repairs.oracles import oracles
 
     yield from _classes(REPAIRS)
     yield Text(f"With the depth chosen by test data and trigger, as no defender can: {', '.join(oracles())}.")

@@ -9,7 +9,7 @@ chosen on the defender's held-back part: the highest that costs at most ``tolera
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -23,8 +23,7 @@ from anchorlab.data.batches import Batches
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits
-from anchorlab.repairs.pruning import Prunable, Pruning
-from anchorlab.repairs.tuning import copied
+from anchorlab.repairs.pruning import Pruning
 from anchorlab.settings import STRICT
 from anchorlab.training.fit import Optimisation, Step, fit
 
@@ -48,28 +47,28 @@ class ANP(Pruning):
         del examples
         return self.steps * self.batch_size
 
-    def prunable(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> Prunable:
+    def plan(
+        self, model: nn.Module, data: DefenderData, context: DefenderContext
+    ) -> tuple[Sequence[float], Callable[[float], None]]:
         """See ``Pruning``; a depth is a threshold for the masks."""
-        fresh = copied(model)
-        norms = {name: one for name, one in fresh.named_modules() if isinstance(one, nn.BatchNorm2d) and one.affine}
+        norms = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, nn.BatchNorm2d) and module.affine
+        }
         if not norms:
             raise AnchorlabError("ANP prunes channels by BatchNorm, but the model has none: take another repair")
         masks = Masks(norms).to(context.device)
-        objective = _Game(fresh, masks, data, self, context)
         fit(
             masks,
-            objective,
+            _Game(model, masks, data, self, context),
             Optimisation(self.steps, self.learning_rate),
             accelerator=context.accelerator,
             name="ANP",
             report=lambda done, figures: context.report(done, self.steps, figures),
         )
-
-        def cut(threshold: float | None) -> nn.Module:
-            cut_below(norms, masks, threshold or 0.0)
-            return fresh
-
-        return Prunable(fresh, torch.linspace(0.05, 0.95, 19).tolist(), cut, cut)
+        thresholds: list[float] = torch.linspace(0.05, 0.95, 19).tolist()
+        return thresholds, lambda threshold: cut_below(norms, masks, threshold)
 
 
 class Masks(nn.Module):

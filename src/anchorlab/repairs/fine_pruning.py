@@ -11,6 +11,8 @@ the form ``oracle-fine-pruning`` does.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
@@ -18,8 +20,8 @@ from torch import nn
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import track_statistics
 from anchorlab.models.hooks import features, last_layer
-from anchorlab.repairs.pruning import Prunable, Pruning
-from anchorlab.repairs.tuning import Schedule, copied, tune
+from anchorlab.repairs.pruning import Pruning
+from anchorlab.repairs.tuning import Schedule, tune
 from anchorlab.settings import STRICT
 
 
@@ -27,20 +29,24 @@ from anchorlab.settings import STRICT
 class FinePruning(Schedule, Pruning):
     """Prunes quiet features before the last layer, then fine-tunes."""
 
-    def prunable(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> Prunable:
+    def plan(
+        self, model: nn.Module, data: DefenderData, context: DefenderContext
+    ) -> tuple[Sequence[int], Callable[[int], None]]:
         """See ``Pruning``; a depth is a number of features."""
-        fresh = copied(model)
-        last = last_layer(fresh, data.train.inputs)
-        order = features(fresh, data.train.inputs)[0].abs().mean(dim=0).argsort()
+        del context
+        last = last_layer(model, data.train.inputs)
+        order = features(model, data.train.inputs)[0].abs().mean(dim=0).argsort()
 
         def prune(depth: int) -> None:
             with torch.no_grad():
                 last.weight[:, order[:depth]] = 0
 
-        def finish(depth: int | None) -> nn.Module:
-            prune(depth or 0)
-            track_statistics(fresh)
-            tune(fresh, data, self, context, name="fine-pruning", after_step=lambda _: prune(depth or 0))
-            return fresh.eval()
+        return range(1, len(order)), prune
 
-        return Prunable(fresh, range(1, len(order)), prune, finish)
+    def finish(
+        self, model: nn.Module, prune: Callable[[], None], data: DefenderData, context: DefenderContext
+    ) -> nn.Module:
+        """Tunes the pruned model."""
+        track_statistics(model)
+        tune(model, data, self, context, name="fine-pruning", after_step=lambda _: prune())
+        return model.eval()

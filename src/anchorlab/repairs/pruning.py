@@ -1,64 +1,33 @@
-"""Pruning to a depth that is chosen: by the defender's held-back examples, or, in an oracle's form, by the test data.
+"""Repairs that prune to a depth. The defender's validation examples choose the depth.
 
-Published comparisons often let accuracy and attack success on the test set choose the depth. No defender can do that;
-what it would come to is the repair's oracle form, ``oracle-NAME``, whose judge somebody who scores repairs provides.
+Published comparisons often let accuracy and attack success on the test set choose it. No defender can do that. The
+oracle form of a repair, ``oracle-NAME``, measures what it would gain: somebody who scores repairs chooses the depth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from pydantic import Field
-from pydantic.dataclasses import dataclass as checked
+from pydantic.dataclasses import dataclass
 from torch import nn
 
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.tuning import at_least
+from anchorlab.repairs.tuning import at_least, copied
 from anchorlab.settings import STRICT
 
+#: Pairs of a depth and the model pruned to it, from shallow to deep. Before them, None and the model as it is.
+PrunedModels = Iterable[tuple[Any | None, nn.Module]]
 
-@dataclass(frozen=True)
-class Prunable:
-    """A model that can be pruned to several depths.
-
-    Attributes:
-        model: the copy that is pruned, in place.
-        depths: from shallow to deep.
-        prune: prunes the model to a depth.
-        finish: makes the repaired model of the untouched one, pruned to a depth; None for not at all.
-    """
-
-    model: nn.Module
-    depths: Sequence[Any]
-    prune: Callable[[Any], object]
-    finish: Callable[[Any | None], nn.Module]
-
-    @contextmanager
-    def tried(self, depth: Any) -> Iterator[nn.Module]:
-        """The model pruned to a depth, and untouched again afterwards."""
-        before = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.prune(depth)
-        yield self.model
-        self.model.load_state_dict(before)
+#: Chooses a depth, or None for no pruning, among models of which it may cost a tolerance of the accuracy.
+DepthChooser = Callable[[PrunedModels, float], Any | None]
 
 
-class Judged(NamedTuple):
-    """What a judge says of a model."""
-
-    accuracy: float
-    asr: float
-
-
-Judge = Callable[[nn.Module], Judged]
-
-
-@checked(frozen=True, kw_only=True, config=STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Pruning(Repair):
     """Base of the repairs that prune to a depth."""
 
@@ -66,35 +35,63 @@ class Pruning(Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        prunable = self.prunable(model, data, context)
-        return prunable.finish(deepest(prunable, data.validation, self.tolerance))
 
-    def repair_by(self, judge: Judge, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
-        """The oracle's form: ``repair``, but with a depth that a judge chooses."""
-        prunable = self.prunable(model, data, context)
-        return prunable.finish(least_attack(prunable, judge, self.tolerance))
+        def choose(models: PrunedModels, tolerance: float) -> Any | None:
+            return deepest(models, tolerance, data.validation)
 
-    def prunable(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> Prunable:
-        """A copy of the model that can be pruned; arguments and errors as of ``Repair.repair``."""
+        return self.repair_to_depth(model, data, context, choose)
+
+    def repair_to_depth(
+        self, model: nn.Module, data: DefenderData, context: DefenderContext, choose_depth: DepthChooser
+    ) -> nn.Module:
+        """Like ``repair``, to a depth that somebody chooses, who may know what no defender does."""
+        pruned = copied(model)
+        depths, prune = self.plan(pruned, data, context)
+        depth = choose_depth(pruned_models(pruned, depths, prune), self.tolerance)
+
+        def prune_to_depth() -> None:
+            if depth is not None:
+                prune(depth)
+
+        prune_to_depth()
+        return self.finish(pruned, prune_to_depth, data, context)
+
+    def plan(
+        self, model: nn.Module, data: DefenderData, context: DefenderContext
+    ) -> tuple[Sequence[Any], Callable[[Any], None]]:
+        """The depths, from shallow to deep, and what prunes the model to one of them, in place.
+
+        Arguments and errors are those of ``Repair.repair``; the model is left as it is.
+        """
         raise NotImplementedError
 
-
-def deepest(prunable: Prunable, held: Split, tolerance: float) -> Any | None:
-    """The deepest that costs at most ``tolerance`` of the accuracy on held-back examples; None if all cost more."""
-    least, chosen = at_least(accuracy(prunable.model, held), tolerance), None
-    for depth in prunable.depths:
-        with prunable.tried(depth) as pruned:
-            chosen = depth if accuracy(pruned, held) >= least else chosen
-    return chosen
+    def finish(
+        self, model: nn.Module, prune: Callable[[], None], data: DefenderData, context: DefenderContext
+    ) -> nn.Module:
+        """What follows the pruning, for example tuning, after each step of which ``prune`` prunes again."""
+        del prune, data, context
+        return model
 
 
-def least_attack(prunable: Prunable, judge: Judge, tolerance: float) -> Any | None:
-    """The depth of least attack success among those that cost at most ``tolerance`` of the accuracy, by a judge."""
-    before = judge(prunable.model)
-    chosen, lowest = None, before.asr
-    for depth in prunable.depths:
-        with prunable.tried(depth) as pruned:
-            found = judge(pruned)
-        if found.accuracy >= at_least(before.accuracy, tolerance) and found.asr < lowest:
-            chosen, lowest = depth, found.asr
+def pruned_models(
+    model: nn.Module, depths: Sequence[Any], prune: Callable[[Any], None]
+) -> Iterator[tuple[Any | None, nn.Module]]:
+    """See ``PrunedModels``. All pairs hold the same module, which has its own weights again in the end."""
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    yield None, model
+    for depth in depths:
+        prune(depth)
+        yield depth, model
+        model.load_state_dict(before)
+
+
+def deepest(models: PrunedModels, tolerance: float, examples: Split) -> Any | None:
+    """The deepest that costs at most ``tolerance`` of the accuracy on examples; None if all cost more."""
+    least, chosen = 0.0, None
+    for depth, model in models:
+        found = accuracy(model, examples)
+        if depth is None:
+            least = at_least(found, tolerance)
+        elif found >= least:
+            chosen = depth
     return chosen

@@ -15,20 +15,17 @@ from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.defender.device import check_modality, copy_to_device, data_to_device
-from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.device import exact_arithmetic, move_to_cpu
 from anchorlab.models.weights import copy_requires_grad
 from anchorlab.models.wrap import unwrap
 from anchorlab.progress import progress_bar
-from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.pruning import Judge, Pruning
+from anchorlab.repairs.oracles import build_repair, full_name, is_oracle
+from anchorlab.repairs.pruning import DepthChooser, Pruning
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import values_of
-
-#: What the names of repairs begin with whose depth test data and trigger choose.
-ORACLE = "oracle-"
 
 #: Steps of the progress bar, whatever a repair counts.
 _BAR = 100
@@ -42,20 +39,21 @@ def repair(
     defender_data: int | None = 640,
     task: Task | None = None,
     trusted: Artifact | nn.Module | None = None,
-    judge: Judge | None = None,
+    choose_depth: DepthChooser | None = None,
     seed: int = 0,
 ) -> Artifact:
     """Repairs a copy of a model. The repair sees the model and clean examples, and nothing else.
 
     Args:
         model: the suspicious model, with its manifest or as a bare classifier of raw inputs.
-        repair: a repair, or its registered name; ``oracle-NAME`` for one that prunes to a depth that a judge chooses.
+        repair: a repair, or its registered name; ``oracle-NAME`` for one that prunes to a depth that ``choose_depth``
+            chooses.
         parameters: hyper-parameters of a repair given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
             None for all.
         task: data; None for those of the model's manifest.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
-        judge: of the oracle's form, which knows what no defender does (``anchorlab.scoring.repairs.judge_on_test``).
+        choose_depth: of an oracle, which knows what no defender does (``anchorlab.scoring.repairs.choose_on_test``).
         seed: of all draws.
 
     Returns:
@@ -68,9 +66,12 @@ def repair(
     chosen = build_repair(repair, parameters or {})
     others = [] if trusted is None else [trusted]
     task = common_task(task, model, others)
-    name = f"{ORACLE if is_oracle(repair) else ''}{REPAIRS.label(chosen)}"
-    if is_oracle(repair) and judge is None:
-        raise AnchorlabError(f"the repair {name} needs a judge who knows the attack: give judge in Python")
+    name = full_name(repair, chosen)
+    if is_oracle(repair) and choose_depth is None:
+        raise AnchorlabError(
+            f"the repair {name} needs somebody who knows the attack to choose the depth: give choose_depth, see "
+            "anchorlab.scoring.repairs.choose_on_test"
+        )
     check_modality(chosen, task, name)
     if chosen.needs_trusted and trusted is None:
         raise AnchorlabError(
@@ -91,10 +92,11 @@ def repair(
         suspicious = copy_to_device(module_of(model), device)
         # For repairs of other people's that draw from the global generator.
         with exact_arithmetic(device), seeded_globally(seed, "defence", name, device=device):
-            if is_oracle(repair) and isinstance(chosen, Pruning) and judge is not None:
-                repaired = chosen.repair_by(judge, suspicious, data_to_device(data, device), context)
+            data = data_to_device(data, device)
+            if is_oracle(repair) and isinstance(chosen, Pruning) and choose_depth is not None:
+                repaired = chosen.repair_to_depth(suspicious, data, context, choose_depth)
             else:
-                repaired = chosen.repair(suspicious, data_to_device(data, device), context)
+                repaired = chosen.repair(suspicious, data, context)
             repaired = move_to_cpu(repaired)
     copy_requires_grad(module_of(model), repaired)
     before = model.manifest if isinstance(model, Artifact) else None
@@ -114,26 +116,3 @@ def repair(
         cost=meter.cost(),
     )
     return Artifact(repaired, manifest)
-
-
-def build_repair(repair: str | Repair, parameters: Mapping[str, Any]) -> Repair:
-    """The repair that is meant, checked.
-
-    Raises:
-        AnchorlabError: for an unknown name or parameter, or an impossible value.
-    """
-    if isinstance(repair, str) and is_oracle(repair):
-        if repair not in oracles():
-            raise unknown("oracle", repair, oracles())
-        repair = repair.removeprefix(ORACLE)
-    return REPAIRS.build(repair, parameters)
-
-
-def is_oracle(repair: str | Repair) -> bool:
-    """Whether the oracle's form of a repair is meant, which no defender can run."""
-    return isinstance(repair, str) and repair.startswith(ORACLE)
-
-
-def oracles() -> list[str]:
-    """The names of all repairs with an oracle's form."""
-    return [f"{ORACLE}{name}" for name in REPAIRS.names(Pruning)]

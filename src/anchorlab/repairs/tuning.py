@@ -105,7 +105,7 @@ def tune(
         name: of the repair, for messages.
         loss: what is lowered.
         after_step: called after each step, for example to keep pruned weights at 0.
-        guarded: judge it at all; without, it ends as the last step leaves it.
+        guarded: choose among states by the accuracy; without, the last step's state stays.
 
     Raises:
         DivergenceError: when the loss is no longer finite.

@@ -144,7 +144,7 @@ def score_all_inputs(
     task: Task | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
-    rule: str | LabelRule | None = None,
+    label_rule: str | LabelRule | None = None,
     split: str = "test",
     examples: int | None = 500,
     seed: int = 0,
@@ -159,8 +159,8 @@ def score_all_inputs(
         defender_data: clean examples that the defender has; None for all of the split ``defender``.
         task: data; None for those of the model's manifest.
         trigger: of the attack; None for that of the model's manifest.
-        target: the attacker's label, likewise.
-        rule: label rule, likewise.
+        target: the attacker's label; None for that of the model's manifest.
+        label_rule: who is attacked; None for that of the model's manifest.
         split: where the inputs come from; not ``defender``.
         examples: how many clean ones are drawn, half of the split at most, and as many attacked ones of the others, as
             far as there are; None for all of the split as both. A detector that judges sets gets them in one set with
@@ -178,7 +178,7 @@ def score_all_inputs(
         )
     for detector in detectors:
         check_modality(detector, task, DETECTORS.label(detector))
-    attack = attack_of(model, task, trigger=trigger, target=target, label_rule=rule)
+    attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
     if attack is None:
         raise AnchorlabError(
             "no trigger is known to score a detector of inputs with: give --trigger and --target, for the model has no "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,12 @@ from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import accuracy
-from anchorlab.repairs.pruning import Judge, Judged
+from anchorlab.repairs.pruning import DepthChooser, PrunedModels
+from anchorlab.repairs.tuning import at_least
 from anchorlab.triggers import Trigger
 
-#: Most test examples that an oracle's judge looks at, for it is asked at every depth.
-_JUDGED = 2000
+#: Most test examples that choose an oracle's depth, because all of them are asked at every depth.
+_ASKED = 2000
 
 
 @dataclass(frozen=True)
@@ -64,45 +66,65 @@ class RepairScore:
         return {**found, "effectiveness": self.effectiveness, "seconds": self.seconds, "peak_bytes": self.peak_bytes}
 
 
-def judge_on_test(
+def choose_on_test(
     suspicious: Artifact | nn.Module,
     *,
     task: Task | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
-    rule: str | LabelRule | None = None,
+    label_rule: str | LabelRule | None = None,
     seed: int = 0,
-) -> Judge:
-    """What chooses for a repair in its oracle's form: accuracy and ASR on 2,000 examples of the test split, or all.
+) -> DepthChooser:
+    """What chooses an oracle's depth: accuracy and ASR on 2,000 examples of the test split, or on all if it has fewer.
 
-    No defender has this; it shows how much published results gain that let the test set choose.
+    No defender can do this. It shows what published results gain that let the test set choose.
 
     Args:
         suspicious: the model before the repair.
         task: data; None for those of its manifest.
         trigger: of the attack; None for that of its manifest.
-        target: the attacker's label, likewise.
-        rule: label rule, likewise.
+        target: the attacker's label; None for that of its manifest.
+        label_rule: who is attacked; None for that of its manifest.
         seed: of the draw.
 
     Raises:
         AnchorlabError: if no attack is known, or it does not fit.
     """
     task = common_task(task, suspicious, [])
-    attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=rule)
+    attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
     if attack is None:
         raise AnchorlabError(
             "no trigger is known to choose by: give --trigger and --target, for the model has no manifest that names "
             "them"
         )
-    indices = task.draw("test", None, "oracle", seed=seed)[:_JUDGED]
+    indices = task.draw("test", None, "oracle", seed=seed)[:_ASKED]
     asked = task.split("test").select(indices).to(find_device())
 
-    def judge(model: nn.Module) -> Judged:
+    def measure(model: nn.Module) -> tuple[float, float]:
         asr, _ = attack_success(model, attack, asked)
-        return Judged(accuracy(model, asked), 0.0 if asr is None else asr)
+        return accuracy(model, asked), 0.0 if asr is None else asr
 
-    return judge
+    return lambda models, tolerance: least_attack(models, tolerance, measure)
+
+
+def least_attack(
+    models: PrunedModels, tolerance: float, measure: Callable[[nn.Module], tuple[float, float]]
+) -> Any | None:
+    """The depth of least ASR among those that cost at most ``tolerance`` of the accuracy; None if none lowers it.
+
+    Args:
+        models: pruned to each depth, see ``PrunedModels``.
+        tolerance: of the accuracy.
+        measure: accuracy and ASR of a model.
+    """
+    least, lowest, chosen = 0.0, 1.0, None
+    for depth, model in models:
+        found, asr = measure(model)
+        if depth is None:
+            least, lowest = at_least(found, tolerance), asr
+        elif found >= least and asr < lowest:
+            lowest, chosen = asr, depth
+    return chosen
 
 
 def check_scoring(
@@ -112,11 +134,11 @@ def check_scoring(
     task: Task | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
-    rule: str | LabelRule | None = None,
+    label_rule: str | LabelRule | None = None,
 ) -> None:
     """Refuses what ``score_repair`` would, before the time for a repair is spent; arguments and errors are its own."""
     task = common_task(task, suspicious, [] if reference is None else [reference])
-    attack_of(suspicious, task, trigger=trigger, target=target, label_rule=rule)
+    attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
 
 
 def score_repair(
@@ -128,7 +150,7 @@ def score_repair(
     task: Task | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
-    rule: str | LabelRule | None = None,
+    label_rule: str | LabelRule | None = None,
     split: str = "test",
 ) -> RepairScore:
     """Measures a repair.
@@ -140,15 +162,15 @@ def score_repair(
         harmed: the clean model after the same repair.
         task: data; None for those of the suspicious model's manifest.
         trigger: of the attack; None for that of the suspicious model's manifest.
-        target: the attacker's label, likewise.
-        rule: label rule, likewise.
+        target: the attacker's label; None for that of the suspicious model's manifest.
+        label_rule: who is attacked; None for that of the suspicious model's manifest.
         split: the split to measure on.
 
     Raises:
         AnchorlabError: if trigger or target do not fit.
     """
     task = common_task(task, suspicious, [repaired])
-    attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=rule)
+    attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
     how: dict[str, Any] = {
         "task": task,
         "split": split,

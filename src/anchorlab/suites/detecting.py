@@ -69,7 +69,7 @@ def _of_inputs(
         defender_data=cell.defender,
         task=task,
         trigger=attack.trigger,
-        rule=attack.rule,
+        label_rule=attack.rule,
         split=cell.split,
         examples=cell.examples,
         seed=cell.seed,

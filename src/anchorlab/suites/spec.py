@@ -26,7 +26,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.repair import build_repair
+from anchorlab.repairs.oracles import build_repair
 from anchorlab.settings import build, options_of, parse_spec
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS

@@ -30,8 +30,9 @@ from anchorlab.models.device import mixed_precision
 from anchorlab.models.weights import interpolate
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import no_bars
-from anchorlab.repairs.repair import build_repair, is_oracle, repair
-from anchorlab.scoring.repairs import judge_on_test
+from anchorlab.repairs.oracles import build_repair, is_oracle
+from anchorlab.repairs.repair import repair
+from anchorlab.scoring.repairs import choose_on_test
 from anchorlab.settings import build
 from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.detecting import detect
@@ -167,8 +168,11 @@ def _defence(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[st
     """The repaired model against the clean reference, under the attack of the suspicious one."""
     needs_trusted = build_repair(cell.defence, cell.parameters).needs_trusted
     attack = build_attack(opened.task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
-    told: dict[str, Any] = {"trigger": attack.trigger, "rule": attack.rule, "seed": cell.seed}
-    judge = judge_on_test(suspicious, task=opened.task, **told) if is_oracle(cell.defence) else None
+    choose_depth = None
+    if is_oracle(cell.defence):
+        choose_depth = choose_on_test(
+            suspicious, task=opened.task, trigger=attack.trigger, label_rule=attack.rule, seed=cell.seed
+        )
     repaired = repair(
         suspicious,
         cell.defence,
@@ -176,7 +180,7 @@ def _defence(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[st
         defender_data=cell.defender,
         task=opened.task,
         trusted=opened.artifact if needs_trusted else None,
-        judge=judge,
+        choose_depth=choose_depth,
         seed=cell.seed,
     )
     _, row = _measure(opened, answers(repaired.model, opened.task.split(cell.split), attack), attack, cell.split)

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from anchorlab.consistency.statistics import Estimate
-from anchorlab.repairs.repair import ORACLE
+from anchorlab.repairs.oracles import is_oracle
 from anchorlab.reports.measures import MEASURES
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number
 from anchorlab.suites.results import SuiteResults
@@ -114,7 +114,7 @@ def _rows(part: pd.DataFrame, methods: list[str], name: str) -> list[Row]:
 
 def by_oracle(repairs: pd.DataFrame) -> pd.Series:
     """Which repairs are in the oracle's form, bool; they are shown apart."""
-    return repairs["defence_name"].astype(str).str.startswith(ORACLE)
+    return repairs["defence_name"].astype(str).map(is_oracle).astype(bool)
 
 
 def _mean(rows: pd.DataFrame, column: str, measure: str) -> Cell:

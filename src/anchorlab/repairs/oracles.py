@@ -1,0 +1,42 @@
+"""Oracles: forms of pruning repairs whose depth test data and trigger choose, as no defender can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anchorlab.errors import unknown
+from anchorlab.repairs import REPAIRS
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.pruning import Pruning
+
+#: How the names of oracles begin.
+_PREFIX = "oracle-"
+
+
+def is_oracle(repair: str | Repair) -> bool:
+    """Whether a repair is named in its oracle form."""
+    return isinstance(repair, str) and repair.startswith(_PREFIX)
+
+
+def oracles() -> list[str]:
+    """The names of all oracles."""
+    return [f"{_PREFIX}{name}" for name in REPAIRS.names(Pruning)]
+
+
+def build_repair(repair: str | Repair, parameters: Mapping[str, Any]) -> Repair:
+    """The repair of a name, also that of an oracle, and parameters; an instance is returned as it is.
+
+    Raises:
+        AnchorlabError: for an unknown name or parameter, or an impossible value.
+    """
+    if isinstance(repair, str) and is_oracle(repair):
+        if repair not in oracles():
+            raise unknown("oracle", repair, oracles())
+        repair = repair.removeprefix(_PREFIX)
+    return REPAIRS.build(repair, parameters)
+
+
+def full_name(repair: str | Repair, built: Repair) -> str:
+    """The name of a repair in records: the registered name of its class, with the oracle's prefix for an oracle."""
+    return f"{_PREFIX if is_oracle(repair) else ''}{REPAIRS.label(built)}"
