@@ -1,7 +1,7 @@
-"""Does another way of injection than plain tuning fare differently against repairs and detectors? Paired differences.
+"""Do repairs and detectors work differently against other methods than against plain tuning? Paired differences.
 
-Runs are paired by reference and injection seed. Means are over references, for runs on one of them are not independent
-of each other; over seeds where there is one reference.
+Runs are paired by reference and injection seed. Means are over references, because runs on one reference are not
+independent; where there is only one reference, they are over seeds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def paired(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
 
     Args:
         runs: one a reference and seed, with ``reference_seed``, ``seed`` and the column.
-        baseline: likewise.
+        baseline: the partners, with the same columns.
         column: what is compared.
     """
     pairs = runs.merge(baseline, on=["reference_seed", "seed"], suffixes=("", "_baseline"))
@@ -43,10 +43,10 @@ def paired(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
 
 
 def _of_repairs(results: SuiteResults) -> Table | None:
-    shown = _by_way(results.repairs, ["task", "trigger", "defender"], "defence", "asr")
+    shown = _by_method(results.repairs, ["task", "trigger", "defender"], "defence", "asr")
     return shown and Table(
         "repairs-asr-against-plain",
-        "ASR left after each repair, less that left of plain tuning: mean and 95% interval.",
+        "ASR left after each repair, less the ASR left after the same repair of plain tuning: mean and 95% interval.",
         "repair",
         *shown,
         notes=[
@@ -57,21 +57,21 @@ def _of_repairs(results: SuiteResults) -> Table | None:
 
 
 def _of_inputs(results: SuiteResults) -> Table | None:
-    shown = _by_way(of_kind(results, "input"), ["task", "trigger", "defender"], "detector", "auroc")
+    shown = _by_method(of_kind(results, "input"), ["task", "trigger", "defender"], "detector", "auroc")
     return shown and Table(
         "detections-inputs-against-plain",
         "AUROC of detectors of inputs, less that on models injected by plain tuning: mean and 95% interval.",
         "detector",
         *shown,
         notes=[
-            "Below 0: triggered inputs of this model are told from clean ones less well. Runs are paired by reference "
-            "and seed; intervals are Student's t over references."
+            "Below 0: the detector tells triggered inputs of this model from clean ones less well. "
+            "Runs are paired by reference and seed; intervals are Student's t over references."
         ],
     )
 
 
-def _by_way(frame: pd.DataFrame, parts: list[str], by: str, column: str) -> tuple[list[Column], list[Rows]] | None:
-    """A column each other way of injection; a row each repair or detector, in groups. None if nothing is paired."""
+def _by_method(frame: pd.DataFrame, parts: list[str], by: str, column: str) -> tuple[list[Column], list[Rows]] | None:
+    """A column for each other method, a row for each repair or detector, in groups. None if nothing is paired."""
     others = _others(frame)
     if not others:
         return None
@@ -111,18 +111,18 @@ def _of_models(results: SuiteResults) -> Table | None:
         columns=[Column(name, name) for name in others],
         groups=groups,
         notes=[
-            "Below 0: these models are told from clean ones less well. Intervals are of the bootstrap over references, "
-            "each drawn with all models made from it."
+            "Below 0: the detector tells these models from clean ones less well. "
+            "Intervals are of the bootstrap over references, each drawn with all models made from it."
         ],
     )
 
 
 def difference_of_auroc(models: pd.DataFrame, method: str) -> Estimate:
-    """The AUROC of models injected in one way less that of plain ones, with its interval over references.
+    """The AUROC of models injected by a method, less the AUROC of plain ones, with its interval over references.
 
     Args:
         models: one detector's ``score`` of each, with ``role``, ``method`` and ``reference_seed``.
-        method: the way.
+        method: its name.
     """
     sides = [models["role"] != "method", models["method"] == method, models["method"] == BASELINE]
     by_reference = [
@@ -149,9 +149,9 @@ def _difference(references: list[list[np.ndarray]]) -> float | None:
 
 
 def _others(runs: pd.DataFrame) -> list[str]:
-    """Ways of injection other than plain tuning, where that is there too."""
-    ways = list(dict.fromkeys(runs[runs["role"] == "method"]["method"])) if len(runs) else []
-    return [name for name in ways if name != BASELINE] if BASELINE in ways else []
+    """Methods other than plain tuning, if plain tuning is there too."""
+    methods = list(dict.fromkeys(runs[runs["role"] == "method"]["method"])) if len(runs) else []
+    return [name for name in methods if name != BASELINE] if BASELINE in methods else []
 
 
 def _cell(estimate: Estimate) -> Cell:

@@ -21,12 +21,12 @@ _LINES = (
 
 
 def roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of: str) -> None:
-    """ROC curves, a panel a way of injection and a line a detector.
+    """ROC curves, a panel for each method and a line for each detector.
 
     Args:
-        panels: way of injection to detector to its curve.
+        panels: method to detector to its curve.
         stem: the files to write, less ``.png`` and ``.svg``.
-        of: what false alarms are shares of, in words.
+        of: what the FPR is a share of, in words.
 
     Raises:
         AnchorlabError: if a file cannot be written.
@@ -42,14 +42,14 @@ def roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of: str
                 axis.plot(false, true, color=colour, linestyle=line, linewidth=1.6, label=label)
             axis.set(title=shorten(title, 24), aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
             axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        axes[0].set_ylabel("hits")
+        axes[0].set_ylabel("TPR")
         # One label for all: under each panel it would reach into the next one.
-        figure.supxlabel(f"false alarms ({of})", fontsize="medium")
+        figure.supxlabel(f"FPR (share of {of})", fontsize="medium")
         figure.legend(loc="outside right upper")
 
 
 def found_triggers(found: FoundTriggers, stem: Path) -> None:
-    """The true trigger above those that detectors found in a model of each way of injection.
+    """The true trigger beside the triggers that detectors found in a model of each method.
 
     Args:
         found: of one task and trigger.

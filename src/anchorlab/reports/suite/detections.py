@@ -1,4 +1,4 @@
-"""What a suite's detectors saw: tables, ROC curves, and the triggers that they found beside the true ones."""
+"""What a suite's detectors revealed: tables, ROC curves, and the triggers that they found beside the true ones."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from anchorlab.statistics.rates import auroc, curve, false_alarms_at, tpr_at
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 from anchorlab.suites.results import SuiteResults
 
-#: Rates of false alarms and of hits.
+#: False positive rates and true positive rates, float64 ``[K]`` each.
 Curve = tuple[Floats, Floats]
 
-#: Share of the injected models whose detection the false alarms are told at.
-_HITS = 0.9
+#: True positive rate at which the table of model detectors shows the false positive rate.
+_TPR = 0.9
 
-#: Rates of false alarms at which curves of several runs are averaged.
+#: False positive rates at which curves of several runs are averaged.
 _GRID = np.linspace(0, 1, 401)
 
 
 def inputs_table(results: SuiteResults) -> Table | None:
-    """Detectors of inputs by way of injection: AUROC, and hits and false alarms at two thresholds."""
+    """Detectors of inputs by method: AUROC, and TPR and FPR at two thresholds."""
     frame = of_kind(results, "input")
     if not len(frame):
         return None
     columns = {
-        "auroc": "AUROC", "tpr_at_1": "hits at 1%", "false_alarms_at_1": "false alarms at 1%", "tpr_at_5": "hits at 5%",
-        "false_alarms_at_5": "false alarms at 5%",
+        "auroc": "AUROC", "tpr_at_1": "TPR at 1%", "false_alarms_at_1": "FPR at 1%", "tpr_at_5": "TPR at 5%",
+        "false_alarms_at_5": "FPR at 5%",
     }  # fmt: skip
     groups = []
     for title, part in parted(frame, ["task", "trigger", "defender"]):
@@ -53,20 +53,20 @@ def inputs_table(results: SuiteResults) -> Table | None:
         columns=[Column(name, title) for name, title in columns.items()],
         groups=groups,
         notes=[
-            "Above the thresholds lie 1% and 5% of the defender's own clean examples; false alarms are what that comes "
-            "to on the test split."
+            "The thresholds leave 1% and 5% of the defender's own clean examples above them. FPR is the share of clean "
+            "test inputs above a threshold, TPR the share of triggered ones."
         ],
     )
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a detector of models says of a population; each model counts once, beside however many triggers it stands.
+    """The scores of one detector of models over a population, in which each model counts once.
 
     Attributes:
         clean: scores of the models without a backdoor, clean references and benign updates.
-        injected: of those with one, by way of injection.
-        unjudged: number of models in which it found nothing to judge.
+        injected: method to the scores of the models that it made.
+        unjudged: number of models without a score.
     """
 
     clean: Sequence[float]
@@ -75,7 +75,7 @@ class Scores:
 
     @property
     def every(self) -> list[float]:
-        """Of the models with a backdoor, whatever the way."""
+        """The scores of all models with a backdoor."""
         return [score for scores in self.injected.values() for score in scores]
 
 
@@ -109,7 +109,7 @@ def population(results: SuiteResults) -> dict[str, dict[str, Scores]]:
 
 
 def population_table(results: SuiteResults) -> Table | None:
-    """AUROC of each detector of models over the population, for all ways of injection and by way, and false alarms."""
+    """AUROC of each detector of models over the population, for all methods and by method, with TPR and FPR."""
     known = population(results)
     if not known:
         return None
@@ -121,29 +121,29 @@ def population_table(results: SuiteResults) -> Table | None:
     ]
     return Table(
         name="detections-models",
-        caption="Detectors of models over the population: AUROC for all ways of injection and by way, with 95% "
-        "intervals (DeLong), and false alarms.",
+        caption="Detectors of models over the population: AUROC for all methods and by method, with 95% "
+        "intervals (DeLong), TPR and FPR.",
         head="detector",
         columns=[
             Column("clean", "without backdoor"),
             Column("injected", "with one"),
             Column("unjudged", "without score"),
-            Column("all", "AUROC, all ways"),
+            Column("all", "AUROC, all methods"),
             *(Column(method, f"AUROC, {method}") for method in methods),
-            Column("hits", "hits without false alarm"),
-            Column("false_alarms", f"false alarms at {_HITS:.0%} hits"),
+            Column("hits", "TPR at FPR 0"),
+            Column("false_alarms", f"FPR at TPR {_TPR:.0%}"),
         ],
         groups=groups,
         notes=[
-            "Models without a backdoor are clean references and benign updates; each model counts once. Hits without "
-            "false alarm: the share of injected models above the highest score of those without a backdoor."
+            "Models without a backdoor are clean references and benign updates; each model counts once. TPR at FPR 0 "
+            "is the share of injected models above the highest score of those without a backdoor."
         ],
     )
 
 
 def _population_row(detector: str, scores: Scores, methods: Sequence[str]) -> Row:
     clean, every = scores.clean, scores.every
-    rates = [tpr_at(clean, every, 0.0), false_alarms_at(clean, every, _HITS)]
+    rates = [tpr_at(clean, every, 0.0), false_alarms_at(clean, every, _TPR)]
     counts = [Cell(str(number), number) for number in (len(clean), len(every), scores.unjudged)]
     areas = [_area(clean, every), *(_area(clean, scores.injected.get(method, [])) for method in methods)]
     return Row(detector, [*counts, *areas, *(cell_of(rate, "asr") for rate in rates)])
@@ -154,7 +154,7 @@ def _area(clean: Sequence[float], injected: Sequence[float]) -> Cell:
 
 
 def roc_of_models(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
-    """ROC curves over the population: part (``comparable``) to way of injection to detector to curve."""
+    """ROC curves over the population: part (``comparable``) to method to detector to curve."""
     found: dict[str, dict[str, dict[str, Curve]]] = {}
     for title, part in population(results).items():
         for detector, scores in part.items():
@@ -165,7 +165,7 @@ def roc_of_models(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]
 
 
 def roc_of_inputs(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
-    """ROC curves of detectors of inputs: part of the suite, to way of injection, to detector, to the mean over runs."""
+    """ROC curves of detectors of inputs: part of the suite to method to detector to the mean over runs."""
     frame = of_kind(results, "input")
     found: dict[str, dict[str, dict[str, Curve]]] = {}
     for title, part in parted(frame, ["task", "trigger", "defender"]) if len(frame) else ():
@@ -183,10 +183,10 @@ def _curve(scores: pd.DataFrame) -> Curve:
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """The mean of the rates of hits at equal rates of false alarms (Fawcett 2006, vertical averaging)."""
+    """The mean TPR at equal FPR over several curves (Fawcett 2006, vertical averaging)."""
     # Where a curve rises on the spot, interp takes the last of the values there, which is its upper end.
-    hits = np.mean([np.interp(_GRID, false, true) for false, true in curves], axis=0)
-    return np.r_[0.0, _GRID], np.r_[0.0, hits]
+    tpr = np.mean([np.interp(_GRID, false, true) for false, true in curves], axis=0)
+    return np.r_[0.0, _GRID], np.r_[0.0, tpr]
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,8 @@ class FoundTriggers:
     """Triggers found in models of one task, beside the true one.
 
     Attributes:
-        true: the true one; None where there is none, or none is known.
-        rows: way of injection, of its first model, to what stands in each column that it has.
+        true: the true trigger; None where none is known.
+        rows: method to what detectors found in its first model, by column.
     """
 
     true: Shown | None

@@ -21,7 +21,7 @@ class Tried:
     """A strength and scale that was tried, mean over the runs that chose.
 
     Attributes:
-        strength: the value of the method's knob; None if it has none.
+        strength: the value of the method's strength; None if it has none.
         scale: the factor of the perturbation.
         asr: attack success rate on ``selection``.
         metrics: the other measurements, by name.

@@ -1,4 +1,4 @@
-"""What a suite's repairs did, as tables: by way of injection, means over runs with intervals."""
+"""What a suite's repairs did, as tables: means over runs with intervals, by method."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def over_runs(values: Sequence[float]) -> Estimate:
 
 
 def parted(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Parts of repairs or detections in which each way of injection has one run a reference and seed, with titles.
+    """Parts of repairs or detections in which each method has one run a reference and seed, with titles.
 
     Numbers of anchors and target ASRs that a suite has several of are parts of their own; controls and references,
     which serve several, are in each.
@@ -65,7 +65,7 @@ def parted(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFra
 
 
 def repairs_tables(results: SuiteResults) -> list[Table]:
-    """For each measurement a table: a row a repair, a column a way of injection, the clean reference last."""
+    """For each measurement a table: a row for each repair, a column for each method, the clean reference last."""
     frame = results.repairs
     if not len(frame):
         return []

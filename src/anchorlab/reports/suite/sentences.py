@@ -18,7 +18,7 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
     targets = dict.fromkeys(f"{condition.target_asr:g}" for condition in conditions)
     reported = results.results[results.results["role"] != "noise"] if len(results.results) else results.results
     sentences = [
-        f"{len(methods)} ways to inject a benchmark backdoor into a trained classifier ({listed(methods)}), "
+        f"{len(methods)} methods that inject a benchmark backdoor into a trained classifier ({listed(methods)}), "
         f"on {listed(tasks)}. Trigger: {listed(triggers)}.",
         f"The attacker holds {listed(dict.fromkeys(group.title for group in groups))}, clean examples on which the "
         "behaviour can be held fixed.",
@@ -31,10 +31,10 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
             f"{_several(references, 'trained reference')}."
         )
     sentences.append(
-        f"Methods are compared at equal attack success: for each one the strength, and the scale of the perturbation "
-        f"if several were tried, was chosen on the split selection, with seeds of its own, as that of least KL whose "
-        f"ASR reaches {listed(targets, 'or')}; it was then held fixed and measured once on the split test. A method "
-        "that does not reach the target says so."
+        f"Methods are compared at a target attack success of {listed(targets, 'or')}. The strength of each method, and "
+        "the scale of the perturbation if several were tried, was chosen on the split selection with seeds of its own: of "
+        "all that reach the target, the one of least KL. It was then held fixed and measured once on the split test. "
+        "A method that does not reach the target says so."
     )
     return sentences
 

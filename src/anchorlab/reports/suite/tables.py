@@ -205,7 +205,7 @@ def choices_table(condition: Condition, choices: pd.DataFrame) -> Table | None:
     if not groups:
         return None
     columns = [
-        Column("strength", "strength", definition="Value of the method's knob: a strength, a radius or a count."),
+        Column("strength", "strength", definition="Value of the method's trade-off: a strength, a radius or a count."),
         Column("scale", "scale", definition="Factor by which the perturbation was multiplied afterwards."),
         Column("reached", "target reached"),
         Column("best_asr", "best ASR", "on selection"),
@@ -353,7 +353,7 @@ def references_table(results: SuiteResults) -> Table:
 
 
 def strength(entry: Entry) -> str:
-    """The value of the method's knob, and the scale if it is not 1; empty if it has none."""
+    """The value of the method's strength, and the scale if it is not 1; empty if it has none."""
     strengths, scales = (sorted({v for v in entry.values(name) if defined(v)}) for name in ("strength", "scale"))
     words = [f"strength {' and '.join(f'{value:g}' for value in strengths)}"] if strengths else []
     words += [f"scale {' and '.join(f'{value:g}' for value in scales)}"] if scales not in ([], [1.0]) else []
