@@ -32,7 +32,7 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
         )
     sentences.append(
         f"Methods are compared at a target attack success of {listed(targets, 'or')}. The strength of each method, and "
-        "the scale of the perturbation if several were tried, was chosen on the split selection with seeds of its own: of "
+        "the scale of the perturbation if several were tried, was chosen on the split selection with its own seeds: of "
         "all that reach the target, the one of least KL. It was then held fixed and measured once on the split test. "
         "A method that does not reach the target says so."
     )
