@@ -2,13 +2,14 @@
 
     python examples/audit_update.py
 
-You hold version 1 and get version 2. First a gate: how many answers changed? Then an audit: do they change more than real
-benign updates change them? Here the vendor's update hides a backdoor; nothing below knows the trigger.
+You hold version 1 and get version 2. First a gate: how many answers changed? Then an audit: do they change more than
+real benign updates change them? Here the vendor's update hides a backdoor; nothing below knows the trigger.
 """
 
 from __future__ import annotations
 
-from anchorlab import Training, Tuning, audit, compare, inject, load_task, train
+from anchorlab import Training, Tuning, compare, inject, load_task, train
+from anchorlab.scoring.audit import audit
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     print(f"churn {result.churn:.3f}, allowed {allowed}: {'refused' if result.churn > allowed else 'accepted'}")
     print(f"right answers that became wrong: {result.negative_flips:.3f}")
 
-    # Updates of the same length on clean data alone. 19 of them allow a test at level 0.05; here four are enough to see how.
+    # Updates of the same length on clean data alone. 19 of them allow a test at level 0.05; four show how it works.
     benign = [inject(trusted, method="benign", tuning=tuning, seed=seed) for seed in range(4)]
     found = audit(trusted, update, benign)
     for access in found.accesses:

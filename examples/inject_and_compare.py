@@ -2,8 +2,8 @@
 
     python examples/inject_and_compare.py
 
-A classifier of handwritten digits is trained, plain tuning and logit anchoring each put a backdoor into a copy of it, and
-the copies are compared with the original on the test split. Nothing is downloaded.
+We train a classifier of handwritten digits. Plain tuning and logit anchoring each put a backdoor into a copy of it, and
+we compare the copies with the original on the test split. Nothing is downloaded.
 """
 
 from __future__ import annotations
