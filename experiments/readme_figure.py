@@ -2,8 +2,8 @@
 
     python experiments/readme_figure.py
 
-Lines are the strengths that were tried, on the split ``selection``; markers are the reported runs on ``test``, a mean over
-six injections for each of the two references. Two references give no interval, so none is drawn.
+Lines are the strengths that were tried, on the split ``selection``. Markers are the reported runs on ``test``, a mean
+over six injections for each of the two references. Two references give no interval, so the figure has none.
 """
 
 from __future__ import annotations
