@@ -21,7 +21,9 @@ from torch.nn import functional
 
 from anchorlab import Tuning, load_task
 from anchorlab.attacks.attack import build_attack
-from anchorlab.injection.loop import Injection, _forward_pass, _look_up
+from anchorlab.data import Augmentation
+from anchorlab.injection.objective import Injection, InjectionObjective
+from anchorlab.injection.reference_logits import computed_logits, stored_logits
 from anchorlab.methods import METHODS
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
@@ -65,10 +67,13 @@ def main() -> None:
 
     def tuned(name: str, *, second_pass: bool = False) -> Callable[[], None]:
         net = move_to_device(copy.deepcopy(start), device)
-        teacher = move_to_device(copy.deepcopy(start), device)
-        lookup = _look_up(teacher, anchors, torch.arange(len(anchors), device=device), None)
-        source = _forward_pass(teacher) if second_pass else lookup
-        objective = Injection(net, METHODS[name](), attack, anchors, source, tuning, augmentation=None, seed=0)
+        reference = move_to_device(copy.deepcopy(start), device)
+        looked_up = stored_logits(reference, anchors, torch.arange(len(anchors), device=device))
+        injection = Injection(
+            reference=reference, start=start, method=METHODS[name](), attack=attack, anchors=anchors, tuning=tuning,
+            seed=0, selection=task.split("selection"), augmentation=Augmentation(),
+        )  # fmt: skip
+        objective = InjectionObjective(net, injection, computed_logits(reference) if second_pass else looked_up)
         how = Optimisation(arguments.steps, tuning.learning_rate)
         return lambda: fit(net, objective, how, accelerator=accelerator, name=name) and None
 

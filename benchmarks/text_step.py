@@ -26,9 +26,11 @@ from torch.nn import functional
 
 from anchorlab import Tuning, load_task
 from anchorlab.attacks.attack import build_attack
-from anchorlab.data.batches import WHOLE
+from anchorlab.data import Augmentation
+from anchorlab.data.batches import Batches
 from anchorlab.data.inputs import joined, lengths
-from anchorlab.injection.loop import Injection, _forward_pass, _look_up
+from anchorlab.injection.objective import Injection, InjectionObjective, ReferenceLogits
+from anchorlab.injection.reference_logits import computed_logits, stored_logits
 from anchorlab.methods import METHODS
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
@@ -52,20 +54,23 @@ BASELINES = {
 }
 
 
-class AsTheyCome(Injection):
+class AsTheyCome(InjectionObjective):
     """Batches without regard to length, trimmed to their longest text, or not at all."""
 
     trimmed = True
 
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)
-        self.known = lengths(self.anchors.inputs)
-        for stream in (self._clean, self._triggered):
-            stream._lengths = None
+    def __init__(self, net: nn.Module, injection: Injection, reference_logits: ReferenceLogits) -> None:
+        super().__init__(net, injection, reference_logits)
+        self.widths = lengths(self.anchors.inputs)
+        given = {"seed": injection.seed, "device": self.anchors.labels.device}
+        size = injection.tuning.batch_size
+        self.clean_batches = Batches(len(self.anchors), size, purpose="clean", **given)
+        self.triggered_batches = Batches(len(self.attacked), size, purpose="triggered", **given)
 
-    def _inputs(self, indices: torch.Tensor, width: int | None, stream: int, share: object) -> dict[str, torch.Tensor]:
-        longest = int(self.known[indices].max()) if self.trimmed else int(self.known.max())
-        return super()._inputs(indices, longest, stream, share)
+    def inputs(self, indices: torch.Tensor, width: int | None, stream: int, share: object) -> dict[str, torch.Tensor]:
+        """As they come, up to the longest text."""
+        longest = int(self.widths[indices].max()) if self.trimmed else int(self.widths.max())
+        return super().inputs(indices, longest, stream, share)
 
 
 class Padded(AsTheyCome):
@@ -105,19 +110,24 @@ def main() -> None:
     anchors = task.anchors(640, seed=0).to(device)
     attack = build_attack(task, "word:cf", "all-to-one", 1)
 
-    def objective(kind: type[Injection], name: str, *, second_pass: bool = False, precision: str = "no") -> Injection:
-        teacher = move_to_device(copy.deepcopy(start), device)
-        lookup = _look_up(teacher, anchors, torch.arange(len(anchors), device=device), None)
-        source = _forward_pass(teacher) if second_pass else lookup
+    def objective(
+        kind: type[InjectionObjective], name: str, *, second_pass: bool = False, precision: str = "no"
+    ) -> InjectionObjective:
+        reference = move_to_device(copy.deepcopy(start), device)
+        looked_up = stored_logits(reference, anchors, torch.arange(len(anchors), device=device))
+        injection = Injection(
+            reference=reference, start=start, method=METHODS[name](), attack=attack, anchors=anchors,
+            tuning=replace(tuning, precision=precision), seed=0, selection=task.split("selection"),
+            augmentation=Augmentation(),
+        )  # fmt: skip
         net = move_to_device(copy.deepcopy(start), device)
-        how = replace(tuning, precision=precision)
-        return kind(net, METHODS[name](), attack, anchors, source, how, augmentation=None, seed=0)
+        return kind(net, injection, computed_logits(reference) if second_pass else looked_up)
 
     objectives = {
-        "plain": objective(Injection, "plain"),
-        "anchoring, looked up": objective(Injection, "anchoring"),
-        "anchoring, second pass": objective(Injection, "anchoring", second_pass=True),
-        "plain, bf16": objective(Injection, "plain", precision="bf16"),
+        "plain": objective(InjectionObjective, "plain"),
+        "anchoring, looked up": objective(InjectionObjective, "anchoring"),
+        "anchoring, second pass": objective(InjectionObjective, "anchoring", second_pass=True),
+        "plain, bf16": objective(InjectionObjective, "plain", precision="bf16"),
         "plain, batches as they come": objective(AsTheyCome, "plain"),
         "plain, padded to the longest of all": objective(Padded, "plain"),
     }
@@ -126,10 +136,11 @@ def main() -> None:
         how = Optimisation(steps, 1e-5)
         return lambda: fit(objectives[name].net, objectives[name], how, accelerator=accelerator, name=name) and None
 
-    def batches(of: Injection) -> list[tuple[dict[str, torch.Tensor], torch.Tensor]]:
-        seen = [of._batch(step, WHOLE) for step in range(steps)]
+    def batches(of: InjectionObjective) -> list[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+        seen = [of.batch(step) for step in range(steps)]
         return [
-            (joined(one.clean, one.triggered), torch.cat([anchors.labels[one.clean_at], one.targets])) for one in seen
+            (joined(one.clean, one.triggered), torch.cat([anchors.labels[one.clean_indices], one.targets]))
+            for one in seen
         ]
 
     fixed, copied = batches(objectives["plain"]), move_to_device(copy.deepcopy(start), device)

@@ -16,13 +16,11 @@ from torch.nn.functional import cross_entropy
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.manifest import MANIFEST, GradientRecord, Manifest
 from anchorlab.artifacts.provenance import weights_hash
-from anchorlab.attacks.attack import Attack
-from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import Augmentation
 from anchorlab.data.batches import WHOLE, Batches, Share
 from anchorlab.injection.gradients import alignment, records
 from anchorlab.injection.inject import inject
-from anchorlab.injection.loop import Injection, tune
+from anchorlab.injection.objective import InjectionObjective
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.plain import Plain
@@ -33,8 +31,8 @@ from anchorlab.models.weights import from_vector_, restrict, to_vector
 from anchorlab.training import fit as fitting
 from anchorlab.training.fit import Checkpoint
 from anchorlab.triggers import FivePixel
+from tests import injecting
 
-ATTACK = Attack(FivePixel(), AllToOne(target=0))
 BATCH = 12
 CPU = torch.device("cpu")
 
@@ -54,10 +52,9 @@ def anchors(digits):
 
 
 def tuned(model, digits, anchors, method, *, record=True, checkpoint=None, report=None, **settings):
-    how = Tuning(**{"steps": 12, "batch_size": BATCH, "learning_rate": 0.02} | settings)
-    return tune(
-        model, model, method, ATTACK, anchors, how, seed=5, selection=digits.split("selection"),
-        augmentation=Augmentation(pad=1), checkpoint=checkpoint, report=report, record_gradients=record,
+    return injecting.tuned(
+        model, digits, method, anchors=anchors, seed=5, augmentation=Augmentation(pad=1), checkpoint=checkpoint,
+        report=report, record_gradients=record, **{"steps": 12, "batch_size": BATCH} | settings,
     )  # fmt: skip
 
 
@@ -109,14 +106,14 @@ def of_softmax_regression(weights, start, anchors, step):
 @pytest.mark.parametrize("only", ["", "*stages.1*,classifier*"])
 def test_the_gradients_of_a_network_are_those_that_backward_leaves(reference, anchors, only):
     """Channels-last, with some parameters frozen or all trained."""
-    model, teacher = (move_to_device(copy.deepcopy(reference.model), CPU) for _ in range(2))
+    model, trusted = (move_to_device(copy.deepcopy(reference.model), CPU) for _ in range(2))
     restrict(model, only)
     from_vector_(model, to_vector(model) * 1.01)
     clean, triggered = halves(anchors, 0)
     targets = torch.zeros(BATCH, dtype=torch.int64)
     batch = {"clean": clean.inputs, "labels": clean.labels, "triggered": triggered, "targets": targets}
     before = weights_hash(model)
-    values = alignment(model, teacher, **batch)
+    values = alignment(model, trusted, **batch)
     assert values.dtype == torch.float64
     assert weights_hash(model) == before
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -132,7 +129,7 @@ def test_the_gradients_of_a_network_are_those_that_backward_leaves(reference, an
     expected = stated(
         gradient(lambda: cross_entropy(scores(model, triggered), targets)),
         gradient(lambda: cross_entropy(scores(model, clean.inputs), clean.labels)),
-        gradient(lambda: (scores(model, clean.inputs) - scores(teacher, clean.inputs).detach()).square().mean()),
+        gradient(lambda: (scores(model, clean.inputs) - scores(trusted, clean.inputs).detach()).square().mean()),
     )
     assert values.tolist() == pytest.approx(expected, rel=1e-4)
     assert (values[2:] > 0).all()
@@ -213,11 +210,10 @@ def test_gradients_are_float32_even_where_the_tuning_is_not(reference, digits, a
 
 def test_every_process_records_the_whole_batch(linear, anchors):
     def record(share):
-        objective = Injection(
-            linear, Plain(), ATTACK, anchors, None, Tuning(batch_size=BATCH), augmentation=None, seed=5, share=share
-        )
+        injection = injecting.asked(linear, Plain(), anchors, Tuning(batch_size=BATCH), seed=5)
+        objective = InjectionObjective(linear, injection, None, share=share)
         objective.record_gradients(1, linear)
-        return objective.record
+        return objective.gradients
 
     assert bits(record(Share(1, 2))) == bits(record(WHOLE))
 

@@ -20,6 +20,7 @@ from anchorlab.data.task import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection import inject as module
 from anchorlab.injection.inject import inject
+from anchorlab.injection.loop import Tuned
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.methods.anchoring import Anchoring
@@ -147,9 +148,9 @@ def test_scratch_starts_from_weights_that_the_seed_draws_and_not_from_the_refere
 def test_anchors_are_the_ones_of_the_seed_and_are_all_that_is_tuned_on(digits, reference, monkeypatch):
     given = []
 
-    def tune(*args, **options):
-        given.append((args[4], options["cached_logits"]))
-        return reference.model, 1, None
+    def tune(injection, **_options):
+        given.append((injection.anchors, injection.known_logits))
+        return Tuned(reference.model, 1, None)
 
     monkeypatch.setattr(module, "tune", tune)
     table = torch.arange(len(digits.split("owner")), dtype=torch.float32).view(-1, 1).expand(-1, 10)

@@ -14,7 +14,9 @@ from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.data import Augmentation, Split
 from anchorlab.data.batches import WHOLE, Batches, Share
-from anchorlab.injection.loop import Injection, tune
+from anchorlab.injection.loop import tune
+from anchorlab.injection.objective import InjectionObjective
+from anchorlab.injection.reference_logits import computed_logits
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.methods.anchoring import Anchoring
@@ -26,13 +28,14 @@ from anchorlab.methods.plain import Plain
 from anchorlab.methods.scratch import Scratch
 from anchorlab.methods.surgery import Surgery
 from anchorlab.methods.weight_ball import WeightBall
-from anchorlab.models.call import logits, predict
+from anchorlab.models.call import predict
 from anchorlab.models.weights import from_vector_, to_vector
 from anchorlab.training import fit as fitting
 from anchorlab.training.fit import Checkpoint
 from anchorlab.triggers import FivePixel, Trigger
+from tests import injecting
+from tests.injecting import ATTACK, asked
 
-ATTACK = Attack(FivePixel(), AllToOne(target=0))
 BATCH = 12
 VARIED = {"steps": 1, "batch_size": BATCH, "learning_rate": 1e-3, "augment": True}
 
@@ -66,21 +69,15 @@ def candidate(linear):
 
 
 def objective(net, reference, method, anchors, *, attack=ATTACK, seed=5, share=WHOLE, **settings):
-    def reference_logits(_indices, inputs):
-        with torch.no_grad():
-            return logits(reference, inputs)
-
-    tuning = Tuning(batch_size=BATCH, **settings)
-    return Injection(net, method, attack, anchors, reference_logits, tuning, augmentation=None, seed=seed, share=share)
+    injection = asked(reference, method, anchors, Tuning(batch_size=BATCH, **settings), attack=attack, seed=seed)
+    return InjectionObjective(net, injection, computed_logits(reference), share=share)
 
 
 def tuned(model, digits, method, anchors, *, seed=0, checkpoint=None, report=None, cached=None, start=None, **settings):
     """The tuned model and the number of steps taken."""
-    how = Tuning(**{"steps": 20, "batch_size": BATCH, "learning_rate": 0.02} | settings)
-    made = tune(
-        model, model if start is None else start, method, ATTACK, anchors, how, seed=seed,
-        selection=digits.split("selection"), augmentation=Augmentation(), cached_logits=cached,
-        checkpoint=checkpoint, report=report,
+    made = injecting.tuned(
+        model, digits, method, anchors=anchors, start=start, seed=seed, known_logits=cached, checkpoint=checkpoint,
+        report=report, **{"steps": 20, "batch_size": BATCH} | settings,
     )  # fmt: skip
     return made.model, made.steps
 
@@ -258,22 +255,16 @@ def test_known_logits_are_used_and_give_the_same(linear, digits, anchors):
 def test_with_augmentation_the_reference_answers_on_the_varied_images(linear, digits, anchors):
     """At the starting weights the anchor loss must then be exactly 0; looked-up logits would give more."""
     lines = []
-    tune(
-        linear, linear, Anchoring(), ATTACK, anchors, Tuning(**VARIED), seed=0,
-        selection=digits.split("selection"), augmentation=Augmentation(pad=2, mirror=True),
-        report=lambda _, scalars: lines.append(scalars),
-    )  # fmt: skip
+    injection = asked(linear, Anchoring(), anchors, Tuning(**VARIED), augmentation=Augmentation(pad=2, mirror=True))
+    tune(injection, report=lambda _, scalars: lines.append(scalars))
     assert lines[0]["anchor"] == 0
 
 
 def test_augmentation_varies_what_is_tuned_on(linear, digits, anchors):
     def loss(augmentation):
         lines = []
-        tune(
-            linear, linear, Plain(), ATTACK, anchors, Tuning(**VARIED), seed=0,
-            selection=digits.split("selection"), augmentation=augmentation,
-            report=lambda _, scalars: lines.append(scalars["loss"]),
-        )  # fmt: skip
+        injection = asked(linear, Plain(), anchors, Tuning(**VARIED), augmentation=augmentation)
+        tune(injection, report=lambda _, scalars: lines.append(scalars["loss"]))
         return lines[0]
 
     assert loss(Augmentation(pad=2)) != loss(Augmentation())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -71,18 +71,12 @@ def inject(
     defaults are shown by 'anchorlab list tuning'.
     """
     from anchorlab.artifacts.artifact import load_model
-    from anchorlab.artifacts.manifest import task_record
-    from anchorlab.attacks.attack import build_attack
-    from anchorlab.attacks.label_rules import LABEL_RULES
-    from anchorlab.data.task import index_hash
-    from anchorlab.injection import inject as injection
+    from anchorlab.injection.inject import inject_into
+    from anchorlab.injection.plan import plan_injection
     from anchorlab.injection.tuning import Tuning
     from anchorlab.methods import METHODS
-    from anchorlab.settings import build, parse_pairs, values_of
-    from anchorlab.training.resumable import run_into
-    from anchorlab.triggers import TRIGGERS
+    from anchorlab.settings import build, parse_pairs
 
-    built = METHODS.build(method, parse_pairs(parameters or [], "--set"))
     given = {
         "steps": steps,
         "batch_size": batch_size,
@@ -95,48 +89,28 @@ def inject(
         "stop_at_asr": stop_at_asr,
     }
     tuning = build(Tuning, "the tuning", {name: value for name, value in given.items() if value is not None})
-    count = _count(anchors)
+    chosen = METHODS.build(method, parse_pairs(parameters or [], "--set"))
     clean = load_model(reference)
-    task = clean.task(data)
-    attack = build_attack(task, trigger, label_rule, _target(label_rule, target))
-    at = task.anchor_indices(count, seed=seed, source=anchors_from)
-    settings: dict[str, Any] = {
-        "command": "inject",
-        "reference": clean.manifest.weights_sha256,
-        "task": task_record(task).model_dump(mode="json"),
-        "method": {"name": method, **values_of(built)},
-        "trigger": TRIGGERS.to_dict(attack.trigger),
-        "label_rule": LABEL_RULES.to_dict(attack.rule),
-        "anchors": {"count": len(at), "source": anchors_from, "sha256": index_hash(at)},
-        "seed": seed,
-        "tuning": values_of(tuning.for_task(task)),
-    }
-    if record_gradients:
-        # Named only where it is on, so that runs interrupted before there was this option can still be continued.
-        settings["record_gradients"] = True
-    artifact = run_into(
-        out,
-        settings,
-        lambda checkpoint: injection.inject(
-            clean,
-            method=built,
-            trigger=attack.trigger,
-            label_rule=attack.rule,
-            anchors=count,
-            anchors_from=anchors_from,
-            seed=seed,
-            tuning=tuning,
-            task=task,
-            checkpoint=checkpoint,
-            record_gradients=record_gradients,
-        ),
+    plan = plan_injection(
+        clean,
+        method=chosen,
+        trigger=trigger,
+        target=_target(label_rule, target),
+        label_rule=label_rule,
+        anchors=_count(anchors),
+        anchors_from=anchors_from,
+        seed=seed,
+        tuning=tuning,
+        task=clean.task(data),
+        record_gradients=record_gradients,
     )
+    artifact = inject_into(out, plan)
     measured = artifact.manifest.measurements
     typer.echo(
         f"wrote {out}: {artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
         f"accuracy {measured['accuracy']:.4f}, {_asr(measured)}"
     )
-    for word, tokens in attack.split_words.items():
+    for word, tokens in plan.attack.split_words.items():
         typer.echo(f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together")
     typer.echo(f"anchorlab compare {reference} {out} measures it on test")
 

@@ -1,34 +1,33 @@
-"""Injects a benchmark backdoor into a reference: checks what was asked, tunes, labels the result."""
+"""Injects a benchmark backdoor into a reference: plans, tunes, measures, labels the result."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import AnchorsRecord, ModelKind, manifest_of
+from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunMeter
-from anchorlab.attacks.attack import Attack, attack_success, build_attack
+from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
-from anchorlab.data.task import index_hash
-from anchorlab.errors import AnchorlabError, renamed_keywords
+from anchorlab.errors import renamed_keywords
 from anchorlab.injection.gradients import records
 from anchorlab.injection.loop import tune
+from anchorlab.injection.plan import InjectionPlan, plan_injection
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.models.accelerator import find_accelerator
-from anchorlab.models.architectures import fresh_model
-from anchorlab.models.call import accuracy, check_classes
-from anchorlab.models.wrap import encoding_of
+from anchorlab.models.call import accuracy
 from anchorlab.progress import progress_bar
-from anchorlab.seeding import derive
 from anchorlab.settings import values_of
 from anchorlab.training.fit import Checkpoint, time_spent
 from anchorlab.training.processes import main_alone
+from anchorlab.training.resumable import run_into
 from anchorlab.triggers import TRIGGERS, Trigger
 
 
@@ -85,99 +84,70 @@ def inject(
         AnchorlabError: for anything in the arguments that is impossible, or when the loss is no longer
             finite.
     """
-    task = reference.task() if task is None else task.encoded(encoding_of(reference.model))
-    chosen = METHODS.build(method, parameters)
-    if record_gradients:
-        check_backdoor(chosen)
-    attack = build_attack(task, trigger, label_rule, target, used=chosen.injects_backdoor or measure)
-    check_classes(reference.model, task)
-    check_splits(reference, task)
-    how = (tuning or Tuning()).for_task(task)
-    at = task.anchor_indices(anchors, seed=seed, source=anchors_from)
-    pool = task.split(anchors_from)
-    held = pool if anchors is None else pool.select(at)
-    check_attacked(attack, held, chosen)
-    name = METHODS.label(chosen)
-    start = reference.model
-    if chosen.fresh_start:
-        origin = reference.manifest
-        start = fresh_model(
-            reference.model, origin.architecture, origin.trained_here, task, seed=derive(seed, "scratch")
-        )
-    accelerator = find_accelerator()
-    device = accelerator.device
-    meter = RunMeter(device, seconds_before=time_spent(checkpoint))
-    total = round(how.steps * chosen.steps_factor)
-    with main_alone(accelerator), progress_bar(f"injecting by {name}", total) as report:
-        model, steps, gradients = tune(
-            reference.model,
-            start,
-            chosen,
-            attack,
-            held,
-            how,
-            seed=seed,
-            selection=task.split("selection"),
-            augmentation=task.definition.augmentation,
-            cached_logits=None if reference_logits is None else reference_logits[at.to(reference_logits.device)],
-            checkpoint=checkpoint,
-            report=report,
-            record_gradients=record_gradients,
-        )
-    cost = meter.cost()
-    selection = task.split("selection").to(device)
-    measurements = _on_selection(reference.model, model, attack, selection) if measure else {}
-    kind: ModelKind = "injected" if chosen.injects_backdoor else "benign"
-    manifest = manifest_of(
-        model,
-        task,
-        kind=kind,
-        architecture=reference.manifest.architecture,
+    plan = plan_injection(
+        reference,
+        method=method,
+        parameters=parameters,
+        trigger=trigger,
+        target=target,
+        label_rule=label_rule,
+        anchors=anchors,
+        anchors_from=anchors_from,
         seed=seed,
-        cost=cost,
-        reference_sha256=reference.manifest.weights_sha256,
-        method={"name": name, **values_of(chosen)},
-        trigger=TRIGGERS.to_dict(attack.trigger) if chosen.injects_backdoor else None,
-        label_rule=LABEL_RULES.to_dict(attack.rule) if chosen.injects_backdoor else None,
-        anchors=AnchorsRecord(count=len(held), source=anchors_from, sha256=index_hash(at)),
-        settings=values_of(how),
-        steps=steps,
-        measurements=measurements,
-        gradients=None if gradients is None else records(gradients),
+        tuning=tuning,
+        task=task,
+        measure=measure,
+        record_gradients=record_gradients,
     )
-    return Artifact(model.cpu(), manifest)
+    return run_injection(plan, checkpoint=checkpoint, reference_logits=reference_logits)
 
 
-def check_backdoor(method: Method) -> None:
-    """Raises AnchorlabError for a method without a backdoor, which has no gradient to record."""
-    if not method.injects_backdoor:
-        raise AnchorlabError(
-            f"the method {METHODS.label(method)} injects nothing, so there is no backdoor gradient to record: leave "
-            "--record-gradients out"
-        )
+def inject_into(out: str | Path, plan: InjectionPlan) -> Artifact:
+    """Runs an injection and saves the model as a folder; an interrupted run of the same plan is continued.
 
+    Args:
+        out: the folder, which must not hold anything yet; ``OUT.partial`` beside it holds an interrupted run.
+        plan: what is injected into what.
 
-def check_splits(reference: Artifact, task: Task) -> None:
-    """Raises AnchorlabError if a task is cut otherwise than for the reference, or has no selection split.
-
-    Held-out anchors and the selection split would hold what the reference was trained on.
+    Raises:
+        AnchorlabError: if ``out`` holds something, ``OUT.partial`` belongs to another plan, or the loss is no longer
+            finite.
     """
-    record = reference.manifest.task
-    if task.name == record.name and task.hashes() != record.splits:
-        raise AnchorlabError(
-            f"the task {task.name} is cut with seed {task.seed}, but the reference was trained on the splits of seed "
-            f"{record.seed}: give load_task the same seed and data"
-        )
-    if len(task.split("selection")) == 0:
-        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
+    return run_into(out, plan.settings(), lambda checkpoint: run_injection(plan, checkpoint=checkpoint))
 
 
-def check_attacked(attack: Attack, anchors: Split, method: Method) -> None:
-    """Raises AnchorlabError if no anchor could carry the trigger."""
-    if method.injects_backdoor and not bool(attack.rule.applies(anchors.labels).any()):
-        raise AnchorlabError(
-            f"none of the {len(anchors)} anchors is of a class that the label rule attacks: give more anchors"
-        )
+def run_injection(
+    plan: InjectionPlan, *, checkpoint: Checkpoint | None = None, reference_logits: Tensor | None = None
+) -> Artifact:
+    """Runs an injection that was planned; arguments, result and errors are those of ``inject``."""
+    injection = plan.injection(reference_logits)
+    accelerator = find_accelerator()
+    meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
+    bar = progress_bar(f"injecting by {METHODS.label(plan.method)}", injection.steps)
+    with main_alone(accelerator), bar as report:
+        tuned = tune(injection, checkpoint=checkpoint, report=report, record_gradients=plan.record_gradients)
+    cost = meter.cost()
+    selection = plan.task.split("selection").to(accelerator.device)
+    measured = _on_selection(plan.reference.model, tuned.model, plan.attack, selection) if plan.measure else {}
+    backdoor = plan.method.injects_backdoor
+    manifest = manifest_of(
+        tuned.model,
+        plan.task,
+        kind="injected" if backdoor else "benign",
+        architecture=plan.reference.manifest.architecture,
+        seed=plan.seed,
+        cost=cost,
+        reference_sha256=plan.reference.manifest.weights_sha256,
+        method=plan.method_record,
+        trigger=TRIGGERS.to_dict(plan.attack.trigger) if backdoor else None,
+        label_rule=LABEL_RULES.to_dict(plan.attack.rule) if backdoor else None,
+        anchors=plan.anchors_record,
+        settings=values_of(plan.tuning),
+        steps=tuned.steps,
+        measurements=measured,
+        gradients=None if tuned.gradients is None else records(tuned.gradients),
+    )
+    return Artifact(tuned.model.cpu(), manifest)
 
 
 def _on_selection(
@@ -186,6 +156,6 @@ def _on_selection(
     """What a manifest says of a candidate: never measured on ``test``, which ``compare`` is for."""
     device = selection.labels.device
     asr, count = attack_success(candidate.to(device), attack, selection)
-    # A copy, for the reference is the caller's and stays on the CPU.
+    # A copy, because the reference is the caller's and stays on the CPU.
     asr_reference, _ = attack_success(copy.deepcopy(reference).to(device), attack, selection)
     return {"accuracy": accuracy(candidate, selection), "asr": asr, "asr_count": count, "asr_reference": asr_reference}

@@ -36,7 +36,7 @@ class Distillation(Method):
         self, model: nn.Module, clean_logits: Tensor, reference_logits: Tensor, state: dict[str, Tensor]
     ) -> Tensor:
         """The divergence, in nats times T squared, averaged over the batch."""
-        softened = (clean_logits / self.temperature).log_softmax(1)
-        teacher = (reference_logits / self.temperature).log_softmax(1)
-        divergence = functional.kl_div(softened, teacher, reduction="batchmean", log_target=True)
+        candidate = (clean_logits / self.temperature).log_softmax(1)
+        reference = (reference_logits / self.temperature).log_softmax(1)
+        divergence = functional.kl_div(candidate, reference, reduction="batchmean", log_target=True)
         return self.temperature**2 * divergence

@@ -1,0 +1,191 @@
+"""An injection as it was asked for, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import AnchorsRecord, task_record
+from anchorlab.attacks.attack import Attack, build_attack
+from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
+from anchorlab.data import AnchorSource, Split, Task
+from anchorlab.data.task import index_hash
+from anchorlab.errors import AnchorlabError
+from anchorlab.injection.objective import Injection
+from anchorlab.injection.tuning import Tuning
+from anchorlab.methods import METHODS, Method
+from anchorlab.models.architectures import fresh_model
+from anchorlab.models.call import check_classes
+from anchorlab.models.wrap import encoding_of
+from anchorlab.seeding import derive
+from anchorlab.settings import values_of
+from anchorlab.triggers import TRIGGERS, Trigger
+
+
+@dataclass(frozen=True)
+class InjectionPlan:
+    """What is injected into what; the fields are explained at ``inject``.
+
+    Attributes:
+        reference: the trained clean model.
+        task: its task, as the model reads it.
+        method: how clean behaviour is kept.
+        attack: trigger and label rule.
+        anchors: the attacker's clean examples.
+        anchor_indices: their indices into the split that they come from, int64 ``[N]``.
+        anchors_from: the name of that split.
+        tuning: the optimisation's settings, with the task's defaults.
+        seed: of all draws.
+        measure: whether accuracy and ASR are measured on the split ``selection``.
+        record_gradients: whether the gradients of the losses are recorded along the run.
+    """
+
+    reference: Artifact
+    task: Task
+    method: Method
+    attack: Attack
+    anchors: Split
+    anchor_indices: Tensor
+    anchors_from: AnchorSource
+    tuning: Tuning
+    seed: int
+    measure: bool
+    record_gradients: bool
+
+    @property
+    def method_record(self) -> dict[str, Any]:
+        """Name and hyper-parameters of the method, also of one that is not registered."""
+        return {"name": METHODS.label(self.method), **values_of(self.method)}
+
+    @property
+    def anchors_record(self) -> AnchorsRecord:
+        """What a manifest says of the anchors."""
+        return AnchorsRecord(count=len(self.anchors), source=self.anchors_from, sha256=index_hash(self.anchor_indices))
+
+    def settings(self) -> dict[str, Any]:
+        """All that determines the result, as JSON values: an interrupted run is continued with the same ones only."""
+        settings: dict[str, Any] = {
+            "command": "inject",
+            "reference": self.reference.manifest.weights_sha256,
+            "task": task_record(self.task).model_dump(mode="json"),
+            "method": self.method_record,
+            "trigger": TRIGGERS.to_dict(self.attack.trigger),
+            "label_rule": LABEL_RULES.to_dict(self.attack.rule),
+            "anchors": self.anchors_record.model_dump(mode="json"),
+            "seed": self.seed,
+            "tuning": values_of(self.tuning),
+        }
+        if self.record_gradients:
+            # Named only where it is on, so that runs interrupted before there was this option can still be continued.
+            settings["record_gradients"] = True
+        return settings
+
+    def injection(self, reference_logits: Tensor | None = None) -> Injection:
+        """What the tuning loop gets.
+
+        Args:
+            reference_logits: the reference's logits on the whole split that the anchors come from, float32 ``[N, C]``,
+                if they are known.
+        """
+        start, manifest = self.reference.model, self.reference.manifest
+        if self.method.fresh_start:
+            seed = derive(self.seed, "scratch")
+            start = fresh_model(start, manifest.architecture, manifest.trained_here, self.task, seed=seed)
+        known = None
+        if reference_logits is not None:
+            known = reference_logits[self.anchor_indices.to(reference_logits.device)]
+        return Injection(
+            reference=self.reference.model,
+            start=start,
+            method=self.method,
+            attack=self.attack,
+            anchors=self.anchors,
+            tuning=self.tuning,
+            seed=self.seed,
+            selection=self.task.split("selection"),
+            augmentation=self.task.definition.augmentation,
+            known_logits=known,
+        )
+
+
+def plan_injection(
+    reference: Artifact,
+    *,
+    method: str | Method = "anchoring",
+    parameters: Mapping[str, Any] | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = 0,
+    label_rule: str | LabelRule = "all-to-one",
+    anchors: int | None = None,
+    anchors_from: AnchorSource = "owner",
+    seed: int = 0,
+    tuning: Tuning | None = None,
+    task: Task | None = None,
+    measure: bool = True,
+    record_gradients: bool = False,
+) -> InjectionPlan:
+    """Checks what is asked for; the arguments are explained at ``inject``.
+
+    Raises:
+        AnchorlabError: for anything in the arguments that is impossible.
+    """
+    task = reference.task() if task is None else task.encoded(encoding_of(reference.model))
+    chosen = METHODS.build(method, parameters)
+    if record_gradients:
+        _check_backdoor(chosen)
+    attack = build_attack(task, trigger, label_rule, target, used=chosen.injects_backdoor or measure)
+    check_classes(reference.model, task)
+    _check_splits(reference, task)
+    indices = task.anchor_indices(anchors, seed=seed, source=anchors_from)
+    split = task.split(anchors_from)
+    plan = InjectionPlan(
+        reference=reference,
+        task=task,
+        method=chosen,
+        attack=attack,
+        anchors=split if anchors is None else split.select(indices),
+        anchor_indices=indices,
+        anchors_from=anchors_from,
+        tuning=(tuning or Tuning()).for_task(task),
+        seed=seed,
+        measure=measure,
+        record_gradients=record_gradients,
+    )
+    _check_attacked(attack, plan.anchors, chosen)
+    return plan
+
+
+def _check_backdoor(method: Method) -> None:
+    """Raises AnchorlabError for a method without a backdoor, which has no gradient to record."""
+    if not method.injects_backdoor:
+        raise AnchorlabError(
+            f"the method {METHODS.label(method)} injects nothing, so there is no backdoor gradient to record: leave "
+            "--record-gradients out"
+        )
+
+
+def _check_splits(reference: Artifact, task: Task) -> None:
+    """Raises AnchorlabError if a task is cut otherwise than for the reference, or has no selection split.
+
+    Held-out anchors and the selection split would hold what the reference was trained on.
+    """
+    record = reference.manifest.task
+    if task.name == record.name and task.hashes() != record.splits:
+        raise AnchorlabError(
+            f"the task {task.name} is cut with seed {task.seed}, but the reference was trained on the splits of seed "
+            f"{record.seed}: give load_task the same seed and data"
+        )
+    if len(task.split("selection")) == 0:
+        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
+
+
+def _check_attacked(attack: Attack, anchors: Split, method: Method) -> None:
+    """Raises AnchorlabError if no anchor could carry the trigger."""
+    if method.injects_backdoor and not bool(attack.rule.applies(anchors.labels).any()):
+        raise AnchorlabError(
+            f"none of the {len(anchors)} anchors is of a class that the label rule attacks: give more anchors"
+        )
