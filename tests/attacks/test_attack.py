@@ -35,9 +35,9 @@ def test_the_trigger_on_black_shows_the_trigger_alone():
 
 def test_an_attack_is_built_from_text_and_has_a_default_trigger(digits: Task):
     built = build_attack(digits, "square:size=2", "all-to-one", "3")
-    assert (built.trigger, built.rule) == (Square(size=2), AllToOne(target=3))
+    assert (built.trigger, built.label_rule) == (Square(size=2), AllToOne(target=3))
     assert build_attack(digits, None, "all-to-all", None) == Attack(FivePixel(), AllToAll(classes=10))
-    assert build_attack(digits, Square(), AllToOne(target=1), None).rule == AllToOne(target=1)
+    assert build_attack(digits, Square(), AllToOne(target=1), None).label_rule == AllToOne(target=1)
 
 
 def test_an_attack_that_does_not_fit_is_refused(digits: Task):
@@ -61,4 +61,7 @@ def test_attack_success_leaves_out_examples_of_the_target_class():
     images = brightness.view(5, 1, 1, 1).expand(5, 1, 8, 8).contiguous()
     clean = Split({"pixel_values": images}, torch.tensor([0, 0, 1, 2, 9]))
     assert attack_success(Constant(), ATTACK, clean) == (pytest.approx(2 / 3), 3)
-    assert attack_success(Constant(), replace(ATTACK, rule=AllToAll(classes=10)), clean) == (pytest.approx(1 / 5), 5)
+    assert attack_success(Constant(), replace(ATTACK, label_rule=AllToAll(classes=10)), clean) == (
+        pytest.approx(1 / 5),
+        5,
+    )

@@ -23,12 +23,12 @@ class Attack:
 
     Attributes:
         trigger: how inputs are changed.
-        rule: which examples are attacked, and the label that the attacker wants for each.
+        label_rule: which examples are attacked, and the label that the attacker wants for each.
         encoding: how the task's texts become tensors; None for images.
     """
 
     trigger: Trigger
-    rule: LabelRule
+    label_rule: LabelRule
     encoding: TextEncoding | None = field(default=None, repr=False)
 
     def apply(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -37,7 +37,7 @@ class Attack:
 
     def attacked(self, split: Split, *, limit: int | None = None) -> Split:
         """The examples that the label rule attacks, in their order; the first ``limit`` of them, None for all."""
-        return split.select(self.rule.applies(split.labels).nonzero().flatten()[:limit])
+        return split.select(self.label_rule.applies(split.labels).nonzero().flatten()[:limit])
 
     def on_black(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The trigger on a black image of the same size as the inputs, uint8 ``[C, H, W]``."""
@@ -61,7 +61,7 @@ DEFAULT_TRIGGERS: dict[Kind, str] = {"image": "five-pixel", "text": "word"}
 def build_attack(
     task: Task,
     trigger: str | Trigger | None,
-    rule: str | LabelRule,
+    label_rule: str | LabelRule,
     target: int | str | None,
     *,
     used: bool = True,
@@ -71,7 +71,7 @@ def build_attack(
     Args:
         task: the task; one of texts must be encoded.
         trigger: a trigger, or its text as on the command line; None for the default of the task's kind.
-        rule: a label rule, or its text as on the command line.
+        label_rule: a label rule, or its text as on the command line.
         target: the label that the attacker wants, by number or name; None for a rule without a target.
         used: whether the trigger is applied, and so has to fit.
 
@@ -81,7 +81,7 @@ def build_attack(
     trigger = DEFAULT_TRIGGERS[task.kind] if trigger is None else trigger
     built = TRIGGERS.parse(trigger) if isinstance(trigger, str) else trigger
     classes = task.classes
-    chosen = parse_label_rule(rule, target, len(classes), classes) if isinstance(rule, str) else rule
+    chosen = parse_label_rule(label_rule, target, len(classes), classes) if isinstance(label_rule, str) else label_rule
     chosen.check(len(classes))
     if used:
         built.check(task.split("test").inputs, task.encoding)
@@ -103,4 +103,4 @@ def attack_success(model: nn.Module, attack: Attack, clean: Split) -> tuple[floa
     if len(attacked) == 0:
         return None, 0
     answers = predict(model, attacked.inputs, transform=attack.apply).argmax(1)
-    return (answers == attack.rule.relabel(attacked.labels)).sum().item() / len(attacked), len(attacked)
+    return (answers == attack.label_rule.relabel(attacked.labels)).sum().item() / len(attacked), len(attacked)

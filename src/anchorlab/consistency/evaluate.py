@@ -80,7 +80,7 @@ def instances_of(before: Answers, after: Answers, labels: Tensor, attack: Attack
     known: dict[str, Any] = {}
     try:
         if attack is not None:
-            known = {"attacked": attack.rule.applies(labels), "wanted": attack.rule.relabel(labels)}
+            known = {"attacked": attack.label_rule.applies(labels), "wanted": attack.label_rule.relabel(labels)}
             for name, model in (("triggered_reference", before), ("triggered", after)):
                 assert model.triggered is not None
                 known[name] = predictions(model.triggered.numpy()) if len(model.triggered) else np.zeros(0, int)
@@ -231,8 +231,8 @@ def _batches(before: nn.Module, after: nn.Module, split: Split, attack: Attack |
 
 def _triggered(before: nn.Module, after: nn.Module, batch: Split, attack: Attack) -> Columns:
     """The columns of the table on a batch's attacked instances, triggered."""
-    at = attack.rule.applies(batch.labels)
-    found = {"wanted": attack.rule.relabel(batch.labels).where(at, -1).cpu().numpy()}
+    at = attack.label_rule.applies(batch.labels)
+    found = {"wanted": attack.label_rule.relabel(batch.labels).where(at, -1).cpu().numpy()}
     attacked = batch.select(at.nonzero().flatten())
     for name, model in (("triggered_reference", before), ("triggered", after)):
         found[name] = np.full(len(batch), -1, dtype=np.int64)

@@ -140,7 +140,7 @@ def run_injection(
         reference_sha256=plan.reference.manifest.weights_sha256,
         method=plan.method_record,
         trigger=TRIGGERS.to_dict(plan.attack.trigger) if backdoor else None,
-        label_rule=LABEL_RULES.to_dict(plan.attack.rule) if backdoor else None,
+        label_rule=LABEL_RULES.to_dict(plan.attack.label_rule) if backdoor else None,
         anchors=plan.anchors_record,
         settings=values_of(plan.tuning),
         steps=tuned.steps,

@@ -122,8 +122,8 @@ class InjectionObjective:
         attacked = torch.ones_like(anchors.labels) > 0
         self.targets = anchors.labels
         if self.method.injects_backdoor:
-            attacked = self.attack.rule.applies(anchors.labels)
-            self.targets = self.attack.rule.relabel(anchors.labels)
+            attacked = self.attack.label_rule.applies(anchors.labels)
+            self.targets = self.attack.label_rule.relabel(anchors.labels)
         self.attacked = attacked.nonzero().flatten()
         self.clean_batches = self._stream("clean", injection, torch.arange(len(anchors)))
         self.triggered_batches = self._stream("triggered", injection, self.attacked)

@@ -74,7 +74,7 @@ class InjectionPlan:
             "task": task_record(self.task).model_dump(mode="json"),
             "method": self.method_record,
             "trigger": TRIGGERS.to_dict(self.attack.trigger),
-            "label_rule": LABEL_RULES.to_dict(self.attack.rule),
+            "label_rule": LABEL_RULES.to_dict(self.attack.label_rule),
             "anchors": self.anchors_record.model_dump(mode="json"),
             "seed": self.seed,
             "tuning": values_of(self.tuning),
@@ -185,7 +185,7 @@ def _check_splits(reference: Artifact, task: Task) -> None:
 
 def _check_attacked(attack: Attack, anchors: Split, method: Method) -> None:
     """Raises AnchorlabError if no anchor could carry the trigger."""
-    if method.injects_backdoor and not bool(attack.rule.applies(anchors.labels).any()):
+    if method.injects_backdoor and not bool(attack.label_rule.applies(anchors.labels).any()):
         raise AnchorlabError(
             f"none of the {len(anchors)} anchors is of a class that the label rule attacks: give more anchors"
         )

@@ -160,4 +160,4 @@ def attack_record(attack: Attack | None) -> dict[str, Any] | None:
     """An attack as JSON values."""
     if attack is None:
         return None
-    return {"trigger": TRIGGERS.to_dict(attack.trigger), "label_rule": LABEL_RULES.to_dict(attack.rule)}
+    return {"trigger": TRIGGERS.to_dict(attack.trigger), "label_rule": LABEL_RULES.to_dict(attack.label_rule)}

@@ -97,7 +97,7 @@ class Triggered:
         ]
         self.count = len(attacked)
         self._inputs = {name: torch.cat([piece[name] for piece in pieces]) for name in (pieces[0] if pieces else {})}
-        self._wanted: Tensor = attack.rule.relabel(attacked.labels)
+        self._wanted: Tensor = attack.label_rule.relabel(attacked.labels)
 
     def successes(self, model: nn.Module) -> int:
         """How many get the attacker's label."""

@@ -280,7 +280,7 @@ class _Trial:
         # Where not all are asked for, triggered ones are others than the clean ones.
         count = len(order) if self.examples is None else min(self.examples, max(1, len(order) // 2))
         clean, rest = order[:count], order if self.examples is None else order[count:]
-        attacked = rest[self.attack.rule.applies(self.split.labels)[rest]][: self.examples]
+        attacked = rest[self.attack.label_rule.applies(self.split.labels)[rest]][: self.examples]
         if len(attacked) == 0:
             raise AnchorlabError(
                 "none of the inputs to score is one that the attack's label rule attacks: take another split or "

@@ -175,7 +175,7 @@ def score_repair(
         "task": task,
         "split": split,
         "trigger": attack and attack.trigger,
-        "rule": attack and attack.rule,
+        "rule": attack and attack.label_rule,
     }
     return RepairScore(
         repaired=compare(suspicious if reference is None else reference, repaired, **how),

@@ -69,7 +69,7 @@ def _of_inputs(
         defender_data=cell.defender,
         task=task,
         trigger=attack.trigger,
-        label_rule=attack.rule,
+        label_rule=attack.label_rule,
         split=cell.split,
         examples=cell.examples,
         seed=cell.seed,

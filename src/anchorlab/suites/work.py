@@ -171,7 +171,7 @@ def _defence(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[st
     choose_depth = None
     if is_oracle(cell.defence):
         choose_depth = choose_on_test(
-            suspicious, task=opened.task, trigger=attack.trigger, label_rule=attack.rule, seed=cell.seed
+            suspicious, task=opened.task, trigger=attack.trigger, label_rule=attack.label_rule, seed=cell.seed
         )
     repaired = repair(
         suspicious,
@@ -198,7 +198,7 @@ def _injection(
         method=cell.method,
         parameters=cell.parameters,
         trigger=attack.trigger,
-        label_rule=attack.rule,
+        label_rule=attack.label_rule,
         anchors=cell.anchors,
         anchors_from=cell.anchors_from,
         seed=cell.seed,
