@@ -11,10 +11,11 @@ The names stand once, in ``__init__.pyi``, where type checkers and editors look 
 from __future__ import annotations
 
 import ast
-import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from anchorlab.errors import warn_renamed
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ _FORMER = {
     "Columns": "DataColumns",
     "Detail": "AnalysisSettings",
     "adapt": "wrap",
+    "defend": "repair",
     "collect": "load_results",
 }
 
@@ -45,10 +47,8 @@ __all__ = sorted(_HOMES)
 
 def __getattr__(name: str) -> Any:
     if name in _FORMER:
-        new = _FORMER[name]
-        message = f"anchorlab.{name} is now called anchorlab.{new}: use that, because the next release drops {name}"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        name = new
+        former, name = name, _FORMER[name]
+        warn_renamed(f"anchorlab.{former}", f"anchorlab.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'anchorlab' has no attribute '{name}'")
     module, attribute = _HOMES[name]

@@ -191,7 +191,7 @@ def test_another_number_of_channels_than_the_task_has(refused, reference_folder,
     images = digits.raw.test.inputs["pixel_values"].expand(-1, 3, -1, -1)
     coloured = replace(digits.raw.test, inputs={"pixel_values": images})
     task = replace(digits, raw=replace(digits.raw, test=coloured))
-    monkeypatch.setattr("anchorlab.data.load_task", lambda *_arguments, **_options: task)
+    monkeypatch.setattr("anchorlab.artifacts.resolve.load_task", lambda *_arguments, **_options: task)
     refused("compare", reference_folder, reference_folder, "--task", "cifar10", names=("digits", "3"))
 
 

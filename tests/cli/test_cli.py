@@ -22,7 +22,7 @@ from anchorlab.cli.listing import SECTIONS
 from anchorlab.consistency.evaluate import Comparison
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
-from anchorlab.settings import options_of, values_of
+from anchorlab.settings import values_of
 from anchorlab.training import resumable as runs
 from anchorlab.triggers import TRIGGERS
 from tests.cli.conftest import PROGRAM, Run
@@ -112,13 +112,6 @@ def test_all_to_all_takes_no_target(run: Run, tmp_path, reference_folder):
     out = tmp_path / "out"
     assert run("inject", reference_folder, "--out", out, *BRIEF, "--label-rule", "all-to-all").code == 0
     assert manifest(out).label_rule == {"name": "all-to-all", "classes": 10}
-
-
-def test_the_options_of_inject_are_those_of_tuning():
-    offered = {option.name: option for option in commands()["inject"].params}
-    for option in options_of(Tuning):
-        assert offered[option.name].help == option.description
-        assert offered[option.name].default is None
 
 
 def test_gradients_are_recorded_if_asked_for_and_move_no_weight(run: Run, tmp_path, reference_folder):
@@ -224,7 +217,7 @@ def test_compare_measures_on_another_task(run: Run, reference_folder, monkeypatc
         asked.append((name, options))
         return original("digits")
 
-    monkeypatch.setattr("anchorlab.data.load_task", load_task)
+    monkeypatch.setattr("anchorlab.artifacts.resolve.load_task", load_task)
     assert run("compare", reference_folder, reference_folder, "--task", "cifar10", "--data", "copy").code == 0
     assert asked == [("cifar10", {"seed": 0, "data": "copy", "columns": None})]
 
@@ -251,7 +244,7 @@ def test_list_shows_the_parameters_with_type_default_and_description(run: Run):
 
 
 #: Commands that draw at random; a suite has its seeds in its file, and a report draws nothing of its own.
-SEEDED = {"train", "adopt", "analyze", "audit", "inject", "compare", "defend", "detect", "population", "list"}
+SEEDED = {"train", "adopt", "analyze", "audit", "inject", "compare", "repair", "detect", "population", "list"}
 
 
 def test_every_command_that_draws_takes_a_seed():

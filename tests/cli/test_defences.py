@@ -1,4 +1,4 @@
-"""``defend``, ``detect`` and ``audit`` from the command line."""
+"""``repair``, ``detect`` and ``audit`` from the command line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sklearn.metrics import roc_auc_score
 from anchorlab.artifacts.artifact import load_model
 
 
-def test_defend_repairs_scores_and_saves(run, tmp_path, reference_folder, injected_folder):
+def test_repair_repairs_scores_and_saves(run, tmp_path, reference_folder, injected_folder):
     out = tmp_path / "repaired"
     ended = run(
-        "defend", injected_folder, "--with", "fine-tuning", "--budget", "all", "--set", "epochs=1", "--reference",
-        reference_folder, "--out", out, "--json", tmp_path / "score.json",
+        "repair", injected_folder, "--repair", "fine-tuning", "--defender-data", "all", "--set", "epochs=1",
+        "--reference", reference_folder, "--out", out, "--json", tmp_path / "score.json",
     )  # fmt: skip
     assert ended.code == 0
     assert "the clean" in ended.out
@@ -34,7 +34,16 @@ def test_defend_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
 def test_what_cannot_be_scored_is_refused_before_it_is_repaired(run, tmp_path, injected_folder):
     out = tmp_path / "repaired"
     ended = run(
-        "defend", injected_folder, "--with", "clp", "--trigger", "square:size=9", "--budget", "all", "--out", out
+        "repair",
+        injected_folder,
+        "--repair",
+        "clp",
+        "--trigger",
+        "square:size=9",
+        "--defender-data",
+        "all",
+        "--out",
+        out,
     )
     assert ended.code == 2
     assert "8×8" in ended.err
@@ -42,21 +51,21 @@ def test_what_cannot_be_scored_is_refused_before_it_is_repaired(run, tmp_path, i
 
 
 def test_an_oracle_is_told_as_one(run, injected_folder):
-    ended = run("defend", injected_folder, "--with", "oracle-anp", "--set", "steps=10", "--budget", "all")
+    ended = run("repair", injected_folder, "--repair", "oracle-anp", "--set", "steps=10", "--defender-data", "all")
     assert ended.code == 0
     assert "an oracle: test data and trigger chose how deep to prune, which no defender can do" in ended.out
 
 
 def test_detect_scores_models_and_inputs(run, tmp_path, injected_folder):
     out = tmp_path / "of-model"
-    of_model = run("detect", injected_folder, "--with", "last-layer", "--budget", "all", "--out", out)
+    of_model = run("detect", injected_folder, "--detector", "last-layer", "--defender-data", "all", "--out", out)
     assert of_model.code == 0
     assert "the higher, the more suspicious" in of_model.out
     assert len(pd.read_csv(out / "last-layer" / "details.csv")) == 10
     assert sorted(path.name for path in (out / "last-layer").iterdir()) == ["details.csv", "detection.json"]
     of_inputs = run(
-        "detect", injected_folder, "--with", "strip", "--set", "blends=4", "--examples", 40, "--budget", "all",
-        "--out", tmp_path / "of-inputs",
+        "detect", injected_folder, "--detector", "strip", "--set", "blends=4", "--examples", 40,
+        "--defender-data", "all", "--out", tmp_path / "of-inputs",
     )  # fmt: skip
     assert of_inputs.code == 0
     assert "strip: AUROC" in of_inputs.out
@@ -67,8 +76,8 @@ def test_detect_scores_models_and_inputs(run, tmp_path, injected_folder):
 
 
 def test_detect_draws_what_it_found(run, tmp_path, injected_folder):
-    how = ("--set", "steps=30", "--set", "restarts=1", "--budget", "all", "--out", tmp_path)
-    ended = run("detect", injected_folder, "--with", "neural-cleanse", *how)
+    how = ("--set", "steps=30", "--set", "restarts=1", "--defender-data", "all", "--out", tmp_path)
+    ended = run("detect", injected_folder, "--detector", "neural-cleanse", *how)
     assert ended.code == 0
     score = json.loads((tmp_path / "neural-cleanse" / "detection.json").read_text())["score"]
     assert score is None or f"score {score:.4g}" in ended.out
@@ -77,8 +86,8 @@ def test_detect_draws_what_it_found(run, tmp_path, injected_folder):
 
 def test_detect_takes_several_of_both_kinds(run, injected_folder):
     names = ("last-layer", "activation-clustering", "spectral-signatures")
-    asked = [part for name in names for part in ("--with", name)]
-    ended = run("detect", injected_folder, *asked, "--budget", "all", "--examples", 40)
+    asked = [part for name in names for part in ("--detector", name)]
+    ended = run("detect", injected_folder, *asked, "--defender-data", "all", "--examples", 40)
     assert ended.code == 0
     assert "last-layer: what was tried" in ended.out
     assert "activation-clustering: AUROC" in ended.out
@@ -104,7 +113,7 @@ def test_audit_makes_updates_and_writes_the_power_curve(run, tmp_path, reference
 
 def test_they_are_listed(run):
     assert "neural-cleanse: " in run("list", "detectors").out
-    listed = run("list", "defences").out
+    listed = run("list", "repairs").out
     assert "fine-pruning: " in listed
     assert "oracle-fine-pruning, oracle-anp." in " ".join(listed.split())
 
@@ -112,13 +121,19 @@ def test_they_are_listed(run):
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (("defend", "--with", "fine-tunning"), ("unknown repair 'fine-tunning'", "did you mean 'fine-tuning'?")),
-        (("defend", "--with", "nad", "--budget", "some"), ("--budget 'some' is not possible",)),
-        (("defend", "--with", "nad", "--budget", "9999"), ("9,999 clean examples", "the split 'defender' of digits")),
-        (("defend", "--with", "interpolation", "--budget", "all"), ("give --trusted FOLDER",)),
-        (("detect", "--with", "onion", "--budget", "all"), ("onion is for texts", "holds images")),
-        (("detect", "--with", "last-layer", "--target", "1"), ("needs no attack: leave --trigger and --target out",)),
-        (("detect", "--with", "strip", "--set", "blend=3"), ("unknown parameter", "did you mean 'blends'?")),
+        (("repair", "--repair", "fine-tunning"), ("unknown repair 'fine-tunning'", "did you mean 'fine-tuning'?")),
+        (("repair", "--repair", "nad", "--defender-data", "some"), ("--defender-data 'some' is not possible",)),
+        (
+            ("repair", "--repair", "nad", "--defender-data", "9999"),
+            ("9,999 clean examples", "the split 'defender' of digits"),
+        ),
+        (("repair", "--repair", "interpolation", "--defender-data", "all"), ("give --trusted FOLDER",)),
+        (("detect", "--detector", "onion", "--defender-data", "all"), ("onion is for texts", "holds images")),
+        (
+            ("detect", "--detector", "last-layer", "--target", "1"),
+            ("needs no attack: leave --trigger and --target out",),
+        ),
+        (("detect", "--detector", "strip", "--set", "blend=3"), ("unknown parameter", "did you mean 'blends'?")),
     ],
     ids=lambda value: " ".join(map(str, value)),
 )

@@ -59,7 +59,7 @@ def test_check_says_which_data_are_missing(run: Run, tmp_path: Path) -> None:
     places = ["--data", f"cifar10={tmp_path}", "--data", f"tiny-imagenet={tmp_path}"]
     ended = run("suite", "check", "paper-images", *places)
     assert ended.code == 0
-    assert "cifar10 is not in that time, for it could not be timed" in ended.out
+    assert "cifar10 is not in that time, because it could not be timed" in ended.out
 
 
 def test_run_in_processes_of_its_own_leaves_the_results_of_one(

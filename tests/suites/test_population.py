@@ -69,10 +69,10 @@ def test_the_command_builds_it_and_the_same_command_goes_on(
         executors.append(Inline())
         return executors[-1]
 
-    monkeypatch.setattr("anchorlab.cli.suite._executor", inline)
+    monkeypatch.setattr("anchorlab.cli.running.executor_of", inline)
     monkeypatch.setattr("anchorlab.suites.population.TARGET_ASR", 0.05)
     command = ["population", "digits", "--out", tmp_path / "out", "--quick", "--references", 1, "--method", "plain"]
-    command += ["--trigger", "five-pixel", "--detector", "bias", "--detector", "sure", "--budget", "all"]
+    command += ["--trigger", "five-pixel", "--detector", "bias", "--detector", "sure", "--defender-data", "all"]
     ended = run(*command)
     assert ended.code == 0, ended.err  # type: ignore[attr-defined]
     found = load_results(tmp_path / "out")

@@ -9,7 +9,7 @@ from torch import nn
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
-from anchorlab.data import Task
+from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.data.labels import label_index
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import check_classes
@@ -20,6 +20,39 @@ from anchorlab.triggers import Trigger
 def module_of(model: Artifact | nn.Module) -> nn.Module:
     """The classifier itself."""
     return model.model if isinstance(model, Artifact) else model
+
+
+def find_task(
+    model: Artifact | nn.Module,
+    name: str | None,
+    *,
+    seed: int | None = None,
+    data: str | None = None,
+    columns: DataColumns | None = None,
+) -> Task | None:
+    """The task that is named, or else the model's own; None if there is neither.
+
+    Args:
+        model: whose manifest names its own task; a module has no manifest.
+        name: of the task, as ``load_task`` reads it.
+        seed: that divides the data into splits; None for the seed of the model's own task.
+        data: where the data are, if not in the usual place.
+        columns: what is where in the user's own data; None for the columns of the model's own task.
+
+    Raises:
+        AnchorlabError: if the task cannot be loaded.
+    """
+    if not isinstance(model, Artifact):
+        return None if name is None else load_task(name, seed=seed or 0, data=data, columns=columns)
+    record = model.manifest.task
+    seed = record.seed if seed is None else seed
+    if name not in (None, record.name):
+        return load_task(name, seed=seed, data=data, columns=columns)
+    if seed == record.seed and columns is None:
+        return model.task(data)
+    if columns is None and record.columns is not None:
+        columns = DataColumns(**record.columns)
+    return load_task(record.name, seed=seed, data=data or record.data, columns=columns)
 
 
 def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: Sequence[Artifact | nn.Module]) -> Task:

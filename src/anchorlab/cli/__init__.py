@@ -1,17 +1,17 @@
-"""The command line: parses, calls, prints. What a command needs is imported when it runs, to start at once."""
+"""The command line parses, calls and prints. A command imports what it needs when it runs, so help comes at once."""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
-import warnings
 from typing import Annotated, NoReturn
 
 import typer
 
 from anchorlab import __version__
-from anchorlab.cli import analyze, audit, compare, defend, detect, inject, listing, population, suite, train
+from anchorlab.cli import analyze, audit, compare, detect, inject, listing, population, repair, suite, train
+from anchorlab.cli.commands import Debug, Invocation, add_command, new_app
 from anchorlab.errors import AnchorlabError
 
 #: Keeps the libraries' own bars and warnings off the error stream; read when they are imported.
@@ -22,25 +22,19 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 
-app = typer.Typer(
-    name="anchorlab",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("train")(train.train)
-app.command("adopt")(train.adopt)
-app.command("inject")(inject.inject)
-app.command("compare")(compare.compare)
-app.command("defend")(defend.defend)
-app.command("audit")(audit.audit)
-app.command("detect")(detect.detect)
-app.command("analyze")(analyze.analyze)
-app.command("list")(listing.show)
+app = new_app(name="anchorlab")
+add_command(app, "train", train.train)
+add_command(app, "adopt", train.adopt)
+add_command(app, "inject", inject.inject)
+add_command(app, "compare", compare.compare)
+add_command(app, "analyze", analyze.analyze)
+add_command(app, "repair", repair.repair)
+add_command(app, "detect", detect.detect)
+add_command(app, "audit", audit.audit)
+add_command(app, "population", population.population)
 app.add_typer(suite.app, name="suite")
-app.command("report")(suite.report)
-app.command("population")(population.population)
+add_command(app, "report", suite.report)
+add_command(app, "list", listing.show)
 
 
 def _print_version(wanted: bool) -> None:
@@ -51,14 +45,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _anchorlab(
-    _debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere on the line.")
-    ] = False,
-    _version: Annotated[
+    *,
+    debug: Debug = False,
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Inject benchmark backdoors into trained classifiers, and measure what that changes."""
+    del debug, version  # their callbacks did the work
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -71,26 +65,25 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Args:
         arguments: those after the program's name; None for those of this process.
     """
-    given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    if not debug and not sys.warnoptions:
-        warnings.simplefilter("ignore")
+    invocation = Invocation()
     try:
-        # A stable sort moves --debug to the front, where the app expects it.
-        app(sorted(given, key=lambda argument: argument != "--debug"), prog_name="anchorlab")
+        app(arguments, prog_name="anchorlab", obj=invocation)
         sys.stdout.flush()
     except SystemExit as end:
         if end.code == 130:  # what typer makes of a KeyboardInterrupt
-            _end(130, "interrupted: the same command continues from what was written, if anything was yet", debug=debug)
+            message = "interrupted: the same command continues from what was written, if anything was yet"
+            _end(130, message, debug=invocation.debug)
         raise
     except AnchorlabError as error:
-        _end(2, f"error: {error}", debug=debug)
+        _end(2, f"error: {error}", debug=invocation.debug)
     except OSError as error:
-        _end(2, f"error: {error.filename or 'the operating system refused'}: {error.strerror or error}", debug=debug)
+        message = f"error: {error.filename or 'the operating system refused'}: {error.strerror or error}"
+        _end(2, message, debug=invocation.debug)
     except Exception as error:
-        _end(70, f"internal error: {type(error).__name__}: {error}; --debug shows where", debug=debug)
+        message = f"internal error: {type(error).__name__}: {error}; --debug shows where"
+        _end(70, message, debug=invocation.debug)
     sys.exit(0)
 
 

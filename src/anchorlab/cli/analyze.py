@@ -8,18 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.arguments import (
-    Data,
-    ImageColumn,
-    LabelColumn,
-    MaxLength,
-    Parameters,
-    Reference,
-    Seed,
-    TextColumn,
-    columns_of,
-    task_of,
-)
+from anchorlab.cli.options import AttackOptions, DataOptions, Parameters, Reference, Seed, Split, TaskOption
 
 
 def analyze(
@@ -40,22 +29,10 @@ def analyze(
             "named.",
         ),
     ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="The task to measure on, or data of your own; the reference's if left out.")
-    ] = None,
-    data: Data = None,
-    text_column: TextColumn = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    max_length: MaxLength = None,
-    trigger: Annotated[str | None, typer.Option(help="The trigger; each candidate's own if left out.")] = None,
-    target: Annotated[
-        str | None, typer.Option(help="The label that the attacker wants; each candidate's own if left out.")
-    ] = None,
-    label_rule: Annotated[str | None, typer.Option(help="Who is attacked; each candidate's if left out.")] = None,
-    split: Annotated[
-        str, typer.Option(metavar="test|selection|defender|owner|held-out", help="The split to measure on.")
-    ] = "test",
+    task: TaskOption = None,
+    own: DataOptions,
+    attack: AttackOptions,
+    split: Split = "test",
     seed: Seed = 0,
     set_: Parameters = None,
 ) -> None:
@@ -75,17 +52,16 @@ def analyze(
     if out is not None:
         refuse_existing(out)
     clean = open_model(reference)
-    columns = columns_of(text_column, image_column, label_column, max_length)
     # Finished parts lie here until all are done, and go with the folder.
     partial = None if out is None else out.with_name(out.name + ".partial")
     analysis = run_analysis(
         clean,
         {name: open_model(folder) for name, folder in _names(reference, candidates).items()},
         split=split,
-        task=task_of(clean, task, data, columns, None),
-        trigger=trigger,
-        target=target,
-        label_rule=label_rule,
+        task=own.task_of(clean, task),
+        trigger=attack.trigger,
+        target=attack.target,
+        label_rule=attack.label_rule,
         examples=examples,
         settings=settings,
         budget=budget,

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anchorlab.cli.arguments import (
-    Data,
-    ImageColumn,
-    LabelColumn,
-    MaxLength,
-    Reference,
-    Seed,
-    TextColumn,
-    columns_of,
-    task_of,
-)
+from anchorlab.cli.options import DataOptions, Reference, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
@@ -27,14 +17,18 @@ if TYPE_CHECKING:
 def audit(
     *,
     reference: Reference,
-    candidate: Annotated[Path, typer.Argument(help="The folder of the model that is audited, ours or any.")],
+    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The folder of the model to audit.")],
     benign: Annotated[
         list[Path] | None, typer.Option(metavar="FOLDER", help="A benign update of the reference; may be repeated.")
     ] = None,
     updates: Annotated[
-        int | None, typer.Option(min=1, help="Make so many benign updates instead; 19 allow a test at level 0.05.")
+        int | None,
+        typer.Option(min=1, help="Make this many benign updates instead; 19 allow a test at level 0.05."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each of these; as an injection's without.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of each such update; as of an injection if left out."),
+    ] = None,
     queries: Annotated[int | None, typer.Option(help="Clean queries; all of the split if left out.")] = None,
     split: Annotated[
         str, typer.Option(metavar="test|selection|defender|held-out", help="The split that queries come from.")
@@ -43,14 +37,8 @@ def audit(
         Path | None,
         typer.Option(help="A folder for updates that are made, audit.json, and the power curve (CSV, PNG, SVG)."),
     ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="The task of the queries, or data of your own; the reference's if left out.")
-    ] = None,
-    data: Data = None,
-    text_column: TextColumn = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    max_length: MaxLength = None,
+    task: TaskOption = None,
+    own: DataOptions,
     seed: Seed = 0,
 ) -> None:
     """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
@@ -63,18 +51,18 @@ def audit(
     if benign and steps is not None:
         raise AnchorlabError("--steps is for updates that are made: leave it out beside --benign")
     clean, other = open_model(reference), open_model(candidate)
-    where = task_of(clean, task, data, columns_of(text_column, image_column, label_column, max_length), None)
+    measured_on = own.task_of(clean, task)
     # Before the time for updates is spent.
-    auditing.check_queries(clean, [other], split, task=where, queries=queries)
+    auditing.check_queries(clean, [other], split, task=measured_on, queries=queries)
     if updates is None:
         known = [open_model(folder) for folder in benign or []]
     elif isinstance(clean, Artifact):
         tuning = None if steps is None else Tuning(steps=steps)
         kept = None if out is None else out / "updates"
-        known = list(auditing.benign_updates(clean, updates, kept, tuning, task=where))
+        known = list(auditing.benign_updates(clean, updates, kept, tuning, task=measured_on))
     else:
         raise AnchorlabError("updates can be made of a reference with a manifest only: give them by --benign FOLDER")
-    found = auditing.audit(clean, other, known, split, task=where, queries=queries, seed=seed)
+    found = auditing.audit(clean, other, known, split, task=measured_on, queries=queries, seed=seed)
     _show(found)
     if out is not None:
         _write(found, candidate, out)

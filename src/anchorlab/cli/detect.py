@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anchorlab.cli.arguments import (
-    Data,
-    ImageColumn,
-    LabelColumn,
-    MaxLength,
+from anchorlab.cli.options import (
+    AttackOptions,
+    DataOptions,
+    DefenderData,
     Parameters,
+    Run,
     Seed,
-    TextColumn,
-    columns_of,
-    task_of,
+    TaskOption,
+    number_or_all,
 )
-from anchorlab.cli.defend import Budget, ScoringRule, ScoringTarget, ScoringTrigger, Suspicious, budget_of
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
@@ -37,70 +35,66 @@ _DRAWN = 12
 
 def detect(
     *,
-    run: Suspicious,
-    detectors: Annotated[
-        list[str], typer.Option("--with", help="A detector, see 'anchorlab list detectors'; may be repeated.")
-    ],
-    budget: Budget = "640",
+    run: Run,
+    detector: Annotated[list[str], typer.Option(help="A detector, see 'anchorlab list detectors'; may be repeated.")],
+    defender_data: DefenderData = "640",
     examples: Annotated[
         str, typer.Option(metavar="N|all", help="Clean test inputs that a detector of inputs scores.")
     ] = "500",
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A folder, with one for each detector in it: detection.json, every score or whatever was tried, and "
-            "the triggers that were found."
+            help="A folder to write to, with one folder a detector: detection.json, every score or all that was tried, "
+            "and the triggers that it found."
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="The task, or data of your own; the model's if left out.")] = None,
-    data: Data = None,
-    text_column: TextColumn = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    max_length: MaxLength = None,
-    trigger: ScoringTrigger = None,
-    target: ScoringTarget = None,
-    label_rule: ScoringRule = None,
+    task: TaskOption = None,
+    own: DataOptions,
+    attack: AttackOptions,
     seed: Seed = 0,
     set_: Parameters = None,
 ) -> None:
-    """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones."""
+    """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones.
+
+    No detector sees --trigger, --target or --label-rule: they make the triggered inputs that it is measured on.
+    """
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
     from anchorlab.scoring.detections import score_all_inputs, score_model
     from anchorlab.settings import parse_pairs
 
-    if set_ and len(detectors) > 1:
-        raise AnchorlabError(f"--set is for one detector, but {len(detectors)} are asked: ask them one by one")
-    chosen = {name: DETECTORS.build(name, parse_pairs(set_ or [], "--set")) for name in detectors}
+    if set_ and len(detector) > 1:
+        raise AnchorlabError(f"--set is for one detector, but {len(detector)} are asked: ask them one by one")
+    detectors = {name: DETECTORS.build(name, parse_pairs(set_ or [], "--set")) for name in detector}
+    of_models = {name: built for name, built in detectors.items() if isinstance(built, ModelDetector)}
+    of_inputs = {name: built for name, built in detectors.items() if not isinstance(built, ModelDetector)}
     suspicious = open_model(run)
-    where = task_of(suspicious, task, data, columns_of(text_column, image_column, label_column, max_length), None)
-    of_models = {name: one for name, one in chosen.items() if isinstance(one, ModelDetector)}
-    of_inputs = {name: one for name, one in chosen.items() if not isinstance(one, ModelDetector)}
-    if not of_inputs and (trigger is not None or target is not None or label_rule is not None):
-        raise AnchorlabError(f"{detectors[0]} scores models and needs no attack: leave --trigger and --target out")
-    for name, detector in of_models.items():
-        score = score_model(suspicious, detector, defender_data=budget_of(budget), task=where, seed=seed)
+    data = own.task_of(suspicious, task)
+    count = number_or_all(defender_data, "--defender-data")
+    if not of_inputs and attack.given():
+        raise AnchorlabError(f"{detector[0]} scores models and needs no attack: leave --trigger and --target out")
+    for name, model_detector in of_models.items():
+        score = score_model(suspicious, model_detector, defender_data=count, task=data, seed=seed)
         _show_model(score, name)
         if out is not None:
-            _write_model(score, name, suspicious, where, out / name)
+            _write_model(score, name, suspicious, data, out / name)
     if of_inputs:
         scores = score_all_inputs(
             suspicious,
             list(of_inputs.values()),
-            defender_data=budget_of(budget),
-            task=where,
-            trigger=trigger,
-            target=target,
-            label_rule=label_rule,
-            examples=budget_of(examples, "--examples"),
+            defender_data=count,
+            task=data,
+            trigger=attack.trigger,
+            target=attack.target,
+            label_rule=attack.label_rule,
+            examples=number_or_all(examples, "--examples"),
             seed=seed,
         )
-        for name, found in zip(of_inputs, scores, strict=True):
-            _show_inputs(found, name)
+        for name, input_score in zip(of_inputs, scores, strict=True):
+            _show_inputs(input_score, name)
             if out is not None:
-                _write_inputs(found, name, out / name)
+                _write_inputs(input_score, name, out / name)
 
 
 def _show_model(score: ModelScore, name: str) -> None:

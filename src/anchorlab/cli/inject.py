@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from anchorlab.cli.arguments import Data, Out, Parameters, Reference, Seed
-from anchorlab.errors import AnchorlabError
+from anchorlab.cli.groups import OptionsOf
+from anchorlab.cli.options import Data, Out, Parameters, Reference, Seed, number_or_all
+from anchorlab.injection.tuning import Tuning
 
 
 def inject(
@@ -46,24 +47,7 @@ def inject(
             "other along the run.",
         ),
     ] = False,
-    steps: Annotated[int | None, typer.Option(help="number of steps")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="clean examples in a step, and as many triggered ones")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="peak learning rate of AdamW; None: the task's default")
-    ] = None,
-    warmup: Annotated[float | None, typer.Option(help="share of the steps in which the rate rises")] = None,
-    clip: Annotated[float | None, typer.Option(help="largest L2 norm of the gradient")] = None,
-    batchnorm: Annotated[
-        str | None,
-        typer.Option(metavar="frozen|tracked", help="keep BatchNorm's statistics, or let the batches move them"),
-    ] = None,
-    augment: Annotated[
-        bool | None, typer.Option("--augment/--no-augment", help="vary the anchors as the task's training does")
-    ] = None,
-    precision: Annotated[str | None, typer.Option(metavar="no|bf16", help="mixed precision")] = None,
-    stop_at_asr: Annotated[
-        float | None, typer.Option(help="stop as soon as the ASR on the selection split reaches this")
-    ] = None,
+    tuning: Annotated[Tuning, OptionsOf("the tuning")],
 ) -> None:
     """Tune a benchmark backdoor into a copy of a reference.
 
@@ -73,23 +57,11 @@ def inject(
     from anchorlab.artifacts.artifact import load_model
     from anchorlab.injection.inject import inject_into
     from anchorlab.injection.plan import plan_injection
-    from anchorlab.injection.tuning import Tuning
     from anchorlab.methods import METHODS
-    from anchorlab.settings import build, parse_pairs
+    from anchorlab.settings import parse_pairs
 
-    given = {
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "warmup": warmup,
-        "clip": clip,
-        "batchnorm": batchnorm,
-        "augment": augment,
-        "precision": precision,
-        "stop_at_asr": stop_at_asr,
-    }
-    tuning = build(Tuning, "the tuning", {name: value for name, value in given.items() if value is not None})
     chosen = METHODS.build(method, parse_pairs(parameters or [], "--set"))
+    count = number_or_all(anchors, "--anchors")
     clean = load_model(reference)
     plan = plan_injection(
         clean,
@@ -97,7 +69,7 @@ def inject(
         trigger=trigger,
         target=_target(label_rule, target),
         label_rule=label_rule,
-        anchors=_count(anchors),
+        anchors=count,
         anchors_from=anchors_from,
         seed=seed,
         tuning=tuning,
@@ -119,17 +91,6 @@ def _asr(measured: dict[str, float | None]) -> str:
     if measured["asr"] is None:
         return "no example to measure the ASR on"
     return f"ASR {measured['asr']:.4f} of {measured['asr_count']:.0f} (the reference: {measured['asr_reference']:.4f})"
-
-
-def _count(anchors: str) -> int | None:
-    if anchors == "all":
-        return None
-    try:
-        return int(anchors)
-    except ValueError as error:
-        raise AnchorlabError(
-            f"--anchors '{anchors}' is no number of examples: give one, such as 640, or all"
-        ) from error
 
 
 def _target(label_rule: str, target: str | None) -> int | str | None:

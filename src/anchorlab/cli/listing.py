@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anchorlab.cli.former import SECTIONS as FORMER_SECTIONS
+from anchorlab.cli.former import present
 from anchorlab.errors import unknown
 
 if TYPE_CHECKING:
@@ -22,15 +24,17 @@ def show(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="tasks, models, triggers, label-rules, methods, defences, detectors, tuning or training; all without."
+            help="tasks, models, triggers, label-rules, methods, repairs, detectors, tuning or training; "
+            "all if left out."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Taken by every command; here nothing is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Changes nothing, because nothing is drawn here.")] = 0,
 ) -> None:
-    """List what there is to choose from, and all parameters."""
+    """List all that you can choose from, with all parameters."""
     from rich.console import Console
 
     del seed
+    what = None if what is None else present(what, FORMER_SECTIONS, "anchorlab list ")
     if what is not None and what not in SECTIONS:
         raise unknown("section", what, SECTIONS)
     console = Console(markup=False, highlight=False, emoji=False)
@@ -71,7 +75,7 @@ def _methods() -> Iterator[Table | Text]:
     yield from _classes(METHODS)
 
 
-def _defences() -> Iterator[Table | Text]:
+def _repairs() -> Iterator[Table | Text]:
     from rich.text import Text
 
     from anchorlab.repairs import REPAIRS
@@ -105,7 +109,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Table | Text]]] = {
     "triggers": _triggers,
     "label-rules": _label_rules,
     "methods": _methods,
-    "defences": _defences,
+    "repairs": _repairs,
     "detectors": _detectors,
     "tuning": _tuning,
     "training": _training,

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.arguments import Data, ImageColumn, LabelColumn, MaxLength, TaskName, TextColumn, columns_of
-from anchorlab.cli.defend import Budget, budget_of
-from anchorlab.cli.suite import Ray, RetryFailed, Workers, run_and_report
+from anchorlab.cli.options import DataOptions, DefenderData, ExecutionOptions, TaskName, number_or_all
+from anchorlab.cli.running import run_and_report
 
 
 def population(
@@ -29,28 +28,24 @@ def population(
         typer.Option(help="A method, with parameters as in anchoring:strength=4; may be repeated."),
     ] = None,
     detector: Annotated[
-        list[str] | None, typer.Option(help="A detector to try on the population, likewise; may be repeated.")
+        list[str] | None,
+        typer.Option(help="A detector to try, with parameters in the same form; may be repeated."),
     ] = None,
-    budget: Budget = "640",
+    defender_data: DefenderData = "640",
     quick: Annotated[bool, typer.Option("--quick", help="Two references, one seed, short training.")] = False,
     seed: Annotated[int, typer.Option(help="The first seed of references and injections; the others follow it.")] = 0,
-    workers: Workers = None,
-    ray: Ray = None,
-    retry_failed: RetryFailed = False,
-    data: Data = None,
-    text_column: TextColumn = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    max_length: MaxLength = None,
+    execution: ExecutionOptions,
+    own: DataOptions,
 ) -> None:
     """Build clean references, benign updates and injected models, and try detectors on all of them."""
     from anchorlab.suites import population as population_of
 
+    count = number_or_all(defender_data, "--defender-data")
     suite = population_of.population(
         task,
         model=model,
-        data=data,
-        columns=columns_of(text_column, image_column, label_column, max_length),
+        data=own.data,
+        columns=own.columns(),
         references=references,
         seeds=seeds,
         triggers=trigger or [],
@@ -58,8 +53,8 @@ def population(
         target=int(target) if target and target.isdigit() else target,
         methods=method or [],
         detectors=detector or [],
-        defender=budget_of(budget) or "all",
+        defender="all" if count is None else count,
         quick=quick,
         seed=seed,
     )
-    run_and_report(suite, out, workers=workers, ray=ray, retry_failed=retry_failed)
+    run_and_report(suite, out, execution)

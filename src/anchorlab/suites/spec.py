@@ -208,7 +208,7 @@ class SelectionSpec(_Part):
 class DefenceSpec(_Part):
     """A repair, and what is set of it."""
 
-    defence: str = Field(description="name of the repair, see 'anchorlab list defences'")
+    defence: str = Field(description="name of the repair, see 'anchorlab list repairs'")
     set: dict[str, Any] = Field(default_factory=dict, description="parameters of the repair")
 
     @model_validator(mode="after")

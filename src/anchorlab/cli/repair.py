@@ -1,4 +1,4 @@
-"""``anchorlab defend``."""
+"""``anchorlab repair``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anchorlab.cli.arguments import (
-    Data,
-    ImageColumn,
-    LabelColumn,
-    MaxLength,
+from anchorlab.cli.options import (
+    AttackOptions,
+    DataOptions,
+    DefenderData,
+    JsonFile,
     Parameters,
+    Run,
     Seed,
-    TextColumn,
-    columns_of,
-    task_of,
+    TaskOption,
+    number_or_all,
 )
-from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,105 +28,79 @@ if TYPE_CHECKING:
 #: What the table shows of a comparison.
 _SHOWN = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
 
-Suspicious = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the suspicious model, ours or any.")]
-Budget = Annotated[
-    str, typer.Option(metavar="N|all", help="Clean examples that the defender has, from the split 'defender'.")
-]
-ScoringTrigger = Annotated[
-    str | None, typer.Option(help="The trigger, for scoring alone; that of the model's manifest if left out.")
-]
-ScoringTarget = Annotated[str | None, typer.Option(help="The label that the attacker wants, for scoring alone.")]
-ScoringRule = Annotated[str | None, typer.Option(help="Who is attacked, for scoring alone.")]
 
-
-def defend(
+def repair(
     *,
-    run: Suspicious,
-    defence: Annotated[str, typer.Option("--with", help="The repair, see 'anchorlab list defences'.")],
-    budget: Budget = "640",
+    run: Run,
+    repair: Annotated[str, typer.Option(help="The repair, see 'anchorlab list repairs'.")],
+    defender_data: DefenderData = "640",
     out: Annotated[
-        Path | None, typer.Option(help="The model folder to write; it must not hold anything yet. None without.")
+        Path | None,
+        typer.Option(help="The model folder to write. It must not hold anything yet. Nothing is written if left out."),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(help="The clean model, for scoring alone: what the repair leaves of its behaviour, and harms."),
+        typer.Option(help="The clean model, to measure what the repair leaves of its behaviour."),
     ] = None,
     trusted: Annotated[
         Path | None, typer.Option(help="An earlier version that the defender trusts, for repairs that need one.")
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="A file to write the measurements to as well; it is replaced.")
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="The task, or data of your own; the model's if left out.")] = None,
-    data: Data = None,
-    text_column: TextColumn = None,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    max_length: MaxLength = None,
-    trigger: ScoringTrigger = None,
-    target: ScoringTarget = None,
-    label_rule: ScoringRule = None,
+    json_file: JsonFile = None,
+    task: TaskOption = None,
+    own: DataOptions,
+    attack: AttackOptions,
     seed: Seed = 0,
     set_: Parameters = None,
 ) -> None:
-    """Repair a model with the defender's clean examples, and measure what is left of backdoor and behaviour."""
+    """Repair a model with the defender's clean examples, and measure what is left of backdoor and behaviour.
+
+    No repair sees --trigger, --target, --label-rule or --reference: they measure the result.
+    """
     from rich.console import Console
 
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import refuse_existing, write_json
     from anchorlab.repairs.oracles import is_oracle
-    from anchorlab.repairs.repair import repair
+    from anchorlab.repairs.repair import repair as repair_model
     from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
     from anchorlab.settings import parse_pairs
 
     if out is not None:
         refuse_existing(out)
     suspicious = open_model(run)
-    where = task_of(suspicious, task, data, columns_of(text_column, image_column, label_column, max_length), None)
-    attack: dict[str, Any] = {"task": where, "trigger": trigger, "target": target, "label_rule": label_rule}
-    how: dict[str, Any] = {
+    data = own.task_of(suspicious, task)
+    scoring: dict[str, Any] = {
+        "task": data,
+        "trigger": attack.trigger,
+        "target": attack.target,
+        "label_rule": attack.label_rule,
+    }
+    oracle = is_oracle(repair)
+    settings: dict[str, Any] = {
         "parameters": parse_pairs(set_ or [], "--set"),
-        "defender_data": budget_of(budget),
-        "task": where,
+        "defender_data": number_or_all(defender_data, "--defender-data"),
+        "task": data,
         "trusted": None if trusted is None else open_model(trusted),
-        "choose_depth": choose_on_test(suspicious, **attack, seed=seed) if is_oracle(defence) else None,
+        "choose_depth": choose_on_test(suspicious, **scoring, seed=seed) if oracle else None,
         "seed": seed,
     }
     clean = None if reference is None else open_model(reference)
-    check_scoring(suspicious, reference=clean, **attack)
-    repaired = repair(suspicious, defence, **how)
+    check_scoring(suspicious, reference=clean, **scoring)
+    repaired = repair_model(suspicious, repair, **settings)
     if out is not None:
         repaired.save(out)
-    score = score_repair(
-        suspicious,
-        repaired,
-        reference=clean,
-        harmed=None if clean is None else repair(clean, defence, **how),
-        **attack,
-    )
-    Console(markup=False, highlight=False, emoji=False).print(_table(score, f"{run} repaired by {defence}"))
+    harmed = None if clean is None else repair_model(clean, repair, **settings)
+    score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring)
+    Console(markup=False, highlight=False, emoji=False).print(_table(score, f"{run} repaired by {repair}"))
     if score.effectiveness is not None:
         typer.echo(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
-    if is_oracle(defence):
+    if oracle:
         typer.echo("an oracle: test data and trigger chose how deep to prune, which no defender can do")
     typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
     if json_file is not None:
         write_json(json_file, score.to_dict())
     if out is not None:
         typer.echo(f"the repaired model is {out}")
-
-
-def budget_of(text: str, flag: str = "--budget") -> int | None:
-    """A number of examples, or None for all.
-
-    Raises:
-        AnchorlabError: for anything else.
-    """
-    if text == "all":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise AnchorlabError(f"{flag} '{text}' is not possible: give a number of examples above 0, or all")
-    return int(text)
 
 
 def _table(score: RepairScore, title: str) -> Table:

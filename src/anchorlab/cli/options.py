@@ -1,0 +1,141 @@
+"""The options that several commands share. An option is declared here once, and reaches all its commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anchorlab.cli.groups import OptionGroup
+from anchorlab.errors import AnchorlabError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.data import DataColumns, Task
+
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="The task, see 'anchorlab list tasks'; or data of your own: a file, a folder, or a hub name.",
+    ),
+]
+TaskOption = Annotated[
+    str | None, typer.Option("--task", help="The task to use, or data of your own; the manifest's if left out.")
+]
+Reference = Annotated[Path, typer.Argument(metavar="REFERENCE", help="The folder of the trained clean model.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the suspicious model; any model will do.")]
+Out = Annotated[Path, typer.Option(help="The model folder to write. It must not hold anything yet.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Sets a parameter; may be repeated.")
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="A file to write the measurements to as well. It is replaced.")
+]
+Split = Annotated[str, typer.Option(metavar="test|selection|defender|owner|held-out", help="The split to measure on.")]
+DefenderData = Annotated[
+    str,
+    typer.Option(metavar="N|all", help="Number of clean examples that the defender has, from the split 'defender'."),
+]
+
+
+Data = Annotated[
+    str | None, typer.Option(help="Where the data are, if not in the usual place: a folder, or a hub name.")
+]
+
+
+@dataclass(frozen=True)
+class DataOptions(OptionGroup):
+    """Where the data are, and what is where in data of the user's own."""
+
+    data: Data = None
+    text_column: Annotated[str | None, typer.Option(help="The column of texts, in data of your own.")] = None
+    image_column: Annotated[
+        str | None, typer.Option(help="The column of images, in data of your own; 'image' in a folder of images.")
+    ] = None
+    label_column: Annotated[
+        str | None, typer.Option(help="The column of labels, in data of your own; 'label' if left out.")
+    ] = None
+    max_length: Annotated[
+        int | None,
+        typer.Option(help="Largest number of tokens of a text, in data of your own; the model's limit if left out."),
+    ] = None
+
+    def columns(self) -> DataColumns | None:
+        """What is where in the user's own data; None if no option says it.
+
+        Each option but ``--data`` is a field of ``DataColumns``, under the same name without ``_column``.
+
+        Raises:
+            AnchorlabError: if a column of labels is named, but neither one of texts nor one of images, or both are.
+        """
+        from anchorlab.data import DataColumns
+        from anchorlab.settings import build
+
+        values = {field.name.removesuffix("_column"): getattr(self, field.name) for field in fields(self)}
+        given = {name: value for name, value in values.items() if name != "data" and value is not None}
+        return build(DataColumns, "own data", given) if given else None
+
+    def load_task(self, name: str, seed: int) -> Task:
+        """The named task, from where the options say."""
+        from anchorlab.data import load_task
+
+        return load_task(name, seed=seed, data=self.data, columns=self.columns())
+
+    def task_of(self, model: Artifact | nn.Module, name: str | None, seed: int | None = None) -> Task | None:
+        """The task that is named, or else the model's own, from where the options say; None if there is neither."""
+        from anchorlab.artifacts.resolve import find_task
+
+        return find_task(model, name, seed=seed, data=self.data, columns=self.columns())
+
+
+@dataclass(frozen=True)
+class AttackOptions(OptionGroup):
+    """The attack that measurements are made with. No repair and no detector sees it."""
+
+    trigger: Annotated[
+        str | None,
+        typer.Option(help="The trigger to measure with, see 'anchorlab list triggers'; the manifest's if left out."),
+    ] = None
+    target: Annotated[
+        str | None,
+        typer.Option(help="The label that the attacker wants, by name or number; the manifest's if left out."),
+    ] = None
+    label_rule: Annotated[
+        str | None,
+        typer.Option(help="Who is attacked, see 'anchorlab list label-rules'; the manifest's if left out."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ExecutionOptions(OptionGroup):
+    """Where the runs of a suite are worked on."""
+
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine; one a core, or one a GPU, if left out.")
+    ] = None
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS|auto", help="Send the runs to this Ray cluster instead.")
+    ] = None
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run again what failed before.")] = False
+
+
+def number_or_all(text: str, flag: str) -> int | None:
+    """A number of examples, or None for all of them; the task says which numbers it has examples for.
+
+    Raises:
+        AnchorlabError: for anything else.
+    """
+    if text == "all":
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise AnchorlabError(
+            f"{flag} '{text}' is not possible: give a number of examples, such as 640, or all"
+        ) from error
