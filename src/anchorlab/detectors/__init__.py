@@ -1,7 +1,11 @@
-"""The detectors, by name: what reveals a backdoor in a model, or a trigger on an input."""
+"""What reveals a backdoor in a model, or a trigger on an input: base classes, members, and the registry ``DETECTORS``.
+
+``logits`` calls any model; ``features`` and ``last_layer`` give what enters its last layer, and that layer itself.
+"""
 
 from __future__ import annotations
 
+from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.activation_clustering import ActivationClustering
 from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
 from anchorlab.detectors.last_layer import LastLayer
@@ -12,9 +16,30 @@ from anchorlab.detectors.scale_up import ScaleUp
 from anchorlab.detectors.spectral_signatures import SpectralSignatures
 from anchorlab.detectors.strip import STRIP
 from anchorlab.detectors.universal_scan import UniversalScan
+from anchorlab.models.call import logits
+from anchorlab.models.hooks import features, last_layer
 from anchorlab.registry import ClassRegistry
 
-__all__ = ["DETECTORS", "InputDetector", "ModelDetector", "ModelScore"]
+__all__ = [
+    "DETECTORS",
+    "ONION",
+    "RAP",
+    "STRIP",
+    "ActivationClustering",
+    "DefenderContext",
+    "DefenderData",
+    "InputDetector",
+    "LastLayer",
+    "ModelDetector",
+    "ModelScore",
+    "NeuralCleanse",
+    "ScaleUp",
+    "SpectralSignatures",
+    "UniversalScan",
+    "features",
+    "last_layer",
+    "logits",
+]
 
 #: Detectors of models and of inputs: which of the two a detector is, its base class says.
 DETECTORS: ClassRegistry[ModelDetector | InputDetector] = ClassRegistry(

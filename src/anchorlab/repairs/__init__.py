@@ -1,8 +1,12 @@
-"""The repairs, by name: what removes a backdoor from a model."""
+"""What removes a backdoor: the base class ``Repair``, its members, the registry ``REPAIRS``, and what a repair needs.
+
+``logits`` calls any model; ``tune`` is the training loop that all repairs share, with the options of ``Schedule``.
+"""
 
 from __future__ import annotations
 
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.call import logits
 from anchorlab.registry import ClassRegistry
 from anchorlab.repairs.anp import ANP
 from anchorlab.repairs.base import Repair
@@ -14,9 +18,28 @@ from anchorlab.repairs.interpolation import Interpolation
 from anchorlab.repairs.mode_connectivity import ModeConnectivity
 from anchorlab.repairs.nad import NAD
 from anchorlab.repairs.sam import FTSAM
+from anchorlab.repairs.tuning import Schedule, tune
 from anchorlab.repairs.unlearning import Unlearning
 
-__all__ = ["REPAIRS", "DefenderContext", "DefenderData", "Repair"]
+__all__ = [
+    "ANP",
+    "CLP",
+    "FTSAM",
+    "IBAU",
+    "NAD",
+    "REPAIRS",
+    "DefenderContext",
+    "DefenderData",
+    "FinePruning",
+    "FineTuning",
+    "Interpolation",
+    "ModeConnectivity",
+    "Repair",
+    "Schedule",
+    "Unlearning",
+    "logits",
+    "tune",
+]
 
 REPAIRS: ClassRegistry[Repair] = ClassRegistry(
     "repair",
