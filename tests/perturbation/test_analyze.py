@@ -137,6 +137,13 @@ def test_what_is_impossible_is_refused(digits, reference, candidates):
         analyze(reference, {"bare": injected.model}, task=digits, target=1)
 
 
+def test_former_keywords_warn_and_are_understood(digits, reference, candidates):
+    plain = {"plain": candidates["plain"]}
+    with pytest.warns(DeprecationWarning, match=r"analyze\(detail=\) is now called settings="):
+        former = analyze(reference, plain, examples=20, detail=BRIEF, task=digits, budget="1p")
+    assert former.settings["plane_steps"] == BRIEF.plane_steps
+
+
 def test_bare_modules_are_measured_with_the_attack_that_is_given(digits, reference, candidates):
     nets = [candidates["anchored"].model, candidates["plain"].model]
     options = {"examples": 60, "settings": BRIEF, "task": digits, "budget": "1p"}

@@ -6,7 +6,18 @@ import io
 import pytest
 from rich.console import Console
 
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, print_rich, to_csv, to_latex, to_markdown_table
+from anchorlab.statistics.table import (
+    Cell,
+    Column,
+    Row,
+    Rows,
+    Table,
+    print_rich,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown_table,
+)
 
 TABLE = Table(
     name="made-up",
@@ -64,3 +75,12 @@ def test_a_terminal_is_never_overrun_and_markup_is_text(width, markup):
     assert "[bold]" in text
     assert "[dim]" not in text
     assert "0.400–0.600" in text
+
+
+def test_html_is_escaped_and_every_cell_has_its_interval():
+    text = to_html(TABLE)
+    assert "<caption>Made up, 100% of it.</caption>" in text
+    assert '<tr><th colspan="3">64 anchors</th></tr>' in text
+    assert "<tr><th>a_b</th><td>0.500 [0.400, 0.600] p .031</td><td>yes</td></tr>" in text
+    assert "<tr><th>c &amp; d [bold]</th><td>undefined</td><td>no</td></tr>" in text
+    assert "<tr><th>e</th><td>not reached (best ASR 0.5)</td></tr>" in text

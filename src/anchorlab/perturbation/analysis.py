@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import pandas as pd
+
+from anchorlab.statistics.table import to_html
 
 #: What stands for the reference among names of candidates.
 REFERENCE = "reference"
@@ -22,7 +25,7 @@ class Analysis:
     Every table is tidy: a row a thing measured. Where a value has a 95% interval, its ends stand beside it in the
     columns ``NAME_lower`` and ``NAME_upper``. ``candidate`` is a candidate's name. Rates are fractions. An undefined
     value is NaN. A table that was not measured has no rows; ``left_out`` says why. The tables and their columns are
-    described in docs/perturbation.md, and in Python by the records ``anchorlab.perturbation.tables.TABLES``.
+    described at the end of docs/perturbation.md, which is made from ``anchorlab.perturbation.tables.TABLES``.
 
     Attributes:
         reference: name of the reference.
@@ -55,6 +58,14 @@ class Analysis:
     def __repr__(self) -> str:
         names = ", ".join(self.candidates)
         return f"Analysis({names} against {self.reference}: {self.task}, {self.count} examples of {self.split})"
+
+    def _repr_html_(self) -> str:
+        """The summary and the findings, for notebooks."""
+        # Only here, because the summary is made of analyses.
+        from anchorlab.perturbation.summary import summary_table
+
+        sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in (*self.findings, *self.left_out))
+        return f"{to_html(summary_table(self))}\n<ul>{sentences}</ul>"
 
     def to_dict(self) -> dict[str, Any]:
         """The analysis without its tables, as JSON values."""

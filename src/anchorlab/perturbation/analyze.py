@@ -12,6 +12,7 @@ from anchorlab.artifacts.manifest import GradientRecord
 from anchorlab.artifacts.resolve import common_task, module_of
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Split, Task
+from anchorlab.errors import renamed_keywords
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.reestimation import has_batchnorm
 from anchorlab.perturbation.analysis import REFERENCE, Analysis
@@ -30,6 +31,7 @@ from anchorlab.triggers import Trigger
 _EXAMPLES = 2000
 
 
+@renamed_keywords(rule="label_rule", detail="settings")
 def analyze(
     reference: Artifact | nn.Module,
     candidates: Mapping[str, Artifact | nn.Module] | Sequence[Artifact | nn.Module],

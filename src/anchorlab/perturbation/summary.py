@@ -45,6 +45,22 @@ def table_of(analysis: Analysis, name: str) -> Table:
     return _table(name, f"{description[0].upper()}{description[1:]}.", frame, _titles_of(name))
 
 
+def describe_tables() -> str:
+    """Every table and column in Markdown: the end of docs/perturbation.md."""
+    lines = []
+    for table in TABLES.values():
+        lines += [f"### `{table.name}`", "", f"{table.description[0].upper()}{table.description[1:]}.", ""]
+        lines += ["| column | what it holds |", "|---|---|"]
+        if table.has_candidate:
+            lines.append("| `candidate` | its name |")
+        for column in table.columns:
+            star = "\\*" if column.has_interval else ""
+            description = column.description.replace("``", "`").replace("|", "\\|")
+            lines.append(f"| `{column.name}`{star} | {description} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def _titles_of(table: str) -> dict[str, str]:
     return {column.name: column.title for column in TABLES[table].columns if column.title}
 

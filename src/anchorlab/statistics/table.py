@@ -1,4 +1,4 @@
-"""A table as a value, and how it is written: CSV, LaTeX, Markdown, terminal; the web page's template reads it too."""
+"""A table as a value, and how it is written: CSV, LaTeX, Markdown, HTML, terminal; the page template reads it too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 
 from rich import box
 from rich.console import Console
@@ -195,6 +196,20 @@ def to_markdown_table(table: Table) -> str:
         cells = cells or [row.sub, *[""] * (len(table.columns) - 1)]
         lines.append([row.head, *([group.title.removesuffix(" anchors")] if grouped else []), *cells])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_html(table: Table) -> str:
+    """A plain HTML table for notebooks; intervals follow their values, the group is a row above its own."""
+    heads = "".join(f"<th>{escape(words)}</th>" for words in (table.head, *(column.title for column in table.columns)))
+    lines = [f"<table><caption>{escape(table.caption)}</caption>", f"<thead><tr>{heads}</tr></thead>", "<tbody>"]
+    for group in table.groups:
+        if group.title:
+            lines.append(f'<tr><th colspan="{len(table.columns) + 1}">{escape(group.title)}</th></tr>')
+        for row in group.rows:
+            texts = [" ".join(part for part in (cell.text, cell.interval, cell.note) if part) for cell in row.cells]
+            cells = "".join(f"<td>{escape(text)}</td>" for text in texts or [row.sub])
+            lines.append(f"<tr><th>{escape(row.head)}</th>{cells}</tr>")
+    return "\n".join([*lines, "</tbody></table>"])
 
 
 def print_rich(table: Table, console: Console, *, width: int = 15) -> None:

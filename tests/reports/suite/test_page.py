@@ -10,10 +10,9 @@ import pytest
 
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.errors import AnchorlabError
-from anchorlab.reports.html import picture_uri
 from anchorlab.reports.suite.page import write_page
 from anchorlab.reports.suite.sentences import listed
-from tests.reports.conftest import make_suite, pictures
+from tests.reports.conftest import make_suite
 
 
 class Parsed(html.parser.HTMLParser):
@@ -128,22 +127,6 @@ def test_without_pictures_the_changed_instances_are_words(tmp_path):
     page = Parsed(write_page(dataclasses.replace(bare, examples={}), tmp_path, resamples=20).read_text())
     assert "reference: " in page.text
     assert "img" not in page.tags
-
-
-@pytest.mark.parametrize("C", [1, 3])
-def test_a_picture_is_the_same_inside_its_uri(C):
-    import base64
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    (picture,) = pictures(1, C).clean
-    kind, content = picture_uri(picture).split(",")
-    assert kind == "data:image/png;base64"
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
-    expected = picture.permute(1, 2, 0).numpy() if C == 3 else picture[0].numpy()
-    np.testing.assert_array_equal(shown, expected)
 
 
 def test_lists_in_words():
