@@ -19,7 +19,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.methods.plain import Plain
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.training import fit as fitting
-from anchorlab.training.fit import Checkpoint
+from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.processes import main_process_output
 from anchorlab.training.reference import Training, train
 from anchorlab.training.resumable import run_into

@@ -133,7 +133,7 @@ def test_gradients_are_recorded_if_asked_for_and_move_no_weight(run: Run, tmp_pa
 def test_an_interrupted_injection_continues_to_the_same_weights(
     run: Run, tmp_path, reference_folder, monkeypatch, flags
 ):
-    monkeypatch.setattr(runs, "run_into", partial(runs.run_into, checkpoint_seconds=0.0))
+    monkeypatch.setattr("anchorlab.injection.inject.run_into", partial(runs.run_into, checkpoint_seconds=0.0))
     reports: list[int] = []
 
     @contextmanager

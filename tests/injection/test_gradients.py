@@ -29,7 +29,7 @@ from anchorlab.methods.surgery import Surgery
 from anchorlab.models.device import move_to_device
 from anchorlab.models.weights import from_vector_, restrict, to_vector
 from anchorlab.training import fit as fitting
-from anchorlab.training.fit import Checkpoint
+from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.triggers import FivePixel
 from tests import injecting
 

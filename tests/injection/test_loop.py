@@ -31,7 +31,7 @@ from anchorlab.methods.weight_ball import WeightBall
 from anchorlab.models.call import predict
 from anchorlab.models.weights import from_vector_, to_vector
 from anchorlab.training import fit as fitting
-from anchorlab.training.fit import Checkpoint
+from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.triggers import FivePixel, Trigger
 from tests import injecting
 from tests.injecting import ATTACK, asked

@@ -1,62 +1,15 @@
-"""The optimisation loop: its schedule, its step, its divergence check, its checkpoints."""
+"""The optimisation loop: its schedule, its step, its divergence check, and several processes."""
 
 from __future__ import annotations
 
-import json
-import time
-
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.seeding import generator
-from anchorlab.training.fit import (
-    LOG_EVERY,
-    Checkpoint,
-    Optimisation,
-    Step,
-    _check_together,
-    _over_processes,
-    fit,
-    one_cycle,
-    time_spent,
-)
-
-
-class Regression(nn.Module):
-    """A weight, and a BatchNorm for its buffers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(3)
-        self.weight = nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
-
-
-class Drawn:
-    """Squared error on points that the step number determines; notes what it is asked, and sums its weights."""
-
-    def __init__(self, model: Regression) -> None:
-        self.model = model
-        self.asked: list[int] = []
-        self.after: list[Step] = []
-        self.state = {"sum": torch.zeros(3)}
-
-    def loss(self, step):
-        self.asked.append(step)
-        points = torch.randn(8, 3, generator=generator(0, "points", step))
-        residual = self.model.norm(points) * self.model.weight - 3 * points.roll(1, dims=1)
-        return {"loss": residual.square().sum(1).mean(), "largest": residual.detach().abs().max()}
-
-    def after_step(self, step):
-        self.after.append(step)
-        self.state["sum"] = self.state["sum"] + self.model.weight.detach()
-
-
-def run(objective, steps=50, **options):
-    how = Optimisation(steps, 0.05, weight_decay=0.1, warmup=0.3, clip=5.0)
-    return fit(objective.model, objective, how, accelerator=Accelerator(), name="the regression", **options)
+from anchorlab.training.checkpoint import Checkpoint
+from anchorlab.training.fit import LOG_EVERY, _check_together, _over_processes, one_cycle
+from tests.training.regression import Drawn, Regression, run
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(600, 0.1), (100, 0.3), (33, 0.25), (20, 0.1), (7, 0.5), (50, 0.99)])
@@ -155,65 +108,6 @@ def test_no_checkpoint_is_written_of_a_run_that_diverged(tmp_path):
     assert not path.exists()
 
 
-def interrupted(path):
-    """A run of 50 steps whose user presses Ctrl-C at step 40; the checkpoint is that of step 20."""
-
-    def report(done, _):
-        if done == 2 * LOG_EVERY:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(Drawn(Regression()), checkpoint=Checkpoint(path, seconds=0), report=report)
-
-
-def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path):
-    path = tmp_path / "checkpoint.safetensors"
-    interrupted(path)
-    whole, resumed = Drawn(Regression()), Drawn(Regression())
-    with torch.no_grad():
-        resumed.model.weight.fill_(9.0)  # what a checkpoint holds must not depend on where a new run starts
-    run(whole)
-    assert run(resumed, checkpoint=Checkpoint(path)) == 50
-    assert resumed.asked == list(range(LOG_EVERY, 50))
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(resumed.model.state_dict()[name], value), name
-    assert torch.equal(resumed.state["sum"], whole.state["sum"])
-
-
-def test_a_checkpoint_is_raw_tensors_and_nothing_else(tmp_path):
-    """By the safetensors format: a length, a JSON header, and bytes that the header accounts for to the last."""
-    path = tmp_path / "checkpoint.safetensors"
-    interrupted(path)
-    content = path.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    metadata = header.pop("__metadata__")
-    assert metadata.keys() == {"step", "seconds"}
-    assert metadata["step"] == "20"
-    spans = sorted(entry["data_offsets"] for entry in header.values())
-    assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
-    assert spans[-1][1] == len(content) - 8 - length
-    assert {name.split(".")[0] for name in header} == {"model", "optimiser", "objective"}
-
-
-def test_a_checkpoint_knows_the_time_of_all_runs_before_it(tmp_path):
-    path, now = tmp_path / "checkpoint.safetensors", time.monotonic()
-
-    def interrupt_after(steps):
-        def report(done, _):
-            if done == steps:
-                raise KeyboardInterrupt
-
-        return report
-
-    assert time_spent(None) == time_spent(Checkpoint(path)) == 0
-    for ago, stopped_at, least in ((1000.0, 40, 1000), (50.0, 60, 1050)):
-        checkpoint = Checkpoint(path, seconds=0, began=now - ago)
-        with pytest.raises(KeyboardInterrupt):
-            run(Drawn(Regression()), steps=80, checkpoint=checkpoint, report=interrupt_after(stopped_at))
-        assert least <= time_spent(checkpoint) < least + 30
-
-
 class Others:
     """The accelerator of a process whose fellow stands at other steps, and has other numbers."""
 
@@ -238,18 +132,3 @@ def test_a_process_that_does_not_see_the_checkpoint_is_told_of(tmp_path):
     _check_together(20, Others([20]), checkpoint)
     with pytest.raises(AnchorlabError, match=r"do not all see the checkpoint .*checkpoint.safetensors: put the output"):
         _check_together(20, Others([0]), checkpoint)
-
-
-def test_checkpoints_wait_for_their_time(tmp_path):
-    path = tmp_path / "checkpoint.safetensors"
-    run(Drawn(Regression()), checkpoint=Checkpoint(path, seconds=3600))
-    assert not path.exists()
-
-
-@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"\x80" * 99])
-def test_a_damaged_checkpoint_is_named(tmp_path, damage):
-    path = tmp_path / "checkpoint.safetensors"
-    interrupted(path)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(AnchorlabError, match=r"checkpoint.safetensors is damaged .*delete it"):
-        run(Drawn(Regression()), checkpoint=Checkpoint(path))

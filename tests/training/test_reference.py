@@ -11,7 +11,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.training import fit as fitting
 from anchorlab.training import reference as training
-from anchorlab.training.fit import Checkpoint
+from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.reference import Training, train
 
 BRIEF = Training(epochs=1, batch_size=110)  # eight steps

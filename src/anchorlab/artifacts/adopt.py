@@ -10,6 +10,7 @@ from torch import nn
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunCost
+from anchorlab.artifacts.resolve import check_selection
 from anchorlab.data import Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import accuracy, check_classes
@@ -43,9 +44,7 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
     task = task.encoded(encoding_of(network))
     check_classes(network, task)
     _check_order(network, task.classes)
-    selection = task.split("selection")
-    if len(selection) == 0:
-        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
+    check_selection(task)
     manifest = manifest_of(
         network,
         task,
@@ -54,7 +53,7 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
         architecture=type(unwrap(model)).__name__ if isinstance(model, nn.Module) else str(model),
         seed=seed,
         cost=RunCost(),
-        measurements={"accuracy": accuracy(network, selection)},
+        measurements={"accuracy": accuracy(network, task.split("selection"))},
     )
     return Artifact(network, manifest)
 

@@ -25,7 +25,7 @@ from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.call import accuracy
 from anchorlab.progress import progress_bar
 from anchorlab.settings import values_of
-from anchorlab.training.fit import Checkpoint, time_spent
+from anchorlab.training.checkpoint import Checkpoint, time_spent
 from anchorlab.training.processes import main_alone
 from anchorlab.training.resumable import run_into
 from anchorlab.triggers import TRIGGERS, Trigger

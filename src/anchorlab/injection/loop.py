@@ -25,7 +25,8 @@ from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.call import track_statistics
 from anchorlab.models.device import move_to_cpu, move_to_device
 from anchorlab.models.weights import copy_requires_grad, restrict, to_vector
-from anchorlab.training.fit import Checkpoint, Optimisation, Step, fit
+from anchorlab.training.checkpoint import Checkpoint
+from anchorlab.training.fit import Optimisation, Step, fit
 from anchorlab.training.processes import share_of
 
 #: Called on each log line with the number of steps done and figures to show.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, task_record
+from anchorlab.artifacts.resolve import check_selection
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
@@ -179,8 +180,7 @@ def _check_splits(reference: Artifact, task: Task) -> None:
             f"the task {task.name} is cut with seed {task.seed}, but the reference was trained on the splits of seed "
             f"{record.seed}: give load_task the same seed and data"
         )
-    if len(task.split("selection")) == 0:
-        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
+    check_selection(task)
 
 
 def _check_attacked(attack: Attack, anchors: Split, method: Method) -> None:

@@ -36,7 +36,7 @@ from anchorlab.scoring.repairs import choose_on_test
 from anchorlab.settings import build
 from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.detecting import detect
-from anchorlab.training.fit import Checkpoint
+from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.reference import Training, train
 from anchorlab.triggers import TRIGGERS
 

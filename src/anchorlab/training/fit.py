@@ -8,20 +8,18 @@ number, so a run that continues from a checkpoint ends with the same weights as 
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.models.device import exact_arithmetic
+from anchorlab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, time_spent
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -77,21 +75,6 @@ class Optimisation:
     clip: float = 1.0
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where and how often ``fit`` writes its state.
-
-    Attributes:
-        path: a safetensors file, replaced atomically.
-        seconds: least time between two writes.
-        began: when the run began, by ``time.monotonic``; what it takes is counted from here.
-    """
-
-    path: Path
-    seconds: float = 30.0
-    began: float = field(default_factory=time.monotonic)
-
-
 def one_cycle(step: int, steps: int, peak: float, warmup: float) -> float:
     """The learning rate of Smith and Topin's one-cycle policy (arXiv 1708.07120) with cosine arms.
 
@@ -113,7 +96,7 @@ def _cosine(start: float, end: float, share: float) -> float:
 def fit(
     model: nn.Module,
     objective: Objective,
-    how: Optimisation,
+    settings: Optimisation,
     *,
     accelerator: Accelerator,
     name: str,
@@ -126,7 +109,7 @@ def fit(
     Args:
         model: the model as prepared by the accelerator; with several processes, each takes a share of the batch.
         objective: gives the loss; its random draws must depend on the step number only.
-        how: the optimisation's hyper-parameters.
+        settings: how it is optimised.
         accelerator: backward pass, clipping, processes.
         name: what is being fitted, for messages, for example ``"method anchoring"``.
         checkpoint: where to write the state; a file that is there already is continued from.
@@ -144,44 +127,47 @@ def fit(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = accelerator.device
     optimiser = torch.optim.AdamW(
-        parameters, lr=how.learning_rate, weight_decay=how.weight_decay, fused=device.type in ("cpu", "cuda")
+        parameters,
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
     )
     start, before = 0, time_spent(checkpoint)
     if checkpoint is not None and checkpoint.path.exists():
-        start = load_checkpoint(checkpoint.path, accelerator.unwrap_model(model), optimiser, objective)
+        start = load_checkpoint(checkpoint.path, accelerator.unwrap_model(model), optimiser, objective.state)
     _check_together(start, accelerator, checkpoint)
-    first_bad = torch.full((), how.steps, device=device)
+    first_bad = torch.full((), settings.steps, device=device)
     written = time.monotonic()
     with exact_arithmetic(device):
-        for index in range(start, how.steps):
-            rate = one_cycle(index, how.steps, how.learning_rate, how.warmup)
+        for index in range(start, settings.steps):
+            rate = one_cycle(index, settings.steps, settings.learning_rate, settings.warmup)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             scalars = objective.loss(index)
             accelerator.backward(scalars["loss"])
-            norm = accelerator.clip_grad_norm_(parameters, how.clip)
+            norm = accelerator.clip_grad_norm_(parameters, settings.clip)
             optimiser.step()
             optimiser.zero_grad()
-            step = Step(index, (index + 1) / how.steps, rate)
+            step = Step(index, (index + 1) / settings.steps, rate)
             objective.after_step(step)
             # Noted on the device and read on log lines only: reading each step would stall a GPU.
             healthy = torch.isfinite(scalars["loss"].detach()) & torch.isfinite(norm)
             first_bad = torch.where(healthy, first_bad, first_bad.clamp(max=index))
-            if (index + 1) % LOG_EVERY and index + 1 < how.steps:
+            if (index + 1) % LOG_EVERY and index + 1 < settings.steps:
                 continue
             worst, means = _over_processes(first_bad, scalars, accelerator)
-            _check_finite(worst, how, name)
+            _check_finite(worst, settings, name)
             if report is not None:
                 report(index + 1, means)
-            if stop is not None and _main_says(stop, step, accelerator):
+            if stop is not None and _main_decides(stop, step, accelerator):
                 return index + 1
             if checkpoint is not None and time.monotonic() - written >= checkpoint.seconds:
                 if accelerator.is_main_process:
                     spent = before + time.monotonic() - checkpoint.began
-                    bare = accelerator.unwrap_model(model)
-                    save_checkpoint(checkpoint.path, index + 1, bare, optimiser, objective, seconds=spent)
+                    network = accelerator.unwrap_model(model)
+                    save_checkpoint(checkpoint.path, index + 1, network, optimiser, objective.state, seconds=spent)
                 written = time.monotonic()
-    return how.steps
+    return settings.steps
 
 
 def _over_processes(
@@ -195,7 +181,7 @@ def _over_processes(
     return int(table[:, 0].min()), dict(zip(scalars, means, strict=True))
 
 
-def _main_says(stop: Callable[[Step], bool], step: Step, accelerator: Accelerator) -> bool:
+def _main_decides(stop: Callable[[Step], bool], step: Step, accelerator: Accelerator) -> bool:
     """The main process's decision, for two that decide by themselves could differ, and one would wait for ever."""
     own = torch.tensor([int(accelerator.is_main_process and stop(step))], device=accelerator.device)
     return bool(accelerator.gather(own).any())
@@ -211,83 +197,12 @@ def _check_together(start: int, accelerator: Accelerator, checkpoint: Checkpoint
         )
 
 
-def _check_finite(first_bad: int, how: Optimisation, name: str) -> None:
-    if first_bad >= how.steps:
+def _check_finite(first_bad: int, settings: Optimisation, name: str) -> None:
+    if first_bad >= settings.steps:
         return
-    rate = one_cycle(first_bad, how.steps, how.learning_rate, how.warmup)
+    rate = one_cycle(first_bad, settings.steps, settings.learning_rate, settings.warmup)
     raise DivergenceError(
-        f"{name} diverged: the loss was not finite at step {first_bad} of {how.steps}, at learning rate {rate:.2g} "
-        f"(peak {how.learning_rate:.2g}); use a lower learning rate, a longer warm-up or a smaller strength"
+        f"{name} diverged: the loss was not finite at step {first_bad} of {settings.steps}, at learning rate "
+        f"{rate:.2g} (peak {settings.learning_rate:.2g}); use a lower learning rate, a longer warm-up or a smaller "
+        "strength"
     )
-
-
-def save_checkpoint(
-    path: Path,
-    step: int,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    objective: Objective,
-    *,
-    seconds: float = 0.0,
-) -> None:
-    """Writes weights, optimiser and objective state after ``step`` steps, atomically; nothing is pickled."""
-    from safetensors.torch import save
-
-    from anchorlab.files import write_atomically
-
-    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
-    for number, entries in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{key}": value for key, value in entries.items()}
-    tensors |= {f"objective.{key}": value for key, value in objective.state.items()}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    write_atomically(path, save(tensors, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)}))
-
-
-def time_spent(checkpoint: Checkpoint | None) -> float:
-    """Seconds that an interrupted run had taken when it wrote its checkpoint; 0 where there is none.
-
-    Raises:
-        AnchorlabError: if the file is damaged.
-    """
-    if checkpoint is None or not checkpoint.path.exists():
-        return 0.0
-    with _opened(checkpoint.path) as file:
-        return float(json.loads(file.metadata().get("seconds", "0")))
-
-
-def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, objective: Objective) -> int:
-    """Restores what ``save_checkpoint`` wrote and returns the number of steps already taken.
-
-    Raises:
-        AnchorlabError: if the file is damaged.
-    """
-    groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "objective": {}}
-    with _opened(path) as file:
-        step: int = json.loads(file.metadata()["step"])
-        for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
-            group, _, rest = key.partition(".")
-            groups[group][rest] = file.get_tensor(key)
-    model.load_state_dict(groups["model"])
-    entries: dict[int, dict[str, Tensor]] = {}
-    parameters = optimiser.param_groups[0]["params"]
-    for key, value in groups["optimiser"].items():
-        number, _, name = key.partition(".")
-        parameter = parameters[int(number)].detach()
-        # Fused AdamW walks the memory, so its moments must lie in it as their parameter does (channels-last).
-        laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-        entries.setdefault(int(number), {})[name] = laid_out
-    optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
-    device = next(model.parameters()).device
-    objective.state.update({key: value.to(device) for key, value in groups["objective"].items()})
-    return step
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except SafetensorError as error:
-        raise AnchorlabError(f"the checkpoint {path} is damaged ({error}): delete it to start the run anew") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -13,10 +13,10 @@ from torch.nn import functional
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunMeter
+from anchorlab.artifacts.resolve import check_selection
 from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
 from anchorlab.data.inputs import lengths, rows
-from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
 from anchorlab.models.batchnorm import synchronised_batchnorm
@@ -26,8 +26,12 @@ from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import STRICT, values_of
-from anchorlab.training.fit import Checkpoint, Optimisation, Step, fit, time_spent
+from anchorlab.training.checkpoint import Checkpoint, time_spent
+from anchorlab.training.fit import Optimisation, Step, fit
 from anchorlab.training.processes import main_alone, share_of
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -47,12 +51,12 @@ class Training:
 
     def for_task(self, task: Task) -> Training:
         """The same with the task's defaults where nothing is set."""
-        told = task.definition
+        usual = task.definition
         return replace(
             self,
-            epochs=self.epochs or told.epochs,
-            batch_size=self.batch_size or told.batch_size,
-            learning_rate=self.learning_rate or told.learning_rate,
+            epochs=self.epochs or usual.epochs,
+            batch_size=self.batch_size or usual.batch_size,
+            learning_rate=self.learning_rate or usual.learning_rate,
         )
 
 
@@ -86,19 +90,19 @@ class _Supervised:
         )
 
     def loss(self, step: int) -> dict[str, Tensor]:
-        at = self.share.of(self._batches(step))
-        inputs = rows(self.data.inputs, at, self._batches.width(step))
+        indices = self.share.of(self._batches(step))
+        inputs = rows(self.data.inputs, indices, self._batches.width(step))
         if self.augmentation is not None:
             inputs = augment(inputs, self.augmentation, seed=self.seed, step=step, share=self.share)
-        labels = self.data.labels[at]
+        labels = self.data.labels[indices]
         # Dropout draws from the global generator of the device.
         with (
             seeded_globally(self.seed, "dropout", step, self.share.rank, device=labels.device),
             mixed_precision(self.precision, labels.device),
         ):
-            scores = logits(self.net, inputs)
-        right = (scores.detach().argmax(1) == labels).float().mean()
-        return {"loss": functional.cross_entropy(scores, labels), "accuracy": right}
+            answers = logits(self.net, inputs)
+        right = (answers.detach().argmax(1) == labels).float().mean()
+        return {"loss": functional.cross_entropy(answers, labels), "accuracy": right}
 
     def after_step(self, step: Step) -> None:
         """Nothing is projected."""
@@ -118,54 +122,30 @@ def train(
 
     Args:
         task: a loaded task, or the name of one, whose splits are then cut with ``seed``.
-        model: name of an architecture, or a folder or hub name of transformers, whose last layer is made anew where
+        model: name of an architecture, or a folder or hub name of transformers, whose last layer is replaced where
             its classes are not the task's; None for the task's default.
         seed: of the initial weights, the batches and the augmentation.
         training: the optimisation's settings.
         checkpoint: where to write the state and continue from.
 
     Returns:
-        The model with its manifest; the manifest's accuracy is that on the split ``selection``.
+        The model with its manifest; the manifest's accuracy is measured on the split ``selection``.
 
     Raises:
         AnchorlabError: for an unknown name, a batch that cannot be shared out evenly among the processes, or
             when the loss is no longer finite.
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
-    how = (training or Training()).for_task(task)
-    assert how.epochs is not None
-    assert how.batch_size is not None
-    assert how.learning_rate is not None
-    if len(task.split("selection")) == 0:
-        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")
+    settings = (training or Training()).for_task(task)
+    check_selection(task)
     architecture = model or task.definition.architecture
     accelerator = find_accelerator()
-    share = share_of(accelerator, how.batch_size)
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
     network = build_model(architecture, task, seed=seed)
     task = task.encoded(encoding_of(network))
     network = move_to_device(network, accelerator.device)
-    data = task.split("owner").to(accelerator.device)
-    steps = max(1, len(data) * how.epochs // how.batch_size)
-    net = accelerator.prepare_model(network).train()
-    augmentation = task.definition.augmentation if how.augment and task.definition.augmentation.varies else None
-    with (
-        main_alone(accelerator),
-        progress_bar(f"training {architecture} on {task.name}", steps) as report,
-        synchronised_batchnorm(network, share.processes),
-    ):
-        fit(
-            net,
-            _Supervised(net, data, how.batch_size, how.precision, augmentation, seed, share),
-            Optimisation(steps, how.learning_rate, how.weight_decay, how.warmup, how.clip),
-            accelerator=accelerator,
-            name=f"training {architecture}",
-            checkpoint=checkpoint,
-            report=report,
-        )
-    network = accelerator.unwrap_model(net).eval()
-    selection = task.split("selection").to(accelerator.device)
-    measured = accuracy(network, selection)
+    steps = _fit(network, task, settings, accelerator, name=architecture, seed=seed, checkpoint=checkpoint)
+    measured = accuracy(network, task.split("selection").to(accelerator.device))
     network = move_to_cpu(network)
     manifest = manifest_of(
         network,
@@ -173,9 +153,47 @@ def train(
         kind="clean",
         architecture=architecture,
         seed=seed,
-        settings=values_of(how),
+        settings=values_of(settings),
         steps=steps,
         cost=meter.cost(),
         measurements={"accuracy": measured},
     )
     return Artifact(network, manifest)
+
+
+def _fit(
+    network: nn.Module,
+    task: Task,
+    settings: Training,
+    accelerator: Accelerator,
+    *,
+    name: str,
+    seed: int,
+    checkpoint: Checkpoint | None,
+) -> int:
+    """Trains a network on the device, in place, and leaves it in evaluation mode; returns the number of steps."""
+    assert settings.epochs is not None
+    assert settings.batch_size is not None
+    assert settings.learning_rate is not None
+    share = share_of(accelerator, settings.batch_size)
+    owner = task.split("owner").to(accelerator.device)
+    steps = max(1, len(owner) * settings.epochs // settings.batch_size)
+    net = accelerator.prepare_model(network).train()
+    varies = settings.augment and task.definition.augmentation.varies
+    augmentation = task.definition.augmentation if varies else None
+    with (
+        main_alone(accelerator),
+        progress_bar(f"training {name} on {task.name}", steps) as report,
+        synchronised_batchnorm(network, share.processes),
+    ):
+        fit(
+            net,
+            _Supervised(net, owner, settings.batch_size, settings.precision, augmentation, seed, share),
+            Optimisation(steps, settings.learning_rate, settings.weight_decay, settings.warmup, settings.clip),
+            accelerator=accelerator,
+            name=f"training {name}",
+            checkpoint=checkpoint,
+            report=report,
+        )
+    network.eval()
+    return steps

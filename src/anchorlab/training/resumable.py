@@ -12,7 +12,7 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.files import explained, refuse_existing, write_json
 from anchorlab.models.accelerator import find_accelerator
-from anchorlab.training.fit import Checkpoint
+from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.processes import failed_elsewhere
 
 if TYPE_CHECKING:

@@ -1,0 +1,111 @@
+"""Checkpoints of ``fit``: all that a run needs to continue to the same bits, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often ``fit`` writes its state.
+
+    Attributes:
+        path: a safetensors file, replaced atomically.
+        seconds: least time between two writes.
+        began: when the run began, by ``time.monotonic``; what it takes is counted from here.
+    """
+
+    path: Path
+    seconds: float = 30.0
+    began: float = field(default_factory=time.monotonic)
+
+
+def save_checkpoint(
+    path: Path,
+    step: int,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    state: Mapping[str, Tensor],
+    *,
+    seconds: float = 0.0,
+) -> None:
+    """Writes weights, optimiser and the objective's tensors, atomically; nothing is pickled.
+
+    Args:
+        path: the safetensors file.
+        step: number of steps taken.
+        model: the network itself, without wrappers of processes.
+        optimiser: AdamW over its trainable parameters.
+        state: the objective's own tensors by name.
+        seconds: time that the run has taken.
+    """
+    from safetensors.torch import save
+
+    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+    for number, entries in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{key}": value for key, value in entries.items()}
+    tensors |= {f"objective.{key}": value for key, value in state.items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    write_atomically(path, save(tensors, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)}))
+
+
+def time_spent(checkpoint: Checkpoint | None) -> float:
+    """Seconds that an interrupted run had taken when it wrote its checkpoint; 0 where there is none.
+
+    Raises:
+        AnchorlabError: if the file is damaged.
+    """
+    if checkpoint is None or not checkpoint.path.exists():
+        return 0.0
+    with _opened(checkpoint.path) as file:
+        return float(json.loads(file.metadata().get("seconds", "0")))
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, state: dict[str, Tensor]) -> int:
+    """Restores what ``save_checkpoint`` wrote, in place, and returns the number of steps already taken.
+
+    Raises:
+        AnchorlabError: if the file is damaged.
+    """
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "objective": {}}
+    with _opened(path) as file:
+        step: int = json.loads(file.metadata()["step"])
+        for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+            group, _, rest = key.partition(".")
+            groups[group][rest] = file.get_tensor(key)
+    model.load_state_dict(groups["model"])
+    entries: dict[int, dict[str, Tensor]] = {}
+    parameters = optimiser.param_groups[0]["params"]
+    for key, value in groups["optimiser"].items():
+        number, _, name = key.partition(".")
+        parameter = parameters[int(number)].detach()
+        # Fused AdamW walks the memory, so its moments must lie in it as their parameter does (channels-last).
+        laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        entries.setdefault(int(number), {})[name] = laid_out
+    optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
+    device = next(model.parameters()).device
+    state.update({key: value.to(device) for key, value in groups["objective"].items()})
+    return step
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise AnchorlabError(f"the checkpoint {path} is damaged ({error}): delete it to start the run again") from error

@@ -1,0 +1,88 @@
+"""Checkpoints: what they hold, that a run continues from them to the bit, and what damage says."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import torch
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.training.checkpoint import Checkpoint, time_spent
+from anchorlab.training.fit import LOG_EVERY
+from tests.training.regression import Drawn, Regression, run
+
+
+def interrupted(path):
+    """A run of 50 steps whose user presses Ctrl-C at step 40; the checkpoint is that of step 20."""
+
+    def report(done, _):
+        if done == 2 * LOG_EVERY:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Drawn(Regression()), checkpoint=Checkpoint(path, seconds=0), report=report)
+
+
+def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+    whole, resumed = Drawn(Regression()), Drawn(Regression())
+    with torch.no_grad():
+        resumed.model.weight.fill_(9.0)  # what a checkpoint holds must not depend on where a new run starts
+    run(whole)
+    assert run(resumed, checkpoint=Checkpoint(path)) == 50
+    assert resumed.asked == list(range(LOG_EVERY, 50))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+    assert torch.equal(resumed.state["sum"], whole.state["sum"])
+
+
+def test_a_checkpoint_is_raw_tensors_and_nothing_else(tmp_path):
+    """By the safetensors format: a length, a JSON header, and bytes that the header accounts for to the last."""
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    metadata = header.pop("__metadata__")
+    assert metadata.keys() == {"step", "seconds"}
+    assert metadata["step"] == "20"
+    spans = sorted(entry["data_offsets"] for entry in header.values())
+    assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
+    assert spans[-1][1] == len(content) - 8 - length
+    assert {name.split(".")[0] for name in header} == {"model", "optimiser", "objective"}
+
+
+def test_a_checkpoint_knows_the_time_of_all_runs_before_it(tmp_path):
+    path, now = tmp_path / "checkpoint.safetensors", time.monotonic()
+
+    def interrupt_after(steps):
+        def report(done, _):
+            if done == steps:
+                raise KeyboardInterrupt
+
+        return report
+
+    assert time_spent(None) == time_spent(Checkpoint(path)) == 0
+    for ago, stopped_at, least in ((1000.0, 40, 1000), (50.0, 60, 1050)):
+        checkpoint = Checkpoint(path, seconds=0, began=now - ago)
+        with pytest.raises(KeyboardInterrupt):
+            run(Drawn(Regression()), steps=80, checkpoint=checkpoint, report=interrupt_after(stopped_at))
+        assert least <= time_spent(checkpoint) < least + 30
+
+
+def test_checkpoints_wait_for_their_time(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    run(Drawn(Regression()), checkpoint=Checkpoint(path, seconds=3600))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"\x80" * 99])
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(AnchorlabError, match=r"checkpoint.safetensors is damaged .*delete it"):
+        run(Drawn(Regression()), checkpoint=Checkpoint(path))
