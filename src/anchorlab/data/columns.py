@@ -20,7 +20,7 @@ from anchorlab.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DataColumns:
-    """Where the user's own data have what; one of ``text`` and ``image``."""
+    """The columns of the user's own data: labels, and either texts or images."""
 
     text: str | None = Field(default=None, description="the column of texts")
     image: str | None = Field(default=None, description="the column of images")
@@ -92,31 +92,43 @@ def read_images(part: Any, image_column: str, label_column: str, where: str, cla
     Raises:
         AnchorlabError: for a missing column, an image that is missing or cannot be decoded, or images of several sizes.
     """
-    from datasets import Image
-
-    rows = part.cast_column(find_column(part, image_column, where), Image())
-    images: list[Any] = []
-    try:
-        for batch in rows.select_columns([image_column]).iter(batch_size=256):
-            images += [None if picture is None else _pixels(picture) for picture in batch[image_column]]
-    except Exception as error:  # PIL reports damage by several types
-        raise AnchorlabError(
-            f"{where} holds an image that cannot be decoded, after row {len(images) - 1} ({reason(error)}): mend or "
-            "remove it"
-        ) from error
-    for row, image in enumerate(images):
-        if image is None or image.shape[:2] != images[0].shape[:2]:
-            size = "missing" if image is None else "×".join(map(str, image.shape[:2]))
-            expected = "×".join(map(str, images[0].shape[:2])) if images[0] is not None else "an image"
-            raise AnchorlabError(
-                f"{where}, the image in row {row} is {size}, but the first one is {expected}: bring all images to one "
-                "size first"
-            )
+    images = _decoded(part, image_column, where)
+    _check_sizes(images, where)
     grey = all(image.ndim == 2 for image in images)
     stacked = np.stack([image if grey or image.ndim == 3 else np.repeat(image[..., None], 3, 2) for image in images])
     pixels = torch.from_numpy(stacked)
     pixels = pixels.unsqueeze(1) if grey else pixels.permute(0, 3, 1, 2).contiguous()
     return Split({"pixel_values": pixels}, read_labels(part, label_column, where, classes))
+
+
+def _decoded(part: Any, column: str, where: str) -> list[Any]:
+    """Each image as ``_pixels`` reads it, or None where it is missing."""
+    from datasets import Image
+
+    rows = part.cast_column(find_column(part, column, where), Image())
+    images: list[Any] = []
+    try:
+        for batch in rows.select_columns([column]).iter(batch_size=256):
+            images += [None if picture is None else _pixels(picture) for picture in batch[column]]
+    except Exception as error:  # PIL reports damage by several types
+        raise AnchorlabError(
+            f"{where} holds an image that cannot be decoded, after row {len(images) - 1} ({reason(error)}): repair or "
+            "remove it"
+        ) from error
+    return images
+
+
+def _check_sizes(images: Sequence[Any], where: str) -> None:
+    """Raises AnchorlabError for the first image that is missing or has another size than the first one."""
+    first = images[0]
+    for row, image in enumerate(images):
+        if image is None or image.shape[:2] != first.shape[:2]:
+            size = "missing" if image is None else "×".join(map(str, image.shape[:2]))
+            expected = "an image" if first is None else "×".join(map(str, first.shape[:2]))
+            raise AnchorlabError(
+                f"{where}, the image in row {row} is {size}, but the first one is {expected}: bring all images to one "
+                "size first"
+            )
 
 
 def _pixels(picture: Any) -> Any:

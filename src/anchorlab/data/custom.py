@@ -15,7 +15,7 @@ _TEST_PARTS = ("test", "validation", "valid", "val", "dev")
 
 
 @lru_cache(maxsize=8)  # one object for one task, because its data are cached by it
-def own_definition(data: str, columns: DataColumns) -> TaskDefinition:
+def custom_definition(data: str, columns: DataColumns) -> TaskDefinition:
     """The definition of a task on the user's data.
 
     Args:

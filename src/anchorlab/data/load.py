@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from anchorlab.data.columns import DataColumns
-from anchorlab.data.custom import own_definition
+from anchorlab.data.custom import custom_definition
 from anchorlab.data.named import TASKS
 from anchorlab.data.sources import TABLES
 from anchorlab.data.split import RawData, cut
@@ -43,7 +43,7 @@ def find_task(
     if columns is not None:
         location = data or name
         location = str(Path(location).expanduser().resolve()) if Path(location).expanduser().exists() else location
-        return own_definition(location, columns), location
+        return custom_definition(location, columns), location
     if Path(name).expanduser().exists() or "/" in name or Path(name).suffix in TABLES:
         raise AnchorlabError(
             f"'{name}' is not the name of a task; for your own data, name the columns: --text-column or "
