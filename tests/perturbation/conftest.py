@@ -40,22 +40,22 @@ class Case:
 
     Attributes:
         exact: the model in double precision.
-        change: of the candidate, whole.
+        perturbation: of the candidate, whole.
     """
 
     model: nn.Module
     candidate: nn.Module
     examples: Split
-    change: Perturbation
+    perturbation: Perturbation
     exact: nn.Module
 
     def logits(self, scale: float | Tensor) -> Tensor:
         """At ``w + scale d`` in the parameters, in double precision."""
         names = [name for name, _ in self.exact.named_parameters()]
         moved = {
-            name: value + scale * change.double()
-            for (name, value), change in zip(
-                self.exact.named_parameters(), self.change.parameters.values(), strict=True
+            name: value + scale * difference.double()
+            for (name, value), difference in zip(
+                self.exact.named_parameters(), self.perturbation.parameters.values(), strict=True
             )
         }
         assert list(moved) == names
@@ -70,13 +70,13 @@ class Case:
         """Of the mean loss there, with respect to all parameters, one after another."""
         moved = copy.deepcopy(self.exact)
         with torch.no_grad():
-            for parameter, change in zip(moved.parameters(), self.change.parameters.values(), strict=True):
-                parameter += scale * change.double()
+            for parameter, difference in zip(moved.parameters(), self.perturbation.parameters.values(), strict=True):
+                parameter += scale * difference.double()
         output = moved(**self.examples.inputs)
-        scores = output if isinstance(output, Tensor) else output.logits
-        loss = functional.cross_entropy(scores, self.examples.labels)
-        found = torch.autograd.grad(loss, list(moved.parameters()), allow_unused=True, materialize_grads=True)
-        return torch.cat([one.reshape(-1) for one in found])
+        logits = output if isinstance(output, Tensor) else output.logits
+        loss = functional.cross_entropy(logits, self.examples.labels)
+        gradient = torch.autograd.grad(loss, list(moved.parameters()), allow_unused=True, materialize_grads=True)
+        return torch.cat([part.reshape(-1) for part in gradient])
 
 
 def case(model: nn.Module, examples: Split, size: float) -> Case:

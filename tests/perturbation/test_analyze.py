@@ -193,7 +193,7 @@ class Lifted(nn.Module):
         return self.layer(pixel_values.flatten(1) / 255) + self.constant
 
 
-def test_a_change_that_no_answer_sees_has_no_ratio(digits):
+def test_a_perturbation_that_no_answer_sees_has_no_ratio(digits):
     torch.manual_seed(0)
     model = Lifted().eval()
     lifted = copy.deepcopy(model)

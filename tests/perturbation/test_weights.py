@@ -1,4 +1,4 @@
-"""What counts as the change of a model, and where a model stands."""
+"""What counts as the perturbation of a model, and models at points of weight space."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Tied(nn.Module):
         self.second.weight = self.first.weight
 
 
-def test_the_change_is_the_difference_and_integer_buffers_are_named(small):
+def test_the_perturbation_is_the_difference_and_integer_buffers_are_named(small):
     after = dict(small.candidate.named_parameters())
     for name, value in small.model.named_parameters():
-        assert torch.equal(small.change.parameters[name], after[name] - value)
-    assert small.change.left_out == ("norm.num_batches_tracked",)
-    assert list(small.change.buffers) == ["norm.running_mean", "norm.running_var"]
-    assert not small.change.moves_buffers
-    assert small.change.norm == pytest.approx(float(small.change.vector().double().norm()), rel=1e-12)
+        assert torch.equal(small.perturbation.parameters[name], after[name] - value)
+    assert small.perturbation.left_out == ("norm.num_batches_tracked",)
+    assert list(small.perturbation.buffers) == ["norm.running_mean", "norm.running_var"]
+    assert not small.perturbation.moves_buffers
+    assert small.perturbation.norm == pytest.approx(float(small.perturbation.vector().double().norm()), rel=1e-12)
 
 
 def test_shared_weights_count_once_and_move_together():
@@ -42,11 +42,11 @@ def test_shared_weights_count_once_and_move_together():
     other = copy.deepcopy(model)
     with torch.no_grad():
         other.first.weight += 1
-    change = perturbation_of(model, other)
-    assert list(change.parameters) == ["first.weight"]
-    assert change.norm == pytest.approx(3, rel=1e-6)
-    moved = WeightSpace(model).at((2.0, change))
-    assert torch.equal(moved.second.weight, model.first.weight + 2 * change.parameters["first.weight"])
+    perturbation = perturbation_of(model, other)
+    assert list(perturbation.parameters) == ["first.weight"]
+    assert perturbation.norm == pytest.approx(3, rel=1e-6)
+    moved = WeightSpace(model).at((2.0, perturbation))
+    assert torch.equal(moved.second.weight, model.first.weight + 2 * perturbation.parameters["first.weight"])
 
 
 def wider() -> nn.Module:
@@ -91,12 +91,12 @@ def test_a_point_is_the_reference_plus_multiples_and_models_stay_as_they_are(sma
     space = WeightSpace(small.model)
     inputs = small.examples.inputs
     torch.testing.assert_close(
-        predict(space.at((1.0, small.change)), inputs), predict(small.candidate, inputs), rtol=0, atol=1e-6
+        predict(space.at((1.0, small.perturbation)), inputs), predict(small.candidate, inputs), rtol=0, atol=1e-6
     )
     torch.testing.assert_close(predict(space.at((1.0, second)), inputs), predict(other, inputs), rtol=0, atol=1e-5)
-    both = space.at((0.5, small.change), (-0.25, second))
+    both = space.at((0.5, small.perturbation), (-0.25, second))
     for name, value in both.named_parameters():
-        wanted = held[name] + 0.5 * small.change.parameters[name] - 0.25 * second.parameters[name]
+        wanted = held[name] + 0.5 * small.perturbation.parameters[name] - 0.25 * second.parameters[name]
         torch.testing.assert_close(value, wanted, rtol=1e-6, atol=1e-7)
     assert all(torch.equal(value, held[name]) for name, value in space.at().state_dict().items())
     assert all(torch.equal(value, held[name]) for name, value in small.model.state_dict().items())
@@ -114,15 +114,15 @@ def test_a_variance_beyond_the_models_does_not_fall_below_zero():
 @given(st.lists(st.lists(st.floats(-10, 10), min_size=6, max_size=6), min_size=2, max_size=4))
 def test_inner_products_and_cosines_are_those_of_numpy(rows):
     table = np.array(rows, dtype=np.float32)
-    changes = [
+    perturbations = [
         Perturbation({"a": torch.from_numpy(row[:4].reshape(2, 2)), "b": torch.from_numpy(row[4:])}, {})
         for row in table
     ]
     wanted = table.astype(float) @ table.astype(float).T
-    np.testing.assert_allclose(products(changes), wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(products(perturbations), wanted, rtol=1e-12, atol=1e-12)
     norms = np.linalg.norm(table.astype(float), axis=1)
     known = np.outer(norms, norms) > 0
-    found = cosines(changes).numpy()
+    found = cosines(perturbations).numpy()
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(found[known], (wanted / np.outer(norms, norms))[known], rtol=1e-9, atol=1e-9)
     assert np.isnan(found[~known]).all()

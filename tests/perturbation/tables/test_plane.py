@@ -50,9 +50,9 @@ def test_the_second_is_the_largest_and_one_with_a_backdoor_goes_first(perturbati
 
 
 def test_one_direction_spans_no_plane(small):
-    doubled = Perturbation({name: 2 * value for name, value in small.change.parameters.items()}, {})
-    assert plane_through({"one": small.change}) is None
-    assert plane_through({"one": small.change, "two": doubled}) is None
+    doubled = Perturbation({name: 2 * value for name, value in small.perturbation.parameters.items()}, {})
+    assert plane_through({"one": small.perturbation}) is None
+    assert plane_through({"one": small.perturbation, "two": doubled}) is None
 
 
 def test_the_grid_holds_every_model(perturbations):

@@ -20,7 +20,7 @@ from tests.perturbation.findings import findings, interval, whole
 def test_the_linear_shift_is_the_derivative_along_the_perturbation(either):
     step = 1e-4
     wanted = (either.logits(step) - either.logits(-step)) / (2 * step)
-    found = linear_shift(either.model, either.change, either.examples)
+    found = linear_shift(either.model, either.perturbation, either.examples)
     np.testing.assert_allclose(found, wanted.detach().numpy(), rtol=2e-4, atol=2e-5)
 
 
@@ -46,7 +46,9 @@ def test_for_small_shifts_it_is_the_kl_divergence(logits, shift):
 def test_the_diagonal_is_that_of_the_fisher_information(small):
     """All labels enumerated, one by one, in double precision; draws come near by their standard error."""
     exact, wanted = small.exact, []
-    squares = torch.cat([change.double().reshape(-1).square() for change in small.change.parameters.values()])
+    squares = torch.cat(
+        [difference.double().reshape(-1).square() for difference in small.perturbation.parameters.values()]
+    )
     for image in small.examples.inputs["pixel_values"]:
         log_p = exact(pixel_values=image.unsqueeze(0)).log_softmax(1)[0]
         of_one = 0.0
@@ -56,16 +58,16 @@ def test_the_diagonal_is_that_of_the_fisher_information(small):
             of_one += float((log_p[label].exp() * (g.square() * squares).sum()).detach() / 2)
         wanted.append(of_one)
     draws = np.stack(
-        [diagonal_kl(small.model, small.change, small.examples, generator=generator(s, "d")) for s in range(200)]
+        [diagonal_kl(small.model, small.perturbation, small.examples, generator=generator(s, "d")) for s in range(200)]
     )
     error = draws.std(axis=0, ddof=1) / np.sqrt(200)
     assert (np.abs(draws.mean(axis=0) - wanted) < 5 * error + 1e-9).all()
-    again = diagonal_kl(small.model, small.change, small.examples, generator=generator(0, "d"))
+    again = diagonal_kl(small.model, small.perturbation, small.examples, generator=generator(0, "d"))
     assert np.array_equal(again, draws[0])
 
 
 def test_texts_one_by_one_give_the_same_as_by_hand(reader):
-    found = diagonal_kl(reader.model, reader.change, reader.examples, generator=generator(0, "d"))
+    found = diagonal_kl(reader.model, reader.perturbation, reader.examples, generator=generator(0, "d"))
     with torch.no_grad():
         p = reader.exact(**reader.examples.inputs).softmax(1).float()
     labels = torch.multinomial(p, 1, generator=generator(0, "d")).flatten()
@@ -77,7 +79,7 @@ def test_texts_one_by_one_give_the_same_as_by_hand(reader):
         )  # fmt: skip
         by_hand = sum(
             float((g * d.double()).square().sum()) / 2
-            for g, d in zip(gradient, reader.change.parameters.values(), strict=True)
+            for g, d in zip(gradient, reader.perturbation.parameters.values(), strict=True)
         )
         assert found[row] == pytest.approx(by_hand, rel=1e-3)
 

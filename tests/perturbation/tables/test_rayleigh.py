@@ -16,14 +16,14 @@ def test_the_second_derivative_of_each_example_is_a_difference_of_its_losses(eit
     step = 2e-3
     with torch.no_grad():
         wanted = (either.losses(step) - 2 * either.losses(0.0) + either.losses(-step)) / step**2
-    found = second_derivative(either.model, either.change, either.examples)
+    found = second_derivative(either.model, either.perturbation, either.examples)
     np.testing.assert_allclose(found, wanted.numpy(), rtol=5e-3, atol=1e-4)
 
 
 def test_it_agrees_with_the_product(either):
-    vector = either.change.vector()
+    vector = either.perturbation.vector()
     product = CleanHessian(either.model, either.examples).product(vector)
-    found = second_derivative(either.model, either.change, either.examples).mean()
+    found = second_derivative(either.model, either.perturbation, either.examples).mean()
     assert found == pytest.approx(float(vector.double() @ product.double()), rel=1e-3)
 
 

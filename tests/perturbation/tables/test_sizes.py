@@ -1,4 +1,4 @@
-"""How large a change is, by hand and by numpy."""
+"""How large a perturbation is, by hand and by numpy."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_sizes_by_hand():
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
         model[0].bias.zero_()
-    change = Perturbation({"0.weight": torch.tensor([[0.0, 3.0], [0.0, 4.0]]), "0.bias": torch.zeros(2)}, {})
-    table = sizes(model, change).set_index("layer")
+    perturbation = Perturbation({"0.weight": torch.tensor([[0.0, 3.0], [0.0, 4.0]]), "0.bias": torch.zeros(2)}, {})
+    table = sizes(model, perturbation).set_index("layer")
     assert list(table.index) == [WHOLE, "0"]
     for row in (table.loc[WHOLE], table.loc["0"]):
         assert row["parameters"] == 6
@@ -31,19 +31,19 @@ def test_sizes_by_hand():
 
 
 def test_buffers_stand_apart_and_what_was_zero_has_no_relative_size(small):
-    change = Perturbation(
-        {name: torch.zeros_like(value) for name, value in small.change.parameters.items()},
+    perturbation = Perturbation(
+        {name: torch.zeros_like(value) for name, value in small.perturbation.parameters.items()},
         {"norm.running_mean": torch.full((5,), 2.0), "norm.running_var": torch.zeros(5)},
     )
     with torch.no_grad():
         small.model.norm.bias.zero_()
-    table = sizes(small.model, change).set_index("layer")
+    table = sizes(small.model, perturbation).set_index("layer")
     assert list(table.index) == [WHOLE, "first", "norm", "last", BUFFERS]
     assert table.loc[BUFFERS, "l2"] == pytest.approx(20**0.5)
     assert table.loc[WHOLE, ["l2", "linf", "relative", "changed"]].tolist() == [0, 0, 0, 0]
     assert table["effective_rank"].isna().all()
     small.model.norm.weight.data.zero_()
-    assert np.isnan(sizes(small.model, change).set_index("layer")["relative"].astype(float)["norm"])
+    assert np.isnan(sizes(small.model, perturbation).set_index("layer")["relative"].astype(float)["norm"])
 
 
 @given(st.integers(1, 5), st.floats(0.01, 100), st.integers(0, 1000))

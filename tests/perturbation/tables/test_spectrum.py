@@ -39,13 +39,13 @@ def test_products_are_those_of_the_dense_hessian(small, exact):
 def test_the_product_of_an_encoder_is_a_difference_of_gradients(reader):
     step = 1e-4
     wanted = (reader.gradient(step) - reader.gradient(-step)) / (2 * step)
-    found = CleanHessian(reader.model, reader.examples).product(reader.change.vector())
+    found = CleanHessian(reader.model, reader.examples).product(reader.perturbation.vector())
     assert float((found.double() - wanted).norm() / wanted.norm()) < 1e-4
 
 
 @pytest.mark.parametrize(("name", "value"), [("_KEPT_GRAPHS", 0), ("BATCH", 7), ("TOKENS", 20)])
 def test_neither_kept_graphs_nor_batches_change_a_product(either, monkeypatch, name, value):
-    vector = either.change.vector()
+    vector = either.perturbation.vector()
     usual = CleanHessian(either.model, either.examples).product(vector)
     monkeypatch.setattr(spectrum, name, value)
     hessian = CleanHessian(either.model, either.examples)

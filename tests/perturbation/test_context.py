@@ -1,0 +1,80 @@
+"""What the parts of an analysis share."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pandas as pd
+import pytest
+import torch
+
+from anchorlab import AnalysisSettings
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import AllToOne
+from anchorlab.perturbation.budget import Budget
+from anchorlab.perturbation.context import Context
+from anchorlab.perturbation.weights import perturbation_of
+from anchorlab.triggers import Blended
+
+
+@pytest.fixture
+def context(small) -> Context:
+    return Context(
+        reference=small.model,
+        perturbations={
+            "near": perturbation_of(small.model, small.candidate),
+            "still": perturbation_of(small.model, small.candidate).buffers_alone(),
+        },
+        attacks={"near": Attack(Blended(), AllToOne(target=0)), "still": None},
+        backdoored=["near"],
+        examples=small.examples,
+        statistics=None,
+        gradients={},
+        settings=AnalysisSettings(),
+        seed=0,
+        budget=Budget(),
+    )
+
+
+def identity(context: Context, *names: str) -> str:
+    return context.part("x", names, lambda tick: {"t": pd.DataFrame()}).identity
+
+
+def test_what_is_shared_is_made_once(context):
+    made = []
+
+    def make(given: Context) -> str:
+        made.append(given)
+        return "value"
+
+    assert [context.shared(make) for _ in range(3)] == ["value"] * 3
+    assert made == [context]
+
+
+def test_a_part_depends_on_its_candidates_and_on_all_that_is_common(context):
+    assert identity(context, "near") == identity(context, "near")
+    others = [
+        identity(context),
+        identity(context, "still"),
+        identity(dataclasses.replace(context, seed=1), "near"),
+        identity(dataclasses.replace(context, settings=AnalysisSettings(resamples=100)), "near"),
+        identity(dataclasses.replace(context, attacks={"near": None, "still": None}), "near"),
+        identity(dataclasses.replace(context, examples=context.examples.select(torch.arange(3))), "near"),
+    ]
+    assert len({identity(context, "near"), *others}) == 1 + len(others)
+
+
+def test_names_of_what_moves(context):
+    assert context.candidates == ["near", "still"]
+    assert context.moving == ["near"]
+
+
+def test_the_first_examples_are_no_more_than_there_are(context):
+    assert len(context.first(3)) == 3
+    assert len(context.first(10**6)) == len(context.examples)
+    assert context.resamples.count == len(context.examples)
+
+
+def test_one_without_an_attack_has_nothing_triggered(context):
+    assert context.triggered("still") is None
+    assert context.triggered("near") is context.triggered("near")
