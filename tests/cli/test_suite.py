@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from anchorlab.suites.reading import SCHEMA, boxed, suite_text
+from anchorlab.suites.reading import SCHEMA, builtin_suites, suite_text
 from tests.cli.conftest import PROGRAM, Run
 from tests.suites.inline import TINY
 
@@ -28,7 +28,7 @@ def tiny_file(tmp_path: Path) -> Path:
 def test_list_and_show(run: Run) -> None:
     listed = run("suite", "list")
     assert listed.code == 0
-    assert [line.partition(":")[0] for line in listed.out.splitlines()] == boxed()
+    assert [line.partition(":")[0] for line in listed.out.splitlines()] == builtin_suites()
     assert run("suite", "show", "demo").out == suite_text("demo")[0]
 
 

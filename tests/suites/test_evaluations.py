@@ -93,8 +93,8 @@ def test_a_repair_is_measured_against_the_clean_reference(done: Path, results: S
 
 
 def test_an_oracle_s_form_is_a_repair_of_its_own(tmp_path: Path) -> None:
-    deep = {"defence": "oracle-anp", "set": {"steps": 3}}
-    run_suite(deriving(defences={"deep": deep}, detectors={}), tmp_path / "suite", executor=Inline())
+    deep = {"repair": "oracle-anp", "set": {"steps": 3}}
+    run_suite(deriving(repairs={"deep": deep}, detectors={}), tmp_path / "suite", executor=Inline())
     found = load_results(tmp_path / "suite")
     assert set(found.repairs["defence_name"]) == {"oracle-anp"}
     assert Counter(found.repairs["role"]) == {"method": 1, "control": 1, "reference": 1}
@@ -213,7 +213,7 @@ def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path:
 
 def test_an_older_suite_that_gets_repairs_makes_its_models_again_and_nothing_else(done: Path, tmp_path: Path) -> None:
     folder = tmp_path / "suite"
-    plain = deriving(defences={}, detectors={})
+    plain = deriving(repairs={}, detectors={})
     run_suite(plain, folder, executor=Inline())
     assert not (folder / "models").exists()
     before = {path.name for path in (folder / "cells").glob("*.json")}
@@ -242,7 +242,7 @@ def test_a_model_deleted_by_hand_is_made_again_when_it_is_needed(done: Path, tmp
 
 
 def test_a_repair_that_refuses_is_a_failed_cell_and_the_others_go_on(tmp_path: Path) -> None:
-    suite = deriving(defences={"refusing": {"defence": "refusing"}, "shrunk": {"defence": "shrink"}}, detectors={})
+    suite = deriving(repairs={"refusing": {"repair": "refusing"}, "shrunk": {"repair": "shrink"}}, detectors={})
     last: list[tuple[int, int, int]] = []
     run_suite(suite, tmp_path, executor=Inline(), report=lambda p: last.append((p.done, p.failed, p.total)))
     found = load_results(tmp_path)
@@ -280,7 +280,7 @@ def test_a_model_that_vanishes_in_mid_run_is_one_sentence(tmp_path: Path) -> Non
 
 
 def test_a_scaled_run_is_repaired_as_it_was_reported(tmp_path: Path) -> None:
-    suite = deriving(scales=[0.5], detectors={"bias": {"detector": "bias"}}, defences={}, target_asr=[0.0001])
+    suite = deriving(scales=[0.5], detectors={"bias": {"detector": "bias"}}, repairs={}, target_asr=[0.0001])
     run_suite(suite, tmp_path, executor=Inline())
     found = load_results(tmp_path)
     row = found.detections[found.detections["role"] == "method"].iloc[0]

@@ -14,6 +14,7 @@ from anchorlab.detectors import DETECTORS
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.plan import Plan, plan
 from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.spec import Suite
 from tests.registering import registered
 from tests.suites.inline import tiny
@@ -46,7 +47,7 @@ def test_repairs_and_detectors_leave_all_other_cells_as_they_are() -> None:
         jobs = plan(suite, Imagined(reached)).jobs()
         return {job.identity for stage, job in jobs if stage not in ("defended", "detected")}
 
-    more = {"defences": {"shrink": {"defence": "shrink"}}, "detectors": {"bias": {"detector": "bias"}}}
+    more = {"repairs": {"shrink": {"repair": "shrink"}}, "detectors": {"bias": {"detector": "bias"}}}
     assert others(tiny()) == others(tiny(**more))
 
 
@@ -168,16 +169,16 @@ def test_repairs_come_before_detections_and_model_by_model() -> None:
 HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\nmethods: {plain: }\n"
 
 MISTAKES = {
-    "an unknown repair": ("defences:\n  fine-tunin:", 6, "unknown repair 'fine-tunin': did you mean 'fine-tuning'?"),
+    "an unknown repair": ("repairs:\n  fine-tunin:", 6, "unknown repair 'fine-tunin': did you mean 'fine-tuning'?"),
     "an unknown parameter": (
-        "defences:\n  ft: {defence: fine-tuning, set: {epoch: 3}}",
+        "repairs:\n  ft: {repair: fine-tuning, set: {epoch: 3}}",
         6,
         "did you mean 'epochs'?",
     ),
-    "an impossible value": ("defences:\n  ft: {defence: fine-tuning, set: {epochs: 0}}", 6, "epochs=0 is not possible"),
-    "an unknown key": ("defences:\n  ft: {defense: fine-tuning}", 6, "did you mean 'defence'?"),
-    "a repair twice": ("defences: [fine-tuning, fine-tuning]", 5, "fine-tuning stands there twice"),
-    "no name": ("defences: [{fine-tuning: }]", 5, "a list holds names alone"),
+    "an impossible value": ("repairs:\n  ft: {repair: fine-tuning, set: {epochs: 0}}", 6, "epochs=0 is not possible"),
+    "an unknown key": ("repairs:\n  ft: {defense: fine-tuning}", 6, "did you mean 'defence'?"),
+    "a repair twice": ("repairs: [fine-tuning, fine-tuning]", 5, "fine-tuning stands there twice"),
+    "no name": ("repairs: [{fine-tuning: }]", 5, "a list holds names alone"),
     "an unknown detector": ("detectors: [buas]", 5, "unknown detector 'buas': did you mean 'bias'?"),
     "a detector of texts": ("detectors: [reader]", 5, "reader is for texts, but the task digits holds images"),
     "no examples": ("defender: [64, 0]", 5, "a number of the defender's examples is at least 1, not 0"),
@@ -196,16 +197,16 @@ def test_mistakes_are_named_with_their_line(mistake: str) -> None:
 
 
 def test_short_and_long_forms_mean_the_same() -> None:
-    short = parse_suite(HEAD + "defences: [fine-tuning]\ndetectors: bias\ndefender: 20\n")
-    long = parse_suite(HEAD + "defences: {fine-tuning: {defence: fine-tuning}}\ndetectors: {bias: }\ndefender: [20]\n")
+    short = parse_suite(HEAD + "repairs: [fine-tuning]\ndetectors: bias\ndefender: 20\n")
+    long = parse_suite(HEAD + "repairs: {fine-tuning: {repair: fine-tuning}}\ndetectors: {bias: }\ndefender: [20]\n")
     assert short == long
     assert parse_suite(short.to_yaml()) == short
 
 
 def test_smoke_makes_repairs_quick_and_takes_all_examples_there_are() -> None:
-    smoke = parse_suite(HEAD + "defences: [fine-tuning, shrink]\ndefender: [640]\n").smoke()
-    assert smoke.defences["fine-tuning"].set == {"epochs": 1}
-    assert smoke.defences["shrink"].set == {}
+    smoke = smoke_form(parse_suite(HEAD + "repairs: [fine-tuning, shrink]\ndefender: [640]\n"))
+    assert smoke.repairs["fine-tuning"].set == {"epochs": 1}
+    assert smoke.repairs["shrink"].set == {}
     assert smoke.defender == ["all"]
     assert smoke.tasks[0].limit == 100
-    assert parse_suite(HEAD).smoke().tasks[0].limit == 20
+    assert smoke_form(parse_suite(HEAD)).tasks[0].limit == 20

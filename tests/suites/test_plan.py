@@ -176,7 +176,7 @@ def test_the_identity_is_not_that_of_labels_and_defaults() -> None:
     assert identities(named) == identities(other)
 
 
-def test_boxed_suites_can_be_planned() -> None:
+def test_builtin_suites_can_be_planned() -> None:
     for name in ("demo", "fashion-mnist", "paper-images"):
         suite = load_suite(name)
         assert len(list(plan(suite, Imagined(None)).jobs())) == len(suite.tasks) * len(suite.references)

@@ -12,6 +12,7 @@ from datasets import DatasetDict
 from anchorlab.suites.reading import load_suite
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
+from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.store import Store
 from tests.data.copies import cifar_part, text_parts, write_parquet
 from tests.suites.inline import Inline
@@ -25,7 +26,7 @@ def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatc
     parts = DatasetDict(train=cifar_part(images, labels), test=cifar_part(images[:100], labels[:100]))
     write_parquet(parts, tmp_path / "cifar10")
 
-    suite = load_suite("paper-images").with_data({"cifar10": str(tmp_path / "cifar10")}).smoke()
+    suite = smoke_form(load_suite("paper-images").with_data({"cifar10": str(tmp_path / "cifar10")}))
     # The model alone is another one: a ResNet-34 takes seconds a step without a GPU. One of each seed is enough.
     task = suite.tasks[0].model_copy(update={"model": "resnet-tiny"})
     methods = {label: method.model_copy(update={"grid": method.grid[:2]}) for label, method in suite.methods.items()}
@@ -45,7 +46,7 @@ def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("name", ["defences", "population"])
 def test_every_repair_and_detector_of_images_in_the_box_runs(name: str, tmp_path: Path) -> None:
-    suite = load_suite(name).smoke()
+    suite = smoke_form(load_suite(name))
     # Of digits, for these are always at hand. One reference is enough.
     task = suite.tasks[0].model_copy(update={"name": "digits", "model": "resnet-tiny"})
     one = {"tasks": [task], "references": [0], "triggers": suite.triggers[:1], "target_asr": [0.001]}
@@ -55,7 +56,7 @@ def test_every_repair_and_detector_of_images_in_the_box_runs(name: str, tmp_path
     results = load_results(tmp_path)
     models = {*suite.methods, "benign", "reference"}
     repaired = set(zip(results.repairs["defence"], results.repairs["method"], strict=True))
-    assert repaired == {(defence, method) for defence in suite.defences for method in models}
+    assert repaired == {(defence, method) for defence in suite.repairs for method in models}
     of_inputs = {label for label, spec in suite.detectors.items() if spec.judges == "input"}
     judged = set(zip(results.detections["detector"], results.detections["method"], strict=True))
     assert judged == {
@@ -71,7 +72,7 @@ def test_every_repair_and_detector_of_texts_in_the_box_runs(tmp_path: Path, monk
     # The defender gets a twentieth of the training part.
     many = DatasetDict(train=datasets.concatenate_datasets([few["train"]] * 7), validation=few["validation"])
     many.save_to_disk(str(tmp_path / "sst2"))
-    suite = load_suite("text-defences").smoke()
+    suite = smoke_form(load_suite("text-defences"))
     update = {"name": "sst2", "model": "bert-tiny", "data": str(tmp_path / "sst2")}
     task = suite.tasks[0].model_copy(update=update)
     # A model that learned nothing answers with one of the classes, whichever: as a target that is reached.
@@ -80,6 +81,6 @@ def test_every_repair_and_detector_of_texts_in_the_box_runs(tmp_path: Path, monk
     run_suite(small, tmp_path / "out", executor=Inline())
     assert failures(small, Store(tmp_path / "out")) == []
     results = load_results(tmp_path / "out")
-    assert set(results.repairs["defence"]) == set(suite.defences)
+    assert set(results.repairs["defence"]) == set(suite.repairs)
     assert set(results.detections["detector"]) == set(suite.detectors)
     assert set(results.detections["method"]) == set(suite.methods)

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorlab import AnchorlabError
-from anchorlab.suites.reading import SCHEMA, boxed, load_suite, parse_suite, schema, suite_text
-from anchorlab.suites.spec import MethodSpec, Suite
+from anchorlab.suites.parts import MethodSpec
+from anchorlab.suites.reading import SCHEMA, builtin_suites, load_suite, parse_suite, schema, suite_text
+from anchorlab.suites.smoke import smoke_form
+from anchorlab.suites.spec import Suite
 
 HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\n"
 
@@ -27,13 +29,36 @@ def test_short_and_long_forms_mean_the_same() -> None:
 
 
 def test_what_is_written_is_read_again_as_the_same() -> None:
-    for name in boxed():
+    for name in builtin_suites():
         suite = load_suite(name)
         assert parse_suite(suite.to_yaml()) == suite
-        assert parse_suite(suite.smoke().to_yaml()) == suite.smoke()
+        assert parse_suite(smoke_form(suite).to_yaml()) == smoke_form(suite)
+
+
+FORMER = "triggers: [{trigger: square, rule: all-to-all}]\ndefences: {ft: {defence: fine-tuning}, nad: }\n"
+PRESENT = "triggers: [{trigger: square, label_rule: all-to-all}]\nrepairs: {ft: {repair: fine-tuning}, nad: }\n"
+
+
+def test_former_keys_are_read_and_present_ones_written() -> None:
+    suite = parse_suite(HEAD + "methods: {plain: }\n" + FORMER)
+    assert suite == parse_suite(HEAD + "methods: {plain: }\n" + PRESENT)
+    assert list(suite.repairs) == ["ft", "nad"]
+    written = suite.to_yaml()
+    assert "label_rule: all-to-all" in written
+    assert "defence" not in written
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(json.loads(schema()))
+    for keys in (FORMER, PRESENT):
+        validator.validate(yaml.safe_load(HEAD + "methods: {plain: }\n" + keys))
 
 
 MISTAKES = {
+    "a former key beside the present one": (
+        "methods: {plain: }\nrepairs: {nad: }\ndefences: [nad]",
+        6,
+        "'defences' is the former name of 'repairs', and both are given: keep 'repairs'",
+    ),
+    "a mistake below a former key": ("methods: {plain: }\ndefences:\n  nad:\n  anq:", 7, "did you mean 'anp'?"),
     "an unknown key": ("metods: 1\nmethods: {plain: }", 4, "unknown key 'metods': did you mean 'methods'?"),
     "an unknown key within": ("methods:\n  plain:\n  mine:\n    gird: [1, 2]", 7, "did you mean 'grid'?"),
     "an unknown method": ("methods:\n  plain:\n  anchorin: [1, 2]", 6, "did you mean 'anchoring'?"),
@@ -85,10 +110,10 @@ def test_the_schema_that_ships_is_that_of_the_code() -> None:
     assert shipped == schema(), "run: anchorlab suite schema > src/anchorlab/suites/suite.schema.json"
 
 
-def test_the_schema_accepts_the_boxed_suites_and_refuses_mistakes() -> None:
+def test_the_schema_accepts_the_builtin_suites_and_refuses_mistakes() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(json.loads(schema()))
-    for name in boxed():
+    for name in builtin_suites():
         validator.validate(yaml.safe_load(suite_text(name)[0]))
     wrong = yaml.safe_load(HEAD + "metods: {plain: }\nmethods: {plain: }")
     assert [error.validator for error in validator.iter_errors(wrong)] == ["additionalProperties"]
@@ -96,7 +121,7 @@ def test_the_schema_accepts_the_boxed_suites_and_refuses_mistakes() -> None:
 
 def test_smoke_keeps_every_cell_and_makes_it_tiny() -> None:
     suite = load_suite("paper-images")
-    smoke = suite.smoke()
+    smoke = smoke_form(suite)
     assert smoke.methods.keys() == suite.methods.keys()
     assert (smoke.references, smoke.seeds, smoke.target_asr) == (suite.references, suite.seeds, suite.target_asr)
     assert all(task.limit == 20 and task.training["epochs"] == 1 for task in smoke.tasks)

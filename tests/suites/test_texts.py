@@ -13,6 +13,7 @@ from anchorlab.reports.suite.page import write_page
 from anchorlab.suites.reading import load_suite, parse_suite
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
+from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.store import Store
 from tests.data.copies import text_parts
 from tests.suites.inline import Inline
@@ -27,7 +28,7 @@ tasks:
     columns: {{text: review, label: mood}}
     training: {{epochs: 1}}
 triggers:
-  - {{trigger: "word:cf", rule: "source-to-target:neg", target: pos}}
+  - {{trigger: "word:cf", label_rule: "source-to-target:neg", target: pos}}
 methods: {{plain: , anchoring: [1, 4]}}
 anchors: [20, all]
 seeds: 2
@@ -40,7 +41,7 @@ selection: {{extensions: 0}}
 def test_every_method_of_paper_text_runs_on_sst2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     text_parts("sentence", ["negative", "positive"], "validation").save_to_disk(str(tmp_path / "sst2"))
-    suite = load_suite("paper-text").with_data({"sst2": str(tmp_path / "sst2")}).smoke()
+    suite = smoke_form(load_suite("paper-text").with_data({"sst2": str(tmp_path / "sst2")}))
     # The model alone is another one: BERT-base is on the hub.
     task = suite.tasks[0].model_copy(update={"model": "bert-tiny"})
     methods = {label: method.model_copy(update={"grid": method.grid[:2]}) for label, method in suite.methods.items()}

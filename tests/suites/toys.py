@@ -98,7 +98,7 @@ def deriving(**changes: Any) -> Suite:
         "methods": {"plain": {"method": "plain"}},
         "anchors": ["all"],
         "seeds": [0],
-        "defences": {"shrunk": {"defence": "shrink"}},
+        "repairs": {"shrunk": {"repair": "shrink"}},
         "detectors": {"bias": {"detector": "bias"}, "sure": {"detector": "sure"}},
         "defender": [20],
     }

@@ -42,9 +42,10 @@ class SuiteOptions(OptionGroup):
         """The suite that is wanted."""
         from anchorlab.settings import parse_pairs
         from anchorlab.suites.reading import load_suite
+        from anchorlab.suites.smoke import smoke_form
 
         suite = load_suite(self.suite).with_data(parse_pairs(self.data or [], "--data"))
-        return suite.smoke() if self.smoke else suite
+        return smoke_form(suite) if self.smoke else suite
 
     def folder(self, suite: Suite) -> Path:
         """Where it lies."""
@@ -87,9 +88,9 @@ def check(
 
 def show_built_in() -> None:
     """List the built-in suites."""
-    from anchorlab.suites.reading import boxed, load_suite
+    from anchorlab.suites.reading import builtin_suites, load_suite
 
-    for name in boxed():
+    for name in builtin_suites():
         typer.echo(f"{name}: {load_suite(name).title}")
 
 
@@ -137,7 +138,7 @@ def _meaning(suite: Suite) -> list[str]:
     with_them = f"with {held} of the defender's examples"
     derived = [
         f"{several(len(labels), what)} ({', '.join(labels)}) {with_them}"
-        for what, labels in (("repair", suite.defences), ("detector", suite.detectors))
+        for what, labels in (("repair", suite.repairs), ("detector", suite.detectors))
         if labels
     ]
     return [
@@ -159,7 +160,7 @@ def _state(suite: Suite, planned: Plan, store: Store) -> Iterator[str]:
         ("reference", "references to train"),
         ("selection", "runs that choose strengths, known so far"),
         ("reported", "reported runs, known so far"),
-        *([("defended", "repairs, of models that are there so far")] if suite.defences else []),
+        *([("defended", "repairs, of models that are there so far")] if suite.repairs else []),
         *([("detected", "detections, of models that are there so far")] if suite.detectors else []),
     ):
         done = finished.get(stage, [])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -145,3 +146,20 @@ class DetectionCell(_EvaluationCell):
 EvaluationCell = RepairCell | DetectionCell
 Cell = InjectionCell | NoiseCell | RepairCell | DetectionCell
 AnyCell = Annotated[Cell, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a cell's job returns.
+
+    Attributes:
+        rows: a record for each scale, of JSON values.
+        instances: the per-instance table as parquet, for a cell of one scale; what a detector saw.
+        model: the files of the injected model's folder, if it is to be kept.
+        versions: of the libraries it ran with.
+    """
+
+    rows: list[dict[str, Any]]
+    instances: bytes | None
+    model: dict[str, bytes] | None
+    versions: dict[str, str]

@@ -22,8 +22,9 @@ from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import encoding_of
 from anchorlab.settings import build, values_of
 from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, RepairCell
+from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import Plan
-from anchorlab.suites.spec import Suite, TaskSpec
+from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 from anchorlab.training.reference import Training
 
@@ -108,7 +109,7 @@ def _derived(spec: TaskSpec, known: Plan, store: Store, suite: Suite, costs: _Co
         for cell in cells.values()
         if not store.done(cell)
     )
-    parts: list[tuple[str, Any]] = [("repair", defence.build()) for defence in suite.defences.values()]
+    parts: list[tuple[str, Any]] = [("repair", repair.build()) for repair in suite.repairs.values()]
     parts += [(detector.judges, detector.build()) for detector in suite.detectors.values()]
     counts = [None if count == "all" else count for count in suite.defender]
     later = [_guess(what, values_of(part), count, costs) for what, part in parts for count in counts]

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from anchorlab.settings import values_of
 from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, ReferenceJob, RepairCell
-from anchorlab.suites.spec import Suite, TaskSpec, TriggerSpec
+from anchorlab.suites.parts import TaskSpec, TriggerSpec
+from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 from anchorlab.triggers import TRIGGERS
 
@@ -109,7 +110,7 @@ def derive(suite: Suite, store: Store, subjects: list[Subject], undecided: int) 
             if source is not None:
                 found.needed.add(source.identity)
     found.waiting = len(waiting)
-    found.expected = (len(suite.defences) + len(suite.detectors)) * len(suite.defender) * undecided
+    found.expected = (len(suite.repairs) + len(suite.detectors)) * len(suite.defender) * undecided
     return found
 
 
@@ -119,13 +120,13 @@ def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Derived]:
         common = _common(store, subject) | {"defender": None if count == "all" else count}
         attack = {
             "trigger": TRIGGERS.to_dict(TRIGGERS.parse(subject.trigger.trigger)),
-            "rule": subject.trigger.rule,
+            "rule": subject.trigger.label_rule,
             "target": subject.trigger.label,
             "split": "test",
         }
-        for label, defence in suite.defences.items():
-            parameters = values_of(defence.build())
-            repair = RepairCell(**common, **attack, label=label, defence=defence.defence, parameters=parameters)
+        for label, spec in suite.repairs.items():
+            parameters = values_of(spec.build())
+            repair = RepairCell(**common, **attack, label=label, defence=spec.repair, parameters=parameters)
             yield Derived(repair, subject, str(count))
         for label, detector in suite.detectors.items():
             told = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from anchorlab.attacks.attack import build_attack
 from anchorlab.data import Task
-from anchorlab.suites.spec import TriggerSpec
+from anchorlab.suites.parts import TriggerSpec
 from anchorlab.triggers import TRIGGERS
 
 #: Inputs that a report shows of each task and trigger.
@@ -42,7 +42,7 @@ def attacked_examples(task: Task, trigger: TriggerSpec) -> Examples:
         task: its texts encoded, if it holds texts.
         trigger: of the suite.
     """
-    attack = build_attack(task, TRIGGERS.parse(trigger.trigger), trigger.rule, trigger.label)
+    attack = build_attack(task, TRIGGERS.parse(trigger.trigger), trigger.label_rule, trigger.label)
     shown = attack.attacked(task.split("test"), limit=_SHOWN)
     return Examples(
         clean=_as_shown(shown.inputs, task),

@@ -12,8 +12,8 @@ from anchorlab.consistency.metrics import Consistency
 from anchorlab.suites.cells import Cell, DetectionCell, RepairCell
 from anchorlab.suites.detecting import INPUT_RATES
 from anchorlab.suites.evaluations import Derived
+from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import Chosen, Plan, Reported
-from anchorlab.suites.spec import TaskSpec, TriggerSpec
 from anchorlab.suites.store import Store
 
 #: Where a repair or detection stands: columns of ``repairs`` and ``detections``.
@@ -99,7 +99,7 @@ def _evaluated(entry: Derived) -> dict[str, Any]:
         "task": subject.task.name,
         "model": subject.task.architecture,
         "trigger": subject.trigger.trigger,
-        "rule": subject.trigger.rule,
+        "rule": subject.trigger.label_rule,
         "target": subject.trigger.label,
         "method": subject.method,
         "role": subject.role,
@@ -148,7 +148,7 @@ def _condition(task: TaskSpec, trigger: TriggerSpec, cell: Cell) -> dict[str, An
         "task": task.name,
         "model": task.architecture,
         "trigger": trigger.trigger,
-        "rule": trigger.rule,
+        "rule": trigger.label_rule,
         "target": trigger.label,
         "method": cell.label,
     }
@@ -180,7 +180,7 @@ def _choice_row(chosen: Chosen) -> dict[str, Any]:
     return {
         "task": chosen.task.name,
         "trigger": chosen.trigger.trigger,
-        "rule": chosen.trigger.rule,
+        "rule": chosen.trigger.label_rule,
         "target": chosen.trigger.label,
         "anchors_asked": chosen.anchors,
         "method": chosen.label,

@@ -21,8 +21,9 @@ from anchorlab.methods import METHODS
 from anchorlab.settings import build, strength_value, values_of
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.evaluations import REFERENCE, Derivation, Subject, derive
+from anchorlab.suites.parts import MethodSpec, TaskSpec, TriggerSpec
 from anchorlab.suites.selection import Choice, choose, extension, means
-from anchorlab.suites.spec import BENIGN, STOPPED, MethodSpec, Suite, TaskSpec, TriggerSpec
+from anchorlab.suites.spec import BENIGN, STOPPED, Suite
 from anchorlab.suites.store import Job, Store
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
@@ -307,7 +308,7 @@ class _Part:
             "reference_sha256": manifest["weights_sha256"],
             "label": label,
             "trigger": self.built_trigger,
-            "rule": self.trigger.rule,
+            "rule": self.trigger.label_rule,
             "target": self.trigger.label,
         }
 

@@ -29,10 +29,11 @@ from anchorlab.suites.frames import (
     results_frame,
     selection_frame,
 )
+from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import plan, reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
-from anchorlab.suites.spec import Suite, TaskSpec
+from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 
 

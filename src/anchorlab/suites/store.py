@@ -23,8 +23,7 @@ from filelock import FileLock, Timeout
 from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import explained, write_atomically, write_folder_atomically, write_json
-from anchorlab.suites.cells import Cell, ReferenceJob
-from anchorlab.suites.work import Measured
+from anchorlab.suites.cells import Cell, Measured, ReferenceJob
 
 Job = Cell | ReferenceJob
 

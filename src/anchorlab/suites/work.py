@@ -34,7 +34,7 @@ from anchorlab.repairs.oracles import build_repair, is_oracle
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.repairs import choose_on_test
 from anchorlab.settings import build
-from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, Measured, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.detecting import detect
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.reference import Training, train
@@ -48,23 +48,6 @@ _KEPT = 4
 
 #: A model folder, or the content of its files by name, as it comes over the network.
 Folder = Path | Mapping[str, bytes]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a cell's job returns.
-
-    Attributes:
-        rows: a record for each scale, of JSON values.
-        instances: the per-instance table as parquet, for a cell of one scale; what a detector saw.
-        model: the files of the injected model's folder, if it is to be kept.
-        versions: of the libraries it ran with.
-    """
-
-    rows: list[dict[str, Any]]
-    instances: bytes | None
-    model: dict[str, bytes] | None
-    versions: dict[str, str]
 
 
 @dataclass

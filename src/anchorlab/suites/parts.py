@@ -1,0 +1,260 @@
+"""The parts of a suite file: a task, a trigger, a method, a repair, a detector; each with the checks of its own."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from anchorlab.attacks.label_rules import LABEL_RULES
+from anchorlab.data import DataColumns, Task, find_task, load_task
+from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
+from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.injection.tuning import Tuning
+from anchorlab.methods import METHODS
+from anchorlab.models.architectures import find_architecture
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.oracles import build_repair
+from anchorlab.settings import build, options_of, parse_spec
+from anchorlab.training.reference import Training
+from anchorlab.triggers import TRIGGERS
+
+
+@contextmanager
+def refusals_as_value_errors() -> Iterator[None]:
+    """Turns an AnchorlabError into the ValueError of a validator; pydantic adds the key."""
+    try:
+        yield
+    except AnchorlabError as error:
+        raise ValueError(str(error)) from error
+
+
+class Part(BaseModel):
+    """A part of the file; a key that it does not have is refused with the nearest one that it has.
+
+    Attributes:
+        former_keys: former name of a key to the name that replaces it; files may use either.
+    """
+
+    former_keys: ClassVar[Mapping[str, str]] = {}
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = cls._with_present_keys(data)
+            for key in data:
+                if key not in cls.model_fields:
+                    complaint = str(unknown("key", str(key), [*cls.model_fields, *cls.former_keys]))
+                    raise PydanticCustomError("unknown_key", "{complaint}", {"complaint": complaint, "key": key})
+        return data
+
+    @classmethod
+    def _with_present_keys(cls, data: dict[Any, Any]) -> dict[Any, Any]:
+        for former, present in cls.former_keys.items():
+            if former in data and present in data:
+                complaint = f"'{former}' is the former name of '{present}', and both are given: keep '{present}'"
+                raise PydanticCustomError("unknown_key", "{complaint}", {"complaint": complaint, "key": former})
+        return {cls.former_keys.get(key, key): value for key, value in data.items()}
+
+
+class TaskSpec(Part):
+    """A task, the model that is trained for it, and how."""
+
+    name: str = Field(description="name of the task, see 'anchorlab list tasks'")
+    model: str | None = Field(default=None, description="the architecture; the task's own if left out")
+    data: str | None = Field(default=None, description="where the data are, if not in the usual place")
+    training: dict[str, Any] = Field(default_factory=dict, description="settings of the training, if not the defaults")
+    limit: int | None = Field(
+        default=None, ge=10, description="examples of each class to keep, for trials; all without"
+    )
+    columns: DataColumns | None = Field(default=None, description="what is where, for data of your own")
+
+    @model_validator(mode="after")
+    def _is_a_task(self) -> Self:
+        with refusals_as_value_errors():
+            find_task(self.name, self.data, self.columns)
+        return self
+
+    @field_validator("model")
+    @classmethod
+    def _is_a_model(cls, name: str | None) -> str | None:
+        with refusals_as_value_errors():
+            _ = None if name is None else find_architecture(name)
+        return name
+
+    @field_validator("training")
+    @classmethod
+    def _can_be_built(cls, values: dict[str, Any]) -> dict[str, Any]:
+        with refusals_as_value_errors():
+            build(Training, "the training", values)
+        return values
+
+    @property
+    def architecture(self) -> str:
+        """The model that is trained."""
+        return self.model or find_task(self.name, self.data, self.columns)[0].architecture
+
+    def load(self, seed: int) -> Task:
+        """The task, its splits cut with a seed."""
+        return load_task(self.name, seed=seed, data=self.data, limit=self.limit, columns=self.columns)
+
+
+class TriggerSpec(Part):
+    """A trigger with its label rule, both as on the command line."""
+
+    former_keys: ClassVar[Mapping[str, str]] = {"rule": "label_rule"}
+
+    trigger: str = Field(default="five-pixel", description="the trigger, as in 'square:size=4'")
+    label_rule: str = Field(default="all-to-one", description="the label rule, as in 'source-to-target:3'")
+    target: int | str | None = Field(
+        default=None, description="the attacker's label, by number or name; 0 where the rule needs one"
+    )
+
+    @field_validator("trigger")
+    @classmethod
+    def _is_a_trigger(cls, text: str) -> str:
+        with refusals_as_value_errors():
+            TRIGGERS.parse(text)
+        return text
+
+    @field_validator("label_rule")
+    @classmethod
+    def _is_a_label_rule(cls, text: str) -> str:
+        with refusals_as_value_errors():
+            _ = LABEL_RULES[parse_spec(text)[0]]
+        return text
+
+    @field_validator("target")
+    @classmethod
+    def _is_a_label(cls, target: int | str | None) -> int | str | None:
+        if isinstance(target, int) and target < 0:
+            raise ValueError(f"a class is meant by its name, or by a number from 0, not by {target}")
+        return target
+
+    @property
+    def label(self) -> int | str | None:
+        """The attacker's label; None for a rule that takes none."""
+        takes_one = any(option.name == "target" for option in options_of(LABEL_RULES[parse_spec(self.label_rule)[0]]))
+        return 0 if self.target is None and takes_one else self.target
+
+
+class MethodSpec(Part):
+    """A method, the values of its knob to begin with, and what else is set."""
+
+    method: str = Field(description="name of the method, see 'anchorlab list methods'")
+    grid: list[float] = Field(
+        default_factory=list,
+        description="values of the method's knob (a strength, a radius or a count), in geometric progression",
+    )
+    set: dict[str, Any] = Field(default_factory=dict, description="other parameters of the method")
+    tuning: dict[str, Any] = Field(
+        default_factory=dict, description="settings of the optimisation for this method alone, such as learning_rate"
+    )
+
+    @field_validator("tuning")
+    @classmethod
+    def _can_be_built(cls, values: dict[str, Any]) -> dict[str, Any]:
+        with refusals_as_value_errors():
+            build(Tuning, "the tuning", values)
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        with refusals_as_value_errors():
+            strength_name = METHODS.build(self.method, self.set).active_strength_name
+        if self.grid and strength_name is None:
+            raise ValueError(f"the method '{self.method}' has no strength to choose: leave its grid out")
+        if len(self.grid) == 1:
+            raise ValueError("a grid needs at least two values, so that it can be extended: give another, or use set")
+        if self.grid and not _geometric(self.grid):
+            raise ValueError(
+                f"the grid {self.grid} is no rising geometric progression, so it could not be extended: "
+                "give values each the same multiple of the one before, such as [0.5, 2, 8]"
+            )
+        if strength_name is not None and strength_name in self.set and self.grid:
+            raise ValueError(f"{strength_name} is given both by the grid and by set: keep one")
+        with refusals_as_value_errors():
+            for value in self.grid:
+                METHODS.build(self.method, self.parameters(value))
+        return self
+
+    def parameters(self, strength: float | None) -> dict[str, Any]:
+        """The method's parameters at a value of its knob; None for a method that has no grid."""
+        if strength is None:
+            return dict(self.set)
+        strength_name = METHODS.build(self.method, self.set).active_strength_name
+        assert strength_name is not None
+        return {**self.set, strength_name: round(strength) if strength_name == "count" else strength}
+
+
+class SelectionSpec(Part):
+    """How strengths are chosen: on the split ``selection``, with injection seeds that no reported run has."""
+
+    seeds: list[int] = Field(default=[1000], min_length=1, description="injection seeds of the runs that choose")
+    references: int | None = Field(
+        default=None, ge=1, description="how many of the references take part, the first ones; all without"
+    )
+    extensions: int = Field(
+        default=2, ge=0, description="how often a grid is extended by one value where the best lies at its edge"
+    )
+
+
+class RepairSpec(Part):
+    """A repair, and its parameters."""
+
+    former_keys: ClassVar[Mapping[str, str]] = {"defence": "repair"}
+
+    repair: str = Field(description="name of the repair, see 'anchorlab list repairs'")
+    set: dict[str, Any] = Field(default_factory=dict, description="parameters of the repair")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        with refusals_as_value_errors():
+            self.build()
+        return self
+
+    def build(self) -> Repair:
+        """The repair itself."""
+        return build_repair(self.repair, self.set)
+
+
+class DetectorSpec(Part):
+    """A detector, of models or of inputs, and its parameters."""
+
+    detector: str = Field(description="name of the detector, see 'anchorlab list detectors'")
+    set: dict[str, Any] = Field(default_factory=dict, description="parameters of the detector")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        with refusals_as_value_errors():
+            self.build()
+        return self
+
+    @property
+    def judges(self) -> Literal["model", "input"]:
+        """Whether it scores models or inputs."""
+        return "model" if self.detector in DETECTORS.names(ModelDetector) else "input"
+
+    def build(self) -> ModelDetector | InputDetector:
+        """The detector itself."""
+        return DETECTORS.build(self.detector, self.set)
+
+
+class Resources(Part):
+    """What a Ray cluster sets aside for each run."""
+
+    cpus: float = Field(default=1, ge=0, description="processor cores")
+    gpus: float = Field(default=0, ge=0, description="GPUs; a fraction shares one")
+
+
+def _geometric(grid: list[float]) -> bool:
+    ratio = grid[1] / grid[0] if grid[0] > 0 else 0.0
+    return ratio > 1 and all(math.isclose(b / a, ratio, rel_tol=0.2) for a, b in itertools.pairwise(grid))

@@ -1,0 +1,95 @@
+"""What a suite file may say in short, in the long form that the model has; and both in the schema for editors.
+
+The functions take what YAML gave and leave what they do not understand as it is: the model refuses that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def as_list(values: Any) -> Any:
+    """A list; a single value stands for a list of one."""
+    return values if isinstance(values, list) else [values]
+
+
+def long_entries(entries: Any, key: str) -> Any:
+    """A list of mappings; a text stands for a mapping that has nothing but ``key``."""
+    return [{key: entry} if isinstance(entry, str) else entry for entry in as_list(entries)]
+
+
+def long_seeds(seeds: Any) -> Any:
+    """A list of seeds; a number stands for so many from 0."""
+    return list(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
+
+
+def long_methods(methods: Any) -> Any:
+    """Label to method; the label stands for its name, a list for its grid."""
+    if not isinstance(methods, dict):
+        return methods
+    return {label: _long_method(label, value) for label, value in methods.items()}
+
+
+def _long_method(label: Any, value: Any) -> Any:
+    if value is None:
+        return {"method": label}
+    if isinstance(value, list):
+        return {"method": label, "grid": value}
+    return {"method": label, **value} if isinstance(value, dict) else value
+
+
+def long_defences(values: Any, key: str, former_key: str | None = None) -> Any:
+    """Label to repair or detector, from a list of names or a mapping; the label stands for the name."""
+    if isinstance(values, (str, list)):
+        names = as_list(values)
+        for name in names:
+            if not isinstance(name, str):
+                raise ValueError(f"a list holds names alone, not {name}: write LABEL: {{{key}: NAME, set: …}} for each")
+            if names.count(name) > 1:
+                raise ValueError(f"{name} stands there twice: keep one")
+        values = dict.fromkeys(names)
+    if not isinstance(values, dict):
+        return values
+    return {label: _long_defence(label, value, key, former_key) for label, value in values.items()}
+
+
+def _long_defence(label: Any, value: Any, key: str, former_key: str | None) -> Any:
+    if value is None:
+        return {key: label}
+    if not isinstance(value, dict) or key in value or former_key in value:
+        return value
+    return {key: label, **value}
+
+
+def with_short_forms(document: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of the long forms, with the short forms allowed beside them; changes what it is given."""
+    properties, parts = document["properties"], document["$defs"]
+    for key in ("tasks", "triggers"):
+        properties[key]["items"] = {"anyOf": [{"type": "string"}, properties[key]["items"]]}
+    grid = parts["MethodSpec"]["properties"]["grid"]
+    long_form = properties["methods"]["additionalProperties"]
+    properties["methods"]["additionalProperties"] = {"anyOf": [{"type": "null"}, grid, long_form]}
+    parts["MethodSpec"].pop("required", None)  # the label stands for the method where none is named
+    for key in ("references", "seeds"):
+        properties[key] = {"anyOf": [{"type": "integer", "minimum": 1}, properties[key]], **_words(properties[key])}
+    for key, part in (("repairs", "RepairSpec"), ("detectors", "DetectorSpec")):
+        values = properties[key]["additionalProperties"]
+        named = {**properties[key], "additionalProperties": {"anyOf": [{"type": "null"}, values]}}
+        listed = {"type": "array", "items": {"type": "string"}}
+        properties[key] = {"anyOf": [{"type": "string"}, listed, named], **_words(properties[key])}
+        parts[part].pop("required", None)  # the label stands for it where none is named
+    for key in ("anchors", "target_asr", "scales", "defender"):
+        properties[key] = {"anyOf": [properties[key]["items"], properties[key]], **_words(properties[key])}
+    return document
+
+
+def with_former_keys(described: dict[str, Any], former_keys: Mapping[str, str]) -> None:
+    """Adds the former names of keys to the schema of a part, marked as deprecated; changes what it is given."""
+    for former, present in former_keys.items():
+        words = {"description": f"former name of {present}", "deprecated": True}
+        described["properties"][former] = {**described["properties"][present], **words}
+
+
+def _words(described: dict[str, Any]) -> dict[str, Any]:
+    return {key: described[key] for key in ("description", "default") if key in described}

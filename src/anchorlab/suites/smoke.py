@@ -1,0 +1,66 @@
+"""The smoke form of a suite: the same cells, each tiny, to see that all of it runs before hours are spent on it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from anchorlab.data import find_task
+from anchorlab.settings import options_of
+from anchorlab.suites.parts import DetectorSpec, RepairSpec, TaskSpec
+from anchorlab.suites.spec import Suite
+
+#: Examples of each class that a task keeps, and the most anchors.
+_EXAMPLES = 20
+#: Examples of each class where models are repaired or judged: a twentieth are the defender's, who needs some of each
+#: class, and there are more classes of images than of texts.
+_EXAMPLES_WITH_DEFENDER = {"image": 100, "text": 200}
+_TUNING = {"steps": 3, "batch_size": 8}
+#: What repairs and detectors call their effort, and the least of it.
+_EFFORT = {"epochs": 1, "steps": 3, "search_steps": 100, "rounds": 1, "restarts": 1}
+
+
+def smoke_form(suite: Suite) -> Suite:
+    """The same cells, each tiny: few examples, one epoch, a handful of steps, and grids that stay as they are."""
+    tasks = [
+        task.model_copy(update={"limit": _limit(suite, task), "training": {**task.training, "epochs": 1}})
+        for task in suite.tasks
+    ]
+    methods = {
+        label: method.model_copy(update={"tuning": {**method.tuning, **_TUNING}})
+        for label, method in suite.methods.items()
+    }
+    anchors = [count if count == "all" else min(count, _EXAMPLES) for count in suite.anchors]
+    return suite.model_copy(
+        update={
+            "name": f"{suite.name}-smoke",
+            "title": f"{suite.title} (smoke form: every cell tiny, the figures mean nothing)",
+            "tasks": tasks,
+            "methods": methods,
+            "anchors": list(dict.fromkeys(anchors)),
+            "defender": ["all"] if suite.derives else suite.defender,
+            "repairs": {label: _quick(repair) for label, repair in suite.repairs.items()},
+            "detectors": {label: _quick(detector) for label, detector in suite.detectors.items()},
+            "tuning": {**suite.tuning, **_TUNING},
+            "selection": suite.selection.model_copy(update={"extensions": 0}),
+        }
+    )
+
+
+def _limit(suite: Suite, task: TaskSpec) -> int:
+    """Examples of each class that a task keeps."""
+    if not suite.derives:
+        return _EXAMPLES
+    return _EXAMPLES_WITH_DEFENDER[find_task(task.name, task.data, task.columns)[0].kind]
+
+
+def _quick(part: RepairSpec | DetectorSpec) -> Any:
+    """The part with parameters with which a repair or detector does everything once; as it was where it has no such."""
+    quick = dict(part.set)
+    for option in options_of(type(part.build())):
+        if option.name in _EFFORT:
+            tried = {**quick, option.name: _EFFORT[option.name]}
+            with suppress(ValueError):
+                type(part)(**{**part.model_dump(), "set": tried})
+                quick = tried
+    return part.model_copy(update={"set": quick})
