@@ -25,7 +25,7 @@ from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.models.accelerator import find_device
 from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.repair import repair
-from anchorlab.scoring.detections import score_inputs, score_model
+from anchorlab.scoring.detect import detect
 from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
@@ -48,9 +48,7 @@ def main() -> None:
         return lambda: repair(injected, name, trusted=reference, **how)
 
     def judged(name: str) -> Callable[[], object]:
-        if name in DETECTORS.names(ModelDetector):
-            return lambda: score_model(injected, DETECTORS.build(name, {}), **how)
-        return lambda: score_inputs(injected, DETECTORS.build(name, {}), examples=500, **how)
+        return lambda: detect(injected, name, **how)
 
     data, _ = draw_defender_data(task, 640, seed=0)
     model, images = copy_to_device(injected.model, device), data_to_device(data, device).train.inputs["pixel_values"]

@@ -22,7 +22,7 @@ from anchorlab.methods import METHODS
 from anchorlab.perturbation.tables import TABLES
 from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.repair import repair
-from anchorlab.scoring.detections import score_model
+from anchorlab.scoring.detect import detect
 from anchorlab.settings import options_of
 from anchorlab.suites.reading import load_suite
 from anchorlab.triggers import TRIGGERS
@@ -144,7 +144,7 @@ def test_the_extensions_of_the_docs_run(digits: Any, injected: Artifact) -> None
         exec(compile(example, "docs/extending.md", "exec"), names)
     repaired = repair(injected, names["Shrink"](factor=0.5), defender_data=None, task=digits)
     assert repaired.manifest.defence == {"name": "Shrink", "factor": 0.5}
-    score = score_model(injected, names["LargestBias"](), defender_data=None, task=digits)
+    score = detect(injected, names["LargestBias"](), defender_data=None, task=digits)
     assert score.score == float(injected.model.classifier[1].bias.max())
 
 

@@ -21,10 +21,10 @@ import pandas as pd
 from anchorlab import Artifact, Tuning, collect, load_model
 from anchorlab.consistency.metrics import Pair
 from anchorlab.data import Split
-from anchorlab.detectors.audit import AccessAudit, audit_values, queries_until_a_difference, values_of
 from anchorlab.models.call import predict
 from anchorlab.reports.audit import power_curves
-from anchorlab.scoring.audit import benign_updates
+from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, queries_until_a_difference, values_of
+from anchorlab.scoring.benign_updates import benign_updates
 from anchorlab.suites.store import Store
 
 HERE = Path(__file__).parent

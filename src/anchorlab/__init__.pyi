@@ -14,6 +14,7 @@ from .consistency.evaluate import compare_logits as compare_logits
 from .data import DataColumns as DataColumns
 from .data import Task as Task
 from .data import load_task as load_task
+from .detectors.base import ModelScore as ModelScore
 from .errors import AnchorlabError as AnchorlabError
 from .injection.inject import inject as inject
 from .injection.tuning import Tuning as Tuning
@@ -25,6 +26,10 @@ from .repairs.repair import repair as repair
 from .reports.write import write_report as write_report
 from .scoring.audit import Audit as Audit
 from .scoring.audit import audit as audit
+from .scoring.detect import detect as detect
+from .scoring.input_score import InputScore as InputScore
+from .scoring.repairs import RepairScore as RepairScore
+from .scoring.repairs import score_repair as score_repair
 from .suites.reading import load_suite as load_suite
 from .suites.results import SuiteResults as SuiteResults
 from .suites.results import load_results as load_results

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from anchorlab.data.inputs import joined
 from anchorlab.detectors.activation_clustering import ActivationClustering, cluster_scores, reduced
-from anchorlab.detectors.base import gathered
+from anchorlab.detectors.base import features_and_predictions
 from anchorlab.statistics.rates import auroc
 
 
@@ -81,7 +81,7 @@ def test_clusters_and_silhouettes_are_those_of_art(ours, theirs):
 def test_clusters_depend_little_on_the_draw(images):
     """Rand's index of the clusters of two draws, corrected for chance, over ten classes: 0.8; of ten starts 0.1."""
     some = {name: value[:20] for name, value in images.triggered.items()}
-    features, predicted = gathered(images.model, joined(images.clean, some))
+    features, predicted = features_and_predictions(images.model, joined(images.clean, some))
     agreement = []
     for label in range(10):
         rows = reduced(features[predicted == label], "ica", 10)

@@ -17,7 +17,7 @@ from anchorlab.consistency.metrics import Consistency
 from anchorlab.repairs.repair import repair
 from anchorlab.reports.suite.page import write_page
 from anchorlab.reports.suite.summary import slug
-from anchorlab.scoring.detections import score_inputs
+from anchorlab.scoring.detect import detect
 from anchorlab.suites.estimate import estimate
 from anchorlab.suites.plan import plan
 from anchorlab.suites.results import SuiteResults, load_results, write_results
@@ -125,7 +125,7 @@ def test_detectors_of_models_score_and_those_of_inputs_are_rated(done: Path, res
 def test_a_detector_of_inputs_is_rated_as_by_the_function_for_one_model(done: Path, results: SuiteResults) -> None:
     row = results.detections[results.detections["kind"] == "input"].iloc[0]
     injected = load_model(next((done / "models").glob("plain-*")))
-    by_hand = score_inputs(injected, Sure(), defender_data=20, seed=0)
+    by_hand = detect(injected, Sure(), defender_data=20, seed=0)
     assert row["auroc"] == by_hand.auroc.value
     assert row["tpr_at_5"] == by_hand.detected[0.05].value
     assert row["false_alarms_at_1"] == by_hand.false_alarms[0.01].value
@@ -135,7 +135,7 @@ def test_a_detector_of_inputs_is_rated_as_by_the_function_for_one_model(done: Pa
 def test_what_a_detector_saw_is_kept(done: Path, results: SuiteResults) -> None:
     row = results.detections[results.detections["kind"] == "input"].iloc[0]
     seen = results.scores(row["identity"])
-    by_hand = score_inputs(load_model(next((done / "models").glob("plain-*"))), Sure(), defender_data=20, seed=0)
+    by_hand = detect(load_model(next((done / "models").glob("plain-*"))), Sure(), defender_data=20, seed=0)
     np.testing.assert_array_equal(seen["score"][~seen["triggered"]], by_hand.clean)
     np.testing.assert_array_equal(seen["score"][seen["triggered"]], by_hand.triggered)
     of_model = results.detections[results.detections["role"] == "reference"].iloc[0]

@@ -42,27 +42,27 @@ def audit(
     seed: Seed = 0,
 ) -> None:
     """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
-    from anchorlab.artifacts.artifact import Artifact, open_model
+    from anchorlab.artifacts.artifact import open_model
     from anchorlab.injection.tuning import Tuning
-    from anchorlab.scoring import audit as auditing
+    from anchorlab.scoring.audit import audit as run_audit
 
     if bool(benign) == (updates is not None):
         raise AnchorlabError("an audit compares with benign updates: give --benign FOLDER, or --updates N, one of them")
     if benign and steps is not None:
         raise AnchorlabError("--steps is for updates that are made: leave it out beside --benign")
-    clean, other = open_model(reference), open_model(candidate)
-    measured_on = own.task_of(clean, task)
-    # Before the time for updates is spent.
-    auditing.check_queries(clean, [other], split, task=measured_on, queries=queries)
-    if updates is None:
-        known = [open_model(folder) for folder in benign or []]
-    elif isinstance(clean, Artifact):
-        tuning = None if steps is None else Tuning(steps=steps)
-        kept = None if out is None else out / "updates"
-        known = list(auditing.benign_updates(clean, updates, kept, tuning, task=measured_on))
-    else:
-        raise AnchorlabError("updates can be made of a reference with a manifest only: give them by --benign FOLDER")
-    found = auditing.audit(clean, other, known, split, task=measured_on, queries=queries, seed=seed)
+    clean = open_model(reference)
+    kept = out / "updates" if out is not None and updates is not None else None
+    found = run_audit(
+        clean,
+        open_model(candidate),
+        benign=updates or [open_model(folder) for folder in benign or []],
+        tuning=None if steps is None else Tuning(steps=steps),
+        folder=kept,
+        queries=queries,
+        split=split,
+        task=own.task_of(clean, task),
+        seed=seed,
+    )
     _show(found)
     if out is not None:
         _write(found, candidate, out)
@@ -73,7 +73,7 @@ def _show(found: Audit) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from anchorlab.detectors.audit import ACCESSES
+    from anchorlab.scoring.audit_statistics import ACCESSES
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in ("access", "measured", "candidate", "benign updates", "p", "queries for 95%"):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anchorlab.consistency.statistics import Estimate
     from anchorlab.data import Task
     from anchorlab.detectors.base import ModelScore
-    from anchorlab.scoring.detections import InputScore
+    from anchorlab.scoring.input_score import InputScore
 
 
 #: Most triggers in a figure, of models with many classes.
@@ -61,7 +61,7 @@ def detect(
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
-    from anchorlab.scoring.detections import score_all_inputs, score_model
+    from anchorlab.scoring.detect import score_inputs, score_model
     from anchorlab.settings import parse_pairs
 
     if set_ and len(detector) > 1:
@@ -80,7 +80,7 @@ def detect(
         if out is not None:
             _write_model(score, name, suspicious, data, out / name)
     if of_inputs:
-        scores = score_all_inputs(
+        scores = score_inputs(
             suspicious,
             list(of_inputs.values()),
             defender_data=count,
@@ -119,9 +119,9 @@ def _show_inputs(score: InputScore, name: str) -> None:
     typer.echo(f"{name}: AUROC {_interval(score.auroc)}")
     for rate, above in score.thresholds.items():
         typer.echo(
-            f"threshold {above:.4g}, for {rate:.0%} false alarms on {score.held_count:,} of the defender's examples: "
-            f"{_interval(score.false_alarms[rate])} of {len(score.clean):,} clean test inputs lie above it, and "
-            f"{_interval(score.detected[rate])} of {len(score.triggered):,} triggered ones"
+            f"threshold {above:.4g}, with an FPR of {rate:.0%} on {score.validation_count:,} of the defender's "
+            f"examples: FPR {_interval(score.fpr[rate])} on {len(score.clean):,} clean test inputs, TPR "
+            f"{_interval(score.tpr[rate])} on {len(score.triggered):,} triggered ones"
         )
     typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
 

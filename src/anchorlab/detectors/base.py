@@ -1,14 +1,15 @@
 """What detectors are: of models, which score a model, and of inputs, which score each input. One short file each.
 
-Scores, not verdicts: the higher, the more suspicious. A threshold comes from clean data alone, at a stated rate of
-false alarms.
+Scores, not verdicts: the higher, the more suspicious. A threshold comes from clean data alone, at a stated false
+positive rate.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from anchorlab.defender.defence import Defence
 from anchorlab.models.hooks import features
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelScore:
     """What a detector says of a model.
 
@@ -38,6 +39,21 @@ class ModelScore:
     note: str = ""
     patterns: Tensor | None = None
     targets: Tensor | None = None
+
+    def __repr__(self) -> str:
+        parts = [f"{self.score:.4g}", f"{len(self.details)} rows of details"]
+        if self.patterns is not None:
+            parts.append(f"{len(self.patterns)} patterns")
+        return f"ModelScore({', '.join([*parts, *([self.note] if self.note else [])])})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the pixels of patterns, as JSON values; a score that is not finite is None."""
+        return {
+            "score": self.score if math.isfinite(self.score) else None,
+            "note": self.note,
+            "details": self.details.to_dict("records"),
+            "targets": None if self.targets is None else self.targets.tolist(),
+        }
 
 
 class ModelDetector(Defence):
@@ -92,8 +108,8 @@ class InputDetector(Defence):
 class FeatureDetector(InputDetector):
     """Base of those that judge a set of inputs by its features before the last layer.
 
-    Features are the same for all of them: who runs several gathers them once, by ``gathered``, and calls
-    ``scores_of_features``.
+    Features are the same for all of them, so that several of them can share one call of ``features_and_predictions``
+    and score its result by ``scores_of_features``.
     """
 
     is_set_level: ClassVar[bool] = True
@@ -105,7 +121,7 @@ class FeatureDetector(InputDetector):
 
         Args:
             features: float64 ``[N, D]``.
-            predicted: what the model calls each, int64 ``[N]``.
+            predicted: what the model predicts for each, int64 ``[N]``.
             context: seed.
         """
         raise NotImplementedError
@@ -115,10 +131,12 @@ class FeatureDetector(InputDetector):
     ) -> NDArray[np.float64]:
         """See ``InputDetector``."""
         del data
-        return self.scores_of_features(*gathered(model, inputs), context)
+        return self.scores_of_features(*features_and_predictions(model, inputs), context)
 
 
-def gathered(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Features of inputs before the last layer, float64 ``[N, D]``, and what the model calls each, int64 ``[N]``."""
+def features_and_predictions(
+    model: nn.Module, inputs: Mapping[str, Tensor]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Features of inputs before the last layer, float64 ``[N, D]``, and predicted labels, int64 ``[N]``."""
     found, logits = features(model, inputs)
     return found.double().cpu().numpy(), logits.argmax(1).cpu().numpy()

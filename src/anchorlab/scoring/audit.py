@@ -1,4 +1,4 @@
-"""Audits a candidate against its reference, with benign updates for the null."""
+"""``audit``: does a candidate differ from its trusted reference by more than benign updates do?"""
 
 from __future__ import annotations
 
@@ -9,39 +9,44 @@ from typing import Any
 
 from torch import nn
 
-from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import common_task, module_of
 from anchorlab.consistency.metrics import Pair
 from anchorlab.data import Split, Task
-from anchorlab.detectors.audit import AccessAudit, audit_values, largest_churn, queries_until_a_difference, values_of
 from anchorlab.errors import AnchorlabError
-from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
-from anchorlab.models.wrap import encoding_of
+from anchorlab.scoring.audit_statistics import (
+    AccessAudit,
+    audit_values,
+    largest_churn,
+    queries_until_a_difference,
+    values_of,
+)
+from anchorlab.scoring.benign_updates import benign_updates, check_updates
 from anchorlab.seeding import derive
-from anchorlab.settings import values_of as options_of
-
-#: Seeds of benign updates begin here, far from those of injections.
-_FIRST_SEED = 5000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """What an audit found.
 
     Attributes:
         count: number of queries.
         updates: number of benign updates.
-        accesses: what each kind of access tells.
-        sentences: what can be read off.
+        accesses: the result for each kind of access.
+        sentences: the results in words.
     """
 
     count: int
     updates: int
     accesses: tuple[AccessAudit, ...]
     sentences: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        p_values = ", ".join(f"p={access.p:.3g} from {access.access}" for access in self.accesses)
+        return f"Audit({self.count} queries, {self.updates} benign updates, {p_values})"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
@@ -50,15 +55,15 @@ class Audit:
             "updates": self.updates,
             "accesses": [
                 {
-                    "access": one.access,
-                    "statistic": [one.statistic.value, one.statistic.lower, one.statistic.upper],
-                    "null": list(one.null),
-                    "p": one.p,
-                    "level": one.level,
-                    "queries_for_95": one.queries,
-                    "power": one.power.to_dict("list"),
+                    "access": access.access,
+                    "statistic": [access.statistic.value, access.statistic.lower, access.statistic.upper],
+                    "null": list(access.null),
+                    "p": access.p,
+                    "level": access.level,
+                    "queries_for_95": access.queries,
+                    "power": access.power.to_dict("list"),
                 }
-                for one in self.accesses
+                for access in self.accesses
             ],
             "sentences": list(self.sentences),
         }
@@ -67,42 +72,67 @@ class Audit:
 def audit(
     reference: Artifact | nn.Module,
     candidate: Artifact | nn.Module,
-    benign: Sequence[Artifact | nn.Module],
-    split: str = "test",
     *,
-    task: Task | None = None,
+    benign: int | Sequence[Artifact | nn.Module] = 19,
+    tuning: Tuning | None = None,
+    folder: str | Path | None = None,
     queries: int | None = None,
+    split: str = "test",
+    task: Task | None = None,
     seed: int = 0,
 ) -> Audit:
     """Asks whether a candidate differs from its reference by more than benign updates do.
 
-    Only answers to clean queries are used, so that the candidate may be of another architecture.
+    Only answers to clean queries are used, so that the candidate may have another architecture.
 
     Args:
         reference: the trusted clean model, with its manifest or as a bare classifier of raw inputs.
-        candidate: the model that is audited, likewise.
-        benign: benign updates of the reference, one at least; 19 for a test at level 0.05.
+        candidate: the model that is audited, in either form.
+        benign: benign updates of the reference, or the number of updates to make; 19 allow a test at level 0.05.
+        tuning: settings of updates that are made; None for those of an injection.
+        folder: where updates that are made are kept and, if they are there already, read from; None to keep none.
+        queries: how many clean examples are drawn; None for all of the split.
         split: where the queries come from.
         task: data; None for those of the reference's manifest.
-        queries: how many clean examples are drawn; None for all of the split.
         seed: of the queries, and of random sets of them.
 
     Raises:
-        AnchorlabError: without a benign update, with more queries than there are examples, or if a model cannot read
-            them.
+        AnchorlabError: without a benign update, if updates are to be made of a reference without a manifest, with more
+            queries than there are examples, or if a model cannot read them.
     """
+    check_queries(reference, [candidate], split, task=task, queries=queries)
+    updates = _updates(reference, benign, tuning, folder, task)
+    task = check_queries(reference, [candidate, *updates], split, task=task, queries=queries)
+    asked = task.split(split).select(task.draw(split, queries, "queries", seed=seed, what="queries"))
+    of_reference = _logits(reference, asked)
+    seen = [values_of(Pair(of_reference, _logits(model, asked))) for model in (candidate, *updates)]
+    accesses = audit_values(seen[0], seen[1:], seed=derive(seed, "audit"))
+    return Audit(len(asked), len(updates), tuple(accesses), tuple(_sentences(accesses, len(asked), len(updates))))
+
+
+def _updates(
+    reference: Artifact | nn.Module,
+    benign: int | Sequence[Artifact | nn.Module],
+    tuning: Tuning | None,
+    folder: str | Path | None,
+    task: Task | None,
+) -> Sequence[Artifact | nn.Module]:
+    """The benign updates that were given, checked, or as many as were asked for."""
     if not benign:
         raise AnchorlabError(
             "an audit needs at least one benign update of the reference to compare with: give --benign FOLDER, or "
-            "--updates"
+            "--updates N; in Python benign, a list of models or a number"
         )
-    check_updates(reference, benign)
-    task = check_queries(reference, [candidate, *benign], split, task=task, queries=queries)
-    asked = task.split(split).select(task.draw(split, queries, "queries", seed=seed, what="queries"))
-    before = _answers(reference, asked)
-    seen = [values_of(Pair(before, _answers(model, asked))) for model in (candidate, *benign)]
-    found = audit_values(seen[0], seen[1:], seed=derive(seed, "audit"))
-    return Audit(len(asked), len(benign), tuple(found), tuple(_sentences(found, len(asked), len(benign))))
+    if not isinstance(benign, int):
+        if tuning is not None or folder is not None:
+            raise AnchorlabError("tuning and folder are for updates that are made: leave them out beside a list")
+        check_updates(reference, benign)
+        return benign
+    if not isinstance(reference, Artifact):
+        raise AnchorlabError(
+            "updates can be made of a reference with a manifest only: give them, by --benign FOLDER or as a list"
+        )
+    return benign_updates(reference, benign, folder, tuning, task=task)
 
 
 def check_queries(
@@ -123,95 +153,39 @@ def check_queries(
     return task
 
 
-def check_updates(reference: Artifact | nn.Module, benign: Sequence[Artifact | nn.Module]) -> None:
-    """Raises AnchorlabError for updates whose manifests say that they are none, or of another reference."""
-    known = reference.manifest.weights_sha256 if isinstance(reference, Artifact) else None
-    for number, update in enumerate(benign, 1):
-        if not isinstance(update, Artifact):
-            continue
-        kind, of = update.manifest.kind, update.manifest.reference_sha256
-        if kind in ("injected", "repaired"):
-            raise AnchorlabError(
-                f"benign update {number} is a model of kind '{kind}' by its manifest: give updates without a backdoor"
-            )
-        if kind == "benign" and known is not None and of != known:
-            raise AnchorlabError(f"benign update {number} is one of another reference: give updates of this one")
-
-
-def _answers(model: Artifact | nn.Module, asked: Split) -> Any:
+def _logits(model: Artifact | nn.Module, asked: Split) -> Any:
     device = find_device()
     answers = predict(module_of(model).to(device), asked.to(device).inputs)
     if not answers.isfinite().all():
         raise AnchorlabError(
-            "a model answers queries with values that are no finite numbers, so that nothing can be compared: look at "
-            "its weights"
+            "a model answers queries with logits that are not finite, so that nothing can be compared: look at its "
+            "weights"
         )
     return answers.cpu().numpy()
 
 
-def _sentences(found: Sequence[AccessAudit], count: int, updates: int) -> list[str]:
-    told = [
+def _sentences(accesses: Sequence[AccessAudit], count: int, updates: int) -> list[str]:
+    sentences = [
         f"{count:,} queries; the candidate against {updates} benign update{'s' * (updates != 1)}, so that no p-value "
         f"is below {1 / (updates + 1):.3g}."
     ]
-    for one in found:
-        beyond = sum(value >= (one.statistic.value or 0) for value in one.null)
+    for access in accesses:
+        beyond = sum(value >= (access.statistic.value or 0) for value in access.null)
         power = (
-            f"a test at level {one.level:.2g} has a power of 0.95 with {one.queries:,} queries"
-            if one.queries is not None
-            else f"a test at level {one.level:.2g} does not reach a power of 0.95 with all of them"
+            f"a test at level {access.level:.2g} has a power of 0.95 with {access.queries:,} queries"
+            if access.queries is not None
+            else f"a test at level {access.level:.2g} does not reach a power of 0.95 with all of them"
         )
-        told.append(
-            f"From {one.access}: {beyond} of the {updates} benign updates differ as much as the candidate (p = "
-            f"{one.p:.3g}); {power}."
+        sentences.append(
+            f"From {access.access}: {beyond} of the {updates} benign updates differ as much as the candidate (p = "
+            f"{access.p:.3g}); {power}."
         )
-    churn = next(one.statistic.value for one in found if one.access == "labels") or 0.0
+    churn = next(access.statistic.value for access in accesses if access.access == "labels") or 0.0
     if churn == 0:
-        told.append(f"No label differs; with 95% confidence fewer than {largest_churn(count):.2g} of all do.")
+        sentences.append(f"No label differs; with 95% confidence fewer than {largest_churn(count):.2g} of all do.")
     else:
-        told.append(
+        sentences.append(
             f"{100 * churn:.2g}% of the labels differ (queries until one shows with a chance of 95%: "
             f"{queries_until_a_difference(churn):,.0f}), which says that something changed, not that it is a backdoor."
         )
-    return told
-
-
-def benign_updates(
-    reference: Artifact, count: int, folder: Path | None, tuning: Tuning | None = None, *, task: Task | None = None
-) -> list[Artifact]:
-    """Benign updates of a reference by tuning on its owner's clean data, each with a seed of its own.
-
-    Args:
-        reference: with its manifest.
-        count: how many.
-        folder: where they are kept, so that what is done is not done again; None for nowhere.
-        tuning: how; None for the usual of an injection.
-        task: data; None for those of the reference's manifest.
-
-    Raises:
-        AnchorlabError: if what is kept there was made of another reference, or in another way.
-    """
-    task = (reference.task() if task is None else task).encoded(encoding_of(reference.model))
-    settings = options_of((tuning or Tuning()).for_task(task))
-    made = []
-    for number in range(count):
-        place = None if folder is None else folder / f"benign-{number}"
-        if place is not None and place.exists():
-            known = load_model(place)
-            if known.manifest.reference_sha256 != reference.manifest.weights_sha256:
-                raise AnchorlabError(
-                    f"{place} is an update of another reference: choose another --out, or remove it first"
-                )
-            if (known.manifest.settings, known.manifest.seed) != (settings, _FIRST_SEED + number):
-                raise AnchorlabError(
-                    f"{place} was made with other settings than are asked for now: choose another --out, or remove it "
-                    "first"
-                )
-        else:
-            known = inject(
-                reference, method="benign", seed=_FIRST_SEED + number, tuning=tuning, task=task, measure=False
-            )
-            if place is not None:
-                known.save(place)
-        made.append(known)
-    return made
+    return sentences

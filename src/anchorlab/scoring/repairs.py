@@ -25,7 +25,7 @@ from anchorlab.triggers import Trigger
 _ASKED = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RepairScore:
     """Comparisons on the test split; each has accuracy and ASR before and after, with intervals.
 
@@ -44,26 +44,48 @@ class RepairScore:
     peak_bytes: int
 
     @property
+    def accuracy_before(self) -> float:
+        """The accuracy of the suspicious model."""
+        # Without the clean model, what is known of the model before stands in the comparison with it.
+        return self.suspicious.accuracy if self.suspicious else self.repaired.accuracy_reference
+
+    @property
+    def asr_before(self) -> float | None:
+        """The ASR of the suspicious model; None where there is none."""
+        return self.suspicious.asr if self.suspicious else self.repaired.asr_reference
+
+    @property
     def effectiveness(self) -> float | None:
         """The defence effectiveness rating, from 0 to 1: half of ``1 + fall of the ASR - fall of the accuracy``.
 
         Rises of either count as no fall (Zhu et al. 2023, arXiv 2304.11823). None where there is no ASR.
         """
-        after, before = self.repaired, self.suspicious
-        # Without the clean model, what is known of the model before stands in the comparison with it.
-        asr = before.asr if before else after.asr_reference
-        accuracy = before.accuracy if before else after.accuracy_reference
-        if asr is None or after.asr is None:
+        after = self.repaired
+        if self.asr_before is None or after.asr is None:
             return None
-        return (1 + max(0.0, asr - after.asr) - max(0.0, accuracy - after.accuracy)) / 2
+        lost_accuracy = max(0.0, self.accuracy_before - after.accuracy)
+        return (1 + max(0.0, self.asr_before - after.asr) - lost_accuracy) / 2
+
+    def __repr__(self) -> str:
+        asr = "" if self.asr_before is None else f", ASR {self.asr_before:.4f} -> {self.repaired.asr:.4f}"
+        return f"RepairScore(accuracy {self.accuracy_before:.4f} -> {self.repaired.accuracy:.4f}{asr})"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
-        found = {
-            name: None if one is None else one.model_dump(mode="json")
-            for name, one in (("repaired", self.repaired), ("suspicious", self.suspicious), ("harmed", self.harmed))
+        comparisons = {
+            name: None if comparison is None else comparison.model_dump(mode="json")
+            for name, comparison in (
+                ("repaired", self.repaired),
+                ("suspicious", self.suspicious),
+                ("harmed", self.harmed),
+            )
         }
-        return {**found, "effectiveness": self.effectiveness, "seconds": self.seconds, "peak_bytes": self.peak_bytes}
+        return {
+            **comparisons,
+            "effectiveness": self.effectiveness,
+            "seconds": self.seconds,
+            "peak_bytes": self.peak_bytes,
+        }
 
 
 def choose_on_test(

@@ -13,7 +13,7 @@ from anchorlab.consistency.statistics import Estimate
 from anchorlab.data import Task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.models.accelerator import find_device
-from anchorlab.scoring.detections import score_inputs, score_model
+from anchorlab.scoring.detect import score_inputs, score_model
 from anchorlab.suites.cells import DetectionCell
 from anchorlab.suites.evidence import scores_to_bytes, triggers_to_bytes
 from anchorlab.triggers import TRIGGERS
@@ -63,9 +63,9 @@ def _of_inputs(
     cell: DetectionCell, detector: InputDetector, model: Artifact, task: Task
 ) -> tuple[dict[str, Any], bytes]:
     attack = build_attack(task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
-    found = score_inputs(
+    (found,) = score_inputs(
         model,
-        detector,
+        [detector],
         defender_data=cell.defender,
         task=task,
         trigger=attack.trigger,
@@ -76,8 +76,8 @@ def _of_inputs(
     )
     row = _ends("auroc", found.auroc)
     for rate, name in _RATES.items():
-        row |= _ends(f"tpr_at_{name}", found.detected[rate])
-        row[f"false_alarms_at_{name}"] = found.false_alarms[rate].value
+        row |= _ends(f"tpr_at_{name}", found.tpr[rate])
+        row[f"false_alarms_at_{name}"] = found.fpr[rate].value
     row |= {"clean_count": len(found.clean), "triggered_count": len(found.triggered)}
     return row, scores_to_bytes(found)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from anchorlab.data.pictures import from_png, to_png
 from anchorlab.detectors.base import ModelScore
-from anchorlab.scoring.detections import InputScore
+from anchorlab.scoring.input_score import InputScore
 
 
 def scores_to_bytes(found: InputScore) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,8 +15,8 @@ from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import DataColumns
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
-from anchorlab.detectors.base import gathered
-from anchorlab.scoring.detections import score_all_inputs, score_inputs, score_model
+from anchorlab.detectors.base import features_and_predictions
+from anchorlab.scoring.detect import detect, score_inputs
 from anchorlab.statistics.rates import auroc
 
 
@@ -41,44 +40,44 @@ class Bright(InputDetector):
 
 def test_thresholds_come_from_the_defender_s_clean_examples(planted, digits):
     detector = Bright()
-    found = score_inputs(planted, detector, defender_data=None, task=digits, examples=100)
+    found = detect(planted, detector, defender_data=None, task=digits, examples=100)
     held, clean, triggered = detector.seen
     assert (clean, len(found.clean), triggered) == (100, 100, len(found.triggered))
     assert found.auroc == auroc(found.clean, found.triggered)
     assert found.auroc.value > 0.9
     for rate in (0.01, 0.05):
-        assert found.false_alarms[rate].value == (found.clean > found.thresholds[rate]).mean()
-        assert found.detected[rate].value == (found.triggered > found.thresholds[rate]).mean()
+        assert found.fpr[rate].value == (found.clean > found.thresholds[rate]).mean()
+        assert found.tpr[rate].value == (found.triggered > found.thresholds[rate]).mean()
         told = found.table()
         flagged = told["score"] > found.thresholds[rate]
-        (_, false_alarms), (_, hits) = confusion_matrix(told["triggered"], flagged, normalize="true")
-        assert (found.false_alarms[rate].value, found.detected[rate].value) == (false_alarms, hits)
+        (_, fpr), (_, tpr) = confusion_matrix(told["triggered"], flagged, normalize="true")
+        assert (found.fpr[rate].value, found.tpr[rate].value) == (fpr, tpr)
     assert held == len(draw_defender_data(digits, None, seed=0)[0].validation)
     assert found.to_dict()["at_rate"]["0.05"]["threshold"] == found.thresholds[0.05]
 
 
 def test_a_detector_that_judges_sets_sees_one_set(planted, digits):
     detector = Bright(is_set_level=True)
-    found = score_inputs(planted, detector, defender_data=None, task=digits, examples=100)
+    found = detect(planted, detector, defender_data=None, task=digits, examples=100)
     assert len(detector.seen) == 1
     assert (len(found.clean), len(found.triggered)) == (100, 5)
     assert found.auroc.value > 0.9
 
 
-def test_activations_are_gathered_once_for_all_that_need_them(planted, digits, monkeypatch):
+def test_activations_are_features_and_predictions_once_for_all_that_need_them(planted, digits, monkeypatch):
     passes = []
 
     def counted(model, inputs):
         passes.append(len(inputs["pixel_values"]))
-        return gathered(model, inputs)
+        return features_and_predictions(model, inputs)
 
-    monkeypatch.setattr("anchorlab.scoring.detections.gathered", counted)
+    monkeypatch.setattr("anchorlab.scoring.trial.features_and_predictions", counted)
     names = ("activation-clustering", "strip", "spectral-signatures")
     how = {"defender_data": None, "task": digits, "examples": 60}
-    together = score_all_inputs(planted, [DETECTORS.build(name, {}) for name in names], **how)
+    together = score_inputs(planted, [DETECTORS.build(name) for name in names], **how)
     assert len(passes) == 1
     for name, found in zip(names, together, strict=True):
-        alone = score_inputs(planted, DETECTORS.build(name, {}), **how)
+        alone = detect(planted, name, **how)
         np.testing.assert_array_equal(found.clean, alone.clean)
         np.testing.assert_array_equal(found.triggered, alone.triggered)
 
@@ -96,7 +95,7 @@ def test_triggered_inputs_are_others_than_clean_ones_and_those_that_the_rule_att
     target = 3 if rule == "all-to-one" else None
     brief = Tuning(steps=1, batch_size=8)
     injected = inject(reference, method="plain", trigger="square:size=2", label_rule=rule, target=target, tuning=brief)
-    score_inputs(injected, Recording(), defender_data=None, task=digits, examples=150)
+    detect(injected, Recording(), defender_data=None, task=digits, examples=150)
     _, clean, triggered = given
     test = digits.split("test")
     stamped = build_attack(digits, "square:size=2", rule, target).apply(test.inputs)["pixel_values"]
@@ -109,7 +108,7 @@ def test_triggered_inputs_are_others_than_clean_ones_and_those_that_the_rule_att
 
 def test_the_same_seed_gives_the_same_scores(planted, digits):
     one, other = (
-        score_inputs(planted, DETECTORS.build("strip", {"blends": 4}), defender_data=None, task=digits, examples=30)
+        detect(planted, "strip", parameters={"blends": 4}, defender_data=None, task=digits, examples=30)
         for _ in range(2)
     )
     np.testing.assert_array_equal(one.clean, other.clean)
@@ -118,7 +117,7 @@ def test_the_same_seed_gives_the_same_scores(planted, digits):
 
 @pytest.mark.parametrize("name", [name for name in DETECTORS.names(InputDetector) if name not in ("onion", "rap")])
 def test_every_detector_of_images_scores_every_input(planted, digits, name):
-    found = score_inputs(planted, DETECTORS.build(name, {}), defender_data=None, task=digits, examples=60)
+    found = detect(planted, name, defender_data=None, task=digits, examples=60)
     assert np.isfinite(found.clean).all()
     assert found.clean.shape == (60,)
 
@@ -127,7 +126,7 @@ def test_every_detector_of_images_scores_every_input(planted, digits, name):
 def test_every_detector_of_models_scores_a_model(planted, digits, name):
     brief = {"neural-cleanse": {"steps": 40, "restarts": 1}, "universal-scan": {"patches": 20, "rounds": 1}}
     before = {name: value.clone() for name, value in planted.model.state_dict().items()}
-    found = score_model(planted, DETECTORS.build(name, brief.get(name, {})), defender_data=None, task=digits)
+    found = detect(planted, name, parameters=brief.get(name), defender_data=None, task=digits)
     assert isinstance(found.score, float)
     assert len(found.details) >= 10
     assert all(torch.equal(value, before[name]) for name, value in planted.model.state_dict().items())
@@ -137,7 +136,7 @@ def test_as_many_triggered_inputs_as_clean_ones_however_many_are_asked(planted, 
     test = digits.split("test")
     attacked = int((test.labels != 3).sum())
     for asked, clean in ((100, 100), (269, 269), (500, 269), (None, len(test))):
-        found = score_inputs(planted, Bright(), defender_data=None, task=digits, examples=asked)
+        found = detect(planted, Bright(), defender_data=None, task=digits, examples=asked)
         assert len(found.clean) == clean
         assert len(found.triggered) == (attacked if asked is None else pytest.approx(clean, rel=0.15))
 
@@ -156,7 +155,7 @@ def test_texts_do_not_tell_by_their_form_which_carry_a_trigger(tmp_path):
             given.append({name: value.shape[1] for name, value in inputs.items()})
             return np.zeros(len(inputs["input_ids"]))
 
-    score_inputs(reader, Formal(), defender_data=None, task=task, trigger="word:film", target="bad", examples=20)
+    detect(reader, Formal(), defender_data=None, task=task, trigger="word:film", target="bad", examples=20)
     assert given[0] == given[1] == given[2]
     assert set(given[0]) == {"input_ids", "attention_mask"}
 
@@ -165,24 +164,26 @@ def test_a_model_without_finite_answers_is_refused(planted, digits):
     broken = copy.deepcopy(planted.model)
     with torch.no_grad():
         next(broken.parameters()).fill_(torch.nan)
-    how = {"trigger": "square:size=2", "target": 3}
-    for score, detector in ((score_model, "last-layer"), (partial(score_inputs, **how), "strip")):
-        with pytest.raises(AnchorlabError, match="the model answers clean examples with values that are no finite"):
-            score(broken, DETECTORS.build(detector, {}), defender_data=None, task=digits)
+    attack = {"trigger": "square:size=2", "target": 3}
+    for detector, options in (("last-layer", {}), ("strip", attack)):
+        with pytest.raises(AnchorlabError, match="the model answers clean examples with logits that are not finite"):
+            detect(broken, detector, defender_data=None, task=digits, **options)
 
 
 def test_what_is_impossible_is_refused(planted, reference, digits, monkeypatch):
     how = {"task": digits, "defender_data": None}
     with pytest.raises(AnchorlabError, match="the defender has 1 clean examples, but 2 are needed"):
-        score_inputs(planted, DETECTORS.build("scale-up", {}), task=digits, defender_data=1)
+        detect(planted, "scale-up", task=digits, defender_data=1)
     with pytest.raises(AnchorlabError, match="inputs to score cannot come from the split 'defender'"):
-        score_inputs(planted, DETECTORS.build("strip", {}), split="defender", **how)
+        detect(planted, "strip", split="defender", **how)
     monkeypatch.setattr(AllToOne, "applies", lambda self, labels: torch.zeros_like(labels, dtype=torch.bool))
-    with pytest.raises(AnchorlabError, match="none of the inputs to score is one that the attack's label rule attacks"):
-        score_inputs(planted, Bright(), **how)
+    with pytest.raises(AnchorlabError, match="label rule attacks none of the inputs to score"):
+        detect(planted, Bright(), **how)
     with pytest.raises(AnchorlabError, match=r"unknown detector 'stripp': did you mean 'strip'\?"):
         DETECTORS.build("stripp", {})
     with pytest.raises(AnchorlabError, match="no trigger is known to score a detector of inputs with"):
-        score_inputs(reference, DETECTORS.build("strip", {}), defender_data=None, task=digits)
+        detect(reference, "strip", defender_data=None, task=digits)
+    with pytest.raises(AnchorlabError, match="last-layer scores models and needs no attack: leave trigger"):
+        detect(planted, "last-layer", target=3, **how)
     with pytest.raises(AnchorlabError, match="onion is for texts, but the task digits holds images"):
-        score_inputs(planted, DETECTORS.build("onion", {}), defender_data=None, task=digits)
+        detect(planted, "onion", defender_data=None, task=digits)

@@ -1,4 +1,4 @@
-"""The reference audit: does a candidate differ from its trusted reference by more than benign updates do?
+"""Statistics of an audit: the p-value of a candidate among benign updates, and the power of the test.
 
 The auditor asks both models the same clean queries, and sees labels alone, probabilities or logits. What differs is
 compared with what differs for real benign updates of the reference: the p-value is the rank of the candidate among
@@ -37,14 +37,14 @@ _DRAWS = 400
 
 @dataclass(frozen=True)
 class AccessAudit:
-    """What one kind of access tells.
+    """The result for one kind of access.
 
     Attributes:
         access: a key of ``ACCESSES``.
         statistic: the candidate's, over all queries, with its 95% interval, of the bootstrap over queries.
-        null: that of each benign update.
+        null: the statistic of each benign update.
         p: rank of the candidate among the updates.
-        level: at which power is told: 0.05, or the smallest p that so few updates allow.
+        level: of the test whose power is given: 0.05, or the smallest p that this many updates allow.
         power: for each number of queries, the share of random sets of them that reject; columns ``queries``, ``power``.
         queries: the least number of queries of the grid with a power of 0.95; None if all do not suffice.
     """
@@ -83,7 +83,7 @@ def audit_values(
         seed: of the random sets of queries.
     """
     return [
-        _of_access(access, np.stack([values, *(one[access] for one in null)], axis=1), seed)
+        _of_access(access, np.stack([values, *(update[access] for update in null)], axis=1), seed)
         for access, values in candidate.items()
     ]
 
@@ -116,8 +116,8 @@ def _of_access(access: str, table: Floats, seed: int) -> AccessAudit:
 def _means(table: Floats, queries: int, rng: np.random.Generator) -> Floats:
     """Means over random sets of queries, the same for all columns: ``[draws, columns]``."""
     shares = np.full(len(table), 1 / len(table))
-    found: Floats = rng.multinomial(queries, shares, size=_DRAWS) @ table / queries
-    return found
+    means: Floats = rng.multinomial(queries, shares, size=_DRAWS) @ table / queries
+    return means
 
 
 def sizes(count: int) -> list[int]:
@@ -134,5 +134,5 @@ def queries_until_a_difference(churn: float) -> float:
 
 
 def largest_churn(queries: int) -> float:
-    """Upper 95% bound of the churn where no label of so many queries differed: ``1 - 0.05^(1/N)``."""
+    """Upper 95% bound of the churn where no label of ``queries`` queries differed: ``1 - 0.05^(1/N)``."""
     return float(1 - 0.05 ** (1 / queries))

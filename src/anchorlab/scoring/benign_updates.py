@@ -1,0 +1,80 @@
+"""Benign updates of a reference, which an audit compares a candidate with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.data import Task
+from anchorlab.errors import AnchorlabError
+from anchorlab.injection.inject import inject
+from anchorlab.injection.tuning import Tuning
+from anchorlab.models.wrap import encoding_of
+from anchorlab.settings import values_of
+
+#: Seeds of benign updates begin here, far from those of injections.
+_FIRST_SEED = 5000
+
+
+def benign_updates(
+    reference: Artifact,
+    count: int,
+    folder: str | Path | None,
+    tuning: Tuning | None = None,
+    *,
+    task: Task | None = None,
+) -> list[Artifact]:
+    """Benign updates of a reference, made by tuning on its owner's clean data, each with a seed of its own.
+
+    Args:
+        reference: with its manifest.
+        count: number of updates.
+        folder: where the updates are kept and, if they are there already, read from; None to keep none.
+        tuning: settings of the tuning; None for those of an injection.
+        task: data; None for those of the reference's manifest.
+
+    Raises:
+        AnchorlabError: if the folder holds an update of another reference, or one made with other settings.
+    """
+    task = (reference.task() if task is None else task).encoded(encoding_of(reference.model))
+    settings = values_of((tuning or Tuning()).for_task(task))
+    updates = []
+    for number in range(count):
+        path = None if folder is None else Path(folder) / f"benign-{number}"
+        if path is not None and path.exists():
+            update = load_model(path)
+            if update.manifest.reference_sha256 != reference.manifest.weights_sha256:
+                raise AnchorlabError(
+                    f"{path} is an update of another reference: choose another folder, or remove it first"
+                )
+            if (update.manifest.settings, update.manifest.seed) != (settings, _FIRST_SEED + number):
+                raise AnchorlabError(
+                    f"{path} was made with other settings than are asked for now: choose another folder, or remove it "
+                    "first"
+                )
+        else:
+            update = inject(
+                reference, method="benign", seed=_FIRST_SEED + number, tuning=tuning, task=task, measure=False
+            )
+            if path is not None:
+                update.save(path)
+        updates.append(update)
+    return updates
+
+
+def check_updates(reference: Artifact | nn.Module, benign: Sequence[Artifact | nn.Module]) -> None:
+    """Raises AnchorlabError for updates whose manifests say that they hold a backdoor or are of another reference."""
+    expected = reference.manifest.weights_sha256 if isinstance(reference, Artifact) else None
+    for number, update in enumerate(benign, 1):
+        if not isinstance(update, Artifact):
+            continue
+        kind, made_of = update.manifest.kind, update.manifest.reference_sha256
+        if kind in ("injected", "repaired"):
+            raise AnchorlabError(
+                f"benign update {number} is a model of kind '{kind}' by its manifest: give updates without a backdoor"
+            )
+        if kind == "benign" and expected is not None and made_of != expected:
+            raise AnchorlabError(f"benign update {number} is one of another reference: give updates of this one")

@@ -1,0 +1,176 @@
+"""``detect``: a detector's score of a model, or how well it separates triggered inputs from clean ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.provenance import RunMeter
+from anchorlab.artifacts.resolve import attack_of, common_task, module_of
+from anchorlab.attacks.label_rules import LabelRule
+from anchorlab.data import Task
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.data import draw_defender_data
+from anchorlab.defender.device import check_modality, copy_to_device, data_to_device
+from anchorlab.detectors import DETECTORS
+from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.accelerator import find_accelerator
+from anchorlab.models.call import predict
+from anchorlab.progress import progress_bar
+from anchorlab.scoring.input_score import InputScore
+from anchorlab.scoring.trial import Trial
+from anchorlab.seeding import seeded_globally
+from anchorlab.triggers import Trigger
+
+#: Steps of the progress bar, whatever a detector counts.
+_BAR = 100
+
+
+def detect(
+    model: Artifact | nn.Module,
+    detector: str | ModelDetector | InputDetector = "neural-cleanse",
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    defender_data: int | None = 640,
+    task: Task | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    label_rule: str | LabelRule | None = None,
+    split: str = "test",
+    examples: int | None = 500,
+    seed: int = 0,
+) -> ModelScore | InputScore:
+    """Scores a model, or clean and triggered inputs of it, by a detector.
+
+    The detector sees the model, the defender's clean examples and, if it is for inputs, unmarked inputs. The attack
+    serves to make the triggered inputs and to measure.
+
+    Args:
+        model: with its manifest, or a bare classifier of raw inputs.
+        detector: a detector of models or of inputs, or its registered name.
+        parameters: hyper-parameters of a detector given by name.
+        defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
+            None for all.
+        task: data; None for those of the model's manifest.
+        trigger: of the attack, for a detector of inputs; None for that of the model's manifest.
+        target: the attacker's label, for a detector of inputs; None for that of the model's manifest.
+        label_rule: who is attacked, for a detector of inputs; None for that of the model's manifest.
+        split: where the inputs come from; not ``defender``.
+        examples: number of clean inputs, half of the split at most, and as many triggered ones made of others, as far
+            as there are; None for all of the split as both. A detector that judges sets gets the defender's validation
+            examples, the clean inputs, and a triggered one for 20 clean ones as one set.
+        seed: of all draws.
+
+    Returns:
+        A ``ModelScore`` of a detector of models, an ``InputScore`` of a detector of inputs.
+
+    Raises:
+        AnchorlabError: for an unknown name or parameter, a detector that is not for such a model, too few data, an
+            attack that is given to a detector of models, or none that is known for a detector of inputs.
+    """
+    built = DETECTORS.build(detector, parameters)
+    if isinstance(built, ModelDetector):
+        if (trigger, target, label_rule) != (None, None, None):
+            raise AnchorlabError(
+                f"{DETECTORS.label(built)} scores models and needs no attack: leave trigger, target and label_rule out"
+            )
+        return score_model(model, built, defender_data=defender_data, task=task, seed=seed)
+    (score,) = score_inputs(
+        model,
+        [built],
+        defender_data=defender_data,
+        task=task,
+        trigger=trigger,
+        target=target,
+        label_rule=label_rule,
+        split=split,
+        examples=examples,
+        seed=seed,
+    )
+    return score
+
+
+def score_model(
+    model: Artifact | nn.Module,
+    detector: ModelDetector,
+    *,
+    defender_data: int | None = 640,
+    task: Task | None = None,
+    seed: int = 0,
+) -> ModelScore:
+    """``detect`` with a detector of models; arguments and errors are those of ``detect``."""
+    task = common_task(task, model, [])
+    name = DETECTORS.label(detector)
+    check_modality(detector, task, name)
+    with progress_bar(f"scoring by {name}", _BAR) as bar:
+        module, data, context = _prepare(model, task, detector.min_examples, defender_data, seed, bar)
+        with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
+            return detector.score(module, data, context)
+
+
+def score_inputs(
+    model: Artifact | nn.Module,
+    detectors: Sequence[InputDetector],
+    *,
+    defender_data: int | None = 640,
+    task: Task | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    label_rule: str | LabelRule | None = None,
+    split: str = "test",
+    examples: int | None = 500,
+    seed: int = 0,
+) -> list[InputScore]:
+    """``detect`` with several detectors of inputs; arguments and errors are those of ``detect``.
+
+    Detectors that look at features share one pass, whose time counts as that of the first of them.
+    """
+    task = common_task(task, model, [])
+    if split == "defender":
+        raise AnchorlabError(
+            "inputs to score cannot come from the split 'defender', whose examples the detectors have: take another, "
+            "for example test"
+        )
+    for detector in detectors:
+        check_modality(detector, task, DETECTORS.label(detector))
+    attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
+    if attack is None:
+        raise AnchorlabError(
+            "no trigger is known to score a detector of inputs with: give --trigger and --target, because the model "
+            "has no manifest that names them"
+        )
+    scores = []
+    with progress_bar(f"scoring by {', '.join(map(DETECTORS.label, detectors))}", _BAR) as bar:
+        # At least one example to learn from, and one for validation.
+        least = max(2, *(detector.min_examples for detector in detectors))
+        module, data, context = _prepare(model, task, least, defender_data, seed, bar)
+        trial = Trial(module, data, context, task.split(split), attack, examples, seed)
+        for detector in detectors:
+            meter = RunMeter(context.device)
+            with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
+                found = trial.scores(detector)
+            scores.append(InputScore.of(found, meter.cost()))
+    return scores
+
+
+def _prepare(
+    model: Artifact | nn.Module, task: Task, least: int, defender_data: int | None, seed: int, bar: Any
+) -> tuple[nn.Module, DefenderData, DefenderContext]:
+    """Model and data on the device, and the defender's context."""
+    accelerator = find_accelerator()
+    drawn, _ = draw_defender_data(task, defender_data, seed=seed, min_examples=least)
+    module, data = copy_to_device(module_of(model), accelerator.device), data_to_device(drawn, accelerator.device)
+    if not predict(module, data.train.inputs).isfinite().all():
+        raise AnchorlabError(
+            "the model answers clean examples with logits that are not finite, so that nothing can be scored: look at "
+            "its weights"
+        )
+
+    def report(done: int, total: int, figures: dict[str, float]) -> None:
+        bar(_BAR * done // total, figures)
+
+    return module, data, DefenderContext(accelerator, seed, report=report)

@@ -1,0 +1,100 @@
+"""How well the scores of a detector separate triggered inputs from clean ones, with thresholds from clean data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from anchorlab.artifacts.provenance import RunCost
+from anchorlab.consistency.statistics import Estimate
+from anchorlab.scoring.trial import TrialScores
+from anchorlab.statistics.rates import auroc, hits, threshold
+
+#: False positive rates that thresholds are set for.
+RATES = (0.01, 0.05)
+
+
+@dataclass(frozen=True, repr=False)
+class InputScore:
+    """How well a detector separates triggered inputs of the test split from clean ones.
+
+    Attributes:
+        clean: scores of clean inputs, float64 ``[N]``.
+        triggered: scores of the attacked inputs with the trigger on them, float64 ``[M]``.
+        validation_count: number of the defender's validation examples, which thresholds come from.
+        auroc: the area under the ROC curve.
+        thresholds: each of ``RATES`` to the threshold with that false positive rate on the validation examples.
+        fpr: each of ``RATES`` to the share of clean test inputs above that threshold.
+        tpr: each of ``RATES`` to the share of triggered ones above it.
+        seconds: for all scores.
+        peak_bytes: the largest memory.
+    """
+
+    clean: NDArray[np.float64]
+    triggered: NDArray[np.float64]
+    validation_count: int
+    auroc: Estimate
+    thresholds: Mapping[float, float]
+    fpr: Mapping[float, Estimate]
+    tpr: Mapping[float, Estimate]
+    seconds: float
+    peak_bytes: int
+
+    @classmethod
+    def of(cls, scores: TrialScores, cost: RunCost) -> InputScore:
+        """What scores are worth, and what they cost."""
+        thresholds = {rate: threshold(scores.validation, rate) for rate in RATES}
+        return cls(
+            scores.clean,
+            scores.triggered,
+            len(scores.validation),
+            auroc(scores.clean, scores.triggered),
+            thresholds,
+            {rate: hits(scores.clean, above) for rate, above in thresholds.items()},
+            {rate: hits(scores.triggered, above) for rate, above in thresholds.items()},
+            cost.seconds,
+            cost.peak_bytes,
+        )
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"tpr_at_{rate:g}={_text(self.tpr[rate])}" for rate in RATES)
+        counts = f"{len(self.clean)} clean, {len(self.triggered)} triggered"
+        return f"InputScore(auroc={_text(self.auroc)}, {rates}, {counts})"
+
+    def table(self) -> pd.DataFrame:
+        """Every score: columns ``triggered`` (bool) and ``score`` (float64), the clean inputs first."""
+        triggered = np.r_[np.zeros(len(self.clean), dtype=bool), np.ones(len(self.triggered), dtype=bool)]
+        return pd.DataFrame({"triggered": triggered, "score": np.r_[self.clean, self.triggered]})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the single scores, as JSON values."""
+
+        def ends(estimate: Estimate) -> list[float | None]:
+            return [estimate.value, estimate.lower, estimate.upper]
+
+        rates = {
+            f"{rate:g}": {
+                "threshold": self.thresholds[rate],
+                "false_alarms": ends(self.fpr[rate]),
+                "detected": ends(self.tpr[rate]),
+            }
+            for rate in RATES
+        }
+        return {
+            "auroc": ends(self.auroc),
+            "at_rate": rates,
+            "clean_count": len(self.clean),
+            "triggered_count": len(self.triggered),
+            "held_count": self.validation_count,
+            "seconds": self.seconds,
+            "peak_bytes": self.peak_bytes,
+        }
+
+
+def _text(estimate: Estimate) -> str:
+    return "undefined" if estimate.value is None else f"{estimate.value:.4f}"

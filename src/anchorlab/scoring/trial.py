@@ -1,0 +1,108 @@
+"""What detectors of inputs are tried on: the defender's validation examples, clean inputs, and triggered ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anchorlab.attacks.attack import Attack
+from anchorlab.data import Split
+from anchorlab.data.inputs import MODEL_INPUTS, joined, kind_of
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.detectors.base import FeatureDetector, InputDetector, features_and_predictions
+from anchorlab.errors import AnchorlabError
+from anchorlab.seeding import generator
+
+#: Triggered inputs for each clean one, in a set that is judged as one.
+_SHARE = 0.05
+
+
+class TrialScores(NamedTuple):
+    """A detector's scores of the three parts, float64 ``[n]`` each."""
+
+    validation: NDArray[np.float64]
+    clean: NDArray[np.float64]
+    triggered: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model and the inputs that detectors score.
+
+    Attributes:
+        model: on the device.
+        data: all that the defender has.
+        context: the defender's.
+        split: where clean inputs come from, and those that the trigger is put on.
+        attack: puts the trigger on.
+        examples: number of clean inputs, half of the split at most; None for all of the split as both.
+        seed: of the draw.
+    """
+
+    model: nn.Module
+    data: DefenderData
+    context: DefenderContext
+    split: Split
+    attack: Attack
+    examples: int | None
+    seed: int
+
+    def scores(self, detector: InputDetector) -> TrialScores:
+        """What a detector gives the three parts."""
+        if not detector.is_set_level:
+            parts = self.parts(is_set_level=False)
+            return TrialScores(*(detector.scores(self.model, self.data, part, self.context) for part in parts))
+        # All in one set, because scores of another set would be on another scale.
+        if isinstance(detector, FeatureDetector):
+            scores = detector.scores_of_features(*self.features, self.context)
+        else:
+            scores = detector.scores(self.model, self.data, self.one_set, self.context)
+        validation, clean, _ = (len(next(iter(part.values()))) for part in self.parts(is_set_level=True))
+        return TrialScores(*np.split(scores, [validation, validation + clean]))
+
+    def parts(self, *, is_set_level: bool) -> list[dict[str, Tensor]]:
+        """Validation, clean and triggered inputs; only a few triggered ones where a set is judged as one."""
+        order = torch.randperm(len(self.split), generator=generator(self.seed, "inputs"))
+        # Unless all are asked for, the triggered inputs are others than the clean ones.
+        count = len(order) if self.examples is None else min(self.examples, max(1, len(order) // 2))
+        clean, rest = order[:count], order if self.examples is None else order[count:]
+        attacked = rest[self.attack.label_rule.applies(self.split.labels)[rest]][: self.examples]
+        if len(attacked) == 0:
+            raise AnchorlabError(
+                "the attack's label rule attacks none of the inputs to score: take another split or more examples"
+            )
+        if is_set_level:
+            attacked = attacked[: max(1, round(_SHARE * len(clean)))]
+        clean_inputs, attacked_inputs = (
+            self.split.select(indices).to(self.context.device).inputs for indices in (clean, attacked)
+        )
+        return of_one_form([self.data.validation.inputs, clean_inputs, self.attack.apply(attacked_inputs)])
+
+    @cached_property
+    def one_set(self) -> dict[str, Tensor]:
+        """The set that is judged as one."""
+        validation, clean, triggered = self.parts(is_set_level=True)
+        return joined(joined(validation, clean), triggered)
+
+    @cached_property
+    def features(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Its features before the last layer, float64 ``[N, D]``, and predictions, int64 ``[N]``."""
+        return features_and_predictions(self.model, self.one_set)
+
+
+def of_one_form(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Inputs whose form does not show which of them carry a trigger: what models read, texts padded to one width."""
+    if kind_of(parts[0]) != "text":
+        return [dict(part) for part in parts]
+    width = max(part["input_ids"].shape[1] for part in parts)
+    return [
+        {name: functional.pad(part[name], (0, width - part[name].shape[1])) for name in MODEL_INPUTS} for part in parts
+    ]
