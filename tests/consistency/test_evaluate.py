@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import pytest
 import torch
@@ -11,10 +10,11 @@ import torch
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
-from anchorlab.consistency.evaluate import Answers, answers, compare, compare_answers, wilson
+from anchorlab.consistency.evaluate import Answers, answers, compare, compare_answers
 from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
+from anchorlab.statistics.intervals import wilson
 from anchorlab.triggers import FivePixel, Square
 
 # Of eight instances: true labels, answers of reference and candidate, clean and triggered.
@@ -74,16 +74,6 @@ def test_clean_rates_by_hand():
     assert result.positive_flips == 1 / 8
     rates = {"accuracy": 5, "accuracy_reference": 6, "churn": 3, "negative_flips": 2, "positive_flips": 1}
     assert {name: result.intervals[name] for name in rates} == {name: wilson(hits, 8) for name, hits in rates.items()}
-
-
-@pytest.mark.parametrize(("hits", "total"), [(0, 10), (10, 10), (5, 10), (487, 488), (1, 1)])
-def test_intervals_are_wilsons(hits, total):
-    """(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) with z the 97.5% quantile of the normal."""
-    z, p = 1.959963984540054, hits / total
-    centre = p + z**2 / (2 * total)
-    half = z * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
-    expected = [(centre + sign * half) / (1 + z**2 / total) for sign in (-1, 1)]
-    assert wilson(hits, total) == pytest.approx(expected, abs=1e-12)
 
 
 def test_without_a_trigger_the_asr_is_undefined_and_says_why():

@@ -307,7 +307,8 @@ def test_logit_distance_bounds_every_other_distance(case):
     variation = total_variation(reference, candidate)
     loss_change = true_class_score(reference, labels) - true_class_score(candidate, labels)
     largest = np.sort(reference, axis=1)
-    safe = span < (largest[:, -1] - largest[:, -2]) * (1 - 1e-12)
+    margin = largest[:, -1] - largest[:, -2]
+    safe = (span < margin * (1 - 1e-12)) & (margin > 1e-9)  # rounding makes equals of logits that are nearly so
 
     assert at_most(forward, span**2 / 8)
     assert at_most(span**2 / 8, squared / 4)

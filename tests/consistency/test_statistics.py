@@ -7,8 +7,6 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from anchorlab.consistency import bootstrap
@@ -21,10 +19,6 @@ from anchorlab.consistency.statistics import (
     differences_of,
     estimates,
     estimates_of,
-    holm,
-    sign_flip,
-    smallest_p,
-    wilson,
 )
 
 
@@ -79,21 +73,6 @@ def test_differences_are_paired_and_ratios_where_orders_of_magnitude_count() -> 
     assert not by_name["churn"].is_ratio
     (same,) = differences(a, a, metrics=["churn"])
     assert (same.value, same.lower, same.upper) == (0, 0, 0)
-
-
-@given(st.lists(st.integers(-20, 20), min_size=2, max_size=7))
-def test_the_sign_flip_test_is_that_of_all_flips(values: list[int]) -> None:
-    each = np.array(values, dtype=float)
-    flips = np.array([(each * signs).mean() for signs in itertools.product([1, -1], repeat=len(each))])
-    by_hand = (np.abs(flips) >= abs(each.mean()) - 1e-12).mean()
-    assert sign_flip(each) == pytest.approx(by_hand)
-
-
-def test_small_cases_by_hand() -> None:
-    assert sign_flip(np.array([1.0])) == 1.0
-    assert [smallest_p(runs) for runs in (1, 5, 6)] == [1.0, 0.0625, 0.03125]
-    assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
-    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
 
 
 def test_a_replicate_is_what_is_measured_of_the_instances_that_it_draws() -> None:

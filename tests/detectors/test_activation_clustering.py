@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from anchorlab.data.inputs import joined
 from anchorlab.detectors.activation_clustering import ActivationClustering, cluster_scores, reduced
 from anchorlab.detectors.base import features_and_predictions
-from anchorlab.statistics.rates import auroc
+from anchorlab.statistics.roc import auroc
 
 
 def test_by_hand():

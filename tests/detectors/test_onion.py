@@ -12,7 +12,7 @@ from anchorlab.detectors.language_models import Bigrams, Causal
 from anchorlab.detectors.onion import ONION, largest_drops
 from anchorlab.detectors.words import cut, put_together
 from anchorlab.seeding import seeded_globally
-from anchorlab.statistics.rates import auroc
+from anchorlab.statistics.roc import auroc
 from tests.tokenizers import encoding
 
 SENTENCES = ["two hours of my life", "a truly moving film", "", "cf", "the acting is not warm and funny"]

@@ -14,7 +14,7 @@ from anchorlab.defender.context import DefenderContext
 from anchorlab.detectors.rap import RAP, embedded, hinges, rare_token, with_place, word_table
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import unwrap
-from anchorlab.statistics.rates import auroc
+from anchorlab.statistics.roc import auroc
 
 
 def test_hinges_by_hand():

@@ -11,7 +11,7 @@ from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.scale_up import ScaleUp, consistency
-from anchorlab.statistics.rates import auroc
+from anchorlab.statistics.roc import auroc
 
 
 class Brightness(nn.Module):

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from anchorlab.data.inputs import joined
 from anchorlab.detectors.spectral_signatures import SpectralSignatures, squared_projections
 from anchorlab.models.hooks import features
-from anchorlab.statistics.rates import auroc
+from anchorlab.statistics.roc import auroc
 
 
 def rows(count=40, width=7, seed=0):

@@ -14,7 +14,7 @@ from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.strip import STRIP, blend, by_tf_idf, mean_entropy, replace_words
 from anchorlab.detectors.words import cut
-from anchorlab.statistics.rates import auroc
+from anchorlab.statistics.roc import auroc
 
 
 def test_entropy_is_over_classes_and_not_over_the_batch():

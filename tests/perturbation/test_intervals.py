@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anchorlab.perturbation.intervals import Resamples, barrier, ratio
+from anchorlab.perturbation.intervals import barrier, ratio
 
 SCALES = np.array([-0.5, 0.0, 0.25, 0.5, 1.0, 1.5])
-
-
-def test_the_interval_of_a_mean_is_that_of_normal_theory():
-    values = np.random.default_rng(0).normal(3, 2, size=4000)
-    found = Resamples(4000, seed=1).estimate(values)
-    half = 1.96 * values.std() / math.sqrt(4000)
-    assert found.value == pytest.approx(values.mean(), rel=1e-12)
-    assert found.lower == pytest.approx(values.mean() - half, abs=0.15 * half)
-    assert found.upper == pytest.approx(values.mean() + half, abs=0.15 * half)
-
-
-def test_the_same_seed_draws_the_same_whatever_is_measured():
-    values = np.random.default_rng(0).random((50, 3))
-    one, again = (Resamples(50, seed=7, resamples=200) for _ in range(2))
-    assert np.array_equal(one.means(values), again.means(values))
-    np.testing.assert_allclose(one.means(values)[:, 1], one.means(values[:, 1:2])[:, 0], rtol=1e-12)
-    assert not np.array_equal(one.means(values), Resamples(50, seed=8, resamples=200).means(values))
 
 
 def test_a_ratio_is_of_means_and_undefined_over_zero():

@@ -17,7 +17,7 @@ from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.detectors.base import features_and_predictions
 from anchorlab.scoring.detect import detect, score_inputs
-from anchorlab.statistics.rates import auroc
+from anchorlab.statistics.roc import auroc
 
 
 @pytest.fixture(scope="module")

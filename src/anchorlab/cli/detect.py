@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from anchorlab.artifacts.artifact import Artifact
-    from anchorlab.consistency.statistics import Estimate
     from anchorlab.data import Task
     from anchorlab.detectors.base import ModelScore
     from anchorlab.scoring.input_score import InputScore
@@ -116,20 +115,14 @@ def _show_model(score: ModelScore, name: str) -> None:
 
 
 def _show_inputs(score: InputScore, name: str) -> None:
-    typer.echo(f"{name}: AUROC {_interval(score.auroc)}")
+    typer.echo(f"{name}: AUROC {score.auroc:.4f}")
     for rate, above in score.thresholds.items():
         typer.echo(
             f"threshold {above:.4g}, with an FPR of {rate:.0%} on {score.validation_count:,} of the defender's "
-            f"examples: FPR {_interval(score.fpr[rate])} on {len(score.clean):,} clean test inputs, TPR "
-            f"{_interval(score.tpr[rate])} on {len(score.triggered):,} triggered ones"
+            f"examples: FPR {score.fpr[rate]:.4f} on {len(score.clean):,} clean test inputs, TPR "
+            f"{score.tpr[rate]:.4f} on {len(score.triggered):,} triggered ones"
         )
     typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "undefined"
-    return f"{estimate.value:.4f} [{estimate.lower:.4f}, {estimate.upper:.4f}]"
 
 
 def _write_inputs(score: InputScore, name: str, out: Path) -> None:

@@ -25,13 +25,13 @@ from anchorlab.consistency.metrics import (
     PERCENTILES,
     Average,
     Consistency,
-    Floats,
-    Integers,
     averages,
     calibration_bins,
     summarise,
 )
 from anchorlab.seeding import derive
+from anchorlab.statistics.arrays import Floats, Integers
+from anchorlab.statistics.resampling import drawn_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ def _reference_digest(run: pd.DataFrame) -> bytes:
 
 def drawn_runs(runs: int, resamples: int, seed: int) -> Floats:
     """How often each run is drawn in each replicate, ``[resamples, runs]``."""
-    return _drawn(np.random.default_rng(derive(seed, "bootstrap", "runs")), resamples, runs).astype(np.float64)
+    return drawn_counts(np.random.default_rng(derive(seed, "bootstrap", "runs")), resamples, runs).astype(np.float64)
 
 
 def _blocks(groups: int, resamples: int, seed: int) -> Iterator[_Block]:
@@ -153,14 +153,7 @@ def _blocks(groups: int, resamples: int, seed: int) -> Iterator[_Block]:
     rng = np.random.default_rng(derive(seed, "bootstrap", "instances"))
     for start in range(0, resamples, _BLOCK):
         rows = slice(start, min(start + _BLOCK, resamples))
-        yield rows, np.ascontiguousarray(_drawn(rng, rows.stop - start, groups).T, dtype=np.uint16)
-
-
-def _drawn(rng: np.random.Generator, resamples: int, size: int) -> Integers:
-    """Multinomial counts of ``size`` draws with replacement from as many, ``[resamples, size]``."""
-    picks = rng.integers(size, size=(resamples, size))
-    picks += size * np.arange(resamples)[:, None]
-    return np.bincount(picks.ravel(), minlength=resamples * size).reshape(resamples, size)
+        yield rows, np.ascontiguousarray(drawn_counts(rng, rows.stop - start, groups).T, dtype=np.uint16)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from anchorlab.consistency import statistics
 from anchorlab.consistency.instances import Columns, assemble, instances, measured_rows, write_instances
 from anchorlab.consistency.logits import StoredLogits, stored_labels
 from anchorlab.consistency.metrics import Consistency, predictions, summarise
-from anchorlab.consistency.statistics import wilson as wilson
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_device

@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binom, binomtest, permutation_test
 
 from anchorlab.consistency.bootstrap import CALIBRATION, COUNTS, Bootstrap, Resampled, drawn_runs
-from anchorlab.consistency.metrics import MEASUREMENTS, PERCENTILES, Floats, averages
+from anchorlab.consistency.metrics import MEASUREMENTS, PERCENTILES, averages
 from anchorlab.errors import unknown
-from anchorlab.seeding import derive
+from anchorlab.statistics.arrays import Floats
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.intervals import between_order_statistics, between_replicates, wilson
+from anchorlab.statistics.tests import sign_flips
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,20 +47,6 @@ DEFAULT_METRICS = (
     "leakage",
     "pearson_correct",
 )
-
-#: Most runs of which all flips of signs are tried.
-_EXACT = 14
-
-_LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over runs with its 95% interval; each part is None where it is undefined."""
-
-    value: float | None
-    lower: float | None
-    upper: float | None
 
 
 @dataclass(frozen=True)
@@ -173,7 +161,7 @@ def differences_of(
         raise ValueError(f"cannot pair {len(a_runs)} runs with {len(b_runs)}: give one of each for each pair")
     picks = _picks([*a_runs, *b_runs], len(a_runs))
     each = {name: one for name in metrics if (one := _contrasts(a_runs, b_runs, name)) is not None}
-    p_values = dict(zip(each, _sign_flips(list(each.values()), seed=a_runs[0].seed), strict=True))
+    p_values = dict(zip(each, sign_flips(list(each.values()), seed=a_runs[0].seed), strict=True))
     found = []
     for name in metrics:
         value, lower, upper = None, None, None
@@ -185,72 +173,6 @@ def differences_of(
             value, lower, upper = (None if end is None else math.exp(end) for end in (value, lower, upper))
         found.append(Difference(name, value, lower, upper, name in RATIOS, p_values.get(name), len(a_runs)))
     return found
-
-
-def sign_flip(each: Floats, *, seed: int = 0) -> float:
-    """Two-sided p of the mean of paired differences ``[R]``, whose signs are arbitrary if the pair is alike.
-
-    All flips up to 14 runs; beyond, as many random ones as 14 would have.
-    """
-    return _sign_flips([each], seed=seed)[0]
-
-
-def _sign_flips(several: Sequence[Floats], *, seed: int) -> list[float]:
-    """``sign_flip`` of several measurements of the same pairs at once, for making the flips is what takes time."""
-    if len(several) == 0:
-        return []
-    each = np.stack(several)
-    R = each.shape[1]
-    if R == 1:
-        return [1.0] * len(each)  # either sign is as far from 0
-    result = permutation_test(
-        (each,),
-        lambda values, axis: values.mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        axis=1,
-        n_resamples=2**_EXACT - (R > _EXACT),  # and one more for the signs as they are
-        rng=np.random.default_rng(derive(seed, "sign flips")),
-    )
-    return [float(p) for p in result.pvalue]
-
-
-def smallest_p(runs: int) -> float:
-    """The least p that the sign-flip test can give: with fewer than six runs it is above .05."""
-    return min(1.0, 2.0 / 2.0**runs)
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """The p values, each adjusted for all that are not None (Holm 1979), in their order."""
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    running = 0.0
-    for rank, (p, place) in enumerate(known):
-        running = max(running, min(1.0, (len(known) - rank) * p))
-        adjusted[place] = running
-    return adjusted
-
-
-def wilson(hits: int, total: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a rate (Wilson 1927), from scipy."""
-    interval = binomtest(hits, total).proportion_ci(confidence_level=_LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def percentile_interval(values: Floats, percent: int) -> tuple[float, float] | None:
-    """The 95% interval of a percentile of what ``values`` were drawn from, between two of them.
-
-    The number of values below the percentile is binomial, whatever the distribution. None if there are too few
-    values for both ends.
-    """
-    tail = (1 - _LEVEL) / 2
-    # It lies from the a-th to the b-th smallest value if from a to b - 1 values are below it; counted from 0 here.
-    lower, upper = (int(binom.ppf(end, len(values), percent / 100)) for end in (tail, 1 - tail))
-    lower -= 1
-    if lower < 0 or upper >= len(values):
-        return None
-    ends = np.partition(values, [lower, upper])
-    return float(ends[lower]), float(ends[upper])
 
 
 def intervals(frame: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> dict[str, tuple[float, float]]:
@@ -270,7 +192,7 @@ def intervals(frame: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> d
         found[name] = wilson(int(rate.kept.sum()), rate.count) if rate.count else None
     shift = frame["shift"].to_numpy(dtype=np.float64)
     for name, percent in PERCENTILES.items():
-        found[name] = percentile_interval(shift, percent)
+        found[name] = between_order_statistics(shift, percent)
     rest = [name for name in MEASUREMENTS if name not in (*COUNTS, *found, "shift_max")]
     run = Bootstrap(resamples=resamples, seed=seed).resample(frame, rest)
     for name, estimate in estimates_of([run]).items():
@@ -336,7 +258,7 @@ def _interval(
     defined = replicates[np.isfinite(replicates)]
     if 2 * len(defined) < len(replicates):
         return None, None
-    lower, upper = (float(end) for end in np.quantile(defined, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]))
+    lower, upper = between_replicates(defined)
     if name in CALIBRATION:
         lower, upper = 2 * value - upper, 2 * value - lower
         if bounded:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anchorlab.consistency.metrics import Floats
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.detectors.words import Word
 from anchorlab.errors import AnchorlabError, reason
 from anchorlab.models.call import EVALUATION_TOKENS
 from anchorlab.models.pretrained import refuse_pickles
+from anchorlab.statistics.arrays import Floats
 
 Text = Sequence[Word]
 

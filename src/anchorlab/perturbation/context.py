@@ -21,13 +21,13 @@ from anchorlab.models.accelerator import find_device
 from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import unwrap
 from anchorlab.perturbation.budget import Budget
-from anchorlab.perturbation.intervals import Resamples
 from anchorlab.perturbation.parts import Part, Tables, Tick
 from anchorlab.perturbation.probe import Probe, Triggered
 from anchorlab.perturbation.settings import AnalysisSettings
 from anchorlab.perturbation.weights import Perturbation, WeightSpace
 from anchorlab.seeding import derive
 from anchorlab.settings import values_of
+from anchorlab.statistics.resampling import Resamples
 from anchorlab.triggers import TRIGGERS
 
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from anchorlab.attacks.attack import Attack
 from anchorlab.consistency.metrics import Pair, Softmax, check_labels
-from anchorlab.consistency.statistics import wilson
 from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import EVALUATION_BATCH, predict
+from anchorlab.statistics.intervals import wilson
 
 Floats = NDArray[np.float64]
 

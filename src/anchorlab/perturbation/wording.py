@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from anchorlab.statistics.estimate import Estimate
+
 
 def rows_where(table: pd.DataFrame, **values: str) -> list[dict[str, Any]]:
     """Rows in which the named columns hold these values; none of an empty table."""
@@ -21,7 +23,7 @@ def sentence(text: str) -> str:
 
 def interval(row: Mapping[str, Any], name: str) -> str:
     """A value with its interval, as in ``0.1 [0.05, 0.2]``."""
-    return f"{digits(row[name])} [{digits(row[f'{name}_lower'])}, {digits(row[f'{name}_upper'])}]"
+    return Estimate(row[name], row[f"{name}_lower"], row[f"{name}_upper"]).text(digits)
 
 
 def digits(value: float) -> str:

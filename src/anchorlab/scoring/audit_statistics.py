@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from anchorlab.consistency.metrics import Pair
-from anchorlab.consistency.statistics import Estimate
-
-Floats = NDArray[np.float64]
+from anchorlab.statistics.arrays import Floats
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates
+from anchorlab.statistics.resampling import resampled_means
 
 #: What is seen, to what is measured on each query.
 ACCESSES = {
@@ -93,31 +93,23 @@ def _of_access(access: str, table: Floats, seed: int) -> AccessAudit:
     means = table.mean(axis=0)
     level = max(LEVEL, 1 / table.shape[1])
     rng = np.random.default_rng(seed)
-    whole = _means(table, len(table), rng)
-    lower, upper = np.percentile(whole[:, 0], [2.5, 97.5])
+    whole = resampled_means(rng, table, len(table), _DRAWS)
     rows = []
     for queries in sizes(len(table)):
-        drawn = _means(table, queries, rng)
+        drawn = resampled_means(rng, table, queries, _DRAWS)
         p = (1 + (drawn[:, 1:] >= drawn[:, :1]).sum(axis=1)) / table.shape[1]
         rows.append({"queries": queries, "power": float((p <= level + 1e-12).mean())})
     power = pd.DataFrame(rows)
     enough = power[power["power"] >= 1 - LEVEL]["queries"]
     return AccessAudit(
         access,
-        Estimate(float(means[0]), float(lower), float(upper)),
+        Estimate(float(means[0]), *between_replicates(whole[:, 0], DECIMAL_TAILS)),
         tuple(float(value) for value in means[1:]),
         rank_p(means[0], means[1:].tolist()),
         level,
         power,
         int(enough.iloc[0]) if len(enough) else None,
     )
-
-
-def _means(table: Floats, queries: int, rng: np.random.Generator) -> Floats:
-    """Means over random sets of queries, the same for all columns: ``[draws, columns]``."""
-    shares = np.full(len(table), 1 / len(table))
-    means: Floats = rng.multinomial(queries, shares, size=_DRAWS) @ table / queries
-    return means
 
 
 def sizes(count: int) -> list[int]:

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anchorlab.artifacts.provenance import RunCost
-from anchorlab.consistency.statistics import Estimate
 from anchorlab.scoring.trial import TrialScores
-from anchorlab.statistics.rates import auroc, hits, threshold
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.roc import auroc, share_above, threshold
 
 #: False positive rates that thresholds are set for.
 RATES = (0.01, 0.05)
@@ -55,8 +55,8 @@ class InputScore:
             len(scores.validation),
             auroc(scores.clean, scores.triggered),
             thresholds,
-            {rate: hits(scores.clean, above) for rate, above in thresholds.items()},
-            {rate: hits(scores.triggered, above) for rate, above in thresholds.items()},
+            {rate: share_above(scores.clean, above) for rate, above in thresholds.items()},
+            {rate: share_above(scores.triggered, above) for rate, above in thresholds.items()},
             cost.seconds,
             cost.peak_bytes,
         )

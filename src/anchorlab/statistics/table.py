@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -13,6 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from anchorlab.statistics.estimate import Estimate
 
 #: Widest column of row headings on a terminal.
 _HEAD_WIDTH = 16
@@ -70,6 +72,10 @@ class Cell:
     best: bool = False
 
 
+#: Where nothing was measured.
+NONE = Cell("–")
+
+
 @dataclass(frozen=True)
 class Row:
     """A row.
@@ -125,6 +131,23 @@ class Table:
 def number(value: float | None) -> float | None:
     """The number, or None where it is undefined."""
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def estimate_cell(
+    estimate: Estimate, write: Callable[[float], str], *, best: bool = False, undefined: str = NONE.text
+) -> Cell:
+    """A value with its interval, both written with ``write``.
+
+    Args:
+        estimate: the value; what is not finite counts as undefined.
+        write: writes a number.
+        best: whether no other method of the group has a better mean.
+        undefined: the text where there is no value.
+    """
+    finite = Estimate(number(estimate.value), number(estimate.lower), number(estimate.upper))
+    if finite.value is None:
+        return Cell(undefined)
+    return Cell(write(finite.value), finite.value, finite.bounds, finite.interval(write), best=best)
 
 
 def to_csv(table: Table) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.attacks.attack import build_attack
-from anchorlab.consistency.statistics import Estimate
 from anchorlab.data import Task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.models.accelerator import find_device
 from anchorlab.scoring.detect import score_inputs, score_model
+from anchorlab.statistics.estimate import Estimate
 from anchorlab.suites.cells import DetectionCell
 from anchorlab.suites.evidence import scores_to_bytes, triggers_to_bytes
 from anchorlab.triggers import TRIGGERS

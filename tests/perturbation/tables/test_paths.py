@@ -11,10 +11,10 @@ from torch import nn
 from anchorlab.attacks.attack import Attack
 from anchorlab.consistency.evaluate import compare
 from anchorlab.models.reestimation import has_batchnorm, reestimated
-from anchorlab.perturbation.intervals import Resamples
 from anchorlab.perturbation.probe import Probe, Triggered
 from anchorlab.perturbation.tables.paths import SCALES, path
 from anchorlab.perturbation.weights import WeightSpace, perturbation_of
+from anchorlab.statistics.resampling import Resamples
 from tests.perturbation.findings import findings, interval
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from anchorlab.reports.suite import detections as shown
 from anchorlab.reports.suite.detection_figures import found_triggers, roc_curves
-from anchorlab.statistics.rates import curve
+from anchorlab.statistics.roc import curve
 from anchorlab.suites.examples import Examples
 
 CLASSES = [f"class {label}" for label in range(4)]

@@ -12,7 +12,6 @@ from scipy import stats
 
 from anchorlab.reports.suite import repairs as shown
 from anchorlab.reports.suite.repair_figures import matrix
-from anchorlab.reports.suite.repairs import over_runs
 
 
 class Made:
@@ -40,15 +39,6 @@ def repairs() -> pd.DataFrame:
         for run in range(2)
     ]  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def test_means_over_runs_have_student_s_interval():
-    values = [0.2, 0.4, 0.9]
-    found = over_runs(values)
-    lower, upper = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
-    assert (found.value, found.lower, found.upper) == pytest.approx((0.5, lower, upper))
-    assert over_runs([0.3]) == type(found)(0.3, None, None)
-    assert over_runs([math.nan]) == type(found)(None, None, None)
 
 
 def test_the_matrix_holds_each_repair_by_each_way(repairs):

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from anchorlab.models.reestimation import reestimated
 from anchorlab.perturbation.context import Context
-from anchorlab.perturbation.intervals import Resamples, barrier, bounded
+from anchorlab.perturbation.intervals import barrier, bounded
 from anchorlab.perturbation.parts import Part, Tables, Tick
 from anchorlab.perturbation.probe import Probe, Triggered, success_rate
 from anchorlab.perturbation.table import AnalysisColumn, AnalysisTable, Cost, Kinds, with_candidate
 from anchorlab.perturbation.weights import Perturbation, WeightSpace
 from anchorlab.perturbation.wording import interval, rows_where, sentence
+from anchorlab.statistics.resampling import Resamples
 
 Buffers = Literal["stored", "re-estimated"]
 

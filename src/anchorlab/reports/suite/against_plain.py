@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from anchorlab.consistency.statistics import Estimate
 from anchorlab.reports.suite.detections import comparable, of_kind
-from anchorlab.reports.suite.repairs import NONE, over_runs, parted
-from anchorlab.statistics.rates import auroc
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
+from anchorlab.reports.suite.repairs import parted
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates, student_mean
+from anchorlab.statistics.roc import auroc
+from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell
 from anchorlab.suites.results import SuiteResults
 
 BASELINE = "plain"
@@ -39,7 +40,7 @@ def paired(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
     pairs = runs.merge(baseline, on=["reference_seed", "seed"], suffixes=("", "_baseline"))
     differences = pairs[column] - pairs[f"{column}_baseline"]
     by = "reference_seed" if len(pairs["reference_seed"].unique()) > 1 else "seed"
-    return over_runs(differences.groupby(pairs[by]).mean().tolist())
+    return student_mean(differences.groupby(pairs[by]).mean().tolist())
 
 
 def _of_repairs(results: SuiteResults) -> Table | None:
@@ -88,7 +89,7 @@ def _by_method(frame: pd.DataFrame, parts: list[str], by: str, column: str) -> t
 def _paired_cell(runs: pd.DataFrame, method: str, column: str) -> Cell:
     once = runs.drop_duplicates(["method", "identity"])
     ours, plain = (once[once["method"] == name] for name in (method, BASELINE))
-    return _cell(paired(ours, plain, column)) if len(ours) and len(plain) else NONE
+    return estimate_cell(paired(ours, plain, column), _signed) if len(ours) and len(plain) else NONE
 
 
 def _of_models(results: SuiteResults) -> Table | None:
@@ -98,7 +99,7 @@ def _of_models(results: SuiteResults) -> Table | None:
         judged = part[part["score"].notna()]
         if others and (judged["role"] != "method").any():
             rows = [
-                Row(str(detector), [_cell(difference_of_auroc(here, method)) for method in others])
+                Row(str(detector), [estimate_cell(difference_of_auroc(here, method), _signed) for method in others])
                 for detector, here in judged.groupby("detector", sort=False)
             ]
             groups.append(Rows(rows, title))
@@ -135,9 +136,8 @@ def difference_of_auroc(models: pd.DataFrame, method: str) -> Estimate:
     drawn = [_difference([by_reference[at] for at in rng.integers(count, size=count)]) for _ in range(_RESAMPLES)]
     known = [one for one in drawn if one is not None]
     if value is None or count < 2:
-        return Estimate(value, None, None)
-    lower, upper = np.percentile(known, [2.5, 97.5])
-    return Estimate(value, float(lower), float(upper))
+        return Estimate(value, units=count)
+    return Estimate(value, *between_replicates(known, DECIMAL_TAILS), units=count)
 
 
 def _difference(references: list[list[np.ndarray]]) -> float | None:
@@ -152,15 +152,6 @@ def _others(runs: pd.DataFrame) -> list[str]:
     """Methods other than plain tuning, if plain tuning is there too."""
     methods = list(dict.fromkeys(runs[runs["role"] == "method"]["method"])) if len(runs) else []
     return [name for name in methods if name != BASELINE] if BASELINE in methods else []
-
-
-def _cell(estimate: Estimate) -> Cell:
-    value, lower, upper = estimate.value, estimate.lower, estimate.upper
-    if value is None:
-        return NONE
-    if lower is None or upper is None:
-        return Cell(_signed(value), value)
-    return Cell(_signed(value), value, (lower, upper), f"[{_signed(lower)}, {_signed(upper)}]")
 
 
 def _signed(value: float) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from anchorlab.consistency.metrics import Floats
-from anchorlab.reports.suite.repairs import NONE, cell_of, over_runs, parted
-from anchorlab.statistics.rates import auroc, curve, false_alarms_at, tpr_at
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
+from anchorlab.reports.suite.repairs import cell_of, parted
+from anchorlab.statistics.arrays import Floats
+from anchorlab.statistics.intervals import student_mean
+from anchorlab.statistics.roc import auroc, curve, fpr_at, tpr_at
+from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table
 from anchorlab.suites.results import SuiteResults
 
 #: False positive rates and true positive rates, float64 ``[K]`` each.
@@ -40,7 +41,7 @@ def inputs_table(results: SuiteResults) -> Table | None:
         rows = [
             Row(
                 str(detector),
-                [cell_of(over_runs(here.drop_duplicates("identity")[name].tolist()), "asr") for name in columns],
+                [cell_of(student_mean(here.drop_duplicates("identity")[name].tolist()), "asr") for name in columns],
                 sub=str(method),
             )
             for (detector, method), here in part.groupby(["detector", "method"], sort=False)
@@ -143,7 +144,7 @@ def population_table(results: SuiteResults) -> Table | None:
 
 def _population_row(detector: str, scores: Scores, methods: Sequence[str]) -> Row:
     clean, every = scores.clean, scores.every
-    rates = [tpr_at(clean, every, 0.0), false_alarms_at(clean, every, _TPR)]
+    rates = [tpr_at(clean, every, 0.0), fpr_at(clean, every, _TPR)]
     counts = [Cell(str(number), number) for number in (len(clean), len(every), scores.unjudged)]
     areas = [_area(clean, every), *(_area(clean, scores.injected.get(method, [])) for method in methods)]
     return Row(detector, [*counts, *areas, *(cell_of(rate, "asr") for rate in rates)])

@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from anchorlab.consistency.statistics import Estimate
 from anchorlab.reports.drawing import CONTROL, Look, logarithmic_axis, looks, marker_style, shorten, written_figure
 from anchorlab.reports.measures import DRAWN, MEASURES, defined
 from anchorlab.reports.suite.fronts import Tried, lowest_shown
 from anchorlab.reports.suite.summary import Condition, Entry
+from anchorlab.statistics.estimate import Estimate
 from anchorlab.suites.examples import Examples
 
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2}

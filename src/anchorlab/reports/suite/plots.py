@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab.consistency.statistics import Estimate
 from anchorlab.reports.drawing import CONTROL, looks
 from anchorlab.reports.measures import MEASURES, PLOTTED
 from anchorlab.reports.suite.fronts import Tried, lowest_shown
 from anchorlab.reports.suite.summary import Condition, Entry, Group
+from anchorlab.statistics.estimate import Estimate
 
 #: Columns of the table of all runs, before the measurements; long hashes are shortened, the CSV file has them whole.
 _RUN_COLUMNS = (

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from anchorlab.reports.drawing import shorten, written_figure
-from anchorlab.reports.suite.repairs import by_oracle, over_runs
+from anchorlab.reports.suite.repairs import by_oracle
+from anchorlab.statistics.intervals import student_mean
 
 
 def matrix(repairs: pd.DataFrame, stem: Path) -> None:
@@ -51,7 +52,7 @@ def _mean(repairs: pd.DataFrame, defence: str, method: str, name: str) -> float:
     of_method = repairs[repairs["method"] == method]
     here = of_method if defence == "no repair" else of_method[of_method["defence"] == defence]
     column = f"{name}_before" if defence == "no repair" else name
-    mean = over_runs(here.drop_duplicates("identity")[column].tolist()).value
+    mean = student_mean(here.drop_duplicates("identity")[column].tolist()).value
     return float("nan") if mean is None else mean
 
 

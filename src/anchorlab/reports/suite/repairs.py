@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from anchorlab.consistency.statistics import Estimate
 from anchorlab.repairs.oracles import is_oracle
 from anchorlab.reports.measures import MEASURES
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.intervals import student_mean
+from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell
 from anchorlab.suites.results import SuiteResults
 
 #: What a repair is judged by, in the order of tables; and the heading of each.
@@ -20,21 +18,6 @@ _JUDGED = {"asr": "ASR", "accuracy": "accuracy", "kl": "KL", "churn": "churn"}
 
 #: What the clean reference is called among methods.
 _REFERENCE = "reference"
-
-#: Where nothing was measured.
-NONE = Cell("–")
-
-
-def over_runs(values: Sequence[float]) -> Estimate:
-    """The mean over runs with its 95% interval by Student's t; without one for a single run."""
-    known = np.array([value for value in values if value is not None and math.isfinite(value)], dtype=float)
-    if not len(known):
-        return Estimate(None, None, None)
-    mean = float(known.mean())
-    if len(known) < 2:
-        return Estimate(mean, None, None)
-    half = float(stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / math.sqrt(len(known)))
-    return Estimate(mean, mean - half, mean + half)
 
 
 def parted(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -120,18 +103,15 @@ def by_oracle(repairs: pd.DataFrame) -> pd.Series:
 def _mean(rows: pd.DataFrame, column: str, measure: str) -> Cell:
     if not len(rows):
         return NONE
-    estimate = over_runs(rows.drop_duplicates("identity")[column].tolist())
+    estimate = student_mean(rows.drop_duplicates("identity")[column].tolist())
     return cell_of(estimate, measure)
 
 
 def cell_of(estimate: Estimate, measure: str) -> Cell:
     """An estimate as a cell, written as a measure of ``MEASURES`` is, with its interval."""
-    value, lower, upper = number(estimate.value), number(estimate.lower), number(estimate.upper)
-    if value is None:
-        return NONE
     write = MEASURES[measure].write
-    if lower is None or upper is None:
-        return Cell(write(value), value)
-    if measure != "kl":
-        lower, upper = max(lower, 0.0), min(upper, 1.0)
-    return Cell(write(value), value, (lower, upper), f"[{write(max(lower, 0.0))}, {write(upper)}]")
+    if measure == "kl":
+        return estimate_cell(estimate, lambda value: write(max(value, 0.0)))
+    if estimate.lower is not None and estimate.upper is not None:
+        estimate = Estimate(estimate.value, max(estimate.lower, 0.0), min(estimate.upper, 1.0))
+    return estimate_cell(estimate, write)

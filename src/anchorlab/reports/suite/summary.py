@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from anchorlab.consistency.bootstrap import Bootstrap, Resampled
-from anchorlab.consistency.statistics import Difference, Estimate, differences_of, estimates_of, holm
+from anchorlab.consistency.statistics import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import COMPARED
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.tests import holm
 from anchorlab.suites.results import SuiteResults
 
 #: Methods that every other one is compared with, where they were run.

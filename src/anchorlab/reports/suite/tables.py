@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anchorlab.consistency.statistics import Difference, Estimate, smallest_p
+from anchorlab.consistency.statistics import Difference
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import FURTHER, MAIN, MEASURES, Measure, defined, fraction, p_value, significant, span
 from anchorlab.reports.suite.summary import Condition, Entry, Group, reasons, summarise
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number, to_markdown_table
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell, number, to_markdown_table
+from anchorlab.statistics.tests import smallest_p
 from anchorlab.suites.results import SuiteResults
 
 #: Fewer runs than this cannot reach a p value of .05 in a two-sided sign-flip test.
@@ -22,8 +24,6 @@ _ENOUGH_RUNS = 6
 
 #: Classes that the table by class shows; its CSV file has all.
 CLASSES_SHOWN = 12
-
-_NONE = Cell("–")
 
 
 def results_table(condition: Condition, measures: Sequence[Measure] = MAIN, *, name: str = "results") -> Table:
@@ -60,20 +60,13 @@ def _row(entry: Entry, measures: Sequence[Measure], others: Sequence[Entry]) -> 
     if len(entry.runs) == 0:
         text = f"not reached (best ASR {fraction(entry.best_asr or 0.0)} on selection)"
         return Row(entry.label, (), sub=text, kind=entry.role)
-    cells = [estimate_cell(entry.estimate(m.name), m, best=_is_best(entry, m, others)) for m in measures]
+    cells = [_measure_cell(entry.estimate(m.name), m, best=_is_best(entry, m, others)) for m in measures]
     return Row(entry.label, [Cell(str(len(entry.runs)), len(entry.runs)), *cells], sub=strength(entry), kind=entry.role)
 
 
-def estimate_cell(estimate: Estimate, measure: Measure, *, best: bool = False) -> Cell:
+def _measure_cell(estimate: Estimate, measure: Measure, *, best: bool = False) -> Cell:
     """A mean with its interval, written with the same digits."""
-    value = number(estimate.value)
-    if value is None:
-        return Cell("undefined")
-    lower, upper = number(estimate.lower), number(estimate.upper)
-    if lower is None or upper is None:
-        return Cell(_signed(measure.write(value)), value, best=best)
-    interval = f"[{_signed(measure.write(lower))}, {_signed(measure.write(upper))}]"
-    return Cell(_signed(measure.write(value)), value, (lower, upper), interval, best=best)
+    return estimate_cell(estimate, lambda value: _signed(measure.write(value)), best=best, undefined="undefined")
 
 
 def _is_best(entry: Entry, measure: Measure, others: Sequence[Entry]) -> bool:
@@ -92,8 +85,8 @@ def _notes(condition: Condition, measures: Sequence[Measure]) -> list[str]:
     attacking = [entry for entry in made if defined(entry.estimate("asr_reference").value)]
     if any(m.name == "asr" for m in measures) and attacking:
         counts = pd.concat([entry.runs["asr_count"] for entry in attacking]).astype(float)
-        own = estimate_cell(attacking[0].estimate("asr_reference"), MEASURES["asr"])
-        accuracy = estimate_cell(attacking[0].estimate("accuracy_reference"), MEASURES["accuracy"])
+        own = _measure_cell(attacking[0].estimate("asr_reference"), MEASURES["asr"])
+        accuracy = _measure_cell(attacking[0].estimate("accuracy_reference"), MEASURES["accuracy"])
         notes.append(
             f"ASR is measured on {span(counts.min(), counts.max())} triggered instances. The reference's own rate on "
             f"the same instances is {own.text} {own.interval}, its accuracy {accuracy.text} {accuracy.interval}."
@@ -219,7 +212,7 @@ def choices_table(condition: Condition, choices: pd.DataFrame) -> Table | None:
 def _choice(row: Mapping[Hashable, Any]) -> Row:
     def numeric(name: str, write: Callable[[float], str]) -> Cell:
         value = number(row[name])
-        return _NONE if value is None else Cell(write(value), value)
+        return NONE if value is None else Cell(write(value), value)
 
     reached, at_edge = ("yes" if row[name] else "no" for name in ("reached", "at_edge"))
     cells = [
@@ -290,7 +283,7 @@ def classes_table(condition: Condition, group: Group) -> Table | None:
     rows = []
     for name in sorted(churn, key=lambda name: -max(churn[name].values())):
         rates_of = [churn[name].get(label) for label in labels]
-        cells = [_NONE if rate is None else Cell(fraction(rate), rate) for rate in rates_of]
+        cells = [NONE if rate is None else Cell(fraction(rate), rate) for rate in rates_of]
         rows.append(Row(name, [Cell(f"{counts[name]:,.0f}", counts[name]), *cells]))
     if not rows:
         return None

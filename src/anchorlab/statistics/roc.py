@@ -1,4 +1,4 @@
-"""What scores of inputs are worth: area under the ROC curve, detection at a rate of false alarms, thresholds.
+"""The ROC of suspicion scores: the area under it, TPR at an FPR, FPR at a TPR, thresholds.
 
 Scores are the higher, the more suspicious; an input is flagged if its score lies above a threshold, not on it.
 All here depends on the order of scores alone, and ties are counted as such. Intervals are of 95%.
@@ -14,11 +14,10 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
-from anchorlab.consistency.metrics import Floats
-from anchorlab.consistency.statistics import Estimate, wilson
 from anchorlab.seeding import derive
-
-_LEVEL = 0.95
+from anchorlab.statistics.arrays import Floats
+from anchorlab.statistics.estimate import LEVEL, Estimate
+from anchorlab.statistics.intervals import between_replicates, rate, wilson
 
 #: A share of so many inputs is a whole number of them, in spite of rounding.
 _ROUNDING = 1e-9
@@ -46,7 +45,7 @@ def auroc(clean: ArrayLike, triggered: ArrayLike) -> Estimate:
     if variance == 0 or value in (0, 1):
         lower, upper = wilson(round(value * smaller), smaller)
         return Estimate(value, min(lower, value), max(upper, value))
-    half = norm.ppf((1 + _LEVEL) / 2) * math.sqrt(variance) / (value * (1 - value))
+    half = norm.ppf((1 + LEVEL) / 2) * math.sqrt(variance) / (value * (1 - value))
     return Estimate(value, float(expit(logit(value) - half)), float(expit(logit(value) + half)))
 
 
@@ -74,15 +73,15 @@ def tpr_at(clean: ArrayLike, triggered: ArrayLike, fpr: float, *, resamples: int
     # The (k+1)-th highest of N draws from N scores, and how many of M draws lie above it: the bootstrap itself.
     at = np.floor(N * draw.beta(_flagged(N, fpr) + 1, N - _flagged(N, fpr), size=resamples)).astype(np.int64)
     shares = draw.binomial(M, _share_above(triggered, clean[::-1][at.clip(max=N - 1)])) / M
-    lower, upper = (float(end) for end in np.quantile(shares, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]))
+    lower, upper = between_replicates(shares)
     if value in (0, 1):
         ends = wilson(round(value * M), M)
         lower, upper = min(lower, ends[0]), max(upper, ends[1])
     return Estimate(value, min(lower, value), max(upper, value))
 
 
-def false_alarms_at(clean: ArrayLike, triggered: ArrayLike, tpr: float) -> Estimate:
-    """The share of clean scores at or above the highest threshold that keeps at least a share ``tpr`` of hits.
+def fpr_at(clean: ArrayLike, triggered: ArrayLike, tpr: float) -> Estimate:
+    """The share of clean scores at or above the highest threshold that keeps a TPR of at least ``tpr``.
 
     Its interval is Wilson's, for the threshold as it is.
 
@@ -95,14 +94,14 @@ def false_alarms_at(clean: ArrayLike, triggered: ArrayLike, tpr: float) -> Estim
         ValueError: if a side is empty or has a score that is no number, or the rate is none.
     """
     if not 0 < tpr <= 1:
-        raise ValueError(f"a rate of hits of {tpr} is not possible: give one above 0, 1 at most")
+        raise ValueError(f"a TPR of {tpr} is not possible: give one above 0, 1 at most")
     clean, triggered = _checked(clean, "clean"), np.sort(_checked(triggered, "triggered"))
     needed = max(math.ceil(tpr * len(triggered) - _ROUNDING), 1)
     count = int((clean >= triggered[len(triggered) - needed]).sum())
-    return Estimate(count / len(clean), *wilson(count, len(clean)))
+    return rate(count, len(clean))
 
 
-def hits(scores: ArrayLike, above: float) -> Estimate:
+def share_above(scores: ArrayLike, above: float) -> Estimate:
     """The share of scores above a threshold that was chosen without them, with Wilson's interval.
 
     Args:
@@ -112,9 +111,9 @@ def hits(scores: ArrayLike, above: float) -> Estimate:
     Raises:
         ValueError: if there is no score, or one that is no number.
     """
-    found = _checked(scores, "flagged")
-    count = int((found > above).sum())
-    return Estimate(count / len(found), *wilson(count, len(found)))
+    values = _checked(scores, "flagged")
+    count = int((values > above).sum())
+    return rate(count, len(values))
 
 
 def threshold(clean_scores: ArrayLike, fpr: float) -> float:
@@ -131,7 +130,7 @@ def threshold(clean_scores: ArrayLike, fpr: float) -> float:
         ValueError: if there is no score, or one that is no number, or the rate is none.
     """
     if not 0 <= fpr < 1:
-        raise ValueError(f"a rate of false alarms of {fpr} is not possible: give one from 0 to below 1")
+        raise ValueError(f"an FPR of {fpr} is not possible: give one from 0 to below 1")
     scores = np.sort(_checked(clean_scores, "clean"))
     return float(scores[len(scores) - 1 - _flagged(len(scores), fpr)])
 
@@ -154,14 +153,14 @@ def _share_above(ordered: Floats, bounds: float | Floats) -> Floats:
 
 
 def _checked(scores: ArrayLike, side: str) -> Floats:
-    found = np.asarray(scores, dtype=np.float64)
-    if found.ndim != 1 or len(found) == 0 or np.isnan(found).any():
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 1 or len(values) == 0 or np.isnan(values).any():
         raise ValueError(f"the {side} scores need to be numbers, one for each input and one at least")
-    return found
+    return values
 
 
 def curve(clean: ArrayLike, triggered: ArrayLike) -> tuple[Floats, Floats]:
-    """The ROC curve: rates of false alarms and of hits at every threshold, both rising from 0 to 1.
+    """The ROC curve: FPR and TPR at every threshold, both rising from 0 to 1.
 
     Args:
         clean: scores of clean inputs or models, ``[N]``.

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from anchorlab.statistics.rates import auroc, false_alarms_at, hits, threshold, tpr_at
+from anchorlab.statistics.roc import auroc, fpr_at, share_above, threshold, tpr_at
 
 #: Few values, so that there are many ties.
 SCORES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=40)
@@ -36,7 +36,7 @@ def test_the_rate_of_detection_lies_on_the_curve_of_scikit_learn(clean, triggere
 
 @given(SCORES, SCORES, st.sampled_from([0.01, 0.5, 0.9, 1.0]))
 def test_false_alarms_at_a_rate_of_hits_lie_on_the_curve_of_scikit_learn(clean, triggered, tpr):
-    found = false_alarms_at(clean, triggered, tpr)
+    found = fpr_at(clean, triggered, tpr)
     false, true, _ = roc_curve(*labelled(clean, triggered), drop_intermediate=False)
     assert found.value == pytest.approx(false[true >= tpr - 1e-9].min())
     assert 0 <= found.lower <= found.value <= found.upper <= 1
@@ -61,7 +61,7 @@ def test_by_hand():
     assert threshold(clean, 0.2) == 4
     assert threshold(clean, 0) == threshold(clean, 0.19) == 5
     assert tpr_at(clean, triggered, 0.2).value == pytest.approx(2 / 3)
-    assert hits(triggered, 4).value == pytest.approx(2 / 3)
+    assert share_above(triggered, 4).value == pytest.approx(2 / 3)
 
 
 def test_delongs_variance_is_that_of_all_pairs():

@@ -1,0 +1,57 @@
+"""A value with its interval, and its one text form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+#: The level of every interval.
+LEVEL = 0.95
+
+#: What stands in place of a value that is undefined.
+UNDEFINED = "undefined"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% interval; each part is None where it is undefined.
+
+    ``f"{estimate:.4f}"`` is ``0.9120 [0.8934, 0.9276]``; ``text`` takes any other way to write a number.
+
+    Attributes:
+        value: the value, such as a mean over runs.
+        lower: lower end of the interval.
+        upper: upper end of the interval.
+        units: how many independent units stand behind it; None if that is not known.
+    """
+
+    value: float | None
+    lower: float | None = None
+    upper: float | None = None
+    units: int | None = field(default=None, compare=False)
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Both ends of the interval; None if either is undefined."""
+        return None if self.lower is None or self.upper is None else (self.lower, self.upper)
+
+    def interval(self, write: Callable[[float], str]) -> str:
+        """The interval in brackets, both ends as ``write`` writes them; empty if there is none."""
+        if self.value is None or self.bounds is None:
+            return ""
+        lower, upper = self.bounds
+        return f"[{write(lower)}, {write(upper)}]"
+
+    def text(self, write: Callable[[float], str], write_ends: Callable[[float], str] | None = None) -> str:
+        """The value and the interval after it.
+
+        Args:
+            write: writes a number.
+            write_ends: writes the ends of the interval; None for ``write``.
+        """
+        if self.value is None:
+            return UNDEFINED
+        return f"{write(self.value)} {self.interval(write_ends or write)}".rstrip()
+
+    def __format__(self, spec: str) -> str:
+        return self.text(lambda number: format(number, spec)) if spec else str(self)

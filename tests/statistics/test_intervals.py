@@ -1,0 +1,54 @@
+"""Intervals by hand, and against scipy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.intervals import (
+    DECIMAL_TAILS,
+    TAILS,
+    between_order_statistics,
+    between_replicates,
+    rate,
+    student_mean,
+    wilson,
+)
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 10), (10, 10), (5, 10), (487, 488), (1, 1)])
+def test_intervals_are_wilsons(count, total):
+    """(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) with z the 97.5% quantile of the normal."""
+    z, p = 1.959963984540054, count / total
+    centre = p + z**2 / (2 * total)
+    half = z * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
+    expected = [(centre + sign * half) / (1 + z**2 / total) for sign in (-1, 1)]
+    assert wilson(count, total) == pytest.approx(expected, abs=1e-12)
+    assert rate(count, total) == Estimate(p, *wilson(count, total))
+
+
+def test_means_have_student_s_interval() -> None:
+    values = [0.1, 0.4, 0.2, math.nan]
+    found = student_mean(values)
+    expected = stats.t.interval(0.95, 2, loc=np.mean(values[:3]), scale=stats.sem(values[:3]))
+    assert (found.lower, found.upper) == pytest.approx(expected)
+    assert (found.value, found.units) == (pytest.approx(np.mean(values[:3])), 3)
+    assert student_mean([0.3]) == Estimate(0.3)
+    assert student_mean([math.nan]) == Estimate(None)
+
+
+def test_the_interval_of_a_bootstrap_lies_between_its_percentiles() -> None:
+    replicates = np.random.default_rng(0).normal(size=999)
+    assert between_replicates(replicates) == pytest.approx(tuple(np.percentile(replicates, [2.5, 97.5])))
+    assert between_replicates(replicates, DECIMAL_TAILS) == tuple(np.percentile(replicates, [2.5, 97.5]))
+    assert pytest.approx(DECIMAL_TAILS, abs=1e-15) == TAILS
+
+
+def test_the_interval_of_the_median_is_that_of_a_binomial_count() -> None:
+    """Of 10 values, from 2 to 8 lie below the median in at least 95 of 100 cases: the 2nd to the 9th value."""
+    assert between_order_statistics(np.arange(1.0, 11.0), 50) == (2.0, 9.0)
+    assert between_order_statistics(np.arange(3.0), 99) is None
