@@ -10,7 +10,6 @@ import resource
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.data import Task
 from anchorlab.data.split import RawData
 from anchorlab.models.architectures import build_model
-from anchorlab.training import resumable as runs
+from anchorlab.training.resumable import run_into
 from tests.cli.conftest import PROGRAM, Ended, Run
 from tests.data.named.test_fashion_mnist import idx, pixels
 from tests.data.named.test_fashion_mnist import write as write_idx
@@ -297,7 +296,7 @@ def test_a_disk_that_is_full_when_the_measurements_are_written(
 def test_a_disk_that_fills_up_loses_no_more_than_since_the_last_checkpoint(
     run: Run, tmp_path, reference_folder, monkeypatch
 ):
-    monkeypatch.setattr(runs, "run_into", partial(runs.run_into, checkpoint_seconds=0.0))
+    monkeypatch.setitem(run_into.__kwdefaults__, "checkpoint_seconds", 0.0)
     out = tmp_path / "out"
     written: list[int] = []
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from anchorlab.consistency.evaluate import Comparison
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.settings import values_of
-from anchorlab.training import resumable as runs
+from anchorlab.training.resumable import run_into
 from anchorlab.triggers import TRIGGERS
 from tests.cli.conftest import PROGRAM, Run
 
@@ -133,7 +132,7 @@ def test_gradients_are_recorded_if_asked_for_and_move_no_weight(run: Run, tmp_pa
 def test_an_interrupted_injection_continues_to_the_same_weights(
     run: Run, tmp_path, reference_folder, monkeypatch, flags
 ):
-    monkeypatch.setattr("anchorlab.injection.inject.run_into", partial(runs.run_into, checkpoint_seconds=0.0))
+    monkeypatch.setitem(run_into.__kwdefaults__, "checkpoint_seconds", 0.0)
     reports: list[int] = []
 
     @contextmanager

@@ -12,6 +12,7 @@ from anchorlab.statistics.table import (
     Row,
     Rows,
     Table,
+    print_full,
     print_rich,
     to_csv,
     to_html,
@@ -84,3 +85,16 @@ def test_html_is_escaped_and_every_cell_has_its_interval():
     assert "<tr><th>a_b</th><td>0.500 [0.400, 0.600] p .031</td><td>yes</td></tr>" in text
     assert "<tr><th>c &amp; d [bold]</th><td>undefined</td><td>no</td></tr>" in text
     assert "<tr><th>e</th><td>not reached (best ASR 0.5)</td></tr>" in text
+
+
+def test_the_whole_table_on_a_terminal_has_caption_every_column_and_notes():
+    console = Console(width=80, file=io.StringIO(), markup=False)
+    print_full(TABLE, console)
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert lines[0] == "Made up, 100% of it."
+    assert "method KL at_edge" in lines
+    assert "a_b 0.500 [0.400, 0.600] yes" in lines
+    assert "p .031" in lines
+    assert "c & d [bold] undefined no" in lines
+    assert "e not reached (best ASR 0.5)" in " ".join(lines)
+    assert lines[-1] == "A note."

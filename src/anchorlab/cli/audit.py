@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anchorlab.cli.commands import show
 from anchorlab.cli.options import DataOptions, Reference, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
 
@@ -45,6 +46,7 @@ def audit(
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.injection.tuning import Tuning
     from anchorlab.scoring.audit import audit as run_audit
+    from anchorlab.scoring.tables import audit_table
 
     if bool(benign) == (updates is not None):
         raise AnchorlabError("an audit compares with benign updates: give --benign FOLDER, or --updates N, one of them")
@@ -63,34 +65,11 @@ def audit(
         task=own.task_of(clean, task),
         seed=seed,
     )
-    _show(found)
-    if out is not None:
-        _write(found, candidate, out)
-
-
-def _show(found: Audit) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from anchorlab.scoring.audit_statistics import ACCESSES
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in ("access", "measured", "candidate", "benign updates", "p", "queries for 95%"):
-        table.add_column(head)
-    for one in found.accesses:
-        value = one.statistic
-        table.add_row(
-            one.access,
-            ACCESSES[one.access],
-            f"{value.value:.4g} [{value.lower:.4g}, {value.upper:.4g}]",
-            f"{min(one.null):.4g} to {max(one.null):.4g}",
-            f"{one.p:.3g}",
-            "not reached" if one.queries is None else f"{one.queries:,}",
-        )
-    Console(markup=False, highlight=False, emoji=False).print(table)
+    show(audit_table(found, f"{candidate} against benign updates of {reference}"))
     for sentence in found.sentences:
         typer.echo(f"- {sentence}")
+    if out is not None:
+        _write(found, candidate, out)
 
 
 def _write(found: Audit, candidate: Path, out: Path) -> None:

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from anchorlab.cli.former import Command, Group
 from anchorlab.cli.groups import expand
+
+if TYPE_CHECKING:
+    from anchorlab.statistics.table import Table
 
 
 @dataclass
@@ -55,6 +58,15 @@ def new_app(**options: Any) -> typer.Typer:
 def add_command(app: typer.Typer, name: str, function: Callable[..., None]) -> None:
     """Makes a function a command: its options are its own, those of its groups, and ``--debug``."""
     app.command(name, cls=Command)(_debuggable(expand(function)))
+
+
+def show(table: Table) -> None:
+    """Prints a table, all of it and as it is."""
+    from rich.console import Console
+
+    from anchorlab.statistics.table import print_full
+
+    print_full(table, Console(markup=False, highlight=False, emoji=False))
 
 
 def _debuggable(function: Callable[..., None]) -> Callable[..., None]:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from anchorlab.cli.commands import show
 from anchorlab.cli.options import AttackOptions, DataOptions, JsonFile, Split, TaskOption
 from anchorlab.errors import AnchorlabError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from anchorlab.consistency.evaluate import Comparison
-
-#: Fields of a comparison that say what it was measured on, and stand in the table's title or cells.
-_CONTEXT = {"task", "split", "count", "by_class", "intervals", "undefined"}
 
 #: Exit code where a gate is broken; a mistake of the user has another.
 BROKEN = 1
@@ -49,11 +42,10 @@ def compare(
     ] = None,
 ) -> None:
     """Measure how far a candidate differs from its reference."""
-    from rich.console import Console
-
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.consistency import evaluate
     from anchorlab.consistency.gate import parse_bound
+    from anchorlab.consistency.table import comparison_table
     from anchorlab.files import write_json
 
     bounds = [parse_bound(text) for text in fail_if or []]
@@ -76,7 +68,7 @@ def compare(
             split=split,
             save_instances=instances,
         )
-    Console(markup=False, highlight=False, emoji=False).print(_table(comparison, f"{candidate} against {reference}"))
+    show(comparison_table(comparison, f"{candidate} against {reference}"))
     if json_file is not None:
         write_json(json_file, comparison.model_dump(mode="json"))
     broken = [sentence for bound in bounds if (sentence := bound.broken(comparison))]
@@ -98,42 +90,3 @@ def _check_logits(reference: Path, candidate: Path, labels: Path | None, for_mod
         raise AnchorlabError(
             f"--{flag} is for model folders, because stored logits are compared as they are: leave it out"
         )
-
-
-def _table(comparison: Comparison, title: str) -> Table:
-    """A row a measurement: its name, its value, its interval where it has one, and what it is."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        title=f"{title}\n{_measured_on(comparison)}{comparison.count} clean instances",
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("measurement", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("95% interval", no_wrap=True)
-    table.add_column("what it is")
-    for name, field in type(comparison).model_fields.items():
-        if name in _CONTEXT:
-            continue
-        value, interval = getattr(comparison, name), comparison.intervals.get(name)
-        table.add_row(
-            name,
-            _number(value),
-            "" if interval is None else f"{interval[0]:.4f}–{interval[1]:.4f}",
-            field.description if value is not None else f"{field.description}\n({comparison.undefined[name]})",
-        )
-    return table
-
-
-def _measured_on(comparison: Comparison) -> str:
-    return f"{comparison.task}, split {comparison.split}, " if comparison.task else ""
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "undefined"
-    return str(value) if isinstance(value, int) else f"{value:#.4g}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anchorlab.cli.commands import show
 from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
@@ -97,18 +98,10 @@ def detect(
 
 
 def _show_model(score: ModelScore, name: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from anchorlab.scoring.tables import details_table
 
-    console = Console(markup=False, highlight=False, emoji=False)
     if len(score.details):
-        table = Table(title=f"{name}: what was tried", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in score.details:
-            table.add_column(str(column).replace("_", " "), justify="right")
-        for row in score.details.itertuples(index=False):
-            table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
-        console.print(table)
+        show(details_table(score, f"{name}: what was tried"))
     typer.echo(f"score {score.score:.4g}: the higher, the more suspicious; only clean models tell what is high")
     if score.note:
         typer.echo(score.note)

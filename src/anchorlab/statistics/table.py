@@ -251,12 +251,32 @@ def print_rich(table: Table, console: Console, *, width: int = 15) -> None:
         console.print(Text(note), highlight=False)
 
 
+def print_full(table: Table, console: Console) -> None:
+    """The whole table on a terminal: its caption, every column, intervals beside their values, and its notes."""
+    drawn = RichTable(
+        title=Text(table.caption, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    drawn.add_column(table.head, no_wrap=True)
+    for column in table.columns:
+        drawn.add_column(column.title, justify="left" if column.is_text else "right")
+    for _, row in table.rows():
+        drawn.add_row(Text(row.head), *(_beside(cell) for cell in row.cells or (Cell(row.sub),)))
+    console.print(drawn)
+    for note in table.notes:
+        console.print(Text(note), highlight=False)
+
+
 def _title(text: str) -> Text | None:
     return Text(text, style="table.title") if text else None
 
 
 def _terminal(cell: Cell) -> Text:
     return _on_two_lines(cell.text, cell.interval.strip("[]").replace(", ", "–"))
+
+
+def _beside(cell: Cell) -> Text:
+    value = " ".join(part for part in (cell.text, cell.interval) if part)
+    return Text(f"{value}\n{cell.note}" if cell.note else value)
 
 
 def _on_two_lines(first: str, second: str) -> Text:

@@ -1,0 +1,95 @@
+"""Scores of repairs, detectors and audits as tables for readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
+
+if TYPE_CHECKING:
+    from anchorlab.consistency.evaluate import Comparison
+    from anchorlab.detectors.base import ModelScore
+    from anchorlab.scoring.audit import Audit
+    from anchorlab.scoring.repairs import RepairScore
+
+#: What the table of a repair shows of a comparison.
+_SHOWN = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
+
+
+def repair_table(score: RepairScore, caption: str = "the model before and after its repair") -> Table:
+    """A row a measurement; a column the model before and after, and the clean model after the same repair."""
+    before, after, harmed = score.suspicious, score.repaired, score.harmed
+    columns = [Column("before", "before"), Column("after", "after")]
+    columns += [Column("harmed", "the clean model, after")] if harmed else []
+    rows = []
+    for name in _SHOWN:
+        # Without the clean model, what is known of the model before stands in the comparison with it.
+        first = _measured(before, name) if before else _measured(after, f"{name}_reference")
+        rows.append(Row(name, (first, _measured(after, name), *([_measured(harmed, name)] if harmed else []))))
+    return Table("repair", caption, "measurement", columns, (Rows(rows),), notes=(_measured_on(score),))
+
+
+def _measured_on(score: RepairScore) -> str:
+    after = score.repaired
+    against = "the clean reference" if score.suspicious else "the model before"
+    sentence = f"{after.count:,} clean test instances; distances are from {against}"
+    if after.asr is None:
+        return f"{sentence}; no ASR: {after.undefined['asr']}"
+    own = f"; the clean reference's own rate is {after.asr_reference:.4f}" if score.suspicious else ""
+    return f"{sentence}; ASR on {after.asr_count:,} triggered instances{own}"
+
+
+def _measured(comparison: Comparison, name: str) -> Cell:
+    value = getattr(comparison, name, None)
+    if value is None:
+        return Cell("–")
+    bounds = comparison.intervals.get(name)
+    interval = "" if bounds is None else f"[{bounds[0]:.4f}, {bounds[1]:.4f}]"
+    return Cell(f"{value:#.4g}", value, bounds, interval)
+
+
+def audit_table(audit: Audit, caption: str = "candidate against benign updates") -> Table:
+    """A row a kind of access: what it measures, the candidate's value and those of the updates, and the test."""
+    from anchorlab.scoring.audit_statistics import ACCESSES
+
+    columns = (
+        Column("measured", "measured", is_text=True),
+        Column("candidate", "candidate"),
+        Column("updates", "benign updates"),
+        Column("p", "p"),
+        Column("queries", "queries for 95%"),
+    )
+    rows = []
+    for access in audit.accesses:
+        value = access.statistic
+        cells = (
+            Cell(ACCESSES[access.access]),
+            Cell(f"{value.value:.4g}", value.value, interval=f"[{value.lower:.4g}, {value.upper:.4g}]"),
+            Cell(f"{min(access.null):.4g} to {max(access.null):.4g}"),
+            Cell(f"{access.p:.3g}", access.p),
+            Cell("not reached" if access.queries is None else f"{access.queries:,}", access.queries),
+        )
+        rows.append(Row(access.access, cells))
+    return Table("audit", caption, "access", columns, (Rows(rows),))
+
+
+def details_table(score: ModelScore, caption: str = "what was tried") -> Table:
+    """The details of a detector of models, a row for all that it tried."""
+    return frame_table(score.details, "details", caption)
+
+
+def frame_table(frame: pd.DataFrame, name: str, caption: str) -> Table:
+    """A frame as a table, its first column as the heads of the rows."""
+    first, *others = (str(column) for column in frame.columns)
+    rows = [
+        Row(_text(head), [Cell(_text(value), value) for value in values])
+        for head, *values in frame.itertuples(index=False)
+    ]
+    columns = [Column(column, column.replace("_", " ")) for column in others]
+    return Table(name, caption, first.replace("_", " "), columns, (Rows(rows),))
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
