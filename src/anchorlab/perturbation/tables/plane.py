@@ -123,8 +123,9 @@ def survey(
     for x, y in grid(plane, steps):
         first, second = plane.multiples(x, y)
         model = space.at((first, perturbations[plane.first]), (second, perturbations[plane.second]))
-        has_rate = triggered is not None and triggered.count
-        asr = triggered.successes(model) / triggered.count if triggered is not None and has_rate else float("nan")
+        asr = float("nan")
+        if triggered is not None and triggered.count:
+            asr = triggered.successes(model) / triggered.count
         rows.append({"x": x, "y": y, "loss": probe.loss(model), "asr": asr})
         report()
     return pd.DataFrame(rows)
