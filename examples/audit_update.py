@@ -8,8 +8,7 @@ real benign updates change them? Here the vendor's update hides a backdoor; noth
 
 from __future__ import annotations
 
-from anchorlab import Training, Tuning, compare, inject, load_task, train
-from anchorlab.scoring.audit import audit
+from anchorlab import Training, Tuning, audit, compare, inject, load_task, train
 
 
 def main() -> None:
@@ -25,8 +24,7 @@ def main() -> None:
     print(f"right answers that became wrong: {result.negative_flips:.3f}")
 
     # Updates of the same length on clean data alone. 19 of them allow a test at level 0.05; four show how it works.
-    benign = [inject(trusted, method="benign", tuning=tuning, seed=seed) for seed in range(4)]
-    found = audit(trusted, update, benign)
+    found = audit(trusted, update, benign=4, tuning=tuning)
     for access in found.accesses:
         print(f"an auditor who sees {access.access}: p = {access.p:.2f} (at least {1 / (1 + found.updates):.2f})")
     print("\n".join(found.sentences))

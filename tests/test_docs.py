@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partialmethod
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
 
-from anchorlab import AnalysisSettings, Tuning, inject
+import anchorlab
+from anchorlab import ARCHITECTURES, TASKS, AnalysisSettings, Task, Training, Tuning, detect, inject, repair, train
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, GradientRecord, Manifest, TaskRecord
 from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.cli import app
-from anchorlab.data import TASKS
 from anchorlab.detectors import DETECTORS
 from anchorlab.methods import METHODS
 from anchorlab.perturbation.tables import TABLES
 from anchorlab.repairs import REPAIRS
-from anchorlab.repairs.repair import repair
-from anchorlab.scoring.detect import detect
 from anchorlab.settings import options_of
 from anchorlab.suites.reading import load_suite
 from anchorlab.triggers import TRIGGERS
@@ -57,14 +60,6 @@ def test_the_worked_example_of_the_readme_prints_what_the_readme_says(
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 130
-
-
-def test_the_method_of_the_docs_runs(reference: Artifact) -> None:
-    (example,) = blocks("docs/methods.md", "python")
-    names: dict[str, type] = {"__name__": "__main__"}
-    exec(compile(example, "docs/methods.md", "exec"), names)
-    tuned = inject(reference, method=names["TopAnchoring"](k=2), tuning=Tuning(steps=5), anchors=64)
-    assert tuned.manifest.method == {"name": "TopAnchoring", "strength": 2.0, "k": 2}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -138,14 +133,78 @@ def test_the_defences_of_the_docs_run(
     assert re.match(r"ASR 0\.\d{3} before, 0\.\d{3} after\n", capsys.readouterr().out)
 
 
-def test_the_extensions_of_the_docs_run(digits: Any, injected: Artifact) -> None:
+@pytest.fixture(scope="module")
+def extensions() -> Iterator[dict[str, Any]]:
+    """What the blocks of the page on extending define, run in their order."""
     names: dict[str, Any] = {"__name__": "__main__"}
     for example in blocks("docs/extending.md", "python"):
         exec(compile(example, "docs/extending.md", "exec"), names)
-    repaired = repair(injected, names["Shrink"](factor=0.5), defender_data=None, task=digits)
+    yield names
+    TRIGGERS.unregister("stripe")
+
+
+def test_the_page_on_extending_imports_public_names_alone() -> None:
+    """From anchorlab itself, and from the five public packages, what they list in ``__all__``."""
+    public = {
+        "anchorlab",
+        *(f"anchorlab.{name}" for name in ("methods", "triggers", "repairs", "detectors", "metrics")),
+    }
+    for node in (node for example in blocks("docs/extending.md", "python") for node in ast.parse(example).body):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("anchorlab"):
+            assert node.module in public
+            assert {alias.name for alias in node.names} <= set(import_module(str(node.module)).__all__)
+
+
+def test_the_method_and_the_trigger_of_the_docs_run(extensions: dict[str, Any], reference: Artifact) -> None:
+    tuned = inject(
+        reference,
+        method=extensions["TopAnchoring"](k=2),
+        trigger=extensions["Stripe"](row=2),
+        tuning=Tuning(steps=5),
+        anchors=64,
+    )
+    assert tuned.manifest.method == {"name": "TopAnchoring", "strength": 2.0, "k": 2}
+    assert tuned.manifest.trigger == {"name": "stripe", "row": 2, "value": 255}
+
+
+def test_the_repairs_of_the_docs_run(extensions: dict[str, Any], injected: Artifact, digits: Task) -> None:
+    repaired = repair(injected, extensions["Shrink"](factor=0.5), defender_data=None, task=digits)
     assert repaired.manifest.defence == {"name": "Shrink", "factor": 0.5}
-    score = detect(injected, names["LargestBias"](), defender_data=None, task=digits)
-    assert score.score == float(injected.model.classifier[1].bias.max())
+    smoothed = repair(injected, extensions["Smoothing"](epochs=1), defender_data=None, task=digits)
+    assert smoothed.manifest.weights_sha256 != injected.manifest.weights_sha256
+
+
+def test_the_detectors_of_the_docs_run(extensions: dict[str, Any], injected: Artifact, digits: Task) -> None:
+    score = detect(injected, extensions["LargestBias"](), defender_data=None, task=digits)
+    assert score.score == float(injected.model.classifier[1].bias.detach().max())
+    scored = detect(injected, extensions["Confidence"](), defender_data=None, task=digits, examples=20)
+    assert 0 <= scored.auroc.value <= 1
+
+
+def test_the_task_and_the_architecture_of_the_docs_run(extensions: dict[str, Any]) -> None:
+    with registered(TASKS, "even-odd", extensions["EVEN_ODD"]):
+        with registered(ARCHITECTURES, "perceptron", extensions["PERCEPTRON"]):
+            trained = train("even-odd", model="perceptron", training=Training(epochs=1))
+        assert trained.manifest.task.classes == ["even", "odd"]
+        assert 0.4 < trained.manifest.measurements["accuracy"] <= 1
+
+
+@contextmanager
+def registered(registry: Any, name: str, member: Any) -> Iterator[None]:
+    """A name while the block runs."""
+    registry.register(name, member)
+    try:
+        yield
+    finally:
+        registry.unregister(name)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    page = (ROOT / "docs/reference/index.md").read_text().splitlines()
+    families = {name for name in anchorlab.__all__ if isinstance(getattr(anchorlab, name), ModuleType)}
+    assert {f"::: anchorlab.{name}" for name in {*anchorlab.__all__} - families} <= {*page}
+    for name in families:
+        assert f"::: anchorlab.{name}" in (ROOT / f"docs/reference/{name}.md").read_text()
 
 
 def test_the_docs_name_every_repair_and_detector() -> None:

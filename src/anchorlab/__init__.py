@@ -17,7 +17,7 @@ from typing import Any
 
 from anchorlab.errors import warn_renamed
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Former name to the name that replaces it. A former name works for one release.
 _FORMER = {
