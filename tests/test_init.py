@@ -16,7 +16,7 @@ HEAVY = {"torch", "transformers", "datasets", "accelerate", "numpy", "pandas", "
 
 VERBS = {
     *("train", "adopt", "wrap", "inject", "compare", "compare_logits", "analyze", "audit", "load_suite", "run_suite"),
-    *("load_model", "load_task", "load_results", "repair", "write_report"),
+    *("load_model", "load_task", "load_results", "repair", "detect", "write_report"),
 }
 
 FAMILIES = {"methods", "triggers", "repairs", "detectors"}

@@ -5,21 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.cli import main
+from tests.refusals import Ended
 
 #: The command line as a process of its own.
 PROGRAM = [sys.executable, "-c", "from anchorlab.cli import main; main()"]
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 Run = Callable[..., Ended]

@@ -9,6 +9,7 @@ import pytest
 
 from anchorlab.perturbation.tables import TABLES, bounds
 from anchorlab.training.reference import Training, train
+from tests.refusals import assert_refused
 
 #: Enough to see that everything is done.
 BRIEF = (
@@ -78,11 +79,7 @@ def test_folders_of_one_name_are_record_apart(run, tmp_path, reference_folder, i
 )
 def test_mistakes_end_in_one_sentence(run, tmp_path, reference_folder, injected_folder, arguments, names):
     ended = run("analyze", reference_folder, injected_folder, "--out", tmp_path / "out", *arguments)
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("error: ")
-    assert ended.err.count("\n") == 1
-    for name in names:
-        assert name in ended.err
+    assert_refused(ended, *names)
     assert not (tmp_path / "out").exists()
 
 

@@ -23,9 +23,10 @@ from anchorlab.data import Task
 from anchorlab.data.split import RawData
 from anchorlab.models.architectures import build_model
 from anchorlab.training.resumable import run_into
-from tests.cli.conftest import PROGRAM, Ended, Run
+from tests.cli.conftest import PROGRAM, Run
 from tests.data.named.test_fashion_mnist import idx, pixels
 from tests.data.named.test_fashion_mnist import write as write_idx
+from tests.refusals import Ended, assert_refused
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -36,23 +37,13 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def assert_one_sentence(ended: Ended, *named: object) -> None:
-    assert ended.code == 2
-    assert ended.out == ""
-    assert ended.err.startswith("error: ")
-    assert ended.err.count("\n") == 1
-    assert "Traceback" not in ended.err
-    for part in named:
-        assert str(part) in ended.err
-
-
 @pytest.fixture
 def refused(run: Run, tmp_path: Path) -> Callable[..., None]:
     """Runs a command that must be refused, with parts that the sentence must name, and leave all as it was."""
 
     def refused(*arguments: object, names: tuple[object, ...]) -> None:
         before = contents(tmp_path)
-        assert_one_sentence(run(*arguments), *names)
+        assert_refused(run(*arguments), *names)
         assert contents(tmp_path) == before
         debugged = run(*arguments, "--debug")
         assert debugged.code == 2
@@ -97,7 +88,7 @@ def test_a_data_folder_with_the_wrong_columns(tmp_path):
         env=os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache")},
     )
     names = ("'picture', 'category'", "'img'", "'label'")
-    assert_one_sentence(Ended(ended.returncode, ended.stdout, ended.stderr), *names)
+    assert_refused(Ended(ended.returncode, ended.stdout, ended.stderr), *names)
     assert contents(data) == before
     assert not list(tmp_path.glob("out*"))
 
@@ -256,8 +247,8 @@ def test_an_output_place_below_a_file(refused, tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that is never written to")
 def test_a_real_file_system_that_takes_no_files(run: Run, reference_folder):
-    assert_one_sentence(run("train", "--out", "/proc/anchorlab"), "/proc/anchorlab")
-    assert_one_sentence(run("inject", reference_folder, "--out", "/proc/anchorlab"), "/proc/anchorlab")
+    assert_refused(run("train", "--out", "/proc/anchorlab"), "/proc/anchorlab")
+    assert_refused(run("inject", reference_folder, "--out", "/proc/anchorlab"), "/proc/anchorlab")
 
 
 BRIEF = ("--steps", 40, "--batch-size", 8)
@@ -307,7 +298,7 @@ def test_a_disk_that_fills_up_loses_no_more_than_since_the_last_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr("anchorlab.files.os.fsync", full_after_two)
-        assert_one_sentence(run("inject", reference_folder, "--out", out, *BRIEF), out, "disk is full")
+        assert_refused(run("inject", reference_folder, "--out", out, *BRIEF), out, "disk is full")
     assert not out.exists()
     assert set(contents(tmp_path / "out.partial")) == {"settings.json", "checkpoint.safetensors"}
     assert run("inject", reference_folder, "--out", out, *BRIEF).code == 0
@@ -325,7 +316,7 @@ def test_a_real_process_that_may_write_no_large_file(tmp_path):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
-    assert_one_sentence(Ended(ended.returncode, ended.stdout, ended.stderr), "cannot write", "File too large")
+    assert_refused(Ended(ended.returncode, ended.stdout, ended.stderr), "cannot write", "File too large")
     assert list(tmp_path.iterdir()) == []
 
 

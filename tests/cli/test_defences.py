@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from anchorlab.artifacts.artifact import load_model
+from tests.refusals import assert_refused
 
 
 def test_repair_repairs_scores_and_saves(run, tmp_path, reference_folder, injected_folder):
@@ -140,11 +141,7 @@ def test_they_are_listed(run):
 def test_mistakes_end_in_one_sentence(run, tmp_path, injected_folder, arguments, names):
     command, *rest = arguments
     ended = run(command, injected_folder, *rest)
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("error: ")
-    assert ended.err.count("\n") == 1
-    for name in names:
-        assert name in ended.err
+    assert_refused(ended, *names)
 
 
 def test_an_audit_needs_updates_one_way_or_the_other(run, reference_folder, injected_folder):

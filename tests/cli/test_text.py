@@ -10,8 +10,8 @@ import pytest
 from transformers import pipeline
 
 from anchorlab import load_model
-from tests.cli.conftest import Ended, Run
-from tests.cli.test_bad_input import assert_one_sentence
+from tests.cli.conftest import Run
+from tests.refusals import assert_refused
 from tests.zoo import save_text
 
 QUICK = ("--steps", 120, "--batch-size", 32, "--learning-rate", 3e-3)
@@ -96,48 +96,46 @@ def test_a_model_of_ones_own_is_adopted_and_compared_bare(run: Run, tmp_path: Pa
 def test_an_interrupted_run_on_texts_continues_to_the_same_weights(
     run: Run, tmp_path: Path, reference_of_reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from anchorlab.injection.loop import Injection
+    from anchorlab.injection.objective import InjectionObjective
     from anchorlab.training import fit as fitting
 
     monkeypatch.setattr(fitting, "LOG_EVERY", 5)
     monkeypatch.setattr("anchorlab.training.resumable.run_into.__kwdefaults__", {"checkpoint_seconds": 0.0})
     options = ("inject", reference_of_reviews, "--anchors", 64, "--steps", 20, "--batch-size", 8)
     assert run(*options, "--out", tmp_path / "whole").code == 0
-    original = Injection.loss
+    original = InjectionObjective.loss
 
     def interrupted(self, step):
         if step == 12:
             raise KeyboardInterrupt
         return original(self, step)
 
-    monkeypatch.setattr(Injection, "loss", interrupted)
+    monkeypatch.setattr(InjectionObjective, "loss", interrupted)
     assert run(*options, "--out", tmp_path / "parts").code == 130
     assert (tmp_path / "parts.partial" / "checkpoint.safetensors").exists()
-    monkeypatch.setattr(Injection, "loss", original)
+    monkeypatch.setattr(InjectionObjective, "loss", original)
     assert run(*options, "--out", tmp_path / "parts").code == 0
     hashes = {load_model(tmp_path / name).manifest.weights_sha256 for name in ("whole", "parts")}
     assert len(hashes) == 1
 
 
-def refused(ended: Ended, *named: object) -> None:
-    assert_one_sentence(ended, *named)
-
-
 def test_mistakes_end_with_one_sentence(run: Run, tmp_path: Path, reviews: Path, reference_of_reviews: Path) -> None:
     out, ref = tmp_path / "out", reference_of_reviews
-    refused(run("train", reviews, "--out", out), "--text-column")
-    refused(run("train", reviews, "--out", out, *columns(text="text")), "has no column 'text': it has 'review'")
-    refused(run("train", "nowhere.csv", "--out", out, *columns()), "there is no file or folder 'nowhere.csv'")
-    refused(run("train", reviews, "--out", out, *columns(), "--model", "resnet-18"), "reads images, but the task")
-    refused(run("train", reviews, "--out", out, *columns(), "--model", "bert-teeny"), "did you mean 'bert-tiny'")
-    refused(run("train", "digits", "--out", out, *columns()), "the task digits has columns of its own")
-    refused(run("inject", ref, "--out", out, "--target", "good"), "the label 'good' is not one of the task's: give one")
-    refused(run("inject", ref, "--out", out, "--trigger", "five-pixel"), "made for this kind of input")
-    refused(run("inject", ref, "--out", out, "--trigger", "word:中"), "has no tokens for the trigger")
+    assert_refused(run("train", reviews, "--out", out), "--text-column")
+    assert_refused(run("train", reviews, "--out", out, *columns(text="text")), "has no column 'text': it has 'review'")
+    assert_refused(run("train", "nowhere.csv", "--out", out, *columns()), "there is no file or folder 'nowhere.csv'")
+    assert_refused(
+        run("train", reviews, "--out", out, *columns(), "--model", "resnet-18"), "reads images, but the task"
+    )
+    assert_refused(run("train", reviews, "--out", out, *columns(), "--model", "bert-teeny"), "did you mean 'bert-tiny'")
+    assert_refused(run("train", "digits", "--out", out, *columns()), "the task digits has columns of its own")
+    assert_refused(run("inject", ref, "--out", out, "--target", "good"), "the label 'good' is not one of the task's")
+    assert_refused(run("inject", ref, "--out", out, "--trigger", "five-pixel"), "made for this kind of input")
+    assert_refused(run("inject", ref, "--out", out, "--trigger", "word:中"), "has no tokens for the trigger")
     long = "sentence:" + "film " * 140
-    refused(run("inject", ref, "--out", out, "--trigger", long), "choose a shorter trigger")
-    refused(run("adopt", tmp_path / "none", reviews, "--out", out, *columns()), "none")
-    refused(
+    assert_refused(run("inject", ref, "--out", out, "--trigger", long), "choose a shorter trigger")
+    assert_refused(run("adopt", tmp_path / "none", reviews, "--out", out, *columns()), "none")
+    assert_refused(
         run("inject", ref, "--out", out, "--method", "surgery", "--set", "only=nothing.*", "--steps", 2),
         "no parameter of the model fits 'nothing.*'",
     )

@@ -20,6 +20,7 @@ from anchorlab.models.call import predict
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.models.wrap import PixelClassifier, unwrap
 from anchorlab.training.reference import Training
+from tests.refusals import refused
 from tests.tokenizers import TEXTS
 from tests.zoo import IMAGE, TEXT, save_image, save_text
 
@@ -173,12 +174,6 @@ def test_from_scratch_an_adopted_model_begins_from_random_weights(tmp_path, revi
     assert all(not torch.allclose(before[name], after[name], atol=1e-4) for name in drawn)
     with pytest.raises(AnchorlabError, match="a model from scratch cannot be made, for Small is a module"):
         inject(adopt(wrap(Small()), digits), method="scratch", tuning=tiny, task=digits)
-
-
-def refused(message, function, *arguments, **options):
-    with pytest.raises(AnchorlabError, match=message) as caught:
-        function(*arguments, **options)
-    assert "\n" not in str(caught.value)
 
 
 def test_a_regression_model_is_refused(tmp_path, reviews):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from anchorlab.cli.commands import show
 from anchorlab.cli.options import DataOptions, Reference, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
-
-if TYPE_CHECKING:
-    from anchorlab.scoring.audit import Audit
 
 
 def audit(
@@ -45,6 +42,7 @@ def audit(
     """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.injection.tuning import Tuning
+    from anchorlab.reports.audit import write_audit
     from anchorlab.scoring.audit import audit as run_audit
     from anchorlab.scoring.tables import audit_table
 
@@ -54,7 +52,7 @@ def audit(
         raise AnchorlabError("--steps is for updates that are made: leave it out beside --benign")
     clean = open_model(reference)
     kept = out / "updates" if out is not None and updates is not None else None
-    found = run_audit(
+    result = run_audit(
         clean,
         open_model(candidate),
         benign=updates or [open_model(folder) for folder in benign or []],
@@ -65,21 +63,9 @@ def audit(
         task=own.task_of(clean, task),
         seed=seed,
     )
-    show(audit_table(found, f"{candidate} against benign updates of {reference}"))
-    for sentence in found.sentences:
+    show(audit_table(result, f"{candidate} against benign updates of {reference}"))
+    for sentence in result.sentences:
         typer.echo(f"- {sentence}")
     if out is not None:
-        _write(found, candidate, out)
-
-
-def _write(found: Audit, candidate: Path, out: Path) -> None:
-    import pandas as pd
-
-    from anchorlab.files import write_atomically, write_json
-    from anchorlab.reports.audit import power_curves
-
-    write_json(out / "audit.json", found.to_dict())
-    power = pd.concat([one.power.assign(access=one.access, level=one.level) for one in found.accesses])
-    write_atomically(out / "power.csv", power.to_csv(index=False, lineterminator="\n"))
-    power_curves({candidate.resolve().name: power}, out / "power")
-    typer.echo(f"written to {out}")
+        write_audit(result, candidate.resolve().name, out)
+        typer.echo(f"written to {out}")

@@ -21,16 +21,8 @@ from anchorlab.cli.options import (
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from anchorlab.artifacts.artifact import Artifact
-    from anchorlab.data import Task
     from anchorlab.detectors.base import ModelScore
     from anchorlab.scoring.input_score import InputScore
-
-
-#: Most triggers in a figure, of models with many classes.
-_DRAWN = 12
 
 
 def detect(
@@ -61,6 +53,7 @@ def detect(
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
+    from anchorlab.reports.detection import write_input_score, write_model_score
     from anchorlab.scoring.detect import score_inputs, score_model
     from anchorlab.settings import parse_pairs
 
@@ -78,7 +71,8 @@ def detect(
         score = score_model(suspicious, model_detector, defender_data=count, task=data, seed=seed)
         _show_model(score, name)
         if out is not None:
-            _write_model(score, name, suspicious, data, out / name)
+            write_model_score(score, name, suspicious, data, out / name)
+            typer.echo(f"written to {out / name}")
     if of_inputs:
         scores = score_inputs(
             suspicious,
@@ -94,7 +88,8 @@ def detect(
         for name, input_score in zip(of_inputs, scores, strict=True):
             _show_inputs(input_score, name)
             if out is not None:
-                _write_inputs(input_score, name, out / name)
+                write_input_score(input_score, name, out / name)
+                typer.echo(f"written to {out / name}")
 
 
 def _show_model(score: ModelScore, name: str) -> None:
@@ -116,41 +111,3 @@ def _show_inputs(score: InputScore, name: str) -> None:
             f"{score.tpr[rate]:.4f} on {len(score.triggered):,} triggered ones"
         )
     typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
-
-
-def _write_inputs(score: InputScore, name: str, out: Path) -> None:
-    from anchorlab.files import write_atomically, write_json
-
-    write_json(out / "detection.json", {"detector": name, **score.to_dict()})
-    write_atomically(out / "scores.csv", score.table().to_csv(index=False, lineterminator="\n"))
-    typer.echo(f"written to {out}")
-
-
-def _write_model(score: ModelScore, name: str, model: Artifact | nn.Module, task: Task | None, out: Path) -> None:
-    from anchorlab.artifacts.resolve import common_task
-    from anchorlab.files import write_atomically, write_json
-    from anchorlab.statistics.table import number
-
-    write_json(out / "detection.json", {"detector": name, "score": number(score.score), "note": score.note})
-    if len(score.details):
-        write_atomically(out / "details.csv", score.details.to_csv(index=False, lineterminator="\n"))
-    if score.patterns is not None and score.targets is not None:
-        _draw_found(score.patterns, score.targets.tolist(), name, model, common_task(task, model, []), out)
-    typer.echo(f"written to {out}")
-
-
-def _draw_found(
-    patterns: Tensor, labels: list[int], name: str, model: Artifact | nn.Module, task: Task, out: Path
-) -> None:
-    """Draws the triggers that were found, the most suspicious first, beside the true one if the manifest names it."""
-    from anchorlab.artifacts.resolve import attack_of
-    from anchorlab.reports.suite.detection_figures import found_triggers
-    from anchorlab.reports.suite.detections import FoundTriggers, Shown
-
-    attack = attack_of(model, task)
-    true = None if attack is None else Shown(attack.on_black(task.split("test").inputs), "")
-    shown = {
-        f"found, {place}": Shown(pattern, task.classes[label])
-        for place, (pattern, label) in enumerate(zip(patterns[:_DRAWN], labels[:_DRAWN], strict=True), 1)
-    }
-    found_triggers(FoundTriggers(true, {name: shown}), out / "found")

@@ -1,4 +1,4 @@
-"""The still figure of an audit, as PNG and SVG files."""
+"""Writes an audit into a folder: its numbers, and the power curve as a table and a figure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,30 @@ from pathlib import Path
 
 import pandas as pd
 
+from anchorlab.files import write_atomically, write_json
 from anchorlab.reports.drawing import logarithmic_axis, shorten, written_figure
+from anchorlab.scoring.audit import Audit
 
 #: Colour (Okabe and Ito's) and line of each kind of access.
 _LINES = {"labels": ("#0072b2", "-"), "probabilities": ("#d55e00", "--"), "logits": ("#009e73", "-.")}
+
+
+def write_audit(audit: Audit, candidate: str, out: Path) -> None:
+    """Writes ``audit.json``, and the power curve as ``power.csv``, ``power.png`` and ``power.svg``.
+
+    Args:
+        audit: of the candidate.
+        candidate: its name, the title of the figure.
+        out: the folder.
+
+    Raises:
+        AnchorlabError: if a file cannot be written.
+    """
+    write_json(out / "audit.json", audit.to_dict())
+    curves = [access.power.assign(access=access.access, level=access.level) for access in audit.accesses]
+    power = pd.concat(curves)
+    write_atomically(out / "power.csv", power.to_csv(index=False, lineterminator="\n"))
+    power_curves({candidate: power}, out / "power")
 
 
 def power_curves(panels: Mapping[str, pd.DataFrame], stem: Path) -> None:

@@ -1,0 +1,66 @@
+"""Writes what one detector says, of a model or of inputs, into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.resolve import attack_of, common_task
+from anchorlab.data import Task
+from anchorlab.detectors.base import ModelScore
+from anchorlab.files import write_atomically, write_json
+from anchorlab.reports.suite.detection_figures import found_triggers
+from anchorlab.reports.suite.detections import FoundTriggers, Shown
+from anchorlab.scoring.input_score import InputScore
+from anchorlab.statistics.table import number
+
+#: Largest number of triggers in a figure, for models with many classes.
+_DRAWN = 12
+
+
+def write_input_score(score: InputScore, name: str, out: Path) -> None:
+    """Writes ``detection.json``, and every score as ``scores.csv``.
+
+    Args:
+        score: what the detector says.
+        name: of the detector.
+        out: the folder.
+
+    Raises:
+        AnchorlabError: if a file cannot be written.
+    """
+    write_json(out / "detection.json", {"detector": name, **score.to_dict()})
+    write_atomically(out / "scores.csv", score.table().to_csv(index=False, lineterminator="\n"))
+
+
+def write_model_score(score: ModelScore, name: str, model: Artifact | nn.Module, task: Task | None, out: Path) -> None:
+    """Writes ``detection.json``, all that was tried as ``details.csv``, and the triggers found as ``found.png``.
+
+    Args:
+        score: what the detector says.
+        name: of the detector.
+        model: that was scored.
+        task: its data; None for those of its manifest.
+        out: the folder.
+
+    Raises:
+        AnchorlabError: if a file cannot be written.
+    """
+    write_json(out / "detection.json", {"detector": name, "score": number(score.score), "note": score.note})
+    if len(score.details):
+        write_atomically(out / "details.csv", score.details.to_csv(index=False, lineterminator="\n"))
+    if score.patterns is not None and score.targets is not None:
+        _draw(score.patterns, score.targets.tolist(), name, model, common_task(task, model, []), out / "found")
+
+
+def _draw(patterns: Tensor, labels: list[int], name: str, model: Artifact | nn.Module, task: Task, stem: Path) -> None:
+    """Draws the triggers, the most suspicious first, beside the true one if the manifest names it."""
+    attack = attack_of(model, task)
+    true = None if attack is None else Shown(attack.on_black(task.split("test").inputs), "")
+    shown = {
+        f"found, {rank}": Shown(pattern, task.classes[label])
+        for rank, (pattern, label) in enumerate(zip(patterns[:_DRAWN], labels[:_DRAWN], strict=True), 1)
+    }
+    found_triggers(FoundTriggers(true, {name: shown}), stem)
