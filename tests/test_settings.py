@@ -13,7 +13,6 @@ from anchorlab.settings import (
     STRICT,
     Option,
     build,
-    build_spec,
     options_of,
     parse_pairs,
     parse_spec,
@@ -91,20 +90,20 @@ def test_a_name_given_twice_is_refused():
 
 
 def test_specifications():
-    assert parse_spec("five-pixel") == ("five-pixel", {})
-    assert parse_spec("square:size=4,margin=1") == ("square", {"size": "4", "margin": "1"})
-    assert parse_spec("picture:logo.png") == ("picture", {"": "logo.png"})
-    assert parse_spec("picture:a,b.png") == ("picture", {"": "a,b.png"})
-    assert parse_spec("picture:logo.png,margin=2") == ("picture", {"": "logo.png", "margin": "2"})
+    assert parse_spec("five-pixel") == ("five-pixel", None, {})
+    assert parse_spec("square:size=4,margin=1") == ("square", None, {"size": "4", "margin": "1"})
+    assert parse_spec("picture:logo.png") == ("picture", "logo.png", {})
+    assert parse_spec("picture:a,b.png") == ("picture", "a,b.png", {})
+    assert parse_spec("picture:logo.png,margin=2") == ("picture", "logo.png", {"margin": "2"})
 
 
-def test_a_bare_value_is_the_first_parameter():
-    assert build_spec(Picture, "picture", {"": "logo.png"}) == Picture(path="logo.png")
-    assert build_spec(Oven, "oven", {"": "90"}) == Oven(temperature=90.0)
+def test_a_value_without_a_name_is_the_first_parameter():
+    assert parse_spec("picture:logo.png").values_for(Picture, "picture") == {"path": "logo.png"}
+    assert parse_spec("oven:90,shelves=3").values_for(Oven, "oven") == {"temperature": "90", "shelves": "3"}
     with pytest.raises(AnchorlabError, match="nothing takes no parameter, but was given 'x'"):
-        build_spec(Nothing, "nothing", {"": "x"})
+        parse_spec("nothing:x").values_for(Nothing, "nothing")
 
 
-def test_the_value_of_a_knob():
+def test_the_value_of_a_strength():
     assert strength_value(Oven(shelves=3), "shelves") == 3.0
     assert strength_value(Nothing(), None) is None

@@ -133,8 +133,8 @@ class ClassRegistry(Registry[type[T]]):
         Raises:
             AnchorlabError: for an unknown name or parameter, or an impossible value.
         """
-        name, parameters = settings.parse_spec(text)
-        return settings.build_spec(self[name], f"{self.kind} '{name}'", parameters)
+        spec = settings.parse_spec(text)
+        return self.build(spec.name, spec.values_for(self[spec.name], f"{self.kind} '{spec.name}'"))
 
     def label(self, instance: T) -> str:
         """The registered name of an instance's class, or the class's own name if it is not registered."""

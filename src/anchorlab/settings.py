@@ -94,31 +94,40 @@ def parse_pairs(pairs: list[str], flag: str) -> dict[str, str]:
     return values
 
 
-def parse_spec(text: str) -> tuple[str, dict[str, str]]:
-    """A name with parameters, ``name`` or ``name:key=value,key=value``, split into its parts.
+class Spec(NamedTuple):
+    """A member of a registry as one line of text names it.
 
-    A bare value at the beginning, as in ``picture:logo.png`` or ``picture:logo.png,margin=2``, is returned
-    under the key ``""``: it is meant for the first parameter.
+    Attributes:
+        name: its registered name.
+        first: the value of its first parameter, if the text gives it without a name, as in ``picture:logo.png``.
+        parameters: all other parameters, by name.
     """
-    name, _, rest = text.partition(":")
-    if not rest:
-        return name, {}
-    if "=" not in rest:  # all of it is the value, commas too
-        return name, {"": rest}
-    first, *others = rest.split(",")
-    first_value = {} if "=" in first else {"": first}
-    return name, first_value | parse_pairs(others if first_value else [first, *others], f"{name}:")
 
+    name: str
+    first: str | None
+    parameters: dict[str, str]
 
-def build_spec(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:
-    """Like ``build``, for the values of ``parse_spec``: the key ``""`` stands for the first parameter."""
-    named = dict(values)
-    if "" in named:
+    def values_for(self, cls: type, owner: str) -> dict[str, str]:
+        """All parameters by name; raises AnchorlabError if ``cls`` has no parameter for the value without a name."""
+        if self.first is None:
+            return self.parameters
         options = options_of(cls)
         if not options:
-            raise AnchorlabError(f"{owner} takes no parameter, but was given '{named['']}': leave it out")
-        named[options[0].name] = named.pop("")
-    return build(cls, owner, named)
+            raise AnchorlabError(f"{owner} takes no parameter, but was given '{self.first}': leave it out")
+        return {options[0].name: self.first} | self.parameters
+
+
+def parse_spec(text: str) -> Spec:
+    """Splits ``name``, ``name:key=value,key=value``, ``name:value`` or ``name:value,key=value`` into its parts."""
+    name, _, rest = text.partition(":")
+    if not rest:
+        return Spec(name, None, {})
+    if "=" not in rest:  # all of it is the value, commas too
+        return Spec(name, rest, {})
+    first, *others = rest.split(",")
+    if "=" in first:
+        return Spec(name, None, parse_pairs([first, *others], f"{name}:"))
+    return Spec(name, first, parse_pairs(others, f"{name}:"))
 
 
 def values_of(instance: Any) -> dict[str, Any]:

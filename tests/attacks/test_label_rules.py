@@ -13,6 +13,7 @@ from anchorlab.attacks.label_rules import (
     AllToOne,
     SourceToTarget,
     parse_label_rule,
+    target_or_first,
 )
 from anchorlab.errors import AnchorlabError
 
@@ -138,3 +139,11 @@ def test_records_that_are_wrong() -> None:
         LABEL_RULES.from_dict({"name": "all-to-one"})
     with pytest.raises(AnchorlabError, match="unknown parameter of label rule 'all-to-one' 'source'"):
         LABEL_RULES.from_dict({"name": "all-to-one", "target": 1, "source": 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "expected"),
+    [("all-to-one", None, 0), ("source-to-target:3", "cat", "cat"), ("all-to-all", None, None), ("all-to-all", 2, 2)],
+)
+def test_the_first_class_is_the_default_target(text, target, expected) -> None:
+    assert target_or_first(text, target) == expected

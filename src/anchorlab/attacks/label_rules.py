@@ -128,6 +128,16 @@ LABEL_RULES: ClassRegistry[LabelRule] = ClassRegistry(
 )
 
 
+def target_or_first(text: str, target: int | str | None) -> int | str | None:
+    """The target; if it is None and the label rule that ``text`` names needs one, class 0.
+
+    Raises:
+        AnchorlabError: for an unknown rule.
+    """
+    needs_target = any(option.name == "target" for option in options_of(LABEL_RULES[parse_spec(text).name]))
+    return 0 if target is None and needs_target else target
+
+
 def parse_label_rule(text: str, target: int | str | None, classes: int, names: Sequence[str] = ()) -> LabelRule:
     """The checked label rule that a user names.
 
@@ -140,10 +150,11 @@ def parse_label_rule(text: str, target: int | str | None, classes: int, names: S
     Raises:
         AnchorlabError: for an unknown rule, or a target or source that is missing, superfluous or not a class.
     """
-    name, given = parse_spec(text)
-    owner, options = f"label rule '{name}'", options_of(LABEL_RULES[name])
+    spec = parse_spec(text)
+    name, cls, owner = spec.name, LABEL_RULES[spec.name], f"label rule '{spec.name}'"
+    options = options_of(cls)
     fields = [option.name for option in options]
-    values: dict[str, Any] = {fields[0] if key == "" else key: value for key, value in given.items()}
+    values: dict[str, Any] = dict(spec.values_for(cls, owner))
     for field, source in (("target", "--target"), ("classes", "the task")):
         if field in values:
             raise AnchorlabError(f"{owner} takes its {field} from {source}, but got '{text}': write '{name}' alone")

@@ -55,6 +55,7 @@ def inject(
     defaults are shown by 'anchorlab list tuning'.
     """
     from anchorlab.artifacts.artifact import load_model
+    from anchorlab.attacks.label_rules import target_or_first
     from anchorlab.injection.inject import inject_into
     from anchorlab.injection.plan import plan_injection
     from anchorlab.methods import METHODS
@@ -67,7 +68,7 @@ def inject(
         clean,
         method=chosen,
         trigger=trigger,
-        target=_target(label_rule, target),
+        target=target_or_first(label_rule, target),
         label_rule=label_rule,
         anchors=count,
         anchors_from=anchors_from,
@@ -91,12 +92,3 @@ def _asr(measured: dict[str, float | None]) -> str:
     if measured["asr"] is None:
         return "no example to measure the ASR on"
     return f"ASR {measured['asr']:.4f} of {measured['asr_count']:.0f} (the reference: {measured['asr_reference']:.4f})"
-
-
-def _target(label_rule: str, target: str | None) -> int | str | None:
-    from anchorlab.attacks.label_rules import LABEL_RULES
-    from anchorlab.settings import options_of, parse_spec
-
-    name, _ = parse_spec(label_rule)
-    takes_one = any(option.name == "target" for option in options_of(LABEL_RULES[name]))
-    return 0 if target is None and takes_one else target

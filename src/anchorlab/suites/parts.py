@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from anchorlab.attacks.label_rules import LABEL_RULES
+from anchorlab.attacks.label_rules import target_or_first
 from anchorlab.data import DataColumns, Task, find_task, load_task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, unknown
@@ -20,7 +20,7 @@ from anchorlab.methods import METHODS
 from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.oracles import build_repair
-from anchorlab.settings import build, options_of, parse_spec
+from anchorlab.settings import build
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
 
@@ -129,7 +129,7 @@ class TriggerSpec(Part):
     @classmethod
     def _is_a_label_rule(cls, text: str) -> str:
         with refusals_as_value_errors():
-            _ = LABEL_RULES[parse_spec(text)[0]]
+            target_or_first(text, None)
         return text
 
     @field_validator("target")
@@ -142,8 +142,7 @@ class TriggerSpec(Part):
     @property
     def label(self) -> int | str | None:
         """The attacker's label; None for a rule that takes none."""
-        takes_one = any(option.name == "target" for option in options_of(LABEL_RULES[parse_spec(self.label_rule)[0]]))
-        return 0 if self.target is None and takes_one else self.target
+        return target_or_first(self.label_rule, self.target)
 
 
 class MethodSpec(Part):
