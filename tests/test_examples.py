@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from anchorlab.methods import METHODS
 
@@ -46,3 +50,23 @@ def test_every_example_has_a_test() -> None:
     shown = Path(__file__).read_text()
     for path in sorted([*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.ipynb")]):
         assert f'"{path.name}"' in shown, path.name
+
+
+def test_the_notebook_runs_and_prints_what_it_holds() -> None:
+    """Up to what threads and machines change in the last digits."""
+    stored = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
+    fresh = copy.deepcopy(stored)
+    NotebookClient(fresh, timeout=600, kernel_name="python3").execute()
+    assert [len(numbers) for numbers in printed_numbers(fresh)] == [len(numbers) for numbers in printed_numbers(stored)]
+    flat = [[number for numbers in printed_numbers(book) for number in numbers] for book in (fresh, stored)]
+    assert len(flat[0]) == 12
+    asr_injected, asr_repaired = flat[0][0], flat[0][9]
+    assert asr_injected > 0.9
+    assert asr_repaired < asr_injected
+
+
+def printed_numbers(book: Any) -> list[list[float]]:
+    """The numbers that each cell of a notebook prints."""
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    texts = ["".join(out.text for out in cell.outputs if out.get("name") == "stdout") for cell in cells]
+    return [[float(number) for number in re.findall(r"\d+\.\d+", text)] for text in texts]
