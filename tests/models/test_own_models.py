@@ -172,7 +172,7 @@ def test_from_scratch_an_adopted_model_begins_from_random_weights(tmp_path, revi
     drawn = [name for name in before if before[name].is_floating_point() and before[name].std() > 1e-3]
     assert drawn
     assert all(not torch.allclose(before[name], after[name], atol=1e-4) for name in drawn)
-    with pytest.raises(AnchorlabError, match="a model from scratch cannot be made, for Small is a module"):
+    with pytest.raises(AnchorlabError, match="a model from scratch cannot be made, because Small is a module"):
         inject(adopt(wrap(Small()), digits), method="scratch", tuning=tiny, task=digits)
 
 
@@ -200,7 +200,7 @@ def test_a_tokenizer_that_is_not_the_models_is_refused(tmp_path):
         path.unlink()
     encoding("bytes").tokenizer.save_pretrained(folder)
     refused(
-        "the tokenizer in .* has 383 tokens, but the model knows .*: it is not the model's",
+        "the tokenizer in .* has 383 tokens, but the model has embeddings for .*: it is another model's",
         open_pretrained,
         str(folder),
     )

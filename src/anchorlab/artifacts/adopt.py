@@ -37,7 +37,7 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
         The model with its manifest; the manifest's accuracy is that on the split ``selection``.
 
     Raises:
-        AnchorlabError: if the model cannot be opened, is no classifier, or its classes are not the task's.
+        AnchorlabError: if the model cannot be opened, is not a classifier, or its classes are not the task's.
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
     network = (model if isinstance(model, nn.Module) else open_pretrained(str(model), kind=task.kind)).cpu().eval()

@@ -86,9 +86,14 @@ class Artifact:
             AnchorlabError: if the data cannot be read, or have changed since the model was made.
         """
         record = self.manifest.task
-        place = data if data is not None else record.data
         columns = None if record.columns is None else DataColumns(**record.columns)
-        task = load_task(record.name, seed=record.seed, data=place, limit=record.limit, columns=columns)
+        task = load_task(
+            record.name,
+            seed=record.seed,
+            data=record.data if data is None else data,
+            limit=record.limit,
+            columns=columns,
+        )
         task = task.encoded(encoding_of(self.model))
         if task.hashes() != record.splits or list(task.classes) != record.classes:
             raise AnchorlabError(
@@ -116,7 +121,7 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
         into: for a folder whose model was a module of your own: one of the same architecture, which gets its weights.
 
     Raises:
-        AnchorlabError: if there is no such folder, it is a pickle or holds only pickled weights, a file
+        AnchorlabError: if the folder does not exist, is a pickle or holds only pickled weights, a file
             is missing or damaged, or the weights do not fit the configuration.
     """
     folder = Path(folder)
@@ -126,7 +131,7 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except ValidationError as error:
         complaint = invalid(f"the manifest {folder / MANIFEST}", error)
-        raise AnchorlabError(f"{complaint}; copy it anew, or make the model again") from error
+        raise AnchorlabError(f"{complaint}; copy it again, or make the model again") from error
     model = from_configuration(folder) if into is None else _own(folder, into)
     load_weights(unwrap(model), folder / WEIGHTS)
     return Artifact(model.eval(), manifest)
@@ -150,9 +155,9 @@ def _own(folder: Path, module: nn.Module) -> nn.Module:
     path = folder / PREPROCESSING
     if not path.exists():
         return module
-    told = json.loads(path.read_text())
-    size = told["size"] and (told["size"]["height"], told["size"]["width"])
-    return wrap(module, mean=told["image_mean"], std=told["image_std"], size=size)
+    settings = json.loads(path.read_text())
+    size = settings["size"] and (settings["size"]["height"], settings["size"]["width"])
+    return wrap(module, mean=settings["image_mean"], std=settings["image_std"], size=size)
 
 
 def _tensors(net: nn.Module) -> dict[str, torch.Tensor]:
@@ -160,9 +165,9 @@ def _tensors(net: nn.Module) -> dict[str, torch.Tensor]:
     seen: set[int] = set()
     state = {}
     for name, value in net.state_dict().items():
-        held = value.detach().cpu().contiguous()
-        state[name] = held.clone() if held.untyped_storage().data_ptr() in seen else held
-        seen.add(held.untyped_storage().data_ptr())
+        tensor = value.detach().cpu().contiguous()
+        state[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
+        seen.add(tensor.untyped_storage().data_ptr())
     return state
 
 

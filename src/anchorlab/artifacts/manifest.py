@@ -64,10 +64,10 @@ class DefenderRecord(_Record):
 
 
 class GradientRecord(_Record):
-    """How the gradients of an injection's objectives stood to each other at one moment; None for what is not finite.
+    """How the gradients of an injection's losses agree at one moment; None for what is not finite.
 
-    They are those over the trainable parameters, on the whole batch of the step taken last (before the first step, of
-    the first), at the weights after it.
+    The gradients are over the trainable parameters, on the whole batch of the last step (before the first step, on its
+    batch), at the weights after it.
     """
 
     step: int = Field(description="steps taken so far")
@@ -75,12 +75,12 @@ class GradientRecord(_Record):
         description="cosine between the gradients of the backdoor loss (triggered half) and the clean loss (clean half)"
     )
     cosine_anchor: float | None = Field(
-        description="cosine between those of the backdoor loss and the anchor loss; None at the reference itself, "
-        "where the latter has no gradient"
+        description="cosine between the gradients of the backdoor loss and the anchor loss; None at the reference "
+        "itself, where the anchor loss has no gradient"
     )
     norm_backdoor: float | None = Field(description="L2 norm of the gradient of the backdoor loss")
-    norm_clean: float | None = Field(description="that of the clean loss")
-    norm_anchor: float | None = Field(description="that of the anchor loss")
+    norm_clean: float | None = Field(description="L2 norm of the gradient of the clean loss")
+    norm_anchor: float | None = Field(description="L2 norm of the gradient of the anchor loss")
 
 
 class Manifest(_Record):
@@ -102,7 +102,7 @@ class Manifest(_Record):
     defender: DefenderRecord | None = Field(default=None, description="the defender's clean examples")
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation")
     steps: int = Field(description="steps taken")
-    seconds: float = Field(description="duration of the optimisation, that before an interruption included")
+    seconds: float = Field(description="duration of the optimisation, the time before an interruption included")
     peak_bytes: int = Field(
         description="largest memory: of the GPU in this run, or else of the process since its start"
     )
@@ -110,7 +110,7 @@ class Manifest(_Record):
         default_factory=dict, description="measured on the split selection when the model was made"
     )
     gradients: list[GradientRecord] | None = Field(
-        default=None, description="how the gradients of the objectives stood to each other, if that was recorded"
+        default=None, description="how the gradients of the losses agree along the run, if that was recorded"
     )
     versions: dict[str, str] = Field(description="versions of Python and of the libraries that matter")
 

@@ -1,4 +1,4 @@
-"""How the gradients of the objectives stand to each other: whether the backdoor pulls against the clean behaviour."""
+"""How the gradients of the losses agree: whether the backdoor pulls against the clean behaviour."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ def alignment(
 ) -> Tensor:
     """Cosines between, and L2 norms of, the gradients of three losses over the model's trainable parameters.
 
-    The backdoor loss is the cross-entropy of the triggered half towards the targets, the clean loss that of the clean
-    half towards its labels, the anchor loss the mean squared shift of the clean half's logits from the reference's.
+    The backdoor loss is the cross-entropy of the triggered half towards the targets, the clean loss the cross-entropy
+    of the clean half towards its labels, the anchor loss the mean squared shift of the clean half's logits from the
+    reference's.
     Their forward passes are in float32 whatever the tuning's precision. Model and reference see the same batch, so
     that rounding shifts no logit and the anchor loss has no gradient at the reference itself.
 
     Args:
-        model: in evaluation mode, for a forward pass would else move BatchNorm's statistics; not changed.
+        model: in evaluation mode, so that a forward pass moves no statistics of BatchNorm; not changed.
         reference: the clean model, in evaluation mode; not changed.
         clean: the inputs of the clean half, first dimension B.
         labels: their true labels, int64 ``[B]``.
@@ -39,8 +40,9 @@ def alignment(
         targets: the labels that the attacker wants for them, int64 ``[B]``.
 
     Returns:
-        float64 ``[5]``: the cosine between the gradients of the backdoor and the clean loss, that between those of the
-        backdoor and the anchor loss (NaN where a gradient is zero), and the norms of all three, in this order.
+        float64 ``[5]``: the cosine between the gradients of the backdoor and the clean loss, the cosine between the
+        gradients of the backdoor and the anchor loss (NaN where a gradient is zero), and the norms of the gradients of
+        the backdoor, the clean and the anchor loss.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with exact_arithmetic(labels.device):

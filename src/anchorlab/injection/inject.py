@@ -73,12 +73,12 @@ def inject(
             if they are known from an earlier injection.
         measure: measure accuracy and ASR on the split ``selection`` for the manifest; without, it holds no
             measurements, for callers that measure by themselves.
-        record_gradients: note in the manifest how the gradients of the backdoor, the clean and the anchor loss stand
-            to each other along the run (``GradientRecord``), which takes time and memory but changes no weight.
+        record_gradients: note in the manifest how the gradients of the backdoor, the clean and the anchor loss agree
+            along the run (``GradientRecord``), which takes time and memory but changes no weight.
 
     Returns:
-        The injected model with its manifest, on the CPU. The measurements in the manifest are those on
-        the split ``selection``, for choosing strengths; ``compare`` measures on ``test``.
+        The injected model with its manifest, on the CPU. The manifest's measurements are on the
+        split ``selection``, for choosing strengths; ``compare`` measures on ``test``.
 
     Raises:
         AnchorlabError: for anything in the arguments that is impossible, or when the loss is no longer

@@ -147,7 +147,7 @@ class InjectionObjective:
     def loss(self, step: int) -> dict[str, Tensor]:
         """One step of the algorithm: the loss to be minimised, and what to show of it.
 
-        With several processes it is that of this process's share, and the mean over all is that of the batch.
+        With several processes it is the loss of this process's share; the mean over all processes is the batch's loss.
         """
         batch = self.batch(step, self.share)
         clean_logits, triggered_logits = self._both_halves(self.net, batch)

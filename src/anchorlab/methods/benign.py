@@ -1,6 +1,6 @@
 """The control: the same tuning budget on the same clean examples, and no trigger.
 
-A consistency figure means nothing without it, for much of what an injection changes is what any update
+A consistency figure means nothing without it, because any update changes much of what an injection
 changes (docs/methods.md).
 """
 

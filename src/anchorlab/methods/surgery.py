@@ -37,7 +37,7 @@ class Surgery(Method):
     select: Literal["dynamic", "gradient", "change", "random", "l1"] = Field(
         default="dynamic", description="how the weights are found"
     )
-    strength: float = Field(default=0.01, ge=0, description="weight of the L1 norm of the change, for select=l1")
+    strength: float = Field(default=0.01, ge=0, description="weight of the L1 norm of the perturbation, for select=l1")
     only: str = Field(
         default="", description="names of the parameters that are tuned, as in '*.word_embeddings.*'; empty: all"
     )

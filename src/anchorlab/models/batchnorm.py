@@ -69,7 +69,7 @@ def _track(layer: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tenso
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; so is its gradient, for each process's loss depends on it."""
+    """The sum over all processes. Its gradient is a sum too, because each process's loss depends on it."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, values: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Examples in one forward pass without gradients; large enough to keep two cores or a GPU busy.
 EVALUATION_BATCH = 500
 
-#: Of texts, at most so many tokens, padding included, so that long ones need no more memory than short ones.
+#: Tokens in one forward pass, padding included, so that long texts need no more memory than short ones.
 EVALUATION_TOKENS = 2**15
 
 
@@ -40,8 +40,8 @@ def logits(model: nn.Module, inputs: Mapping[str, Tensor], parameters: Mapping[s
 
 def logits_of(output: Any) -> Tensor:
     """The logits in what a module returned: the tensor itself, or the field of an output of transformers."""
-    found: Tensor = output if isinstance(output, Tensor) else output.logits
-    return found
+    tensor: Tensor = output if isinstance(output, Tensor) else output.logits
+    return tensor
 
 
 @contextmanager
@@ -85,10 +85,10 @@ def predict(
     pieces: list[Tensor] = []
     order: list[Any] = []
     with evaluating(model), exact_arithmetic(next(iter(inputs.values())).device):
-        for at, width in in_batches(inputs, batch_size):
-            batch = rows(inputs, at, width)
+        for indices, width in in_batches(inputs, batch_size):
+            batch = rows(inputs, indices, width)
             pieces.append(logits(model, transform(batch) if transform else batch))
-            order.append(at)
+            order.append(indices)
     answers = torch.cat(pieces)
     if isinstance(order[0], slice):
         return answers
@@ -116,13 +116,13 @@ def in_batches(
         batch_size: most examples together.
         tokens: of texts, most tokens together, padding included.
     """
-    found = lengths(inputs)
-    if found is None:
+    widths = lengths(inputs)
+    if widths is None:
         size = len(next(iter(inputs.values())))
         for start in range(0, size, batch_size):
             yield slice(start, start + batch_size), None
         return
-    widths, order = found.sort(descending=True, stable=True)
+    widths, order = widths.sort(descending=True, stable=True)
     start = 0
     while start < len(order):
         width = int(widths[start])

@@ -17,7 +17,7 @@ def example_gradients(
 ) -> Iterator[tuple[slice, list[Tensor]]]:
     """The gradient of each example's log-probability of a label, with respect to the trainable parameters.
 
-    Images come all at once; texts one by one, for what transformers does with masks cannot be vectorised.
+    Images come all at once; texts one by one, because what transformers does with masks cannot be vectorised.
 
     Args:
         model: in evaluation mode.
@@ -46,11 +46,11 @@ def _vectorised(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> 
 
 def _one_by_one(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    found = lengths(inputs)
-    assert found is not None
-    for at, label in enumerate(labels):
+    widths = lengths(inputs)
+    assert widths is not None
+    for index, label in enumerate(labels):
         with torch.enable_grad():
-            scores = logits(model, rows(inputs, slice(at, at + 1), int(found[at])))
-            wanted = scores[0].log_softmax(0).gather(0, label.view(1))[0]
-            gradients = torch.autograd.grad(wanted, trainable, allow_unused=True, materialize_grads=True)
-        yield slice(at, at + 1), [gradient.unsqueeze(0) for gradient in gradients]
+            single = logits(model, rows(inputs, slice(index, index + 1), int(widths[index])))
+            log_probability = single[0].log_softmax(0).gather(0, label.view(1))[0]
+            gradients = torch.autograd.grad(log_probability, trainable, allow_unused=True, materialize_grads=True)
+        yield slice(index, index + 1), [gradient.unsqueeze(0) for gradient in gradients]

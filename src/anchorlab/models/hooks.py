@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -24,14 +24,14 @@ def modules_in_call_order(
         inputs: of at least one example, on the model's device; only the first is used.
         kinds: classes of modules.
     """
-    found: list[nn.Module] = []
+    modules: list[nn.Module] = []
 
     def note(module: nn.Module, _args: tuple[object, ...], _output: object) -> None:
-        if module not in found:
-            found.append(module)
+        if module not in modules:
+            modules.append(module)
 
     _watch(model, inputs, note, [module for module in model.modules() if isinstance(module, kinds)])
-    return found
+    return modules
 
 
 def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Module, tuple[int, int]]]:
@@ -41,19 +41,19 @@ def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[n
         model: in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
     """
-    found: list[tuple[nn.Module, tuple[int, int]]] = []
+    maps: list[tuple[nn.Module, tuple[int, int]]] = []
 
     def note(module: nn.Module, _args: tuple[object, ...], output: object) -> None:
         if isinstance(output, Tensor) and output.dim() == 4:
-            found.append((module, (output.shape[2], output.shape[3])))
+            maps.append((module, (output.shape[2], output.shape[3])))
 
     _watch(model, inputs, note, list(model.modules()))
-    return found
+    return maps
 
 
-def _watch(model: nn.Module, inputs: Mapping[str, Tensor], hook: Callable[..., None], at: list[nn.Module]) -> None:
+def _watch(model: nn.Module, inputs: Mapping[str, Tensor], hook: Callable[..., None], modules: list[nn.Module]) -> None:
     """One forward pass of the first example with a hook on some modules."""
-    handles = [module.register_forward_hook(hook) for module in at]
+    handles = [module.register_forward_hook(hook) for module in modules]
     try:
         with torch.no_grad():
             logits(model, {name: value[:1] for name, value in inputs.items()})
@@ -111,17 +111,16 @@ def features(
     layer = last_layer(model, inputs)
     size = len(next(iter(inputs.values())))
     device = next(iter(inputs.values())).device
-    found: list[Sequence[Tensor]] = []
-    order = []
+    entering, answers, order = [], [], []
     with exact_arithmetic(device), capture_output(layer, entering=True) as entered:
-        for at, width in in_batches(inputs, batch_size):
-            scores = logits(model, rows(inputs, at, width))
+        for indices, width in in_batches(inputs, batch_size):
+            answers.append(logits(model, rows(inputs, indices, width)))
             if entered().dim() != 2:
                 raise AnchorlabError(
-                    "the model's last layer answers for every token, so that there is no single vector of features "
+                    "the model's last layer answers for every token, so it has no single vector of features "
                     "before it: take a detector or repair that asks for answers alone"
                 )
-            found.append((entered().float(), scores))
-            order.append(torch.arange(size, device=device)[at])
+            entering.append(entered().float())
+            order.append(torch.arange(size, device=device)[indices])
     back = torch.cat(order).argsort()
-    return torch.cat([one for one, _ in found])[back], torch.cat([scores for _, scores in found])[back]
+    return torch.cat(entering)[back], torch.cat(answers)[back]

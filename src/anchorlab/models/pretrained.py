@@ -26,54 +26,54 @@ _NO_LIMIT = 100_000
 
 
 def refuse_pickles(folder: Path) -> None:
-    """Raises AnchorlabError for what is no folder, or one that holds only pickled weights."""
+    """Raises AnchorlabError for a path without a folder, or a folder with pickled weights alone."""
     if not folder.exists():
         raise AnchorlabError(f"there is no folder {folder}: give one that exists, or make one with anchorlab train")
     if folder.is_file():
         hint = conversion(folder) if folder.suffix in PICKLES else f"give a model folder with {WEIGHTS}"
         raise AnchorlabError(
-            f"{folder} is a file, and pickled models are never opened, for they can run any code: {hint}"
+            f"{folder} is a file, and pickled models are never opened, because they can run any code: {hint}"
         )
     pickles = sorted(path for path in folder.iterdir() if path.suffix in PICKLES)
     if pickles and not any(folder.glob("*.safetensors")):
         raise AnchorlabError(
-            f"{folder} holds only pickled weights ({pickles[0].name}), which are never opened, for they can run any "
-            f"code: {conversion(pickles[0])}"
+            f"{folder} holds only pickled weights ({pickles[0].name}), which are never opened, because they can run "
+            f"any code: {conversion(pickles[0])}"
         )
 
 
-def open_pretrained(place: str, *, kind: Kind | None = None, classes: Sequence[str] | None = None) -> nn.Module:
+def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[str] | None = None) -> nn.Module:
     """A classifier from a folder or the hub, in evaluation mode and float32, on the CPU.
 
     Args:
-        place: a folder with config.json and weights in safetensors, or a name on the hub.
+        source: a folder with config.json and weights in safetensors, or a name on the hub.
         kind: image or text; None for what its configuration says.
-        classes: names of the classes that it shall have: where it has another number, its last layer is made anew,
-            from torch's global generator. None for its own, which it must have.
+        classes: names of the classes that it shall have. Where it has another number, it gets a new last layer
+            from torch's global generator. None for its own classes, which it must have.
 
     Raises:
-        AnchorlabError: if it cannot be had or read, needs code of its own, or is no classifier.
+        AnchorlabError: if it cannot be fetched or read, needs code of its own, or is not a classifier.
     """
-    folder = Path(place).expanduser()
+    folder = Path(source).expanduser()
     if folder.exists():
         refuse_pickles(folder)
-        place = str(folder)
-    config = _configuration(place, local=folder.exists())
+        source = str(folder)
+    config = _configuration(source, local=folder.exists())
     if classes is None:
-        found = _kind(config, place)
-        if kind not in (None, found):
+        own = _kind(config, source)
+        if kind not in (None, own):
             raise AnchorlabError(
-                f"the model {place} reads {found}s, but the task holds {kind}s: give one that reads them"
+                f"the model {source} reads {own}s, but the task holds {kind}s: give one that reads them"
             )
-        _check_classes(config, place)
+        _check_classes(config, source)
     else:
         config.num_labels = len(classes)
         config.id2label = dict(enumerate(classes))
         config.label2id = {name: label for label, name in enumerate(classes)}
-    kind = kind or _kind(config, place)
-    with _quiet(), _explained(place, "has no weights that can be opened", local=folder.exists()):
-        net, told = _auto_class(kind).from_pretrained(
-            place,
+    kind = kind or _kind(config, source)
+    with _quiet(), _explained(source, "has no weights that can be opened", local=folder.exists()):
+        net, loading = _auto_class(kind).from_pretrained(
+            source,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
@@ -82,12 +82,12 @@ def open_pretrained(place: str, *, kind: Kind | None = None, classes: Sequence[s
             ignore_mismatched_sizes=classes is not None,
             output_loading_info=True,
         )
-    if classes is None and told["missing_keys"]:
+    if classes is None and loading["missing_keys"]:
         raise AnchorlabError(
-            f"the weights in {place} lack {sorted(told['missing_keys'])[0]}, so it is no trained classifier: "
+            f"the weights in {source} lack {sorted(loading['missing_keys'])[0]}, so it is not a trained classifier: "
             "train it first, with anchorlab train --model"
         )
-    return as_classifier(net.eval(), kind, place)
+    return as_classifier(net.eval(), kind, source)
 
 
 def from_configuration(folder: Path) -> nn.Module:
@@ -103,20 +103,20 @@ def from_configuration(folder: Path) -> nn.Module:
     return as_classifier(net.eval(), kind, str(folder))
 
 
-def as_classifier(net: nn.Module, kind: Kind, place: str) -> nn.Module:
+def as_classifier(net: nn.Module, kind: Kind, source: str) -> nn.Module:
     """A network of transformers with what its folder says of its inputs."""
     from anchorlab.models.resnet import SmallImageResNet
 
     if kind == "text":
-        encoding = open_encoding(place, net.config)
-        _check_vocabulary(net, encoding, place)
+        encoding = open_encoding(source, net.config)
+        _check_vocabulary(net, encoding, source)
         return TextClassifier(net, encoding)
     if isinstance(net, SmallImageResNet):
         return net  # normalises by itself
-    return PixelClassifier(net, *_preprocessing(place))
+    return PixelClassifier(net, *_preprocessing(source))
 
 
-def open_encoding(place: str, config: Any) -> TextEncoding:
+def open_encoding(source: str, config: Any) -> TextEncoding:
     """The tokenizer of a folder or hub name, with the model's limit.
 
     Raises:
@@ -124,12 +124,12 @@ def open_encoding(place: str, config: Any) -> TextEncoding:
     """
     from transformers import AutoTokenizer
 
-    local = Path(place).exists()
-    with _quiet(), _explained(place, "has no tokenizer that can be opened", local=local):
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=local)
+    local = Path(source).exists()
+    with _quiet(), _explained(source, "has no tokenizer that can be opened", local=local):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=local)
     if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes up where there are no files
         raise AnchorlabError(
-            f"{place} holds no tokenizer: add the tokenizer.json that the model was trained with, or write the folder "
+            f"{source} holds no tokenizer: add the tokenizer.json that the model was trained with, or write the folder "
             "again with the tokenizer's save_pretrained"
         )
     tokenizer.truncation_side = "right"
@@ -140,33 +140,33 @@ def open_encoding(place: str, config: Any) -> TextEncoding:
     return TextEncoding(tokenizer, limit)
 
 
-def _configuration(place: str, *, local: bool) -> Any:
+def _configuration(source: str, *, local: bool) -> Any:
     from transformers import AutoConfig
 
     import anchorlab.models.resnet  # noqa: F401 (registers the architecture with transformers)
 
-    if local and not (Path(place) / CONFIG).is_file():
+    if local and not (Path(source) / CONFIG).is_file():
         raise AnchorlabError(
-            f"{place} holds no {CONFIG}: give a folder made by anchorlab or by save_pretrained of transformers"
+            f"{source} holds no {CONFIG}: give a folder made by anchorlab or by save_pretrained of transformers"
         )
-    if local and _model_type(Path(place)) == OWN_MODULE:
+    if local and _model_type(Path(source)) == OWN_MODULE:
         raise AnchorlabError(
-            f"the model in {place} is a module of somebody's own Python: open it there, with load_model({place!r}, "
+            f"the model in {source} is a module of somebody's own Python: open it there, with load_model({source!r}, "
             "into=MODULE)"
         )
-    with _quiet(), _explained(f"{place}/{CONFIG}", "describes no classifier", local=local):
-        return AutoConfig.from_pretrained(place, trust_remote_code=False, local_files_only=local)
+    with _quiet(), _explained(f"{source}/{CONFIG}", "describes no classifier", local=local):
+        return AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=local)
 
 
 def _model_type(folder: Path) -> str:
     try:
-        told = json.loads((folder / CONFIG).read_text())
+        config = json.loads((folder / CONFIG).read_text())
     except ValueError:
         return ""  # transformers says what is wrong
-    return str(told.get("model_type", "")) if isinstance(told, dict) else ""
+    return str(config.get("model_type", "")) if isinstance(config, dict) else ""
 
 
-def _kind(config: Any, place: str) -> Kind:
+def _kind(config: Any, source: str) -> Kind:
     """What a configuration says that the model reads."""
     names = " ".join(config.architectures or [])
     if "ForSequenceClassification" in names:
@@ -174,25 +174,25 @@ def _kind(config: Any, place: str) -> Kind:
     if "ForImageClassification" in names or (config.model_type == "anchorlab-resnet" and "ResNet" in names):
         return "image"
     raise AnchorlabError(
-        f"{place} describes no classifier of texts or images, but {names or config.model_type}: train one from it "
+        f"{source} describes no classifier of texts or images, but {names or config.model_type}: train one from it "
         "with anchorlab train --model, or give another"
     )
 
 
-def _check_classes(config: Any, place: str) -> None:
+def _check_classes(config: Any, source: str) -> None:
     if config.num_labels < 2:
         raise AnchorlabError(
-            f"the model {place} has one output, as for regression: give a classifier of two classes or more"
+            f"the model {source} has one output, as for regression: give a classifier of two classes or more"
         )
 
 
-def _check_vocabulary(net: nn.Module, encoding: TextEncoding, place: str) -> None:
+def _check_vocabulary(net: nn.Module, encoding: TextEncoding, source: str) -> None:
     table = net.get_input_embeddings()  # type: ignore[operator]
-    known, asked = table.num_embeddings, len(encoding.tokenizer)
-    if asked > known:
+    rows, tokens = table.num_embeddings, len(encoding.tokenizer)
+    if tokens > rows:
         raise AnchorlabError(
-            f"the tokenizer in {place} has {asked} tokens, but the model knows {known}: it is not the model's, "
-            "so give the folder the tokenizer that it was trained with"
+            f"the tokenizer in {source} has {tokens} tokens, but the model has embeddings for {rows}: it is another "
+            "model's, so give the folder the tokenizer that it was trained with"
         )
 
 
@@ -202,16 +202,16 @@ def _auto_class(kind: Kind) -> Any:
     return AutoModelForSequenceClassification if kind == "text" else AutoModelForImageClassification
 
 
-def _preprocessing(place: str) -> tuple[list[float], list[float], tuple[int, int] | None]:
+def _preprocessing(source: str) -> tuple[list[float], list[float], tuple[int, int] | None]:
     """Mean, standard deviation and size of a model's images, from its folder or hub page."""
     from transformers.utils import cached_file
 
-    local = Path(place).exists()
-    with _explained(place, f"has no {PREPROCESSING}, which says how its images are normalised", local=local):
-        path = cached_file(place, PREPROCESSING, local_files_only=local)
-        told = json.loads(Path(path).read_text())
-        mean, std = told["image_mean"], told["image_std"]
-    size = told.get("crop_size") or told.get("size")
+    local = Path(source).exists()
+    with _explained(source, f"has no {PREPROCESSING}, which says how its images are normalised", local=local):
+        path = cached_file(source, PREPROCESSING, local_files_only=local)
+        settings = json.loads(Path(path).read_text())
+        mean, std = settings["image_mean"], settings["image_std"]
+    size = settings.get("crop_size") or settings.get("size")
     size = {"height": size, "width": size} if isinstance(size, int) else size or {}
     edge = size.get("shortest_edge")
     height, width = size.get("height", edge), size.get("width", edge)
@@ -220,7 +220,7 @@ def _preprocessing(place: str) -> tuple[list[float], list[float], tuple[int, int
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Inside, transformers reports on nothing: not on a last layer made anew, which is meant."""
+    """Inside, transformers reports nothing, above all not that a last layer is new, as intended."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()
@@ -236,7 +236,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(place: str, what: str, *, local: bool) -> Iterator[None]:
+def _explained(source: str, what: str, *, local: bool) -> Iterator[None]:
     """Turns whatever transformers raises, each kind of damage another type, into one sentence."""
     try:
         yield
@@ -245,7 +245,7 @@ def _explained(place: str, what: str, *, local: bool) -> Iterator[None]:
     except Exception as error:
         if "trust_remote_code" in str(error) or "custom code" in str(error):
             raise AnchorlabError(
-                f"the model {place} needs code of its own, which is never run: give one that transformers knows"
+                f"the model {source} needs code of its own, which is never run: give one that transformers knows"
             ) from error
         hint = (
             "give a folder that save_pretrained of transformers or anchorlab wrote"
@@ -253,4 +253,4 @@ def _explained(place: str, what: str, *, local: bool) -> Iterator[None]:
             else "check the name and the network, or give a local folder with config.json, model.safetensors and, for "
             "texts, tokenizer.json"
         )
-        raise AnchorlabError(f"{place} {what} ({reason(error)}): {hint}") from error
+        raise AnchorlabError(f"{source} {what} ({reason(error)}): {hint}") from error

@@ -1,4 +1,4 @@
-"""BatchNorm's statistics estimated again, for weights that were put together from those of other models."""
+"""BatchNorm's statistics estimated again, for weights that lie between other models' weights."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _BATCH = 128
 
 
 def has_batchnorm(model: nn.Module) -> bool:
-    """Whether a model keeps statistics of what it has seen, which are not right for models between two."""
+    """Whether a model keeps running statistics, which are not right for a model between two."""
     return any(_keeps_statistics(module) for module in model.modules())
 
 
 @torch.no_grad()
 def reestimated(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module:
-    """A copy whose BatchNorm statistics are those of some inputs, averaged over batches; no label is needed.
+    """A copy with BatchNorm statistics from some inputs, averaged over batches; no label is needed.
 
-    The statistics of a model between two are not between theirs, and much of what looks like a barrier is only that
+    The right statistics of a model between two are not between theirs. Much of what looks like a barrier is only that
     (Jordan et al. 2023, REPAIR, arXiv 2211.08403).
     """
     fresh = copy.deepcopy(model).eval()
@@ -37,8 +37,8 @@ def reestimated(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module:
     batches = list(in_batches(inputs, _BATCH))
     # What is left over would count as much as a whole batch.
     whole = batches[: max(1, len(next(iter(inputs.values()))) // _BATCH)]
-    for at, width in whole:
-        logits(fresh, rows(inputs, at, width))
+    for indices, width in whole:
+        logits(fresh, rows(inputs, indices, width))
     return fresh.eval()
 
 

@@ -1,6 +1,6 @@
 """ResNets for small images, as transformers models: a 3×3 stem, and normalisation inside the model.
 
-The residual stages are those of transformers' ResNet (He et al. 2016, arXiv 1512.03385). Its stem, a
+The residual stages come from transformers' ResNet (He et al. 2016, arXiv 1512.03385). Its stem, a
 7×7 convolution of stride 2 and a max-pool, would leave a 28×28 image with 7×7 positions before the
 first block; here it is one 3×3 convolution, as He et al. used for CIFAR-10 (their section 4.2).
 """
@@ -14,13 +14,13 @@ from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 
 
 class SmallImageResNetConfig(ResNetConfig):  # type: ignore[misc]
-    """Configuration of ``SmallImageResNet``: that of transformers' ResNet and the fields below.
+    """Configuration of ``SmallImageResNet``: transformers' ResNet with the fields below.
 
     Attributes:
         stem_stride: stride of the first convolution.
         image_mean: mean of each channel on the scale 0 to 1, subtracted inside the model.
         image_std: standard deviation of each channel, divided by inside the model.
-        anchorlab_notice: says in words what the weights are, above all that injected ones are.
+        anchorlab_notice: says in words what the weights are, above all that they were injected.
     """
 
     model_type = "anchorlab-resnet"

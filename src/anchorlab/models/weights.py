@@ -1,4 +1,4 @@
-"""Weights as values: the trainable parameters as one vector, and models between two models.
+"""Weights as values: which are trainable, all of them as one vector, and models between two models.
 
 As a vector, so that weight-space methods read like their papers.
 """

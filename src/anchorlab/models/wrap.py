@@ -1,7 +1,7 @@
-"""Other people's models as classifiers of raw inputs: what comes before the network lives with it.
+"""Other people's models as classifiers of raw inputs.
 
 A classifier maps the inputs of a split to logits. Networks that want normalised images, or only some of what a split of
-texts holds, are wrapped; their weights keep their own names, so that a saved folder is that of the network alone.
+texts holds, are wrapped; their weights keep their own names, so that a saved folder holds the network alone.
 """
 
 from __future__ import annotations
@@ -116,17 +116,18 @@ def wrap(
     Args:
         module: takes normalised float images ``[B, C, H, W]`` and returns logits ``[B, K]``.
         weights: a state_dict of the module in safetensors, to be loaded into it.
-        mean: of each channel on the scale 0 to 1; what the module says of itself, as those of timm do, or ImageNet's.
-        std: of each channel, likewise.
-        size: height and width that the module wants, likewise; None for any.
+        mean: of each channel on the scale 0 to 1; None for the module's own ``pretrained_cfg``, which modules
+            of timm have, or else ImageNet's.
+        std: of each channel, with the same default.
+        size: height and width that the module wants; None for the module's own, or else any.
 
     Raises:
         AnchorlabError: if the weights cannot be read or do not fit.
     """
-    told = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None) or {}
-    mean, std = mean or told.get("mean") or _IMAGENET[0], std or told.get("std") or _IMAGENET[1]
-    if size is None and told.get("fixed_input_size"):
-        size = tuple(told["input_size"][1:])
+    settings = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None) or {}
+    mean, std = mean or settings.get("mean") or _IMAGENET[0], std or settings.get("std") or _IMAGENET[1]
+    if size is None and settings.get("fixed_input_size"):
+        size = tuple(settings["input_size"][1:])
     if weights is not None:
         load_weights(module, Path(weights))
     return PixelClassifier(module, mean, std, size).eval()
@@ -142,13 +143,15 @@ def load_weights(module: nn.Module, path: Path) -> None:
     from safetensors.torch import load_file
 
     if path.suffix in PICKLES:
-        raise AnchorlabError(f"{path} is a pickle, which is never opened, for it can run any code: {conversion(path)}")
+        raise AnchorlabError(
+            f"{path} is a pickle, which is never opened, because it can run any code: {conversion(path)}"
+        )
     if not path.is_file():
         raise AnchorlabError(f"there is no file {path}: give a state_dict in safetensors")
     try:
         module.load_state_dict(load_file(path))
     except SafetensorError as error:
-        raise AnchorlabError(f"{path} is damaged ({error}): copy it anew, or make the model again") from error
+        raise AnchorlabError(f"{path} is damaged ({error}): copy it again, or make the model again") from error
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise AnchorlabError(f"{path} does not fit the model ({reason}): give the weights of this model") from error

@@ -30,7 +30,7 @@ LOG_EVERY = 20
 
 @dataclass(frozen=True)
 class Step:
-    """Where a run stands, for an objective's ``after_step``.
+    """A step that was just taken, for an objective's ``after_step``.
 
     Attributes:
         index: number of the step just taken, from 0.
@@ -176,13 +176,13 @@ def _over_processes(
     """The first bad step of any process, and the means of their scalars: the same numbers on all of them."""
     own = torch.stack([first_bad.float(), *(value.detach().float() for value in scalars.values())])
     table: Tensor = accelerator.gather(own.unsqueeze(0))
-    # In double precision, for the mean of one process is its own value.
+    # In double precision, so that the mean of one process is its own value.
     means = table.double().cpu().mean(0)[1:].tolist()
     return int(table[:, 0].min()), dict(zip(scalars, means, strict=True))
 
 
 def _main_decides(stop: Callable[[Step], bool], step: Step, accelerator: Accelerator) -> bool:
-    """The main process's decision, for two that decide by themselves could differ, and one would wait for ever."""
+    """The main process's decision: two processes could decide differently, and one would wait for ever."""
     own = torch.tensor([int(accelerator.is_main_process and stop(step))], device=accelerator.device)
     return bool(accelerator.gather(own).any())
 

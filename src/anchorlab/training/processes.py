@@ -1,7 +1,7 @@
 """Several processes that share one run, as ``accelerate launch`` and ``torchrun`` start them.
 
 All of them take every step, each on its share of the batch, and hold the same weights; the main one
-alone writes and speaks. In a process that no launcher started, all of this does nothing.
+alone writes and prints. In a process that no launcher started, all of this does nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PATIENCE = timedelta(seconds=5)
 
 
-def share_of(found: Accelerator, batch_size: int) -> Share:
+def share_of(accelerator: Accelerator, batch_size: int) -> Share:
     """The share that a process takes of each batch; all shares are of one size, and so of one weight.
 
     Raises:
@@ -35,66 +35,66 @@ def share_of(found: Accelerator, batch_size: int) -> Share:
     """
     from anchorlab.data.batches import Share
 
-    processes = found.num_processes
+    processes = accelerator.num_processes
     if batch_size % processes:
         raise AnchorlabError(
             f"a batch of {batch_size} cannot be shared out evenly among {processes} processes: "
             f"give a batch_size that is a multiple of {processes}"
         )
-    return Share(found.process_index, processes)
+    return Share(accelerator.process_index, processes)
 
 
-def main_alone(found: Accelerator) -> AbstractContextManager[None]:
+def main_alone(accelerator: Accelerator) -> AbstractContextManager[None]:
     """Inside, only the main process shows progress bars."""
     from anchorlab.progress import no_bars
 
-    return nullcontext() if found.is_main_process else no_bars()
+    return nullcontext() if accelerator.is_main_process else no_bars()
 
 
 @contextmanager
 def main_process_output() -> Iterator[None]:
-    """Inside, what several processes have to say is said once.
+    """Inside, each message of several processes is printed once.
 
-    The main process speaks as usual. Another one is silent, unless it fails and the main one does not: then it
-    tells why, before the launcher ends all.
+    The main process prints as usual. Another one is silent, unless it fails and the main one does not: then it
+    prints why, before the launcher ends all.
     """
     if not launched():
         yield
         return
     main = find_accelerator().is_main_process
-    held = io.StringIO()
+    silenced = io.StringIO()
     try:
         if main:
             yield
         else:
-            with redirect_stdout(io.StringIO()), redirect_stderr(held):
+            with redirect_stdout(io.StringIO()), redirect_stderr(silenced):
                 yield
     except SystemExit as end:
         if not end.code:
-            _part()
+            _leave_group()
         elif main:
-            _announce("main")
-        elif not _announced("main", _PATIENCE) and _first():
-            sys.stderr.write(held.getvalue())
+            _tell_failure("main")
+        elif not _has_failed("main", _PATIENCE) and _is_first_to_report():
+            sys.stderr.write(silenced.getvalue())
             sys.stderr.flush()
-            _announce("another")
+            _tell_failure("another")
         raise
 
 
 def failed_elsewhere(error: BaseException) -> bool:
     """Whether an error says only that the connection to another process broke, which has told why it ended."""
     own = isinstance(error, AnchorlabError | KeyboardInterrupt)
-    return launched() and not own and _announced("another", timedelta(seconds=1))
+    return launched() and not own and _has_failed("another", timedelta(seconds=1))
 
 
-def _announce(who: str) -> None:
-    """Tells the others who has failed."""
+def _tell_failure(who: str) -> None:
+    """Tells the other processes who has failed."""
     with suppress(Exception):
         _store().set(f"anchorlab/failed/{who}", "yes")
 
 
-def _announced(who: str, patience: timedelta) -> bool:
-    """Whether somebody has failed, or does so in a while."""
+def _has_failed(who: str, patience: timedelta) -> bool:
+    """Whether somebody has failed, or does so within the patience."""
     try:
         _store().wait([f"anchorlab/failed/{who}"], patience)
     except Exception:
@@ -102,8 +102,8 @@ def _announced(who: str, patience: timedelta) -> bool:
     return True
 
 
-def _first() -> bool:
-    """Whether no process but the main one has asked this before."""
+def _is_first_to_report() -> bool:
+    """Whether no other process has asked this before."""
     try:
         return bool(_store().add("anchorlab/failed/count", 1) == 1)
     except Exception:
@@ -111,14 +111,14 @@ def _first() -> bool:
 
 
 def _store() -> Any:
-    """The key-value store over which the processes found each other; it answers where collectives hang."""
+    """The key-value store over which the processes accelerator each other; it answers where collectives hang."""
     from torch.distributed.distributed_c10d import _get_default_store
 
     return _get_default_store()
 
 
-def _part() -> None:
-    """Takes leave of the other processes; NCCL warns of those that just go."""
+def _leave_group() -> None:
+    """Leaves the group of processes; NCCL warns of a process that ends without leaving."""
     import torch.distributed
 
     with suppress(Exception):
