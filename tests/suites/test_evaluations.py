@@ -19,12 +19,12 @@ from anchorlab.reports.suite.page import write_page
 from anchorlab.reports.suite.summary import slug
 from anchorlab.scoring.detect import detect
 from anchorlab.suites.estimate import estimate
-from anchorlab.suites.plan import plan
+from anchorlab.suites.plan import make_plan
 from anchorlab.suites.results import SuiteResults, load_results, write_results
 from anchorlab.suites.runner import Progress, failures, raise_failures, run_suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import Inline, tiny
-from tests.suites.toys import Shrink, Sure, deriving, registered_toys, toys
+from tests.suites.toys import Shrink, Sure, evaluated_suite, registered_toys, toys
 
 __all__ = ["toys"]  # the fixture
 
@@ -43,7 +43,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the suite, finished; must not be changed."""
     folder = tmp_path_factory.mktemp("done") / "suite"
     with registered_toys():
-        run_suite(deriving(), folder, executor=Inline())
+        run_suite(evaluated_suite(), folder, executor=Inline())
     return folder
 
 
@@ -94,7 +94,7 @@ def test_a_repair_is_measured_against_the_clean_reference(done: Path, results: S
 
 def test_an_oracle_s_form_is_a_repair_of_its_own(tmp_path: Path) -> None:
     deep = {"repair": "oracle-anp", "set": {"steps": 3}}
-    run_suite(deriving(repairs={"deep": deep}, detectors={}), tmp_path / "suite", executor=Inline())
+    run_suite(evaluated_suite(repairs={"deep": deep}, detectors={}), tmp_path / "suite", executor=Inline())
     found = load_results(tmp_path / "suite")
     assert set(found.repairs["defence_name"]) == {"oracle-anp"}
     assert Counter(found.repairs["role"]) == {"method": 1, "control": 1, "reference": 1}
@@ -127,8 +127,8 @@ def test_a_detector_of_inputs_is_rated_as_by_the_function_for_one_model(done: Pa
     injected = load_model(next((done / "models").glob("plain-*")))
     by_hand = detect(injected, Sure(), defender_data=20, seed=0)
     assert row["auroc"] == by_hand.auroc.value
-    assert row["tpr_at_5"] == by_hand.detected[0.05].value
-    assert row["false_alarms_at_1"] == by_hand.false_alarms[0.01].value
+    assert row["tpr_at_5"] == by_hand.tpr[0.05].value
+    assert row["false_alarms_at_1"] == by_hand.fpr[0.01].value
     assert row["triggered_count"] == len(by_hand.triggered)
 
 
@@ -160,10 +160,10 @@ def test_the_report_shows_curves_and_triggers(results: SuiteResults, tmp_path: P
 
 def test_nothing_is_run_twice_and_only_needed_models_are_kept(done: Path) -> None:
     again = Inline()
-    run_suite(deriving(), done, executor=again)
+    run_suite(evaluated_suite(), done, executor=again)
     assert again.jobs == []
     assert Counter(path.name.rpartition("-")[0] for path in (done / "models").iterdir()) == {"plain": 1, "benign": 1}
-    assert estimate(deriving(), plan(deriving(), Store(done)), Store(done)).seconds == 0
+    assert estimate(evaluated_suite(), make_plan(evaluated_suite(), Store(done)), Store(done)).seconds == 0
 
 
 def test_csv_files_hold_the_frames_and_a_suite_without_them_has_empty_ones(
@@ -201,10 +201,10 @@ def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path:
     first, second = Interrupted("defence"), Interrupted("detection")
     for executor in (first, second):
         with pytest.raises(KeyboardInterrupt):
-            run_suite(deriving(), tmp_path, executor=executor)
+            run_suite(evaluated_suite(), tmp_path, executor=executor)
     assert load_results(tmp_path).pending == 4
     last = Inline()
-    run_suite(deriving(), tmp_path, executor=last)
+    run_suite(evaluated_suite(), tmp_path, executor=last)
     assert {job.kind for job in second.jobs} == {"defence"}
     assert {job.kind for job in last.jobs} == {"detection"}
     for ours, theirs in zip(frames(tmp_path), frames(done), strict=True):
@@ -213,13 +213,13 @@ def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path:
 
 def test_an_older_suite_that_gets_repairs_makes_its_models_again_and_nothing_else(done: Path, tmp_path: Path) -> None:
     folder = tmp_path / "suite"
-    plain = deriving(repairs={}, detectors={})
+    plain = evaluated_suite(repairs={}, detectors={})
     run_suite(plain, folder, executor=Inline())
     assert not (folder / "models").exists()
     before = {path.name for path in (folder / "cells").glob("*.json")}
     more = Inline()
     seen: list[Progress] = []
-    run_suite(deriving(), folder, executor=more, report=seen.append)
+    run_suite(evaluated_suite(), folder, executor=more, report=seen.append)
     assert Counter(job.kind for job in more.jobs) == {"injection": 2, "defence": 3, "detection": 4}
     assert {job.label for job in more.jobs if job.kind == "injection"} == {"plain", "benign"}
     assert before < {path.name for path in (folder / "cells").glob("*.json")}
@@ -232,17 +232,17 @@ def test_a_model_deleted_by_hand_is_made_again_when_it_is_needed(done: Path, tmp
     shutil.copytree(done, folder)
     shutil.rmtree(next((folder / "models").glob("benign-*")))
     nothing = Inline()
-    run_suite(deriving(), folder, executor=nothing)
+    run_suite(evaluated_suite(), folder, executor=nothing)
     assert nothing.jobs == []
     grown = Inline()
-    run_suite(deriving(defender=[20, "all"], detectors={}), folder, executor=grown)
+    run_suite(evaluated_suite(defender=[20, "all"], detectors={}), folder, executor=grown)
     assert [job.label for job in grown.jobs if job.kind == "injection"] == ["benign"]
     assert Counter(job.kind for job in grown.jobs) == {"injection": 1, "defence": 3}
-    assert failures(deriving(), Store(folder)) == []
+    assert failures(evaluated_suite(), Store(folder)) == []
 
 
 def test_a_repair_that_refuses_is_a_failed_cell_and_the_others_go_on(tmp_path: Path) -> None:
-    suite = deriving(repairs={"refusing": {"repair": "refusing"}, "shrunk": {"repair": "shrink"}}, detectors={})
+    suite = evaluated_suite(repairs={"refusing": {"repair": "refusing"}, "shrunk": {"repair": "shrink"}}, detectors={})
     last: list[tuple[int, int, int]] = []
     run_suite(suite, tmp_path, executor=Inline(), report=lambda p: last.append((p.done, p.failed, p.total)))
     found = load_results(tmp_path)
@@ -270,7 +270,7 @@ def test_a_model_that_vanishes_in_mid_run_is_one_sentence(tmp_path: Path) -> Non
                 args = (*args[:2], None)
             return super().submit(function, *args)
 
-    suite = deriving(detectors={})
+    suite = evaluated_suite(detectors={})
     run_suite(suite, tmp_path, executor=Vanishing())
     errors = [failure["error"] for failure in failures(suite, Store(tmp_path))]
     assert len(errors) == 2
@@ -280,7 +280,7 @@ def test_a_model_that_vanishes_in_mid_run_is_one_sentence(tmp_path: Path) -> Non
 
 
 def test_a_scaled_run_is_repaired_as_it_was_reported(tmp_path: Path) -> None:
-    suite = deriving(scales=[0.5], detectors={"bias": {"detector": "bias"}}, repairs={}, target_asr=[0.0001])
+    suite = evaluated_suite(scales=[0.5], detectors={"bias": {"detector": "bias"}}, repairs={}, target_asr=[0.0001])
     run_suite(suite, tmp_path, executor=Inline())
     found = load_results(tmp_path)
     row = found.detections[found.detections["role"] == "method"].iloc[0]
@@ -301,7 +301,7 @@ class Networked(Inline):
 
 def test_models_travel_as_bytes(done: Path, tmp_path: Path) -> None:
     executor = Networked()
-    run_suite(deriving(), tmp_path, executor=executor)
+    run_suite(evaluated_suite(), tmp_path, executor=executor)
     for ours, theirs in zip(frames(tmp_path), frames(done), strict=True):
         pd.testing.assert_frame_equal(ours, theirs)
 
@@ -312,7 +312,7 @@ def test_a_defender_with_more_examples_than_there_are_is_refused_at_once(tmp_pat
         AnchorlabError,
         match=r"64 clean examples for the defender are not possible: .* of digits has 40 examples; give a number",
     ):
-        run_suite(deriving(defender=[64, 20]), tmp_path, executor=executor)
+        run_suite(evaluated_suite(defender=[64, 20]), tmp_path, executor=executor)
     assert executor.jobs == []
     assert not any(tmp_path.iterdir())
     run_suite(tiny(defender=[64], references=[0], methods={"plain": {"method": "plain"}}), tmp_path, executor=executor)
@@ -320,7 +320,7 @@ def test_a_defender_with_more_examples_than_there_are_is_refused_at_once(tmp_pat
 
 def test_the_estimate_counts_repairs_and_detections(done: Path, tmp_path: Path, digits: Task) -> None:
     def left(**changes: Any) -> float:
-        suite = deriving(**changes)
-        return estimate(suite, plan(suite, Store(done)), Store(done)).seconds
+        suite = evaluated_suite(**changes)
+        return estimate(suite, make_plan(suite, Store(done)), Store(done)).seconds
 
     assert left(defender=[20, "all"]) > left() == 0

@@ -12,14 +12,14 @@ import pytest
 from anchorlab import AnchorlabError
 from anchorlab.detectors import DETECTORS
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
-from anchorlab.suites.plan import Plan, plan
+from anchorlab.suites.plan import Plan, make_plan
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.spec import Suite
 from tests.registering import registered
 from tests.suites.inline import tiny
 from tests.suites.test_plan import Imagined, reached, stages
-from tests.suites.toys import Sure, deriving, toys
+from tests.suites.toys import Sure, evaluated_suite, toys
 
 __all__ = ["toys"]  # the fixture
 
@@ -44,7 +44,7 @@ def test_identities_of_what_users_have_finished_stay_what_they_were() -> None:
 
 def test_repairs_and_detectors_leave_all_other_cells_as_they_are() -> None:
     def others(suite: Suite) -> set[str]:
-        jobs = plan(suite, Imagined(reached)).jobs()
+        jobs = make_plan(suite, Imagined(reached)).jobs()
         return {job.identity for stage, job in jobs if stage not in ("defended", "detected")}
 
     more = {"repairs": {"shrink": {"repair": "shrink"}}, "detectors": {"bias": {"detector": "bias"}}}
@@ -72,17 +72,17 @@ class Made(Imagined):
         return {} if self.lost or not self.reported else Anything()
 
 
-def kinds(known: Plan) -> Counter[tuple[str, str]]:
-    """Role of the model and kind of the cell, of all cells that are known, each once."""
-    cells = {entry.cell.identity: entry for entry in known.derived.entries}.values()
+def kinds(plan: Plan) -> Counter[tuple[str, str]]:
+    """Role of the model and kind of the cell, of all planned cells, each once."""
+    cells = {entry.cell.identity: entry for entry in plan.evaluations.entries}.values()
     kind = {"shrunk": "repair", "bias": "model", "sure": "input"}
     return Counter((entry.subject.role, kind[entry.cell.label]) for entry in cells)
 
 
 def test_models_are_repaired_and_judged_each_by_its_kind() -> None:
-    known = plan(deriving(references=[0, 1], seeds=[0, 1, 2], defender=[20, "all"]), Made())
+    plan = make_plan(evaluated_suite(references=[0, 1], seeds=[0, 1, 2], defender=[20, "all"]), Made())
     # 2 references x 3 seeds x 2 numbers of examples each; 'plain (stopped)' is not looked at.
-    assert kinds(known) == {
+    assert kinds(plan) == {
         ("method", "repair"): 12,
         ("method", "model"): 12,
         ("method", "input"): 12,
@@ -91,45 +91,47 @@ def test_models_are_repaired_and_judged_each_by_its_kind() -> None:
         ("reference", "repair"): 12,
         ("reference", "model"): 12,
     }
-    assert {entry.defender for entry in known.derived.entries} == {"20", "all"}
-    assert stages(known)["defended"] == 36
-    assert stages(known)["detected"] == 48
-    assert (known.derived.waiting, known.derived.expected, known.derived.lacking) == (0, 0, set())
+    assert {entry.defender for entry in plan.evaluations.entries} == {"20", "all"}
+    assert stages(plan)["defended"] == 36
+    assert stages(plan)["detected"] == 48
+    assert (plan.evaluations.waiting, plan.evaluations.expected, plan.evaluations.lacking) == (0, 0, set())
 
 
 def test_what_is_not_made_yet_is_waited_for() -> None:
-    known = plan(deriving(), Made(done=False))
+    plan = make_plan(evaluated_suite(), Made(done=False))
     # The reference alone is there: its repair and its score.
-    assert stages(known)["defended"] == 1
-    assert stages(known)["detected"] == 1
+    assert stages(plan)["defended"] == 1
+    assert stages(plan)["detected"] == 1
     # Of the run: a repair and two detectors; of the benign update: a repair and one detector.
-    assert known.derived.waiting == 5
-    assert len(known.derived.needed) == 2
-    before = plan(deriving(), Imagined(None))
-    assert (before.derived.waiting, before.derived.expected) == (0, 3 * before.undecided)
+    assert plan.evaluations.waiting == 5
+    assert len(plan.evaluations.needed) == 2
+    before = make_plan(evaluated_suite(), Imagined(None))
+    assert (before.evaluations.waiting, before.evaluations.expected) == (0, 3 * before.undecided)
 
 
 def test_the_models_of_finished_runs_are_made_again_where_they_are_not_there() -> None:
-    known = plan(deriving(), Made(lost=True))
-    assert len(known.derived.lacking) == 2
+    plan = make_plan(evaluated_suite(), Made(lost=True))
+    assert len(plan.evaluations.lacking) == 2
     store = Made(lost=True)
-    unfinished = [job for stage, job in known.jobs() if stage == "reported" and not known.finished(job, store)]
+    unfinished = [job for stage, job in plan.jobs() if stage == "reported" and not plan.finished(job, store)]
     assert sorted(job.label for job in unfinished if isinstance(job, InjectionCell)) == ["benign", "plain"]
 
 
 def test_what_depends_on_a_run_that_failed_is_not_waited_for() -> None:
-    known = plan(deriving(), Made(broken=lambda job: getattr(job, "label", "") == "benign"))
-    assert known.derived.waiting == 0
-    assert stages(known)["defended"] == 2
+    plan = make_plan(evaluated_suite(), Made(broken=lambda job: getattr(job, "label", "") == "benign"))
+    assert plan.evaluations.waiting == 0
+    assert stages(plan)["defended"] == 2
 
 
 def test_triggers_share_what_detectors_say_of_a_reference_and_targets_what_they_say_of_a_run() -> None:
-    suite = deriving(triggers=["five-pixel", "square"], target_asr=[0.05, 0.5])
-    known = plan(suite, Made())
-    scores = [entry for entry in known.derived.entries if entry.cell.label == "bias" and entry.subject.source is None]
+    suite = evaluated_suite(triggers=["five-pixel", "square"], target_asr=[0.05, 0.5])
+    plan = make_plan(suite, Made())
+    scores = [
+        entry for entry in plan.evaluations.entries if entry.cell.label == "bias" and entry.subject.source is None
+    ]
     assert len(scores) == 2
     assert len({entry.cell.identity for entry in scores}) == 1
-    repairs = [entry for entry in known.derived.entries if entry.cell.label == "shrunk"]
+    repairs = [entry for entry in plan.evaluations.entries if entry.cell.label == "shrunk"]
     of_references = {entry.cell.identity for entry in repairs if entry.subject.role == "reference"}
     assert len(of_references) == 2
     of_runs = [entry for entry in repairs if entry.subject.role == "method"]
@@ -156,7 +158,7 @@ def test_the_identity_of_a_repair_is_that_of_all_that_matters(change: dict[str, 
 
 
 def test_repairs_come_before_detections_and_model_by_model() -> None:
-    jobs = list(plan(deriving(seeds=[0, 1], defender=[20, "all"]), Made()).jobs())
+    jobs = list(make_plan(evaluated_suite(seeds=[0, 1], defender=[20, "all"]), Made()).jobs())
     order = ["reference", "selection", "reported", "defended", "detected"]
     places = [order.index(stage) for stage, _ in jobs]
     assert places == sorted(places)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from anchorlab.suites.cells import Cell, InjectionCell, ReferenceJob
-from anchorlab.suites.plan import Plan, plan
+from anchorlab.suites.plan import Plan, make_plan
 from anchorlab.suites.reading import load_suite
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
@@ -40,8 +40,8 @@ class Imagined(Store):
         return self.broken(job)
 
 
-def stages(known: Plan) -> Counter[str]:
-    return Counter(stage for stage, _ in known.jobs())
+def stages(plan: Plan) -> Counter[str]:
+    return Counter(stage for stage, _ in plan.jobs())
 
 
 def reached(cell: InjectionCell, _scale: float) -> tuple[float, float]:
@@ -50,70 +50,72 @@ def reached(cell: InjectionCell, _scale: float) -> tuple[float, float]:
 
 
 def test_at_first_only_references_can_be_trained_and_the_rest_is_expected() -> None:
-    known = plan(tiny(), Imagined(None))
-    assert stages(known) == {"reference": 2}
+    plan = make_plan(tiny(), Imagined(None))
+    assert stages(plan) == {"reference": 2}
     # 2 methods x 2 numbers of anchors x 2 references x 2 seeds x 1 target.
-    assert known.undecided == 16
+    assert plan.undecided == 16
 
 
 def test_with_references_strengths_are_tried_and_controls_run() -> None:
-    known = plan(tiny(), Imagined(lambda cell, _: (1.0, 1.0), broken=lambda job: False))
-    waiting = plan(tiny(), Imagined(reached))
-    assert waiting.undecided == known.undecided == 0
+    plan = make_plan(tiny(), Imagined(lambda cell, _: (1.0, 1.0), broken=lambda job: False))
+    waiting = make_plan(tiny(), Imagined(reached))
+    assert waiting.undecided == plan.undecided == 0
 
     class Unfinished(Imagined):
         def result(self, cell: Cell) -> list[dict[str, Any]] | None:
             return None
 
-    known = plan(tiny(), Unfinished(reached))
+    plan = make_plan(tiny(), Unfinished(reached))
     # Strengths: plain has one, anchoring two; by 2 numbers of anchors, on 1 reference.
     # Reported: noise floor 2 x 2 references; stopped and benign: 2 x 2 numbers x 2 references x 2 seeds.
-    assert stages(known) == {"reference": 2, "selection": 6, "reported": 4 + 16}
-    assert known.undecided == 16
+    assert stages(plan) == {"reference": 2, "selection": 6, "reported": 4 + 16}
+    assert plan.undecided == 16
 
 
 def test_a_grid_is_extended_where_the_best_lies_at_its_edge_and_then_chosen() -> None:
-    known = plan(tiny(), Imagined(reached))
-    assert {cell.strength for _, _, cell in known.selection} == {None, 1.0, 4.0, 16.0}
-    assert {(chosen.label, chosen.choice.strength, chosen.choice.at_edge) for chosen in known.chosen} == {
+    plan = make_plan(tiny(), Imagined(reached))
+    assert {cell.strength for _, _, cell in plan.selection} == {None, 1.0, 4.0, 16.0}
+    assert {(chosen.label, chosen.choice.strength, chosen.choice.at_edge) for chosen in plan.chosen} == {
         ("plain", None, False),
         ("anchoring", 4.0, False),
     }
-    reported = [entry for entry in known.reported if entry.role == "method"]
+    reported = [entry for entry in plan.reported if entry.role == "method"]
     assert len(reported) == 16
-    assert {entry.cell.split for entry in known.reported} == {"test"}
-    assert {cell.split for _, _, cell in known.selection} == {"selection"}
-    assert {cell.seed for _, _, cell in known.selection} == {1000}
+    assert {entry.cell.split for entry in plan.reported} == {"test"}
+    assert {cell.split for _, _, cell in plan.selection} == {"selection"}
+    assert {cell.seed for _, _, cell in plan.selection} == {1000}
     assert {entry.cell.parameters["strength"] for entry in reported if entry.cell.label == "anchoring"} == {4.0}  # type: ignore[union-attr]
 
 
 def test_what_does_not_reach_the_target_is_not_reported_and_says_so() -> None:
     suite = tiny(target_asr=[0.5, 0.9])
-    known = plan(suite, Imagined(lambda cell, _: (0.7 if cell.method == "plain" else 0.95, 1.0)))
-    found = {(chosen.label, chosen.target_asr): chosen.choice.reached for chosen in known.chosen}
+    plan = make_plan(suite, Imagined(lambda cell, _: (0.7 if cell.method == "plain" else 0.95, 1.0)))
+    found = {(chosen.label, chosen.target_asr): chosen.choice.reached for chosen in plan.chosen}
     assert found == {
         ("plain", 0.5): True,
         ("plain", 0.9): False,
         ("anchoring", 0.5): True,
         ("anchoring", 0.9): True,
     }
-    assert ("plain", 0.9) not in {(e.cell.label, e.target_asr) for e in known.reported}
+    assert ("plain", 0.9) not in {(e.cell.label, e.target_asr) for e in plan.reported}
 
 
 def test_two_targets_share_the_runs_of_one_choice() -> None:
-    known = plan(tiny(target_asr=[0.5, 0.9], controls=False), Imagined(reached))
-    entries = [entry for entry in known.reported if entry.role == "method"]
+    plan = make_plan(tiny(target_asr=[0.5, 0.9], controls=False), Imagined(reached))
+    entries = [entry for entry in plan.reported if entry.role == "method"]
     assert len(entries) == 32
     assert len({entry.cell.identity for entry in entries}) == 16
-    assert stages(known)["reported"] == 16
+    assert stages(plan)["reported"] == 16
 
 
 def test_scales_are_tried_on_one_run_and_the_chosen_one_is_measured() -> None:
     suite = tiny(scales=[0.8, 1.0, 1.2], controls=False)
-    known = plan(suite, Imagined(lambda cell, scale: (scale / 1.2, scale)))
-    assert all(cell.scales == (0.8, 1.0, 1.2) for _, _, cell in known.selection)
-    assert all(entry.cell.scales == (0.8,) for entry in known.reported)  # type: ignore[union-attr]
-    strict = plan(suite.model_copy(update={"target_asr": [0.9]}), Imagined(lambda cell, scale: (scale / 1.2, scale)))
+    plan = make_plan(suite, Imagined(lambda cell, scale: (scale / 1.2, scale)))
+    assert all(cell.scales == (0.8, 1.0, 1.2) for _, _, cell in plan.selection)
+    assert all(entry.cell.scales == (0.8,) for entry in plan.reported)  # type: ignore[union-attr]
+    strict = make_plan(
+        suite.model_copy(update={"target_asr": [0.9]}), Imagined(lambda cell, scale: (scale / 1.2, scale))
+    )
     assert all(entry.cell.scales == (1.2,) for entry in strict.reported)  # type: ignore[union-attr]
 
 
@@ -121,15 +123,15 @@ def test_a_strength_that_fails_is_left_out_and_the_others_are_chosen_from() -> N
     def broken(job: Any) -> bool:
         return isinstance(job, InjectionCell) and job.strength == 4.0
 
-    known = plan(tiny(), Imagined(reached, broken))
-    chosen = {chosen.label: chosen.choice for chosen in known.chosen}
+    plan = make_plan(tiny(), Imagined(reached, broken))
+    chosen = {chosen.label: chosen.choice for chosen in plan.chosen}
     assert chosen["anchoring"].strength == 1.0
     assert chosen["plain"].reached
 
 
 def test_a_method_of_which_every_strength_fails_is_not_reached() -> None:
-    known = plan(tiny(), Imagined(reached, lambda job: getattr(job, "method", "") == "anchoring"))
-    chosen = {chosen.label: chosen.choice for chosen in known.chosen}
+    plan = make_plan(tiny(), Imagined(reached, lambda job: getattr(job, "method", "") == "anchoring"))
+    chosen = {chosen.label: chosen.choice for chosen in plan.chosen}
     assert not chosen["anchoring"].reached
     assert chosen["anchoring"].tried == 0
 
@@ -138,14 +140,14 @@ def test_a_reference_that_fails_takes_only_its_own_runs_with_it() -> None:
     def broken(job: Any) -> bool:
         return isinstance(job, ReferenceJob) and job.seed == 1
 
-    known = plan(tiny(selection={"seeds": [1000]}), Imagined(reached, broken))
-    assert {entry.reference_seed for entry in known.reported} == {0}
-    assert known.undecided == 0
+    plan = make_plan(tiny(selection={"seeds": [1000]}), Imagined(reached, broken))
+    assert {entry.reference_seed for entry in plan.reported} == {0}
+    assert plan.undecided == 0
 
 
 def test_reported_runs_come_seed_by_seed() -> None:
-    known = plan(tiny(), Imagined(reached))
-    seeds = [job.seed for stage, job in known.jobs() if stage == "reported" and isinstance(job, InjectionCell)]
+    plan = make_plan(tiny(), Imagined(reached))
+    seeds = [job.seed for stage, job in plan.jobs() if stage == "reported" and isinstance(job, InjectionCell)]
     assert seeds == sorted(seeds)
 
 
@@ -161,15 +163,15 @@ def test_reported_runs_come_seed_by_seed() -> None:
 )
 def test_the_identity_is_that_of_all_that_matters(change: dict[str, Any]) -> None:
     def identities(suite: Suite) -> set[str]:
-        known = plan(suite, Imagined(reached))
-        return {e.cell.identity for e in known.reported if e.role == "method" and e.cell.label == "plain"}
+        plan = make_plan(suite, Imagined(reached))
+        return {e.cell.identity for e in plan.reported if e.role == "method" and e.cell.label == "plain"}
 
     assert identities(tiny()).isdisjoint(identities(tiny(**change)))
 
 
 def test_the_identity_is_not_that_of_labels_and_defaults() -> None:
     def identities(suite: Suite) -> set[str]:
-        return {entry.cell.identity for entry in plan(suite, Imagined(reached)).reported}
+        return {entry.cell.identity for entry in make_plan(suite, Imagined(reached)).reported}
 
     named = tiny(methods={"mine": {"method": "anchoring", "set": {"strength": 2.0}}}, controls=False)
     other = tiny(methods={"yours": {"method": "anchoring", "set": {"centred": False}}}, controls=False)
@@ -179,4 +181,4 @@ def test_the_identity_is_not_that_of_labels_and_defaults() -> None:
 def test_builtin_suites_can_be_planned() -> None:
     for name in ("demo", "fashion-mnist", "paper-images"):
         suite = load_suite(name)
-        assert len(list(plan(suite, Imagined(None)).jobs())) == len(suite.tasks) * len(suite.references)
+        assert len(list(make_plan(suite, Imagined(None)).jobs())) == len(suite.tasks) * len(suite.references)

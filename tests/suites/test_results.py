@@ -79,7 +79,7 @@ def test_data_that_are_not_at_hand_leave_the_pictures_out(finished: Path, monkey
         raise AnchorlabError("no data")
 
     found = load_results(finished)
-    monkeypatch.setattr("anchorlab.suites.spec.load_task", missing)
+    monkeypatch.setattr("anchorlab.suites.parts.load_task", missing)
     assert found.pictures("digits", [0]) is None
     assert found.examples == {}
 

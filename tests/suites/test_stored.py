@@ -14,7 +14,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from anchorlab.suites.cells import AnyCell, Cell
-from anchorlab.suites.plan import plan
+from anchorlab.suites.plan import make_plan
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.results import load_results, write_results
 from anchorlab.suites.runner import run_suite
@@ -43,7 +43,7 @@ def test_identities_of_cells_stay(path: Path) -> None:
 
 def test_all_jobs_are_planned_with_the_stored_identities() -> None:
     store = Store(STORED)
-    planned = plan(parse_suite(store.suite()), store)
+    planned = make_plan(parse_suite(store.suite()), store)
     (reference,) = (STORED / "references").iterdir()
     identities = {job.identity: job for _, job in planned.jobs()}
     assert {path.stem for path in CELLS} < set(identities)

@@ -90,7 +90,7 @@ def toys() -> Iterator[None]:
         yield
 
 
-def deriving(**changes: Any) -> Suite:
+def evaluated_suite(**changes: Any) -> Suite:
     """The tiny suite with one method, one number of anchors, repairs and detectors."""
     small = {
         "tasks": [{"name": "digits", "limit": 40, "training": {"epochs": 2, "batch_size": 32}}],

@@ -70,14 +70,14 @@ def check(
     ] = True,
 ) -> None:
     """Check a suite: what it means, what is done already, and how long the rest takes."""
-    from anchorlab.suites.plan import plan
+    from anchorlab.suites.plan import make_plan
     from anchorlab.suites.runner import check_defender
     from anchorlab.suites.store import Store
 
     suite = chosen.load()
     check_defender(suite)
     store = Store(chosen.folder(suite))
-    planned = plan(suite, store)
+    planned = make_plan(suite, store)
     typer.echo(f"{suite.name}: {suite.title}")
     for line in (*_meaning(suite), *_state(suite, planned, store)):
         typer.echo(f"  {line}")
@@ -134,9 +134,9 @@ def _meaning(suite: Suite) -> list[str]:
         return f"{count} {what}{'' if count == 1 else 's'}"
 
     targets = ", ".join(f"{target:g}" for target in suite.target_asr)
-    held = ", ".join(str(count) for count in suite.defender)
-    with_them = f"with {held} of the defender's examples"
-    derived = [
+    counts = ", ".join(str(count) for count in suite.defender)
+    with_them = f"with {counts} of the defender's examples"
+    defences = [
         f"{several(len(labels), what)} ({', '.join(labels)}) {with_them}"
         for what, labels in (("repair", suite.repairs), ("detector", suite.detectors))
         if labels
@@ -147,7 +147,7 @@ def _meaning(suite: Suite) -> list[str]:
         f"{several(len(suite.methods), 'method')} ({', '.join(suite.methods)}) x "
         f"{several(len(suite.anchors), 'number')} of anchors ({', '.join(str(n) for n in suite.anchors)}) x "
         f"{several(len(suite.seeds), 'seed')}, at a target ASR of {targets}",
-        *derived,
+        *defences,
     ]
 
 
@@ -166,8 +166,8 @@ def _state(suite: Suite, planned: Plan, store: Store) -> Iterator[str]:
         done = finished.get(stage, [])
         yield f"{title}: {len(done)}, of which {sum(done)} are done"
     yield f"reported runs of methods whose strengths are not chosen yet: up to {planned.undecided}"
-    if suite.derives:
-        later = planned.derived.waiting + planned.derived.expected
+    if suite.has_evaluations:
+        later = planned.evaluations.waiting + planned.evaluations.expected
         yield f"repairs and detections of models that are not there yet: up to {later}"
 
 

@@ -2,7 +2,7 @@
 
 The identity is a hash of everything that determines the result, so that a result can be found again, shared
 between suites, and never be mistaken for another. Names, labels and places are not part of it; nor are the
-versions of libraries and the kind of processor, which move last digits only and are recorded beside results.
+versions of libraries and the kind of processor, which change last digits only and are recorded beside results.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class InjectionCell(_Cell):
     kind: Literal["injection"] = "injection"
     method: str = Field(description="name of the method")
     parameters: dict[str, Any] = Field(description="all its hyper-parameters")
-    strength: float | None = Field(description="the value of its knob")
+    strength: float | None = Field(description="the value of its strength")
     anchors: int | None = Field(description="number of anchors; None for all")
     anchors_from: Literal["owner", "held-out"] = Field(description="the split that they are drawn from")
     seed: int = Field(description="seed of the injection")
@@ -85,8 +85,10 @@ class InjectionCell(_Cell):
     def name(self) -> str:
         """A readable name, for messages."""
         number = "all" if self.anchors is None else self.anchors
-        at = "" if self.strength is None else f" at {self.strength:g}"
-        return f"{self.label}{at}, {number} anchors, seed {self.seed}, on {self.reference}, measured on {self.split}"
+        strength = "" if self.strength is None else f" at {self.strength:g}"
+        return (
+            f"{self.label}{strength}, {number} anchors, seed {self.seed}, on {self.reference}, measured on {self.split}"
+        )
 
 
 class NoiseCell(_Cell):
@@ -154,7 +156,7 @@ class Measured:
 
     Attributes:
         rows: a record for each scale, of JSON values.
-        instances: the per-instance table as parquet, for a cell of one scale; what a detector saw.
+        instances: the per-instance table as parquet, for a cell of one scale; for a detection the table behind it.
         model: the files of the injected model's folder, if it is to be kept.
         versions: of the libraries it ran with.
     """

@@ -48,15 +48,15 @@ class Estimate:
     untimed: dict[str, str]
 
 
-def estimate(suite: Suite, known: Plan, store: Store) -> Estimate:
+def estimate(suite: Suite, plan: Plan, store: Store) -> Estimate:
     """Times a training step, a tuning step and an evaluation of each task on one thread, and adds up what is left.
 
     Reported runs of methods whose strengths are not chosen yet count as injections; extensions of grids do not
-    count, for nobody knows them. Of repairs and detections like one that is done, the mean time is known;
-    others are guessed from their epochs or steps, with an evaluation, and may take several times as long.
+    count, because nobody knows them. Repairs and detections like one that is done count with its mean time; others are
+    guessed from their epochs or steps, with an evaluation, and may take several times as long.
     """
     seconds, untimed = 0.0, {}
-    expected = known.undecided / len(suite.tasks)
+    expected = plan.undecided / len(suite.tasks)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -66,18 +66,18 @@ def estimate(suite: Suite, known: Plan, store: Store) -> Estimate:
             except AnchorlabError as error:
                 untimed[spec.name] = str(error)
                 continue
-            jobs = [job for task, job in known.references if task == spec and not store.done(job)]
+            jobs = [job for task, job in plan.references if task == spec and not store.done(job)]
             cells = {
                 cell.identity: cell
                 for cell in (
-                    *(cell for task, _, cell in known.selection if task == spec),
-                    *(entry.cell for entry in known.reported if entry.task == spec),
+                    *(cell for task, _, cell in plan.selection if task == spec),
+                    *(entry.cell for entry in plan.reported if entry.task == spec),
                 )
-                if not known.finished(cell, store)
+                if not plan.finished(cell, store)
             }
             injections = sum(isinstance(cell, InjectionCell) for cell in cells.values())
             seconds += len(jobs) * costs.reference + (injections + expected) * costs.injection
-            seconds += _derived(spec, known, store, suite, costs)
+            seconds += _evaluation_seconds(spec, plan, store, suite, costs)
     finally:
         torch.set_num_threads(threads)
     return Estimate(seconds, untimed)
@@ -95,16 +95,16 @@ class _Costs:
     classes: int
 
 
-def _derived(spec: TaskSpec, known: Plan, store: Store, suite: Suite, costs: _Costs) -> float:
-    """Seconds of the repairs and detections of a task that are left, those expected included."""
-    cells = {entry.cell.identity: entry.cell for entry in known.derived.entries if entry.subject.task == spec}
+def _evaluation_seconds(spec: TaskSpec, plan: Plan, store: Store, suite: Suite, costs: _Costs) -> float:
+    """Seconds of the repairs and detections of a task that are left, expected ones included."""
+    cells = {entry.cell.identity: entry.cell for entry in plan.evaluations.entries if entry.subject.task == spec}
     measured: dict[str, list[float]] = {}
     for cell in cells.values():
         for row in store.result(cell) or []:
-            measured.setdefault(_likeness(cell), []).append(row["seconds"])
+            measured.setdefault(_group(cell), []).append(row["seconds"])
     seconds = sum(
-        mean(measured[_likeness(cell)]) + costs.evaluation
-        if _likeness(cell) in measured
+        mean(measured[_group(cell)]) + costs.evaluation
+        if _group(cell) in measured
         else _guess(cell.judges if isinstance(cell, DetectionCell) else "repair", cell.parameters, cell.defender, costs)
         for cell in cells.values()
         if not store.done(cell)
@@ -113,11 +113,11 @@ def _derived(spec: TaskSpec, known: Plan, store: Store, suite: Suite, costs: _Co
     parts += [(detector.judges, detector.build()) for detector in suite.detectors.values()]
     counts = [None if count == "all" else count for count in suite.defender]
     later = [_guess(what, values_of(part), count, costs) for what, part in parts for count in counts]
-    return seconds + (known.derived.expected / len(suite.tasks) * mean(later) if later else 0.0)
+    return seconds + (plan.evaluations.expected / len(suite.tasks) * mean(later) if later else 0.0)
 
 
-def _likeness(cell: EvaluationCell) -> str:
-    """What cells have in common that take about as long."""
+def _group(cell: EvaluationCell) -> str:
+    """What cells have in common that take about the same time."""
     what = cell.defence if isinstance(cell, RepairCell) else cell.detector
     return f"{what} {cell.parameters} {cell.defender}"
 
@@ -145,8 +145,8 @@ def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     owner = task.split("owner")
 
     def step(size: int) -> Callable[[], None]:
-        at = torch.arange(size) % len(owner)
-        batch = owner.select(at).to(device)
+        indices = torch.arange(size) % len(owner)
+        batch = owner.select(indices).to(device)
         widths = lengths(batch.inputs)
         inputs = rows(batch.inputs, slice(None), None if widths is None else int(widths.max()))
 

@@ -1,7 +1,7 @@
 """Repairs of what a suite reports, and detectors over it: the stages of a plan that follow the reported runs.
 
-Every reported run of a method, the benign updates and the references themselves are repaired by each defence and
-scored by each detector of models; detectors of inputs judge triggered inputs of the runs of methods alone.
+Each repair repairs every reported run of a method, the benign updates and the references; each detector of models
+scores the same models. Detectors of inputs judge triggered inputs of the runs of methods alone.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Derived:
-    """A cell that repairs or judges a model, that model, and the number of the defender's examples as asked."""
+class Evaluation:
+    """A cell that repairs or judges a model, the model, and the number of the defender's examples as given."""
 
     cell: EvaluationCell
     subject: Subject
@@ -61,19 +61,19 @@ class Derived:
 
 
 @dataclass
-class Derivation:
-    """What follows the reported runs.
+class Evaluations:
+    """The repairs and detections of a plan.
 
     Attributes:
-        entries: all repairs and detections that are known.
-        possible: identities of those that can be run now, or are done or failed.
-        waiting: number of those that wait for a run that is not done.
-        expected: number of those that there will be of methods whose strengths are not chosen yet.
+        entries: all repairs and detections that are planned so far.
+        possible: identities of the entries that can run now, or are done or failed.
+        waiting: number of entries that wait for a run that is not done.
+        expected: number of entries to come, of methods whose strengths are not chosen yet.
         needed: identities of the runs whose models are kept.
-        lacking: identities of finished runs whose model is not there, but needed; they are run again.
+        lacking: identities of finished runs whose model is needed and missing; they run again.
     """
 
-    entries: list[Derived] = field(default_factory=list)
+    entries: list[Evaluation] = field(default_factory=list)
     possible: set[str] = field(default_factory=set)
     waiting: int = 0
     expected: int = 0
@@ -81,8 +81,8 @@ class Derivation:
     lacking: set[str] = field(default_factory=set)
 
 
-def derive(suite: Suite, store: Store, subjects: list[Subject], undecided: int) -> Derivation:
-    """All that follows from the models of a suite.
+def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undecided: int) -> Evaluations:
+    """Plans all repairs and detections of the models of a suite.
 
     Args:
         suite: with repairs or detectors.
@@ -90,31 +90,31 @@ def derive(suite: Suite, store: Store, subjects: list[Subject], undecided: int) 
         subjects: the models, made or not.
         undecided: runs of methods whose strengths are not chosen yet.
     """
-    found = Derivation()
+    evaluations = Evaluations()
     kept = store.models()
     waiting: set[str] = set()
     for subject in subjects:
         source = subject.source
         made = source is None or store.done(source)
-        there = source is None or (made and source.identity in kept)
-        broken = source is not None and not there and store.failed(source)
+        available = source is None or (made and source.identity in kept)
+        failed = source is not None and not available and store.failed(source)
         for entry in _entries(suite, store, subject):
             identity = entry.cell.identity
-            found.entries.append(entry)
-            if there or store.done(entry.cell) or store.failed(entry.cell):
-                found.possible.add(identity)
+            evaluations.entries.append(entry)
+            if available or store.done(entry.cell) or store.failed(entry.cell):
+                evaluations.possible.add(identity)
             else:
-                waiting |= set() if broken else {identity}
+                waiting |= set() if failed else {identity}
                 if source is not None and made:
-                    found.lacking.add(source.identity)
+                    evaluations.lacking.add(source.identity)
             if source is not None:
-                found.needed.add(source.identity)
-    found.waiting = len(waiting)
-    found.expected = (len(suite.repairs) + len(suite.detectors)) * len(suite.defender) * undecided
-    return found
+                evaluations.needed.add(source.identity)
+    evaluations.waiting = len(waiting)
+    evaluations.expected = (len(suite.repairs) + len(suite.detectors)) * len(suite.defender) * undecided
+    return evaluations
 
 
-def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Derived]:
+def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation]:
     """All that is done with one model."""
     for count in suite.defender:
         common = _common(store, subject) | {"defender": None if count == "all" else count}
@@ -127,15 +127,15 @@ def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Derived]:
         for label, spec in suite.repairs.items():
             parameters = values_of(spec.build())
             repair = RepairCell(**common, **attack, label=label, defence=spec.repair, parameters=parameters)
-            yield Derived(repair, subject, str(count))
+            yield Evaluation(repair, subject, str(count))
         for label, detector in suite.detectors.items():
-            told = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}
+            settings = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}
             if detector.judges == "model":
                 nothing: dict[str, Any] = {"trigger": {}, "rule": "", "target": None, "split": ""}
-                yield Derived(DetectionCell(**common, **nothing, **told, judges="model"), subject, str(count))
+                yield Evaluation(DetectionCell(**common, **nothing, **settings, judges="model"), subject, str(count))
             elif subject.role == "method":
-                judged = DetectionCell(**common, **attack, **told, judges="input", examples=_EXAMPLES)
-                yield Derived(judged, subject, str(count))
+                judged = DetectionCell(**common, **attack, **settings, judges="input", examples=_EXAMPLES)
+                yield Evaluation(judged, subject, str(count))
 
 
 def _common(store: Store, subject: Subject) -> dict[str, Any]:

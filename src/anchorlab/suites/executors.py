@@ -1,8 +1,8 @@
 """Where the jobs of a suite run: in processes of this machine, or on a Ray cluster.
 
-Both take a function and its arguments and give a ``concurrent.futures.Future``. An error that the function raises
-comes through unchanged; a process that dies is a `WorkerDied` of its own job and of no other. torch and ray are
-imported late: a process learns its number of threads and its GPU first. ``docs/executors.md`` says when to use which.
+Both take a function and its arguments and return a ``concurrent.futures.Future``. An error that the function raises
+comes through unchanged; a process that dies raises `WorkerDied` for its own job alone. torch and ray are imported late,
+because a process needs its number of threads and its GPU first. ``docs/executors.md`` says when to use which.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class WorkerDied(AnchorlabError):  # noqa: N818  (it says what happened)
 
 
 class Executor(Protocol):
-    """Runs jobs somewhere else; a context manager, after which nothing of it runs any more."""
+    """Runs jobs somewhere else; a context manager, which ends all jobs when it is left."""
 
     @property
     def slots(self) -> int:
         """Jobs worth having in flight at this moment; at least 1."""
 
     def share(self, path: Path) -> Any:
-        """Makes a folder cheap to hand to many jobs: pass what this returns to them in its place."""
+        """Makes a folder cheap to hand to many jobs: pass them what this returns, not the path."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
-        """Runs ``function(*args)`` elsewhere; the function is one that a module has by name."""
+        """Runs ``function(*args)`` elsewhere; the function must be a member of a module."""
 
     def __enter__(self) -> Self: ...
 
@@ -52,15 +52,15 @@ class Executor(Protocol):
 
 
 class LocalProcesses:
-    """Processes of this machine, one a slot, begun when first needed and kept for the jobs that follow.
+    """Processes of this machine, one a slot; each starts when it is first needed and then runs job after job.
 
-    Leaving the context cancels what has not begun and kills what runs. Ctrl-C does not reach the processes, and
-    if this one is killed they end by themselves.
+    Leaving the context cancels jobs that wait and kills those that run. Ctrl-C does not reach the processes; if this
+    process is killed, they end by themselves.
 
     Args:
         workers: processes at a time; by default one a GPU, or one a core where there is no GPU.
-        pending: jobs that there will be: no more processes than that are begun. The number of threads of a
-            process, ``max(1, cores // workers)``, does not depend on it, so that neither do the results.
+        pending: number of jobs to come; no more processes than that start. The number of threads of a process,
+            ``max(1, cores // workers)``, does not depend on it, and so the results do not either.
 
     Attributes:
         slots: processes at a time.
@@ -84,7 +84,7 @@ class LocalProcesses:
         for worker in self._workers:
             self._idle.put(worker)
         # One thread a process waits for its answers; the signal is left to the main thread.
-        self._waiting = ThreadPoolExecutor(self.slots, "anchorlab-slot", initializer=_hold_interrupts)
+        self._waiting = ThreadPoolExecutor(self.slots, "anchorlab-slot", initializer=_block_interrupts)
 
     def share(self, path: Path) -> Path:
         """The path itself: every process of this machine reads it."""
@@ -117,7 +117,7 @@ class LocalProcesses:
 
 
 class _Worker:
-    """One process at a time, begun anew after one that died; used by one thread at a time, stopped by any."""
+    """One process at a time, and another after one that died; one thread at a time uses it, any thread may stop it."""
 
     def __init__(self, threads: int, gpu: str | None) -> None:
         self._settings = threads, gpu
@@ -127,8 +127,8 @@ class _Worker:
         self._pipe: Connection | None = None
 
     def run(self, job: bytes) -> bytes:
-        """What a job left behind (see `_attempt`); raises WorkerDied, or CancelledError if stopped meanwhile."""
-        pipe = self._begin()
+        """The pickle that `_attempt` returns; raises WorkerDied, or CancelledError if stopped meanwhile."""
+        pipe = self._start()
         try:
             pipe.send_bytes(job)
             return pipe.recv_bytes()
@@ -136,7 +136,7 @@ class _Worker:
             self._process.join()
             if self._stopped:
                 raise CancelledError from None
-            raise WorkerDied(_obituary(self._process.exitcode)) from None
+            raise WorkerDied(_death_message(self._process.exitcode)) from None
 
     def stop(self) -> None:
         """Kills the process, whatever it does; files are written atomically, so none is left half-written."""
@@ -146,22 +146,24 @@ class _Worker:
                 self._process.kill()
                 self._process.join()
 
-    def _begin(self) -> Connection:
-        """The pipe to a living process."""
+    def _start(self) -> Connection:
+        """Starts a process if none is alive; returns the pipe to it."""
         with self._lock:
             if self._stopped:
                 raise CancelledError
             if self._pipe is None or not self._process.is_alive():
                 context = get_context("spawn")  # a fork of a process with threads or with CUDA can hang
-                self._pipe, theirs = context.Pipe()
-                self._process = context.Process(target=_serve, args=(theirs, *self._settings), name="anchorlab-worker")
+                self._pipe, child_end = context.Pipe()
+                self._process = context.Process(
+                    target=_serve, args=(child_end, *self._settings), name="anchorlab-worker"
+                )
                 self._process.start()
-                theirs.close()  # so that the pipe ends when the process does
+                child_end.close()  # so that the pipe ends when the process does
             return self._pipe
 
 
 def _serve(pipe: Connection, threads: int, gpu: str | None) -> None:
-    """The life of a process: one job after the other, until nobody sends any more."""
+    """What a process does: one job after the other, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -185,7 +187,7 @@ def _end_with_parent() -> None:
 
 
 class RayCluster:
-    """A Ray cluster: jobs run on its nodes, and those of a node that dies are run again on another.
+    """A Ray cluster: jobs run on its nodes; if a node dies, its jobs run again on another.
 
     Every node needs the same versions of anchorlab and torch as this machine. Leaving the context disconnects,
     which ends the jobs still running; the cluster stays up.
@@ -195,7 +197,7 @@ class RayCluster:
             not, or ``auto`` for the one running on this machine.
         cpus: cores a job is given; it runs ``max(1, int(cpus))`` threads.
         gpus: GPUs a job is given; a fraction shares one.
-        retries: how often a job is run again whose process or node died. Errors that it raises are not retried.
+        retries: how often a job runs again after its process or node died. Errors that it raises are not retried.
 
     Raises:
         AnchorlabError: if ray is not installed, or no cluster answers at the address.
@@ -213,7 +215,7 @@ class RayCluster:
         if self._connected_here:
             try:
                 if address != "auto":
-                    _knock(address)
+                    _check_reachable(address)
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
             except (ImportError, OSError, RuntimeError, ValueError) as error:
                 raise AnchorlabError(
@@ -224,7 +226,7 @@ class RayCluster:
 
     @property
     def slots(self) -> int:
-        """Jobs that the nodes now alive can run at a time; at least 1, so that one waits for nodes to come."""
+        """Jobs that the living nodes can run at a time; at least 1, so that a job waits for nodes to come."""
         resources = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         asked = {name: amount for name, amount in (("CPU", self._cpus), ("GPU", self._gpus)) if amount > 0}
         # Node by node: a job never spans two.
@@ -268,7 +270,7 @@ class RayCluster:
 
 
 def _attempt(threads: int, function: Callable[..., Any], *args: Any) -> bytes:
-    """Runs a job where it was sent to: a pickle of True and its result, or of False and its error.
+    """Runs a job in the process that it was sent to: a pickle of True and its result, or of False and its error.
 
     The error carries the traceback of its process as a note.
     """
@@ -293,21 +295,21 @@ def _pickled(error: BaseException) -> bytes:
 
 
 def _result(answer: bytes) -> Any:
-    """The result in what `_attempt` left, or raises the error in it."""
+    """The result in the pickle of `_attempt`; raises the error in it."""
     succeeded, value = pickle.loads(answer)
     if succeeded:
         return value
     raise value
 
 
-def _obituary(exit_code: int | None) -> str:
-    if exit_code is None:  # another thread saw the death first and has not noted it yet
-        how = ""
+def _death_message(exit_code: int | None) -> str:
+    if exit_code is None:  # another thread collected the exit code and has not stored it yet
+        cause = ""
     elif exit_code == -signal.SIGKILL:
-        how = " of signal 9 (often: out of memory)"
+        cause = " of signal 9 (often: out of memory)"
     else:
-        how = f" of signal {-exit_code}" if exit_code < 0 else f" with exit code {exit_code}"
-    return f"the process that ran it died{how}: run it again, with fewer workers if memory is short"
+        cause = f" of signal {-exit_code}" if exit_code < 0 else f" with exit code {exit_code}"
+    return f"the process that ran it died{cause}: run it again, with fewer workers if memory is short"
 
 
 def _cores() -> int:
@@ -324,15 +326,15 @@ def _gpus() -> list[str]:
     return visible.split(",")[:count] if visible else [str(number) for number in range(count)]
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raises OSError or ValueError if nothing listens at an address, where ray itself would try for minutes."""
-    place = urlsplit(address if "//" in address else f"//{address}")
-    if place.hostname is None or place.port is None:
+    url = urlsplit(address if "//" in address else f"//{address}")
+    if url.hostname is None or url.port is None:
         raise ValueError("an address is HOST:PORT")
-    socket.create_connection((place.hostname, place.port), timeout=10).close()
+    socket.create_connection((url.hostname, url.port), timeout=10).close()
 
 
-def _hold_interrupts() -> None:
+def _block_interrupts() -> None:
     """Keeps Ctrl-C from this thread and from the processes that it begins, which inherit that."""
     resource_tracker.ensure_running()  # first: when it begins, it lets signals through again
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

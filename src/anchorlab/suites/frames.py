@@ -10,8 +10,8 @@ import pandas as pd
 
 from anchorlab.consistency.metrics import Consistency
 from anchorlab.suites.cells import Cell, DetectionCell, RepairCell
-from anchorlab.suites.detecting import INPUT_RATES
-from anchorlab.suites.evaluations import Derived
+from anchorlab.suites.detections import INPUT_RATES
+from anchorlab.suites.evaluations import Evaluation
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import Chosen, Plan, Reported
 from anchorlab.suites.store import Store
@@ -55,8 +55,8 @@ def results_frame(plan: Plan, store: Store) -> pd.DataFrame:
 def count_pending(plan: Plan, store: Store) -> int:
     """How many reported runs, repairs and detections are not done, expected ones included."""
     reported = sum(not store.done(entry.cell) for entry in plan.reported)
-    derived = {entry.cell.identity for entry in plan.derived.entries if not store.done(entry.cell)}
-    return plan.undecided + reported + len(derived) + plan.derived.expected
+    evaluations = {entry.cell.identity for entry in plan.evaluations.entries if not store.done(entry.cell)}
+    return plan.undecided + reported + len(evaluations) + plan.evaluations.expected
 
 
 def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:
@@ -69,7 +69,7 @@ def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:
             **_measured(row),
             **_before(entry, row, store),
         }
-        for entry in plan.derived.entries
+        for entry in plan.evaluations.entries
         if isinstance(entry.cell, RepairCell)
         for row in store.result(entry.cell) or []
     ]
@@ -86,14 +86,14 @@ def detections_frame(plan: Plan, store: Store) -> pd.DataFrame:
             "kind": entry.cell.judges,
             **_measured(row),
         }
-        for entry in plan.derived.entries
+        for entry in plan.evaluations.entries
         if isinstance(entry.cell, DetectionCell)
         for row in store.result(entry.cell) or []
     ]
     return pd.DataFrame(rows, columns=list(_DETECTIONS))
 
 
-def _evaluated(entry: Derived) -> dict[str, Any]:
+def _evaluated(entry: Evaluation) -> dict[str, Any]:
     subject, cell = entry.subject, entry.cell
     return {
         "task": subject.task.name,
@@ -115,7 +115,7 @@ def _evaluated(entry: Derived) -> dict[str, Any]:
     }
 
 
-def _before(entry: Derived, row: dict[str, Any], store: Store) -> dict[str, Any]:
+def _before(entry: Evaluation, row: dict[str, Any], store: Store) -> dict[str, Any]:
     """What was measured of the model before its repair; a reference is its own, at no distance."""
     if entry.subject.source is None:
         before = {"accuracy": row["accuracy_reference"], "asr": row["asr_reference"], "kl": 0.0, "churn": 0.0}
@@ -213,7 +213,7 @@ def library_versions(plan: Plan, store: Store) -> dict[str, str]:
     """Versions of the libraries that the finished cells ran with; several where they differ."""
     numbers: dict[str, set[str]] = {}
     cells: list[Cell] = [entry.cell for entry in plan.reported]
-    cells += [entry.cell for entry in plan.derived.entries]
+    cells += [entry.cell for entry in plan.evaluations.entries]
     for cell in cells:
         if store.done(cell):
             for name, number in store.versions(cell).items():

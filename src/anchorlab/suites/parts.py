@@ -146,12 +146,12 @@ class TriggerSpec(Part):
 
 
 class MethodSpec(Part):
-    """A method, the values of its knob to begin with, and what else is set."""
+    """A method, the strengths to begin with, and other parameters."""
 
     method: str = Field(description="name of the method, see 'anchorlab list methods'")
     grid: list[float] = Field(
         default_factory=list,
-        description="values of the method's knob (a strength, a radius or a count), in geometric progression",
+        description="values of the method's strength (a weight, a radius or a count), in geometric progression",
     )
     set: dict[str, Any] = Field(default_factory=dict, description="other parameters of the method")
     tuning: dict[str, Any] = Field(
@@ -175,7 +175,7 @@ class MethodSpec(Part):
             raise ValueError("a grid needs at least two values, so that it can be extended: give another, or use set")
         if self.grid and not _geometric(self.grid):
             raise ValueError(
-                f"the grid {self.grid} is no rising geometric progression, so it could not be extended: "
+                f"the grid {self.grid} is not a rising geometric progression, so it could not be extended: "
                 "give values each the same multiple of the one before, such as [0.5, 2, 8]"
             )
         if strength_name is not None and strength_name in self.set and self.grid:
@@ -186,7 +186,7 @@ class MethodSpec(Part):
         return self
 
     def parameters(self, strength: float | None) -> dict[str, Any]:
-        """The method's parameters at a value of its knob; None for a method that has no grid."""
+        """The method's parameters at a strength; None for a method that has no grid."""
         if strength is None:
             return dict(self.set)
         strength_name = METHODS.build(self.method, self.set).active_strength_name

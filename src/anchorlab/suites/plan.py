@@ -1,9 +1,9 @@
-"""What there is to do for a suite, and what is known already: a pure function of the suite and its folder.
+"""What there is to do for a suite, and what is done: a pure function of the suite and its folder.
 
 The stages wait for each other where they must and nowhere else: a reference is trained; on it strengths are
 tried on the split ``selection``; when all strengths of a method are done, its grid is extended or one of them
 is chosen; what was chosen is run with the reported seeds and measured, once, on ``test``. A model that was reported
-is then repaired and judged (``derived.py``).
+is then repaired and judged (``evaluations.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.settings import build, strength_value, values_of
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
-from anchorlab.suites.evaluations import REFERENCE, Derivation, Subject, derive
+from anchorlab.suites.evaluations import REFERENCE, Evaluations, Subject, plan_evaluations
 from anchorlab.suites.parts import MethodSpec, TaskSpec, TriggerSpec
 from anchorlab.suites.selection import Choice, choose, extension, means
 from anchorlab.suites.spec import BENIGN, STOPPED, Suite
@@ -28,7 +28,7 @@ from anchorlab.suites.store import Job, Store
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
 
-#: Values of a knob; None alone for a method without a grid.
+#: Strengths to try; None alone for a method without a grid.
 _Strengths = list[float | None]
 
 Role = Literal["method", "control", "noise"]
@@ -79,15 +79,15 @@ class Chosen:
 
 @dataclass
 class Plan:
-    """All jobs that are known, done or not.
+    """All jobs that follow from what the folder holds, done or not.
 
     Attributes:
         references: to be trained.
         selection: runs that choose strengths, those of extended grids included.
         reported: what stands in the tables.
         chosen: what was chosen so far.
-        undecided: numbers of runs that will be reported for methods whose strengths are not chosen yet.
-        derived: repairs of the reported models, and detectors over them.
+        undecided: number of runs to be reported of methods whose strengths are not chosen yet.
+        evaluations: repairs of the reported models, and detectors over them.
     """
 
     references: list[tuple[TaskSpec, ReferenceJob]] = field(default_factory=list)
@@ -95,12 +95,12 @@ class Plan:
     reported: list[Reported] = field(default_factory=list)
     chosen: list[Chosen] = field(default_factory=list)
     undecided: int = 0
-    derived: Derivation = field(default_factory=Derivation)
+    evaluations: Evaluations = field(default_factory=Evaluations)
 
     def finished(self, job: Job, store: Store) -> bool:
         """Whether a job is done, and its model there if it is needed."""
         identity = job.identity
-        return store.done(job) and (identity not in self.derived.lacking or identity in store.models())
+        return store.done(job) and (identity not in self.evaluations.lacking or identity in store.models())
 
     def jobs(self) -> Iterator[tuple[str, Job]]:
         """Stage and job of everything that can be run now or is done, each job once, in the order to run them."""
@@ -109,45 +109,50 @@ class Plan:
         stages += [("selection", cell) for _, _, cell in self.selection]
         # By seed first, so that a suite that is stopped early has some runs of everything.
         stages += [("reported", entry.cell) for entry in sorted(self.reported, key=_order)]
-        derived = [entry for entry in self.derived.entries if entry.cell.identity in self.derived.possible]
-        # Then model by model, for each is opened once.
-        derived.sort(key=lambda entry: (entry.cell.seed, entry.subject.job.seed, entry.cell.model or ""))
-        stages += [("defended", entry.cell) for entry in derived if isinstance(entry.cell, RepairCell)]
-        stages += [("detected", entry.cell) for entry in derived if isinstance(entry.cell, DetectionCell)]
+        evaluations = [entry for entry in self.evaluations.entries if entry.cell.identity in self.evaluations.possible]
+        # Then model by model, so that each is opened once.
+        evaluations.sort(key=lambda entry: (entry.cell.seed, entry.subject.job.seed, entry.cell.model or ""))
+        stages += [("defended", entry.cell) for entry in evaluations if isinstance(entry.cell, RepairCell)]
+        stages += [("detected", entry.cell) for entry in evaluations if isinstance(entry.cell, DetectionCell)]
         for stage, job in stages:
             if job.identity not in seen:
                 seen.add(job.identity)
                 yield stage, job
 
 
-def plan(suite: Suite, store: Store) -> Plan:
-    """What the suite means, as far as its folder tells already."""
+def make_plan(suite: Suite, store: Store) -> Plan:
+    """The plan of a suite, as far as its folder decides it.
+
+    Args:
+        suite: what to run.
+        store: of its folder; nothing is written.
+    """
     result = Plan()
     for task in suite.tasks:
         references = [reference_job(task, seed) for seed in suite.references]
         result.references += [(task, job) for job in references]
         for trigger in suite.triggers:
             built = TRIGGERS.to_dict(TRIGGERS.parse(trigger.trigger))
-            part = _Part(suite, store, task, trigger, references, built, result)
-            part.noise_floor()
+            condition = _Condition(suite, store, task, trigger, references, built, result)
+            condition.noise_floor()
             for anchors in suite.anchors:
                 for label, method in suite.methods.items():
-                    part.method(str(anchors), label, method)
-                part.controls(str(anchors))
-    if suite.derives:
-        result.derived = derive(suite, store, list(_subjects(suite, store, result)), result.undecided)
+                    condition.method(str(anchors), label, method)
+                condition.controls(str(anchors))
+    if suite.has_evaluations:
+        result.evaluations = plan_evaluations(suite, store, list(_subjects(suite, store, result)), result.undecided)
     return result
 
 
-def _subjects(suite: Suite, store: Store, known: Plan) -> Iterator[Subject]:
+def _subjects(suite: Suite, store: Store, plan: Plan) -> Iterator[Subject]:
     """The models that are repaired and judged: references, benign updates and the reported runs of methods."""
-    for task, job in known.references:
+    for task, job in plan.references:
         if store.manifest(job) is not None:
             for trigger in suite.triggers:
                 for seed in suite.seeds:
                     yield Subject(None, job, task, trigger, REFERENCE, "reference", math.nan, "", seed)
-    jobs = {job.name: job for _, job in known.references}
-    for entry in known.reported:
+    jobs = {job.name: job for _, job in plan.references}
+    for entry in plan.reported:
         cell = entry.cell
         stopped = entry.role == "control" and cell.label == STOPPED
         if isinstance(cell, InjectionCell) and entry.role != "noise" and not stopped:
@@ -171,7 +176,7 @@ def reference_job(task: TaskSpec, seed: int) -> ReferenceJob:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Condition:
     """One task and one trigger of a suite; adds to a plan."""
 
     suite: Suite
@@ -319,14 +324,14 @@ class _Part:
         return [job for job in self.references if self.store.manifest(job) is not None]
 
 
-def _is_new(strength: float, known: _Strengths, method: MethodSpec) -> bool:
+def _is_new(strength: float, tried: _Strengths, method: MethodSpec) -> bool:
     """Whether the method can take a strength that no run has tried."""
     try:
         parameters = method.parameters(strength)
         METHODS.build(method.method, parameters)
     except AnchorlabError:
         return False
-    return parameters not in [method.parameters(other) for other in known]
+    return parameters not in [method.parameters(other) for other in tried]
 
 
 def _order(entry: Reported) -> tuple[int, int]:

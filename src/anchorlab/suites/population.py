@@ -57,7 +57,7 @@ def population(
         rule: label rule of all of them.
         target: the label that the attacker wants, by number or name.
         methods: methods, each with its parameters as in ``anchoring:strength=4``.
-        detectors: detectors, likewise; without, the models alone are made.
+        detectors: detectors, in the same form; without any, only the models are made.
         defender: number of the defender's clean examples, or ``all``.
         quick: two references, one seed and short training, for a first look.
         seed: the first of the references' and of the injections'; the others follow it.

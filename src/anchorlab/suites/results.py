@@ -17,7 +17,7 @@ from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically
 from anchorlab.models.wrap import encoding_of
-from anchorlab.suites.evidence import read_scores, read_triggers
+from anchorlab.suites.detection_tables import read_scores, read_triggers
 from anchorlab.suites.examples import Examples, attacked_examples, clean_examples
 from anchorlab.suites.frames import (
     choices_frame,
@@ -30,7 +30,7 @@ from anchorlab.suites.frames import (
     selection_frame,
 )
 from anchorlab.suites.parts import TaskSpec
-from anchorlab.suites.plan import plan, reference_job
+from anchorlab.suites.plan import make_plan, reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
 from anchorlab.suites.spec import Suite
@@ -62,13 +62,13 @@ class SuiteResults:
         detections: a row for each time that a detector was asked, with where it stands: ``detector``, its label,
             ``detector_name``, ``kind`` (model or input), ``parameters``, ``defender`` and so on; for a detector of
             models ``score`` (missing where it found nothing to judge) and ``note``; for one of inputs the columns
-            that ``detecting.INPUT_RATES`` names. Equal ``weights_sha256`` are one model: benign updates do not depend
+            that ``detections.INPUT_RATES`` names. Equal ``weights_sha256`` are one model: benign updates do not depend
             on the trigger.
         failed: ``what``, ``stage``, ``error`` and ``identity`` of what failed.
-        pending: number of reported runs, repairs and detections that are not done, those expected included.
+        pending: number of reported runs, repairs and detections that are not done, the expected ones included.
         references: task, model, seed, accuracy, hash and training seconds of each trained reference.
         versions: of the libraries that the runs used; several where they differ.
-        machine: that reports.
+        machine: the one that made this record.
     """
 
     name: str
@@ -115,7 +115,7 @@ class SuiteResults:
         return frame
 
     def scores(self, identity: str) -> pd.DataFrame:
-        """What a detector of inputs gave each: columns ``triggered`` and ``score``; empty where it is not known."""
+        """What a detector of inputs gave each: columns ``triggered`` and ``score``; empty where it was not kept."""
         return read_scores(self._store.instances(identity))
 
     def inverted(self, identity: str) -> list[tuple[int, Tensor]]:
@@ -162,21 +162,21 @@ def load_results(folder: str | Path) -> SuiteResults:
     store = Store(Path(folder))
     text = store.suite()
     suite = parse_suite(text, str(Path(folder) / "suite.yaml"))
-    planned = plan(suite, store)
+    plan = make_plan(suite, store)
     return SuiteResults(
         name=suite.name,
         title=suite.title,
         command=str(store.run().get("command", "")),
         spec_text=text,
-        results=results_frame(planned, store),
-        selection=selection_frame(planned, store),
-        choices=choices_frame(planned),
-        repairs=repairs_frame(planned, store),
-        detections=detections_frame(planned, store),
+        results=results_frame(plan, store),
+        selection=selection_frame(plan, store),
+        choices=choices_frame(plan),
+        repairs=repairs_frame(plan, store),
+        detections=detections_frame(plan, store),
         failed=pd.DataFrame(failures(suite, store), columns=["what", "stage", "error", "identity"]),
-        pending=count_pending(planned, store),
-        references=references_trained(planned, store),
-        versions=library_versions(planned, store),
+        pending=count_pending(plan, store),
+        references=references_trained(plan, store),
+        versions=library_versions(plan, store),
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         _store=store,
         _suite=suite,

@@ -1,7 +1,8 @@
-"""Runs a suite: hands out what can be run, writes what is done, and can be killed at any moment.
+"""Runs a suite: hands out the jobs that can run, writes their results, and can be killed at any moment.
 
-Only this process writes into the suite's folder, a result at a time and each whole, so whatever happens the
-same command goes on from there. A job is claimed before it is handed out; several runners may share a folder.
+Only this process writes into the suite's folder. It writes one result at a time and each whole, so that the same
+command continues from there whatever happens. It claims a job before it hands it out; several runners may share a
+folder.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from filelock import FileLock
 from anchorlab.errors import AnchorlabError
 from anchorlab.suites.cells import DetectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.executors import Executor, LocalProcesses
-from anchorlab.suites.plan import Plan, plan
+from anchorlab.suites.plan import Plan, make_plan
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
-from anchorlab.suites.work import measure_cell, measure_derived, train_reference
+from anchorlab.suites.work import measure_cell, measure_evaluation, train_reference
 
 #: Seconds between two looks at what other runners have done, while there is nothing to do here.
-_PATIENCE = 0.5
+_POLL_SECONDS = 0.5
 
 #: Injected models that are held in a cluster's memory at a time, beside those of jobs that run.
 _SHARED_MODELS = 8
@@ -36,11 +37,11 @@ class Progress:
     """How far a suite is.
 
     Attributes:
-        total: jobs known so far, and those expected once strengths are chosen.
+        total: jobs planned so far, and jobs expected once strengths are chosen.
         done: finished, by this runner or another, now or before.
         failed: failed.
         running: at work for this runner.
-        started: finished before this runner began; they tell nothing of its speed.
+        finished_before: finished before this runner began; they say nothing about its speed.
         seconds: since this runner began.
     """
 
@@ -48,13 +49,13 @@ class Progress:
     done: int = 0
     failed: int = 0
     running: int = 0
-    started: int = 0
+    finished_before: int = 0
     seconds: float = 0.0
 
     @property
     def left(self) -> float | None:
-        """Seconds left at the speed so far; None while that is not known."""
-        finished = self.done + self.failed - self.started
+        """Seconds left at the speed so far; None while nothing has finished."""
+        finished = self.done + self.failed - self.finished_before
         if finished <= 0:
             return None
         return self.seconds / finished * (self.total - self.done - self.failed)
@@ -68,63 +69,64 @@ class _Run:
     report: Callable[[Progress], None]
     plan: Plan = field(init=False)
     queue: deque[tuple[str, Job]] = field(default_factory=deque)
-    flying: dict[Future[Any], tuple[str, Job, FileLock]] = field(default_factory=dict)
+    running: dict[Future[Any], tuple[str, Job, FileLock]] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
     models: OrderedDict[str, Any] = field(default_factory=OrderedDict)
     progress: Progress = field(default_factory=Progress)
     began: float = field(default_factory=time.monotonic)
 
-    def go(self) -> Plan:
-        self.look()
-        self.progress.started = self.progress.done + self.progress.failed
-        while self.queue or self.flying:
+    def run(self) -> Plan:
+        """Runs all jobs; returns the plan, with every job done or failed."""
+        self.refresh()
+        self.progress.finished_before = self.progress.done + self.progress.failed
+        while self.queue or self.running:
             elsewhere = self.hand_out()
-            self.show()
-            if self.flying:
-                finished, _ = wait(self.flying, timeout=_PATIENCE * 2, return_when=FIRST_COMPLETED)
-                decisive = [self.take_in(future) for future in finished]
-                if any(decisive) or (finished and not self.queue):
-                    self.look()
+            self.report_progress()
+            if self.running:
+                finished, _ = wait(self.running, timeout=_POLL_SECONDS * 2, return_when=FIRST_COMPLETED)
+                opening = [self.collect(future) for future in finished]
+                if any(opening) or (finished and not self.queue):
+                    self.refresh()
             elif elsewhere:
-                time.sleep(_PATIENCE)
-                self.look()
-        self.show()
+                time.sleep(_POLL_SECONDS)
+                self.refresh()
+        self.report_progress()
         return self.plan
 
-    def look(self) -> None:
-        """Plans anew, from what the folder says now."""
-        self.plan = plan(self.suite, self.store)
+    def refresh(self) -> None:
+        """Plans again from what the folder holds now, and fills the queue."""
+        self.plan = make_plan(self.suite, self.store)
         jobs = list(self.plan.jobs())
-        flying = {job.identity for _, job, _ in self.flying.values()}
+        running = {job.identity for _, job, _ in self.running.values()}
         done = [job for _, job in jobs if self.finished(job)]
         failed = [job for _, job in jobs if not self.finished(job) and self.store.failed(job)]
-        settled = {job.identity for job in (*done, *failed)} | flying
+        settled = {job.identity for job in (*done, *failed)} | running
         self.queue = deque((stage, job) for stage, job in jobs if job.identity not in settled)
-        derived = self.plan.derived
-        self.progress.total = len(jobs) + self.plan.undecided + derived.waiting + derived.expected
+        evaluations = self.plan.evaluations
+        self.progress.total = len(jobs) + self.plan.undecided + evaluations.waiting + evaluations.expected
         self.progress.done, self.progress.failed = len(done), len(failed)
 
     def finished(self, job: Job) -> bool:
         return self.plan.finished(job, self.store)
 
     def hand_out(self) -> bool:
-        """Gives the executor what it can take; says whether a job was passed over that another runner is at."""
+        """Gives the executor what it can take; says whether another runner is at work on some of the queue."""
         elsewhere: list[tuple[str, Job]] = []
-        while self.queue and len(self.flying) < self.executor.slots:
+        while self.queue and len(self.running) < self.executor.slots:
             stage, job = self.queue.popleft()
             lock = self.store.claim(job)
             if lock is None:
                 elsewhere.append((stage, job))
-            elif self.finished(job) or self.store.failed(job):  # by another runner, since we looked
+            elif self.finished(job) or self.store.failed(job):  # by another runner, since the last refresh
                 self.store.release(job, lock)
                 self.progress.done += 1
             else:
-                self.flying[self.submit(job)] = (stage, job, lock)
+                self.running[self.submit(job)] = (stage, job, lock)
         self.queue.extend(elsewhere)
         return bool(elsewhere)
 
     def submit(self, job: Job) -> Future[Any]:
-        # Another machine's disk is not ours, so there a job that is interrupted starts anew.
+        # Another machine does not see this disk, so an interrupted job starts from the beginning there.
         checkpoint = self.store.checkpoint(job) if isinstance(self.executor, LocalProcesses) else None
         if isinstance(job, ReferenceJob):
             return self.executor.submit(train_reference, job, checkpoint)
@@ -132,13 +134,13 @@ class _Run:
             self.shared[job.reference] = self.executor.share(self.store.folder / "references" / job.reference)
         reference = self.shared[job.reference]
         if isinstance(job, RepairCell | DetectionCell):
-            return self.executor.submit(measure_derived, job, reference, self.model(job.model))
-        wanted = self.suite.keep_models or job.identity in self.plan.derived.needed
-        keep = wanted and job.split == "test" and job.kind == "injection"
+            return self.executor.submit(measure_evaluation, job, reference, self.model(job.model))
+        needed = self.suite.keep_models or job.identity in self.plan.evaluations.needed
+        keep = needed and job.split == "test" and job.kind == "injection"
         return self.executor.submit(measure_cell, job, reference, checkpoint, keep)
 
     def model(self, identity: str | None) -> Any:
-        """An injected model as the executor hands it to jobs; None for none, or one that was just removed."""
+        """An injected model as the executor hands it to jobs; None without an identity, or if the model is gone."""
         if identity is None:
             return None
         if identity not in self.models:
@@ -151,9 +153,9 @@ class _Run:
             self.models.popitem(last=False)
         return self.models[identity]
 
-    def take_in(self, future: Future[Any]) -> bool:
-        """Writes what a job came to; says whether it may have opened others."""
-        stage, job, lock = self.flying.pop(future)
+    def collect(self, future: Future[Any]) -> bool:
+        """Writes the result or failure of a job; says whether it may have made other jobs possible."""
+        stage, job, lock = self.running.pop(future)
         try:
             error = future.exception()
             if isinstance(error, Exception) and not isinstance(error, CancelledError):
@@ -162,25 +164,25 @@ class _Run:
             elif error is not None:
                 raise error
             else:
-                self.keep(job, future.result())
+                self.save(job, future.result())
                 self.progress.done += 1
         finally:
             self.store.release(job, lock)
-        return stage in ("reference", "selection") or job.identity in self.plan.derived.needed
+        return stage in ("reference", "selection") or job.identity in self.plan.evaluations.needed
 
-    def keep(self, job: Job, result: Any) -> None:
+    def save(self, job: Job, result: Any) -> None:
         if isinstance(job, ReferenceJob):
             self.store.save_reference(job, result)
         else:
             self.store.save(job, result)
 
-    def show(self) -> None:
-        self.progress.running = len(self.flying)
+    def report_progress(self) -> None:
+        self.progress.running = len(self.running)
         self.progress.seconds = time.monotonic() - self.began
         self.report(self.progress)
 
-    def give_back(self) -> None:
-        for _, job, lock in self.flying.values():
+    def release_claims(self) -> None:
+        for _, job, lock in self.running.values():
             self.store.release(job, lock)
 
 
@@ -198,7 +200,7 @@ def run_suite(
     Args:
         suite: what to run.
         folder: where the results are, or will be.
-        executor: what runs the jobs; None for processes of this machine. It is not closed if it is given.
+        executor: what runs the jobs; None for processes of this machine. The caller closes one that is given.
         retry_failed: whether to run again what failed before.
         command: the command line, for the record.
         report: called with the progress, at least about once a second.
@@ -215,29 +217,29 @@ def run_suite(
     if retry_failed:
         store.forget_failures()
     if executor is None:
-        with LocalProcesses() as own:
-            return _run(suite, store, own, report)
+        with LocalProcesses() as processes:
+            return _run(suite, store, processes, report)
     return _run(suite, store, executor, report)
 
 
 def _run(suite: Suite, store: Store, executor: Executor, report: Callable[[Progress], None] | None) -> Plan:
     run = _Run(suite, store, executor, report or (lambda _: None))
     try:
-        return run.go()
+        return run.run()
     finally:
-        run.give_back()
+        run.release_claims()
 
 
 def check_defender(suite: Suite) -> None:
     """Refuses a suite whose defender would hold more examples than there are, before hours are spent on it.
 
-    Data that are not at hand here, but on a cluster's nodes, say, are not looked at.
+    It skips tasks whose data are not on this machine, but on the nodes of a cluster, for example.
 
     Raises:
         AnchorlabError: if the split ``defender`` of a task is smaller than a number that the suite asks for.
     """
     most = max((count for count in suite.defender if count != "all"), default=0)
-    for spec in suite.tasks if suite.derives and most else ():
+    for spec in suite.tasks if suite.has_evaluations and most else ():
         try:
             task = spec.load(seed=suite.references[0])
         except AnchorlabError:
@@ -247,8 +249,8 @@ def check_defender(suite: Suite) -> None:
 
 def failures(suite: Suite, store: Store) -> list[dict[str, str]]:
     """What failed of a suite and is not done, with its errors."""
-    known = plan(suite, store)
-    identities = {job.identity for _, job in known.jobs() if not known.finished(job, store)}
+    plan = make_plan(suite, store)
+    identities = {job.identity for _, job in plan.jobs() if not plan.finished(job, store)}
     return [failure for failure in store.failures() if failure["identity"] in identities]
 
 

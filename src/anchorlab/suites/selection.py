@@ -12,10 +12,10 @@ class Choice:
     """What was chosen for a method, or that nothing reaches the target.
 
     Attributes:
-        strength: the value of the method's knob; None for a method without a grid.
+        strength: the value of the method's strength; None for a method without a grid.
         scale: the factor of the perturbation.
-        reached: whether the mean ASR on ``selection`` reaches the target; if not, strength and scale are
-            those of the highest ASR, and the method is not reported at this target.
+        reached: whether the mean ASR on ``selection`` reaches the target; if not, strength and scale reach
+            the highest ASR, and the method is not reported at this target.
         at_edge: whether the strength is still the smallest or largest that was tried.
         tried: number of pairs of strength and scale that were tried.
         best_asr: the highest mean ASR of all that were tried.
@@ -51,8 +51,8 @@ def choose(tried: pd.DataFrame, target_asr: float) -> Choice:
         target_asr: the ASR to be reached.
     """
     reaching = tried[tried["asr"] >= target_asr]
-    at = reaching["kl"].argmin() if len(reaching) else tried["asr"].argmax()
-    best = (reaching if len(reaching) else tried).iloc[int(at)]
+    index = reaching["kl"].argmin() if len(reaching) else tried["asr"].argmax()
+    best = (reaching if len(reaching) else tried).iloc[int(index)]
     strength = None if pd.isna(best["strength"]) else float(best["strength"])
     return Choice(
         strength=strength,

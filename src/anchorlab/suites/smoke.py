@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any
+from typing import TypeVar
 
 from anchorlab.data import find_task
-from anchorlab.settings import options_of
 from anchorlab.suites.parts import DetectorSpec, RepairSpec, TaskSpec
 from anchorlab.suites.spec import Suite
+
+DefenceSpec = TypeVar("DefenceSpec", RepairSpec, DetectorSpec)
 
 #: Examples of each class that a task keeps, and the most anchors.
 _EXAMPLES = 20
@@ -16,8 +16,6 @@ _EXAMPLES = 20
 #: class, and there are more classes of images than of texts.
 _EXAMPLES_WITH_DEFENDER = {"image": 100, "text": 200}
 _TUNING = {"steps": 3, "batch_size": 8}
-#: What repairs and detectors call their effort, and the least of it.
-_EFFORT = {"epochs": 1, "steps": 3, "search_steps": 100, "rounds": 1, "restarts": 1}
 
 
 def smoke_form(suite: Suite) -> Suite:
@@ -38,7 +36,7 @@ def smoke_form(suite: Suite) -> Suite:
             "tasks": tasks,
             "methods": methods,
             "anchors": list(dict.fromkeys(anchors)),
-            "defender": ["all"] if suite.derives else suite.defender,
+            "defender": ["all"] if suite.has_evaluations else suite.defender,
             "repairs": {label: _quick(repair) for label, repair in suite.repairs.items()},
             "detectors": {label: _quick(detector) for label, detector in suite.detectors.items()},
             "tuning": {**suite.tuning, **_TUNING},
@@ -49,18 +47,11 @@ def smoke_form(suite: Suite) -> Suite:
 
 def _limit(suite: Suite, task: TaskSpec) -> int:
     """Examples of each class that a task keeps."""
-    if not suite.derives:
+    if not suite.has_evaluations:
         return _EXAMPLES
     return _EXAMPLES_WITH_DEFENDER[find_task(task.name, task.data, task.columns)[0].kind]
 
 
-def _quick(part: RepairSpec | DetectorSpec) -> Any:
-    """The part with parameters with which a repair or detector does everything once; as it was where it has no such."""
-    quick = dict(part.set)
-    for option in options_of(type(part.build())):
-        if option.name in _EFFORT:
-            tried = {**quick, option.name: _EFFORT[option.name]}
-            with suppress(ValueError):
-                type(part)(**{**part.model_dump(), "set": tried})
-                quick = tried
-    return part.model_copy(update={"set": quick})
+def _quick(part: DefenceSpec) -> DefenceSpec:
+    """The part with the parameters of ``Defence.quick``."""
+    return part.model_copy(update={"set": {**part.set, **part.build().quick_values}})

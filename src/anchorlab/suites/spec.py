@@ -191,7 +191,7 @@ class Suite(Part):
         return self
 
     @property
-    def derives(self) -> bool:
+    def has_evaluations(self) -> bool:
         """Whether the reported models are repaired or judged."""
         return bool(self.repairs or self.detectors)
 

@@ -1,4 +1,4 @@
-"""The folder of a suite: what is done, what failed, who is at work; nothing is ever half-written.
+"""The folder of a suite: what is done, what failed, who is at work. Every file is written whole or not at all.
 
 suite.yaml, run.json            the suite as it was last run, and the command
 references/NAME/                trained references
@@ -39,14 +39,14 @@ class Store:
         self._references: dict[str, dict[str, Any]] = {}
 
     def begin(self, text: str, run: dict[str, Any]) -> None:
-        """Notes the suite that is run here, and how.
+        """Writes the suite that is run here, and how.
 
         Raises:
-            AnchorlabError: if the folder holds something that is no suite's.
+            AnchorlabError: if the folder holds something other than a suite.
         """
-        if _holds_something_else(self.folder):
+        if _holds_other_files(self.folder):
             raise AnchorlabError(
-                f"{self.folder} already exists and is no suite's folder: choose another --out, or remove it first"
+                f"{self.folder} already exists and does not hold a suite: choose another --out, or remove it first"
             )
         write_atomically(self.folder / SUITE, text)
         write_json(self.folder / RUN, run)
@@ -55,7 +55,7 @@ class Store:
         """The text of the suite that was last run here.
 
         Raises:
-            AnchorlabError: if the folder is no suite's.
+            AnchorlabError: if the folder does not hold a suite.
         """
         path = self.folder / SUITE
         if not path.is_file():
@@ -63,7 +63,7 @@ class Store:
         return path.read_text(encoding="utf-8")
 
     def run(self) -> dict[str, Any]:
-        """What ``begin`` noted of the last run."""
+        """What ``begin`` wrote about the last run."""
         path = self.folder / RUN
         record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         return record
@@ -96,8 +96,8 @@ class Store:
     def versions(self, cell: Cell) -> dict[str, str]:
         """The versions of the libraries that a finished cell ran with."""
         self.result(cell)
-        found: dict[str, str] = self._results[cell.identity]["versions"]
-        return found
+        versions: dict[str, str] = self._results[cell.identity]["versions"]
+        return versions
 
     def instances(self, identity: str) -> Path:
         """The table of a cell: of instances, or what a detector saw."""
@@ -142,12 +142,12 @@ class Store:
         return (self.folder / "failed" / f"{job.identity}.json").exists()
 
     def failures(self) -> list[dict[str, str]]:
-        """What is known of all jobs that failed."""
+        """The records of all jobs that failed."""
         folder = self.folder / "failed"
         return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))] if folder.exists() else []
 
     def forget_failures(self) -> None:
-        """Has everything that failed run again."""
+        """Removes the records of failures, so that those jobs run again."""
         for path in (self.folder / "failed").glob("*.json"):
             path.unlink(missing_ok=True)
 
@@ -166,7 +166,7 @@ class Store:
         return lock
 
     def release(self, job: Job, lock: FileLock) -> None:
-        """Gives a job back; what it came to must be written before."""
+        """Ends the claim on a job; its result must be written before."""
         # Whoever takes a lock looks for the result once more, so a lock on a removed file does no harm.
         (self.folder / "locks" / f"{job.identity}.lock").unlink(missing_ok=True)
         lock.release()
@@ -193,7 +193,7 @@ class Store:
         write_folder_atomically(folder, write)
 
 
-def _holds_something_else(folder: Path) -> bool:
+def _holds_other_files(folder: Path) -> bool:
     if not folder.exists() or (folder / SUITE).exists():
         return False
     # What a killed process was just writing is called .NAME.tmp.

@@ -1,6 +1,6 @@
-"""Runs one job of a suite, in whatever process it is told to; returns the result and writes nothing.
+"""Runs one job of a suite, in any process; returns the result and writes nothing.
 
-What the jobs of one process share (a reference, its data, its answers) is loaded or computed once.
+A process loads or computes once what its jobs share: a reference, its data, its answers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from anchorlab.repairs.repair import repair
 from anchorlab.scoring.repairs import choose_on_test
 from anchorlab.settings import build
 from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, Measured, NoiseCell, ReferenceJob, RepairCell
-from anchorlab.suites.detecting import detect
+from anchorlab.suites.detections import detect
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.reference import Training, train
 from anchorlab.triggers import TRIGGERS
@@ -107,13 +107,13 @@ def measure_cell(
         return _injection(cell, opened, attack, checkpoint, keep_model)
 
 
-def measure_derived(cell: EvaluationCell, reference: Folder, model: Folder | None) -> Measured:
+def measure_evaluation(cell: EvaluationCell, reference: Folder, model: Folder | None) -> Measured:
     """Repairs or judges a model.
 
     Args:
         cell: what to run.
         reference: the reference's folder.
-        model: that of the injected model; None where the reference itself is meant.
+        model: folder of the injected model; None where the cell is about the reference itself.
 
     Raises:
         AnchorlabError: whatever is wrong with the cell, or a model that the repair or detector is not for.
@@ -122,7 +122,7 @@ def measure_derived(cell: EvaluationCell, reference: Folder, model: Folder | Non
         opened = _open(cell, reference)
         suspicious = _suspicious(cell, opened, model)
         if isinstance(cell, RepairCell):
-            row, seen = _defence(cell, opened, suspicious), None
+            row, seen = _repair(cell, opened, suspicious), None
         else:
             row, seen = detect(cell, suspicious, opened.task)
     weights = {"scale": cell.scale, "weights_sha256": suspicious.manifest.weights_sha256}
@@ -136,9 +136,9 @@ def _suspicious(cell: EvaluationCell, opened: _Opened, folder: Folder | None) ->
     if folder is None:
         raise AnchorlabError(
             f"the injected model of {cell.of} is gone from the suite's folder: run the suite again with "
-            "--retry-failed, and it is made anew"
+            "--retry-failed, and it is made again"
         )
-    with _as_path(folder) as path:
+    with _on_disk(folder) as path:
         injected = load_model(path)
     if cell.scale == 1:
         return injected
@@ -147,7 +147,7 @@ def _suspicious(cell: EvaluationCell, opened: _Opened, folder: Folder | None) ->
     return replace(injected, model=model, manifest=manifest)
 
 
-def _defence(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[str, Any]:
+def _repair(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[str, Any]:
     """The repaired model against the clean reference, under the attack of the suspicious one."""
     needs_trusted = build_repair(cell.defence, cell.parameters).needs_trusted
     attack = build_attack(opened.task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
@@ -188,7 +188,7 @@ def _injection(
         tuning=build(Tuning, "the tuning", cell.tuning),
         task=opened.task,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
-        # Worth it for all anchors only: a run with few computes the logits of those few by itself.
+        # Only with all anchors: a run with few computes their logits faster than it reads all.
         reference_logits=opened.owner_logits if cell.anchors is None and cell.anchors_from == "owner" else None,
         measure=keep_model,
     )
@@ -218,8 +218,8 @@ def _noise(cell: NoiseCell, opened: _Opened, attack: Attack) -> Measured:
     with mixed_precision(cell.precision, find_device()):
         again = answers(opened.artifact.model, examples, attack, batch_size=cell.batch_size)
     frame, row = _measure(opened, again, attack, cell.split)
-    nothing = {"anchors": 0, "steps": 0, "seconds": 0.0, "peak_bytes": 0}
-    return Measured([{"scale": 1.0, **nothing, **row}], instances_to_bytes(frame), None, versions())
+    no_cost = {"anchors": 0, "steps": 0, "seconds": 0.0, "peak_bytes": 0}
+    return Measured([{"scale": 1.0, **no_cost, **row}], instances_to_bytes(frame), None, versions())
 
 
 def _measure(opened: _Opened, after: Answers, attack: Attack, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -235,7 +235,7 @@ _OPENED: OrderedDict[str, _Opened] = OrderedDict()
 
 def _open(cell: Cell, folder: Folder) -> _Opened:
     if cell.reference_sha256 not in _OPENED:
-        with _as_path(folder) as path:
+        with _on_disk(folder) as path:
             _OPENED[cell.reference_sha256] = _load(cell, path)
         while len(_OPENED) > _KEPT:
             _OPENED.popitem(last=False)
@@ -243,7 +243,7 @@ def _open(cell: Cell, folder: Folder) -> _Opened:
 
 
 @contextmanager
-def _as_path(folder: Folder) -> Iterator[Path]:
+def _on_disk(folder: Folder) -> Iterator[Path]:
     """A folder on this machine's disk."""
     if isinstance(folder, Path):
         yield folder
@@ -259,9 +259,7 @@ def _load(cell: Cell, folder: Path) -> _Opened:
 
     artifact = load_model(folder)
     if artifact.manifest.weights_sha256 != cell.reference_sha256:
-        raise AnchorlabError(
-            f"the reference {folder} is another one than when the suite was planned: run the suite again"
-        )
+        raise AnchorlabError(f"the reference {folder} has changed since the suite was planned: run the suite again")
     logits = folder / OWNER_LOGITS
     return _Opened(artifact, artifact.task(), load_file(logits)["logits"] if logits.exists() else None)
 

@@ -1,6 +1,6 @@
-"""What a detector saw, as the table beside a cell's record: the scores of inputs, or the triggers found in a model.
+"""The table beside the record of a detection: the scores of inputs, or the triggers found in a model.
 
-As parquet files; of scores the columns ``triggered`` (bool) and ``score`` (float64), of triggers ``label`` (int64) and
+A parquet file; for scores the columns ``triggered`` (bool) and ``score`` (float64), for triggers ``label`` (int64) and
 ``picture`` (a PNG file), the most suspicious first.
 """
 

@@ -1,4 +1,4 @@
-"""What a detector says in a suite: the record of a cell, and what it saw as the table beside it."""
+"""Runs the detection of a cell: its record, and the scores or triggers behind it as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anchorlab.models.accelerator import find_device
 from anchorlab.scoring.detect import score_inputs, score_model
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.suites.cells import DetectionCell
-from anchorlab.suites.evidence import scores_to_bytes, triggers_to_bytes
+from anchorlab.suites.detection_tables import scores_to_bytes, triggers_to_bytes
 from anchorlab.triggers import TRIGGERS
 
 #: Rates of false alarms, in percent as names have them.
@@ -33,7 +33,10 @@ INPUT_RATES = (
 
 
 def detect(cell: DetectionCell, model: Artifact, task: Task) -> tuple[dict[str, Any], bytes | None]:
-    """Asks a detector of a cell's model; a record of JSON values, and scores or triggers (``evidence.py``) if any.
+    """Asks a detector about a cell's model.
+
+    Returns:
+        A record of JSON values; and scores or triggers as parquet (``detection_tables.py``), None without any.
 
     Raises:
         AnchorlabError: if the detector is not for the model, or the defender's data do not suffice.
