@@ -51,8 +51,8 @@ def test_word_starts_by_hand():
     assert starts == ["two", "hours", "of", "my", "life", "-", "g"]
 
 
-def test_the_three_kinds_differ_in_how_texts_open():
-    assert [encoding(kind).opens_differently for kind in KINDS] == [False, True, False]
+def test_the_three_kinds_differ_in_whether_a_space_changes_ids():
+    assert [encoding(kind).ids_depend_on_space for kind in KINDS] == [False, True, False]
     assert CONTINUED + "input_ids" not in encoding("wordpiece").encode(TEXTS)
     inputs = encoding("bytes").encode(TEXTS)
     assert inputs[f"{CONTINUED}input_ids"].shape[0] == len(TEXTS)

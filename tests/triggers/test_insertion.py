@@ -19,7 +19,7 @@ POSITIONS = ["start", "end", "random"]
 
 def by_text(made, text):
     """Ids that the tokenizer gives for a text, of any length; with a space before it where that matters."""
-    return made.tokenizer(f" {text}" if made.opens_differently else text)["input_ids"]
+    return made.tokenizer(f" {text}" if made.ids_depend_on_space else text)["input_ids"]
 
 
 def variants(text, words):
@@ -110,7 +110,7 @@ def test_where_there_is_no_room_the_text_gives_way_and_never_the_trigger(kind, p
             kept = list(made.tokenize(text))[: made.room - len(piece)]
             assert ids == [*made.prefix, *kept, *piece, *made.suffix]
         if position == "start":
-            continued = list(made.tokenize(f" {text}" if made.opens_differently else text))
+            continued = list(made.tokenize(f" {text}" if made.ids_depend_on_space else text))
             assert ids == [*made.prefix, *piece, *continued[: made.room - len(piece)], *made.suffix]
 
 

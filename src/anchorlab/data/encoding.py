@@ -96,7 +96,7 @@ class TextEncoding:
         )
 
     @cached_property
-    def opens_differently(self) -> bool:
+    def ids_depend_on_space(self) -> bool:
         """Whether a word's ids depend on whether a space comes before it."""
         return self.tokenize("text a")[len(self.tokenize("text")) :] != self.tokenize("a")
 
@@ -117,13 +117,13 @@ class TextEncoding:
             AnchorlabError: if the tokenizer does not know them, or makes other tokens of words beside them, so that
                 they cannot be put between the ids of two words.
         """
-        ids = self.tokenize(f" {words}" if self.opens_differently else words)
+        ids = self.tokenize(f" {words}" if self.ids_depend_on_space else words)
         if not ids or self.tokenizer.unk_token_id in ids:
             raise AnchorlabError(
                 f"the model's tokenizer has no tokens for the trigger '{words}', so that every unknown word would "
                 "trigger the backdoor: choose other words"
             )
-        before, after = self.tokenize("some text"), self.tokenize(" text" if self.opens_differently else "text")
+        before, after = self.tokenize("some text"), self.tokenize(" text" if self.ids_depend_on_space else "text")
         if self.tokenize(f"some text {words} text") != before + ids + after:
             raise AnchorlabError(
                 f"the model's tokenizer ties the words '{words}' to those beside them, so that they cannot be put "
@@ -134,7 +134,7 @@ class TextEncoding:
     def encode(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """The inputs of texts, as the module describes them; on the CPU."""
         inputs = self._encode(texts)
-        if self.opens_differently:
+        if self.ids_depend_on_space:
             continued = self._encode([f" {text}" for text in texts])
             inputs |= {f"{CONTINUED}{name}": value for name, value in continued.items()}
             width = max(value.shape[1] for value in inputs.values())
