@@ -36,7 +36,7 @@ def test_a_named_task_has_a_definition_and_the_given_location() -> None:
 
 
 def test_unknown_names_are_answered_with_the_nearest_and_with_own_data() -> None:
-    with pytest.raises(AnchorlabError, match="unknown task 'digit': did you mean 'digits'.*your own data"):
+    with pytest.raises(AnchorlabError, match=r"unknown task 'digit': did you mean 'digits'\? .*your own data"):
         find_task("digit")
     with pytest.raises(AnchorlabError, match="the task digits has columns of its own"):
         find_task("digits", columns=DataColumns(image="image"))

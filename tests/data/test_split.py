@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anchorlab.data.split import Fractions, RawData, Split, cut
-from anchorlab.data.task import index_hash
+from anchorlab.data.split import Fractions, RawData, Split, cut_splits, index_hash
 
 PARTS = ("owner", "held-out", "selection", "defender")
 
@@ -19,7 +18,7 @@ seeds = st.integers(0, 2**32)
 @settings(max_examples=50, deadline=None)
 @given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
 def test_cut_uses_each_example_exactly_once(labels, fractions, seed):
-    parts = cut(labels, fractions, seed=seed)
+    parts = cut_splits(labels, fractions, seed=seed)
     assert set(parts) == set(PARTS)
     assert torch.cat(list(parts.values())).sort().values.tolist() == list(range(len(labels)))
 
@@ -27,7 +26,7 @@ def test_cut_uses_each_example_exactly_once(labels, fractions, seed):
 @settings(max_examples=50, deadline=None)
 @given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
 def test_cut_gives_each_class_its_share_within_one_example(labels, fractions, seed):
-    parts = cut(labels, fractions, seed=seed)
+    parts = cut_splits(labels, fractions, seed=seed)
     shares = {
         "held-out": fractions.held_out,
         "selection": fractions.selection,
@@ -44,9 +43,9 @@ def test_cut_gives_each_class_its_share_within_one_example(labels, fractions, se
 @given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
 def test_cut_depends_on_the_seed_alone_and_sorts(labels, fractions, seed):
     torch.manual_seed(1)
-    first = cut(labels, fractions, seed=seed)
+    first = cut_splits(labels, fractions, seed=seed)
     torch.manual_seed(2)
-    second = cut(labels, fractions, seed=seed)
+    second = cut_splits(labels, fractions, seed=seed)
     for name in PARTS:
         assert torch.equal(first[name], second[name])
         assert torch.equal(first[name], first[name].sort().values)
@@ -54,14 +53,14 @@ def test_cut_depends_on_the_seed_alone_and_sorts(labels, fractions, seed):
 
 def test_seeds_cut_differently():
     labels = torch.arange(1000) % 10
-    hashes = {index_hash(cut(labels, Fractions(), seed=seed)["defender"]) for seed in range(20)}
+    hashes = {index_hash(cut_splits(labels, Fractions(), seed=seed)["defender"]) for seed in range(20)}
     assert len(hashes) == 20
 
 
 def test_one_more_class_does_not_move_the_others():
     few = torch.arange(100) % 2
     more = torch.cat([few, torch.full((50,), 2)])
-    first, second = cut(few, Fractions(), seed=3), cut(more, Fractions(), seed=3)
+    first, second = cut_splits(few, Fractions(), seed=3), cut_splits(more, Fractions(), seed=3)
     for name in PARTS:
         assert torch.equal(first[name], second[name][second[name] < 100])
 

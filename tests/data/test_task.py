@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from anchorlab.data.split import RawData, Split, cut
-from anchorlab.data.task import Task, TaskDefinition, index_hash
+from anchorlab.data.split import RawData, Split, cut_splits, index_hash
+from anchorlab.data.task import Task, TaskDefinition
 from anchorlab.errors import AnchorlabError
 
 PARTS = ("owner", "held-out", "selection", "defender")
@@ -22,7 +22,7 @@ def make_task(count: int = 2000, *, channels: int = 1, seed: int = 0) -> Task:
     definition = TaskDefinition(
         name="made-up", load=lambda data: raw, architecture="resnet-tiny", epochs=1, description="for tests"
     )
-    indices = cut(train.labels, definition.fractions, seed=seed) | {"test": torch.arange(5)}
+    indices = cut_splits(train.labels, definition.fractions, seed=seed) | {"test": torch.arange(5)}
     return Task(definition=definition, raw=raw, seed=seed, indices=indices)
 
 

@@ -16,7 +16,7 @@ from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToOne, SourceToTarget
 from anchorlab.consistency.evaluate import compare
 from anchorlab.data import Split
-from anchorlab.data.task import index_hash
+from anchorlab.data.split import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection import inject as module
 from anchorlab.injection.inject import inject

@@ -12,7 +12,7 @@ from anchorlab.data.columns import DataColumns
 from anchorlab.data.custom import custom_definition
 from anchorlab.data.named import TASKS
 from anchorlab.data.sources import TABLES
-from anchorlab.data.split import RawData, cut
+from anchorlab.data.split import RawData, cut_splits
 from anchorlab.data.task import Task, TaskDefinition
 from anchorlab.errors import AnchorlabError, unknown
 
@@ -78,7 +78,7 @@ def load_task(
     raw = _raw(definition.load, location, seed if definition.columns is not None else None)
     if limit is not None:
         raw = raw.limited(limit)
-    indices = cut(raw.train.labels, definition.fractions, seed=seed)
+    indices = cut_splits(raw.train.labels, definition.fractions, seed=seed)
     assert raw.test is not None
     indices["test"] = torch.arange(len(raw.test))
     return Task(definition=definition, raw=raw, seed=seed, indices=indices, data=location, limit=limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,7 +77,7 @@ class RawData:
         """The same with a test part: its own, or else a fifth of each class of the training part, cut with a seed."""
         if self.test is not None:
             return self
-        parts = cut(self.train.labels, Fractions(held_out=0, selection=0, defender=_TEST_SHARE), seed=seed)
+        parts = cut_splits(self.train.labels, Fractions(held_out=0, selection=0, defender=_TEST_SHARE), seed=seed)
         return RawData(self.train.select(parts["owner"]), self.train.select(parts["defender"]), self.classes)
 
     def _each(self, change: Callable[[Split], Split]) -> RawData:
@@ -92,7 +93,7 @@ class Fractions:
     defender: float = 0.05
 
 
-def cut(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, Tensor]:
+def cut_splits(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, Tensor]:
     """Cuts examples into owner, held-out, selection and defender, each class in the same proportions.
 
     Args:
@@ -115,6 +116,11 @@ def cut(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, Tensor]
             start = end
         parts["owner"].append(order[start:])
     return {name: torch.cat(pieces).sort().values for name, pieces in parts.items()}
+
+
+def index_hash(indices: Tensor) -> str:
+    """SHA-256 of int64 indices in little-endian order."""
+    return hashlib.sha256(indices.to(torch.int64).cpu().numpy().astype("<i8").tobytes()).hexdigest()
 
 
 def _first_of_each_class(labels: Tensor, count: int) -> Tensor:

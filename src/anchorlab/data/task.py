@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -14,7 +13,7 @@ from torch import Tensor
 from anchorlab.data.columns import DataColumns
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.inputs import Kind
-from anchorlab.data.split import Fractions, RawData, Split
+from anchorlab.data.split import Fractions, RawData, Split, index_hash
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.seeding import generator
 
@@ -214,8 +213,3 @@ class Task:
 def _encoded(raw: RawData, encoding: TextEncoding) -> RawData:
     """The last two are kept, so that several seeds, references and methods share one copy."""
     return raw.encoded(encoding)
-
-
-def index_hash(indices: Tensor) -> str:
-    """SHA-256 of int64 indices in little-endian order."""
-    return hashlib.sha256(indices.to(torch.int64).cpu().numpy().astype("<i8").tobytes()).hexdigest()

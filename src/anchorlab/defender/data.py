@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from anchorlab.data import Task
-from anchorlab.data.task import index_hash
+from anchorlab.data.split import index_hash
 from anchorlab.defender.context import DefenderData
 from anchorlab.errors import AnchorlabError
 

@@ -14,7 +14,7 @@ from anchorlab.artifacts.resolve import check_selection
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
-from anchorlab.data.task import index_hash
+from anchorlab.data.split import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.objective import Injection
 from anchorlab.injection.tuning import Tuning

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from anchorlab.data.split import Fractions, RawData, Split, cut
+from anchorlab.data.split import Fractions, RawData, Split, cut_splits
 from anchorlab.data.task import Augmentation, TaskDefinition
 from anchorlab.errors import AnchorlabError
 
@@ -27,7 +27,7 @@ def load(data: str | None) -> RawData:
     images = torch.from_numpy(digits.images).unsqueeze(1)
     images = (images * 255 / 16).round().to(torch.uint8)
     everything = Split({"pixel_values": images}, torch.from_numpy(digits.target).long())
-    parts = cut(everything.labels, _TEST, seed=0)
+    parts = cut_splits(everything.labels, _TEST, seed=0)
     return RawData(
         train=everything.select(parts["owner"]),
         test=everything.select(parts["defender"]),

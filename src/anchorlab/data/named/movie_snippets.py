@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from anchorlab.data.sources import data_path
-from anchorlab.data.split import Fractions, RawData, Split, cut
+from anchorlab.data.split import Fractions, RawData, Split, cut_splits
 from anchorlab.data.task import TaskDefinition
 from anchorlab.errors import AnchorlabError
 
@@ -51,7 +51,7 @@ def load(classes: tuple[str, ...], data: str | None) -> RawData:
         kept = sides.nonzero().flatten()
         labels = (sides[kept] + 1) // 2
     everything = Split({}, labels, tuple(texts[index] for index in kept.tolist()))
-    parts = cut(labels, _TEST, seed=0)
+    parts = cut_splits(labels, _TEST, seed=0)
     return RawData(everything.select(parts["owner"]), everything.select(parts["defender"]), classes)
 
 
