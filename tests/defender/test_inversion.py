@@ -16,8 +16,8 @@ from anchorlab.defender.data import draw_defender_data
 from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
 from anchorlab.detectors.last_layer import LastLayer
 from anchorlab.detectors.neural_cleanse import NeuralCleanse, scored
-from anchorlab.detectors.robust import deviations
 from anchorlab.detectors.universal_scan import UniversalScan
+from anchorlab.statistics.deviations import deviations
 
 
 class Corner(nn.Module):

@@ -8,9 +8,9 @@ import torch
 import transformers
 
 from anchorlab import AnchorlabError
-from anchorlab.detectors.language_models import Bigrams, Causal
+from anchorlab.detectors.language_models import BigramModel, CausalModel
 from anchorlab.detectors.onion import ONION, largest_drops
-from anchorlab.detectors.words import cut, put_together
+from anchorlab.detectors.words import join_words, split_words
 from anchorlab.seeding import seeded_globally
 from anchorlab.statistics.roc import auroc
 from tests.tokenizers import encoding
@@ -23,9 +23,9 @@ def test_words_are_those_of_the_tokenizer_and_can_be_put_together_again(kind):
     """Where no punctuation is, words begin where the encoding itself says so."""
     told = encoding(kind)
     inputs = told.encode(SENTENCES)
-    words = cut(inputs, told)
+    words = split_words(inputs, told)
     assert [len(text) for text in words] == [len(sentence.split()) for sentence in SENTENCES]
-    again = put_together(words, told, torch.device("cpu"))
+    again = join_words(words, told, torch.device("cpu"))
     for name in ("input_ids", "attention_mask"):
         width = again[name].shape[1]
         assert torch.equal(again[name] * again["attention_mask"], inputs[name][:, :width] * again["attention_mask"])
@@ -34,7 +34,7 @@ def test_words_are_those_of_the_tokenizer_and_can_be_put_together_again(kind):
 
 def test_texts_beyond_the_limit_lose_their_ends():
     told = encoding("wordpiece", 8)
-    found = put_together([[(9,), (8, 7)] * 5], told, torch.device("cpu"))
+    found = join_words([[(9,), (8, 7)] * 5], told, torch.device("cpu"))
     assert found["input_ids"].tolist() == [[*told.prefix, 9, 8, 7, 9, 8, 7, *told.suffix]]
 
 
@@ -57,7 +57,7 @@ def counted(text, fit, weights, vocabulary):
 
 def test_bigrams_are_those_of_the_formula():
     fit = [[0, 1, 2], [0, 1, 1], [3, 0]]
-    model = Bigrams([[(token,) for token in text] for text in fit], [[(0, 1)], [(2,)]], 6)
+    model = BigramModel([[(token,) for token in text] for text in fit], [[(0, 1)], [(2,)]], 6)
     texts = [[0, 1, 2], [1, 0], [5, 4, 0], [2, 1]]
     found = model.perplexities([[(token,) for token in text] for text in texts])
     assert found == pytest.approx([counted(text, fit, model.weights, 6) for text in texts])
@@ -68,7 +68,7 @@ def test_the_weights_make_held_back_texts_likeliest():
     """No other weights on a grid do better, but for the floor that keeps all of them positive."""
     rng = np.random.default_rng(0)
     texts = [[(int(token),) for token in rng.integers(0, 6, size=8)] for _ in range(30)]
-    model = Bigrams(texts[:20], texts[20:], 10)
+    model = BigramModel(texts[:20], texts[20:], 10)
     best, found = np.log(model.perplexities(texts[20:])).mean(), []
     for a in np.linspace(0.001, 0.998, 30):
         for b in np.linspace(0.001, 0.999 - a, 30):
@@ -78,7 +78,9 @@ def test_the_weights_make_held_back_texts_likeliest():
 
 
 def test_a_model_of_nothing_is_uniform():
-    assert Bigrams([], [], 7).perplexities([[(1,), (2, 3)]]) == pytest.approx([7 / Bigrams([], [], 7).weights[2]])
+    assert BigramModel([], [], 7).perplexities([[(1,), (2, 3)]]) == pytest.approx(
+        [7 / BigramModel([], [], 7).weights[2]]
+    )
 
 
 def test_the_largest_drop_by_hand():
@@ -106,8 +108,8 @@ def gpt(tmp_path_factory):
 
 def test_a_causal_models_perplexities_are_those_of_each_text_alone(gpt):
     told = encoding("wordpiece")
-    words = cut(told.encode(SENTENCES[:2] + SENTENCES[3:]), told)
-    judge = Causal(str(gpt), told, torch.device("cpu"))
+    words = split_words(told.encode(SENTENCES[:2] + SENTENCES[3:]), told)
+    judge = CausalModel(str(gpt), told, torch.device("cpu"))
     net = transformers.AutoModelForCausalLM.from_pretrained(gpt).eval()
     tokenizer = encoding("bytes").tokenizer
     for sentence, found in zip(SENTENCES[:2] + SENTENCES[3:], judge.perplexities(words), strict=True):

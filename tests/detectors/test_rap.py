@@ -11,7 +11,7 @@ import torch
 
 from anchorlab import AnchorlabError
 from anchorlab.defender.context import DefenderContext
-from anchorlab.detectors.rap import RAP, embedded, hinges, rare_token, with_place, word_table
+from anchorlab.detectors.rap import RAP, embedding_replaced, hinges, rare_token, with_front_token, word_table
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import unwrap
 from anchorlab.statistics.roc import auroc
@@ -26,12 +26,12 @@ def test_hinges_by_hand():
 
 def test_a_place_with_the_embedding_of_a_token_is_that_token(texts):
     """The model itself, with the token's id in that place."""
-    longer = with_place(texts.clean, texts.model.encoding)
+    longer = with_front_token(texts.clean, texts.model.encoding)
     token, at = 20, len(texts.model.encoding.prefix)
     named = {**longer, "input_ids": longer["input_ids"].clone()}
     named["input_ids"][:, at] = token
     table = word_table(texts.model, texts.clean)
-    with embedded(table, table.weight[token].detach(), at):
+    with embedding_replaced(table, table.weight[token].detach(), at):
         found = predict(texts.model, longer)
     torch.testing.assert_close(found, predict(texts.model, named), rtol=1e-4, atol=1e-5)
     assert torch.equal(longer["attention_mask"].sum(1), texts.clean["attention_mask"].sum(1) + 1)
@@ -56,7 +56,7 @@ def test_a_score_is_the_change_of_the_predicted_labels_probability(texts, contex
     detector = RAP(steps=1, learning_rate=1e-9)
     found = detector.scores(texts.model, texts.data, texts.clean, context)
     encoding = texts.model.encoding
-    named = with_place(texts.clean, encoding)
+    named = with_front_token(texts.clean, encoding)
     named["input_ids"][:, len(encoding.prefix)] = rare_token(texts.data, encoding, context)
     first, second = (predict(texts.model, one).double().softmax(1) for one in (texts.clean, named))
     labels = first.argmax(1, keepdim=True)

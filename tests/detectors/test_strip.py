@@ -13,7 +13,7 @@ from scipy.stats import entropy
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.strip import STRIP, blend, by_tf_idf, mean_entropy, replace_words
-from anchorlab.detectors.words import cut
+from anchorlab.detectors.words import split_words
 from anchorlab.statistics.roc import auroc
 
 
@@ -109,7 +109,7 @@ def test_texts_are_scored_alone_and_by_the_seed(texts, context, elsewhere):
     whole = STRIP().scores(texts.model, texts.data, texts.clean, context)
     np.testing.assert_allclose(STRIP().scores(texts.model, texts.data, some, context), whole[:6], rtol=1e-3)
     assert not np.allclose(STRIP().scores(texts.model, texts.data, some, elsewhere), whole[:6], rtol=1e-3)
-    assert [len(text) for text in cut(some, texts.model.encoding)] == some["word_starts"].sum(1).tolist()
+    assert [len(text) for text in split_words(some, texts.model.encoding)] == some["word_starts"].sum(1).tolist()
 
 
 def test_triggered_images_stand_out(images, context):

@@ -28,7 +28,7 @@ def suspicious(planted: Artifact) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def held_data(digits: Task) -> DefenderData:
+def defender_data(digits: Task) -> DefenderData:
     """All of the split: some seventy digits, not enough for a good repair and enough for a test."""
     data, _ = draw_defender_data(digits, None, seed=0)
     return data

@@ -96,18 +96,18 @@ def test_the_ordinary_form_never_asks_who_knows_the_attack(planted, digits):
     assert weights_hash(asked.model) == weights_hash(repair(planted, "fine-pruning", **how).model)
 
 
-def test_an_oracle_finishes_like_the_ordinary_form(suspicious, held_data, context):
+def test_an_oracle_finishes_like_the_ordinary_form(suspicious, defender_data, context):
     """Who chooses by the validation examples, and calls deeper better, chooses what the defender does."""
     pruning = FinePruning(epochs=1, tolerance=0.3)
     depths = iter(range(1000))
 
     def choose(models, tolerance):
         return least_attack(
-            models, tolerance, lambda model: (accuracy(model, held_data.validation), -float(next(depths)))
+            models, tolerance, lambda model: (accuracy(model, defender_data.validation), -float(next(depths)))
         )
 
-    theirs = pruning.repair_to_depth(copy.deepcopy(suspicious), held_data, context, choose)
-    assert weights_hash(theirs) == weights_hash(pruning.repair(suspicious, held_data, context))
+    theirs = pruning.repair_to_depth(copy.deepcopy(suspicious), defender_data, context, choose)
+    assert weights_hash(theirs) == weights_hash(pruning.repair(suspicious, defender_data, context))
 
 
 def test_what_is_impossible_is_refused(planted, reference, digits):

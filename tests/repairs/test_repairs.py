@@ -15,17 +15,17 @@ from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.models.call import predict
 from anchorlab.models.hooks import capture_output, feature_maps, features, last_layer
-from anchorlab.repairs.anp import ANP, Masks, _Game, cut_below
+from anchorlab.repairs.anp import ANP, Masks, _MaskObjective, prune_below
 from anchorlab.repairs.channels import Channels, channels_of
 from anchorlab.repairs.clp import CLP, lipschitz_bounds
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.fine_tuning import FineTuning
-from anchorlab.repairs.i_bau import IBAU, _Rounds, raised, with_hypergradient
+from anchorlab.repairs.ft_sam import FTSAM, ascent
+from anchorlab.repairs.i_bau import IBAU, _UnlearningLoss, search_objective, with_hypergradient
 from anchorlab.repairs.interpolation import Interpolation
 from anchorlab.repairs.mode_connectivity import ModeConnectivity, bezier
 from anchorlab.repairs.nad import NAD, attention
 from anchorlab.repairs.repair import repair
-from anchorlab.repairs.sam import FTSAM, ascent
 from anchorlab.repairs.tuning import Latest, cross_entropy, tune
 
 
@@ -95,12 +95,12 @@ def test_asking_a_model_leaves_each_module_in_its_mode(small, inputs):
 
 
 @pytest.mark.parametrize("member", [FineTuning(epochs=20), FTSAM(epochs=20), FinePruning(epochs=20), NAD(epochs=20)])
-def test_statistics_of_batchnorm_follow_every_step_once(suspicious, held_data, context, member, monkeypatch):
+def test_statistics_of_batchnorm_follow_every_step_once(suspicious, defender_data, context, member, monkeypatch):
     """Among them those after the model was judged, and for FT-SAM not those at the worst place nearby."""
     monkeypatch.setattr("anchorlab.repairs.tuning.Latest.restore", lambda self: None)
-    steps = 20 * len(held_data.train) // 32
+    steps = 20 * len(defender_data.train) // 32
     before = {name: int(value) for name, value in suspicious.named_buffers() if name.endswith("batches_tracked")}
-    repaired = dict(member.repair(suspicious, held_data, context).named_buffers())
+    repaired = dict(member.repair(suspicious, defender_data, context).named_buffers())
     assert before
     assert {int(repaired[name]) - count for name, count in before.items()} == {steps}
 
@@ -121,11 +121,11 @@ def test_a_pruned_channel_puts_out_nothing(small, inputs):
         assert bool((output()[:, [1, 2, 4, 5]] != 0).any())
 
 
-def test_quiet_features_are_pruned_and_stay_so(suspicious, held_data, context):
-    repaired = FinePruning(epochs=3, tolerance=0.5).repair(suspicious, held_data, context)
-    silent = (last_layer(repaired, held_data.train.inputs).weight == 0).all(dim=0)
+def test_quiet_features_are_pruned_and_stay_so(suspicious, defender_data, context):
+    repaired = FinePruning(epochs=3, tolerance=0.5).repair(suspicious, defender_data, context)
+    silent = (last_layer(repaired, defender_data.train.inputs).weight == 0).all(dim=0)
     assert 0 < int(silent.sum()) < len(silent)
-    loudness = features(suspicious, held_data.train.inputs)[0].abs().mean(dim=0)
+    loudness = features(suspicious, defender_data.train.inputs)[0].abs().mean(dim=0)
     assert loudness[silent].max() <= loudness[~silent].min()
 
 
@@ -177,24 +177,24 @@ def test_ft_sam_lowers_the_loss_at_the_worst_place_nearby(small, known):
         torch.testing.assert_close(one, other)
 
 
-def test_stages_end_where_the_resolution_changes(suspicious, held_data):
+def test_stages_end_where_the_resolution_changes(suspicious, defender_data):
     """With the sum of the last block: digits of 8 by 8 shrink to 4 by 4 and 2 by 2, and the pooled map is left out."""
-    ends = NAD()._ends(suspicious, held_data.train.inputs)
+    ends = NAD()._stage_ends(suspicious, defender_data.train.inputs)
     names = {id(module): name for name, module in suspicious.named_modules()}
-    sizes = {id(module): size for module, size in feature_maps(suspicious, held_data.train.inputs)}
+    sizes = {id(module): size for module, size in feature_maps(suspicious, defender_data.train.inputs)}
     assert [sizes[id(end)] for end in ends] == [(8, 8), (4, 4), (2, 2)]
     assert [names[id(end)].split(".")[-2:] for end in ends[1:]] == [["stages", "1"], ["stages", "2"]]
 
 
-def test_the_search_raises_the_loss_within_its_ball(suspicious, held_data):
-    pixels = held_data.train.inputs["pixel_values"]
-    said = predict(suspicious, held_data.train.inputs).argmax(1)
+def test_the_search_raises_the_loss_within_its_ball(suspicious, defender_data):
+    pixels = defender_data.train.inputs["pixel_values"]
+    said = predict(suspicious, defender_data.train.inputs).argmax(1)
     nothing = torch.zeros(pixels.shape[1:])
-    before = raised(suspicious, pixels, said, nothing).item()
+    before = search_objective(suspicious, pixels, said, nothing).item()
     for radius in (0.5, 2.0):
         found = IBAU(radius=radius).search(suspicious, pixels, 0)
         assert float(found.norm()) == pytest.approx(radius, rel=1e-5)
-        assert raised(suspicious, pixels, said, found).item() > 2 * before
+        assert search_objective(suspicious, pixels, said, found).item() > 2 * before
     assert torch.equal(found, IBAU(radius=2.0).search(suspicious, pixels, 0))
 
 
@@ -215,15 +215,15 @@ def test_two_steps_of_the_search_by_hand():
 
 
 def test_i_bau_searches_at_the_start_of_each_round_and_unlearns_on_one_image(
-    suspicious, held_data, context, monkeypatch
+    suspicious, defender_data, context, monkeypatch
 ):
     """Steps are shared out among the rounds; in the outer loss the first image alone carries the perturbation."""
     sought, losses = [], []
     how = IBAU(epochs=3, rounds=4)
-    steps = how.steps(len(held_data.train))
-    given = torch.full(held_data.train.inputs["pixel_values"].shape[1:], 0.3)
+    steps = how.steps(len(defender_data.train))
+    given = torch.full(defender_data.train.inputs["pixel_values"].shape[1:], 0.3)
     monkeypatch.setattr(IBAU, "search", lambda *_: sought.append(len(losses)) or given)
-    original = _Rounds.__call__
+    original = _UnlearningLoss.__call__
 
     def watched(self, model, inputs, labels):
         value = original(self, model, inputs, labels)
@@ -232,8 +232,8 @@ def test_i_bau_searches_at_the_start_of_each_round_and_unlearns_on_one_image(
         losses.append((value.item(), cross_entropy(model, {"pixel_values": pixels}, labels).item()))
         return value
 
-    monkeypatch.setattr(_Rounds, "__call__", watched)
-    how.repair(suspicious, held_data, context)
+    monkeypatch.setattr(_UnlearningLoss, "__call__", watched)
+    how.repair(suspicious, defender_data, context)
     length = math.ceil(steps / 4)
     assert len(losses) == steps
     assert sought == list(range(0, steps, length))
@@ -258,24 +258,24 @@ def test_masks_below_the_threshold_are_cut(small):
         small.second_norm.bias.fill_(0.5)
         masks.values[0].copy_(torch.tensor([0.1, 0.5, 0.9, 0.2, 1.0, 0.3]))
     bias = small.second_norm.bias.clone()
-    cut_below(norms, masks, 0.3)
+    prune_below(norms, masks, 0.3)
     assert torch.nonzero(small.second_norm.weight == 0).flatten().tolist() == [0, 3]
     assert torch.equal(small.second_norm.bias, bias)
 
 
-def test_the_adversary_of_anp_raises_the_loss_within_its_box(suspicious, held_data, context):
+def test_the_adversary_of_anp_raises_the_loss_within_its_box(suspicious, defender_data, context):
     norms = {name: one for name, one in suspicious.named_modules() if isinstance(one, nn.BatchNorm2d)}
     masks, how = Masks(norms), ANP(radius=0.4)
-    game = _Game(suspicious, masks, held_data, how, context)
+    game = _MaskObjective(suspicious, masks, defender_data, how, context)
     values = [mask.detach() for mask in masks.values]
-    inputs, labels = held_data.train.inputs, held_data.train.labels
-    worst = game._worst(inputs, labels, values, 0)
+    inputs, labels = defender_data.train.inputs, defender_data.train.labels
+    worst = game._worst_perturbation(inputs, labels, values, 0)
     assert max(float(part.abs().max()) for pair in worst for part in pair) <= 0.4 + 1e-6
     with torch.no_grad():
         assert float(game._loss(inputs, labels, values, worst)) > 2 * float(game._loss(inputs, labels, values, None))
 
 
-def test_distillation_brings_the_attention_to_the_teachers(suspicious, held_data, context, monkeypatch):
+def test_distillation_brings_the_attention_to_the_teachers(suspicious, defender_data, context, monkeypatch):
     """A teacher that looks elsewhere, for its filters were turned round."""
     teacher = copy.deepcopy(suspicious)
     with torch.no_grad():
@@ -286,11 +286,11 @@ def test_distillation_brings_the_attention_to_the_teachers(suspicious, held_data
     monkeypatch.setattr("anchorlab.repairs.tuning.Latest.restore", lambda self: None)
 
     def apart(strength):
-        student = NAD(strength=strength, epochs=20).repair(suspicious, held_data, context)
+        student = NAD(strength=strength, epochs=20).repair(suspicious, defender_data, context)
         found = []
         for model in (teacher, student):
-            with capture_output(NAD()._ends(model, held_data.train.inputs)[0]) as output, torch.no_grad():
-                model(**held_data.train.inputs)
+            with capture_output(NAD()._stage_ends(model, defender_data.train.inputs)[0]) as output, torch.no_grad():
+                model(**defender_data.train.inputs)
                 found.append(attention(output()))
         return float((found[0] - found[1]).square().sum())
 
@@ -304,7 +304,7 @@ def test_unlearning_removes_more_than_fine_tuning(planted, digits):
     assert compare(planted, unlearned, task=digits).asr < compare(planted, tuned, task=digits).asr - 0.1
 
 
-def test_the_curve_is_trained_and_left_at_its_middle(suspicious, held_data, context, monkeypatch):
+def test_the_curve_is_trained_and_left_at_its_middle(suspicious, defender_data, context, monkeypatch):
     """With a tolerance that every point keeps; the control point, off the curve, is not judged."""
     trained, judged = [], []
 
@@ -316,8 +316,8 @@ def test_the_curve_is_trained_and_left_at_its_middle(suspicious, held_data, cont
     consider = Latest.consider
     monkeypatch.setattr(Latest, "consider", lambda self: judged.append(1) or consider(self))
     monkeypatch.setattr("anchorlab.repairs.mode_connectivity.tune", watched)
-    end = FineTuning(tolerance=0.9).repair(suspicious, held_data, context)
-    found = ModeConnectivity(epochs=10, tolerance=0.9).repair(suspicious, held_data, context)
+    end = FineTuning(tolerance=0.9).repair(suspicious, defender_data, context)
+    found = ModeConnectivity(epochs=10, tolerance=0.9).repair(suspicious, defender_data, context)
     ((middle, times),) = trained
     assert times == 0
     torch.testing.assert_close(flat(found), flat(suspicious) / 4 + middle / 2 + flat(end) / 4)
@@ -329,18 +329,18 @@ def test_the_curve_begins_and_ends_at_its_ends():
     assert [float(bezier(start, middle, end, at)["w"]) for at in (0.0, 0.5, 1.0)] == [1.0, 3.5, 3.0]
 
 
-def test_interpolation_goes_part_of_the_way(suspicious, reference, held_data, context):
+def test_interpolation_goes_part_of_the_way(suspicious, reference, defender_data, context):
     trusting = replace(context, trusted=reference.model)
-    whole = Interpolation(share=1.0).repair(suspicious, held_data, trusting)
+    whole = Interpolation(share=1.0).repair(suspicious, defender_data, trusting)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), suspicious.parameters(), strict=True))
-    half = Interpolation(share=0.25).repair(suspicious, held_data, trusting)
+    half = Interpolation(share=0.25).repair(suspicious, defender_data, trusting)
     for found, trusted, given in zip(
         half.parameters(), reference.model.parameters(), suspicious.parameters(), strict=True
     ):
         torch.testing.assert_close(found, 0.75 * trusted + 0.25 * given)
 
 
-def test_interpolation_moves_a_tied_weight_once(held_data, context):
+def test_interpolation_moves_a_tied_weight_once(defender_data, context):
     class Tied(nn.Module):
         def __init__(self, value: float) -> None:
             super().__init__()
@@ -348,7 +348,7 @@ def test_interpolation_moves_a_tied_weight_once(held_data, context):
             self.other.weight = self.one.weight
             nn.init.constant_(self.one.weight, value)
 
-    half = Interpolation(share=0.5).repair(Tied(1.0), held_data, replace(context, trusted=Tied(0.0)))
+    half = Interpolation(share=0.5).repair(Tied(1.0), defender_data, replace(context, trusted=Tied(0.0)))
     assert half.one.weight is half.other.weight
     assert torch.equal(half.one.weight, torch.full((2, 2), 0.5))
 
@@ -375,16 +375,17 @@ def test_the_hypergradient_is_that_of_the_implicit_function():
     assert float(value.detach()) == pytest.approx(float(inner(d).detach()))
 
 
-def test_fine_tuning_lowers_the_loss_that_the_defender_sees(suspicious, held_data, context):
+def test_fine_tuning_lowers_the_loss_that_the_defender_sees(suspicious, defender_data, context):
     with torch.no_grad():
         suspicious.classifier[1].weight += 0.5 * torch.randn(10, 64, generator=torch.Generator().manual_seed(0))
-    tuned = FineTuning(epochs=10).repair(suspicious, held_data, context)
+    tuned = FineTuning(epochs=10).repair(suspicious, defender_data, context)
     with torch.no_grad():
         before, after = (
-            cross_entropy(one, held_data.validation.inputs, held_data.validation.labels) for one in (suspicious, tuned)
+            cross_entropy(one, defender_data.validation.inputs, defender_data.validation.labels)
+            for one in (suspicious, tuned)
         )
     assert after < before
-    frozen = FineTuning(epochs=1, batchnorm="frozen").repair(suspicious, held_data, context)
+    frozen = FineTuning(epochs=1, batchnorm="frozen").repair(suspicious, defender_data, context)
     buffers = dict(suspicious.named_buffers())
     assert all(torch.equal(value, buffers[name]) for name, value in frozen.named_buffers())
 

@@ -71,7 +71,7 @@ def invert_triggers(
     model: nn.Module,
     images: Tensor,
     labels: Sequence[int],
-    how: InversionSettings,
+    settings: InversionSettings,
     *,
     seed: int,
     restarts: Sequence[int] = (0,),
@@ -83,29 +83,29 @@ def invert_triggers(
         model: of images, on the device, in evaluation mode.
         images: clean ones, uint8 ``[N, C, H, W]``, on the device; the first of them are used.
         labels: which are searched for.
-        how: the search.
+        settings: of the search.
         seed: of the starts; each pair's depends on its own label and restart, so that more of them change none.
         restarts: numbers of the starts.
         report: called with the number of steps done.
     """
-    shown = images[: how.images].float()
+    stamped_on = images[: settings.images].float()
     pairs = [(label, restart) for label in labels for restart in restarts]
-    starts = [_start(shown, seed, label, restart) for label, restart in pairs]
+    starts = [_start(stamped_on, seed, label, restart) for label, restart in pairs]
     masks = torch.stack([mask for mask, _ in starts]).requires_grad_()
     patterns = torch.stack([pattern for _, pattern in starts]).requires_grad_()
     wanted = torch.tensor([label for label, _ in pairs], device=images.device)
-    optimiser = torch.optim.Adam([masks, patterns], lr=how.learning_rate, betas=(0.5, 0.9))
+    optimiser = torch.optim.Adam([masks, patterns], lr=settings.learning_rate, betas=(0.5, 0.9))
     costs = _Costs(len(pairs), images.device)
     best = _Best(masks, patterns)
-    together = max(1, _PIXELS // (len(shown) * shown.shape[-2] * shown.shape[-1]))
+    together = max(1, _PIXELS // (len(stamped_on) * stamped_on.shape[-2] * stamped_on.shape[-1]))
     with frozen(model), exact_arithmetic(images.device):
-        for step in range(how.steps):
+        for step in range(settings.steps):
             optimiser.zero_grad()
             seen = []
             for start in range(0, len(pairs), together):
                 part = slice(start, start + together)
                 m, p = _squashed(masks[part]), 255 * _squashed(patterns[part])
-                lost, success = _towards(model, shown, m, p, wanted[part])
+                lost, success = _towards(model, stamped_on, m, p, wanted[part])
                 norms = m.sum(dim=(1, 2))
                 torch.autograd.backward((lost + costs.value[part] * norms).sum())
                 seen.append((m.detach(), p.detach(), norms.detach(), success))
@@ -122,10 +122,10 @@ def _towards(
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of stamped images towards each pair's label, and the share that gets it, ``[P]``."""
     stamped = (1 - masks[:, None, None]) * images + (masks[:, None] * patterns)[:, None]
-    scores = logits(model, {"pixel_values": stamped.flatten(0, 1)})
-    each = functional.cross_entropy(scores, labels.repeat_interleave(len(images)), reduction="none")
+    answers = logits(model, {"pixel_values": stamped.flatten(0, 1)})
+    each = functional.cross_entropy(answers, labels.repeat_interleave(len(images)), reduction="none")
     shape = (len(labels), len(images))
-    right = scores.argmax(dim=1).view(shape) == labels[:, None]
+    right = answers.argmax(dim=1).view(shape) == labels[:, None]
     return each.view(shape).mean(dim=1), right.float().mean(dim=1)
 
 
@@ -179,6 +179,6 @@ class _Best:
         self.success = torch.where(better, success, self.success)
 
 
-def succeeded(found: InvertedTriggers) -> Tensor:
+def succeeded(triggers: InvertedTriggers) -> Tensor:
     """Which searches found a trigger that works, bool ``[P]``."""
-    return found.success >= _WANTED
+    return triggers.success >= _WANTED

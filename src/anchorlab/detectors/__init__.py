@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.activation_clustering import ActivationClustering
-from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
+from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore
 from anchorlab.detectors.last_layer import LastLayer
 from anchorlab.detectors.neural_cleanse import NeuralCleanse
 from anchorlab.detectors.onion import ONION
@@ -16,7 +16,7 @@ from anchorlab.detectors.scale_up import ScaleUp
 from anchorlab.detectors.spectral_signatures import SpectralSignatures
 from anchorlab.detectors.strip import STRIP
 from anchorlab.detectors.universal_scan import UniversalScan
-from anchorlab.models.call import logits
+from anchorlab.models.call import logits, predict
 from anchorlab.models.hooks import features, last_layer
 from anchorlab.registry import ClassRegistry
 
@@ -28,6 +28,7 @@ __all__ = [
     "ActivationClustering",
     "DefenderContext",
     "DefenderData",
+    "FeatureDetector",
     "InputDetector",
     "LastLayer",
     "ModelDetector",
@@ -39,6 +40,7 @@ __all__ = [
     "features",
     "last_layer",
     "logits",
+    "predict",
 ]
 
 #: Detectors of models and of inputs: which of the two a detector is, its base class says.

@@ -7,8 +7,8 @@ score an input by both: the silhouette of its class times ``1 - p``, where p is 
 holds. So a small cluster, well apart from the rest of its class, scores near 1. All of a cluster score alike. Where
 more than half of the inputs that are predicted as a class are triggered, it is the clean ones that score higher, in the
 paper too. ICA turns whitened principal components, and a turn changes no distance: clusters and silhouettes are those
-of whitening alone, which is what we do. Among dimensions of equal variance 2-means has many poor local optima; it is
-started so often that its end depends little on the draw.
+of whitening alone, which is what we do. Among dimensions of equal variance 2-means has many poor local optima; it has
+so many starts that the result depends little on the draw.
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ def cluster_scores(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
 
 
 def reduced(rows: NDArray[np.float64], reduction: Literal["ica", "pca"], dimensions: int) -> NDArray[np.float64]:
-    """Rows ``[n, D]`` in at most so many dimensions, fewer where they do not span as many.
+    """Rows ``[n, D]`` in at most ``dimensions`` dimensions, fewer where they span fewer.
 
-    For ``ica`` of equal variance in each, and none where n rows span n - 1, for all would be as far from each other.
+    For ``ica`` each has the same variance. There are none where n rows span n - 1 dimensions, because then all would
+    be at the same distance from each other.
     """
     most = min(dimensions, len(rows) - 1, rows.shape[1])
     if most < 1 or not np.ptp(rows, axis=0).any():

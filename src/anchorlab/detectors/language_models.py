@@ -1,4 +1,4 @@
-"""Language models that tell how odd a text is: one fitted on the defender's clean texts, and those of transformers."""
+"""Language models that measure how odd a text is: bigrams of the defender's clean texts, and models of transformers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LanguageModel(Protocol):
         """The exponential of the mean negative log-probability of a text's tokens, float64 ``[N]``; none is empty."""
 
 
-class Bigrams:
+class BigramModel:
     """Tokens by the one before: an interpolation of bigrams, unigrams and the uniform distribution.
 
     ``P(t | s) = a count(s, t) / count(s, .) + b count(t) / T + c / V``. The weights a, b and c are those that make
@@ -56,7 +56,7 @@ class Bigrams:
         before, tokens, _ = self._pairs(validation)
         for _ in range(self._ROUNDS if len(tokens) else 0):
             parts = self.weights * self._parts(before, tokens)
-            # A floor, for a held-back part in which nothing is new would make all that is new impossible.
+            # A floor, because validation texts without anything new would make all that is new impossible.
             self.weights = (parts / parts.sum(1, keepdims=True)).mean(0).clip(min=1e-3)
             self.weights /= self.weights.sum()
 
@@ -86,21 +86,21 @@ class Bigrams:
         return before * (self._vocabulary + 1) + tokens
 
 
-class Causal:
+class CausalModel:
     """A causal language model of transformers, as GPT-2, with its own tokenizer.
 
     Args:
-        place: a folder with weights in safetensors, or a name on the hub.
+        source: a folder with weights in safetensors, or a name on the hub.
         encoding: that of the texts.
         device: where it works.
 
     Raises:
-        AnchorlabError: if it cannot be had.
+        AnchorlabError: if it cannot be opened.
     """
 
-    def __init__(self, place: str, encoding: TextEncoding, device: torch.device) -> None:
+    def __init__(self, source: str, encoding: TextEncoding, device: torch.device) -> None:
         self._encoding, self._device = encoding, device
-        self._net, self._tokenizer = _opened(place)
+        self._net, self._tokenizer = _open(source)
         self._net.to(device)
         # A token that a text is begun with, so that its first token counts too.
         starts = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, self._tokenizer.cls_token_id)
@@ -114,45 +114,45 @@ class Causal:
         ids = [self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for text in written]
         begun = [([self._start] if self._start is not None else []) + list(row) for row in ids]
         rows = [row[: self._limit] for row in begun]
-        order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
+        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
         found, start = np.ones(len(rows)), 0
         while start < len(order):
             end = start + max(1, EVALUATION_TOKENS // 4 // max(1, len(rows[order[start]])))
             some = order[start:end]
-            found[some] = self._of_batch([rows[at] for at in some])
+            found[some] = self._of_batch([rows[index] for index in some])
             start = end
         return found
 
     def _of_batch(self, rows: list[list[int]]) -> Floats:
-        """Likewise of rows of ids, the longest first; 1 for a text with no token that has one before it."""
+        """Perplexities of rows of ids, the longest first; 1 for a text with no token that has one before it."""
         width = len(rows[0])
         if width < 2:
             return np.ones(len(rows))
         ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self._device)
         sizes = torch.tensor([len(row) for row in rows], device=self._device)
         mask = torch.arange(width, device=self._device) < sizes[:, None]
-        scores: Tensor = self._net(input_ids=ids, attention_mask=mask.long()).logits[:, :-1].float()
-        surprise = functional.cross_entropy(scores.transpose(1, 2), ids[:, 1:], reduction="none").double()
+        logits: Tensor = self._net(input_ids=ids, attention_mask=mask.long()).logits[:, :-1].float()
+        surprise = functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").double()
         means = (surprise * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1).clamp(min=1)
-        # Cut off, for a difference of two infinities would be no number.
+        # Cut off, because a difference of two infinities is not a number.
         return means.clamp(max=math.log(1e30)).exp().cpu().numpy()
 
 
-def _opened(place: str) -> tuple[Any, Any]:
+def _open(source: str) -> tuple[Any, Any]:
     """The model and its tokenizer, on the CPU, in evaluation mode."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = Path(place).expanduser()
+    folder = Path(source).expanduser()
     local = folder.exists()
     if local:
         refuse_pickles(folder)
-        place = str(folder)
-    how = {"trust_remote_code": False, "local_files_only": local}
+        source = str(folder)
+    options = {"trust_remote_code": False, "local_files_only": local}
     try:
-        net = AutoModelForCausalLM.from_pretrained(place, use_safetensors=True, dtype=torch.float32, **how)
-        return net.eval(), AutoTokenizer.from_pretrained(place, **how)
+        net = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, dtype=torch.float32, **options)
+        return net.eval(), AutoTokenizer.from_pretrained(source, **options)
     except Exception as error:  # each kind of damage raises another type
         raise AnchorlabError(
-            f"the language model {place} cannot be opened ({reason(error)}): give a folder of a "
+            f"the language model {source} cannot be opened ({reason(error)}): give a folder of a "
             "causal language model with safetensors and tokenizer, a name on the hub, or none"
         ) from error

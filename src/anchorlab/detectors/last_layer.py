@@ -15,10 +15,10 @@ from torch import nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore
-from anchorlab.detectors.robust import deviations
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.hooks import last_layer
 from anchorlab.settings import STRICT
+from anchorlab.statistics.deviations import deviations
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

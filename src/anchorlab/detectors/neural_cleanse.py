@@ -23,9 +23,9 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
 from anchorlab.detectors.base import ModelDetector, ModelScore
-from anchorlab.detectors.robust import deviations
 from anchorlab.errors import AnchorlabError
 from anchorlab.settings import STRICT
+from anchorlab.statistics.deviations import deviations
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -49,7 +49,7 @@ class NeuralCleanse(InversionSettings, ModelDetector):
             raise AnchorlabError(
                 f"neural-cleanse compares labels with each other, but the task has {data.classes}: it needs 3 at least"
             )
-        found = invert_triggers(
+        triggers = invert_triggers(
             model,
             data.train.inputs["pixel_values"],
             range(data.classes),
@@ -58,18 +58,18 @@ class NeuralCleanse(InversionSettings, ModelDetector):
             restarts=range(self.restarts),
             report=lambda done: context.report(done, self.steps, {}),
         )
-        return scored(found, self.restarts)
+        return scored(triggers, self.restarts)
 
 
-def scored(found: InvertedTriggers, restarts: int) -> ModelScore:
+def scored(triggers: InvertedTriggers, restarts: int) -> ModelScore:
     """The score of a search for each label, with its pairs in the order label by label."""
-    good = succeeded(found)
+    good = succeeded(triggers)
     details = pd.DataFrame(
         {
-            "label": found.labels.tolist(),
-            "restart": list(range(restarts)) * (len(found.labels) // restarts),
-            "norm": found.norms.tolist(),
-            "success": found.success.tolist(),
+            "label": triggers.labels.tolist(),
+            "restart": list(range(restarts)) * (len(triggers.labels) // restarts),
+            "norm": triggers.norms.tolist(),
+            "success": triggers.success.tolist(),
             "found": good.tolist(),
         }
     )
@@ -80,9 +80,9 @@ def scored(found: InvertedTriggers, restarts: int) -> ModelScore:
         return ModelScore(float("nan"), details, f"{note}, too few to compare: search longer, by steps")
     index = -deviations(smallest.to_numpy())
     details["anomaly_index"] = details["label"].map(dict(zip(smallest.index, index, strict=True)))
-    at = details[details["found"]].groupby("label")["norm"].idxmin().to_numpy()
-    rows = torch.from_numpy(at[np.argsort(-index, kind="stable")]).to(found.labels.device)
-    stamped = found.masks[rows, None] * found.patterns[rows]
+    best = details[details["found"]].groupby("label")["norm"].idxmin().to_numpy()
+    rows = torch.from_numpy(best[np.argsort(-index, kind="stable")]).to(triggers.labels.device)
+    stamped = triggers.masks[rows, None] * triggers.patterns[rows]
     return ModelScore(
-        float(np.max(index)), details, note, stamped.round().to(torch.uint8).cpu(), found.labels[rows].cpu()
+        float(np.max(index)), details, note, stamped.round().to(torch.uint8).cpu(), triggers.labels[rows].cpu()
     )

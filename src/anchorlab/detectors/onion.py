@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
-from anchorlab.detectors.language_models import Bigrams, Causal, LanguageModel
-from anchorlab.detectors.words import Word, cut, encoding_needed
+from anchorlab.detectors.language_models import BigramModel, CausalModel, LanguageModel
+from anchorlab.detectors.words import Word, require_encoding, split_words
 from anchorlab.settings import STRICT
 
 #: Texts whose shortened forms are asked for together.
@@ -43,13 +43,13 @@ class ONION(InputDetector):
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``; a text of one word, which cannot be taken away, has the score 0."""
-        encoding = encoding_needed(model, inputs, "ONION")
+        encoding = require_encoding(model, inputs, "ONION")
         if self.language_model is None:
-            train, validation = (cut(part.inputs, encoding) for part in (data.train, data.validation))
-            judge: LanguageModel = Bigrams(train, validation, len(encoding.tokenizer))
+            train, validation = (split_words(part.inputs, encoding) for part in (data.train, data.validation))
+            judge: LanguageModel = BigramModel(train, validation, len(encoding.tokenizer))
         else:
-            judge = Causal(self.language_model, encoding, context.device)
-        texts = cut(inputs, encoding)
+            judge = CausalModel(self.language_model, encoding, context.device)
+        texts = split_words(inputs, encoding)
         found = []
         for start in range(0, len(texts), _TOGETHER):
             found.append(largest_drops(judge, texts[start : start + _TOGETHER]))
@@ -59,13 +59,15 @@ class ONION(InputDetector):
 
 def largest_drops(judge: LanguageModel, texts: Sequence[Sequence[Word]]) -> NDArray[np.float64]:
     """The largest fall of each text's perplexity when one of its words is taken away, float64 ``[N]``."""
-    several = [at for at, text in enumerate(texts) if len(text) > 1]
+    several = [index for index, text in enumerate(texts) if len(text) > 1]
     drops = np.zeros(len(texts))
     if not several:
         return drops
-    whole = judge.perplexities([texts[at] for at in several])
-    shortened = [[*texts[at][:word], *texts[at][word + 1 :]] for at in several for word in range(len(texts[at]))]
-    owners = np.repeat(np.arange(len(several)), [len(texts[at]) for at in several])
+    whole = judge.perplexities([texts[index] for index in several])
+    shortened = [
+        [*texts[index][:word], *texts[index][word + 1 :]] for index in several for word in range(len(texts[index]))
+    ]
+    owners = np.repeat(np.arange(len(several)), [len(texts[index]) for index in several])
     best = np.full(len(several), np.inf)
     np.minimum.at(best, owners, judge.perplexities(shortened))
     drops[several] = whole - best

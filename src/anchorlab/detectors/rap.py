@@ -32,7 +32,7 @@ from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.inputs import lengths, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
-from anchorlab.detectors.words import Word, cut, encoding_needed, put_together
+from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, predict
 from anchorlab.models.hooks import modules_in_call_order
@@ -67,7 +67,7 @@ class RAP(InputDetector):
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``: minus the fall, between -1 and 1."""
-        encoding = encoding_needed(model, inputs, "RAP")
+        encoding = require_encoding(model, inputs, "RAP")
         _check_classes(data)
         if self.lower >= self.upper:
             raise AnchorlabError(
@@ -84,8 +84,8 @@ class RAP(InputDetector):
             at = len(encoding.prefix)
             word = self._tuned(frozen, table, start, data, label, encoding, context, (number, len(asked)))
             members = (labels == label).nonzero().flatten()
-            longer = with_place({name: value[members] for name, value in inputs.items()}, encoding)
-            with embedded(table, word, at):
+            longer = with_front_token({name: value[members] for name, value in inputs.items()}, encoding)
+            with embedding_replaced(table, word, at):
                 after = predict(frozen, longer).double().softmax(1)
             scores[members] = after[:, label] - before[members, label]
         return scores.cpu().numpy()
@@ -104,8 +104,8 @@ class RAP(InputDetector):
         """The embedding of a class's word, ``[D]``."""
         members = (data.train.labels == label).nonzero().flatten()
         clean = {name: value[members] for name, value in data.train.inputs.items()}
-        word = _Row(start)
-        objective = _Fall(model, table, word, clean, label, encoding, self, context)
+        word = _WordEmbedding(start)
+        objective = _FallObjective(model, table, word, clean, label, encoding, self, context)
 
         def report(done: int, figures: dict[str, float]) -> None:
             context.report(which[0] * self.steps + done, which[1] * self.steps, figures)
@@ -121,7 +121,7 @@ class RAP(InputDetector):
         return word.values.detach()
 
 
-class _Row(nn.Module):
+class _WordEmbedding(nn.Module):
     """The embedding of one word, ``[D]``."""
 
     def __init__(self, start: Tensor) -> None:
@@ -129,30 +129,30 @@ class _Row(nn.Module):
         self.values = nn.Parameter(start.clone())
 
 
-class _Fall:
+class _FallObjective:
     """The objective, for ``fit``: that the class's probability falls as much as it shall."""
 
     def __init__(
         self,
         model: nn.Module,
         table: nn.Embedding,
-        word: _Row,
+        word: _WordEmbedding,
         clean: dict[str, Tensor],
         label: int,
         encoding: TextEncoding,
-        how: RAP,
+        settings: RAP,
         context: DefenderContext,
     ) -> None:
         self.state: dict[str, Tensor] = {}
-        self._model, self._table, self._word, self._label, self._how = model, table, word, label, how
+        self._model, self._table, self._word, self._label, self._settings = model, table, word, label, settings
         self._norm = word.values.detach().norm()
         self._before = predict(model, clean).softmax(1)[:, label]
-        self._longer = with_place(clean, encoding)
+        self._longer = with_front_token(clean, encoding)
         self._at = len(encoding.prefix)
         size = len(self._before)
         self._batches = Batches(
             size,
-            min(how.batch_size, size),
+            min(settings.batch_size, size),
             seed=context.derive("words", label),
             purpose="detector",
             device=context.device,
@@ -161,11 +161,14 @@ class _Fall:
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """The two hinges, on the batch of a step."""
-        at = self._batches(step)
-        with embedded(self._table, self._word.values, self._at):
-            scores = logits(self._model, rows(self._longer, at, self._batches.width(step)))
-        fall = self._before[at] - scores.softmax(1)[:, self._label]
-        return {"loss": hinges(fall, self._how.lower, self._how.upper, self._how.scale), "fall": fall.mean()}
+        indices = self._batches(step)
+        with embedding_replaced(self._table, self._word.values, self._at):
+            answers = logits(self._model, rows(self._longer, indices, self._batches.width(step)))
+        fall = self._before[indices] - answers.softmax(1)[:, self._label]
+        return {
+            "loss": hinges(fall, self._settings.lower, self._settings.upper, self._settings.scale),
+            "fall": fall.mean(),
+        }
 
     def after_step(self, step: Step) -> None:
         """The embedding keeps its norm."""
@@ -179,15 +182,15 @@ def hinges(fall: Tensor, lower: float, upper: float, scale: float) -> Tensor:
     return scale * (lower - fall).clamp(min=0).mean() + (fall - upper).clamp(min=0).mean()
 
 
-def with_place(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> dict[str, Tensor]:
+def with_front_token(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> dict[str, Tensor]:
     """Texts with one more token before their first word, whose id is of no account."""
     first: Word = (encoding.pad,)
-    texts = [[first, *text] for text in cut(inputs, encoding)]
-    return put_together(texts, encoding, inputs["input_ids"].device)
+    texts = [[first, *text] for text in split_words(inputs, encoding)]
+    return join_words(texts, encoding, inputs["input_ids"].device)
 
 
 @contextmanager
-def embedded(table: nn.Embedding, word: Tensor, at: int) -> Iterator[None]:
+def embedding_replaced(table: nn.Embedding, word: Tensor, at: int) -> Iterator[None]:
     """Inside, the token at one place of each text has the embedding ``word`` ``[D]``."""
 
     def put(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -208,9 +211,9 @@ def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
         AnchorlabError: if there are none.
     """
     net = unwrap(model)
-    told = net.get_input_embeddings() if hasattr(net, "get_input_embeddings") else None  # type: ignore[operator]
-    if isinstance(told, nn.Embedding):
-        return told
+    table = net.get_input_embeddings() if hasattr(net, "get_input_embeddings") else None  # type: ignore[operator]
+    if isinstance(table, nn.Embedding):
+        return table
     found = [
         module for module in modules_in_call_order(model, inputs, nn.Embedding) if isinstance(module, nn.Embedding)
     ]

@@ -6,8 +6,8 @@ Low entropy is suspicious. As in the authors' code, a blend is the sum of both i
 of the words is replaced by words of a clean example, those of the highest tf-idf first (Gao et al. 2021, Design and
 Evaluation of a Multi-Domain Trojan Detection Method on Deep Neural Networks, arXiv 1911.10312).
 
-The paper draws clean examples, and which words are replaced, anew for each input. We draw them once for all, so that
-the score of an input depends on no other input, and all are compared over the same blends.
+The paper draws clean examples, and which words are replaced, again for each input. We draw them once for all inputs, so
+that the score of an input depends on no other input, and all are compared over the same blends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from anchorlab.data.inputs import kind_of
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
-from anchorlab.detectors.words import Word, cut, encoding_needed, put_together
+from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.models.call import EVALUATION_BATCH, predict
 from anchorlab.settings import STRICT
 
@@ -83,11 +83,11 @@ class STRIP(InputDetector):
         inputs: Mapping[str, Tensor],
         context: DefenderContext,
     ) -> Iterator[dict[str, Tensor]]:
-        """Likewise; an input's words are replaced at other places in each blend."""
-        encoding = encoding_needed(model, inputs, "STRIP")
-        new = by_tf_idf(cut(overlays, encoding), cut(data.train.inputs, encoding))
+        """The blends of some texts at a time; an input's words are replaced at other positions in each blend."""
+        encoding = require_encoding(model, inputs, "STRIP")
+        new = by_tf_idf(split_words(overlays, encoding), split_words(data.train.inputs, encoding))
         ranks = torch.rand(self.blends, encoding.room, generator=context.generator("places"))
-        texts = cut(inputs, encoding)
+        texts = split_words(inputs, encoding)
         for start in range(0, len(texts), _together(self.blends)):
             some = texts[start : start + _together(self.blends)]
             mixed = [
@@ -95,7 +95,7 @@ class STRIP(InputDetector):
                 for text in some
                 for words, rank in zip(new, ranks, strict=True)
             ]
-            yield put_together(mixed, encoding, context.device)
+            yield join_words(mixed, encoding, context.device)
 
 
 def mean_entropy(logits: Tensor, blends: int) -> Tensor:
@@ -120,13 +120,13 @@ def blend(images: Tensor, overlays: Tensor, own: float, clean: float) -> Tensor:
 
 
 def replace_words(text: Sequence[Word], new: Sequence[Word], ranks: Tensor, share: float) -> list[Word]:
-    """A text whose words at the places of the lowest ranks are replaced, by the new words in turn; one at least."""
+    """A text whose words at the positions of the lowest ranks are replaced, by the new words in turn; one at least."""
     if not text or not new:
         return list(text)
-    places = ranks[: len(text)].argsort()[: max(1, round(share * len(text)))].tolist()
+    positions = ranks[: len(text)].argsort()[: max(1, round(share * len(text)))].tolist()
     mixed = list(text)
-    for number, at in enumerate(sorted(places)):
-        mixed[at] = new[number % len(new)]
+    for number, position in enumerate(sorted(positions)):
+        mixed[position] = new[number % len(new)]
     return mixed
 
 

@@ -2,7 +2,7 @@
 
 Random patches are stamped on clean images, and for each class the patch that sends most images to it is improved by
 random changes, the better one being kept. A class that some patch reaches far better than the other classes are reached
-is suspicious: universal patches exist for clean models too, so that the score is the best class's rate less the median
+is suspicious: universal patches exist for clean models too, so the score is the best class's rate less the median
 one's. In the spirit of black-box detection by Guo et al. 2022 (AEVA, ICLR, arXiv 2110.14880), who estimate
 gradients; this search is ours, simpler and weaker.
 """
@@ -50,7 +50,7 @@ class UniversalScan(ModelDetector):
         draw = context.generator("scan")
         patches = [self._random(images, draw) for _ in range(self.patches)]
         rates = torch.stack([self._rates(model, images, labels, patch, data.classes) for patch in patches])
-        best = [patches[int(at)] for at in rates.argmax(dim=0)]
+        best = [patches[int(index)] for index in rates.argmax(dim=0)]
         reached = rates.amax(dim=0)
         for number in range(self.rounds):
             for label in range(data.classes):
@@ -67,7 +67,7 @@ class UniversalScan(ModelDetector):
         )
 
     def _random(self, images: Tensor, draw: torch.Generator) -> tuple[Tensor, int, int]:
-        """A patch and its place: uniform noise, or one colour."""
+        """A patch and its position: uniform noise, or one colour."""
         channels, height, width = images.shape[1:]
         tall, wide = (max(1, round(self.share * side)) for side in (height, width))
         flat = bool(torch.rand((), generator=draw) < 0.5)

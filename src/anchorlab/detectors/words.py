@@ -1,7 +1,7 @@
 """Texts as words: token ids cut where words begin, and put together again.
 
-A triggered text has no ``word_starts``, for triggers return what models read; so words are told from the token ids
-alone, by how the tokenizer writes a token after another one, and clean and triggered texts are cut alike.
+A triggered text has no ``word_starts``, because triggers return what models read. So words are recognised from the
+token ids alone, by how the tokenizer writes a token after another one, in clean and triggered texts in the same way.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from anchorlab.models.wrap import encoding_of
 Word = tuple[int, ...]
 
 
-def encoding_needed(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> TextEncoding:
+def require_encoding(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> TextEncoding:
     """How a model's texts became tensors.
 
     Raises:
-        AnchorlabError: if the inputs are no texts, or the model does not say.
+        AnchorlabError: if the inputs are not texts, or the model has no tokenizer.
     """
     encoding = encoding_of(model)
     if kind_of(inputs) != "text" or encoding is None:
@@ -36,7 +36,7 @@ def encoding_needed(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -
     return encoding
 
 
-def cut(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> list[list[Word]]:
+def split_words(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> list[list[Word]]:
     """The words of each text, without special tokens.
 
     Args:
@@ -49,12 +49,12 @@ def cut(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> list[list[Word]
     begins = _begin_words(sorted({token for row in content for token in row}), encoding)
     texts: list[list[Word]] = []
     for row in content:
-        at = [place for place, token in enumerate(row) if place == 0 or begins[token]]
-        texts.append([tuple(row[start:end]) for start, end in pairwise([*at, len(row)])])
+        starts = [index for index, token in enumerate(row) if index == 0 or begins[token]]
+        texts.append([tuple(row[start:end]) for start, end in pairwise([*starts, len(row)])])
     return texts
 
 
-def put_together(texts: Sequence[Sequence[Word]], encoding: TextEncoding, device: torch.device) -> dict[str, Tensor]:
+def join_words(texts: Sequence[Sequence[Word]], encoding: TextEncoding, device: torch.device) -> dict[str, Tensor]:
     """Texts as a model reads them, ``[N, L]`` on a device; tokens beyond its limit are left out at the end."""
     rows = [
         [*encoding.prefix, *[token for word in text for token in word][: encoding.room], *encoding.suffix]

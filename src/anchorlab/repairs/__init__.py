@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.models.call import logits
+from anchorlab.models.call import logits, predict
+from anchorlab.models.hooks import features, last_layer
 from anchorlab.registry import ClassRegistry
 from anchorlab.repairs.anp import ANP
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.clp import CLP
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.fine_tuning import FineTuning
+from anchorlab.repairs.ft_sam import FTSAM
 from anchorlab.repairs.i_bau import IBAU
 from anchorlab.repairs.interpolation import Interpolation
 from anchorlab.repairs.mode_connectivity import ModeConnectivity
 from anchorlab.repairs.nad import NAD
-from anchorlab.repairs.sam import FTSAM
-from anchorlab.repairs.tuning import Schedule, tune
+from anchorlab.repairs.tuning import Schedule, copied, tune
 from anchorlab.repairs.unlearning import Unlearning
 
 __all__ = [
@@ -37,7 +38,11 @@ __all__ = [
     "Repair",
     "Schedule",
     "Unlearning",
+    "copied",
+    "features",
+    "last_layer",
     "logits",
+    "predict",
     "tune",
 ]
 

@@ -61,14 +61,14 @@ class ANP(Pruning):
         masks = Masks(norms).to(context.device)
         fit(
             masks,
-            _Game(model, masks, data, self, context),
+            _MaskObjective(model, masks, data, self, context),
             Optimisation(self.steps, self.learning_rate),
             accelerator=context.accelerator,
             name="ANP",
             report=lambda done, figures: context.report(done, self.steps, figures),
         )
         thresholds: list[float] = torch.linspace(0.05, 0.95, 19).tolist()
-        return thresholds, lambda threshold: cut_below(norms, masks, threshold)
+        return thresholds, lambda threshold: prune_below(norms, masks, threshold)
 
 
 class Masks(nn.Module):
@@ -81,33 +81,38 @@ class Masks(nn.Module):
 
 
 @torch.no_grad()
-def cut_below(norms: dict[str, nn.BatchNorm2d], masks: Masks, threshold: float) -> None:
-    """Cuts channels whose mask is below a threshold: of each BatchNorm puts out no more than its bias."""
+def prune_below(norms: dict[str, nn.BatchNorm2d], masks: Masks, threshold: float) -> None:
+    """Prunes channels whose mask is below a threshold: their BatchNorm puts out its bias alone."""
     for name, mask in zip(masks.names, masks.values, strict=True):
         norms[name].weight[mask < threshold] = 0
 
 
-class _Game:
-    """The masks' objective, for ``fit``: the clean loss, and that under the worst perturbation of channels."""
+class _MaskObjective:
+    """The masks' objective, for ``fit``: the clean loss, and the loss under the worst perturbation of channels."""
 
-    def __init__(self, model: nn.Module, masks: Masks, data: DefenderData, how: ANP, context: DefenderContext) -> None:
+    def __init__(
+        self, model: nn.Module, masks: Masks, data: DefenderData, settings: ANP, context: DefenderContext
+    ) -> None:
         self.state: dict[str, Tensor] = {}
-        self._model, self._masks, self._data, self._how, self._context = model, masks, data, how, context
+        self._model, self._masks, self._data, self._settings, self._context = model, masks, data, settings, context
         self._kept = {name: value.detach() for name, value in model.named_parameters()}
         self._batches = Batches(
-            len(data.train), min(how.batch_size, len(data.train)), seed=context.derive("batches"), purpose="defence",
+            len(data.train),
+            min(settings.batch_size, len(data.train)),
+            seed=context.derive("batches"),
+            purpose="defence",
             device=context.device,
-        )  # fmt: skip
+        )
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """The weighted losses of a step."""
-        at = self._batches(step)
-        inputs = {name: value[at] for name, value in self._data.train.inputs.items()}
-        labels = self._data.train.labels[at]
+        indices = self._batches(step)
+        inputs = {name: value[indices] for name, value in self._data.train.inputs.items()}
+        labels = self._data.train.labels[indices]
         masks = list(self._masks.values)
-        worst = self._worst(inputs, labels, [mask.detach() for mask in masks], step)
+        worst = self._worst_perturbation(inputs, labels, [mask.detach() for mask in masks], step)
         clean = self._loss(inputs, labels, masks, None)
-        share = self._how.clean_share
+        share = self._settings.clean_share
         return {"loss": share * clean + (1 - share) * self._loss(inputs, labels, masks, worst)}
 
     def after_step(self, step: Step) -> None:
@@ -117,11 +122,11 @@ class _Game:
             for mask in self._masks.values:
                 mask.clamp_(0, 1)
 
-    def _worst(
+    def _worst_perturbation(
         self, inputs: dict[str, Tensor], labels: Tensor, masks: list[Tensor], step: int
     ) -> list[tuple[Tensor, Tensor]]:
-        """One step of sign ascent to the edge of the box, from a random place in it."""
-        radius, draw = self._how.radius, self._context.generator("perturbation", step)
+        """One step of sign ascent to the edge of the box, from a random start within it."""
+        radius, draw = self._settings.radius, self._context.generator("perturbation", step)
         drawn = [torch.rand(2, len(mask), generator=draw).to(mask.device) for mask in masks]
         start = [((2 * pair - 1) * radius).requires_grad_() for pair in drawn]
         loss = self._loss(inputs, labels, masks, [(pair[0], pair[1]) for pair in start])
@@ -140,8 +145,8 @@ class _Game:
     ) -> Tensor:
         """With weights times ``mask + d`` and biases times ``1 + e``."""
         weights = dict(self._kept)
-        for at, (name, mask) in enumerate(zip(self._masks.names, masks, strict=True)):
-            d, e = (0.0, 0.0) if perturbation is None else perturbation[at]
+        for number, (name, mask) in enumerate(zip(self._masks.names, masks, strict=True)):
+            d, e = (0.0, 0.0) if perturbation is None else perturbation[number]
             weights[f"{name}.weight"] = self._kept[f"{name}.weight"] * (mask + d)
             weights[f"{name}.bias"] = self._kept[f"{name}.bias"] * (1 + e)
         return functional.cross_entropy(logits(self._model, inputs, weights), labels)

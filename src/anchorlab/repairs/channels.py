@@ -46,9 +46,9 @@ def channels_of(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> li
     """
     modules = modules_in_call_order(model, inputs, (nn.Conv2d, nn.BatchNorm2d))
     found = []
-    for at, module in enumerate(modules):
+    for index, module in enumerate(modules):
         if isinstance(module, nn.Conv2d):
-            after = modules[at + 1] if at + 1 < len(modules) else None
+            after = modules[index + 1] if index + 1 < len(modules) else None
             fits = isinstance(after, nn.BatchNorm2d) and after.num_features == module.out_channels
             found.append(Channels(module, after if fits and isinstance(after, nn.BatchNorm2d) else None))
     if not found:

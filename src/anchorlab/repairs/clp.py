@@ -47,8 +47,8 @@ class CLP(Repair):
 def lipschitz_bounds(channels: Channels) -> Tensor:
     """The upper bound of each channel's Lipschitz constant, ``[C]``."""
     filters = channels.convolution.weight.float()
-    found: Tensor = torch.linalg.matrix_norm(filters.flatten(2), ord=2)
+    bounds: Tensor = torch.linalg.matrix_norm(filters.flatten(2), ord=2)
     if channels.norm is not None and channels.norm.running_var is not None:
         scale = (channels.norm.running_var + channels.norm.eps).rsqrt()
-        found = found * scale * (channels.norm.weight.abs() if channels.norm.affine else 1)
-    return found
+        bounds = bounds * scale * (channels.norm.weight.abs() if channels.norm.affine else 1)
+    return bounds

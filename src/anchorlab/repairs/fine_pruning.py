@@ -2,11 +2,11 @@
 
 Liu, Dolan-Gavitt and Garg 2018, Fine-Pruning, RAID (arXiv 1805.12185): units that the backdoor uses are often dormant
 on clean inputs. The paper prunes channels of the last convolution, in the order of their mean activation on clean
-examples. In a residual network no channel of one convolution falls silent by that, for the shortcut goes past it; so we
-prune what enters the last layer, which there is the channels' mean, by its mean absolute value. How many is chosen on
-the defender's held-back part: as many as cost at most ``tolerance`` of its accuracy, and the tuning may cost as much
-again. The paper watches a validation set of the defender's too; published comparisons often let the test set choose, as
-the form ``oracle-fine-pruning`` does.
+examples. In a residual network no channel of one convolution falls silent by that, because the shortcut goes past it.
+So we prune what enters the last layer, which there is the channels' mean, by its mean absolute value. The defender's
+validation examples choose how many: as many as cost at most ``tolerance`` of the accuracy; the tuning may cost as much
+again. The paper watches a validation set of the defender's too. Published comparisons often let the test set choose, as
+``oracle-fine-pruning`` does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fine-tuning: the model is trained further on the defender's clean examples.
 
 The oldest repair, studied by Liu, Dolan-Gavitt and Garg 2018 (Fine-Pruning, arXiv 1805.12185), who found that it often
-fails, for clean examples give the backdoored weights no reason to change.
+fails, because clean examples give the backdoored weights no reason to change.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ concave in the perturbation, which no network's is everywhere; few of them are a
 
 The fields' values are the authors' (their repository I-BAU: ``defense.py``, and the ball and the clipping of its
 notebooks, which that file leaves out): five rounds, a search of 50 steps, which is a pass over their 5,000 images, away
-from what the model itself says, and the one image in a hundred, here one of a batch at least, that carries the
+from what the model itself predicts, and the one image in a hundred, here one of a batch at least, that carries the
 perturbation when it is unlearned; in the paper's equations all do (``perturbed=1``). The radius is that for 32 by 32
 pixels in colour. Batch size, length, schedule and stop rule are those of all repairs here; the inner map is taken on
 the batch at hand, theirs always on the first.
@@ -61,71 +61,71 @@ class IBAU(Schedule, Repair):
         fresh = copied(model)
         # Fused attention has no second derivative.
         with sdpa_kernel(SDPBackend.MATH):
-            tune(fresh, data, self, context, name="I-BAU", loss=_Rounds(self, data, context))
+            tune(fresh, data, self, context, name="I-BAU", loss=_UnlearningLoss(self, data, context))
         return fresh
 
     def search(self, model: nn.Module, images: Tensor, seed: int) -> Tensor:
         """The perturbation, float32 ``[C, H, W]``, that leads images, uint8 ``[N, C, H, W]``, away from their labels.
 
-        Their labels are what the model says of them.
+        Their labels are the ones that the model predicts.
         """
         size = min(self.batch_size, len(images))
         batches = Batches(len(images), size, seed=seed, purpose="perturbation", device=images.device)
-        said = predict(model, {"pixel_values": images}).argmax(1)
-        found = torch.zeros(images.shape[1:], device=images.device)
+        predicted = predict(model, {"pixel_values": images}).argmax(1)
+        perturbation = torch.zeros(images.shape[1:], device=images.device)
         for step in range(self.search_steps):
-            at, leaf = batches(step), found.requires_grad_()
-            (gradient,) = torch.autograd.grad(raised(model, images[at], said[at], leaf), leaf)
-            found = found.detach() + self.search_rate * gradient
-        return in_ball(found, self.radius)
+            indices, leaf = batches(step), perturbation.requires_grad_()
+            (gradient,) = torch.autograd.grad(search_objective(model, images[indices], predicted[indices], leaf), leaf)
+            perturbation = perturbation.detach() + self.search_rate * gradient
+        return project_to_ball(perturbation, self.radius)
 
 
-class _Rounds:
+class _UnlearningLoss:
     """The loss of a step, under the perturbation that the round began with."""
 
-    def __init__(self, how: IBAU, data: DefenderData, context: DefenderContext) -> None:
-        self._how = how
+    def __init__(self, settings: IBAU, data: DefenderData, context: DefenderContext) -> None:
+        self._settings = settings
         self._images = data.train.inputs["pixel_values"]
         self._context = context
-        self._length = -(-how.steps(len(data.train)) // how.rounds)
+        self._length = -(-settings.steps(len(data.train)) // settings.rounds)
         self._taken = 0
         self._perturbation = torch.empty(0)
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         number, taken = divmod(self._taken, self._length)
         if taken == 0:
-            self._perturbation = self._how.search(model, self._images, self._context.derive("round", number))
+            self._perturbation = self._settings.search(model, self._images, self._context.derive("round", number))
         self._taken += 1
         pixels = inputs["pixel_values"]
-        count = max(1, round(self._how.perturbed * len(labels)))
+        count = max(1, round(self._settings.perturbed * len(labels)))
 
         def inner(perturbation: Tensor) -> Tensor:
-            return raised(model, pixels, labels, perturbation)
+            return search_objective(model, pixels, labels, perturbation)
 
         def outer(perturbation: Tensor) -> Tensor:
             # Batches come in random order: their first images are as good as any.
-            mixed = torch.cat([under(pixels[:count], perturbation), pixels[count:].float()])
+            mixed = torch.cat([perturb(pixels[:count], perturbation), pixels[count:].float()])
             return cross_entropy(model, {"pixel_values": mixed}, labels)
 
         return with_hypergradient(
-            outer, inner, self._perturbation, rate=self._how.inner_rate, steps=self._how.fixed_point_steps
+            outer, inner, self._perturbation, rate=self._settings.inner_rate, steps=self._settings.fixed_point_steps
         )
 
 
-def in_ball(perturbation: Tensor, radius: float) -> Tensor:
+def project_to_ball(perturbation: Tensor, radius: float) -> Tensor:
     """The nearest perturbation whose L2 norm is at most the radius."""
     share: Tensor = radius / perturbation.norm().clamp(min=1e-12)
     return perturbation * share.clamp(max=1)
 
 
-def under(pixels: Tensor, perturbation: Tensor) -> Tensor:
+def perturb(pixels: Tensor, perturbation: Tensor) -> Tensor:
     """Images with a perturbation, float32 from 0 to 255, clipped to what an image can be."""
     return (pixels.float() + 255 * perturbation).clamp(0, 255)
 
 
-def raised(model: nn.Module, pixels: Tensor, labels: Tensor, perturbation: Tensor) -> Tensor:
-    """What the perturbation is to raise: the mean cross-entropy under it, less a penalty on its norm."""
-    loss = cross_entropy(model, {"pixel_values": under(pixels, perturbation)}, labels)
+def search_objective(model: nn.Module, pixels: Tensor, labels: Tensor, perturbation: Tensor) -> Tensor:
+    """What the search raises: the mean cross-entropy under it, less a penalty on its norm."""
+    loss = cross_entropy(model, {"pixel_values": perturb(pixels, perturbation)}, labels)
     return loss - _PENALTY * perturbation.square().sum()
 
 
@@ -143,7 +143,7 @@ def with_hypergradient(
 
     Args:
         outer: the loss that is lowered, of the inner solution, and of weights that it closes over.
-        inner: the loss that the inner solution raises, likewise.
+        inner: the loss that the inner solution raises, a function of the same.
         solution: of the inner problem, where ``inner`` is highest.
         rate: of the inner map ``F(d, w) = d + rate grad_d inner``.
         steps: fixed-point iterations ``v <- (d F / d d)' v + d L / d d``, from 0.

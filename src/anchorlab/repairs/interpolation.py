@@ -1,7 +1,7 @@
 """Interpolation to an earlier version of the model that the defender trusts.
 
 ``w_trusted + share (w - w_trusted)``, buffers included: what robust fine-tuning does between a model and its fine-tuned
-form (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903). The share is fixed beforehand, for clean data alone give no
+form (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903). The share is fixed beforehand, because clean data alone give no
 reason to prefer one; ASR along the whole line is what ``anchorlab analyze`` shows.
 """
 

@@ -27,8 +27,8 @@ from anchorlab.settings import STRICT
 
 Weights = dict[str, Tensor]
 
-#: Places on the curve among which one is chosen, the middle first, the farthest from both ends.
-_PLACES = (0.5, 0.4, 0.6, 0.3, 0.7)
+#: Points of the curve among which one is chosen: the middle first, which is farthest from both ends.
+_POINTS = (0.5, 0.4, 0.6, 0.3, 0.7)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -39,38 +39,37 @@ class ModeConnectivity(Schedule, Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        how = FineTuning(batch_size=self.batch_size, learning_rate=self.learning_rate, tolerance=self.tolerance)
-        ends = [_weights(model), _weights(how.repair(model, data, context))]
+        tuning = FineTuning(batch_size=self.batch_size, learning_rate=self.learning_rate, tolerance=self.tolerance)
+        ends = [_weights(model), _weights(tuning.repair(model, data, context))]
         middle = track_statistics(copied(model))
         draw = context.generator("curve")
 
         def loss(curve: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
-            at = float(torch.rand((), generator=draw))
-            weights = bezier(ends[0], dict(curve.named_parameters()), ends[1], at)
+            t = float(torch.rand((), generator=draw))
+            weights = bezier(ends[0], dict(curve.named_parameters()), ends[1], t)
             return functional.cross_entropy(logits(curve, inputs, weights), labels)
 
         # The curve's control point lies off the curve: how well it answers says nothing.
         tune(middle, data, self, context, name="MCR", loss=loss, guarded=False)
         least = at_least(accuracy(model, data.validation), self.tolerance)
-        points = [self._point(middle, ends, at, data) for at in _PLACES]
+        points = [self._point(middle, ends, t, data) for t in _POINTS]
         accuracies = [accuracy(point, data.validation) for point in points]
-        good = (at for at, value in enumerate(accuracies) if value >= least)
+        good = (index for index, value in enumerate(accuracies) if value >= least)
         return points[next(good, accuracies.index(max(accuracies)))]
 
-    def _point(self, middle: nn.Module, ends: list[Weights], at: float, data: DefenderData) -> nn.Module:
+    def _point(self, middle: nn.Module, ends: list[Weights], t: float, data: DefenderData) -> nn.Module:
         point = copied(middle)
-        weights = bezier(ends[0], _weights(middle), ends[1], at)
+        weights = bezier(ends[0], _weights(middle), ends[1], t)
         with torch.no_grad():
             for name, parameter in point.named_parameters():
                 parameter.copy_(weights[name])
         return reestimated(point, data.train.inputs)
 
 
-def bezier(start: Weights, middle: Weights, end: Weights, at: float) -> Weights:
-    """A point of the quadratic Bezier curve, ``at`` from 0 to 1."""
+def bezier(start: Weights, middle: Weights, end: Weights, t: float) -> Weights:
+    """A point of the quadratic Bezier curve, ``t`` from 0 to 1."""
     return {
-        name: (1 - at) ** 2 * start[name] + 2 * at * (1 - at) * value + at**2 * end[name]
-        for name, value in middle.items()
+        name: (1 - t) ** 2 * start[name] + 2 * t * (1 - t) * value + t**2 * end[name] for name, value in middle.items()
     }
 
 

@@ -40,43 +40,42 @@ class NAD(Schedule, Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        how = FineTuning(
+        tuning = FineTuning(
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             tolerance=self.tolerance,
         )
-        teacher = how.repair(model, data, context)
+        teacher = tuning.repair(model, data, context)
         fresh = copied(model)
-        ends = [self._ends(one, data.train.inputs) for one in (teacher, fresh)]
+        ends = [self._stage_ends(net, data.train.inputs) for net in (teacher, fresh)]
         track_statistics(fresh)
 
         def loss(student: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
             with torch.no_grad():
-                _, wanted = self._watched(teacher, ends[0], inputs)
-            scores, found = self._watched(student, ends[1], inputs)
-            apart = torch.stack(
-                [(attention(a) - attention(b)).square().mean() for a, b in zip(found, wanted, strict=True)]
+                _, teacher_maps = self._logits_and_maps(teacher, ends[0], inputs)
+            student_logits, student_maps = self._logits_and_maps(student, ends[1], inputs)
+            distance = torch.stack(
+                [(attention(a) - attention(b)).square().mean() for a, b in zip(student_maps, teacher_maps, strict=True)]
             ).sum()
-            return functional.cross_entropy(scores, labels) + self.strength * apart
+            return functional.cross_entropy(student_logits, labels) + self.strength * distance
 
         tune(fresh, data, self, context, name="NAD", loss=loss)
         return fresh.eval()
 
-    def _ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[nn.Module]:
+    def _stage_ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[nn.Module]:
         """The module at the end of each of the last stages."""
         by_size = {size: module for module, size in feature_maps(model, inputs) if size != (1, 1)}
         if not by_size:
             raise AnchorlabError("NAD compares maps of convolutions, but the model has none: take another repair")
         return list(by_size.values())[-self.stages :]
 
-    def _watched(
+    def _logits_and_maps(
         self, model: nn.Module, ends: list[nn.Module], inputs: Mapping[str, Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         with ExitStack() as stack:
             outputs = [stack.enter_context(capture_output(end)) for end in ends]
-            scores = logits(model, inputs)
-            return scores, [output() for output in outputs]
+            return logits(model, inputs), [output() for output in outputs]
 
 
 def attention(activations: Tensor) -> Tensor:

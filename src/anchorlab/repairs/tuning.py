@@ -32,7 +32,7 @@ class Schedule:
     tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
 
     def steps(self, examples: int) -> int:
-        """How many steps the repair takes on so many examples."""
+        """How many steps the repair takes on this many examples."""
         return max(1, self.epochs * examples // min(self.batch_size, examples))
 
     def examples_processed(self, examples: int) -> int | None:
@@ -49,7 +49,7 @@ def cross_entropy(model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor
     return functional.cross_entropy(logits(model, inputs), labels)
 
 
-class _Clean:
+class _CleanObjective:
     """The objective, for ``fit``: a loss on batches of the defender's examples."""
 
     def __init__(
@@ -71,9 +71,9 @@ class _Clean:
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """The loss on the batch of a step."""
-        at = self._batches(step)
-        inputs = rows(self.examples.inputs, at, self._batches.width(step))
-        return {"loss": self._loss(self.model, inputs, self.examples.labels[at])}
+        indices = self._batches(step)
+        inputs = rows(self.examples.inputs, indices, self._batches.width(step))
+        return {"loss": self._loss(self.model, inputs, self.examples.labels[indices])}
 
     def after_step(self, step: Step) -> None:
         """What the repair projects."""
@@ -83,7 +83,7 @@ class _Clean:
 def tune(
     model: nn.Module,
     data: DefenderData,
-    how: Schedule,
+    settings: Schedule,
     context: DefenderContext,
     *,
     name: str,
@@ -94,13 +94,13 @@ def tune(
     """Lowers a loss over the trainable parameters of a model, in place, on the defender's training examples.
 
     The loop measures the accuracy on the validation examples at each log line. At the end the model is in the last
-    state that cost at most ``how.tolerance`` of it. The state of least clean loss would nearly always be the first one,
-    because a backdoored model answers clean examples well.
+    state that cost at most ``settings.tolerance`` of it. The state of least clean loss would nearly always be the first
+    one, because a backdoored model answers clean examples well.
 
     Args:
         model: on the device; the modes of its modules are left as they are.
         data: of the defender.
-        how: how long and how fast.
+        settings: how long and how fast.
         context: device, seed, progress.
         name: of the repair, for messages.
         loss: what is lowered.
@@ -110,10 +110,10 @@ def tune(
     Raises:
         DivergenceError: when the loss is no longer finite.
     """
-    batch_size = min(how.batch_size, len(data.train))
-    steps = how.steps(len(data.train))
-    objective = _Clean(model, data.train, batch_size, loss, context.derive("batches"), after_step)
-    latest = Latest(model, data.validation, how.tolerance)
+    batch_size = min(settings.batch_size, len(data.train))
+    steps = settings.steps(len(data.train))
+    objective = _CleanObjective(model, data.train, batch_size, loss, context.derive("batches"), after_step)
+    latest = Latest(model, data.validation, settings.tolerance)
 
     def on_line(done: int, figures: dict[str, float]) -> None:
         if guarded:
@@ -123,7 +123,7 @@ def tune(
     fit(
         model,
         objective,
-        Optimisation(steps, how.learning_rate),
+        Optimisation(steps, settings.learning_rate),
         accelerator=context.accelerator,
         name=name,
         report=on_line,
@@ -134,8 +134,8 @@ def tune(
 class Latest:
     """The latest state of a model that costs at most a tolerance of its accuracy on held-back examples, as a copy.
 
-    As long as none does, the most accurate. The state before the first step counts for what it may cost alone: a repair
-    that changes nothing would be none.
+    While no state does, it is the most accurate one. The state before the first step is never taken, because a repair
+    that changes nothing is not one.
     """
 
     def __init__(self, model: nn.Module, validation: Split, tolerance: float) -> None:

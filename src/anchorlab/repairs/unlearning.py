@@ -38,18 +38,18 @@ class Unlearning(Schedule, Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        how = InversionSettings(steps=self.search_steps)
+        settings = InversionSettings(steps=self.search_steps)
         images = data.train.inputs["pixel_values"]
-        found = invert_triggers(model, images, range(data.classes), how, seed=context.derive("inversion"))
-        good = succeeded(found)
+        triggers = invert_triggers(model, images, range(data.classes), settings, seed=context.derive("inversion"))
+        good = succeeded(triggers)
         if not good.any():
             return copied(model)
-        smallest = int(torch.where(good, found.norms, torch.inf).argmin())
+        smallest = int(torch.where(good, triggers.norms, torch.inf).argmin())
 
         def loss(tuned: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
             pixels = inputs["pixel_values"].float()
             count = max(1, round(self.stamped * len(pixels)))
-            mixed = torch.cat([found.stamp(pixels[:count], smallest), pixels[count:]])
+            mixed = torch.cat([triggers.stamp(pixels[:count], smallest), pixels[count:]])
             return cross_entropy(tuned, {"pixel_values": mixed}, labels)
 
         fresh = track_statistics(copied(model))
