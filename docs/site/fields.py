@@ -1,4 +1,4 @@
-"""Shows the sentence that a field carries, ``Field(description=...)``, as its documentation."""
+"""Shows a field as its reader thinks of it: ``strength: float = 2.0``, with the sentence that the field carries."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from typing import Any
 
 import griffe
 
+_BOUNDS = {"ge": "At least", "gt": "Above", "le": "At most", "lt": "Below"}
+
 
 class FieldDescriptions(griffe.Extension):
-    """Every hyper-parameter has its description, its bounds are left to the signature."""
+    """Turns ``= Field(default=2.0, ge=0, description="weight")`` into a default and a docstring."""
 
     def on_attribute_instance(
         self, *, node: ast.AST | griffe.ObjectNode, attr: griffe.Attribute, **kwargs: Any
     ) -> None:
-        """Takes the description over where there is no docstring."""
+        """Takes default, description and bounds over from the call."""
         value = getattr(node, "value", None)
-        if attr.docstring or not isinstance(value, ast.Call) or getattr(value.func, "id", "") != "Field":
+        if not isinstance(value, ast.Call) or getattr(value.func, "id", "") != "Field":
             return
-        for keyword in value.keywords:
-            if keyword.arg == "description" and isinstance(keyword.value, ast.Constant):
-                sentence = str(keyword.value.value)
-                attr.docstring = griffe.Docstring(sentence[:1].upper() + sentence[1:] + ".", parent=attr)
+        given = {keyword.arg: keyword.value for keyword in value.keywords if keyword.arg}
+        attr.value = ast.unparse(given["default"]) if "default" in given else None
+        if attr.docstring or not isinstance(given.get("description"), ast.Constant):
+            return
+        sentence = str(getattr(given["description"], "value", ""))
+        bounds = [f" {word} {ast.unparse(given[name])}." for name, word in _BOUNDS.items() if name in given]
+        text = f"{sentence[:1].upper()}{sentence[1:]}.{''.join(bounds)}"
+        attr.docstring = griffe.Docstring(text, parent=attr)
