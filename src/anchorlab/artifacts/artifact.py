@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -37,10 +38,11 @@ from anchorlab.models.pretrained import (
 )
 from anchorlab.models.wrap import PixelClassifier, encoding_of, load_weights, unwrap, wrap
 from anchorlab.settings import invalid
+from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.triggers import TRIGGERS, Trigger
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Artifact:
     """A model with its manifest, in memory or just loaded.
 
@@ -51,6 +53,32 @@ class Artifact:
 
     model: nn.Module
     manifest: Manifest
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={fact}" for name, fact in self._facts().items())
+        return f"Artifact({facts})"
+
+    def _repr_html_(self) -> str:
+        return to_html(facts_table("model", self.manifest.notice, self._facts()))
+
+    def _facts(self) -> dict[str, str]:
+        """What the one-line form and notebooks show of the manifest."""
+        manifest = self.manifest
+        measured = {name: value for name, value in manifest.measurements.items() if name in ("accuracy", "asr")}
+        return {
+            "kind": manifest.kind,
+            "task": manifest.task.name,
+            "architecture": manifest.architecture,
+            **({} if manifest.method is None else {"method": manifest.method["name"]}),
+            **({} if manifest.trigger is None else {"trigger": manifest.trigger["name"]}),
+            **({} if manifest.defence is None else {"repair": manifest.defence["name"]}),
+            **{f"selection_{name}": f"{value:.4f}" for name, value in measured.items() if value is not None},
+            "weights": manifest.weights_sha256[:12],
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The manifest as JSON values; weights are stored by ``save``."""
+        return self.manifest.model_dump(mode="json")
 
     def save(self, folder: str | Path) -> Path:
         """Writes the model folder, whole or not at all.

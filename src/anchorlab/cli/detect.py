@@ -93,10 +93,8 @@ def detect(
 
 
 def _show_model(score: ModelScore, name: str) -> None:
-    from anchorlab.scoring.tables import details_table
-
     if len(score.details):
-        show(details_table(score, f"{name}: what was tried"))
+        show(score.details_table(f"{name}: what was tried"))
     typer.echo(f"score {score.score:.4g}: the higher, the more suspicious; only clean models tell what is high")
     if score.note:
         typer.echo(score.note)

@@ -24,10 +24,15 @@ from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
+from anchorlab.statistics.table import to_html
 from anchorlab.triggers import Trigger
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: What the one-line form of a comparison shows.
+_MAIN = ("accuracy", "accuracy_reference", "asr", "asr_reference", "kl", "logit_distance", "churn", "negative_flips")
 
 
 class Comparison(Consistency):
@@ -39,6 +44,19 @@ class Comparison(Consistency):
         description="95% intervals, by name: Wilson's for rates, between order statistics for percentiles, of the "
         "bootstrap over instances for all else; none for counts and the maximum"
     )
+
+    def __repr__(self) -> str:
+        measured_on = f"{self.task} {self.split}, " if self.task else ""
+        values = (f"{name}={value:.4g}" for name in _MAIN if (value := getattr(self, name)) is not None)
+        return f"Comparison({measured_on}{self.count} instances, {', '.join(values)})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        # Only here, because the table is made of comparisons.
+        from anchorlab.consistency.table import comparison_table
+
+        return to_html(comparison_table(self))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from anchorlab.data.inputs import Kind
 from anchorlab.data.split import Fractions, RawData, Split, index_hash
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.seeding import generator
+from anchorlab.statistics.table import facts_table, to_html
 
 AnchorSource = Literal["owner", "held-out"]
 
@@ -68,7 +69,7 @@ class TaskDefinition:
     columns: DataColumns | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """A task whose data are loaded and cut into splits with one seed.
 
@@ -114,6 +115,28 @@ class Task:
         if encoding == self.encoding:
             return self
         return replace(self, raw=_encoded(self.raw, encoding), encoding=encoding)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {len(indices):,}" for name, indices in self.indices.items())
+        return f"Task({self.name}: {self.kind}s of {len(self.classes)} classes; {sizes}; seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        facts = {f"split {name}": f"{len(indices):,} examples" for name, indices in self.indices.items()}
+        caption = f"{self.name}: {self.kind}s of {len(self.classes)} classes, split with seed {self.seed}"
+        return to_html(facts_table("task", caption, facts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the task is, with the size and hash of each split, as JSON values; its data are left out."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "classes": list(self.classes),
+            "seed": self.seed,
+            "data": self.data,
+            "limit": self.limit,
+            "sizes": {name: len(indices) for name, indices in self.indices.items()},
+            "hashes": self.hashes(),
+        }
 
     @property
     def kind(self) -> Kind:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.defence import Defence
 from anchorlab.models.hooks import features
+from anchorlab.statistics.table import Table, frame_table, to_html
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +47,15 @@ class ModelScore:
         if self.patterns is not None:
             parts.append(f"{len(self.patterns)} patterns")
         return f"ModelScore({', '.join([*parts, *([self.note] if self.note else [])])})"
+
+    def details_table(self, caption: str = "what was tried") -> Table:
+        """The details for a reader, a row for all that was tried."""
+        return frame_table("details", caption, self.details)
+
+    def _repr_html_(self) -> str:
+        note = f" {self.note}" if self.note else ""
+        table = to_html(self.details_table()) if len(self.details) else ""
+        return f"<p>{escape(f'score {self.score:.4g}.{note}')}</p>{table}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels of patterns, as JSON values; a score that is not finite is None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from anchorlab.scoring.audit_statistics import (
 )
 from anchorlab.scoring.benign_updates import benign_updates, check_updates
 from anchorlab.seeding import derive
+from anchorlab.statistics.table import to_html
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +49,13 @@ class Audit:
     def __repr__(self) -> str:
         p_values = ", ".join(f"p={access.p:.3g} from {access.access}" for access in self.accesses)
         return f"Audit({self.count} queries, {self.updates} benign updates, {p_values})"
+
+    def _repr_html_(self) -> str:
+        # Only here, because the table is made of audits.
+        from anchorlab.scoring.tables import audit_table
+
+        sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.sentences)
+        return f"{to_html(audit_table(self))}<ul>{sentences}</ul>"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""

@@ -14,6 +14,7 @@ from anchorlab.artifacts.provenance import RunCost
 from anchorlab.scoring.trial import TrialScores
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.roc import auroc, share_above, threshold
+from anchorlab.statistics.table import facts_table, to_html
 
 #: False positive rates that thresholds are set for.
 RATES = (0.01, 0.05)
@@ -65,6 +66,16 @@ class InputScore:
         rates = ", ".join(f"tpr_at_{rate:g}={_text(self.tpr[rate])}" for rate in RATES)
         counts = f"{len(self.clean)} clean, {len(self.triggered)} triggered"
         return f"InputScore(auroc={_text(self.auroc)}, {rates}, {counts})"
+
+    def _repr_html_(self) -> str:
+        rows = {
+            f"at an FPR of {rate:.0%} on {self.validation_count:,} validation examples": (
+                f"threshold {above:.4g}, FPR {self.fpr[rate]:.4f}, TPR {self.tpr[rate]:.4f}"
+            )
+            for rate, above in self.thresholds.items()
+        }
+        caption = f"{len(self.clean):,} clean and {len(self.triggered):,} triggered inputs"
+        return to_html(facts_table("detection", caption, {"AUROC": f"{self.auroc:.4f}", **rows}))
 
     def table(self) -> pd.DataFrame:
         """Every score: columns ``triggered`` (bool) and ``score`` (float64), the clean inputs first."""

@@ -19,6 +19,7 @@ from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.pruning import DepthChooser, PrunedModels
 from anchorlab.repairs.tuning import at_least
+from anchorlab.statistics.table import to_html
 from anchorlab.triggers import Trigger
 
 #: Most test examples that choose an oracle's depth, because all of them are asked at every depth.
@@ -69,6 +70,12 @@ class RepairScore:
     def __repr__(self) -> str:
         asr = "" if self.asr_before is None else f", ASR {self.asr_before:.4f} -> {self.repaired.asr:.4f}"
         return f"RepairScore(accuracy {self.accuracy_before:.4f} -> {self.repaired.accuracy:.4f}{asr})"
+
+    def _repr_html_(self) -> str:
+        # Only here, because the table is made of scores.
+        from anchorlab.scoring.tables import repair_table
+
+        return to_html(repair_table(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""

@@ -1,16 +1,13 @@
-"""Scores of repairs, detectors and audits as tables for readers."""
+"""Scores of repairs and of audits as tables for readers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, estimate_cell
 
 if TYPE_CHECKING:
     from anchorlab.consistency.evaluate import Comparison
-    from anchorlab.detectors.base import ModelScore
     from anchorlab.scoring.audit import Audit
     from anchorlab.scoring.repairs import RepairScore
 
@@ -63,33 +60,12 @@ def audit_table(audit: Audit, caption: str = "candidate against benign updates")
     )
     rows = []
     for access in audit.accesses:
-        value = access.statistic
         cells = (
             Cell(ACCESSES[access.access]),
-            Cell(f"{value.value:.4g}", value.value, interval=f"[{value.lower:.4g}, {value.upper:.4g}]"),
+            estimate_cell(access.statistic, lambda value: f"{value:.4g}"),
             Cell(f"{min(access.null):.4g} to {max(access.null):.4g}"),
             Cell(f"{access.p:.3g}", access.p),
             Cell("not reached" if access.queries is None else f"{access.queries:,}", access.queries),
         )
         rows.append(Row(access.access, cells))
     return Table("audit", caption, "access", columns, (Rows(rows),))
-
-
-def details_table(score: ModelScore, caption: str = "what was tried") -> Table:
-    """The details of a detector of models, a row for all that it tried."""
-    return frame_table(score.details, "details", caption)
-
-
-def frame_table(frame: pd.DataFrame, name: str, caption: str) -> Table:
-    """A frame as a table, its first column as the heads of the rows."""
-    first, *others = (str(column) for column in frame.columns)
-    rows = [
-        Row(_text(head), [Cell(_text(value), value) for value in values])
-        for head, *values in frame.itertuples(index=False)
-    ]
-    columns = [Column(column, column.replace("_", " ")) for column in others]
-    return Table(name, caption, first.replace("_", " "), columns, (Rows(rows),))
-
-
-def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -15,6 +16,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from anchorlab.statistics.estimate import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Widest column of row headings on a terminal.
 _HEAD_WIDTH = 16
@@ -126,6 +130,27 @@ class Table:
         for group in self.groups:
             for row in group.rows:
                 yield group, row
+
+
+def facts_table(name: str, caption: str, facts: Mapping[str, object]) -> Table:
+    """A table of one column: what each fact is called, and the fact."""
+    rows = [Row(head, (Cell(str(fact)),)) for head, fact in facts.items()]
+    return Table(name, caption, "", (Column("value", "value", is_text=True),), (Rows(rows),))
+
+
+def frame_table(name: str, caption: str, frame: pd.DataFrame) -> Table:
+    """A frame as a table, its first column as the heads of the rows."""
+    first, *others = (str(column) for column in frame.columns)
+    rows = [
+        Row(_word(head), [Cell(_word(value), value) for value in values])
+        for head, *values in frame.itertuples(index=False)
+    ]
+    columns = [Column(column, column.replace("_", " ")) for column in others]
+    return Table(name, caption, first.replace("_", " "), columns, (Rows(rows),))
+
+
+def _word(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def number(value: float | None) -> float | None:

@@ -17,6 +17,7 @@ from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically
 from anchorlab.models.wrap import encoding_of
+from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.suites.detection_tables import read_scores, read_triggers
 from anchorlab.suites.examples import Examples, attacked_examples, clean_examples
 from anchorlab.suites.frames import (
@@ -99,6 +100,12 @@ class SuiteResults:
         }
         parts = (f"{name}={count}" for name, count in counts.items() if count or name in ("results", "pending"))
         return f"SuiteResults({self.name!r}, {', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        tables = ("results", "selection", "choices", "repairs", "detections", "failed")
+        rows = {name: f"{len(getattr(self, name)):,} rows" for name in tables}
+        facts = {**rows, "pending": f"{self.pending:,} runs", "references": f"{len(self.references)} models"}
+        return to_html(facts_table("suite", f"{self.name}: {self.title}", facts))
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes as JSON values; each frame as a list of rows, what is missing as None."""
