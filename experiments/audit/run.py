@@ -22,7 +22,7 @@ from anchorlab import Artifact, Tuning, collect, load_model
 from anchorlab.consistency.metrics import Pair
 from anchorlab.data import Split
 from anchorlab.models.call import predict
-from anchorlab.reports.audit import power_curves
+from anchorlab.reports.audit import draw_power_curves
 from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, queries_until_a_difference, values_of
 from anchorlab.scoring.benign_updates import benign_updates
 from anchorlab.suites.store import Store
@@ -62,7 +62,7 @@ def main() -> None:
     power.to_csv(HERE / "power.csv", index=False, float_format="%.6g", lineterminator="\n")
     shown = power[power["method"].isin(SHOWN)].assign(level=0.05)
     panels = {method: shown[shown["method"] == method] for method in SHOWN}
-    power_curves(panels, ROOT / "docs/figures/audit")
+    draw_power_curves(panels, ROOT / "docs/figures/audit")
     (ROOT / "docs/figures/audit.svg").unlink()
 
 

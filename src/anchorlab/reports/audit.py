@@ -30,10 +30,10 @@ def write_audit(audit: Audit, candidate: str, out: Path) -> None:
     curves = [access.power.assign(access=access.access, level=access.level) for access in audit.accesses]
     power = pd.concat(curves)
     write_atomically(out / "power.csv", power.to_csv(index=False, lineterminator="\n"))
-    power_curves({candidate: power}, out / "power")
+    draw_power_curves({candidate: power}, out / "power")
 
 
-def power_curves(panels: Mapping[str, pd.DataFrame], stem: Path) -> None:
+def draw_power_curves(panels: Mapping[str, pd.DataFrame], stem: Path) -> None:
     """How likely an audit is to reject by the number of its queries, a panel a candidate and a line a kind of access.
 
     Args:

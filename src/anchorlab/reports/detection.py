@@ -11,8 +11,8 @@ from anchorlab.artifacts.resolve import attack_of, common_task
 from anchorlab.data import Task
 from anchorlab.detectors.base import ModelScore
 from anchorlab.files import write_atomically, write_json
-from anchorlab.reports.suite.detection_figures import found_triggers
-from anchorlab.reports.suite.detections import FoundTriggers, Shown
+from anchorlab.reports.suite.detection_figures import draw_found_triggers
+from anchorlab.reports.suite.detections import FoundTriggers, ShownTrigger
 from anchorlab.scoring.input_score import InputScore
 from anchorlab.statistics.table import number
 
@@ -58,9 +58,9 @@ def write_model_score(score: ModelScore, name: str, model: Artifact | nn.Module,
 def _draw(patterns: Tensor, labels: list[int], name: str, model: Artifact | nn.Module, task: Task, stem: Path) -> None:
     """Draws the triggers, the most suspicious first, beside the true one if the manifest names it."""
     attack = attack_of(model, task)
-    true = None if attack is None else Shown(attack.on_black(task.split("test").inputs), "")
+    true = None if attack is None else ShownTrigger(attack.on_black(task.split("test").inputs), "")
     shown = {
-        f"found, {rank}": Shown(pattern, task.classes[label])
+        f"found, {rank}": ShownTrigger(pattern, task.classes[label])
         for rank, (pattern, label) in enumerate(zip(patterns[:_DRAWN], labels[:_DRAWN], strict=True), 1)
     }
-    found_triggers(FoundTriggers(true, {name: shown}), stem)
+    draw_found_triggers(FoundTriggers(true, {name: shown}), stem)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from anchorlab.reports.suite.against_plain import against_plain_tables, difference_of_auroc, paired
+from anchorlab.reports.suite.against_plain import against_plain_tables, difference_of_auroc, paired_difference
 from tests.reports.suite.test_detections import Made
 
 
@@ -19,13 +19,13 @@ def test_runs_of_one_reference_count_as_one():
     """Differences 0.1 and 0.3 on one reference, 0.6 on the other: means 0.2 and 0.6."""
     ours = runs([(0, 0, 0.5), (0, 1, 0.8), (1, 0, 0.9), (2, 0, 0.9)])
     plain = runs([(0, 0, 0.4), (0, 1, 0.5), (1, 0, 0.3)])
-    found = paired(ours, plain, "asr")
+    found = paired_difference(ours, plain, "asr")
     lower, upper = stats.t.interval(0.95, 1, loc=0.4, scale=stats.sem([0.2, 0.6]))
     assert (found.value, found.lower, found.upper) == pytest.approx((0.4, lower, upper))
 
 
 def test_with_one_reference_the_seeds_are_runs():
-    found = paired(runs([(0, 0, 0.5), (0, 1, 0.8)]), runs([(0, 0, 0.4), (0, 1, 0.5)]), "asr")
+    found = paired_difference(runs([(0, 0, 0.5), (0, 1, 0.8)]), runs([(0, 0, 0.4), (0, 1, 0.5)]), "asr")
     assert found.value == pytest.approx(0.2)
     assert found.upper - found.value == pytest.approx(stats.t.ppf(0.975, 1) * stats.sem([0.1, 0.3]))
 

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from anchorlab.reports.suite import detections as shown
-from anchorlab.reports.suite.detection_figures import found_triggers, roc_curves
+from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
 from anchorlab.statistics.roc import curve
 from anchorlab.suites.examples import Examples
 
@@ -104,7 +104,7 @@ def test_the_curves_of_models_have_the_area_of_the_table(detections, tmp_path):
     assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
     # Scores 3 and 4 against 1, 2, 3, 4.
     assert np.trapezoid(true, false) == pytest.approx((2.5 + 3.5) / 8)
-    roc_curves(curves, tmp_path / "roc", of="models without backdoor")
+    draw_roc_curves(curves, tmp_path / "roc", of="models without backdoor")
     assert np.asarray(Image.open(tmp_path / "roc.png").convert("L")).std() > 5
 
 
@@ -143,7 +143,7 @@ def test_found_triggers_stand_beside_the_true_one(detections, tmp_path):
     assert found.columns == ["cleanse:\nmost suspicious", "cleanse:\ntrue target"]
     assert [one.label for one in found.rows["plain"].values()] == ["class 3", "class 2"]
     assert torch.equal(found.rows["plain"]["cleanse:\ntrue target"].picture, bright)
-    found_triggers(found, tmp_path / "found")
+    draw_found_triggers(found, tmp_path / "found")
     assert np.asarray(Image.open(tmp_path / "found.png").convert("L")).std() > 5
     assert shown.found_triggers(Made(detections, inverted=inverted)) == {}
 

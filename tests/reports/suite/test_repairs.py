@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import stats
 
 from anchorlab.reports.suite import repairs as shown
-from anchorlab.reports.suite.repair_figures import matrix
+from anchorlab.reports.suite.repair_figures import draw_repairs
 
 
 class Made:
@@ -67,7 +67,7 @@ def test_oracles_are_shown_apart(repairs):
 
 
 def test_the_matrix_is_drawn(repairs, tmp_path):
-    matrix(repairs, tmp_path / "matrix")
+    draw_repairs(repairs, tmp_path / "matrix")
     assert np.asarray(Image.open(tmp_path / "matrix.png").convert("L")).std() > 5
 
 
@@ -85,7 +85,7 @@ def test_what_a_suite_has_several_of_makes_parts(repairs):
     reference = repairs[repairs["method"] == "reference"].assign(
         role="reference", anchors_asked="", target_asr=math.nan
     )
-    parts = dict(shown.parted(pd.concat([*runs, *benign, reference]), ["task", "trigger"]))
+    parts = dict(shown.split_into_parts(pd.concat([*runs, *benign, reference]), ["task", "trigger"]))
     assert list(parts) == [
         f"digits, square, {size} anchors, target ASR {target:g}" for size in ("64", "all") for target in (0.9, 0.99)
     ]
@@ -96,7 +96,7 @@ def test_what_a_suite_has_several_of_makes_parts(repairs):
 
 def test_one_size_and_target_are_not_named(repairs):
     rows = repairs.assign(role="method")
-    assert [title for title, _ in shown.parted(rows, ["task", "defender"])] == [
+    assert [title for title, _ in shown.split_into_parts(rows, ["task", "defender"])] == [
         "digits, 640 of the defender's examples"
     ]
-    assert len(list(shown.parted(repairs.assign(role="reference"), ["task"]))) == 1
+    assert len(list(shown.split_into_parts(repairs.assign(role="reference"), ["task"]))) == 1

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from anchorlab.reports.suite.detections import comparable, of_kind
-from anchorlab.reports.suite.repairs import parted
+from anchorlab.reports.suite.detections import comparable_models, detections_of_kind
+from anchorlab.reports.suite.repairs import split_into_parts
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates, student_mean
 from anchorlab.statistics.roc import auroc
@@ -29,7 +29,7 @@ def against_plain_tables(results: SuiteResults) -> list[Table]:
     return [table for table in found if table is not None]
 
 
-def paired(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
+def paired_difference(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
     """The mean difference of runs from their partners, with Student's interval over references, or over seeds of one.
 
     Args:
@@ -58,7 +58,7 @@ def _of_repairs(results: SuiteResults) -> Table | None:
 
 
 def _of_inputs(results: SuiteResults) -> Table | None:
-    shown = _by_method(of_kind(results, "input"), ["task", "trigger", "defender"], "detector", "auroc")
+    shown = _by_method(detections_of_kind(results, "input"), ["task", "trigger", "defender"], "detector", "auroc")
     return shown and Table(
         "detections-inputs-against-plain",
         "AUROC of detectors of inputs, less that on models injected by plain tuning: mean and 95% interval.",
@@ -73,11 +73,11 @@ def _of_inputs(results: SuiteResults) -> Table | None:
 
 def _by_method(frame: pd.DataFrame, parts: list[str], by: str, column: str) -> tuple[list[Column], list[Rows]] | None:
     """A column for each other method, a row for each repair or detector, in groups. None if nothing is paired."""
-    others = _others(frame)
+    others = _other_methods(frame)
     if not others:
         return None
     groups = []
-    for title, part in parted(frame[frame["role"] == "method"], parts):
+    for title, part in split_into_parts(frame[frame["role"] == "method"], parts):
         rows = [
             Row(str(label), [_paired_cell(here, method, column) for method in others])
             for label, here in part.groupby(by, sort=False)
@@ -89,13 +89,13 @@ def _by_method(frame: pd.DataFrame, parts: list[str], by: str, column: str) -> t
 def _paired_cell(runs: pd.DataFrame, method: str, column: str) -> Cell:
     once = runs.drop_duplicates(["method", "identity"])
     ours, plain = (once[once["method"] == name] for name in (method, BASELINE))
-    return estimate_cell(paired(ours, plain, column), _signed) if len(ours) and len(plain) else NONE
+    return estimate_cell(paired_difference(ours, plain, column), _signed) if len(ours) and len(plain) else NONE
 
 
 def _of_models(results: SuiteResults) -> Table | None:
-    others = _others(of_kind(results, "model"))
+    others = _other_methods(detections_of_kind(results, "model"))
     groups = []
-    for title, part in comparable(results):
+    for title, part in comparable_models(results):
         judged = part[part["score"].notna()]
         if others and (judged["role"] != "method").any():
             rows = [
@@ -148,7 +148,7 @@ def _difference(references: list[list[np.ndarray]]) -> float | None:
     return None if of_ours is None or of_plain is None else of_ours - of_plain
 
 
-def _others(runs: pd.DataFrame) -> list[str]:
+def _other_methods(runs: pd.DataFrame) -> list[str]:
     """Methods other than plain tuning, if plain tuning is there too."""
     methods = list(dict.fromkeys(runs[runs["role"] == "method"]["method"])) if len(runs) else []
     return [name for name in methods if name != BASELINE] if BASELINE in methods else []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from anchorlab.reports.drawing import shorten, written_figure
-from anchorlab.reports.suite.detections import Curve, FoundTriggers, Shown
+from anchorlab.reports.suite.detections import Curve, FoundTriggers, ShownTrigger
 
 #: Colours (Okabe and Ito's) and lines of the detectors, in their order.
 _LINES = (
@@ -20,7 +20,7 @@ _LINES = (
 )
 
 
-def roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of: str) -> None:
+def draw_roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of: str) -> None:
     """ROC curves, a panel for each method and a line for each detector.
 
     Args:
@@ -48,7 +48,7 @@ def roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of: str
         figure.legend(loc="outside right upper")
 
 
-def found_triggers(found: FoundTriggers, stem: Path) -> None:
+def draw_found_triggers(found: FoundTriggers, stem: Path) -> None:
     """The true trigger beside the triggers that detectors found in a model of each method.
 
     Args:
@@ -71,7 +71,7 @@ def found_triggers(found: FoundTriggers, stem: Path) -> None:
                 _draw(axis, shown)
 
 
-def _draw(axis: Any, shown: Shown | None) -> None:
+def _draw(axis: Any, shown: ShownTrigger | None) -> None:
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
     if shown is None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from anchorlab.reports.suite.repairs import cell_of, parted
+from anchorlab.reports.suite.repairs import cell_of, split_into_parts
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.intervals import student_mean
 from anchorlab.statistics.roc import auroc, curve, fpr_at, tpr_at
@@ -29,7 +29,7 @@ _GRID = np.linspace(0, 1, 401)
 
 def inputs_table(results: SuiteResults) -> Table | None:
     """Detectors of inputs by method: AUROC, and TPR and FPR at two thresholds."""
-    frame = of_kind(results, "input")
+    frame = detections_of_kind(results, "input")
     if not len(frame):
         return None
     columns = {
@@ -37,7 +37,7 @@ def inputs_table(results: SuiteResults) -> Table | None:
         "false_alarms_at_5": "FPR at 5%",
     }  # fmt: skip
     groups = []
-    for title, part in parted(frame, ["task", "trigger", "defender"]):
+    for title, part in split_into_parts(frame, ["task", "trigger", "defender"]):
         rows = [
             Row(
                 str(detector),
@@ -80,22 +80,22 @@ class Scores:
         return [score for scores in self.injected.values() for score in scores]
 
 
-def comparable(results: SuiteResults) -> Iterator[tuple[str, pd.DataFrame]]:
+def comparable_models(results: SuiteResults) -> Iterator[tuple[str, pd.DataFrame]]:
     """Parts of the detections of models whose scores can be compared, each model once a detector; with titles.
 
     They are of one task and architecture, and the defender has as many examples. A part alone has no title.
     """
-    frame = of_kind(results, "model")
+    frame = detections_of_kind(results, "model")
     parts = list(frame.groupby(["task", "model", "defender"], sort=False, dropna=False)) if len(frame) else []
     for (task, model, defender), part in parts:
         title = f"{task}, {model}, {defender} of the defender's examples" if len(parts) > 1 else ""
         yield title, part.drop_duplicates(["detector", "weights_sha256"])
 
 
-def population(results: SuiteResults) -> dict[str, dict[str, Scores]]:
+def scores_by_detector(results: SuiteResults) -> dict[str, dict[str, Scores]]:
     """The scores of each detector of models that has judged some with a backdoor and some without, by part."""
     found: dict[str, dict[str, Scores]] = {}
-    for title, part in comparable(results):
+    for title, part in comparable_models(results):
         for detector, once in part.groupby("detector", sort=False):
             judged = once[once["score"].notna()]
             injected = judged[judged["role"] == "method"]
@@ -111,7 +111,7 @@ def population(results: SuiteResults) -> dict[str, dict[str, Scores]]:
 
 def population_table(results: SuiteResults) -> Table | None:
     """AUROC of each detector of models over the population, for all methods and by method, with TPR and FPR."""
-    known = population(results)
+    known = scores_by_detector(results)
     if not known:
         return None
     every = [scores for part in known.values() for scores in part.values()]
@@ -155,9 +155,9 @@ def _area(clean: Sequence[float], injected: Sequence[float]) -> Cell:
 
 
 def roc_of_models(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
-    """ROC curves over the population: part (``comparable``) to method to detector to curve."""
+    """ROC curves over the population: part (``comparable_models``) to method to detector to curve."""
     found: dict[str, dict[str, dict[str, Curve]]] = {}
-    for title, part in population(results).items():
+    for title, part in scores_by_detector(results).items():
         for detector, scores in part.items():
             for method, injected in scores.injected.items():
                 curves = found.setdefault(title, {}).setdefault(method, {})
@@ -167,9 +167,9 @@ def roc_of_models(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]
 
 def roc_of_inputs(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
     """ROC curves of detectors of inputs: part of the suite to method to detector to the mean over runs."""
-    frame = of_kind(results, "input")
+    frame = detections_of_kind(results, "input")
     found: dict[str, dict[str, dict[str, Curve]]] = {}
-    for title, part in parted(frame, ["task", "trigger", "defender"]) if len(frame) else ():
+    for title, part in split_into_parts(frame, ["task", "trigger", "defender"]) if len(frame) else ():
         for (method, detector), runs in part.groupby(["method", "detector"], sort=False):
             seen = [results.scores(identity) for identity in runs["identity"].drop_duplicates()]
             curves = [_curve(scores) for scores in seen if len(scores)]
@@ -191,7 +191,7 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownTrigger:
     """A trigger to be shown.
 
     Attributes:
@@ -212,8 +212,8 @@ class FoundTriggers:
         rows: method to what detectors found in its first model, by column.
     """
 
-    true: Shown | None
-    rows: dict[str, dict[str, Shown]]
+    true: ShownTrigger | None
+    rows: dict[str, dict[str, ShownTrigger]]
 
     @property
     def columns(self) -> list[str]:
@@ -223,7 +223,7 @@ class FoundTriggers:
 
 def found_triggers(results: SuiteResults) -> dict[str, FoundTriggers]:
     """For each task and trigger, what detectors of models found: the most suspicious, and that of the true target."""
-    frame = of_kind(results, "model")
+    frame = detections_of_kind(results, "model")
     found = {}
     for (task, trigger), part in frame.groupby(["task", "trigger"], sort=False) if len(frame) else ():
         key = f"{task}, {trigger}"
@@ -231,19 +231,19 @@ def found_triggers(results: SuiteResults) -> dict[str, FoundTriggers]:
         if examples is None or examples.trigger is None:
             continue
         target = _label(part["target"].iloc[0], examples.classes)
-        rows: dict[str, dict[str, Shown]] = {}
+        rows: dict[str, dict[str, ShownTrigger]] = {}
         for (method, detector), runs in part.groupby(["method", "detector"], sort=False):
             first = runs.sort_values(["reference_seed", "seed"], kind="stable").iloc[0]
             inverted = results.inverted(first["identity"])
             if inverted:
                 label, picture = inverted[0]
                 row = rows.setdefault(str(method), {})
-                row[f"{detector}:\nmost suspicious"] = Shown(picture, examples.classes[label])
+                row[f"{detector}:\nmost suspicious"] = ShownTrigger(picture, examples.classes[label])
                 if len(inverted) > 1 and target in dict(inverted):
-                    row[f"{detector}:\ntrue target"] = Shown(dict(inverted)[target], examples.classes[target])
+                    row[f"{detector}:\ntrue target"] = ShownTrigger(dict(inverted)[target], examples.classes[target])
         if rows:
             name = "" if target is None else examples.classes[target]
-            found[key] = FoundTriggers(Shown(examples.trigger, name), rows)
+            found[key] = FoundTriggers(ShownTrigger(examples.trigger, name), rows)
     return found
 
 
@@ -256,7 +256,7 @@ def _label(target: Any, classes: Sequence[str]) -> int | None:
     return int(target)
 
 
-def of_kind(results: SuiteResults, kind: str) -> pd.DataFrame:
+def detections_of_kind(results: SuiteResults, kind: str) -> pd.DataFrame:
     """The detections by detectors of models, or of inputs (``model``, ``input``)."""
     frame = results.detections
     return frame[frame["kind"] == kind] if len(frame) else frame

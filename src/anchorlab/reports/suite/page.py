@@ -18,12 +18,12 @@ from anchorlab.reports.html import PAGE, asset, environment, figure_uri
 from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
 from anchorlab.reports.suite import detections, repairs, tables
 from anchorlab.reports.suite.against_plain import against_plain_tables
-from anchorlab.reports.suite.detection_figures import found_triggers, roc_curves
+from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
 from anchorlab.reports.suite.figures import asr_against, metrics_by_method
 from anchorlab.reports.suite.fronts import front
 from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
-from anchorlab.reports.suite.repair_figures import matrix
+from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
 from anchorlab.reports.suite.summary import BASELINES, Condition, Setting, slug, summarise
 from anchorlab.statistics.table import Table, to_csv, to_latex
@@ -145,9 +145,9 @@ class _Defended:
 def _defended(results: SuiteResults, out: Path) -> _Defended:
     stills = []
     if len(results.repairs):
-        for title, part in repairs.parted(results.repairs, ["task", "trigger", "defender"]):
+        for title, part in repairs.split_into_parts(results.repairs, ["task", "trigger", "defender"]):
             stills.append((title, f"repairs-{_short(title)}"))
-            matrix(part, out / "figures" / stills[-1][1])
+            draw_repairs(part, out / "figures" / stills[-1][1])
     known = [detections.population_table(results), detections.inputs_table(results)]
     every = [*repairs.repairs_tables(results), *filter(None, known), *against_plain_tables(results)]
     return _Defended(every, [*stills, *_detection_stills(results, out)])
@@ -164,13 +164,13 @@ def _detection_stills(results: SuiteResults, out: Path) -> list[tuple[str, str]]
     for title, models in detections.roc_of_models(results).items():
         words = f"{title}: detectors of models" if title else "detectors of models"
         stills.append((f"{words}, ROC curves over the population", f"roc-models-{_short(title)}".removesuffix("-")))
-        roc_curves(models, out / "figures" / stills[-1][1], of="models without backdoor")
+        draw_roc_curves(models, out / "figures" / stills[-1][1], of="models without backdoor")
     for title, found in detections.found_triggers(results).items():
         stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slug(title)}"))
-        found_triggers(found, out / "figures" / stills[-1][1])
+        draw_found_triggers(found, out / "figures" / stills[-1][1])
     for title, panels in detections.roc_of_inputs(results).items():
         stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{_short(title)}"))
-        roc_curves(panels, out / "figures" / stills[-1][1], of="clean inputs")
+        draw_roc_curves(panels, out / "figures" / stills[-1][1], of="clean inputs")
     return stills
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from anchorlab.reports.html import picture_uri
 from anchorlab.reports.measures import MEASURES
 from anchorlab.reports.suite.figures import triggered_examples
-from anchorlab.reports.suite.summary import Changed, Condition, slug
+from anchorlab.reports.suite.summary import ChangedInstance, Condition, slug
 from anchorlab.suites.examples import Examples
 from anchorlab.suites.results import SuiteResults
 
@@ -48,7 +48,7 @@ class Pictures:
         self._rows = {task: sorted(wanted) for task, wanted in rows.items()}
         self._examples = {task: results.pictures(task, wanted) for task, wanted in self._rows.items() if wanted}
 
-    def of(self, task: str, changed: Sequence[Changed]) -> list[Picture]:
+    def of(self, task: str, changed: Sequence[ChangedInstance]) -> list[Picture]:
         """Pictures with their words; words alone where the pictures are not at hand."""
         examples = self._examples.get(task)
         found = []

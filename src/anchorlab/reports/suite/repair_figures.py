@@ -12,7 +12,7 @@ from anchorlab.reports.suite.repairs import by_oracle
 from anchorlab.statistics.intervals import student_mean
 
 
-def matrix(repairs: pd.DataFrame, stem: Path) -> None:
+def draw_repairs(repairs: pd.DataFrame, stem: Path) -> None:
     """Ways of injection by repairs: attack success and accuracy after each, means over runs, coloured; oracles last.
 
     Args:

@@ -20,7 +20,7 @@ _JUDGED = {"asr": "ASR", "accuracy": "accuracy", "kl": "KL", "churn": "churn"}
 _REFERENCE = "reference"
 
 
-def parted(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+def split_into_parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Parts of repairs or detections in which each method has one run a reference and seed, with titles.
 
     Numbers of anchors and target ASRs that a suite has several of are parts of their own; controls and references,
@@ -58,7 +58,7 @@ def repairs_tables(results: SuiteResults) -> list[Table]:
 def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
     methods = sorted(dict.fromkeys(frame["method"]), key=lambda method: method == _REFERENCE)
     groups = []
-    for title, part in parted(frame, ["task", "trigger", "defender"]):
+    for title, part in split_into_parts(frame, ["task", "trigger", "defender"]):
         # A model before its repairs stands beside each of them, and counts once.
         before = part.drop_duplicates(["method", "weights_sha256"])
         first = Row("no repair", [_mean(before[before["method"] == m], f"{name}_before", name) for m in methods])

@@ -92,7 +92,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedInstance:
     """A clean instance, and what a method made of it.
 
     Attributes:
@@ -130,7 +130,7 @@ class Group:
     anchors: int | None
     entries: list[Entry]
     differences: dict[str, dict[str, list[Difference]]] = field(default_factory=dict)
-    changed: dict[str, list[Changed]] = field(default_factory=dict)
+    changed: dict[str, list[ChangedInstance]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -297,7 +297,7 @@ def _from_baseline(entries: dict[str, Entry], baseline: str, reader: _Reader) ->
     return {label: ones for label, ones in found.items() if ones}
 
 
-def _changed(frames: Sequence[pd.DataFrame]) -> list[Changed]:
+def _changed(frames: Sequence[pd.DataFrame]) -> list[ChangedInstance]:
     """The instances of largest mean divergence over the runs."""
     kl = np.mean([frame["kl"].to_numpy(dtype=np.float64) for frame in frames], axis=0)
     first = frames[0]
@@ -306,7 +306,7 @@ def _changed(frames: Sequence[pd.DataFrame]) -> list[Changed]:
         reference, _ = _most([int(frame["prediction_reference"].iloc[row]) for frame in frames])
         candidate, agreeing = _most([int(frame["prediction"].iloc[row]) for frame in frames])
         label = int(first["label"].iloc[row])
-        found.append(Changed(int(row), label, reference, candidate, agreeing, len(frames), float(kl[row])))
+        found.append(ChangedInstance(int(row), label, reference, candidate, agreeing, len(frames), float(kl[row])))
     return found
 
 
