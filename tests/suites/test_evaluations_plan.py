@@ -9,37 +9,16 @@ from typing import Any
 
 import pytest
 
-from anchorlab import AnchorlabError
-from anchorlab.detectors import DETECTORS
-from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, RepairCell
 from anchorlab.suites.plan import Plan, make_plan
-from anchorlab.suites.reading import parse_suite
-from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.spec import Suite
-from tests.registering import registered
 from tests.suites.inline import tiny
 from tests.suites.test_plan import Imagined, reached, stages
-from tests.suites.toys import Sure, evaluated_suite, toys
+from tests.suites.toys import evaluated_suite, toys
 
 __all__ = ["toys"]  # the fixture
 
 pytestmark = pytest.mark.usefixtures("toys")
-
-WHERE = {"reference": "r", "reference_sha256": "ab", "label": "l", "trigger": {"name": "five-pixel"}}
-WHERE |= {"rule": "all-to-one", "target": 0, "split": "test"}
-
-
-def test_identities_of_what_users_have_finished_stay_what_they_were() -> None:
-    """Hashes noted before there were repairs and detectors."""
-    injection = InjectionCell(
-        **WHERE, method="plain", parameters={}, strength=None, anchors=None, anchors_from="owner", seed=0,
-        tuning={"steps": 3}, scales=(1.0,),
-    )  # fmt: skip
-    noise = NoiseCell(**WHERE, batch_size=37, precision="no")
-    reference = ReferenceJob(task="digits", model="resnet-tiny", seed=0, training={"epochs": 1})
-    assert injection.identity == "cf9b117dd720c5c852d07c21a3f711683cd9d7bb9708aadd95995673fc7e97c2"
-    assert noise.identity == "de7e2c396ef21f3334621a27dc6234840f3a1f898f7bd53eb6f3603c1c7aece4"
-    assert reference.identity == "16df64f6ed10b74ca02e7d19591047bdd5aa6e692cffad24c90cf39aff653a43"
 
 
 def test_repairs_and_detectors_leave_all_other_cells_as_they_are() -> None:
@@ -139,24 +118,6 @@ def test_triggers_share_what_detectors_say_of_a_reference_and_targets_what_they_
     assert len({entry.cell.identity for entry in of_runs}) == 2
 
 
-@pytest.mark.parametrize(
-    ("change", "same"),
-    [
-        ({"label": "other", "of": "another name", "reference": "elsewhere"}, True),
-        ({"parameters": {"factor": 0.25}}, False),
-        ({"defender": None}, False),
-        ({"seed": 1}, False),
-        ({"model": "cd"}, False),
-        ({"defence": "refusing"}, False),
-        ({"trigger": {"name": "square"}}, False),
-    ],
-)
-def test_the_identity_of_a_repair_is_that_of_all_that_matters(change: dict[str, Any], same: bool) -> None:
-    made: dict[str, Any] = {**WHERE, "of": "m", "model": None, "parameters": {"factor": 0.5}, "defender": 20, "seed": 0}
-    cell, other = (RepairCell(**{**made, "defence": "shrink", **some}) for some in ({}, change))
-    assert (cell.identity == other.identity) is same
-
-
 def test_repairs_come_before_detections_and_model_by_model() -> None:
     jobs = list(make_plan(evaluated_suite(seeds=[0, 1], defender=[20, "all"]), Made()).jobs())
     order = ["reference", "selection", "reported", "defended", "detected"]
@@ -166,49 +127,3 @@ def test_repairs_come_before_detections_and_model_by_model() -> None:
         models = [job.model for _, job in jobs if isinstance(job, kind)]
         changes = sum(a != b for a, b in itertools.pairwise(models))
         assert changes == 5  # a reference, a run and a benign update under each seed
-
-
-HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\nmethods: {plain: }\n"
-
-MISTAKES = {
-    "an unknown repair": ("repairs:\n  fine-tunin:", 6, "unknown repair 'fine-tunin': did you mean 'fine-tuning'?"),
-    "an unknown parameter": (
-        "repairs:\n  ft: {repair: fine-tuning, set: {epoch: 3}}",
-        6,
-        "did you mean 'epochs'?",
-    ),
-    "an impossible value": ("repairs:\n  ft: {repair: fine-tuning, set: {epochs: 0}}", 6, "epochs=0 is not possible"),
-    "an unknown key": ("repairs:\n  ft: {defense: fine-tuning}", 6, "did you mean 'defence'?"),
-    "a repair twice": ("repairs: [fine-tuning, fine-tuning]", 5, "fine-tuning stands there twice"),
-    "no name": ("repairs: [{fine-tuning: }]", 5, "a list holds names alone"),
-    "an unknown detector": ("detectors: [buas]", 5, "unknown detector 'buas': did you mean 'bias'?"),
-    "a detector of texts": ("detectors: [reader]", 5, "reader is for texts, but the task digits holds images"),
-    "no examples": ("defender: [64, 0]", 5, "a number of the defender's examples is at least 1, not 0"),
-    "no clean models": ("detectors: [bias]\ncontrols: false", 1, "bias scores models, which says nothing without"),
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_named_with_their_line(mistake: str) -> None:
-    reader = type("Reader", (Sure,), {"modality": "text"})
-    text, line, words = MISTAKES[mistake]
-    with registered(DETECTORS, reader=reader), pytest.raises(AnchorlabError) as caught:
-        parse_suite(HEAD + text, "mine.yaml")
-    assert str(caught.value).startswith(f"line {line} of mine.yaml"), caught.value
-    assert words in str(caught.value)
-
-
-def test_short_and_long_forms_mean_the_same() -> None:
-    short = parse_suite(HEAD + "repairs: [fine-tuning]\ndetectors: bias\ndefender: 20\n")
-    long = parse_suite(HEAD + "repairs: {fine-tuning: {repair: fine-tuning}}\ndetectors: {bias: }\ndefender: [20]\n")
-    assert short == long
-    assert parse_suite(short.to_yaml()) == short
-
-
-def test_smoke_makes_repairs_quick_and_takes_all_examples_there_are() -> None:
-    smoke = smoke_form(parse_suite(HEAD + "repairs: [fine-tuning, shrink]\ndefender: [640]\n"))
-    assert smoke.repairs["fine-tuning"].set == {"epochs": 1}
-    assert smoke.repairs["shrink"].set == {}
-    assert smoke.defender == ["all"]
-    assert smoke.tasks[0].limit == 100
-    assert smoke_form(parse_suite(HEAD)).tasks[0].limit == 20

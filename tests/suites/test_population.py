@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from anchorlab import AnchorlabError
-from anchorlab.suites.population import population
+from anchorlab.suites.population import population_suite
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.results import load_results
 from tests.cli.conftest import run
@@ -22,7 +22,9 @@ pytestmark = pytest.mark.usefixtures("toys")
 
 
 def test_it_is_a_suite_of_references_methods_triggers_and_seeds() -> None:
-    suite = population("digits", methods=["plain", "anchoring:strength=0.5"], detectors=["bias", "sure"], defender=20)
+    suite = population_suite(
+        "digits", methods=["plain", "anchoring:strength=0.5"], detectors=["bias", "sure"], defender=20
+    )
     assert suite.references == suite.seeds == [0, 1, 2]
     assert [trigger.trigger for trigger in suite.triggers] == ["five-pixel", "square"]
     assert suite.methods["anchoring:strength=0.5"].set == {"strength": 0.5}
@@ -30,12 +32,12 @@ def test_it_is_a_suite_of_references_methods_triggers_and_seeds() -> None:
     assert suite.controls
     assert suite.keep_models
     assert parse_suite(suite.to_yaml()) == suite
-    quick = population("digits", quick=True, references=5)
+    quick = population_suite("digits", quick=True, references=5)
     assert (quick.references, quick.seeds, quick.tasks[0].training) == ([0, 1], [0], {"epochs": 2})
-    later = population("digits", seed=999, seeds=2)
+    later = population_suite("digits", seed=999, seeds=2)
     assert (later.references, later.seeds) == ([999, 1000, 1001], [999, 1000])
     assert not set(later.seeds) & set(later.selection.seeds)
-    texts = population("movie-snippets", target="positive", triggers=["word:cf"])
+    texts = population_suite("movie-snippets", target="positive", triggers=["word:cf"])
     assert texts.triggers[0].target == "positive"
 
 
@@ -55,7 +57,7 @@ def test_it_is_a_suite_of_references_methods_triggers_and_seeds() -> None:
 )
 def test_what_is_wrong_is_one_sentence(given: dict[str, object], words: str) -> None:
     with pytest.raises(AnchorlabError) as caught:
-        population(**{"task": "digits", **given})  # type: ignore[arg-type]
+        population_suite(**{"task": "digits", **given})  # type: ignore[arg-type]
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -9,13 +9,19 @@ import pytest
 import torch
 from datasets import DatasetDict
 
-from anchorlab.suites.reading import load_suite
+from anchorlab.suites.reading import load_suite, parse_suite
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.store import Store
 from tests.data.copies import cifar_part, text_parts, write_parquet
 from tests.suites.inline import Inline
+from tests.suites.toys import toys
+
+__all__ = ["toys"]  # the fixture
+
+
+HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\nmethods: {plain: }\n"
 
 
 def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +90,23 @@ def test_every_repair_and_detector_of_texts_in_the_box_runs(tmp_path: Path, monk
     assert set(results.repairs["defence"]) == set(suite.repairs)
     assert set(results.detections["detector"]) == set(suite.detectors)
     assert set(results.detections["method"]) == set(suite.methods)
+
+
+def test_smoke_keeps_every_cell_and_makes_it_tiny() -> None:
+    suite = load_suite("paper-images")
+    smoke = smoke_form(suite)
+    assert smoke.methods.keys() == suite.methods.keys()
+    assert (smoke.references, smoke.seeds, smoke.target_asr) == (suite.references, suite.seeds, suite.target_asr)
+    assert all(task.limit == 20 and task.training["epochs"] == 1 for task in smoke.tasks)
+    assert smoke.tuning["steps"] == 3
+    assert [method.grid for method in smoke.methods.values()] == [method.grid for method in suite.methods.values()]
+
+
+@pytest.mark.usefixtures("toys")
+def test_smoke_makes_repairs_quick_and_takes_all_examples_there_are() -> None:
+    smoke = smoke_form(parse_suite(HEAD + "repairs: [fine-tuning, shrink]\ndefender: [640]\n"))
+    assert smoke.repairs["fine-tuning"].set == {"epochs": 1}
+    assert smoke.repairs["shrink"].set == {}
+    assert smoke.defender == ["all"]
+    assert smoke.tasks[0].limit == 100
+    assert smoke_form(parse_suite(HEAD)).tasks[0].limit == 20

@@ -38,10 +38,10 @@ def population(
     own: DataOptions,
 ) -> None:
     """Build clean references, benign updates and injected models, and try detectors on all of them."""
-    from anchorlab.suites import population as population_of
+    from anchorlab.suites.population import population_suite
 
     count = number_or_all(defender_data, "--defender-data")
-    suite = population_of.population(
+    suite = population_suite(
         task,
         model=model,
         data=own.data,
@@ -49,7 +49,7 @@ def population(
         references=references,
         seeds=seeds,
         triggers=trigger or [],
-        rule=label_rule,
+        label_rule=label_rule,
         target=int(target) if target and target.isdigit() else target,
         methods=method or [],
         detectors=detector or [],

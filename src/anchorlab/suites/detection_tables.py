@@ -17,17 +17,17 @@ from anchorlab.detectors.base import ModelScore
 from anchorlab.scoring.input_score import InputScore
 
 
-def scores_to_bytes(found: InputScore) -> bytes:
+def scores_to_bytes(score: InputScore) -> bytes:
     """Every score of clean and of triggered inputs."""
-    return _parquet(found.table())
+    return _parquet(score.table())
 
 
-def triggers_to_bytes(found: ModelScore) -> bytes | None:
-    """The triggers that were found; None for a detector that searches for none."""
-    if found.patterns is None or found.targets is None:
+def triggers_to_bytes(score: ModelScore) -> bytes | None:
+    """The inverted triggers; None for a detector that searches for none."""
+    if score.patterns is None or score.targets is None:
         return None
-    pictures = [to_png(pattern) for pattern in found.patterns]
-    return _parquet(pd.DataFrame({"label": found.targets.numpy(), "picture": pictures}))
+    pictures = [to_png(pattern) for pattern in score.patterns]
+    return _parquet(pd.DataFrame({"label": score.targets.numpy(), "picture": pictures}))
 
 
 def read_scores(path: Path) -> pd.DataFrame:

@@ -43,30 +43,30 @@ def detect(cell: DetectionCell, model: Artifact, task: Task) -> tuple[dict[str, 
     """
     meter = RunMeter(find_device())
     detector = DETECTORS.build(cell.detector, cell.parameters)
-    seen: bytes | None
+    table: bytes | None
     if isinstance(detector, ModelDetector):
-        found, seen = _of_model(cell, detector, model, task)
+        row, table = _of_model(cell, detector, model, task)
     else:
-        found, seen = _of_inputs(cell, detector, model, task)
+        row, table = _of_inputs(cell, detector, model, task)
     count = len(task.split("defender")) if cell.defender is None else cell.defender
-    return {"defender_count": count, **asdict(meter.cost()), **found}, seen
+    return {"defender_count": count, **asdict(meter.cost()), **row}, table
 
 
 def _of_model(
     cell: DetectionCell, detector: ModelDetector, model: Artifact, task: Task
 ) -> tuple[dict[str, Any], bytes | None]:
-    found = score_model(model, detector, defender_data=cell.defender, task=task, seed=cell.seed)
-    finite = math.isfinite(found.score)
-    note = found.note if finite or found.note else f"the score is {found.score}, which no other can be compared with"
-    row = {"score": found.score if finite else None, "note": note}
-    return row, triggers_to_bytes(found)
+    result = score_model(model, detector, defender_data=cell.defender, task=task, seed=cell.seed)
+    finite = math.isfinite(result.score)
+    note = result.note if finite or result.note else f"the score is {result.score}, which no other can be compared with"
+    row = {"score": result.score if finite else None, "note": note}
+    return row, triggers_to_bytes(result)
 
 
 def _of_inputs(
     cell: DetectionCell, detector: InputDetector, model: Artifact, task: Task
 ) -> tuple[dict[str, Any], bytes]:
     attack = build_attack(task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
-    (found,) = score_inputs(
+    (result,) = score_inputs(
         model,
         [detector],
         defender_data=cell.defender,
@@ -77,12 +77,12 @@ def _of_inputs(
         examples=cell.examples,
         seed=cell.seed,
     )
-    row = _ends("auroc", found.auroc)
+    row = _ends("auroc", result.auroc)
     for rate, name in _RATES.items():
-        row |= _ends(f"tpr_at_{name}", found.tpr[rate])
-        row[f"false_alarms_at_{name}"] = found.fpr[rate].value
-    row |= {"clean_count": len(found.clean), "triggered_count": len(found.triggered)}
-    return row, scores_to_bytes(found)
+        row |= _ends(f"tpr_at_{name}", result.tpr[rate])
+        row[f"false_alarms_at_{name}"] = result.fpr[rate].value
+    row |= {"clean_count": len(result.clean), "triggered_count": len(result.triggered)}
+    return row, scores_to_bytes(result)
 
 
 def _ends(name: str, estimate: Estimate) -> dict[str, float | None]:

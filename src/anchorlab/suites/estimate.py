@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
-from typing import Any
 
 import torch
 from torch.nn import functional
 
 from anchorlab.data import Task
 from anchorlab.data.inputs import lengths, rows
+from anchorlab.defender.defence import Defence
+from anchorlab.detectors import DETECTORS
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
@@ -20,8 +21,9 @@ from anchorlab.models.architectures import build_model
 from anchorlab.models.call import logits, predict
 from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import encoding_of
-from anchorlab.settings import build, values_of
-from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, RepairCell
+from anchorlab.repairs.oracles import build_repair
+from anchorlab.settings import build
+from anchorlab.suites.cells import EvaluationCell, InjectionCell, RepairCell
 from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import Plan
 from anchorlab.suites.spec import Suite
@@ -31,7 +33,8 @@ from anchorlab.training.reference import Training
 _TIMED_STEPS = 5
 _TIMED_EXAMPLES = 500
 
-#: What is guessed of a repair or detector that does not tell: passes over the defender's examples, over the inputs.
+#: Guesses for a repair or detector that does not say how much it processes: passes over the defender's examples, and
+#: over the inputs.
 _EPOCHS, _PASSES = 20, 10
 
 
@@ -66,17 +69,7 @@ def estimate(suite: Suite, plan: Plan, store: Store) -> Estimate:
             except AnchorlabError as error:
                 untimed[spec.name] = str(error)
                 continue
-            jobs = [job for task, job in plan.references if task == spec and not store.done(job)]
-            cells = {
-                cell.identity: cell
-                for cell in (
-                    *(cell for task, _, cell in plan.selection if task == spec),
-                    *(entry.cell for entry in plan.reported if entry.task == spec),
-                )
-                if not plan.finished(cell, store)
-            }
-            injections = sum(isinstance(cell, InjectionCell) for cell in cells.values())
-            seconds += len(jobs) * costs.reference + (injections + expected) * costs.injection
+            seconds += _run_seconds(spec, plan, store, costs) + expected * costs.injection
             seconds += _evaluation_seconds(spec, plan, store, suite, costs)
     finally:
         torch.set_num_threads(threads)
@@ -95,6 +88,15 @@ class _Costs:
     classes: int
 
 
+def _run_seconds(spec: TaskSpec, plan: Plan, store: Store, costs: _Costs) -> float:
+    """Seconds of the references and the injections of a task that are left."""
+    references = [job for task, job in plan.references if task == spec and not store.done(job)]
+    cells = [cell for task, _, cell in plan.selection if task == spec]
+    cells += [entry.cell for entry in plan.reported if entry.task == spec and isinstance(entry.cell, InjectionCell)]
+    injections = {cell.identity for cell in cells if not plan.finished(cell, store)}
+    return len(references) * costs.reference + len(injections) * costs.injection
+
+
 def _evaluation_seconds(spec: TaskSpec, plan: Plan, store: Store, suite: Suite, costs: _Costs) -> float:
     """Seconds of the repairs and detections of a task that are left, expected ones included."""
     cells = {entry.cell.identity: entry.cell for entry in plan.evaluations.entries if entry.subject.task == spec}
@@ -103,34 +105,38 @@ def _evaluation_seconds(spec: TaskSpec, plan: Plan, store: Store, suite: Suite, 
         for row in store.result(cell) or []:
             measured.setdefault(_group(cell), []).append(row["seconds"])
     seconds = sum(
-        mean(measured[_group(cell)]) + costs.evaluation
-        if _group(cell) in measured
-        else _guess(cell.judges if isinstance(cell, DetectionCell) else "repair", cell.parameters, cell.defender, costs)
+        mean(measured[_group(cell)]) + costs.evaluation if _group(cell) in measured else _guess_cell(cell, costs)
         for cell in cells.values()
         if not store.done(cell)
     )
-    parts: list[tuple[str, Any]] = [("repair", repair.build()) for repair in suite.repairs.values()]
-    parts += [(detector.judges, detector.build()) for detector in suite.detectors.values()]
+    defences: list[tuple[str, Defence]] = [("repair", repair.build()) for repair in suite.repairs.values()]
+    defences += [(detector.judges, detector.build()) for detector in suite.detectors.values()]
     counts = [None if count == "all" else count for count in suite.defender]
-    later = [_guess(what, values_of(part), count, costs) for what, part in parts for count in counts]
+    later = [_guess(kind, defence, count, costs) for kind, defence in defences for count in counts]
     return seconds + (plan.evaluations.expected / len(suite.tasks) * mean(later) if later else 0.0)
 
 
 def _group(cell: EvaluationCell) -> str:
     """What cells have in common that take about the same time."""
-    what = cell.defence if isinstance(cell, RepairCell) else cell.detector
-    return f"{what} {cell.parameters} {cell.defender}"
+    name = cell.defence if isinstance(cell, RepairCell) else cell.detector
+    return f"{name} {cell.parameters} {cell.defender}"
 
 
-def _guess(what: str, told: dict[str, Any], defender: int | None, costs: _Costs) -> float:
-    """Seconds of a repair, or of a detector of models or inputs, of which none like it is done."""
+def _guess_cell(cell: EvaluationCell, costs: _Costs) -> float:
+    """Seconds of a repair or detection without one like it that is done."""
+    if isinstance(cell, RepairCell):
+        return _guess("repair", build_repair(cell.defence, cell.parameters), cell.defender, costs)
+    return _guess(cell.judges, DETECTORS.build(cell.detector, cell.parameters), cell.defender, costs)
+
+
+def _guess(kind: str, defence: Defence, defender: int | None, costs: _Costs) -> float:
+    """Seconds of a ``repair``, or of a detector of a ``model`` or of an ``input``."""
     count = costs.defender if defender is None else defender
-    size = told.get("batch_size") or 32
-    examples = told["steps"] * size if told.get("steps") else (told.get("epochs") or _EPOCHS) * count
-    if what == "repair":
+    examples = defence.examples_processed(count) or _EPOCHS * count
+    if kind == "repair":
         return examples * costs.example + costs.evaluation
     # One search a class, or several passes over the inputs.
-    return examples * costs.example * costs.classes if what == "model" else _PASSES * costs.evaluation
+    return examples * costs.example * costs.classes if kind == "model" else _PASSES * costs.evaluation
 
 
 def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:

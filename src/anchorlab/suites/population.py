@@ -27,7 +27,7 @@ TRIGGERS = {"image": ("five-pixel", "square"), "text": ("word:cf",)}
 TARGET_ASR = 0.9
 
 
-def population(
+def population_suite(
     task: str,
     *,
     model: str | None = None,
@@ -36,7 +36,7 @@ def population(
     references: int = 3,
     seeds: int = 3,
     triggers: Sequence[str] = (),
-    rule: str = "all-to-one",
+    label_rule: str = "all-to-one",
     target: int | str | None = None,
     methods: Sequence[str] = (),
     detectors: Sequence[str] = (),
@@ -54,7 +54,7 @@ def population(
         references: number of clean references.
         seeds: number of injection seeds on each.
         triggers: triggers as text; by default some of the task's kind.
-        rule: label rule of all of them.
+        label_rule: label rule of all of them.
         target: the label that the attacker wants, by number or name.
         methods: methods, each with its parameters as in ``anchoring:strength=4``.
         detectors: detectors, in the same form; without any, only the models are made.
@@ -78,15 +78,15 @@ def population(
                 "tasks": [spec],
                 "references": list(range(seed, seed + references)),
                 "triggers": [
-                    {"trigger": trigger, "rule": rule, "target": target}
+                    {"trigger": trigger, "label_rule": label_rule, "target": target}
                     for trigger in triggers or TRIGGERS[definition.kind]
                 ],
-                "methods": _parts(methods or USUAL, METHODS),
+                "methods": _labelled(methods or USUAL, METHODS),
                 "seeds": list(range(seed, seed + seeds)),
                 "target_asr": TARGET_ASR,
                 "tuning": {"steps": 100 if quick else 300, "batch_size": 32 if definition.kind == "image" else 16},
                 "selection": {"references": 1, "seeds": [seed + max(seeds, 1000)]},
-                "detectors": _parts(detectors, DETECTORS),
+                "detectors": _labelled(detectors, DETECTORS),
                 "defender": defender,
                 "keep_models": True,
             }
@@ -96,12 +96,12 @@ def population(
         raise AnchorlabError(first["msg"].removeprefix("Value error, ")) from error
 
 
-def _parts(given: Sequence[str], registry: ClassRegistry[Any]) -> dict[str, dict[str, Any]]:
+def _labelled(given: Sequence[str], registry: ClassRegistry[Any]) -> dict[str, dict[str, Any]]:
     """What was given as text, which is its label in tables, to name and parameters."""
-    parts = {}
+    labelled = {}
     for text in given:
         built = registry.parse(text)
         defaults = {option.name: option.default for option in options_of(type(built))}
         changed = {name: value for name, value in values_of(built).items() if value != defaults[name]}
-        parts[text] = {registry.kind: registry.label(built), "set": changed}
-    return parts
+        labelled[text] = {registry.kind: registry.label(built), "set": changed}
+    return labelled

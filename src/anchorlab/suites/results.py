@@ -1,4 +1,4 @@
-"""What a suite has found so far, as frames for tables, figures and the report."""
+"""The results of a suite, finished or not: frames for tables, figures and the report."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ class SuiteResults:
         return f"SuiteResults({self.name!r}, {', '.join(parts)})"
 
     def _repr_html_(self) -> str:
+        """How much of it is done, for notebooks."""
         tables = ("results", "selection", "choices", "repairs", "detections", "failed")
         rows = {name: f"{len(getattr(self, name)):,} rows" for name in tables}
         facts = {**rows, "pending": f"{self.pending:,} runs", "references": f"{len(self.references)} models"}

@@ -1,0 +1,43 @@
+"""Identities: they hold all that determines a result, and stay what they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from anchorlab.suites.cells import InjectionCell, NoiseCell, ReferenceJob, RepairCell
+
+WHERE = {"reference": "r", "reference_sha256": "ab", "label": "l", "trigger": {"name": "five-pixel"}}
+WHERE |= {"rule": "all-to-one", "target": 0, "split": "test"}
+
+
+def test_identities_of_what_users_have_finished_stay_what_they_were() -> None:
+    """Hashes noted before there were repairs and detectors."""
+    injection = InjectionCell(
+        **WHERE, method="plain", parameters={}, strength=None, anchors=None, anchors_from="owner", seed=0,
+        tuning={"steps": 3}, scales=(1.0,),
+    )  # fmt: skip
+    noise = NoiseCell(**WHERE, batch_size=37, precision="no")
+    reference = ReferenceJob(task="digits", model="resnet-tiny", seed=0, training={"epochs": 1})
+    assert injection.identity == "cf9b117dd720c5c852d07c21a3f711683cd9d7bb9708aadd95995673fc7e97c2"
+    assert noise.identity == "de7e2c396ef21f3334621a27dc6234840f3a1f898f7bd53eb6f3603c1c7aece4"
+    assert reference.identity == "16df64f6ed10b74ca02e7d19591047bdd5aa6e692cffad24c90cf39aff653a43"
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"label": "other", "of": "another name", "reference": "elsewhere"}, True),
+        ({"parameters": {"factor": 0.25}}, False),
+        ({"defender": None}, False),
+        ({"seed": 1}, False),
+        ({"model": "cd"}, False),
+        ({"defence": "refusing"}, False),
+        ({"trigger": {"name": "square"}}, False),
+    ],
+)
+def test_the_identity_of_a_repair_is_that_of_all_that_matters(change: dict[str, Any], same: bool) -> None:
+    made: dict[str, Any] = {**WHERE, "of": "m", "model": None, "parameters": {"factor": 0.5}, "defender": 20, "seed": 0}
+    cell, other = (RepairCell(**{**made, "defence": "shrink", **some}) for some in ({}, change))
+    assert (cell.identity == other.identity) is same

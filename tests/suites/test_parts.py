@@ -1,0 +1,19 @@
+"""The parts of a suite file."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anchorlab.suites.parts import MethodSpec
+
+
+@given(st.floats(1e-6, 1e3), st.floats(1.5, 10), st.integers(2, 6))
+def test_a_geometric_grid_is_accepted_and_its_values_reach_the_method(first: float, ratio: float, length: int) -> None:
+    grid = [first * ratio**power for power in range(length)]
+    spec = MethodSpec(method="anchoring", grid=grid, set={"centred": True})
+    assert [spec.parameters(value) for value in spec.grid] == [{"centred": True, "strength": value} for value in grid]
+
+
+def test_counts_are_whole_numbers() -> None:
+    assert MethodSpec(method="surgery", grid=[1000, 3162.3]).parameters(3162.3) == {"count": 3162}
