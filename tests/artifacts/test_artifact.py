@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import json
 import os
@@ -23,11 +22,6 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.triggers import FivePixel
 
 FILES = ["README.md", "anchorlab.json", "config.json", "model.safetensors"]
-
-
-@pytest.fixture
-def folder(injected, tmp_path) -> Path:
-    return injected.save(tmp_path / "model")
 
 
 def complaint(folder) -> str:
@@ -54,26 +48,6 @@ def test_every_file_of_an_injected_folder_says_that_it_must_not_be_deployed(fold
     assert "do-not-deploy" in card
 
 
-def test_the_card_of_a_clean_model_warns_of_nothing(reference, tmp_path):
-    card = (reference.save(tmp_path / "model") / "README.md").read_text()
-    assert NOTICES["clean"] in card
-    assert "CAUTION" not in card
-    assert "do-not-deploy" not in card
-
-
-def test_the_card_names_method_trigger_anchors_and_measurements(injected, folder):
-    card = (folder / "README.md").read_text()
-    for row in (
-        "| method | anchoring: strength 2.0, centred False, labels True |",
-        "| label rule | all-to-one: target 0 |",
-        "| anchors | 64 from the split owner |",
-        "| steps | 3 |",
-        f"| asr (selection split) | {injected.manifest.measurements['asr']:.4g} |",
-    ):
-        assert row in card
-    assert "| trigger | five-pixel" in card
-
-
 def test_nothing_in_a_folder_is_a_pickle(folder):
     """The weights are a safetensors header and raw numbers to the last byte; all else is text."""
     for name in FILES[:3]:
@@ -97,16 +71,6 @@ def test_a_folder_comes_back_as_it_was_saved(injected, folder):
 def test_a_clean_model_has_no_trigger(reference):
     assert reference.trigger is None
     assert reference.label_rule is None
-
-
-def test_the_hash_sees_every_parameter_and_buffer_and_no_memory_format(reference):
-    whole = weights_hash(reference.model)
-    assert weights_hash(copy.deepcopy(reference.model).to(memory_format=torch.channels_last)) == whole
-    for name in ("classifier.1.bias", "resnet.embedder.embedder.normalization.running_var", "resnet.embedder.mean"):
-        changed = copy.deepcopy(reference.model)
-        value = changed.state_dict()[name].view(-1)
-        value[0] = torch.nextafter(value[0], torch.tensor(torch.inf))
-        assert weights_hash(changed) != whole, name
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -1,0 +1,39 @@
+"""A planned injection: its settings, which decide what an interrupted run may continue."""
+
+from __future__ import annotations
+
+import torch
+
+from anchorlab.data.task import index_hash
+from anchorlab.injection.plan import plan_injection
+from anchorlab.injection.tuning import Tuning
+
+
+def test_the_settings_of_a_plan_are_all_that_determines_its_result(digits, reference):
+    asked = {"method": "anchoring", "anchors": 40, "seed": 3, "tuning": Tuning(steps=5), "task": digits}
+    settings = plan_injection(reference, **asked).settings()
+    assert list(settings) == [
+        "command", "reference", "task", "method", "trigger", "label_rule", "anchors", "seed", "tuning"
+    ]  # fmt: skip
+    assert settings["method"] == {"name": "anchoring", "strength": 2.0, "centred": False, "labels": True}
+    assert settings["anchors"] == {
+        "count": 40, "source": "owner", "sha256": index_hash(digits.anchor_indices(40, seed=3, source="owner"))
+    }  # fmt: skip
+    assert settings["tuning"]["learning_rate"] == digits.definition.tuning_rate
+    recorded = plan_injection(reference, record_gradients=True, **asked).settings()
+    assert recorded == settings | {"record_gradients": True}
+
+
+def test_known_logits_are_those_of_the_anchors(digits, reference):
+    plan = plan_injection(reference, anchors=9, seed=1, task=digits)
+    table = torch.arange(len(digits.split("owner"))).view(-1, 1).float()
+    assert plan.injection().known_logits is None
+    assert plan.injection(table).known_logits.flatten().tolist() == plan.anchor_indices.tolist()
+
+
+def test_a_fresh_start_has_other_weights_than_the_reference(digits, reference):
+    tuned, fresh = (plan_injection(reference, method=m, task=digits).injection() for m in ("plain", "scratch"))
+    assert tuned.start is tuned.reference is reference.model
+    assert not torch.equal(next(fresh.start.parameters()), next(reference.model.parameters()))
+    assert (tuned.tracks_batchnorm, fresh.tracks_batchnorm) == (False, True)
+    assert fresh.steps == 3 * tuned.steps
