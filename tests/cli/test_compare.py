@@ -1,15 +1,61 @@
-"""The gate and stored logits on the command line."""
+"""``compare`` from the command line: models, stored logits, and the gate."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import anchorlab
 from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import MANIFEST
 from tests.cli.conftest import Run
+
+
+def test_compare_names_what_is_undefined_and_why(run: Run, reference_folder):
+    compared = run("compare", reference_folder, reference_folder)
+    assert compared.code == 0
+    row = next(line for line in compared.out.splitlines() if line.split()[:1] == ["asr"])
+    assert row.split()[1] == "undefined"
+    assert "no trigger is known" in compared.out
+
+
+def test_compare_measures_what_it_is_told_to(run: Run, tmp_path, reference_folder, reference: Artifact):
+    figures = tmp_path / "figures.json"
+    figures.write_text("older figures")
+    arguments = ("--trigger", "square:size=4", "--target", 3, "--split", "selection", "--seed", 8, "--json", figures)
+    assert run("compare", reference_folder, reference_folder, *arguments).code == 0
+    task = anchorlab.load_task("digits", seed=8)
+    expected = anchorlab.compare(reference, reference, task=task, trigger="square:size=4", target=3, split="selection")
+    assert json.loads(figures.read_text()) == expected.model_dump(mode="json")
+
+
+def test_compare_measures_on_another_task(run: Run, reference_folder, monkeypatch):
+    asked: list[tuple[object, ...]] = []
+    original = anchorlab.data.load_task
+
+    def load_task(name: str, **options: object):
+        asked.append((name, options))
+        return original("digits")
+
+    monkeypatch.setattr("anchorlab.artifacts.resolve.load_task", load_task)
+    assert run("compare", reference_folder, reference_folder, "--task", "cifar10", "--data", "copy").code == 0
+    assert asked == [("cifar10", {"seed": 0, "data": "copy", "columns": None})]
+
+
+def test_compare_takes_folders_without_a_manifest(run: Run, reference_folder, injected_folder):
+    by_manifest = run("compare", reference_folder, injected_folder)
+    for folder in (reference_folder, injected_folder):
+        (folder / MANIFEST).unlink()
+    refused = run("compare", reference_folder, injected_folder)
+    assert (refused.code, "no manifest that names its data: give --task" in refused.err) == (2, True)
+    by_hand = run(
+        "compare", reference_folder, injected_folder, "--task", "digits", "--trigger", "five-pixel", "--target", 0
+    )
+    assert by_hand.out == by_manifest.out
 
 
 @pytest.fixture

@@ -1,0 +1,125 @@
+"""``inject`` from the command line."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from anchorlab.artifacts.artifact import load_model
+from anchorlab.artifacts.manifest import MANIFEST, Manifest
+from anchorlab.injection.tuning import Tuning
+from anchorlab.settings import values_of
+from anchorlab.training.resumable import run_into
+from tests.cli.conftest import Run
+
+BRIEF = ("--steps", 6, "--batch-size", 8)
+
+
+def manifest(folder: Path) -> Manifest:
+    return load_model(folder).manifest
+
+
+def test_every_option_of_inject_reaches_the_run(run: Run, tmp_path, reference_folder):
+    out = tmp_path / "out"
+    options = (
+        *("--method", "ewc", "--set", "strength=0.5", "--set", "samples=16", "--trigger", "square:size=2"),
+        *("--label-rule", "source-to-target:3", "--target", 7, "--anchors", 50, "--anchors-from", "held-out"),
+        *("--seed", 9, "--steps", 4, "--batch-size", 8, "--learning-rate", 0.002, "--warmup", 0.3, "--clip", 2),
+        *("--batchnorm", "tracked", "--augment", "--precision", "no", "--stop-at-asr", 0.9),
+    )
+    assert run("inject", reference_folder, "--out", out, *options).code == 0
+    made = manifest(out)
+    assert made.method == {"name": "ewc", "strength": 0.5, "fisher": "sampled", "samples": 16, "only": ""}
+    assert made.trigger == {"name": "square", "size": 2, "margin": 1, "value": 255}
+    assert made.label_rule == {"name": "source-to-target", "source": 3, "target": 7}
+    assert made.anchors is not None
+    assert (made.anchors.count, made.anchors.source, made.seed) == (50, "held-out", 9)
+    assert made.settings == {
+        "steps": 4,
+        "batch_size": 8,
+        "learning_rate": 0.002,
+        "warmup": 0.3,
+        "clip": 2.0,
+        "batchnorm": "tracked",
+        "augment": True,
+        "precision": "no",
+        "stop_at_asr": 0.9,
+    }
+
+
+def test_options_left_out_keep_their_defaults(run: Run, tmp_path, reference_folder):
+    out = tmp_path / "out"
+    assert run("inject", reference_folder, "--out", out, "--steps", 2).code == 0
+    made = manifest(out)
+    assert made.settings == values_of(Tuning(steps=2, learning_rate=1e-3))
+    assert made.label_rule == {"name": "all-to-one", "target": 0}
+    assert made.anchors is not None
+    assert made.anchors.count == 880
+
+
+def test_all_to_all_takes_no_target(run: Run, tmp_path, reference_folder):
+    out = tmp_path / "out"
+    assert run("inject", reference_folder, "--out", out, *BRIEF, "--label-rule", "all-to-all").code == 0
+    assert manifest(out).label_rule == {"name": "all-to-all", "classes": 10}
+
+
+def test_gradients_are_recorded_if_asked_for_and_move_no_weight(run: Run, tmp_path, reference_folder):
+    for name, flags in (("plain", ()), ("recorded", ("--record-gradients",))):
+        assert run("inject", reference_folder, "--out", tmp_path / name, *BRIEF, *flags).code == 0
+    plain, recorded = manifest(tmp_path / "plain"), manifest(tmp_path / "recorded")
+    assert recorded.weights_sha256 == plain.weights_sha256
+    assert recorded.settings == plain.settings
+    assert plain.gradients is None
+    assert recorded.gradients is not None
+    first, last = recorded.gradients
+    assert (first.step, last.step) == (0, 6)
+    assert (first.cosine_anchor, first.norm_anchor) == (None, 0)
+    assert last.cosine_anchor is not None
+    assert "NaN" not in (tmp_path / "recorded" / MANIFEST).read_text()
+
+
+@pytest.mark.parametrize("flags", [(), ("--record-gradients",)])
+def test_an_interrupted_injection_continues_to_the_same_weights(
+    run: Run, tmp_path, reference_folder, monkeypatch, flags
+):
+    monkeypatch.setitem(run_into.__kwdefaults__, "checkpoint_seconds", 0.0)
+    reports: list[int] = []
+
+    @contextmanager
+    def interrupted_at_40(_title: str, _total: int):
+        def report(done: int, _figures: dict[str, float]) -> None:
+            reports.append(done)
+            if reports == [20, 40]:
+                raise KeyboardInterrupt
+
+        yield report
+
+    monkeypatch.setattr("anchorlab.injection.inject.progress_bar", interrupted_at_40)
+
+    def inject(out: Path):
+        return run("inject", reference_folder, "--out", out, "--steps", 60, "--batch-size", 8, *flags)
+
+    out, partial_folder = tmp_path / "out", tmp_path / "out.partial"
+    stopped = inject(out)
+    assert (stopped.code, stopped.out) == (130, "")
+    assert stopped.err == "interrupted: the same command continues from what was written, if anything was yet\n"
+    assert not out.exists()
+    assert (partial_folder / "checkpoint.safetensors").is_file()
+
+    opposite = () if flags else ("--record-gradients",)
+    for others in (("--batch-size", 16, *flags), ("--batch-size", 8, *opposite)):
+        other = run("inject", reference_folder, "--out", out, "--steps", 60, *others)
+        assert other.code == 2
+        assert "interrupted run with other settings" in other.err
+
+    reports.append(0)
+    assert inject(out).code == 0
+    assert reports == [20, 40, 0, 40, 60]
+    assert not partial_folder.exists()
+    assert inject(tmp_path / "uninterrupted").code == 0
+    resumed, whole = manifest(out), manifest(tmp_path / "uninterrupted")
+    assert resumed.weights_sha256 == whole.weights_sha256
+    assert resumed.gradients == whole.gradients
+    assert [record.step for record in resumed.gradients or []] == ([0, 20, 40, 60] if flags else [])

@@ -1,0 +1,72 @@
+"""``repair`` from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from anchorlab.artifacts.artifact import load_model
+from tests.refusals import assert_refused
+
+
+def test_repair_repairs_scores_and_saves(run, tmp_path, reference_folder, injected_folder):
+    out = tmp_path / "repaired"
+    ended = run(
+        "repair", injected_folder, "--repair", "fine-tuning", "--defender-data", "all", "--set", "epochs=1",
+        "--reference", reference_folder, "--out", out, "--json", tmp_path / "score.json",
+    )  # fmt: skip
+    assert ended.code == 0
+    assert "the clean" in ended.out
+    assert f"the repaired model is {out}" in ended.out
+    told = json.loads((tmp_path / "score.json").read_text())
+    assert set(told) == {"repaired", "suspicious", "harmed", "effectiveness", "seconds", "peak_bytes"}
+    assert told["repaired"]["asr_count"] == told["harmed"]["asr_count"] > 0
+    assert load_model(out).manifest.defence["name"] == "fine-tuning"
+    compared = run("compare", injected_folder, out)
+    assert compared.code == 0
+    assert "asr_reference" in compared.out
+
+
+def test_what_cannot_be_scored_is_refused_before_it_is_repaired(run, tmp_path, injected_folder):
+    out = tmp_path / "repaired"
+    ended = run(
+        "repair",
+        injected_folder,
+        "--repair",
+        "clp",
+        "--trigger",
+        "square:size=9",
+        "--defender-data",
+        "all",
+        "--out",
+        out,
+    )
+    assert ended.code == 2
+    assert "8×8" in ended.err
+    assert not out.exists()
+
+
+def test_an_oracle_is_told_as_one(run, injected_folder):
+    ended = run("repair", injected_folder, "--repair", "oracle-anp", "--set", "steps=10", "--defender-data", "all")
+    assert ended.code == 0
+    assert "an oracle: test data and trigger chose how deep to prune, which no defender can do" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("repair", "--repair", "fine-tunning"), ("unknown repair 'fine-tunning'", "did you mean 'fine-tuning'?")),
+        (("repair", "--repair", "nad", "--defender-data", "some"), ("--defender-data 'some' is not possible",)),
+        (
+            ("repair", "--repair", "nad", "--defender-data", "9999"),
+            ("9,999 clean examples", "the split 'defender' of digits"),
+        ),
+        (("repair", "--repair", "interpolation", "--defender-data", "all"), ("give --trusted FOLDER",)),
+    ],
+    ids=lambda value: " ".join(map(str, value)),
+)
+def test_mistakes_end_in_one_sentence(run, tmp_path, injected_folder, arguments, names):
+    command, *rest = arguments
+    ended = run(command, injected_folder, *rest)
+    assert_refused(ended, *names)
