@@ -153,3 +153,44 @@ def means_of(experiment: str, methods: list[str]) -> dict[str, list[str]]:
     before = runs.groupby("method")["asr_before"].mean()[methods]
     means = {"no repair": before, **{str(name): row for name, row in after.iterrows()}}
     return {name: [f"{value:.3f}" for value in row] for name, row in means.items()}
+
+
+def ranges(values: pd.Series, unit: str, digits: int) -> dict[str, str]:
+    """Smallest and largest value of each candidate over the references, as the docs write them."""
+    ends = values.groupby("candidate").agg(["min", "max"])
+    texts = {
+        name: [f"{end:.{digits}f}{unit}" for end in row] for name, row in zip(ends.index, ends.to_numpy(), strict=True)
+    }
+    return {name: low if low == high else f"{low}–{high}" for name, (low, high) in texts.items()}
+
+
+def test_the_perturbations_of_the_docs_are_those_of_the_experiment() -> None:
+    folder = ROOT / "experiments/perturbation/fashion_mnist"
+    names = ("behaviour", "quadratic", "sizes", "angles", "barriers", "rayleigh")
+    tables = {name: pd.read_csv(folder / f"{name}.csv").set_index("candidate") for name in names}
+    behaviour, quadratic = tables["behaviour"], tables["quadratic"]
+    behaviour = behaviour[behaviour["part"] == "all"]
+    sizes = tables["sizes"][tables["sizes"]["layer"] == "all parameters"]
+    angles, barriers = tables["angles"], tables["barriers"]
+    angles = ranges(angles.loc[angles["other"] == "plain", "degrees"], "°", 0)
+    columns = [
+        ranges(behaviour["asr"], "", 3),
+        ranges(100 * sizes["relative"], "%", 1),
+        {**angles, "plain": "–"},
+        ranges(behaviour["kl"], "", 3),
+        ranges(quadratic["kl_ratio"], "", 2),
+        ranges(quadratic["ewc"] / quadratic["kl"], "", 2),
+        ranges(barriers.loc[barriers["buffers"] == "stored", "error"], "", 4),
+        ranges(tables["rayleigh"]["to_mean"], "", 1),
+    ]
+    shown = rows("docs/results/perturbation.md", "![Clean loss", "The column KL")
+    assert len(shown) == 9
+    for candidate, *cells in shown:
+        assert cells == [column[candidate] for column in columns], candidate
+
+    lengths = sizes.set_index("reference_seed", append=True)["l2"]
+    relative = lengths.div(lengths.loc["plain"], level="reference_seed").reset_index("reference_seed", drop=True)
+    shown = rows("docs/results/perturbation.md", "Compared with plain tuning:", "**Does the Fisher")
+    for candidate, length, angle in shown:
+        assert length == ("about 1" if candidate == "ewc" else ranges(relative, "", 2)[candidate]), candidate
+        assert angle == angles[candidate], candidate
