@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from anchorlab.perturbation.summary import summary_table
 from anchorlab.statistics.table import to_html
 
 #: What stands for the reference among names of candidates.
@@ -61,9 +62,6 @@ class Analysis:
 
     def _repr_html_(self) -> str:
         """The summary and the findings, for notebooks."""
-        # Only here, because the summary is made of analyses.
-        from anchorlab.perturbation.summary import summary_table
-
         sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in (*self.findings, *self.left_out))
         return f"{to_html(summary_table(self))}\n<ul>{sentences}</ul>"
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from anchorlab.perturbation.analysis import Analysis
 from anchorlab.perturbation.tables import TABLES
 from anchorlab.perturbation.tables.sizes import WHOLE
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, number
+
+if TYPE_CHECKING:  # an analysis shows itself by its summary
+    from anchorlab.perturbation.analysis import Analysis
 
 #: Columns of the summary: table, the rows of it that are meant, column, and heading where it is another.
 _SUMMARY: tuple[tuple[str, Mapping[str, str], str, str], ...] = (
