@@ -12,9 +12,6 @@ import pandas as pd
 from anchorlab.perturbation.summary import summary_table
 from anchorlab.statistics.table import to_html
 
-#: What stands for the reference among names of candidates.
-REFERENCE = "reference"
-
 #: Version of ``to_dict``, which pages store as ``analysis.json``.
 FORMAT = 1
 

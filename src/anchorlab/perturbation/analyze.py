@@ -15,7 +15,7 @@ from anchorlab.data import Split, Task
 from anchorlab.errors import renamed_keywords
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.reestimation import has_batchnorm
-from anchorlab.perturbation.analysis import REFERENCE, Analysis
+from anchorlab.perturbation.analysis import Analysis
 from anchorlab.perturbation.budget import Budget
 from anchorlab.perturbation.candidates import Model, attacks_on, has_backdoor, kind_of, name_candidates
 from anchorlab.perturbation.context import Context, attack_record
@@ -24,6 +24,7 @@ from anchorlab.perturbation.settings import AnalysisSettings
 from anchorlab.perturbation.tables import TABLES
 from anchorlab.perturbation.tables.plane import plane_of
 from anchorlab.perturbation.weights import perturbation_of
+from anchorlab.perturbation.wording import REFERENCE
 from anchorlab.settings import values_of
 from anchorlab.triggers import Trigger
 

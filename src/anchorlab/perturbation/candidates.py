@@ -12,7 +12,7 @@ from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
-from anchorlab.perturbation.analysis import REFERENCE
+from anchorlab.perturbation.wording import REFERENCE
 from anchorlab.triggers import Trigger
 
 Model = Artifact | nn.Module

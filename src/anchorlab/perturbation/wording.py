@@ -1,4 +1,4 @@
-"""How findings write numbers, and how they pick the rows that they speak of."""
+"""Words of the tables, how findings write numbers, and how they pick the rows that they speak of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 import pandas as pd
 
 from anchorlab.statistics.estimate import Estimate
+
+#: What stands for the reference among names of candidates.
+REFERENCE = "reference"
 
 
 def rows_where(table: pd.DataFrame, **values: str) -> list[dict[str, Any]]:

@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from anchorlab.perturbation.analysis import REFERENCE
 from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.intervals import bounded
 from anchorlab.perturbation.parts import Part, Tables, Tick
 from anchorlab.perturbation.probe import success_rate
 from anchorlab.perturbation.table import AnalysisColumn, AnalysisTable, Kinds, with_candidate
-from anchorlab.perturbation.wording import interval, rows_where
+from anchorlab.perturbation.wording import REFERENCE, interval, rows_where
 
 
 def _parts(context: Context) -> Iterator[Part]:

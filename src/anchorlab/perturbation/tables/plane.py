@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from anchorlab.perturbation.analysis import REFERENCE
 from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.parts import Part, Tables, Tick
 from anchorlab.perturbation.probe import Probe, Triggered
 from anchorlab.perturbation.table import AnalysisColumn, AnalysisTable, Cost
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, products
+from anchorlab.perturbation.wording import REFERENCE
 
 Floats = NDArray[np.float64]
 

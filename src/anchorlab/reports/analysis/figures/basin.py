@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from anchorlab.perturbation.analysis import REFERENCE
+from anchorlab.perturbation.wording import REFERENCE
 from anchorlab.reports.analysis.figures.figure import HIGHEST, AnalysisFigure, Looks, Tables
 from anchorlab.reports.drawing import Look, marker_style, shorten, written_figure
 
