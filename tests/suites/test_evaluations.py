@@ -16,7 +16,7 @@ from anchorlab import AnchorlabError, Task, compare, load_model
 from anchorlab.consistency.metrics import Consistency
 from anchorlab.repairs.repair import repair
 from anchorlab.reports.suite.page import write_page
-from anchorlab.reports.suite.summary import slug
+from anchorlab.reports.suite.settings import slug
 from anchorlab.scoring.detect import detect
 from anchorlab.suites.estimate import estimate
 from anchorlab.suites.plan import make_plan

@@ -9,7 +9,7 @@ import pytest
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.suite import summary
-from anchorlab.reports.suite.summary import Setting, slug, summarise
+from anchorlab.reports.suite.summary import summarise
 from tests.reports.conftest import METHODS, make_suite
 
 
@@ -118,8 +118,3 @@ def test_a_suite_without_anything_is_refused_and_one_without_runs_shows_what_was
         summarise(empty)
     (only, _) = summarise(dataclasses.replace(suite, results=pd.DataFrame()), resamples=20)
     assert [entry.label for entry in only.groups[0].entries] == ["weight-ball"]
-
-
-def test_slugs_are_plain():
-    assert slug("square:size=4, A b") == "square-size-4-a-b"
-    assert Setting("digits", "m", "five-pixel", "all-to-all", None).words == "digits, five-pixel, all-to-all"

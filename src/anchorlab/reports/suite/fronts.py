@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from anchorlab.reports.measures import PLOTTED
-from anchorlab.reports.suite.summary import Setting, at_setting
+from anchorlab.reports.suite.settings import Setting, at_setting
 from anchorlab.suites.results import SuiteResults
 
 #: How far below the lowest target a success rate is still of interest.

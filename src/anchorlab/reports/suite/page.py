@@ -25,7 +25,8 @@ from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
-from anchorlab.reports.suite.summary import BASELINES, Condition, Setting, slug, summarise
+from anchorlab.reports.suite.settings import Setting, slug
+from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
 from anchorlab.statistics.table import Table, to_csv, to_latex
 from anchorlab.suites.results import SuiteResults
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from anchorlab.reports.html import picture_uri
 from anchorlab.reports.measures import MEASURES
 from anchorlab.reports.suite.figures import triggered_examples
-from anchorlab.reports.suite.summary import ChangedInstance, Condition, slug
+from anchorlab.reports.suite.settings import slug
+from anchorlab.reports.suite.summary import ChangedInstance, Condition
 from anchorlab.suites.examples import Examples
 from anchorlab.suites.results import SuiteResults
 

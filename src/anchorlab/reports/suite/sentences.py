@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from anchorlab.reports.suite.summary import Condition, Setting
+from anchorlab.reports.suite.settings import Setting
+from anchorlab.reports.suite.summary import Condition
 from anchorlab.suites.results import SuiteResults
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,7 @@ from anchorlab.consistency.bootstrap import Bootstrap, Resampled
 from anchorlab.consistency.statistics import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import COMPARED
+from anchorlab.reports.suite.settings import Setting, at_setting, settings_of, slug
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.tests import holm
 from anchorlab.suites.results import SuiteResults
@@ -27,41 +27,16 @@ from anchorlab.suites.results import SuiteResults
 #: Methods that every other one is compared with, where they were run.
 BASELINES = ("plain", "anchoring")
 
-#: Methods whose most changed instances are shown, and how many of them.
+#: Methods whose most changed instances are shown, and how many instances.
 CHANGED_BY = ("anchoring", "plain")
 CHANGED = 8
 
-#: What they are found by.
+#: Columns of a per-instance table that find the changed instances and describe them.
 _ANSWERS = ("label", "prediction_reference", "prediction", "kl")
 
-_SETTING = ("task", "model", "trigger", "rule", "target")
-
-#: Columns that an empty frame may lack.
-_NEEDED = ("method", "role", "target_asr", "anchors", "anchors_asked", "seed", "reference_seed", "identity")
-_CHOSEN = ("method", "target_asr", "anchors_asked", "reached", "best_asr")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A task with its model, trigger and label rule."""
-
-    task: str
-    model: str
-    trigger: str
-    rule: str
-    target: int | str | None
-
-    @property
-    def words(self) -> str:
-        """For headings."""
-        target = "" if self.target is None else f", target {self.target}"
-        return f"{self.task}, {self.trigger}, {self.rule}{target}"
-
-    @property
-    def slug(self) -> str:
-        """For file names and anchors of links."""
-        target = "" if self.target is None else f"-{self.target}"
-        return slug(f"{self.task}-{self.model}-{self.trigger}-{self.rule}{target}")
+#: Columns that a frame lacks while it is empty.
+_RUN_COLUMNS = ("method", "role", "target_asr", "anchors", "anchors_asked", "seed", "reference_seed", "identity")
+_CHOICE_COLUMNS = ("method", "target_asr", "anchors_asked", "reached", "best_asr")
 
 
 @dataclass(frozen=True)
@@ -69,11 +44,11 @@ class Entry:
     """The runs of one method, or control, in one group.
 
     Attributes:
-        label: how tables call the method.
+        label: the name of the method in tables.
         role: ``method``, ``control`` or ``noise``.
-        runs: a row a run; empty if the method could not reach the target.
+        runs: a row for each run; empty if the method could not reach the target.
         estimates: mean over runs and 95% interval, by measurement.
-        best_asr: the highest success rate that was found on ``selection``, for a method that is not reached.
+        best_asr: the highest success rate measured on ``selection``, for a method that does not reach the target.
     """
 
     label: str
@@ -93,13 +68,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class ChangedInstance:
-    """A clean instance, and what a method made of it.
+    """A clean instance whose output a method changed much.
 
     Attributes:
         row: its number in the test split.
         label: its true label.
-        reference: what the references predict, most of them if they differ.
-        candidate: what the candidates predict, most of them if they differ.
+        reference: what most references predict.
+        candidate: what most candidates predict.
         agreeing: the number of runs that predict ``candidate``.
         runs: the number of runs.
         kl: mean divergence over runs, nats.
@@ -116,14 +91,14 @@ class ChangedInstance:
 
 @dataclass(frozen=True)
 class Group:
-    """What was made with the same number of anchors.
+    """The runs that were made with the same number of anchors.
 
     Attributes:
-        asked: the number of anchors as the suite asked for it: ``64`` or ``all``.
+        asked: the number of anchors as the suite file says it: ``64`` or ``all``.
         anchors: the number itself; None if nothing was run.
         entries: methods in the order of the suite, then controls.
-        differences: baseline to label to differences from that baseline, Holm-adjusted over the baseline's.
-        changed: method to the instances that it changed most, most changed first.
+        differences: baseline to label to differences from it; Holm's adjustment is over those of one baseline.
+        changed: method to the instances that it changed most, in descending order.
     """
 
     asked: str
@@ -165,7 +140,7 @@ class Condition:
 
     @property
     def entries(self) -> list[Entry]:
-        """Those of all groups, then the noise floor."""
+        """The entries of all groups, then the noise floor."""
         return [entry for group in self.groups for entry in group.entries] + self.noise
 
     @property
@@ -174,16 +149,11 @@ class Condition:
         return list(dict.fromkeys(entry.label for group in self.groups for entry in group.entries))
 
 
-def slug(text: str) -> str:
-    """A text as part of a file name: small letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
 def summarise(results: SuiteResults, *, resamples: int = 2000, seed: int = 0) -> list[Condition]:
     """Every condition of a suite, in the order in which they first appear.
 
-    The per-instance table of each run is read and resampled once; what is needed of those of one setting and
-    number of anchors is held in memory together.
+    The per-instance table of each run is read and resampled once. Memory holds what is needed of the tables of one
+    setting and number of anchors.
 
     Args:
         results: of the suite.
@@ -195,37 +165,54 @@ def summarise(results: SuiteResults, *, resamples: int = 2000, seed: int = 0) ->
     """
     if results.results.empty and results.choices.empty:
         raise AnchorlabError("there are no results to show: run the suite first, with 'anchorlab suite run'")
-    runs = results.results.reindex(columns=[*dict.fromkeys([*results.results.columns, *_NEEDED])])
-    choices = results.choices.reindex(columns=[*dict.fromkeys([*results.choices.columns, *_CHOSEN])])
+    runs = _with_columns(results.results, _RUN_COLUMNS)
+    choices = _with_columns(results.choices, _CHOICE_COLUMNS)
     bootstrap = Bootstrap(resamples=resamples, seed=seed)
     conditions: list[Condition] = []
-    for setting in _settings(runs, choices):
-        here, chosen = at_setting(runs, setting), at_setting(choices, setting)
-        reported = here[here["role"] != "noise"]
-        noise = [
-            Entry(str(label), "noise", rows, _Reader(results, bootstrap).estimates(rows))
-            for label, rows in here[here["role"] == "noise"].groupby("method", sort=False)
-        ]
-        targets = pd.concat([chosen["target_asr"], reported["target_asr"]]).dropna().unique()
-        groups: dict[float, list[Group]] = {float(target): [] for target in sorted(targets)}
-        for asked in dict.fromkeys([*reported["anchors_asked"].astype(str), *chosen["anchors_asked"].astype(str)]):
-            reader = _Reader(results, bootstrap)  # a new one for each size, so that memory is given back
-            at_size = reported[reported["anchors_asked"].astype(str) == asked]
-            for target, found in groups.items():
-                served = at_size[(at_size["target_asr"] == target) | at_size["target_asr"].isna()]
-                chosen_here = chosen[(chosen["anchors_asked"].astype(str) == asked) & (chosen["target_asr"] == target)]
-                if len(served) or len(chosen_here):
-                    found.append(_group(asked, served, chosen_here, reader))
-        conditions += [Condition(setting, target, found, noise) for target, found in groups.items() if found]
+    for setting in settings_of(runs, choices):
+        at_this = at_setting(runs, setting), at_setting(choices, setting)
+        conditions += _conditions_of(setting, *at_this, lambda: _Reader(results, bootstrap))
     return conditions
 
 
+def _with_columns(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    return frame.reindex(columns=[*dict.fromkeys([*frame.columns, *names])])
+
+
+def _conditions_of(
+    setting: Setting, runs: pd.DataFrame, choices: pd.DataFrame, new_reader: Callable[[], _Reader]
+) -> list[Condition]:
+    """The conditions of one setting, by target attack success rate."""
+    is_noise = runs["role"] == "noise"
+    noise = [
+        Entry(str(label), "noise", rows, new_reader().estimates(rows))
+        for label, rows in runs[is_noise].groupby("method", sort=False)
+    ]
+    reported = runs[~is_noise]
+    targets = pd.concat([choices["target_asr"], reported["target_asr"]]).dropna().unique()
+    groups: dict[float, list[Group]] = {float(target): [] for target in sorted(targets)}
+    run_sizes, choice_sizes = (frame["anchors_asked"].astype(str) for frame in (reported, choices))
+    for asked in dict.fromkeys([*run_sizes, *choice_sizes]):
+        reader = new_reader()  # a new one for each size, so that memory is given back
+        for target, groups_of_target in groups.items():
+            serves = (reported["target_asr"] == target) | reported["target_asr"].isna()
+            group_runs = reported[(run_sizes == asked) & serves]
+            group_choices = choices[(choice_sizes == asked) & (choices["target_asr"] == target)]
+            if len(group_runs) or len(group_choices):
+                groups_of_target.append(_group(asked, group_runs, group_choices, reader))
+    return [
+        Condition(setting, target, groups_of_target, noise)
+        for target, groups_of_target in groups.items()
+        if groups_of_target
+    ]
+
+
 class _Reader:
-    """Reads and resamples each run once, for it stands in several comparisons and at several targets."""
+    """Reads and resamples each run once, because a run stands in several comparisons and at several targets."""
 
     def __init__(self, results: SuiteResults, bootstrap: Bootstrap) -> None:
         self.results, self.bootstrap = results, bootstrap
-        self._known: dict[str, tuple[Resampled, pd.DataFrame]] = {}
+        self._cache: dict[str, tuple[Resampled, pd.DataFrame]] = {}
 
     def estimates(self, runs: pd.DataFrame) -> dict[str, Estimate]:
         return estimates_of(self._resampled(runs))
@@ -236,8 +223,7 @@ class _Reader:
         pairs = ours.index.intersection(theirs.index, sort=False)
         if len(pairs) == 0:
             return []
-        a, b = self._resampled(ours.loc[pairs]), self._resampled(theirs.loc[pairs])
-        return differences_of(a, b, metrics=COMPARED)
+        return differences_of(self._resampled(ours.loc[pairs]), self._resampled(theirs.loc[pairs]), metrics=COMPARED)
 
     def answers(self, runs: pd.DataFrame) -> list[pd.DataFrame]:
         """The columns ``_ANSWERS`` of each run's per-instance table."""
@@ -248,26 +234,16 @@ class _Reader:
 
     def _read(self, runs: pd.DataFrame) -> Iterator[tuple[Resampled, pd.DataFrame]]:
         for identity in runs["identity"]:
-            if identity not in self._known:
+            if identity not in self._cache:
                 frame = self.results.instances(identity)
-                # A copy, for a view would keep the whole table in memory.
-                self._known[identity] = self.bootstrap.resample(frame), frame[list(_ANSWERS)].copy()
-            yield self._known[identity]
+                # A copy, because a view would keep the whole table in memory.
+                self._cache[identity] = self.bootstrap.resample(frame), frame[list(_ANSWERS)].copy()
+            yield self._cache[identity]
 
 
 def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Group:
     """The entries of one number of anchors at one target, their differences, and the instances changed most."""
-    by_label = {str(label): rows for label, rows in runs.groupby("method", sort=False)}
-    missed = choices[~choices["reached"].astype(bool)].set_index("method")["best_asr"].astype(float).to_dict()
-    order = [*choices["method"].astype(str), *(label for label in by_label if label not in set(choices["method"]))]
-    entries = []
-    for label in dict.fromkeys(order):
-        rows = by_label.get(label, runs.iloc[:0])
-        if len(rows):
-            entries.append(Entry(label, str(rows["role"].iloc[0]), rows, reader.estimates(rows)))
-        elif label in missed:
-            entries.append(Entry(label, "method", rows, {}, missed[label]))
-    entries.sort(key=lambda entry: entry.role != "method")
+    entries = sorted(_entries(runs, choices, reader), key=lambda entry: entry.role != "method")
     reached = {entry.label: entry for entry in entries if len(entry.runs)}
     anchors = int(runs["anchors"].max()) if len(runs) else None
     return Group(
@@ -275,89 +251,66 @@ def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reade
         anchors,
         entries,
         {name: _from_baseline(reached, name, reader) for name in BASELINES if name in reached},
-        {name: _changed(reader.answers(reached[name].runs)) for name in CHANGED_BY if name in reached},
+        {name: _most_changed(reader.answers(reached[name].runs)) for name in CHANGED_BY if name in reached},
     )
 
 
-def _from_baseline(entries: dict[str, Entry], baseline: str, reader: _Reader) -> dict[str, list[Difference]]:
-    """Differences of every other entry from a baseline, Holm-adjusted over all of the methods together.
+def _entries(runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Iterator[Entry]:
+    """What was run, and the methods that did not reach the target: in the order of the choices, then of the runs."""
+    by_label = {str(label): rows for label, rows in runs.groupby("method", sort=False)}
+    missed = choices[~choices["reached"].astype(bool)].set_index("method")["best_asr"].astype(float).to_dict()
+    for label in dict.fromkeys([*choices["method"].astype(str), *by_label]):
+        if label in by_label:
+            rows = by_label[label]
+            yield Entry(label, str(rows["role"].iloc[0]), rows, reader.estimates(rows))
+        elif label in missed:
+            yield Entry(label, "method", runs.iloc[:0], {}, missed[label])
 
-    Controls are compared too, but are no hypotheses: they are adjusted among themselves.
+
+def _from_baseline(entries: dict[str, Entry], baseline: str, reader: _Reader) -> dict[str, list[Difference]]:
+    """Differences of every other entry from a baseline, Holm-adjusted over all methods together.
+
+    Controls are compared too, but nothing is claimed of them: they are adjusted among themselves.
     """
-    found = {
+    by_label = {
         label: reader.differences(entry.runs, entries[baseline].runs)
         for label, entry in entries.items()
         if label != baseline
     }
-    for methods in (True, False):
-        family = [label for label in found if (entries[label].role == "method") is methods]
-        adjusted = iter(holm([one.p for label in family for one in found[label]]))
+    for of_methods in (True, False):
+        family = [label for label in by_label if (entries[label].role == "method") is of_methods]
+        adjusted = iter(holm([difference.p for label in family for difference in by_label[label]]))
         for label in family:
-            found[label] = [dataclasses.replace(one, p_holm=next(adjusted)) for one in found[label]]
-    return {label: ones for label, ones in found.items() if ones}
+            by_label[label] = [dataclasses.replace(difference, p_holm=next(adjusted)) for difference in by_label[label]]
+    return {label: differences for label, differences in by_label.items() if differences}
 
 
-def _changed(frames: Sequence[pd.DataFrame]) -> list[ChangedInstance]:
+def _most_changed(frames: Sequence[pd.DataFrame]) -> list[ChangedInstance]:
     """The instances of largest mean divergence over the runs."""
     kl = np.mean([frame["kl"].to_numpy(dtype=np.float64) for frame in frames], axis=0)
-    first = frames[0]
-    found = []
+    labels = frames[0]["label"]
+    changed = []
     for row in np.argsort(-kl, kind="stable")[:CHANGED]:
-        reference, _ = _most([int(frame["prediction_reference"].iloc[row]) for frame in frames])
-        candidate, agreeing = _most([int(frame["prediction"].iloc[row]) for frame in frames])
-        label = int(first["label"].iloc[row])
-        found.append(ChangedInstance(int(row), label, reference, candidate, agreeing, len(frames), float(kl[row])))
-    return found
+        reference, _ = _most_frequent([int(frame["prediction_reference"].iloc[row]) for frame in frames])
+        candidate, agreeing = _most_frequent([int(frame["prediction"].iloc[row]) for frame in frames])
+        label = int(labels.iloc[row])
+        changed.append(ChangedInstance(int(row), label, reference, candidate, agreeing, len(frames), float(kl[row])))
+    return changed
 
 
-def _most(values: list[int]) -> tuple[int, int]:
-    """The most frequent value, the first of several, and how often it is there."""
+def _most_frequent(values: list[int]) -> tuple[int, int]:
+    """The most frequent value, the first of several, and its count."""
     winner = max(dict.fromkeys(values), key=values.count)
     return winner, values.count(winner)
 
 
 def reasons(entries: Sequence[Entry], names: Sequence[str]) -> dict[str, str]:
-    """Why measurements are undefined somewhere, by name; the first reason found."""
-    found: dict[str, str] = {}
+    """Why measurements are undefined somewhere, by name; the first reason if there are several."""
+    by_name: dict[str, str] = {}
     for entry in entries:
-        if "undefined" in entry.runs:
-            for text in entry.runs["undefined"].dropna().unique():
-                known: dict[str, Any] = json.loads(str(text) or "{}")
-                for name in names:
-                    if name in known:
-                        found.setdefault(name, str(known[name]))
-    return found
-
-
-def at_setting(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-    """The rows of a setting."""
-    return frame[np.array([_same(setting, other) for other in _settings_of(frame)], dtype=bool)]
-
-
-def _settings_of(frame: pd.DataFrame) -> list[Setting]:
-    """The setting of each row."""
-    columns = [frame[name] if name in frame else [None] * len(frame) for name in _SETTING]
-    return [_setting(*values) for values in zip(*columns, strict=True)]
-
-
-def _setting(task: Any, model: Any, trigger: Any, rule: Any, target: Any) -> Setting:
-    task, model, trigger, rule = ("" if pd.isna(value) else str(value) for value in (task, model, trigger, rule))
-    # A column of numbers that lacks some holds floats.
-    label = None if pd.isna(target) else str(target) if isinstance(target, str) else int(target)
-    return Setting(task, model, trigger, rule, label)
-
-
-def _settings(runs: pd.DataFrame, choices: pd.DataFrame) -> list[Setting]:
-    """Every setting that has a trigger, each once; what the runs say of the model counts."""
-    found: list[Setting] = []
-    for setting in (*_settings_of(runs), *_settings_of(choices)):
-        if setting.trigger and not any(_same(other, setting) for other in found):
-            found.append(setting)
-    return found
-
-
-def _same(setting: Setting, other: Setting) -> bool:
-    """Whether the other is of this setting; choices name no model, and a noise floor may name no trigger."""
-    return all(
-        getattr(other, name) in ("", None) or getattr(setting, name) == getattr(other, name) for name in _SETTING
-    )
+        for text in entry.runs["undefined"].dropna().unique() if "undefined" in entry.runs else ():
+            undefined: dict[str, Any] = json.loads(str(text) or "{}")
+            for name in names:
+                if name in undefined:
+                    by_name.setdefault(name, str(undefined[name]))
+    return by_name
