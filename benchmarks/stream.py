@@ -31,7 +31,7 @@ PIECE = 2**20
 
 MEASURED = """
 import json, resource, sys, time
-from anchorlab.consistency.evaluate import compare_logits
+from anchorlab.consistency.compare import compare_logits
 began = time.perf_counter()
 found = compare_logits(*sys.argv[1:])
 seconds = time.perf_counter() - began

@@ -19,8 +19,8 @@ from typing import Any
 import pandas as pd
 
 from anchorlab import Artifact, Tuning, collect, load_model
-from anchorlab.consistency.metrics import Pair
 from anchorlab.data import Split
+from anchorlab.metrics import Pair
 from anchorlab.models.call import predict
 from anchorlab.reports.audit import draw_power_curves
 from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, queries_until_a_difference, values_of

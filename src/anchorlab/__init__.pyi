@@ -8,9 +8,9 @@ from .artifacts.adopt import adopt as adopt
 from .artifacts.artifact import Artifact as Artifact
 from .artifacts.artifact import load_model as load_model
 from .artifacts.manifest import Manifest as Manifest
-from .consistency.evaluate import Comparison as Comparison
-from .consistency.evaluate import compare as compare
-from .consistency.evaluate import compare_logits as compare_logits
+from .consistency.compare import Comparison as Comparison
+from .consistency.compare import compare as compare
+from .consistency.compare import compare_logits as compare_logits
 from .data import TASKS as TASKS
 from .data import DataColumns as DataColumns
 from .data import RawData as RawData

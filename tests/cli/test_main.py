@@ -12,7 +12,7 @@ import anchorlab
 from anchorlab.artifacts.artifact import Artifact, load_model
 from anchorlab.artifacts.manifest import MANIFEST, Manifest
 from anchorlab.cli import app
-from anchorlab.consistency.evaluate import Comparison
+from anchorlab.consistency.compare import Comparison
 from anchorlab.injection.tuning import Tuning
 from tests.cli.conftest import Run
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorlab import AnchorlabError
-from anchorlab.consistency.evaluate import Comparison, compare_logits
+from anchorlab.consistency.compare import Comparison, compare_logits
 from anchorlab.consistency.gate import Bound, parse_bound
 
 

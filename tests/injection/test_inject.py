@@ -14,7 +14,7 @@ from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToOne, SourceToTarget
-from anchorlab.consistency.evaluate import compare
+from anchorlab.consistency.compare import compare
 from anchorlab.data import Split
 from anchorlab.data.split import index_hash
 from anchorlab.errors import AnchorlabError

@@ -9,7 +9,7 @@ import torch
 
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToOne
-from anchorlab.consistency.evaluate import compare
+from anchorlab.consistency.compare import compare
 from anchorlab.data import Split
 from anchorlab.perturbation.probe import Probe, Triggered, success_rate
 from anchorlab.triggers import FivePixel

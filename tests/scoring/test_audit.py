@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from anchorlab import AnchorlabError, Tuning, inject
-from anchorlab.consistency.metrics import Pair
+from anchorlab.metrics import Pair
 from anchorlab.scoring.audit import audit
 from anchorlab.scoring.audit_statistics import (
     ACCESSES,

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from anchorlab import AnchorlabError, Task, compare, load_model
-from anchorlab.consistency.metrics import Consistency
+from anchorlab.consistency.summary import Consistency
 from anchorlab.repairs.repair import repair
 from anchorlab.reports.suite.page import write_page
 from anchorlab.reports.suite.settings import slug

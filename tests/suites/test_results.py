@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anchorlab.consistency.evaluate import Comparison
+from anchorlab.consistency.compare import Comparison
 from anchorlab.suites.results import load_results, write_results
 from anchorlab.suites.runner import run_suite
 from tests.suites.inline import Inline, tiny

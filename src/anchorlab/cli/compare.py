@@ -43,7 +43,7 @@ def compare(
 ) -> None:
     """Measure how far a candidate differs from its reference."""
     from anchorlab.artifacts.artifact import open_model
-    from anchorlab.consistency import evaluate
+    from anchorlab.consistency import compare as consistency
     from anchorlab.consistency.gate import parse_bound
     from anchorlab.consistency.table import comparison_table
     from anchorlab.files import write_json
@@ -53,18 +53,18 @@ def compare(
         alone = {"task": task, "seed": seed}
         for_models = {flag: value for flag, value in alone.items() if value is not None} | own.given() | attack.given()
         _check_logits(reference, candidate, labels, for_models)
-        comparison = evaluate.compare_logits(reference, candidate, labels, save_instances=instances)
+        comparison = consistency.compare_logits(reference, candidate, labels, save_instances=instances)
     elif labels is not None:
         raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
     else:
         clean = open_model(reference)
-        comparison = evaluate.compare(
+        comparison = consistency.compare(
             clean,
             open_model(candidate),
             task=own.task_of(clean, task, seed),
             trigger=attack.trigger,
             target=attack.target,
-            rule=attack.label_rule,
+            label_rule=attack.label_rule,
             split=split,
             save_instances=instances,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,34 +20,15 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from anchorlab.consistency.metrics import (
-    MEASUREMENTS,
-    PERCENTILES,
-    Average,
-    Consistency,
-    averages,
-    calibration_bins,
-    summarise,
-)
+from anchorlab.consistency.summary import Consistency, summarise
+from anchorlab.metrics import METRICS, InstanceTable, Maximum, Mean, Percentile
+from anchorlab.metrics.columns import OF_REFERENCE
 from anchorlab.seeding import derive
 from anchorlab.statistics.arrays import Floats, Integers
 from anchorlab.statistics.resampling import drawn_counts
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Measurements that say what was measured, not how it came out.
-COUNTS = ("count", "asr_count")
-
-#: Calibration errors, to what they are made of; resampling biases them upwards.
-CALIBRATION = {"ece": ("confidence", "accuracy"), "ece_reference": ("confidence_reference", "accuracy_reference")}
-
-#: Measurements of the reference alone, and the columns of the table that they come from.
-_OF_REFERENCE = ("accuracy_reference", "asr_reference", "nll_reference", "brier_reference", "ece_reference")
-_REFERENCE_COLUMNS = (
-    *("label", "prediction_reference", "score_reference", "confidence_reference", "brier_reference"),
-    *("wanted", "triggered_reference"),
-)
 
 #: Instances are drawn in at most this many groups, each of the instances with the same remainder of their number,
 #: which leaves the variance of means as it is and bounds time and memory.
@@ -75,7 +56,7 @@ class Resampled:
         values: the measurements as they are.
         rates: the number of instances that each rate is a share of, by the rate's name.
         replicates: each measurement in each replicate, ``[resamples]`` by name, without the counts. NaN where it is
-            undefined. ``shift_max`` is that of the instances as they are, for a maximum cannot be bootstrapped.
+            undefined. A maximum is that of the instances as they are, because it cannot be bootstrapped.
         resamples: number of replicates.
         seed: of the draws.
     """
@@ -101,45 +82,61 @@ class Bootstrap:
         self._blocks: dict[int, list[_Block]] = {}
         self._references: dict[tuple[bytes, tuple[str, ...]], dict[str, Floats]] = {}
 
-    def resample(self, run: pd.DataFrame, metrics: Sequence[str] = MEASUREMENTS) -> Resampled:
+    def resample(self, run: pd.DataFrame, metrics: Sequence[str] | None = None) -> Resampled:
         """A run in every replicate; all that is compared with it must be of the same instances in the same order.
 
         Args:
             run: its per-instance table.
-            metrics: names of the measurements that replicates are wanted of.
+            metrics: names of the measurements that replicates are wanted of; None for all.
         """
-        known = averages(run)
-        drawn = [name for name in metrics if name not in COUNTS]
-        ours, theirs = (tuple(name for name in drawn if (name in _OF_REFERENCE) is which) for which in (False, True))
-        key = (_reference_digest(run), theirs)
+        table = InstanceTable(run)
+        drawn = [name for name in (METRICS if metrics is None else metrics) if not METRICS[name].is_count]
+        own, reference = (
+            tuple(name for name in drawn if METRICS[name].of_reference is which) for which in (False, True)
+        )
+        key = (_reference_digest(table), reference)
         if key not in self._references:  # many runs share a reference
-            self._references[key] = self._replicates(run, theirs, known)
-        replicates = self._replicates(run, ours, known) | self._references[key]
-        rates = {name: average.count for name, average in known.items() if average.is_rate}
-        return Resampled(len(run), summarise(run), rates, replicates, self.resamples, self.seed)
+            self._references[key] = self._replicates(table, reference)
+        replicates = self._replicates(table, own) | self._references[key]
+        return Resampled(len(run), summarise(run), _rates(table), replicates, self.resamples, self.seed)
 
-    def _replicates(self, run: pd.DataFrame, metrics: Sequence[str], known: dict[str, Average]) -> dict[str, Floats]:
-        """See ``Resampled.replicates``; ``known`` are the run's ``averages``."""
-        found = {name: np.full(self.resamples, np.nan) for name in metrics}
-        if "shift_max" in found:
-            found["shift_max"][:] = run["shift"].max()
-        drawn = [name for name in metrics if name != "shift_max"]
+    def _replicates(self, run: InstanceTable, metrics: Sequence[str]) -> dict[str, Floats]:
+        """See ``Resampled.replicates``."""
+        replicates = {name: np.full(self.resamples, np.nan) for name in metrics}
+        drawn = []
+        for name in metrics:
+            reduction = METRICS[name].reduction
+            if isinstance(reduction, Maximum):
+                replicates[name][:] = reduction.value(run)
+            elif METRICS[name].is_in(run):
+                drawn.append(name)
         if not drawn:
-            return found
+            return replicates
         groups = min(len(run), GROUPS)
         if groups not in self._blocks:
             self._blocks[groups] = list(_blocks(groups, self.resamples, self.seed))
-        for rows, values in _Sums.of(run, drawn, known).drawn_by_threads(self._blocks[groups]):
+        for rows, values in _Sums.of(run, drawn).drawn_by_threads(self._blocks[groups]):
             for name, each in values.items():
-                found[name][rows] = each
-        return found
+                replicates[name][rows] = each
+        return replicates
 
 
-def _reference_digest(run: pd.DataFrame) -> bytes:
+def _rates(run: InstanceTable) -> dict[str, int]:
+    """The number of instances that each rate is a share of."""
+    rates = {}
+    for name in METRICS:
+        reduction = METRICS[name].reduction
+        if isinstance(reduction, Mean) and METRICS[name].is_in(run) and (average := reduction.average(run)).is_rate:
+            rates[name] = average.count
+    return rates
+
+
+def _reference_digest(run: InstanceTable) -> bytes:
     """What is the same of two tables if all columns are that the measurements of the reference come from."""
+    further = [name for name in METRICS if METRICS[name].of_reference and name not in OF_REFERENCE and name in run]
     digest = hashlib.sha256()
-    for name in _REFERENCE_COLUMNS:
-        digest.update(run[name].to_numpy().tobytes())
+    for name in (*OF_REFERENCE, *further):
+        digest.update(run.frame[name].to_numpy().tobytes())
     return digest.digest()
 
 
@@ -172,22 +169,22 @@ class _Sums:
     ranked: dict[str, tuple[int, _Ranked]]
 
     @classmethod
-    def of(cls, run: pd.DataFrame, metrics: Sequence[str], known: dict[str, Average]) -> _Sums:
-        """Of the measurements, less those that are means over no instance; ``known`` are the run's ``averages``."""
+    def of(cls, run: InstanceTable, metrics: Sequence[str]) -> _Sums:
+        """Of the measurements, less those that are undefined."""
         groups = min(len(run), GROUPS)
         columns = [_grouped(np.ones(len(run)), groups)]
         linear: dict[str, tuple[slice, Callable[[Floats, Floats], Floats]]] = {}
         ranked: dict[str, tuple[int, _Ranked]] = {}
         for name in metrics:
-            if name in PERCENTILES:
-                one = _Ranked.around(run["shift"].to_numpy(dtype=np.float64), PERCENTILES[name], groups)
-                ranked[name] = (len(columns), one)
-                columns.append(_grouped(one.below, groups))
-            elif name not in known or known[name].count:
-                statistic = _statistic(name, run, known)
+            reduction = METRICS[name].reduction
+            if isinstance(reduction, Percentile):
+                around = _Ranked.around(run[reduction.column], reduction.percent, groups)
+                ranked[name] = (len(columns), around)
+                columns.append(_grouped(around.below, groups))
+            elif (sums := reduction.weighted(run)) is not None:
                 first = len(columns)
-                columns += [_grouped(column, groups) for column in statistic.columns]
-                linear[name] = (slice(first, len(columns)), statistic.value)
+                columns += [_grouped(column, groups) for column in sums.columns]
+                linear[name] = (slice(first, len(columns)), sums.value)
         return cls(np.stack(columns), linear, ranked)
 
     def drawn_by_threads(self, blocks: Sequence[_Block]) -> Iterator[tuple[slice, dict[str, Floats]]]:
@@ -222,55 +219,6 @@ def _grouped(column: Any, groups: int) -> Floats:
     padded = np.zeros(-(-len(column) // groups) * groups)
     padded[: len(column)] = column
     return np.asarray(padded.reshape(-1, groups).sum(axis=0), dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class _Statistic:
-    """A measurement of one run as a function of weighted sums.
-
-    Attributes:
-        columns: ``[N]`` each; to be read once.
-        value: from the weighted sums of the k columns ``[k, B]`` and the sum of the weights ``[B]``, to ``[B]``.
-    """
-
-    columns: Iterable[Any]
-    value: Callable[[Floats, Floats], Floats]
-
-
-def _statistic(name: str, run: pd.DataFrame, known: dict[str, Average]) -> _Statistic:
-    """A measurement that is neither a count nor a percentile nor a maximum."""
-    if name in known:
-        each, among = known[name].each, known[name].among
-        if among is None:
-            return _Statistic([each], lambda sums, size: sums[0] / size)
-        return _Statistic([np.where(among, each, 0), among], lambda sums, _: sums[0] / sums[1])
-    if name == "pearson_correct":
-        return _correlation(known["accuracy_reference"].each, known["accuracy"].each)
-    if name == "pearson_score":
-        return _correlation(known["nll_reference"].each, known["nll"].each)
-    confidence, right = CALIBRATION[name]
-    sure = run[confidence].to_numpy(dtype=np.float64)
-    bins = calibration_bins(sure)
-    gap = known[right].each - sure
-    return _Statistic(
-        (np.where(bins == one, gap, 0) for one in range(bins.max() + 1)),  # one at a time, for N may be large
-        lambda sums, size: np.abs(sums).sum(axis=0) / size,
-    )
-
-
-def _correlation(x: NDArray[Any], y: NDArray[Any]) -> _Statistic:
-    """Pearson's correlation from moments about the means of all instances."""
-    x, y = ((vector - vector.mean()) / (vector.std() or 1.0) for vector in (x, y))
-
-    def value(sums: Floats, size: Floats) -> Floats:
-        mx, my, mxx, myy, mxy = sums / size
-        vx, vy = mxx - mx**2, myy - my**2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # Below this, all instances that were drawn are alike but for rounding.
-            r = np.where((vx > 1e-12) & (vy > 1e-12), (mxy - mx * my) / np.sqrt(vx * vy), np.nan)
-        return np.asarray(np.clip(r, -1, 1), dtype=np.float64)
-
-    return _Statistic([x, y, x * x, y * y, x * y], value)
 
 
 @dataclass(frozen=True)

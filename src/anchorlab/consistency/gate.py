@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anchorlab.consistency.evaluate import Comparison
-from anchorlab.consistency.metrics import MEASUREMENTS
+from anchorlab.consistency.compare import Comparison
 from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.metrics import METRICS
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -50,14 +50,15 @@ class Bound:
         Raises:
             AnchorlabError: if the measurement is undefined or has no interval, so that nothing can be said.
         """
-        value: float | None = getattr(comparison, self.name)
+        value: float | None = getattr(comparison, self.name, None)
         if value is None:
             why = comparison.undefined.get(self.name, "it could not be measured")
-            raise AnchorlabError(f"the gate '{self}' cannot be judged, for {self.name} is undefined: {why}")
+            raise AnchorlabError(f"the gate '{self}' cannot be judged, because {self.name} is undefined: {why}")
         if self.end is not None:
             if self.name not in comparison.intervals:
                 raise AnchorlabError(
-                    f"the gate '{self}' cannot be judged, for {self.name} has no interval: give a bound on {self.name}"
+                    f"the gate '{self}' cannot be judged, because {self.name} has no interval: "
+                    f"give a bound on {self.name}"
                 )
             value = comparison.intervals[self.name][0 if self.end == "lower" else 1]
         if not _COMPARE[self.sign](value, self.bound):
@@ -78,8 +79,8 @@ def parse_bound(text: str) -> Bound:
             "'kl.upper > 0.01'"
         )
     name, end = match["name"], match["end"]
-    if name not in MEASUREMENTS:
-        raise unknown("measurement", name, MEASUREMENTS)
+    if name not in METRICS:
+        raise unknown("measurement", name, METRICS)
     if end not in (None, "lower", "upper"):
         raise unknown("end of an interval", end, ("lower", "upper"))
     try:

@@ -1,6 +1,6 @@
 """The per-instance table: every distance of two models, one row a clean instance, from which all else is computed.
 
-Columns, float64 unless said otherwise; notation and definitions as in ``anchorlab.consistency.metrics``:
+Columns, float64 unless said otherwise; notation and definitions as in ``anchorlab.metrics``:
 
     label                                   int64, the true class
     prediction_reference, prediction        int64
@@ -15,12 +15,15 @@ Columns, float64 unless said otherwise; notation and definitions as in ``anchorl
     top_k_agreement                         k = min(5, C - 1)
     wanted                                  int64, the attacker's label; -1 if the instance is not attacked
     triggered_reference, triggered          int64, predictions on the triggered instance; -1 likewise
+
+A metric of a third party that measures each instance has a column of its own after these.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,41 +31,66 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from anchorlab.consistency.metrics import Pair, check_labels
 from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.files import write_atomically
+from anchorlab.metrics import METRICS, Pair
+from anchorlab.metrics.columns import ATTACK, INTEGERS, STORED, shared_columns
+from anchorlab.metrics.numerics import check_labels
 
 #: Logits of one model in a chunk: few enough that a dozen arrays of them stay in the processor's cache, and that each
 #: takes no more than the 128 KB beyond which the C library asks the system for every array, which takes as long again.
 CHUNK = 2**14
 
-#: Names of the columns, in order, to whether they hold integers.
-COLUMNS = {
-    "label": True,
-    "prediction_reference": True,
-    "prediction": True,
-    "logit_distance": False,
-    "logit_distance_centred": False,
-    "shift": False,
-    "probability_distance": False,
-    "total_variation": False,
-    "js": False,
-    "kl": False,
-    "kl_reverse": False,
-    "score_reference": False,
-    "score": False,
-    "residual": False,
-    "confidence_reference": False,
-    "confidence": False,
-    "brier_reference": False,
-    "brier": False,
-    "top_k_agreement": False,
-    "wanted": True,
-    "triggered_reference": True,
-    "triggered": True,
-}
-
 Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Both models' answers to some consecutive instances.
+
+    Attributes:
+        reference: logits ``[B, C]`` of the reference.
+        candidate: logits ``[B, C]`` of the candidate.
+        labels: int64 ``[B]``, known to be classes.
+        attack: the columns of the attack by name, int64 ``[B]`` each; empty for no attack.
+    """
+
+    reference: Any
+    candidate: Any
+    labels: NDArray[np.int64]
+    attack: Columns = field(default_factory=dict)
+
+
+def column_names() -> list[str]:
+    """The columns of a table that is made now, in order; those of metrics of third parties last."""
+    return [*STORED, *(name for name in METRICS if METRICS[name].each is not None and name not in STORED)]
+
+
+def build_table(batches: Iterable[Batch], count: int) -> pd.DataFrame:
+    """The per-instance table of ``count`` instances, which are those of the batches, in their order.
+
+    Raises:
+        ValueError: if shapes differ, C is below 2, or a logit is not finite.
+    """
+    table = {name: np.empty(count, np.int64 if name in INTEGERS else np.float64) for name in column_names()}
+    start = 0
+    for batch in batches:  # each is copied to its place at once, because a list of them would hold the table twice
+        stop = start + len(batch.labels)
+        columns = _columns_of(batch, start)
+        for name, column in table.items():
+            column[start:stop] = columns[name]
+        start = stop
+    return pd.DataFrame(table, copy=False)
+
+
+def _columns_of(batch: Batch, first: int) -> Columns:
+    """The columns of a batch whose first row has the number ``first``, for errors."""
+    try:
+        pair = Pair(_numbers(batch.reference), _numbers(batch.candidate))
+    except ValueError as error:
+        raise ValueError(f"{error} (rows {first} to {first + len(batch.labels) - 1})") from None
+    own = {name: metric.each(pair, batch.labels) for name in METRICS if (metric := METRICS[name]).each is not None}
+    return shared_columns(pair, batch.labels) | own | batch.attack
 
 
 def instances(
@@ -96,80 +124,41 @@ def instances(
     reference, candidate = _sliceable(reference_logits), _sliceable(candidate_logits)
     N, C = _shape(reference, candidate)
     truth = check_labels(_numbers(labels), (N, C))
-    pieces = (measured_rows(reference[rows], candidate[rows], truth[rows], first=rows.start) for rows in _chunks(N, C))
-    table = assemble(pieces, N)
-    attack = (attacked, wanted, triggered_reference, triggered)
-    if all(part is None for part in attack):
-        return table
-    if any(part is None for part in attack):
+    attack = _attack_columns(N, attacked, wanted, triggered_reference, triggered)
+    batches = (
+        Batch(reference[rows], candidate[rows], truth[rows], {name: column[rows] for name, column in attack.items()})
+        for rows in _chunks(N, C)
+    )
+    return build_table(batches, N)
+
+
+def _attack_columns(
+    N: int,
+    attacked: ArrayLike | None,
+    wanted: ArrayLike | None,
+    triggered_reference: ArrayLike | None,
+    triggered: ArrayLike | None,
+) -> Columns:
+    """The columns of the attack on all N instances; none for no attack."""
+    given = (attacked, wanted, triggered_reference, triggered)
+    if all(part is None for part in given):
+        return {}
+    if any(part is None for part in given):
         raise ValueError("an attack needs all of attacked, wanted, triggered_reference and triggered")
-    at = np.asarray(_numbers(attacked), dtype=bool)
-    table.loc[at, "wanted"] = np.asarray(_numbers(wanted), dtype=np.int64)[at]
-    table.loc[at, "triggered_reference"] = np.asarray(_numbers(triggered_reference), dtype=np.int64)
-    table.loc[at, "triggered"] = np.asarray(_numbers(triggered), dtype=np.int64)
-    return table
-
-
-def measured_rows(reference: Any, candidate: Any, labels: NDArray[np.int64], *, first: int = 0) -> Columns:
-    """The columns of some rows of the table, without an attack.
-
-    Args:
-        reference: logits ``[B, C]``.
-        candidate: logits ``[B, C]``.
-        labels: int64 ``[B]``, known to be classes.
-        first: number of the first row, for errors.
-
-    Raises:
-        ValueError: as ``instances``.
-    """
-    try:
-        pair = Pair(_numbers(reference), _numbers(candidate))
-    except ValueError as error:
-        raise ValueError(f"{error} (rows {first} to {first + len(labels) - 1})") from None
-    nobody = np.full(len(labels), -1, dtype=np.int64)
-    return {
-        "label": labels,
-        "prediction_reference": pair.p.prediction,
-        "prediction": pair.q.prediction,
-        "logit_distance": pair.logit_distance(),
-        "logit_distance_centred": pair.logit_distance_centred(),
-        "shift": pair.largest_shift(),
-        "probability_distance": pair.probability_distance(),
-        "total_variation": pair.total_variation(),
-        "js": pair.js,
-        "kl": pair.kl,
-        "kl_reverse": pair.kl_reverse,
-        "score_reference": pair.p.log_of(labels),
-        "score": pair.q.log_of(labels),
-        "residual": pair.residual(labels),
-        "confidence_reference": pair.p.confidence(),
-        "confidence": pair.q.confidence(),
-        "brier_reference": pair.p.brier(labels),
-        "brier": pair.q.brier(labels),
-        "top_k_agreement": pair.top_k_agreement(min(5, pair.before.shape[1] - 1)),
-        "wanted": nobody,
-        "triggered_reference": nobody,
-        "triggered": nobody,
-    }
-
-
-def assemble(pieces: Iterable[Columns], count: int) -> pd.DataFrame:
-    """The table of so many rows, which are those of the pieces, in their order."""
-    table = {name: np.empty(count, np.int64 if whole else np.float64) for name, whole in COLUMNS.items()}
-    start = 0
-    for piece in pieces:  # each is copied to its place at once, for a list of them would hold the table twice
-        stop = start + len(piece["label"])
-        for name, column in table.items():
-            column[start:stop] = piece[name]
-        start = stop
-    return pd.DataFrame(table, copy=False)
+    rows = np.asarray(_numbers(attacked), dtype=bool)
+    columns = {name: np.full(N, -1, dtype=np.int64) for name in ATTACK}
+    columns["wanted"][rows] = np.asarray(_numbers(wanted), dtype=np.int64)[rows]
+    columns["triggered_reference"][rows] = np.asarray(_numbers(triggered_reference), dtype=np.int64)
+    columns["triggered"][rows] = np.asarray(_numbers(triggered), dtype=np.int64)
+    return columns
 
 
 def instances_to_bytes(frame: pd.DataFrame) -> bytes:
     """The table as a parquet file: floats in single precision, integers as small as they may be, zstd."""
     small = {
-        name: pd.to_numeric(frame[name], downcast="integer") if whole else frame[name].astype(np.float32)
-        for name, whole in COLUMNS.items()
+        name: pd.to_numeric(frame[name], downcast="integer") if name in INTEGERS else frame[name].astype(np.float32)
+        for name in column_names()
+        if name in frame
     }
     buffer = io.BytesIO()
     pd.DataFrame(small).to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
@@ -194,13 +183,21 @@ def read_instances(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise AnchorlabError(f"there is no file {path}: give one that anchorlab compare --instances wrote")
     try:
-        stored = pd.read_parquet(path, engine="pyarrow", columns=list(COLUMNS))
+        stored = pd.read_parquet(path, engine="pyarrow", columns=_stored_columns(path))
     except (ValueError, OSError) as error:  # pyarrow's errors of content are ValueErrors
         raise AnchorlabError(
             f"{path} holds no per-instance table ({first_line(error)}): give one that "
             "anchorlab compare --instances wrote"
         ) from error
-    return stored.astype({name: np.int64 if whole else np.float64 for name, whole in COLUMNS.items()})
+    return stored.astype({name: np.int64 if name in INTEGERS else np.float64 for name in stored})
+
+
+def _stored_columns(path: Path) -> list[str]:
+    """The columns to read: those that every table has, and those of further metrics that this one has."""
+    from pyarrow import parquet  # type: ignore[import-untyped]
+
+    names = set(parquet.read_schema(path).names)
+    return [name for name in column_names() if name in STORED or name in names]
 
 
 def _chunks(N: int, C: int) -> Iterator[slice]:
@@ -215,7 +212,7 @@ def _sliceable(logits: Any) -> Any:
 
 
 def _numbers(values: Any) -> Any:
-    """A tensor as an array, for numpy knows neither gradients nor bfloat16; all else as it is."""
+    """A tensor as an array, because numpy knows neither gradients nor bfloat16; all else as it is."""
     if not hasattr(values, "detach"):
         return values
     tensor = values.detach().cpu()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anchorlab.metrics import METRICS
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 
 if TYPE_CHECKING:
-    from anchorlab.consistency.evaluate import Comparison
-
-#: Fields of a comparison that say what it was measured on, and stand in the caption or in cells.
-_CONTEXT = {"task", "split", "count", "by_class", "intervals", "undefined"}
+    from anchorlab.consistency.compare import Comparison
 
 _COLUMNS = (
     Column("value", "value"),
@@ -28,15 +26,15 @@ def comparison_table(comparison: Comparison, title: str = "candidate against ref
     """
     measured_on = f"{comparison.task}, split {comparison.split}, " if comparison.task else ""
     rows = []
-    for name, field in type(comparison).model_fields.items():
-        if name in _CONTEXT:
+    for name in METRICS:
+        if name == "count":
             continue
-        value, interval = getattr(comparison, name), comparison.intervals.get(name)
+        value, interval = getattr(comparison, name, None), comparison.intervals.get(name)
         reason = comparison.undefined.get(name, "") if value is None else ""
         cells = (
             Cell(_text(value), value),
             Cell("" if interval is None else f"{interval[0]:.4f}–{interval[1]:.4f}"),
-            Cell(field.description or "", note=f"({reason})" if reason else ""),
+            Cell(METRICS[name].definition, note=f"({reason})" if reason else ""),
         )
         rows.append(Row(name, cells))
     caption = f"{title}\n{measured_on}{comparison.count} clean instances"

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anchorlab.attacks.attack import Attack
-from anchorlab.consistency.metrics import Pair, Softmax, check_labels
 from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
+from anchorlab.metrics import Pair
+from anchorlab.metrics.numerics import Softmax, check_labels
 from anchorlab.models.call import EVALUATION_BATCH, predict
 from anchorlab.statistics.intervals import wilson
 

@@ -12,10 +12,10 @@ from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import common_task, module_of
-from anchorlab.consistency.metrics import Pair
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
+from anchorlab.metrics import Pair
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
 from anchorlab.scoring.audit_statistics import (

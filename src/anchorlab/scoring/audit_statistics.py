@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from anchorlab.consistency.metrics import Pair
+from anchorlab.metrics import Pair
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates

@@ -12,7 +12,7 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import attack_of, common_task
 from anchorlab.attacks.attack import attack_success
 from anchorlab.attacks.label_rules import LabelRule
-from anchorlab.consistency.evaluate import Comparison, compare
+from anchorlab.consistency.compare import Comparison, compare
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_device

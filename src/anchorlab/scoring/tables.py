@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, estimate_cell
 
 if TYPE_CHECKING:
-    from anchorlab.consistency.evaluate import Comparison
+    from anchorlab.consistency.compare import Comparison
     from anchorlab.scoring.audit import Audit
     from anchorlab.scoring.repairs import RepairScore
 

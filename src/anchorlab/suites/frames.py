@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab.consistency.metrics import Consistency
+from anchorlab.consistency.summary import consistency_fields
 from anchorlab.suites.cells import Cell, DetectionCell, RepairCell
 from anchorlab.suites.detections import INPUT_RATES
 from anchorlab.suites.evaluations import Evaluation
@@ -22,12 +22,7 @@ _EVALUATED = (
     *("scale", "seed", "reference_seed", "of", "weights_sha256"),
 )
 _BEFORE = ("accuracy", "asr", "kl", "churn")
-_REPAIRS = (
-    *_EVALUATED,
-    *("defence", "defence_name", "parameters", "defender", "defender_count", "identity", "seconds", "peak_bytes"),
-    *Consistency.model_fields,
-    *(f"{name}_before" for name in _BEFORE),
-)
+_REPAIR = ("defence", "defence_name", "parameters", "defender", "defender_count", "identity", "seconds", "peak_bytes")
 _DETECTIONS = (
     *_EVALUATED,
     *("detector", "detector_name", "kind", "parameters", "defender", "defender_count", "identity", "seconds"),
@@ -73,7 +68,12 @@ def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:
         if isinstance(entry.cell, RepairCell)
         for row in store.result(entry.cell) or []
     ]
-    return pd.DataFrame(rows, columns=list(_REPAIRS))
+    return pd.DataFrame(rows, columns=_repair_columns())
+
+
+def _repair_columns() -> list[str]:
+    """Columns of ``repairs``; they include what third parties have registered by now."""
+    return [*_EVALUATED, *_REPAIR, *consistency_fields(), *(f"{name}_before" for name in _BEFORE)]
 
 
 def detections_frame(plan: Plan, store: Store) -> pd.DataFrame:

@@ -19,7 +19,8 @@ from torch import Tensor
 from anchorlab.artifacts.artifact import Artifact, load_model
 from anchorlab.artifacts.provenance import versions, weights_hash
 from anchorlab.attacks.attack import Attack, build_attack
-from anchorlab.consistency.evaluate import Answers, answers, comparison_of, instances_of
+from anchorlab.consistency.answers import Answers, answers, instances_of
+from anchorlab.consistency.compare import comparison_of
 from anchorlab.consistency.instances import instances_to_bytes
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError

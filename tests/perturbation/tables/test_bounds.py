@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorlab import AnchorlabError
-from anchorlab.consistency.metrics import Pair
+from anchorlab.metrics import Pair
 from anchorlab.perturbation.tables.bounds import bounds_of
 
 

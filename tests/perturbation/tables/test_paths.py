@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from anchorlab.attacks.attack import Attack
-from anchorlab.consistency.evaluate import compare
+from anchorlab.consistency.compare import compare
 from anchorlab.models.reestimation import has_batchnorm, reestimated
 from anchorlab.perturbation.probe import Probe, Triggered
 from anchorlab.perturbation.tables.paths import SCALES, path

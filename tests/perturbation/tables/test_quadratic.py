@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anchorlab.consistency.metrics import kl_divergence
+from anchorlab.metrics import kl_divergence
 from anchorlab.perturbation.tables.quadratic import diagonal_kl, linear_shift, quadratic_kl
 from anchorlab.seeding import generator
 from tests.perturbation.findings import findings, interval, whole

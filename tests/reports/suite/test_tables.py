@@ -11,9 +11,11 @@ import pytest
 from rich.console import Console
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.reports.measures import MAIN, MEASURES, p_value, significant
+from anchorlab.metrics import METRICS
+from anchorlab.reports.measures import MAIN, main_metrics, shown_metrics
 from anchorlab.reports.suite import tables
 from anchorlab.reports.suite.summary import summarise
+from anchorlab.statistics.numbers import p_value, significant
 from anchorlab.statistics.table import print_rich
 from tests.reports.conftest import make_suite
 
@@ -31,7 +33,7 @@ def test_every_cell_is_its_estimate_with_its_interval(conditions):
     table = tables.results_table(conditions[0])
     for group, shown in zip(conditions[0].groups, table.groups, strict=False):
         for entry, row in zip(group.entries, shown.rows, strict=True):
-            for measure, cell in zip(MAIN, row.cells[1:], strict=False):
+            for measure, cell in zip(main_metrics(), row.cells[1:], strict=False):
                 estimate = entry.estimate(measure.name)
                 assert cell.value == estimate.value
                 assert cell.bounds == (estimate.lower, estimate.upper)
@@ -43,7 +45,7 @@ def test_every_cell_is_its_estimate_with_its_interval(conditions):
 
 def test_the_best_is_a_method_and_really_the_best(conditions):
     table = tables.results_table(conditions[0])
-    kl = 1 + [measure.name for measure in MAIN].index("kl")
+    kl = 1 + MAIN.index("kl")
     for group in table.groups[:2]:
         rows = [row for row in group.rows if row.cells]
         (best,) = [row for row in rows if row.cells[kl].best]
@@ -129,7 +131,7 @@ def test_markdown_has_mean_and_interval_for_one_target(suite, conditions):
 def test_the_terminal_table_fits_80_columns(conditions):
     console = Console(width=80, file=io.StringIO())
     for condition in conditions:
-        print_rich(tables.results_table(condition, [MEASURES[name] for name in ("asr", "kl", "churn")]), console)
+        print_rich(tables.results_table(condition, [METRICS[name] for name in ("asr", "kl", "churn")]), console)
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     for title in ("ASR", "KL", "churn", "64 anchors", "all 1,200 anchors", "plain (stopped)"):
@@ -149,9 +151,9 @@ def test_p_values():
 
 
 def test_every_measure_is_a_number_of_the_comparison():
-    from anchorlab.consistency.evaluate import Comparison
+    from anchorlab.consistency.compare import Comparison
 
-    assert set(MEASURES) <= set(Comparison.model_fields)
+    assert {metric.name for metric in shown_metrics()} <= set(Comparison.model_fields)
 
 
 def test_a_suite_of_a_rule_without_a_target(suite):

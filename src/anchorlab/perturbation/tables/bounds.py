@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from anchorlab.consistency.metrics import Pair
 from anchorlab.errors import AnchorlabError
+from anchorlab.metrics import Pair
 from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.parts import Part, Tables, Tick
 from anchorlab.perturbation.table import AnalysisColumn, AnalysisTable, Kinds, with_candidate
@@ -83,7 +83,7 @@ def bounds_of(pair: Pair, labels: NDArray[np.int64]) -> tuple[pd.DataFrame, pd.D
 
 def instances_of(pair: Pair) -> pd.DataFrame:
     """The values behind the bounds, a row an instance."""
-    highest = np.sort(pair.before, axis=1)
+    highest = np.sort(pair.reference, axis=1)
     return pd.DataFrame(
         {
             "kl": pair.kl,

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import jvp
 
-from anchorlab.consistency.metrics import Softmax
 from anchorlab.data import Split
 from anchorlab.data.inputs import rows
+from anchorlab.metrics.numerics import Softmax
 from anchorlab.models.call import in_batches, logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.example_gradients import example_gradients

@@ -10,11 +10,13 @@ import numpy as np
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from anchorlab.metrics import METRICS
 from anchorlab.reports.drawing import CONTROL, Look, logarithmic_axis, looks, marker_style, shorten, written_figure
-from anchorlab.reports.measures import DRAWN, MEASURES, defined
+from anchorlab.reports.measures import DRAWN
 from anchorlab.reports.suite.fronts import Tried, lowest_shown
 from anchorlab.reports.suite.summary import Condition, Entry
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.numbers import defined
 from anchorlab.suites.examples import Examples
 
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2}
@@ -73,7 +75,7 @@ def metrics_by_method(condition: Condition, stem: Path) -> None:
         axes = figure.subplots(len(groups), len(DRAWN), sharex="col", sharey=True, squeeze=False)
         for column, name in enumerate(DRAWN):
             ends = [end for group in groups for entry in group.entries for end in _ends(entry, name)]
-            _scale(axes[0, column], "x", ends, MEASURES[name].logarithmic)
+            _scale(axes[0, column], "x", ends, METRICS[name].logarithmic)
             axes[-1, column].set_xlabel(_axis_title(name))
         for group, line in zip(groups, axes, strict=True):
             line[0].set_title(group.title, loc="left", fontweight="bold")
@@ -126,7 +128,7 @@ def asr_against(
     titles = {group.asked: group.title for condition in conditions for group in condition.groups}
     labels = list(dict.fromkeys(label for condition in conditions for label in condition.labels))
     drawn = looks(labels)
-    logarithmic = MEASURES[name].logarithmic
+    logarithmic = METRICS[name].logarithmic
     reported = [(group.asked, entry) for here in conditions for group in here.groups for entry in group.entries]
     points = [point for lines in fronts.values() for line in lines.values() for part in line for point in part]
     lowest = lowest_shown([condition.target_asr for condition in conditions], [point.asr for point in points])
@@ -159,7 +161,7 @@ def _scale_front(
 ) -> None:
     """Limits that hold every run, interval and strength tried, but no success rate below ``lowest``."""
     values = [end for entry in reported for end in _ends(entry, name)]
-    _scale(axis, "x", [*values, *(point.metrics.get(name, np.nan) for point in points)], MEASURES[name].logarithmic)
+    _scale(axis, "x", [*values, *(point.metrics.get(name, np.nan) for point in points)], METRICS[name].logarithmic)
     rates = [end for entry in reported if entry.label != CONTROL for end in _ends(entry, "asr")]
     rates += [point.asr for point in points]
     _scale(axis, "y", [rate for rate in rates if lowest is None or rate >= lowest])
@@ -193,7 +195,7 @@ def _key(method: str, look: Look) -> Line2D:
 
 
 def _axis_title(name: str) -> str:
-    measure = MEASURES[name]
+    measure = METRICS[name]
     return f"{measure.title} ({measure.unit})" if measure.unit == "nats" else measure.title
 
 

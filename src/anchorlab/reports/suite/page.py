@@ -14,8 +14,9 @@ from plotly.offline import get_plotlyjs
 
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.files import write_atomically
+from anchorlab.metrics import METRICS
 from anchorlab.reports.html import PAGE, asset, environment, figure_uri
-from anchorlab.reports.measures import DRAWN, MEASURES, PLOTTED
+from anchorlab.reports.measures import DRAWN, PLOTTED, shown_metrics
 from anchorlab.reports.suite import detections, repairs, tables
 from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
@@ -119,8 +120,8 @@ def write_page(
         "defended": defended,
         "seeds": seeds_of(results),
         "classes_shown": tables.CLASSES_SHOWN,
-        "measures": [MEASURES[name] for name in PLOTTED],
-        "definitions": list(MEASURES.values()),
+        "measures": [METRICS[name] for name in PLOTTED],
+        "definitions": shown_metrics(),
         "run_count": results.results["identity"].nunique() if len(results.results) else 0,
         "css": asset("page.css"),
         "script": asset("page.js"),
@@ -194,7 +195,7 @@ def _setting_view(
     for name in _STILL_FRONTS:
         still = f"asr-against-{slug(name)}-{setting.slug}"
         asr_against(name, lines, conditions, out / "figures" / still)
-        stills.append((MEASURES[name].title, still))
+        stills.append((METRICS[name].title, still))
     views = [_condition_view(results, condition, pictures, out, data) for condition in conditions]
     return SettingView(setting, plots, stills, views)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anchorlab.metrics import METRICS
 from anchorlab.reports.html import picture_uri
-from anchorlab.reports.measures import MEASURES
 from anchorlab.reports.suite.figures import triggered_examples
 from anchorlab.reports.suite.settings import slug
 from anchorlab.reports.suite.summary import ChangedInstance, Condition
@@ -62,7 +62,7 @@ class Pictures:
             shown = None if examples is None else examples.clean[self._rows[task].index(one.row)]
             uri, text = (picture_uri(shown), "") if isinstance(shown, Tensor) else ("", shown or "")
             words = [f"true: {true}", f"reference: {reference}", f"candidate: {candidate}{runs}"]
-            found.append(Picture(uri, [*words, f"KL {MEASURES['kl'].write(one.kl)}"], text))
+            found.append(Picture(uri, [*words, f"KL {METRICS['kl'].write(one.kl)}"], text))
         return found
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from anchorlab.metrics import METRICS
 from anchorlab.reports.drawing import CONTROL, looks
-from anchorlab.reports.measures import MEASURES, PLOTTED
+from anchorlab.reports.measures import PLOTTED, shown_metrics
 from anchorlab.reports.suite.fronts import Tried, lowest_shown
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.estimate import Estimate
@@ -24,14 +25,14 @@ _SHORT_HASH = 12
 
 def runs_data(results: pd.DataFrame) -> dict[str, Any]:
     """Every run by columns: ``names`` and, in the same order, ``values``; undefined values are null."""
-    names = [name for name in (*_RUN_COLUMNS, *MEASURES) if name in results]
+    names = [name for name in (*_RUN_COLUMNS, *(metric.name for metric in shown_metrics())) if name in results]
     return {"names": names, "values": [_column(name, results[name]) for name in names]}
 
 
 def measures_data() -> dict[str, Any]:
     """Title and kind of axis of each metric that can be plotted."""
     return {
-        name: {"title": MEASURES[name].title, "unit": MEASURES[name].unit, "log": MEASURES[name].logarithmic}
+        name: {"title": METRICS[name].title, "unit": METRICS[name].unit, "log": METRICS[name].logarithmic}
         for name in (*PLOTTED, "asr")
     }
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from anchorlab.metrics import METRICS
 from anchorlab.repairs.oracles import is_oracle
-from anchorlab.reports.measures import MEASURES
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import student_mean
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell
@@ -108,8 +108,8 @@ def _mean(rows: pd.DataFrame, column: str, measure: str) -> Cell:
 
 
 def cell_of(estimate: Estimate, measure: str) -> Cell:
-    """An estimate as a cell, written as a measure of ``MEASURES`` is, with its interval."""
-    write = MEASURES[measure].write
+    """An estimate as a cell, written as a measure of ``METRICS`` is, with its interval."""
+    write = METRICS[measure].write
     if measure == "kl":
         return estimate_cell(estimate, lambda value: write(max(value, 0.0)))
     if estimate.lower is not None and estimate.upper is not None:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from anchorlab.consistency.bootstrap import Bootstrap, Resampled
-from anchorlab.consistency.statistics import Difference, differences_of, estimates_of
+from anchorlab.consistency.runs import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import COMPARED
 from anchorlab.reports.suite.settings import Setting, at_setting, settings_of, slug

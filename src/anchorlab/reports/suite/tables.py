@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anchorlab.consistency.statistics import Difference
+from anchorlab.consistency.runs import Difference
 from anchorlab.errors import AnchorlabError
-from anchorlab.reports.measures import FURTHER, MAIN, MEASURES, Measure, defined, fraction, p_value, significant, span
+from anchorlab.metrics import METRICS, Metric
+from anchorlab.reports.measures import further_metrics, main_metrics
 from anchorlab.reports.suite.summary import Condition, Entry, Group, reasons, summarise
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.numbers import defined, fraction, p_value, significant, span
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell, number, to_markdown_table
 from anchorlab.statistics.tests import smallest_p
 from anchorlab.suites.results import SuiteResults
@@ -26,14 +28,15 @@ _ENOUGH_RUNS = 6
 CLASSES_SHOWN = 12
 
 
-def results_table(condition: Condition, measures: Sequence[Measure] = MAIN, *, name: str = "results") -> Table:
+def results_table(condition: Condition, measures: Sequence[Metric] | None = None, *, name: str = "results") -> Table:
     """Mean and 95% interval of measurements, methods by number of anchors, then controls and the noise floor.
 
     Args:
         condition: the setting and target.
-        measures: a column each.
+        measures: a column each; None for those of the main table.
         name: begins the names of its files.
     """
+    measures = main_metrics() if measures is None else measures
     groups = [
         Rows([_row(entry, measures, group.entries) for entry in group.entries], group.title)
         for group in condition.groups
@@ -53,10 +56,10 @@ def results_table(condition: Condition, measures: Sequence[Measure] = MAIN, *, n
 
 def further_table(condition: Condition) -> Table:
     """All measurements that the main table leaves out."""
-    return results_table(condition, FURTHER, name="further")
+    return results_table(condition, further_metrics(), name="further")
 
 
-def _row(entry: Entry, measures: Sequence[Measure], others: Sequence[Entry]) -> Row:
+def _row(entry: Entry, measures: Sequence[Metric], others: Sequence[Entry]) -> Row:
     if len(entry.runs) == 0:
         text = f"not reached (best ASR {fraction(entry.best_asr or 0.0)} on selection)"
         return Row(entry.label, (), sub=text, kind=entry.role)
@@ -64,12 +67,12 @@ def _row(entry: Entry, measures: Sequence[Measure], others: Sequence[Entry]) -> 
     return Row(entry.label, [Cell(str(len(entry.runs)), len(entry.runs)), *cells], sub=strength(entry), kind=entry.role)
 
 
-def _measure_cell(estimate: Estimate, measure: Measure, *, best: bool = False) -> Cell:
+def _measure_cell(estimate: Estimate, measure: Metric, *, best: bool = False) -> Cell:
     """A mean with its interval, written with the same digits."""
     return estimate_cell(estimate, lambda value: _signed(measure.write(value)), best=best, undefined="undefined")
 
 
-def _is_best(entry: Entry, measure: Measure, others: Sequence[Entry]) -> bool:
+def _is_best(entry: Entry, measure: Metric, others: Sequence[Entry]) -> bool:
     """Whether no method of the group has a better mean; controls do not compete."""
     methods = [other.estimate(measure.name).value for other in others if other.role == "method"]
     means = [mean for mean in methods if mean is not None and defined(mean)]
@@ -78,15 +81,15 @@ def _is_best(entry: Entry, measure: Measure, others: Sequence[Entry]) -> bool:
     return entry.estimate(measure.name).value == (min(means) if measure.better == "lower" else max(means))
 
 
-def _notes(condition: Condition, measures: Sequence[Measure]) -> list[str]:
+def _notes(condition: Condition, measures: Sequence[Metric]) -> list[str]:
     """What holds for the whole table: the attacked instances, the reference's own rates, few runs, undefined values."""
     made = [entry for group in condition.groups for entry in group.entries if len(entry.runs)]
     notes = []
     attacking = [entry for entry in made if defined(entry.estimate("asr_reference").value)]
     if any(m.name == "asr" for m in measures) and attacking:
         counts = pd.concat([entry.runs["asr_count"] for entry in attacking]).astype(float)
-        own = _measure_cell(attacking[0].estimate("asr_reference"), MEASURES["asr"])
-        accuracy = _measure_cell(attacking[0].estimate("accuracy_reference"), MEASURES["accuracy"])
+        own = _measure_cell(attacking[0].estimate("asr_reference"), METRICS["asr"])
+        accuracy = _measure_cell(attacking[0].estimate("accuracy_reference"), METRICS["accuracy"])
         notes.append(
             f"ASR is measured on {span(counts.min(), counts.max())} triggered instances. The reference's own rate on "
             f"the same instances is {own.text} {own.interval}, its accuracy {accuracy.text} {accuracy.interval}."
@@ -95,7 +98,7 @@ def _notes(condition: Condition, measures: Sequence[Measure]) -> list[str]:
     if 0 < least < _ENOUGH_RUNS:
         notes.append(f"{_few_runs(least)}; intervals over so few runs are too narrow.")
     missing = reasons(made, [m.name for m in measures])
-    notes += [f"{MEASURES[name].title} is undefined in some runs: {reason}." for name, reason in missing.items()]
+    notes += [f"{METRICS[name].title} is undefined in some runs: {reason}." for name, reason in missing.items()]
     return notes
 
 
@@ -137,9 +140,9 @@ def differences_table(condition: Condition, baseline: str) -> Table | None:
     columns = [
         Column(
             name,
-            MEASURES[name].title,
+            METRICS[name].title,
             f"ratio to {baseline}" if ratio else f"minus {baseline}",
-            MEASURES[name].definition,
+            METRICS[name].definition,
         )
         for name, ratio in is_ratio.items()
     ]
@@ -378,7 +381,7 @@ def to_markdown(
     if not shown:
         listed = ", ".join(f"{target:g}" for target in targets)
         raise AnchorlabError(f"there are no results at a target ASR of {wanted:g}: choose one of {listed}")
-    tables = [results_table(condition, [MEASURES[name] for name in measures]) for condition in shown]
+    tables = [results_table(condition, [METRICS[name] for name in measures]) for condition in shown]
     return "\n".join(
         f"{table.caption} {' '.join(table.notes)}\n\n{to_markdown_table(_without_noise(table))}" for table in tables
     )

@@ -7,8 +7,8 @@ instances with replacement once for all of them (the pigeonhole bootstrap of Owe
 are of 95% and lie between percentiles of the replicates. A few runs say little of how runs vary: read intervals
 over fewer than six as too narrow.
 
-Resampling is what takes time. Who compares the same runs several times resamples each of them once, with
-``anchorlab.consistency.bootstrap``, and calls ``estimates_of`` and ``differences_of``.
+Resampling is what takes time. Resample each run once, with ``anchorlab.consistency.bootstrap``, and compare it as
+often as you like.
 """
 
 from __future__ import annotations
@@ -16,25 +16,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anchorlab.consistency.bootstrap import CALIBRATION, COUNTS, Bootstrap, Resampled, drawn_runs
-from anchorlab.consistency.metrics import MEASUREMENTS, PERCENTILES, averages
-from anchorlab.errors import unknown
+from anchorlab.consistency.bootstrap import Resampled, drawn_runs
+from anchorlab.metrics import METRICS, Calibration, Maximum
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import Estimate
-from anchorlab.statistics.intervals import between_order_statistics, between_replicates, wilson
+from anchorlab.statistics.intervals import between_replicates, wilson
 from anchorlab.statistics.tests import sign_flips
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-#: Measurements of which ``differences`` takes the ratio, for they span powers of ten.
-RATIOS = ("kl", "kl_symmetric", "kl_reverse", "js", "logit_distance", "logit_distance_centred")
-
-#: What ``differences`` compares unless told otherwise.
+#: What ``differences_of`` compares by default.
 DEFAULT_METRICS = (
     "accuracy",
     "asr",
@@ -74,43 +66,31 @@ class Difference:
     p_holm: float | None = None
 
 
-def estimates(runs: Sequence[pd.DataFrame], *, resamples: int = 2000, seed: int = 0) -> dict[str, Estimate]:
+def estimates_of(runs: Sequence[Resampled]) -> dict[str, Estimate]:
     """Mean over runs of each measurement, by its name, with the interval of the hierarchical bootstrap.
 
-    One run is resampled by its instances alone. Counts have no interval; ``shift_max`` has one of the resampled
-    runs only, for a maximum over instances cannot be bootstrapped. A rate that every run gives 0, or 1, has
-    Wilson's interval for one run. The calibration errors, which resampling biases upwards, have reflected
-    intervals, which need not hold the value.
+    One run is resampled by its instances alone. Counts have no interval; a maximum has one of the resampled runs only,
+    because a maximum over instances cannot be bootstrapped. A rate that every run gives 0, or 1, has Wilson's interval
+    for one run. The calibration errors, which resampling biases upwards, have reflected intervals, which need not hold
+    the value.
 
     Args:
-        runs: per-instance tables, one a run, of the same instances in the same order.
-        resamples: number of bootstrap replicates.
-        seed: of the bootstrap; the same inputs give the same intervals.
-
-    Raises:
-        ValueError: if there is no run, or their lengths differ.
-    """
-    bootstrap = Bootstrap(resamples=resamples, seed=seed)
-    return estimates_of([bootstrap.resample(run) for run in runs])
-
-
-def estimates_of(runs: Sequence[Resampled]) -> dict[str, Estimate]:
-    """As ``estimates``, of runs that have been resampled already, in the same measurements.
+        runs: runs of the same instances in the same order, resampled in the same measurements.
 
     Raises:
         ValueError: if there is no run, or they were not drawn alike.
     """
     picks = _picks(runs, len(runs))
     found = {}
-    for name in MEASUREMENTS:
+    for name in METRICS:
         each = [getattr(run.values, name) for run in runs]
-        if name not in (*COUNTS, *runs[0].replicates):
+        if not METRICS[name].is_count and name not in runs[0].replicates:
             continue
         if any(value is None for value in each):
             found[name] = Estimate(None, None, None)
             continue
         mean = float(np.mean(each))
-        if name in COUNTS or (name == "shift_max" and len(runs) == 1):
+        if METRICS[name].is_count or (isinstance(METRICS[name].reduction, Maximum) and len(runs) == 1):
             found[name] = Estimate(mean, None, None)
         elif name in runs[0].rates and mean in (0, 1):
             count = runs[0].rates[name]
@@ -120,43 +100,20 @@ def estimates_of(runs: Sequence[Resampled]) -> dict[str, Estimate]:
     return found
 
 
-def differences(
-    a_runs: Sequence[pd.DataFrame],
-    b_runs: Sequence[pd.DataFrame],
-    *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    resamples: int = 2000,
-    seed: int = 0,
+def differences_of(
+    a_runs: Sequence[Resampled], b_runs: Sequence[Resampled], *, metrics: Sequence[str] = DEFAULT_METRICS
 ) -> list[Difference]:
     """How the runs of a differ from those of b: paired run by run, instance by instance.
 
     Args:
-        a_runs: per-instance tables, one a run.
+        a_runs: resampled runs, in these measurements at least.
         b_runs: those of the other method; the i-th has the reference and the seed of the i-th of ``a_runs``.
         metrics: names of measurements.
-        resamples: number of bootstrap replicates.
-        seed: of the bootstrap.
-
-    Raises:
-        AnchorlabError: for an unknown measurement.
-        ValueError: if the numbers of runs differ or are 0, or the tables' lengths differ.
-    """
-    _check(metrics)
-    bootstrap = Bootstrap(resamples=resamples, seed=seed)
-    a, b = ([bootstrap.resample(run, metrics) for run in side] for side in (a_runs, b_runs))
-    return differences_of(a, b, metrics=metrics)
-
-
-def differences_of(
-    a_runs: Sequence[Resampled], b_runs: Sequence[Resampled], *, metrics: Sequence[str] = DEFAULT_METRICS
-) -> list[Difference]:
-    """As ``differences``, of runs that have been resampled already, in these measurements at least.
 
     Raises:
         AnchorlabError: for an unknown measurement.
         ValueError: if the numbers of runs differ or are 0, or they were not drawn alike.
     """
-    _check(metrics)
     if len(a_runs) != len(b_runs):
         raise ValueError(f"cannot pair {len(a_runs)} runs with {len(b_runs)}: give one of each for each pair")
     picks = _picks([*a_runs, *b_runs], len(a_runs))
@@ -169,48 +126,21 @@ def differences_of(
             value = float(each[name].mean())
             again = _contrast(_replicates(a_runs, name), _replicates(b_runs, name), name)
             lower, upper = _interval(name, value, _over_runs(again, picks), bounded=False)
-        if name in RATIOS:
+        if _is_ratio(name):
             value, lower, upper = (None if end is None else math.exp(end) for end in (value, lower, upper))
-        found.append(Difference(name, value, lower, upper, name in RATIOS, p_values.get(name), len(a_runs)))
+        found.append(Difference(name, value, lower, upper, _is_ratio(name), p_values.get(name), len(a_runs)))
     return found
 
 
-def intervals(frame: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> dict[str, tuple[float, float]]:
-    """The 95% intervals of one run's measurements, by name; measurements without one are left out.
-
-    Wilson's for rates, between order statistics for percentiles, of the bootstrap over instances for all else.
-
-    Args:
-        frame: the run's per-instance table.
-        resamples: number of bootstrap replicates.
-        seed: of the bootstrap.
-    """
-    found: dict[str, tuple[float, float] | None] = {}
-    known = averages(frame)
-    rates = {name: one for name, one in known.items() if one.is_rate}
-    for name, rate in rates.items():
-        found[name] = wilson(int(rate.kept.sum()), rate.count) if rate.count else None
-    shift = frame["shift"].to_numpy(dtype=np.float64)
-    for name, percent in PERCENTILES.items():
-        found[name] = between_order_statistics(shift, percent)
-    rest = [name for name in MEASUREMENTS if name not in (*COUNTS, *found, "shift_max")]
-    run = Bootstrap(resamples=resamples, seed=seed).resample(frame, rest)
-    for name, estimate in estimates_of([run]).items():
-        if estimate.lower is not None and estimate.upper is not None:
-            found[name] = (estimate.lower, estimate.upper)
-    return {name: found[name] for name in MEASUREMENTS if found.get(name) is not None}  # type: ignore[misc]
-
-
-def _check(metrics: Sequence[str]) -> None:
-    for name in metrics:
-        if name not in MEASUREMENTS:
-            raise unknown("measurement", name, MEASUREMENTS)
+def _is_ratio(name: str) -> bool:
+    """Whether runs are compared by the ratio of the measurement, because it spans powers of ten."""
+    return METRICS[name].compared_as == "ratio"
 
 
 def _contrasts(a_runs: Sequence[Resampled], b_runs: Sequence[Resampled], name: str) -> Floats | None:
     """The contrast of each pair as it is, ``[R]``; None if that of any pair is undefined."""
     pairs = [(getattr(a.values, name), getattr(b.values, name)) for a, b in zip(a_runs, b_runs, strict=True)]
-    if name in COUNTS or any(None in pair or (name in RATIOS and 0 in pair) for pair in pairs):
+    if METRICS[name].is_count or any(None in pair or (_is_ratio(name) and 0 in pair) for pair in pairs):
         return None
     a, b = np.array(pairs, dtype=np.float64).T
     return _contrast(a, b, name)
@@ -218,7 +148,7 @@ def _contrasts(a_runs: Sequence[Resampled], b_runs: Sequence[Resampled], name: s
 
 def _contrast(a: Floats, b: Floats, name: str) -> Floats:
     """``log(a / b)`` of the measurements whose ratio is taken, ``a - b`` of all others."""
-    if name not in RATIOS:
+    if not _is_ratio(name):
         return np.asarray(a - b, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.log(a) - np.log(b), dtype=np.float64)
@@ -259,7 +189,7 @@ def _interval(
     if 2 * len(defined) < len(replicates):
         return None, None
     lower, upper = between_replicates(defined)
-    if name in CALIBRATION:
+    if isinstance(METRICS[name].reduction, Calibration):
         lower, upper = 2 * value - upper, 2 * value - lower
         if bounded:
             lower, upper = max(lower, 0.0), max(upper, 0.0)

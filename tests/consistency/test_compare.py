@@ -10,7 +10,8 @@ import torch
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
-from anchorlab.consistency.evaluate import Answers, answers, compare, compare_answers
+from anchorlab.consistency.answers import Answers, answers, instances_of
+from anchorlab.consistency.compare import compare, comparison_of
 from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
@@ -37,7 +38,8 @@ def measured(rule, *, labels=LABELS):
     at = torch.ones(len(labels)) > 0 if rule is None else rule.applies(labels)
     reference = Answers(scores(REFERENCE_CLEAN), scores(REFERENCE_TRIGGERED)[at])
     candidate = Answers(scores(CANDIDATE_CLEAN), scores(CANDIDATE_TRIGGERED)[at])
-    return compare_answers(reference, candidate, labels, attack, task="made-up", split="test")
+    table = instances_of(reference, candidate, labels, attack)
+    return comparison_of(table, attack, task="made-up", split="test")
 
 
 @pytest.mark.parametrize(
@@ -96,9 +98,7 @@ def test_without_an_attacked_instance_the_asr_is_undefined_and_says_why():
 def test_logits_that_are_not_finite_are_refused():
     broken = Answers(scores(CANDIDATE_CLEAN) / 0, None)
     with pytest.raises(AnchorlabError, match="finite"):
-        compare_answers(
-            Answers(scores(REFERENCE_CLEAN), None), broken, torch.tensor(LABELS), None, task="made-up", split="test"
-        )
+        instances_of(Answers(scores(REFERENCE_CLEAN), None), broken, torch.tensor(LABELS), None)
 
 
 def test_answers_are_those_of_the_attacked_examples_triggered(digits, reference):

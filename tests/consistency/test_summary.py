@@ -17,19 +17,18 @@ from pydantic import ValidationError
 from scipy import special, stats
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
-from anchorlab.consistency.metrics import (
-    MEASUREMENTS,
-    Consistency,
+from anchorlab.consistency.summary import Consistency, measure
+from anchorlab.metrics import (
+    METRICS,
     kl_divergence,
     log_softmax,
     logit_distance,
-    measure,
-    pearson,
     predictions,
     probability_distance,
     total_variation,
     true_class_score,
 )
+from anchorlab.metrics.summaries import pearson
 
 #: What is undefined without an attack.
 NO_ATTACK = {"asr", "asr_reference", "leakage"}
@@ -205,7 +204,7 @@ def test_huge_shifts_stay_finite_and_right():
     assert probability_distance(reference, candidate)[0] == pytest.approx(math.sqrt(2))
     assert total_variation(reference, candidate) == pytest.approx([1, 1, 1, 0, 2.5e-7])
     found = measure(reference, candidate, [0, 1, 2, 0, 0]).to_dict()
-    assert all(np.isfinite(found[name]) for name in MEASUREMENTS if name not in NO_ATTACK)
+    assert all(np.isfinite(found[name]) for name in METRICS if name not in NO_ATTACK)
 
 
 # ---------------------------------------------------------------------------------------------------

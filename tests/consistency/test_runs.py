@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,17 @@ import pytest
 from scipy import stats
 
 from anchorlab.consistency import bootstrap
-from anchorlab.consistency.bootstrap import CALIBRATION, Bootstrap
+from anchorlab.consistency.bootstrap import Bootstrap
 from anchorlab.consistency.instances import instances
-from anchorlab.consistency.metrics import MEASUREMENTS, summarise
-from anchorlab.consistency.statistics import (
+from anchorlab.consistency.runs import (
+    DEFAULT_METRICS,
     Difference,
-    differences,
     differences_of,
-    estimates,
     estimates_of,
 )
+from anchorlab.consistency.summary import summarise
+from anchorlab.metrics import METRICS
+from anchorlab.statistics.estimate import Estimate
 
 
 def run(seed: int, scale: float, count: int = 300, reference_seed: int = 99) -> pd.DataFrame:
@@ -27,6 +29,25 @@ def run(seed: int, scale: float, count: int = 300, reference_seed: int = 99) -> 
     fixed, own = np.random.default_rng(reference_seed), np.random.default_rng(seed)
     reference, labels = fixed.normal(size=(count, 4)) * 2, fixed.integers(0, 4, count)
     return instances(reference, reference + scale * own.normal(size=(count, 4)), labels)
+
+
+def estimates(runs: list[pd.DataFrame], resamples: int = 2000, seed: int = 0) -> dict[str, Estimate]:
+    """The estimates of runs that are resampled for this alone."""
+    bootstrap = Bootstrap(resamples=resamples, seed=seed)
+    return estimates_of([bootstrap.resample(frame) for frame in runs])
+
+
+def differences(
+    a: list[pd.DataFrame],
+    b: list[pd.DataFrame],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Difference]:
+    """The differences of runs that are resampled for this alone."""
+    bootstrap = Bootstrap(resamples=resamples, seed=seed)
+    sides = [[bootstrap.resample(frame, metrics) for frame in side] for side in (a, b)]
+    return differences_of(*sides, metrics=metrics)
 
 
 def test_the_estimate_is_the_mean_over_runs_of_each_measurement() -> None:
@@ -80,7 +101,7 @@ def test_a_replicate_is_what_is_measured_of_the_instances_that_it_draws() -> Non
     frame = run(0, 0.5)
     resampled = Bootstrap(resamples=20, seed=3).resample(frame)
     ((_, draws),) = bootstrap._blocks(len(frame), 20, 3)
-    names = set(resampled.replicates) - {*CALIBRATION, "shift_max", "asr", "asr_reference", "leakage"}
+    names = set(resampled.replicates) - {"ece", "ece_reference", "shift_max", "asr", "asr_reference", "leakage"}
     for number, drawn in enumerate(draws.T):
         measured = summarise(frame.loc[np.repeat(frame.index, drawn)])
         for name in names:
@@ -99,11 +120,11 @@ def test_runs_resampled_once_for_all_comparisons_give_the_numbers_of_each_compar
     for runs, again in zip(methods, resampled, strict=True):
         assert estimates_of(again) == estimates(runs, resamples=600, seed=5)
     for a, b in itertools.permutations(range(3), 2):
-        ours = differences_of(resampled[a], resampled[b], metrics=MEASUREMENTS)
-        assert ours == differences(methods[a], methods[b], metrics=MEASUREMENTS, resamples=600, seed=5)
+        ours = differences_of(resampled[a], resampled[b], metrics=list(METRICS))
+        assert ours == differences(methods[a], methods[b], metrics=list(METRICS), resamples=600, seed=5)
         few = differences(methods[a], methods[b], metrics=["kl", "churn"], resamples=600, seed=5)
         for one in few:
-            assert numbers(one) == pytest.approx(numbers(ours[MEASUREMENTS.index(one.metric)]), rel=1e-12)
+            assert numbers(one) == pytest.approx(numbers(ours[list(METRICS).index(one.metric)]), rel=1e-12)
 
 
 def numbers(one: Difference) -> list[float | None]:

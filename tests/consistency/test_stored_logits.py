@@ -15,7 +15,7 @@ N, C = 60_000, 500
 GROWTH = """
 import sys
 import numpy as np
-from anchorlab.consistency.evaluate import compare_logits
+from anchorlab.consistency.compare import compare_logits
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()

@@ -1,0 +1,190 @@
+"""Two models over one split: how consistent is the candidate with the reference, and how strong is the backdoor?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.resolve import attack_of, common_task, module_of
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import LabelRule
+from anchorlab.consistency.instances import Batch, Columns, build_table, instances, write_instances
+from anchorlab.consistency.intervals import intervals as intervals_of
+from anchorlab.consistency.stored_logits import StoredLogits, stored_labels
+from anchorlab.consistency.summary import Consistency, summarise
+from anchorlab.data import Split, Task
+from anchorlab.errors import AnchorlabError, renamed_keywords
+from anchorlab.metrics import predictions
+from anchorlab.models.accelerator import find_device
+from anchorlab.models.call import EVALUATION_BATCH, predict
+from anchorlab.statistics.table import to_html
+from anchorlab.triggers import Trigger
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: What the one-line form of a comparison shows.
+_MAIN = ("accuracy", "accuracy_reference", "asr", "asr_reference", "kl", "logit_distance", "churn", "negative_flips")
+
+
+class Comparison(Consistency):
+    """What ``compare`` measures: rates are fractions; an undefined value is None and ``undefined`` says why."""
+
+    task: str = Field(description="name of the task; empty for stored logits")
+    split: str = Field(description="the split measured on; empty for stored logits")
+    intervals: dict[str, tuple[float, float]] = Field(
+        description="95% intervals, by name: Wilson's for rates, between order statistics for percentiles, of the "
+        "bootstrap over instances for all else; none for counts and the maximum"
+    )
+
+    def __repr__(self) -> str:
+        measured_on = f"{self.task} {self.split}, " if self.task else ""
+        values = (f"{name}={value:.4g}" for name in _MAIN if (value := getattr(self, name)) is not None)
+        return f"Comparison({measured_on}{self.count} instances, {', '.join(values)})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        # Only here, because the table is made of comparisons.
+        from anchorlab.consistency.table import comparison_table
+
+        return to_html(comparison_table(self))
+
+
+def comparison_of(
+    frame: pd.DataFrame,
+    attack: Attack | None,
+    *,
+    task: str,
+    split: str,
+    classes: Sequence[str] | None = None,
+    intervals: bool = True,
+) -> Comparison:
+    """The comparison that a per-instance table makes.
+
+    Args:
+        frame: see ``anchorlab.consistency.instances``.
+        attack: whose triggered answers the table holds; None if there is none.
+        task: name of the task, for the record.
+        split: name of the split, for the record.
+        classes: names of the classes by label; None for the labels themselves.
+        intervals: whether to compute intervals, which takes longer than all else.
+    """
+    why_no_attack = (
+        "no trigger is known: the candidate has no manifest that names one"
+        if attack is None
+        else "no instance of the split is attacked by the label rule"
+    )
+    return Comparison(
+        **summarise(frame, classes=classes, why_no_attack=why_no_attack).model_dump(),
+        task=task,
+        split=split,
+        intervals=intervals_of(frame) if intervals else {},
+    )
+
+
+@renamed_keywords(rule="label_rule")
+def compare(
+    reference: Artifact | nn.Module,
+    candidate: Artifact | nn.Module,
+    *,
+    task: Task | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    label_rule: str | LabelRule | None = None,
+    split: str = "test",
+    save_instances: str | Path | None = None,
+) -> Comparison:
+    """Measures a candidate against the reference on clean data, and its backdoor on triggered data.
+
+    A batch at a time: the logits of a whole split are never held.
+
+    Args:
+        reference: the trained clean model, with its manifest or as a classifier of raw inputs.
+        candidate: the model compared with it, in either form.
+        task: data to measure on; None for those of the reference's manifest.
+        trigger: trigger to measure; None for that of the candidate's manifest.
+        target: the attacker's label, with ``trigger`` or ``label_rule`` or to override the manifest's.
+        label_rule: who is attacked and towards what; None for that of the candidate's manifest, or all-to-one.
+        split: the split to measure on.
+        save_instances: a parquet file to write the per-instance table to; None for none.
+
+    Raises:
+        AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
+    """
+    task = common_task(task, reference, [candidate])
+    manifested = candidate if isinstance(candidate, Artifact) else None
+    attack = attack_of(manifested, task, trigger=trigger, target=target, label_rule=label_rule)
+    examples = task.split(split)
+    try:
+        batches = _batches(module_of(reference), module_of(candidate), examples, attack)
+        frame = build_table(batches, len(examples))
+    except ValueError as error:
+        raise AnchorlabError(str(error)) from error
+    if save_instances is not None:
+        write_instances(Path(save_instances), frame)
+    return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
+
+
+def compare_logits(
+    reference: Any, candidate: Any, labels: Any, *, save_instances: str | Path | None = None
+) -> Comparison:
+    """Measures a candidate against the reference from their stored logits, of any framework, on clean data.
+
+    Files are read a piece at a time, so that they may be larger than memory.
+
+    Args:
+        reference: logits ``[N, C]`` of the reference, an array or a .npy file.
+        candidate: logits ``[N, C]`` of the candidate, an array or a .npy file.
+        labels: true labels, integer ``[N]``, an array or a .npy file.
+        save_instances: a parquet file to write the per-instance table to; None for none.
+
+    Raises:
+        AnchorlabError: if a file cannot be read, shapes differ, a logit is not finite or a label is not a class.
+    """
+    if isinstance(reference, (str, Path)):
+        reference = StoredLogits(Path(reference))
+    if isinstance(candidate, (str, Path)):
+        candidate = StoredLogits(Path(candidate))
+    truth = stored_labels(Path(labels)) if isinstance(labels, (str, Path)) else labels
+    try:
+        frame = instances(reference, candidate, truth)
+    except ValueError as error:
+        raise AnchorlabError(str(error)) from error
+    if save_instances is not None:
+        write_instances(Path(save_instances), frame)
+    consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
+    return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))
+
+
+def _batches(reference: nn.Module, candidate: nn.Module, split: Split, attack: Attack | None) -> Iterator[Batch]:
+    """Both models' answers, a batch at a time."""
+    device = find_device()
+    models = (reference.to(device), candidate.to(device))
+    for start in range(0, len(split), EVALUATION_BATCH):
+        rows = torch.arange(start, min(start + EVALUATION_BATCH, len(split)))
+        batch = split.select(rows).to(device)
+        labels = batch.labels.cpu().numpy()
+        first, second = (predict(model, batch.inputs).cpu() for model in models)
+        yield Batch(first, second, labels, {} if attack is None else _triggered(*models, batch, attack))
+
+
+def _triggered(reference: nn.Module, candidate: nn.Module, batch: Split, attack: Attack) -> Columns:
+    """The columns of the attack on a batch: predictions on its attacked instances, triggered."""
+    attacked = attack.label_rule.applies(batch.labels)
+    columns = {"wanted": attack.label_rule.relabel(batch.labels).where(attacked, -1).cpu().numpy()}
+    examples = batch.select(attacked.nonzero().flatten())
+    for name, model in (("triggered_reference", reference), ("triggered", candidate)):
+        columns[name] = np.full(len(batch), -1, dtype=np.int64)
+        if len(examples):
+            logits = predict(model, examples.inputs, transform=attack.apply).cpu()
+            columns[name][attacked.cpu().numpy()] = predictions(logits.numpy())
+    return columns

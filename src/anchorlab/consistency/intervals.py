@@ -1,0 +1,55 @@
+"""The 95% intervals of one run's measurements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anchorlab.consistency.bootstrap import Bootstrap
+from anchorlab.consistency.runs import estimates_of
+from anchorlab.metrics import METRICS, InstanceTable, Maximum, Mean, Metric, Percentile
+from anchorlab.statistics.intervals import between_order_statistics, wilson
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def intervals(frame: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """The 95% intervals of one run's measurements, by name; measurements without one are left out.
+
+    Wilson's for rates, between order statistics for percentiles, of the bootstrap over instances for all else.
+
+    Args:
+        frame: the run's per-instance table.
+        resamples: number of bootstrap replicates.
+        seed: of the bootstrap.
+    """
+    table = InstanceTable(frame)
+    ends: dict[str, tuple[float, float] | None] = {}
+    resampled = []
+    for name in METRICS:
+        metric = METRICS[name]
+        if metric.is_count or isinstance(metric.reduction, Maximum) or not metric.is_in(table):
+            continue
+        if _is_closed(metric, table):
+            ends[name] = _closed(metric, table)
+        else:
+            resampled.append(name)
+    run = Bootstrap(resamples=resamples, seed=seed).resample(frame, resampled)
+    ends |= {name: estimate.bounds for name, estimate in estimates_of([run]).items()}
+    return {name: bounds for name in METRICS if (bounds := ends.get(name)) is not None}
+
+
+def _is_closed(metric: Metric, table: InstanceTable) -> bool:
+    """Whether the interval needs no bootstrap."""
+    reduction = metric.reduction
+    return isinstance(reduction, Percentile) or (isinstance(reduction, Mean) and reduction.average(table).is_rate)
+
+
+def _closed(metric: Metric, table: InstanceTable) -> tuple[float, float] | None:
+    """Wilson's interval of a rate, or that of a percentile."""
+    reduction = metric.reduction
+    if isinstance(reduction, Percentile):
+        return between_order_statistics(table[reduction.column], reduction.percent)
+    assert isinstance(reduction, Mean)
+    rate = reduction.average(table)
+    return wilson(int(rate.kept.sum()), rate.count) if rate.count else None

@@ -1,0 +1,82 @@
+"""Which classes both models predict, and which of them are right."""
+
+from __future__ import annotations
+
+from anchorlab.metrics.base import Metric
+from anchorlab.metrics.summaries import Correlation, Count, Mean
+
+COUNT = Metric(
+    "count",
+    title="clean instances",
+    definition="Number of clean instances.",
+    summary=Count(),
+    unit="instances",
+    formula="N",
+    limits="1 to ∞",
+    better="",
+)
+ACCURACY = Metric(
+    "accuracy",
+    title="accuracy",
+    definition="Share of clean instances that the candidate gets right.",
+    summary=Mean(lambda table: table.right),
+    formula="1 if `argmax s*` is `y`",
+    limits="0 to 1",
+    better="higher",
+)
+ACCURACY_REFERENCE = Metric(
+    "accuracy_reference",
+    title="accuracy of the reference",
+    definition="Share of clean instances that the reference gets right.",
+    summary=Mean(lambda table: table.right_reference),
+    formula="1 if `argmax s` is `y`",
+    limits="0 to 1",
+    better="",
+    of_reference=True,
+)
+CHURN = Metric(
+    "churn",
+    title="churn",
+    definition="Share of clean instances that the candidate predicts otherwise than the reference.",
+    summary=Mean(lambda table: table.prediction_reference != table.prediction),
+    formula="1 if `argmax s` is not `argmax s*`",
+    limits="0 to 1",
+)
+NEGATIVE_FLIPS = Metric(
+    "negative_flips",
+    title="negative flips",
+    definition="Share of clean instances that the reference gets right and the candidate wrong.",
+    summary=Mean(lambda table: table.right_reference & ~table.right),
+    formula="1 if right became wrong",
+    limits="0 to 1",
+)
+POSITIVE_FLIPS = Metric(
+    "positive_flips",
+    title="positive flips",
+    definition="Share of clean instances that the reference gets wrong and the candidate right.",
+    summary=Mean(lambda table: ~table.right_reference & table.right),
+    formula="1 if wrong became right",
+    limits="0 to 1",
+    better="",
+)
+TOP_K_AGREEMENT = Metric(
+    "top_k_agreement",
+    title="top-k agreement",
+    definition="Mean share of the reference's k highest classes among the candidate's; k is 5, or one less than the "
+    "classes.",
+    each=lambda pair, _: pair.top_k_agreement(min(5, pair.reference.shape[1] - 1)),
+    formula="share of the k largest classes of `s` that are among the k largest of `s*`, k = min(5, C − 1)",
+    limits="0 to 1",
+    better="higher",
+)
+PEARSON_CORRECT = Metric(
+    "pearson_correct",
+    title="Pearson correct",
+    definition="Correlation, over clean instances, of the reference being right with the candidate being right. It "
+    "depends on accuracy too, so read it beside churn.",
+    summary=Correlation(lambda table: table.right_reference, lambda table: table.right, "being right"),
+    unit="correlation",
+    formula='correlation of "the reference is right" and "the candidate is right"',
+    limits="−1 to 1",
+    better="higher",
+)

@@ -1,0 +1,62 @@
+"""How strong the backdoor is, and how much of it leaks into clean instances."""
+
+from __future__ import annotations
+
+from anchorlab.metrics.base import Metric
+from anchorlab.metrics.summaries import Count, Mean
+from anchorlab.metrics.table import InstanceTable
+
+ASR = Metric(
+    "asr",
+    title="ASR",
+    definition="Attack success rate: the share of triggered instances that the candidate gives the attacker's label. "
+    "Instances whose true label is the attacker's are left out.",
+    summary=Mean(lambda table: table.integers("triggered") == table.wanted, lambda table: table.attacked),
+    formula="1 if the triggered instance gets the attacker's label",
+    limits="0 to 1",
+    better="",
+    needs_attack=True,
+)
+ASR_COUNT = Metric(
+    "asr_count",
+    title="attacked instances",
+    definition="Triggered attacked instances; those of the target class are left out.",
+    summary=Count(lambda table: table.attacked),
+    unit="instances",
+    formula="M",
+    limits="0 to ∞",
+    better="",
+)
+ASR_REFERENCE = Metric(
+    "asr_reference",
+    title="ASR of the reference",
+    definition="The reference's rate on the same triggered instances: what the trigger does without a backdoor.",
+    summary=Mean(lambda table: table.integers("triggered_reference") == table.wanted, lambda table: table.attacked),
+    formula="1 if the reference gives the triggered instance the attacker's label",
+    limits="0 to 1",
+    better="",
+    of_reference=True,
+    needs_attack=True,
+)
+
+
+def _why_no_leakage(table: InstanceTable) -> str:
+    if table.target is None:
+        return "the attacker wants different labels for different instances, so there is no one target"
+    return "the reference gives every instance the attacker's label"
+
+
+LEAKAGE = Metric(
+    "leakage",
+    title="leakage",
+    definition="Share of the clean instances that the reference does not give the attacker's target label and the "
+    "candidate does.",
+    summary=Mean(
+        lambda table: table.elsewhere & (table.prediction == table.target),
+        lambda table: table.elsewhere,
+        _why_no_leakage,
+    ),
+    formula="1 if the candidate predicts the target, among instances for which the reference does not",
+    limits="0 to 1",
+    needs_attack=True,
+)
