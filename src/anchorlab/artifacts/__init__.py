@@ -1,1 +1,1 @@
-"""Model folders: weights, manifest, model card, and what they say of task and attack."""
+"""Model folders: weights, manifest and model card, and the task and attack that a manifest names."""

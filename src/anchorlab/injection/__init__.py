@@ -1,1 +1,1 @@
-"""Injection: one tuning loop, and methods that keep the clean behaviour."""
+"""Injection: one tuning loop, in which a method keeps the clean behaviour."""

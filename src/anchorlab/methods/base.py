@@ -19,7 +19,7 @@ CleanTargets = Literal["labels", "reference", "none"]
 
 @dataclass(frozen=True)
 class Problem:
-    """What a method may look at when it prepares.
+    """What a method may look at when it prepares; it changes nothing of it.
 
     Attributes:
         model: the model about to be tuned, at its starting weights, on the device.
@@ -27,7 +27,8 @@ class Problem:
         anchors: the attacker's clean examples, on the device.
         backdoor_loss: step number to the backdoor loss of that step's whole batch, a differentiable scalar, the
             same on all processes; without the method's penalty.
-        trial: tunes a copy plainly for a share of the steps and returns the change of its parameters, ``[d]``.
+        trial: tunes a copy by plain tuning for a share of the steps, from 0 to 1, and returns the perturbation of its
+            parameters, ``[d]``.
         seed: the injection's seed.
     """
 
@@ -46,9 +47,30 @@ class Problem:
 class Method(RenamedAttributes):
     """Base of all methods: hyper-parameters in the subclass's fields, and three moments.
 
-    The loop minimises ``(L_backdoor + weight * penalty) / (1 + weight)``. A subclass is a frozen pydantic
-    dataclass; tensors that it needs later are returned by ``prepare`` and handed to the other moments
-    (and are written into checkpoints).
+    Every step minimises ``(L_backdoor + weight * penalty) / (1 + weight)``. A method defines what it needs of these:
+
+    1. ``prepare``, once before the first step, returns the tensors that it needs later, by name. They are handed to the
+       other two moments as ``state``, and are written into checkpoints.
+    2. ``weight`` and ``penalty``, in every step, are the price of inconsistency.
+    3. ``after_step``, after every step, may project the weights.
+
+    A subclass is a frozen pydantic dataclass whose fields have a default and a description::
+
+        @dataclass(frozen=True, kw_only=True, config=STRICT)
+        class MyMethod(Method):
+            strength_name: ClassVar[str | None] = "strength"
+
+            strength: float = Field(default=1.0, ge=0, description="weight of the penalty")
+
+            @property
+            def weight(self):
+                return self.strength
+
+            def penalty(self, model, clean_logits, reference_logits, state):
+                return (clean_logits - reference_logits).abs().mean()
+
+    ``inject(reference, method=MyMethod(strength=2))`` takes an instance; ``METHODS.register("my-method", MyMethod)``
+    gives it a name. All random draws come from ``Problem.generator``, so that the seed decides the result.
     """
 
     renamed_attributes: ClassVar[Mapping[str, str]] = {
@@ -68,7 +90,8 @@ class Method(RenamedAttributes):
     injects_backdoor: ClassVar[bool] = True
     #: Steps relative to the tuning steps that are asked for.
     steps_factor: float = 1.0
-    #: Patterns of the names of the parameters that are tuned, with commas between them; empty for all.
+    #: Patterns of the names of the parameters that are tuned, as in ``*.embeddings.*``, with commas between them;
+    #: empty for all.
     only: str = ""
     #: Weight of the triggered half in the backdoor loss relative to the clean half.
     trigger_weight: float = 1.0
@@ -89,7 +112,7 @@ class Method(RenamedAttributes):
         return 0.0
 
     def prepare(self, problem: Problem) -> dict[str, Tensor]:
-        """Called once before the first step; returns the method's tensors by name."""
+        """Called once before the first step, in evaluation mode; returns the method's tensors by name."""
         del problem
         return {}
 
@@ -101,12 +124,19 @@ class Method(RenamedAttributes):
         Args:
             model: the model being tuned.
             clean_logits: its logits on the clean half of the batch, float32 ``[B, C]``. With several processes they
-                are those of one's share; the gradients are averaged, so that a price of the weights alone, the
-                same on all processes, counts once, and a mean over examples becomes that of the whole batch.
+                are the logits of one process's share. The gradients are averaged, so that a price of the weights
+                alone, the same on all processes, counts once, and a mean over examples becomes the mean over the whole
+                batch.
             reference_logits: the reference's logits on the same inputs, float32 ``[B, C]``.
             state: what ``prepare`` returned.
         """
         raise NotImplementedError(f"{type(self).__name__} has a weight but no penalty")
 
     def after_step(self, model: nn.Module, state: dict[str, Tensor], step: Step) -> None:
-        """Called after each optimiser step, for projections; changes ``model`` in place."""
+        """Called after each optimiser step, for projections; may change ``model`` and ``state`` in place.
+
+        Args:
+            model: the model being tuned.
+            state: what ``prepare`` returned.
+            step: its number, the share of the run that is done, and its learning rate.
+        """
