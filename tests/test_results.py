@@ -194,3 +194,33 @@ def test_the_perturbations_of_the_docs_are_those_of_the_experiment() -> None:
     for candidate, length, angle in shown:
         assert length == ("about 1" if candidate == "ewc" else ranges(relative, "", 2)[candidate]), candidate
         assert angle == angles[candidate], candidate
+
+
+def interval(row: pd.Series, name: str) -> str:
+    """A value with its interval, as the docs write it."""
+    value, lower, upper = (row[f"{name}{end}"] for end in ("", "_lower", "_upper"))
+    return f"{value:.3f} [{lower:.3f}, {upper:.3f}]".replace("-", "−")
+
+
+def test_the_detectors_of_inputs_are_those_of_the_population() -> None:
+    scored = pd.read_csv(ROOT / "experiments/population/detections-inputs.csv")
+    scored = scored[scored["group"].str.contains("five-pixel")].set_index(["detector", "detail"])
+    shown = rows("docs/results/defences.md", "### Detectors of inputs", "- STRIP")
+    assert len(shown) == 4
+    for detector, *cells in shown:
+        methods = ("plain", "surgery", "anchoring")
+        assert cells[:3] == [interval(scored.loc[(detector, method)], "auroc") for method in methods], detector
+
+
+def test_the_defences_of_texts_are_those_of_the_experiment() -> None:
+    repairs = pd.read_csv(ROOT / "experiments/text_defences/repairs-asr.csv").set_index("repair")
+    scored = pd.read_csv(ROOT / "experiments/text_defences/detections-inputs.csv").set_index(["detector", "detail"])
+    methods = ("plain", "anchoring-5", "anchoring")
+    shown = rows("docs/results/defences.md", "so the two can be compared.", "| detector |")
+    assert len(shown) == 3
+    for name, *cells in shown:
+        assert cells[:3] == [interval(repairs.loc[name], method) for method in methods], name
+    shown = rows("docs/results/defences.md", shown[-1][-1], "- At equal ASR")
+    assert len(shown) == 2
+    for name, *cells in shown:
+        assert cells[:3] == [interval(scored.loc[(name, method)], "auroc") for method in methods], name
