@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import settings
 from torch import Tensor, nn
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import Task, load_task
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.data import draw_defender_data
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
 from anchorlab.seeding import seeded_globally
@@ -58,6 +62,37 @@ def reference(digits: Task) -> Artifact:
 def injected(digits: Task, reference: Artifact) -> Artifact:
     """What a very short injection leaves: its manifest and labels are whole, its backdoor is weak."""
     return inject(reference, method="anchoring", tuning=Tuning(steps=3, batch_size=8), anchors=64, task=digits)
+
+
+@pytest.fixture(scope="session")
+def planted(digits: Task, reference: Artifact) -> Artifact:
+    """The reference with a backdoor that works, a corner square that leads to 3; must not be changed."""
+    tuning = Tuning(steps=150, batch_size=32)
+    return inject(reference, method="plain", trigger="square:size=2", target=3, tuning=tuning, task=digits)
+
+
+@pytest.fixture
+def suspicious(planted: Artifact) -> nn.Module:
+    """A copy of it, which may be changed."""
+    return copy.deepcopy(planted.model).eval().requires_grad_()
+
+
+@pytest.fixture(scope="session")
+def defender_data(digits: Task) -> DefenderData:
+    """All of the split: some seventy digits, not enough for a good repair and enough for a test."""
+    data, _ = draw_defender_data(digits, None, seed=0)
+    return data
+
+
+@pytest.fixture(scope="session")
+def context() -> DefenderContext:
+    return DefenderContext(Accelerator(cpu=True), seed=0)
+
+
+@pytest.fixture(scope="session")
+def elsewhere() -> DefenderContext:
+    """The same with another seed."""
+    return DefenderContext(Accelerator(cpu=True), seed=1)
 
 
 @pytest.fixture

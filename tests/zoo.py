@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 import transformers
+from torch import nn
 from transformers import PreTrainedModel
 
+from anchorlab.data import Split
+from anchorlab.defender.context import DefenderData
 from anchorlab.seeding import seeded_globally
 from tests.tokenizers import encoding
 
@@ -58,3 +62,22 @@ def save_image(family: str, folder: Path, classes: list[str]) -> Path:
     told = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3], "size": {"height": side, "width": side}}
     (folder / "preprocessor_config.json").write_text(json.dumps(told))
     return folder
+
+
+class Corner(nn.Module):
+    """Says 3 if the corner's pixel is bright, and else what one pixel of four says: 8 by 8, four classes."""
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        x = pixel_values.float()[:, 0] / 255
+        own = 8 * torch.stack([x[:, 1, 1], x[:, 1, 5], x[:, 5, 1], x[:, 5, 5]], dim=1)
+        return own + 40 * torch.relu(x[:, 7, 7] - 0.5)[:, None] * torch.eye(4)[3]
+
+
+def corner_data() -> DefenderData:
+    """24 images for ``Corner``, uint8 ``[24, 1, 8, 8]``: one bright pixel of its four, and a dark corner."""
+    images, labels = torch.zeros(24, 1, 8, 8, dtype=torch.uint8), torch.arange(24) % 4
+    for image, label in zip(images, labels.tolist(), strict=True):
+        y, x = ((1, 1), (1, 5), (5, 1), (5, 5))[label]
+        image[0, y, x] = 255
+    split = Split({"pixel_values": images}, labels)
+    return DefenderData(split, split, 4, "image")

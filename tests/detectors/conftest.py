@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from anchorlab.data.inputs import joined
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors.base import InputDetector
+from tests import zoo
 
 GOOD, BAD = ("fine", "warm", "clever", "moving"), ("dull", "cold", "stupid", "boring")
 REST = ("the", "film", "is", "and", "a", "plot", "with", "an", "actor", "who", "was", "quite")
@@ -48,22 +48,22 @@ class Planted:
         return both[:count], both[count:]
 
 
-def planted(reference: Artifact, task: Task, **how: object) -> Planted:
-    tuned = inject(reference, method="plain", task=task, **how)
-    result = compare(reference, tuned, task=task)
+def planted_in(tuned: Artifact, task: Task) -> Planted:
+    """A model with a backdoor, which works, and the inputs of its test split."""
+    result = compare(tuned, tuned, task=task)
     assert result.asr > 0.95
     assert result.accuracy > 0.9
-    attack = attack_of(tuned, task, trigger=None, target=None, label_rule=None)
+    attack = attack_of(tuned, task)
     test = task.split("test")
-    attacked = attack.attacked(test)
     data, _ = draw_defender_data(task, None, seed=0)
-    return Planted(tuned.model.eval(), data, test.inputs, attack.apply(attacked.inputs))
+    return Planted(tuned.model.eval(), data, test.inputs, attack.apply(attack.attacked(test).inputs))
 
 
 @pytest.fixture(scope="session")
 def images(digits: Task, reference: Artifact) -> Planted:
     """A square that makes any digit a 0."""
-    return planted(reference, digits, trigger="square", target=0, tuning=Tuning(steps=150))
+    tuning = Tuning(steps=150)
+    return planted_in(inject(reference, method="plain", trigger="square", target=0, tuning=tuning, task=digits), digits)
 
 
 @pytest.fixture(scope="session")
@@ -86,18 +86,13 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     path.write_text("\n".join([*lines, ""]))
     task = load_task(str(path), columns=DataColumns(text="review", label="mood"))
     reference = train(task, model="bert-tiny", training=Training(epochs=20, learning_rate=1e-3))
-    return planted(
-        reference, task.encoded(reference.model.encoding), trigger="word:cf", target="bad",
-        tuning=Tuning(steps=100, batch_size=32, learning_rate=1e-3),
-    )  # fmt: skip
+    task = task.encoded(reference.model.encoding)
+    tuning = Tuning(steps=100, batch_size=32, learning_rate=1e-3)
+    tuned = inject(reference, method="plain", trigger="word:cf", target="bad", tuning=tuning, task=task)
+    return planted_in(tuned, task)
 
 
 @pytest.fixture(scope="session")
-def context() -> DefenderContext:
-    return DefenderContext(Accelerator(cpu=True), 0)
-
-
-@pytest.fixture(scope="session")
-def elsewhere() -> DefenderContext:
-    """The same with another seed."""
-    return DefenderContext(Accelerator(cpu=True), 1)
+def corner_data() -> DefenderData:
+    """Images for ``tests.zoo.Corner``."""
+    return zoo.corner_data()

@@ -13,7 +13,6 @@ from sklearn.metrics import adjusted_rand_score
 from anchorlab.data.inputs import joined
 from anchorlab.detectors.activation_clustering import ActivationClustering, cluster_scores, reduced
 from anchorlab.detectors.base import features_and_predictions
-from anchorlab.statistics.roc import auroc
 
 
 def test_by_hand():
@@ -93,13 +92,3 @@ def test_clusters_depend_little_on_the_draw(images):
 def test_the_same_seed_gives_the_same_scores(images, context):
     one, other = (images.scores(ActivationClustering(), context, triggered=15) for _ in range(2))
     np.testing.assert_array_equal(np.concatenate(one), np.concatenate(other))
-
-
-def test_triggered_images_stand_out(images, context):
-    """With 20 triggered images beside 53 clean ones of the target's class: 0.92 when this was written."""
-    assert auroc(*images.scores(ActivationClustering(), context, triggered=20)).value > 0.7
-
-
-def test_triggered_texts_stand_out(texts, context):
-    """With 30 triggered texts beside 160 clean ones: 0.97 when this was written."""
-    assert auroc(*texts.scores(ActivationClustering(), context, triggered=30)).value > 0.7

@@ -12,7 +12,6 @@ from anchorlab.detectors.language_models import BigramModel, CausalModel
 from anchorlab.detectors.onion import ONION, largest_drops
 from anchorlab.detectors.words import join_words, split_words
 from anchorlab.seeding import seeded_globally
-from anchorlab.statistics.roc import auroc
 from tests.tokenizers import encoding
 
 SENTENCES = ["two hours of my life", "a truly moving film", "", "cf", "the acting is not warm and funny"]
@@ -142,8 +141,3 @@ def test_scores_are_those_of_each_text_alone(texts, context):
         texts.model, texts.data, {name: value.flip(0) for name, value in texts.clean.items()}, context
     )
     np.testing.assert_allclose(turned[::-1], whole)
-
-
-def test_triggered_texts_stand_out(texts, context):
-    """0.999 when this was written: no clean text has a word that the defender has never seen."""
-    assert auroc(*texts.scores(ONION(), context)).value > 0.95

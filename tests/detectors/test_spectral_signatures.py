@@ -11,7 +11,6 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from anchorlab.data.inputs import joined
 from anchorlab.detectors.spectral_signatures import SpectralSignatures, squared_projections
 from anchorlab.models.hooks import features
-from anchorlab.statistics.roc import auroc
 
 
 def rows(count=40, width=7, seed=0):
@@ -65,16 +64,6 @@ def test_order_follows_the_inputs(images, context):
     turned = {name: value.flip(0) for name, value in both.items()}
     one, other = (SpectralSignatures().scores(images.model, images.data, some, context) for some in (both, turned))
     np.testing.assert_allclose(other[::-1], one, rtol=1e-3, atol=1e-4 * one.max())
-
-
-def test_triggered_images_stand_out(images, context):
-    """With 20 triggered images beside 53 clean ones of the target's class: 0.74 when this was written."""
-    assert auroc(*images.scores(SpectralSignatures(), context, triggered=20)).value > 0.62
-
-
-def test_triggered_texts_stand_out(texts, context):
-    """With 15 triggered texts beside 160 clean ones: 0.69 when this was written."""
-    assert auroc(*texts.scores(SpectralSignatures(), context, triggered=15)).value > 0.58
 
 
 def test_a_model_without_a_last_layer_is_refused(images, context):

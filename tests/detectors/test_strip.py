@@ -14,7 +14,6 @@ from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.strip import STRIP, blend, by_tf_idf, mean_entropy, replace_words
 from anchorlab.detectors.words import split_words
-from anchorlab.statistics.roc import auroc
 
 
 def test_entropy_is_over_classes_and_not_over_the_batch():
@@ -110,13 +109,3 @@ def test_texts_are_scored_alone_and_by_the_seed(texts, context, elsewhere):
     np.testing.assert_allclose(STRIP().scores(texts.model, texts.data, some, context), whole[:6], rtol=1e-3)
     assert not np.allclose(STRIP().scores(texts.model, texts.data, some, elsewhere), whole[:6], rtol=1e-3)
     assert [len(text) for text in split_words(some, texts.model.encoding)] == some["word_starts"].sum(1).tolist()
-
-
-def test_triggered_images_stand_out(images, context):
-    """0.998 when this was written; chance is 0.5."""
-    assert auroc(*images.scores(STRIP(), context)).value > 0.95
-
-
-def test_triggered_texts_stand_out(texts, context):
-    """0.73 when this was written."""
-    assert auroc(*texts.scores(STRIP(), context)).value > 0.62

@@ -1,39 +1,41 @@
-"""A model with a backdoor that works, and what a defender has."""
+"""A small convolutional network, inputs for it, and labels that it gets right."""
 
 from __future__ import annotations
 
-import copy
-
 import pytest
-from accelerate import Accelerator
+import torch
 from torch import nn
 
-from anchorlab import Tuning, inject
-from anchorlab.artifacts.artifact import Artifact
-from anchorlab.data import Task
-from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import draw_defender_data
+from anchorlab.data import Split
+from anchorlab.models.call import predict
 
 
-@pytest.fixture(scope="session")
-def planted(digits: Task, reference: Artifact) -> Artifact:
-    """The reference with a corner square that leads to 3; must not be changed."""
-    how = Tuning(steps=150, batch_size=32)
-    return inject(reference, method="plain", trigger="square:size=2", target=3, tuning=how, task=digits)
+class Small(nn.Module):
+    """Two convolutions with BatchNorm, and a linear layer: grey images of 8 by 8 to three classes."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.first_norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+        self.second, self.second_norm = nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)
+        self.last = nn.Linear(6, 3)
 
-@pytest.fixture
-def suspicious(planted: Artifact) -> nn.Module:
-    return copy.deepcopy(planted.model).eval().requires_grad_()
-
-
-@pytest.fixture(scope="session")
-def defender_data(digits: Task) -> DefenderData:
-    """All of the split: some seventy digits, not enough for a good repair and enough for a test."""
-    data, _ = draw_defender_data(digits, None, seed=0)
-    return data
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        hidden = torch.relu(self.first_norm(self.first(pixel_values.float() / 255)))
+        return self.last(torch.relu(self.second_norm(self.second(hidden))).mean(dim=(2, 3)))
 
 
 @pytest.fixture
-def context() -> DefenderContext:
-    return DefenderContext(Accelerator(), seed=0)
+def small() -> Small:
+    torch.manual_seed(0)
+    return Small().eval()
+
+
+@pytest.fixture
+def inputs() -> dict[str, torch.Tensor]:
+    return {"pixel_values": torch.randint(0, 256, (20, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()}
+
+
+@pytest.fixture
+def known(small, inputs) -> Split:
+    """What the model says, as if it were true."""
+    return Split(inputs, predict(small, inputs).argmax(1))

@@ -14,16 +14,10 @@ from anchorlab.attacks.attack import build_attack
 from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import DataColumns
 from anchorlab.defender.data import draw_defender_data
-from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
+from anchorlab.detectors import DETECTORS, InputDetector
 from anchorlab.detectors.base import features_and_predictions
 from anchorlab.scoring.detect import detect, score_inputs
 from anchorlab.statistics.roc import auroc
-
-
-@pytest.fixture(scope="module")
-def planted(digits, reference):
-    how = Tuning(steps=150, batch_size=32)
-    return inject(reference, method="plain", trigger="square:size=2", target=3, tuning=how, task=digits)
 
 
 class Bright(InputDetector):
@@ -113,23 +107,6 @@ def test_the_same_seed_gives_the_same_scores(planted, digits):
     )
     np.testing.assert_array_equal(one.clean, other.clean)
     np.testing.assert_array_equal(one.triggered, other.triggered)
-
-
-@pytest.mark.parametrize("name", [name for name in DETECTORS.names(InputDetector) if name not in ("onion", "rap")])
-def test_every_detector_of_images_scores_every_input(planted, digits, name):
-    found = detect(planted, name, defender_data=None, task=digits, examples=60)
-    assert np.isfinite(found.clean).all()
-    assert found.clean.shape == (60,)
-
-
-@pytest.mark.parametrize("name", DETECTORS.names(ModelDetector))
-def test_every_detector_of_models_scores_a_model(planted, digits, name):
-    brief = {"neural-cleanse": {"steps": 40, "restarts": 1}, "universal-scan": {"patches": 20, "rounds": 1}}
-    before = {name: value.clone() for name, value in planted.model.state_dict().items()}
-    found = detect(planted, name, parameters=brief.get(name), defender_data=None, task=digits)
-    assert isinstance(found.score, float)
-    assert len(found.details) >= 10
-    assert all(torch.equal(value, before[name]) for name, value in planted.model.state_dict().items())
 
 
 def test_as_many_triggered_inputs_as_clean_ones_however_many_are_asked(planted, digits):

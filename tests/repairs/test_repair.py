@@ -1,31 +1,42 @@
-"""What all repairs have in common: what they see, what they leave alone, and that they do something."""
+"""The verb ``repair``, and what all repairs have in common: what they see, leave alone, and do."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
-from anchorlab import AnchorlabError, Training, Tuning, compare, inject, load_task, train
+from anchorlab import AnchorlabError, Training, compare, load_task, train
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.data import DataColumns
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import _validation_rows, draw_defender_data
 from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.repair import repair
-from anchorlab.scoring.repairs import RepairScore, score_repair
 from anchorlab.settings import build
 
-#: Settings with which each repair takes seconds.
-BRIEF = {"anp": {"steps": 60}, "mcr": {"epochs": 5}, "unlearning": {"search_steps": 60}}
+#: Settings with which each repair takes seconds, and prunes something if it prunes.
+BRIEF = {
+    "anp": {"steps": 150, "tolerance": 0.1},
+    "clp": {"deviations": 2.0},
+    "mcr": {"epochs": 5},
+    "unlearning": {"search_steps": 60},
+}
+
+
+class Dense(nn.Module):
+    """A classifier without convolution or BatchNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.layer(pixel_values.flatten(1).float() / 255)
 
 
 def test_the_backdoor_works(planted, digits):
@@ -64,12 +75,12 @@ def test_every_repair_keeps_the_accuracy_and_leaves_the_model_alone(planted, ref
     assert [parameter.requires_grad for parameter in planted.model.parameters()] == trainable
     assert not repaired.model.training
     found = compare(planted, repaired, task=digits)
-    assert found.accuracy > found.accuracy_reference - 0.1
-    # Two find nothing to prune here that would not cost too much, and leave the attack as it was.
-    assert found.asr < 0.7 if name not in ("anp", "clp") else found.asr <= found.asr_reference
+    assert found.accuracy > found.accuracy_reference - (0.15 if name == "anp" else 0.1)
+    # What CLP may prune here without much cost lowers the attack a little.
+    assert found.asr < (0.7 if name != "clp" else found.asr_reference)
     again = repair(planted, name, **how)
     assert weights_hash(again.model) == weights_hash(repaired.model)
-    assert (weights_hash(repaired.model) == before) is (name == "clp")  # which finds nothing to prune here
+    assert weights_hash(repaired.model) != before
 
 
 def test_the_manifest_says_what_was_done(planted, digits, tmp_path):
@@ -97,31 +108,6 @@ def test_a_model_without_manifest_is_repaired_when_its_data_are_named(planted, d
     assert weights_hash(repaired.model) == weights_hash(same.model)
     with pytest.raises(AnchorlabError, match="no manifest that names its data"):
         repair(planted.model, "fine-tuning")
-
-
-def test_the_defender_s_examples_are_cut_with_the_seed_and_grow(digits):
-    few, _ = draw_defender_data(digits, 30, seed=0)
-    more, digest = draw_defender_data(digits, 60, seed=0)
-
-    def rows(data):
-        every = torch.cat([data.train.inputs["pixel_values"], data.validation.inputs["pixel_values"]])
-        return {tuple(image.flatten().tolist()) for image in every}
-
-    assert rows(few) < rows(more)
-    assert (len(few), len(more)) == (30, 60)
-    assert 0 < len(more.validation) < len(more.train)
-    assert not rows(more) & {tuple(i.flatten().tolist()) for i in digits.split("test").inputs["pixel_values"]}
-    assert draw_defender_data(digits, 60, seed=1)[1] != digest
-
-
-@given(st.lists(st.integers(0, 4), min_size=2, max_size=40))
-def test_a_fifth_of_each_class_is_validation_rows_and_one_of_two(labels):
-    held = _validation_rows(torch.tensor(labels))
-    assert 0 < int(held.sum()) < len(labels)
-    for label in set(labels):
-        own = held[torch.tensor(labels) == label]
-        if len(own) > 1:
-            assert int(own.sum()) == max(1, round(0.2 * len(own)))
 
 
 @pytest.mark.parametrize(
@@ -158,17 +144,6 @@ def test_repairs_of_images_refuse_texts(tmp_path):
         assert not repair(reader, name, **how).model.training
 
 
-class Dense(nn.Module):
-    """A classifier without convolution or BatchNorm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(64, 10)
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return self.layer(pixel_values.flatten(1).float() / 255)
-
-
 @pytest.mark.parametrize("name", ["nad", "anp", "clp"])
 def test_a_model_without_convolutions_is_refused_by_what_prunes_them(digits, name):
     with pytest.raises(AnchorlabError, match="but the model has none: take another repair"):
@@ -178,48 +153,6 @@ def test_a_model_without_convolutions_is_refused_by_what_prunes_them(digits, nam
 def test_the_trusted_version_must_be_of_the_same_architecture(planted, digits):
     with pytest.raises(AnchorlabError, match="the trusted version is of another architecture"):
         repair(planted, "interpolation", task=digits, defender_data=None, trusted=Dense().eval())
-
-
-def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
-    how = {"parameters": {"epochs": 2}, "defender_data": None, "task": digits}
-    repaired, harmed = (repair(model, "fine-tuning", **how) for model in (planted, reference))
-    score = score_repair(planted, repaired, reference=reference, harmed=harmed, task=digits)
-    attack = {"trigger": "square:size=2", "target": 3}
-    assert score.repaired == compare(reference, repaired, task=digits)
-    assert score.suspicious == compare(reference, planted, task=digits)
-    assert score.harmed == compare(reference, harmed, task=digits, **attack)
-    alone = score_repair(planted, repaired, task=digits)
-    assert (alone.suspicious, alone.harmed) == (None, None)
-    assert alone.repaired.asr_reference == score.suspicious.asr
-    assert alone.to_dict()["repaired"]["asr_count"] == score.repaired.asr_count
-
-
-def test_the_label_rule_is_that_of_the_attack(reference, digits):
-    """All-to-all has no target class whose examples would not count."""
-    brief = Tuning(steps=1, batch_size=8)
-    injected = inject(reference, method="plain", label_rule="all-to-all", target=None, tuning=brief, task=digits)
-    repaired = repair(injected, "fine-tuning", parameters={"epochs": 1}, defender_data=None, task=digits)
-    assert score_repair(injected, repaired, task=digits).repaired.asr_count == len(digits.split("test"))
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "wanted"),
-    [
-        ((1.0, 0.9), (0.0, 0.9), 1.0),  # all of the attack gone, nothing else
-        ((1.0, 0.9), (1.0, 0.9), 0.5),  # nothing done
-        ((1.0, 0.9), (1.0, 0.4), 0.25),  # only harm
-        ((0.5, 0.8), (0.9, 0.9), 0.5),  # rises are no falls
-        ((0.8, 0.9), (0.2, 0.7), 0.7),
-    ],
-)
-def test_the_rating_s_sign(before, after, wanted):
-    """ASR and accuracy before and after; (1 + fall of the ASR - fall of the accuracy) / 2."""
-    one, other = (SimpleNamespace(asr=asr, accuracy=accuracy) for asr, accuracy in (before, after))
-    assert RepairScore(other, one, None, 0.0, 0).effectiveness == pytest.approx(wanted)
-    alone = SimpleNamespace(asr=after[0], accuracy=after[1], asr_reference=before[0], accuracy_reference=before[1])
-    assert RepairScore(alone, None, None, 0.0, 0).effectiveness == pytest.approx(wanted)
-    none = SimpleNamespace(asr=None, accuracy=0.9, asr_reference=None, accuracy_reference=0.9)
-    assert RepairScore(none, None, None, 0.0, 0).effectiveness is None
 
 
 def test_a_repair_of_one_s_own_needs_no_registration(planted, digits):

@@ -1,0 +1,81 @@
+"""Every detector separates what has a backdoor from what has none: floors of AUROC, and what all have in common."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+
+from anchorlab import Training, Tuning, detect, inject, train
+from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
+from anchorlab.statistics.roc import auroc
+
+#: Settings with which detectors of models take seconds.
+BRIEF = {"neural-cleanse": {"steps": 100, "restarts": 1}, "universal-scan": {"patches": 40, "rounds": 2}}
+
+#: Detector of inputs to trials of it: the kind of data, triggered inputs in a set with all clean ones (None for all, a
+#: call of its own), and a floor of the AUROC. Chance is 0.5; the comments have the values when this was written.
+FLOORS = {
+    "strip": [("images", None, 0.95), ("texts", None, 0.62)],  # 0.998, 0.73
+    "scale-up": [("images", None, 0.6)],  # 0.66: half of the clean digits, which are black and white, survive as well
+    "activation-clustering": [("images", 20, 0.7), ("texts", 30, 0.7)],  # 0.92, 0.97
+    "spectral-signatures": [("images", 20, 0.62), ("texts", 15, 0.58)],  # 0.74, 0.69
+    "onion": [("texts", None, 0.95)],  # 0.999: no clean text has a word that the defender has never seen
+    "rap": [("texts", None, 0.55)],  # 0.66
+}
+
+
+def test_nothing_that_a_detector_gets_knows_the_attack():
+    for name in DETECTORS.names(ModelDetector):
+        assert list(inspect.signature(DETECTORS[name].score).parameters) == ["self", "model", "data", "context"], name
+    for name in DETECTORS.names(InputDetector):
+        arguments = list(inspect.signature(DETECTORS[name].scores).parameters)
+        assert arguments == ["self", "model", "data", "inputs", "context"], name
+
+
+@pytest.fixture(scope="session")
+def clean_and_backdoored(digits, reference):
+    """Two references, and a model with a backdoor trained from the start on the data of each."""
+    clean = [reference, train(digits, seed=1, training=Training(epochs=4, batch_size=64))]
+    tuning = Tuning(steps=150, batch_size=32)
+    backdoored = [
+        inject(model, method="scratch", trigger="square:size=2", target=target, tuning=tuning, task=digits)
+        for model, target in zip(clean, (1, 4), strict=True)
+    ]
+    return clean, backdoored
+
+
+@pytest.mark.parametrize("name", DETECTORS.names(ModelDetector))
+def test_every_detector_of_models_ranks_backdoored_models_above_clean_ones(clean_and_backdoored, digits, name):
+    """The smallest margins when this was written: 15 to 1.3, 0.53 to 0.10, 2.9 to 1.7."""
+    scores = []
+    for models in clean_and_backdoored:
+        found = [detect(model, name, parameters=BRIEF.get(name), defender_data=None, task=digits) for model in models]
+        assert all(len(score.details) >= 10 for score in found)
+        scores.append([score.score for score in found])
+    clean, backdoored = scores
+    assert auroc(clean, backdoored).value == 1
+
+
+@pytest.mark.parametrize("name", DETECTORS.names(ModelDetector))
+def test_a_detector_leaves_the_model_alone(planted, digits, name):
+    before = {key: value.clone() for key, value in planted.model.state_dict().items()}
+    detect(planted, DETECTORS.build(name).quick(), defender_data=None, task=digits)
+    assert all(torch.equal(value, before[key]) for key, value in planted.model.state_dict().items())
+
+
+def test_every_detector_of_inputs_has_a_floor():
+    assert set(FLOORS) == set(DETECTORS.names(InputDetector))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "triggered", "floor"),
+    [(name, *floor) for name, floors in FLOORS.items() for floor in floors],
+)
+def test_every_detector_of_inputs_ranks_triggered_inputs_above_clean_ones(
+    request, context, name, kind, triggered, floor
+):
+    planted = request.getfixturevalue(kind)
+    clean, hit = planted.scores(DETECTORS.build(name), context, triggered=triggered)
+    assert auroc(clean, hit).value > floor

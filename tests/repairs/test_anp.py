@@ -1,0 +1,32 @@
+"""ANP: its adversary raises the loss within its box, and low masks are pruned."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from anchorlab.repairs.anp import ANP, Masks, _MaskObjective, prune_below
+
+
+def test_masks_below_the_threshold_are_cut(small):
+    norms = {"second_norm": small.second_norm}
+    masks = Masks(norms)
+    with torch.no_grad():
+        small.second_norm.bias.fill_(0.5)
+        masks.values[0].copy_(torch.tensor([0.1, 0.5, 0.9, 0.2, 1.0, 0.3]))
+    bias = small.second_norm.bias.clone()
+    prune_below(norms, masks, 0.3)
+    assert torch.nonzero(small.second_norm.weight == 0).flatten().tolist() == [0, 3]
+    assert torch.equal(small.second_norm.bias, bias)
+
+
+def test_the_adversary_of_anp_raises_the_loss_within_its_box(suspicious, defender_data, context):
+    norms = {name: one for name, one in suspicious.named_modules() if isinstance(one, nn.BatchNorm2d)}
+    masks, how = Masks(norms), ANP(radius=0.4)
+    game = _MaskObjective(suspicious, masks, defender_data, how, context)
+    values = [mask.detach() for mask in masks.values]
+    inputs, labels = defender_data.train.inputs, defender_data.train.labels
+    worst = game._worst_perturbation(inputs, labels, values, 0)
+    assert max(float(part.abs().max()) for pair in worst for part in pair) <= 0.4 + 1e-6
+    with torch.no_grad():
+        assert float(game._loss(inputs, labels, values, worst)) > 2 * float(game._loss(inputs, labels, values, None))

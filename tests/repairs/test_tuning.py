@@ -1,0 +1,54 @@
+"""The shared loop: which state it keeps, and that BatchNorm follows every step once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anchorlab.models.call import predict
+from anchorlab.repairs.fine_pruning import FinePruning
+from anchorlab.repairs.fine_tuning import FineTuning
+from anchorlab.repairs.ft_sam import FTSAM
+from anchorlab.repairs.nad import NAD
+from anchorlab.repairs.tuning import Latest
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "kept"),
+    [
+        ([0.99, 0.97, 0.985, 0.9], 2),  # the latest that costs at most 0.02 of the first, which was 1
+        ([0.9, 0.95, 0.95, 0.8], 2),  # none: the most accurate, and the latest of these
+        ([0.5, 0.98, 0.97], 1),
+        ([0.5, 0.98, 1.0], 2),
+    ],
+)
+def test_the_latest_state_that_costs_little_is_kept_as_a_copy(small, known, monkeypatch, accuracies, kept):
+    told = iter([1.0, *accuracies])
+    monkeypatch.setattr("anchorlab.repairs.tuning.accuracy", lambda model, examples: next(told))
+    latest, states = Latest(small, known, 0.02), []
+    for _ in accuracies:
+        with torch.no_grad():
+            small.last.weight.add_(1.0)
+        states.append(small.last.weight.clone())
+        latest.consider()
+    with torch.no_grad():
+        small.last.weight.zero_()
+    latest.restore()
+    assert torch.equal(small.last.weight, states[kept])
+
+
+def test_asking_a_model_leaves_each_module_in_its_mode(small, inputs):
+    small.first_norm.train()
+    predict(small, inputs)
+    assert [name for name, module in small.named_modules() if module.training] == ["first_norm"]
+
+
+@pytest.mark.parametrize("member", [FineTuning(epochs=20), FTSAM(epochs=20), FinePruning(epochs=20), NAD(epochs=20)])
+def test_statistics_of_batchnorm_follow_every_step_once(suspicious, defender_data, context, member, monkeypatch):
+    """Among them those after the model was judged, and for FT-SAM not those at the worst place nearby."""
+    monkeypatch.setattr("anchorlab.repairs.tuning.Latest.restore", lambda self: None)
+    steps = 20 * len(defender_data.train) // 32
+    before = {name: int(value) for name, value in suspicious.named_buffers() if name.endswith("batches_tracked")}
+    repaired = dict(member.repair(suspicious, defender_data, context).named_buffers())
+    assert before
+    assert {int(repaired[name]) - count for name, count in before.items()} == {steps}

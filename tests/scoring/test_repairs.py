@@ -1,0 +1,53 @@
+"""Scores of repairs: comparisons before and after, and the effectiveness rating by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from anchorlab import Tuning, compare, inject
+from anchorlab.repairs.repair import repair
+from anchorlab.scoring.repairs import RepairScore, score_repair
+
+
+def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
+    how = {"parameters": {"epochs": 2}, "defender_data": None, "task": digits}
+    repaired, harmed = (repair(model, "fine-tuning", **how) for model in (planted, reference))
+    score = score_repair(planted, repaired, reference=reference, harmed=harmed, task=digits)
+    attack = {"trigger": "square:size=2", "target": 3}
+    assert score.repaired == compare(reference, repaired, task=digits)
+    assert score.suspicious == compare(reference, planted, task=digits)
+    assert score.harmed == compare(reference, harmed, task=digits, **attack)
+    alone = score_repair(planted, repaired, task=digits)
+    assert (alone.suspicious, alone.harmed) == (None, None)
+    assert alone.repaired.asr_reference == score.suspicious.asr
+    assert alone.to_dict()["repaired"]["asr_count"] == score.repaired.asr_count
+
+
+def test_the_label_rule_is_that_of_the_attack(reference, digits):
+    """All-to-all has no target class whose examples would not count."""
+    brief = Tuning(steps=1, batch_size=8)
+    injected = inject(reference, method="plain", label_rule="all-to-all", target=None, tuning=brief, task=digits)
+    repaired = repair(injected, "fine-tuning", parameters={"epochs": 1}, defender_data=None, task=digits)
+    assert score_repair(injected, repaired, task=digits).repaired.asr_count == len(digits.split("test"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        ((1.0, 0.9), (0.0, 0.9), 1.0),  # all of the attack gone, nothing else
+        ((1.0, 0.9), (1.0, 0.9), 0.5),  # nothing done
+        ((1.0, 0.9), (1.0, 0.4), 0.25),  # only harm
+        ((0.5, 0.8), (0.9, 0.9), 0.5),  # rises are no falls
+        ((0.8, 0.9), (0.2, 0.7), 0.7),
+    ],
+)
+def test_the_rating_s_sign(before, after, wanted):
+    """ASR and accuracy before and after; (1 + fall of the ASR - fall of the accuracy) / 2."""
+    one, other = (SimpleNamespace(asr=asr, accuracy=accuracy) for asr, accuracy in (before, after))
+    assert RepairScore(other, one, None, 0.0, 0).effectiveness == pytest.approx(wanted)
+    alone = SimpleNamespace(asr=after[0], accuracy=after[1], asr_reference=before[0], accuracy_reference=before[1])
+    assert RepairScore(alone, None, None, 0.0, 0).effectiveness == pytest.approx(wanted)
+    none = SimpleNamespace(asr=None, accuracy=0.9, asr_reference=None, accuracy_reference=0.9)
+    assert RepairScore(none, None, None, 0.0, 0).effectiveness is None
