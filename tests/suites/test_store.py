@@ -1,0 +1,86 @@
+"""The folder of a suite: what is written is whole, and what is claimed is claimed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anchorlab import AnchorlabError
+from anchorlab.suites.cells import Measured, NoiseCell, ReferenceJob
+from anchorlab.suites.store import Store
+
+CELL = NoiseCell(
+    reference="r",
+    reference_sha256="ab",
+    label="a label / with a slash",
+    trigger={"name": "five-pixel"},
+    rule="all-to-one",
+    target=0,
+    split="test",
+    batch_size=37,
+    precision="no",
+)
+JOB = ReferenceJob(task="digits", model="resnet-tiny", seed=0, training={"epochs": 1})
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.result(CELL) is None
+    assert not store.done(CELL)
+    store.save(CELL, Measured([{"kl": 0.5}], b"a table", {"weights": b"w"}, {"torch": "2"}))
+    for reader in (store, Store(tmp_path)):
+        assert reader.result(CELL) == [{"kl": 0.5}]
+        assert reader.versions(CELL) == {"torch": "2"}
+    assert store.instances(CELL.identity).read_bytes() == b"a table"
+    (model,) = store.models().items()
+    assert model == (CELL.identity, tmp_path / "models" / f"a-label---with-a-slash-{CELL.identity}")
+    assert (model[1] / "weights").read_bytes() == b"w"
+
+
+def test_a_result_ends_the_failure_and_the_checkpoint(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.fail(CELL, "reported", AnchorlabError("too\n  few"))
+    store.checkpoint(CELL).parent.mkdir()
+    store.checkpoint(CELL).touch()
+    assert store.failed(CELL)
+    what = {"what": CELL.name, "stage": "reported", "error": "too few", "identity": CELL.identity}
+    assert store.failures() == [what]
+    store.save(CELL, Measured([], None, None, {}))
+    assert not store.failed(CELL)
+    assert not store.checkpoint(CELL).exists()
+
+
+def test_failures_can_be_forgotten(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.fail(JOB, "reference", ValueError("no"))
+    assert store.failures()[0]["error"] == "ValueError: no"
+    store.forget_failures()
+    assert store.failures() == []
+
+
+def test_a_job_is_claimed_once_until_it_is_released(tmp_path: Path) -> None:
+    ours, theirs = Store(tmp_path), Store(tmp_path)
+    lock = ours.claim(CELL)
+    assert lock is not None
+    assert theirs.claim(CELL) is None
+    ours.release(CELL, lock)
+    again = theirs.claim(CELL)
+    assert again is not None
+    theirs.release(CELL, again)
+
+
+def test_a_reference_is_a_folder_with_a_manifest(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.manifest(JOB) is None
+    store.save_reference(JOB, {"anchorlab.json": b'{"seed": 0}', "weights": b"w"})
+    assert store.manifest(JOB) == {"seed": 0}
+    assert store.done(JOB)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(AnchorlabError, match="does not hold a suite"):
+        Store(tmp_path).begin("name: mine", {})
+    with pytest.raises(AnchorlabError, match=r"holds no suite\.yaml"):
+        Store(tmp_path).suite()
