@@ -1,4 +1,4 @@
-"""A suite with repairs and detectors on real cells: interrupted, broken, bereft of its models, as bytes."""
+"""A suite with repairs and detectors on real cells: interrupted, broken, without its models, as bytes."""
 
 from __future__ import annotations
 

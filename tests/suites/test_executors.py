@@ -159,7 +159,7 @@ def test_a_process_that_dies_fails_its_own_job_alone(two: LocalProcesses, tmp_pa
     bystander = two.submit(pid_once_there, signal_file)
     with pytest.raises(WorkerDied, match=r"signal 9 .*out of memory"):
         two.submit(kill_oneself).result(PATIENCE)
-    assert two.submit(slow_square, 3, 0).result(PATIENCE) == 9  # in the dead one's place: the other is busy
+    assert two.submit(slow_square, 3, 0).result(PATIENCE) == 9  # in a new process: the other is busy
     assert not bystander.done()
     signal_file.touch()
     assert isinstance(bystander.result(PATIENCE), int)
@@ -204,7 +204,7 @@ def test_a_process_has_its_threads_and_sees_its_gpu_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(executors, "_cores", lambda: 7)
     monkeypatch.setattr(executors, "_gpus", lambda: ["3", "5"])
     with LocalProcesses() as processes:
-        found = {processes.submit(settings).result(PATIENCE) for _ in range(2)}  # one each, for they take turns
+        found = {processes.submit(settings).result(PATIENCE) for _ in range(2)}  # one each, because they take turns
     assert processes.slots == 2
     assert found == {(3, "3", "3"), (3, "3", "5")}
 

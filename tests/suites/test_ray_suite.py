@@ -1,4 +1,4 @@
-"""A whole suite on a real cluster of which a node dies: nothing is lost, and the results are those of one process."""
+"""A whole suite on a real cluster of which a node dies: nothing is lost, and one process gives the same results."""
 
 from __future__ import annotations
 

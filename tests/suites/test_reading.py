@@ -43,7 +43,7 @@ MISTAKES = {
     "an early stop for all": ("methods: {plain: }\ntuning: {stop_at_asr: 0.9}", 5, "stop_at_asr is for the control"),
     "an unknown trigger": ("methods: {plain: }\ntriggers: [six-pixel]", 5, "did you mean 'five-pixel'?"),
     "a class below 0": ("methods: {plain: }\ntriggers: [{target: -1}]", 5, "by a number from 0, not by -1"),
-    "a control's label": ("methods: {benign: }", 1, "'benign' is that of a control"),
+    "a control's label": ("methods: {benign: }", 1, "'benign' belongs to a control"),
     "a key twice": ("methods: {plain: }\nseeds: 3\nseeds: 4", 6, "the key 'seeds' stands there twice"),
     "a missing key": ("seeds: 3", 1, "methods is missing"),
     "no YAML": ("methods: [", 4, "is not YAML"),

@@ -53,7 +53,7 @@ def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("name", ["defences", "population"])
 def test_every_repair_and_detector_of_images_in_the_box_runs(name: str, tmp_path: Path) -> None:
     suite = smoke_form(load_suite(name))
-    # Of digits, for these are always at hand. One reference is enough.
+    # Of digits, because these are always at hand. One reference is enough.
     task = suite.tasks[0].model_copy(update={"name": "digits", "model": "resnet-tiny"})
     one = {"tasks": [task], "references": [0], "triggers": suite.triggers[:1], "target_asr": [0.001]}
     small = suite.model_copy(update=one)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: Version of what a result holds; another one makes all identities new, and so has every cell run again.
+#: Version of what a result holds. Another one changes all identities, so that every cell runs again.
 FORMAT = 1
 
 
@@ -48,7 +48,7 @@ class ReferenceJob(_Job):
 
     @property
     def name(self) -> str:
-        """A readable, unique name; that of its folder."""
+        """A readable, unique name, which its folder has."""
         words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{Path(self.task).stem}-{Path(self.model).name}")
         return f"{words}-seed{self.seed}-{self.identity[:8]}"
 
@@ -110,7 +110,7 @@ class _EvaluationCell(_Cell):
     scale: float = Field(default=1.0, description="factor of the perturbation at which the model is reported")
     parameters: dict[str, Any] = Field(description="all hyper-parameters")
     defender: int | None = Field(description="number of the defender's clean examples; None for all")
-    seed: int = Field(description="seed of all draws; that of the injection")
+    seed: int = Field(description="seed of all draws, the same as of the injection")
 
     @cached_property
     def identity(self) -> str:

@@ -35,7 +35,7 @@ def refusals_as_value_errors() -> Iterator[None]:
 
 
 class Part(BaseModel):
-    """A part of the file; a key that it does not have is refused with the nearest one that it has.
+    """A part of the file; an unknown key is refused, and the message names the nearest one.
 
     Attributes:
         former_keys: former name of a key to the name that replaces it; files may use either.
@@ -66,7 +66,7 @@ class Part(BaseModel):
 
 
 class TaskSpec(Part):
-    """A task, the model that is trained for it, and how."""
+    """A task, the model that is trained for it, and the settings of the training."""
 
     name: str = Field(description="name of the task, see 'anchorlab list tasks'")
     model: str | None = Field(default=None, description="the architecture; the task's own if left out")
@@ -248,7 +248,7 @@ class DetectorSpec(Part):
 
 
 class Resources(Part):
-    """What a Ray cluster sets aside for each run."""
+    """What a Ray cluster reserves for each run."""
 
     cpus: float = Field(default=1, ge=0, description="processor cores")
     gpus: float = Field(default=0, ge=0, description="GPUs; a fraction shares one")

@@ -83,7 +83,7 @@ class Plan:
 
     Attributes:
         references: to be trained.
-        selection: runs that choose strengths, those of extended grids included.
+        selection: runs that choose strengths, also of extended grids.
         reported: what stands in the tables.
         chosen: what was chosen so far.
         undecided: number of runs to be reported of methods whose strengths are not chosen yet.
@@ -188,7 +188,7 @@ class _Condition:
     plan: Plan
 
     def method(self, anchors: str, label: str, method: MethodSpec) -> None:
-        """The runs that choose a method's strength and, for each target that can be reached, those reported."""
+        """The runs that choose a method's strength and, for each target that can be reached, the reported runs."""
         choosing = self.references[: self.suite.selection.references]
         trained = [job for job in choosing if self.store.manifest(job) is not None]
         waiting = any(job not in trained and not self.store.failed(job) for job in choosing)
@@ -244,7 +244,7 @@ class _Condition:
         return cells, tried
 
     def _means(self, cells: list[InjectionCell]) -> pd.DataFrame:
-        """Mean ASR and KL of each strength; one that failed in any run, by diverging, say, is left out."""
+        """Mean ASR and KL of each strength; one that failed in any run, by diverging, for example, is left out."""
         failed = {cell.strength for cell in cells if not self.store.done(cell)}
         rows = [
             {"strength": math.nan if cell.strength is None else cell.strength, **row}

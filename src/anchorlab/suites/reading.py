@@ -22,7 +22,7 @@ SCHEMA = "suite.schema.json"
 
 _BUILTIN = files("anchorlab.suites") / "builtin"
 
-#: Present name of a key to its former one, in whatever part of a file.
+#: Present name of a key to its former one, in any part of a file.
 _FORMER_KEYS = {
     present: former for part in (Suite, TriggerSpec, RepairSpec) for former, present in part.former_keys.items()
 }

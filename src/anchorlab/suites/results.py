@@ -51,7 +51,7 @@ class SuiteResults:
             ``trigger``, ``rule``, ``target``, ``method``, ``role``, ``target_asr``, ``anchors_asked``), how it
             was made (``anchors``, ``strength``, ``scale``, ``parameters``, ``seed``, ``reference_seed``,
             ``steps``, ``seconds``, ``peak_bytes``, ``identity``), and the measurements of ``Comparison``.
-        selection: the same of the runs that chose strengths, a row for each scale, without ``target_asr``.
+        selection: the same for the runs that chose strengths, a row for each scale, without ``target_asr``.
         choices: what was chosen: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried``
             and ``best_asr`` for each task, trigger, number of anchors, method and target ASR.
         repairs: a row for each repair of a reported run, a benign update (``role`` control) or a reference (``role``
@@ -60,11 +60,11 @@ class SuiteResults:
             label, ``defence_name``, ``parameters`` of the repair, ``defender`` (asked), ``defender_count``,
             ``identity``, ``seconds``, ``peak_bytes``; the measurements of ``Comparison`` after the repair, against the
             clean reference; and ``accuracy_before``, ``asr_before``, ``kl_before`` and ``churn_before``.
-        detections: a row for each time that a detector was asked, with where it stands: ``detector``, its label,
-            ``detector_name``, ``kind`` (model or input), ``parameters``, ``defender`` and so on; for a detector of
-            models ``score`` (missing where it found nothing to judge) and ``note``; for one of inputs the columns
-            that ``detections.INPUT_RATES`` names. Equal ``weights_sha256`` are one model: benign updates do not depend
-            on the trigger.
+        detections: a row for each model that a detector judged: the columns of the model as in ``repairs``,
+            ``detector``, its label, ``detector_name``, ``kind`` (model or input), ``parameters``, ``defender`` and so
+            on; for a detector of models ``score`` (missing where it found nothing to judge) and ``note``; for a
+            detector of inputs the columns that ``detections.INPUT_RATES`` names. Equal ``weights_sha256`` are one
+            model: benign updates do not depend on the trigger.
         failed: ``what``, ``stage``, ``error`` and ``identity`` of what failed.
         pending: number of reported runs, repairs and detections that are not done, the expected ones included.
         references: task, model, seed, accuracy, hash and training seconds of each trained reference.

@@ -44,7 +44,7 @@ def means(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def choose(tried: pd.DataFrame, target_asr: float) -> Choice:
-    """Among the strengths and scales that reach the target, the one of least KL; else that of highest ASR.
+    """The strength and scale of least KL among the pairs that reach the target; if none does, of the highest ASR.
 
     Args:
         tried: what ``means`` returns, at least one row.

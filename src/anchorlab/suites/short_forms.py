@@ -1,6 +1,6 @@
 """What a suite file may say in short, in the long form that the model has; and both in the schema for editors.
 
-The functions take what YAML gave and leave what they do not understand as it is: the model refuses that.
+The functions take what YAML gave and leave what they do not understand as it is; the model refuses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def long_entries(entries: Any, key: str) -> Any:
 
 
 def long_seeds(seeds: Any) -> Any:
-    """A list of seeds; a number stands for so many from 0."""
+    """A list of seeds; a number n stands for the seeds 0 to n - 1."""
     return list(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
 
 

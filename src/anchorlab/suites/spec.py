@@ -81,7 +81,7 @@ class Suite(Part):
         default_factory=dict, description="label in tables to detector: nothing, or detector and set; or a list"
     )
     keep_models: bool = Field(
-        default=False, description="save the reported models; those that repairs or detectors need are saved anyway"
+        default=False, description="save the reported models; models that repairs or detectors need are saved anyway"
     )
     resources: Resources = Field(default=Resources(), description="for a Ray cluster")
 
@@ -177,7 +177,7 @@ class Suite(Part):
             raise ValueError(f"the seed {shared[0]} both chooses strengths and is reported: give selection others")
         reserved = [label for label in self.methods if label in CONTROL_LABELS]
         if reserved and self.controls:
-            raise ValueError(f"the label '{reserved[0]}' is that of a control: choose another, or set controls: false")
+            raise ValueError(f"the label '{reserved[0]}' belongs to a control: choose another, or set controls: false")
         return self
 
     @model_validator(mode="after")

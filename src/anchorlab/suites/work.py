@@ -53,7 +53,7 @@ Folder = Path | Mapping[str, bytes]
 
 @dataclass
 class _Opened:
-    """A reference with its task, and what was computed of it in this process."""
+    """A reference with its task, and what this process has computed with it."""
 
     artifact: Artifact
     task: Task
@@ -98,7 +98,7 @@ def measure_cell(
         keep_model: whether to return the injected model.
 
     Raises:
-        AnchorlabError: whatever is wrong with the cell, a diverging loss included.
+        AnchorlabError: if the cell cannot run, because its loss diverges, for example.
     """
     with no_bars():
         opened = _open(cell, reference)
@@ -117,20 +117,20 @@ def measure_evaluation(cell: EvaluationCell, reference: Folder, model: Folder | 
         model: folder of the injected model; None where the cell is about the reference itself.
 
     Raises:
-        AnchorlabError: whatever is wrong with the cell, or a model that the repair or detector is not for.
+        AnchorlabError: if the cell cannot run, or the repair or detector refuses the model.
     """
     with no_bars():
         opened = _open(cell, reference)
-        suspicious = _suspicious(cell, opened, model)
+        candidate = _load_candidate(cell, opened, model)
         if isinstance(cell, RepairCell):
-            row, seen = _repair(cell, opened, suspicious), None
+            row, table = _repair(cell, opened, candidate), None
         else:
-            row, seen = detect(cell, suspicious, opened.task)
-    weights = {"scale": cell.scale, "weights_sha256": suspicious.manifest.weights_sha256}
-    return Measured([{**weights, **row}], seen, None, versions())
+            row, table = detect(cell, candidate, opened.task)
+    weights = {"scale": cell.scale, "weights_sha256": candidate.manifest.weights_sha256}
+    return Measured([{**weights, **row}], table, None, versions())
 
 
-def _suspicious(cell: EvaluationCell, opened: _Opened, folder: Folder | None) -> Artifact:
+def _load_candidate(cell: EvaluationCell, opened: _Opened, folder: Folder | None) -> Artifact:
     """The model that a cell repairs or judges, as it was reported."""
     if cell.model is None:
         return opened.artifact
@@ -148,17 +148,17 @@ def _suspicious(cell: EvaluationCell, opened: _Opened, folder: Folder | None) ->
     return replace(injected, model=model, manifest=manifest)
 
 
-def _repair(cell: RepairCell, opened: _Opened, suspicious: Artifact) -> dict[str, Any]:
-    """The repaired model against the clean reference, under the attack of the suspicious one."""
+def _repair(cell: RepairCell, opened: _Opened, candidate: Artifact) -> dict[str, Any]:
+    """The repaired model against the clean reference, under the attack of the candidate."""
     needs_trusted = build_repair(cell.defence, cell.parameters).needs_trusted
     attack = build_attack(opened.task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
     choose_depth = None
     if is_oracle(cell.defence):
         choose_depth = choose_on_test(
-            suspicious, task=opened.task, trigger=attack.trigger, label_rule=attack.label_rule, seed=cell.seed
+            candidate, task=opened.task, trigger=attack.trigger, label_rule=attack.label_rule, seed=cell.seed
         )
     repaired = repair(
-        suspicious,
+        candidate,
         cell.defence,
         parameters=cell.parameters,
         defender_data=cell.defender,
@@ -223,10 +223,10 @@ def _noise(cell: NoiseCell, opened: _Opened, attack: Attack) -> Measured:
     return Measured([{"scale": 1.0, **no_cost, **row}], instances_to_bytes(frame), None, versions())
 
 
-def _measure(opened: _Opened, after: Answers, attack: Attack, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _measure(opened: _Opened, candidate: Answers, attack: Attack, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The per-instance table and the record of a candidate's answers."""
     labels = opened.task.split(split).labels
-    frame = instances_of(opened.answer(attack, split), after, labels, attack)
+    frame = instances_of(opened.answer(attack, split), candidate, labels, attack)
     comparison = comparison_of(frame, attack, task=opened.task.name, split=split, intervals=False)
     return frame, comparison.model_dump(mode="json", exclude={"intervals", "task", "split"})
 
