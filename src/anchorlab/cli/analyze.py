@@ -14,19 +14,19 @@ from anchorlab.cli.options import AttackOptions, DataOptions, Parameters, Refere
 def analyze(
     *,
     reference: Reference,
-    candidates: Annotated[list[Path], typer.Argument(metavar="CANDIDATE...", help="The folders compared with it.")],
+    candidates: Annotated[list[Path], typer.Argument(metavar="CANDIDATE", help="The folders to compare with it.")],
     out: Annotated[
-        Path | None, typer.Option(help="A folder for the page, its figures and tables; it must not hold anything yet.")
+        Path | None, typer.Option(help="A folder for the page, its figures and tables. It must not hold anything yet.")
     ] = None,
     examples: Annotated[
-        int | None, typer.Option(help="Clean examples to measure on; 2,000, or all if there are fewer, if left out.")
+        int | None,
+        typer.Option(help="Number of clean examples to measure on; 2,000 if left out, or all of fewer."),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
             metavar="SECONDSs|PRODUCTSp",
-            help="Most that it may cost, as in 120s, or 40p for Hessian-vector products; the rest is left out, and "
-            "named.",
+            help="Largest cost, as in 120s, or 40p for Hessian-vector products. The rest is left out, and named.",
         ),
     ] = None,
     task: TaskOption = None,
@@ -81,7 +81,7 @@ def analyze(
 
 
 def _names(reference: Path, candidates: list[Path]) -> dict[str, Path]:
-    """Folders by their names, or by as much of their paths as tells them apart."""
+    """Folders by their names, or by their paths where two names are the same."""
     taken = [folder.name for folder in (reference, *candidates)]
     return {
         folder.name if folder.name and taken.count(folder.name) == 1 else str(folder): folder for folder in candidates

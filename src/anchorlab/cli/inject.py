@@ -32,10 +32,10 @@ def inject(
         str, typer.Option(help="Who is attacked, as in 'source-to-target:3'; see 'anchorlab list label-rules'.")
     ] = "all-to-one",
     anchors: Annotated[
-        str, typer.Option(metavar="N|all", help="The number of clean examples that the attacker holds.")
+        str, typer.Option(metavar="N|all", help="Number of clean examples that the attacker has.")
     ] = "all",
     anchors_from: Annotated[
-        Literal["owner", "held-out"], typer.Option(help="The split that they are drawn from.")
+        Literal["owner", "held-out"], typer.Option(help="The split that these come from.")
     ] = "owner",
     data: Data = None,
     seed: Seed = 0,
@@ -43,16 +43,16 @@ def inject(
         bool,
         typer.Option(
             "--record-gradients",
-            help="Note in the manifest how the gradients of the backdoor and of the clean behaviour stand to each "
-            "other along the run.",
+            help="Record in the manifest the norms of the gradients of backdoor and clean behaviour, and the "
+            "cosines between them, along the run.",
         ),
     ] = False,
     tuning: Annotated[Tuning, OptionsOf("the tuning")],
 ) -> None:
     """Tune a benchmark backdoor into a copy of a reference.
 
-    --set gives the method's parameters. The options from --steps on are the same for every method; their
-    defaults are shown by 'anchorlab list tuning'.
+    --set gives the method's parameters. The options from --steps on are the same for every method;
+    'anchorlab list tuning' shows their defaults.
     """
     from anchorlab.artifacts.artifact import load_model
     from anchorlab.attacks.label_rules import target_or_first

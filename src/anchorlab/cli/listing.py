@@ -24,8 +24,9 @@ def show(
     what: Annotated[
         str | None,
         typer.Argument(
+            metavar="SECTION",
             help="tasks, models, triggers, label-rules, methods, repairs, detectors, tuning or training; "
-            "all if left out."
+            "all if left out.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Changes nothing, because nothing is drawn here.")] = 0,

@@ -14,7 +14,7 @@ from anchorlab.cli.running import run_and_report
 def population(
     *,
     task: TaskName,
-    out: Annotated[Path, typer.Option(help="The folder of the population; one that was begun is continued.")],
+    out: Annotated[Path, typer.Option(help="The folder of the population. A population begun there continues.")],
     model: Annotated[str | None, typer.Option(help="The architecture; the task's own if left out.")] = None,
     references: Annotated[int, typer.Option(min=1, help="Clean references to train.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Injection seeds on each reference.")] = 3,

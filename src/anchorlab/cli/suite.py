@@ -120,7 +120,7 @@ for _name, _command in (
 
 def report(
     *,
-    folder: Annotated[Path, typer.Argument(help="A suite's folder, finished or not.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A suite's folder, finished or not.")],
     out: Annotated[Path | None, typer.Option(help="Where to write the report; FOLDER/report if left out.")] = None,
 ) -> None:
     """Write the report of a suite: one web page, with tables and figures beside it."""
