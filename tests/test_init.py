@@ -19,7 +19,7 @@ VERBS = {
     *("load_model", "load_task", "load_results", "repair", "detect", "write_report"),
 }
 
-FAMILIES = {"methods", "triggers", "repairs", "detectors"}
+FAMILIES = {"methods", "triggers", "repairs", "detectors", "metrics"}
 
 
 def test_the_verbs_and_the_families_are_public():

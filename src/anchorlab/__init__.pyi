@@ -2,6 +2,7 @@
 
 from . import detectors as detectors
 from . import methods as methods
+from . import metrics as metrics
 from . import repairs as repairs
 from . import triggers as triggers
 from .artifacts.adopt import adopt as adopt

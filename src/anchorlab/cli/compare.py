@@ -62,9 +62,7 @@ def compare(
             clean,
             open_model(candidate),
             task=own.task_of(clean, task, seed),
-            trigger=attack.trigger,
-            target=attack.target,
-            label_rule=attack.label_rule,
+            **attack.arguments(),
             split=split,
             save_instances=instances,
         )

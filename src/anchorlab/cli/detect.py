@@ -79,9 +79,7 @@ def detect(
             list(of_inputs.values()),
             defender_data=count,
             task=data,
-            trigger=attack.trigger,
-            target=attack.target,
-            label_rule=attack.label_rule,
+            **attack.arguments(),
             examples=number_or_all(examples, "--examples"),
             seed=seed,
         )

@@ -25,8 +25,8 @@ def show(
         str | None,
         typer.Argument(
             metavar="SECTION",
-            help="tasks, models, triggers, label-rules, methods, repairs, detectors, tuning or training; "
-            "all if left out.",
+            help="tasks, models, triggers, label-rules, methods, repairs, detectors, metrics, tuning or "
+            "training; all if left out.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Changes nothing, because nothing is drawn here.")] = 0,
@@ -92,6 +92,12 @@ def _detectors() -> Iterator[Table | Text]:
     yield from _classes(DETECTORS)
 
 
+def _metrics() -> Iterator[Table]:
+    from anchorlab.metrics import METRICS
+
+    yield _described({name: METRICS[name].definition for name in METRICS.names()})
+
+
 def _tuning() -> Iterator[Table | Text]:
     from anchorlab.injection.tuning import Tuning
 
@@ -112,6 +118,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Table | Text]]] = {
     "methods": _methods,
     "repairs": _repairs,
     "detectors": _detectors,
+    "metrics": _metrics,
     "tuning": _tuning,
     "training": _training,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -110,6 +110,10 @@ class AttackOptions(OptionGroup):
         str | None,
         typer.Option(help="Who is attacked, see 'anchorlab list label-rules'; the manifest's if left out."),
     ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as keyword arguments of Python's verbs."""
+        return {"trigger": self.trigger, "target": self.target, "label_rule": self.label_rule}
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,7 @@ def repair(
         refuse_existing(out)
     suspicious = open_model(run)
     data = own.task_of(suspicious, task)
-    scoring: dict[str, Any] = {
-        "task": data,
-        "trigger": attack.trigger,
-        "target": attack.target,
-        "label_rule": attack.label_rule,
-    }
+    scoring: dict[str, Any] = {"task": data, **attack.arguments()}
     oracle = is_oracle(repair)
     settings: dict[str, Any] = {
         "parameters": parse_pairs(set_ or [], "--set"),

@@ -204,7 +204,7 @@ def score_repair(
         "task": task,
         "split": split,
         "trigger": attack and attack.trigger,
-        "rule": attack and attack.label_rule,
+        "label_rule": attack and attack.label_rule,
     }
     return RepairScore(
         repaired=compare(suspicious if reference is None else reference, repaired, **how),
