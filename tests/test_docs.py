@@ -17,13 +17,26 @@ import pytest
 import typer
 
 import anchorlab
-from anchorlab import ARCHITECTURES, TASKS, AnalysisSettings, Task, Training, Tuning, detect, inject, repair, train
+from anchorlab import (
+    ARCHITECTURES,
+    TASKS,
+    AnalysisSettings,
+    Task,
+    Training,
+    Tuning,
+    compare,
+    detect,
+    inject,
+    repair,
+    train,
+)
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, GradientRecord, Manifest, TaskRecord
 from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.cli import app
 from anchorlab.detectors import DETECTORS
 from anchorlab.methods import METHODS
+from anchorlab.metrics import METRICS
 from anchorlab.perturbation.tables import TABLES
 from anchorlab.repairs import REPAIRS
 from anchorlab.settings import options_of
@@ -141,6 +154,16 @@ def extensions() -> Iterator[dict[str, Any]]:
         exec(compile(example, "docs/extending.md", "exec"), names)
     yield names
     TRIGGERS.unregister("stripe")
+    METRICS.unregister("hellinger")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_name_that_a_page_imports_exists(page: str) -> None:
+    for example in blocks(page, "python"):
+        code = re.findall(r"^>>> (.*)", example, flags=re.MULTILINE) if example.startswith(">>>") else [example]
+        for node in (node for text in code for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)):
+            for alias in node.names:
+                assert hasattr(import_module(str(node.module)), alias.name), (page, alias.name)
 
 
 def test_the_page_on_extending_imports_public_names_alone() -> None:
@@ -179,6 +202,16 @@ def test_the_detectors_of_the_docs_run(extensions: dict[str, Any], injected: Art
     assert score.score == float(injected.model.classifier[1].bias.detach().max())
     scored = detect(injected, extensions["Confidence"](), defender_data=None, task=digits, examples=20)
     assert 0 <= scored.auroc.value <= 1
+
+
+def test_the_metric_of_the_docs_is_measured(
+    extensions: dict[str, Any], reference: Artifact, injected: Artifact, digits: Task
+) -> None:
+    assert METRICS["hellinger"] is extensions["HELLINGER"]
+    result = compare(reference, injected, task=digits)
+    assert 0 < result.hellinger < 1
+    assert result.intervals["hellinger"][0] < result.hellinger < result.intervals["hellinger"][1]
+    assert result.to_dict()["hellinger"] == result.hellinger
 
 
 def test_the_task_and_the_architecture_of_the_docs_run(extensions: dict[str, Any]) -> None:
