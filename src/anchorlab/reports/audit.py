@@ -34,7 +34,7 @@ def write_audit(audit: Audit, candidate: str, out: Path) -> None:
 
 
 def draw_power_curves(panels: Mapping[str, pd.DataFrame], stem: Path) -> None:
-    """How likely an audit is to reject by the number of its queries, a panel a candidate and a line a kind of access.
+    """Draws the power of an audit by its number of queries: a panel for each candidate, a line for each access.
 
     Args:
         panels: candidate to ``queries``, ``access`` and ``power``, and ``level`` of the test.
@@ -46,10 +46,10 @@ def draw_power_curves(panels: Mapping[str, pd.DataFrame], stem: Path) -> None:
     with written_figure(stem, 1.6 + 2.8 * len(panels), 2.8) as figure:
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for axis, (title, power) in zip(axes, panels.items(), strict=True):
-            for access, here in power.groupby("access", sort=False):
+            for access, curve in power.groupby("access", sort=False):
                 colour, line = _LINES[str(access)]
                 label = str(access) if axis is axes[0] else None
-                axis.plot(here["queries"], here["power"], color=colour, linestyle=line, label=label)
+                axis.plot(curve["queries"], curve["power"], color=colour, linestyle=line, label=label)
             axis.axhline(0.95, color="#777777", linewidth=0.8, linestyle=":")
             axis.set(title=shorten(title, 28), xlabel="clean queries", ylim=(-0.02, 1.02))
         longest = max(float(power["queries"].max()) for power in panels.values())

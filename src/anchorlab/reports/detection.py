@@ -1,4 +1,4 @@
-"""Writes what one detector says, of a model or of inputs, into a folder."""
+"""Writes the result of one detector, for a model or for inputs, into a folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_input_score(score: InputScore, name: str, out: Path) -> None:
     """Writes ``detection.json``, and every score as ``scores.csv``.
 
     Args:
-        score: what the detector says.
+        score: the result of the detector.
         name: of the detector.
         out: the folder.
 
@@ -36,13 +36,13 @@ def write_input_score(score: InputScore, name: str, out: Path) -> None:
 
 
 def write_model_score(score: ModelScore, name: str, model: Artifact | nn.Module, task: Task | None, out: Path) -> None:
-    """Writes ``detection.json``, all that was tried as ``details.csv``, and the triggers found as ``found.png``.
+    """Writes ``detection.json``, the details as ``details.csv``, and the triggers found as ``found.png``.
 
     Args:
-        score: what the detector says.
+        score: the result of the detector.
         name: of the detector.
-        model: that was scored.
-        task: its data; None for those of its manifest.
+        model: the model that was scored.
+        task: its data; None for the data that its manifest names.
         out: the folder.
 
     Raises:
@@ -56,11 +56,11 @@ def write_model_score(score: ModelScore, name: str, model: Artifact | nn.Module,
 
 
 def _draw(patterns: Tensor, labels: list[int], name: str, model: Artifact | nn.Module, task: Task, stem: Path) -> None:
-    """Draws the triggers, the most suspicious first, beside the true one if the manifest names it."""
+    """Draws the triggers, the most suspicious first, beside the true trigger if the manifest names it."""
     attack = attack_of(model, task)
     true = None if attack is None else ShownTrigger(attack.on_black(task.split("test").inputs), "")
-    shown = {
+    triggers = {
         f"found, {rank}": ShownTrigger(pattern, task.classes[label])
         for rank, (pattern, label) in enumerate(zip(patterns[:_DRAWN], labels[:_DRAWN], strict=True), 1)
     }
-    draw_found_triggers(FoundTriggers(true, {name: shown}), stem)
+    draw_found_triggers(FoundTriggers(true, {name: triggers}), stem)

@@ -64,23 +64,23 @@ _OTHER_LOOKS = (
     Look("#44aa99", "#44aa99", "p", "pentagon"),
     Look("#999933", "#b3b34a", "8", "octagon"),
 )
-#: Filling of the marker and line of a method as such and of its variants; what is not filled is white.
+#: Filling of the marker, and line, of a method and then of its variants; what is not filled is white.
 _VARIANTS = (("full", "-"), ("none", "--"), ("left", ":"), ("bottom", "-."))
 
-#: The control that carries no backdoor; its ASR says nothing of an attack.
+#: The control that has no backdoor; its ASR says nothing about an attack.
 CONTROL = "benign"
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
     """How each method is drawn."""
-    found: dict[str, Look] = {}
+    by_method: dict[str, Look] = {}
     for method in methods:
         base = method.partition(" (")[0]
         look = _LOOKS.get(base) or _OTHER_LOOKS[sum(base.encode()) % len(_OTHER_LOOKS)]
-        variant = sum(other.partition(" (")[0] == base for other in found) % len(_VARIANTS)
+        variant = sum(other.partition(" (")[0] == base for other in by_method) % len(_VARIANTS)
         filling, line = _VARIANTS[variant]
-        found[method] = look._replace(filling=filling, line=line)
-    return found
+        by_method[method] = look._replace(filling=filling, line=line)
+    return by_method
 
 
 def shorten(text: str, length: int) -> str:
@@ -90,7 +90,7 @@ def shorten(text: str, length: int) -> str:
 
 @contextmanager
 def written_figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of that size in inches, in our style whatever the user's settings, written at the end."""
+    """A figure of a size in inches, in our style and not the user's, written as PNG and SVG at the end."""
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(width, height))
         yield figure

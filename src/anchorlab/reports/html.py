@@ -1,4 +1,4 @@
-"""What all pages share: the templates, the style sheet, and pictures inside a page."""
+"""The parts that all pages share: templates, the style sheet, and pictures inside a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = "index.html"
 
 
 def environment() -> Environment:
-    """Where templates are loaded: the folder ``assets``. Values are escaped, and unknown names are errors."""
+    """Loads templates from the folder ``assets``. Values are escaped, and unknown names are errors."""
     return Environment(
         loader=PackageLoader("anchorlab.reports", "assets"),
         autoescape=True,

@@ -19,7 +19,7 @@ def write_report(folder: str | Path, *, out: str | Path | None = None) -> Path:
         The path of the page.
 
     Raises:
-        AnchorlabError: if the folder holds no suite or nothing to show, or the place cannot be written.
+        AnchorlabError: if the folder holds no suite or nothing to show, or a file cannot be written.
     """
     folder = Path(folder)
     results = load_results(folder)

@@ -45,7 +45,7 @@ def write_analysis(analysis: Analysis, out: str | Path) -> Path:
     The page needs nothing beside it and no network.
 
     Args:
-        analysis: what ``analyze`` measured.
+        analysis: the result of ``analyze``.
         out: where to write; made if it is missing.
 
     Returns:

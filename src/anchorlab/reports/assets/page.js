@@ -66,7 +66,7 @@ document.addEventListener("toggle", (event) => {
   note.style.top = `${fits ? below : Math.max(button.top - note.offsetHeight - 6, 12)}px`;
 }, true);
 
-// --- Plots: drawn when they come near the view, anew when the metric or the colour scheme changes.
+// --- Plots: drawn when they come near the view, and again when the metric or the colour scheme changes.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let printing = false;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -120,7 +120,7 @@ function frontTraces(plot, metric) {
         `ASR ${number(point.asr)}, ${title} ${number(point.metrics[metric])}`,
       ].join("<br>").replace("strength undefined, ", "")),
   }));
-  const reported = plot.reported.filter((one) => !one.control && one.asr[0] !== null).map(({ label, target, asr, means }) => ({
+  const reported = plot.reported.filter((entry) => !entry.control && entry.asr[0] !== null).map(({ label, target, asr, means }) => ({
     mode: "markers", x: [means[metric][0]], y: [asr[0]],
     error_x: { ...bar(means[metric]), color: colour(label) }, error_y: { ...bar(asr), color: colour(label) },
     marker: { color: colour(label), symbol: data.looks[label].symbol, size: 12, line: { width: 1.2, color: ink("ground") } },
@@ -132,7 +132,7 @@ function frontTraces(plot, metric) {
 // Success rates far below the targets would squeeze the rest; a double click shows them.
 function successRange({ from, lines, reported }) {
   if (from === null) return {};
-  const rates = [...lines.flatMap((line) => line.points.map((point) => point.asr)), ...reported.flatMap((one) => one.asr)];
+  const rates = [...lines.flatMap((line) => line.points.map((point) => point.asr)), ...reported.flatMap((entry) => entry.asr)];
   const low = Math.min(...rates.filter((rate) => rate !== null && rate >= from));
   return { range: [low - 0.08 * (1 - low), 1 + 0.05 * (1 - low)] };
 }
@@ -160,11 +160,11 @@ function layout(plot, metric) {
     base.yaxis = { ...axis, type: "category", categoryorder: "array", categoryarray: labels, autorange: "reversed", ticksuffix: " " };
     return { ...base, height: 70 + 30 * labels.length };
   }
-  const line = (place, dash) => ({ type: "line", line: { color: ink("soft"), width: 1, dash }, layer: "below", ...place });
-  const control = plot.reported.find((one) => one.control);
-  const at = control?.means[metric][0];
+  const line = (ends, dash) => ({ type: "line", line: { color: ink("soft"), width: 1, dash }, layer: "below", ...ends });
+  const control = plot.reported.find((entry) => entry.control);
+  const mean = control?.means[metric][0];
   base.shapes = plot.targets.map((target) => line({ xref: "paper", x0: 0, x1: 1, y0: target, y1: target }, "dot"));
-  if (at !== null && at !== undefined && (!log || at > 0)) base.shapes.push(line({ yref: "paper", y0: 0, y1: 1, x0: at, x1: at }, "dash"));
+  if (mean !== null && mean !== undefined && (!log || mean > 0)) base.shapes.push(line({ yref: "paper", y0: 0, y1: 1, x0: mean, x1: mean }, "dash"));
   base.yaxis = { ...axis, title: { text: "attack success rate", standoff: 8 }, nticks: 6, ...successRange(plot) };
   return { ...base, height: 340 };
 }
@@ -185,7 +185,7 @@ const GLYPHS = {
 };
 function drawKey(list) {
   const plots = all(".plot", list.closest(".plots")).map((element) => data.plots[element.dataset.plot]);
-  const labels = new Set(plots.flatMap((plot) => [...plot.lines, ...plot.reported.filter((one) => !one.control)].map((one) => one.label)));
+  const labels = new Set(plots.flatMap((plot) => [...plot.lines, ...plot.reported.filter((entry) => !entry.control)].map((entry) => entry.label)));
   const sign = (label) => make("span", { textContent: GLYPHS[data.looks[label].symbol] ?? "\u25c7", style: `color: ${colour(label)}`, ariaHidden: "true" });
   list.replaceChildren(...[...labels].filter((label) => label in data.looks).map((label) => make("li", {}, sign(label), label)));
 }

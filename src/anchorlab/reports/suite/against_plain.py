@@ -25,17 +25,17 @@ _RESAMPLES, _SEED = 2000, 0
 
 def against_plain_tables(results: SuiteResults) -> list[Table]:
     """Differences from plain tuning: ASR left by repairs, AUROC of detectors of models, and of detectors of inputs."""
-    found = [_of_repairs(results), _of_models(results), _of_inputs(results)]
-    return [table for table in found if table is not None]
+    tables = [_of_repairs(results), _of_models(results), _of_inputs(results)]
+    return [table for table in tables if table is not None]
 
 
 def paired_difference(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
     """The mean difference of runs from their partners, with Student's interval over references, or over seeds of one.
 
     Args:
-        runs: one a reference and seed, with ``reference_seed``, ``seed`` and the column.
+        runs: one for each reference and seed, with ``reference_seed``, ``seed`` and the column.
         baseline: the partners, with the same columns.
-        column: what is compared.
+        column: the name of the column that is compared.
     """
     pairs = runs.merge(baseline, on=["reference_seed", "seed"], suffixes=("", "_baseline"))
     differences = pairs[column] - pairs[f"{column}_baseline"]
@@ -44,12 +44,12 @@ def paired_difference(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -
 
 
 def _of_repairs(results: SuiteResults) -> Table | None:
-    shown = _by_method(results.repairs, ["task", "trigger", "defender"], "defence", "asr")
-    return shown and Table(
+    compared = _by_method(results.repairs, ["task", "trigger", "defender"], "defence", "asr")
+    return compared and Table(
         "repairs-asr-against-plain",
-        "ASR left after each repair, less the ASR left after the same repair of plain tuning: mean and 95% interval.",
+        "ASR left after each repair, minus the ASR left after the same repair of plain tuning: mean and 95% interval.",
         "repair",
-        *shown,
+        *compared,
         notes=[
             "Above 0: the repair removes less of this backdoor than of one that was injected by plain tuning. Runs are "
             "paired by reference and seed; intervals are Student's t over references."
@@ -58,14 +58,14 @@ def _of_repairs(results: SuiteResults) -> Table | None:
 
 
 def _of_inputs(results: SuiteResults) -> Table | None:
-    shown = _by_method(detections_of_kind(results, "input"), ["task", "trigger", "defender"], "detector", "auroc")
-    return shown and Table(
+    compared = _by_method(detections_of_kind(results, "input"), ["task", "trigger", "defender"], "detector", "auroc")
+    return compared and Table(
         "detections-inputs-against-plain",
-        "AUROC of detectors of inputs, less that on models injected by plain tuning: mean and 95% interval.",
+        "AUROC of detectors of inputs, minus the AUROC on models injected by plain tuning: mean and 95% interval.",
         "detector",
-        *shown,
+        *compared,
         notes=[
-            "Below 0: the detector tells triggered inputs of this model from clean ones less well. "
+            "Below 0: the detector separates triggered inputs of this model from clean ones less well. "
             "Runs are paired by reference and seed; intervals are Student's t over references."
         ],
     )
@@ -79,8 +79,8 @@ def _by_method(frame: pd.DataFrame, parts: list[str], by: str, column: str) -> t
     groups = []
     for title, part in split_into_parts(frame[frame["role"] == "method"], parts):
         rows = [
-            Row(str(label), [_paired_cell(here, method, column) for method in others])
-            for label, here in part.groupby(by, sort=False)
+            Row(str(label), [_paired_cell(runs, method, column) for method in others])
+            for label, runs in part.groupby(by, sort=False)
         ]
         groups.append(Rows(rows, title))
     return [Column(name, name) for name in others], groups
@@ -99,30 +99,31 @@ def _of_models(results: SuiteResults) -> Table | None:
         judged = part[part["score"].notna()]
         if others and (judged["role"] != "method").any():
             rows = [
-                Row(str(detector), [estimate_cell(difference_of_auroc(here, method), _signed) for method in others])
-                for detector, here in judged.groupby("detector", sort=False)
+                Row(str(detector), [estimate_cell(difference_of_auroc(models, method), _signed) for method in others])
+                for detector, models in judged.groupby("detector", sort=False)
             ]
             groups.append(Rows(rows, title))
     if not groups:
         return None
     return Table(
         name="detections-models-against-plain",
-        caption="AUROC of detectors of models, less that on models injected by plain tuning: value and 95% interval.",
+        caption="AUROC of detectors of models, minus the AUROC on models injected by plain tuning: value and 95% "
+        "interval.",
         head="detector",
         columns=[Column(name, name) for name in others],
         groups=groups,
         notes=[
-            "Below 0: the detector tells these models from clean ones less well. "
-            "Intervals are of the bootstrap over references, each drawn with all models made from it."
+            "Below 0: the detector separates these models from clean ones less well. "
+            "Intervals come from a bootstrap over references; each is drawn with all models made from it."
         ],
     )
 
 
 def difference_of_auroc(models: pd.DataFrame, method: str) -> Estimate:
-    """The AUROC of models injected by a method, less the AUROC of plain ones, with its interval over references.
+    """The AUROC of models injected by a method, minus the AUROC of plain ones, with its interval over references.
 
     Args:
-        models: one detector's ``score`` of each, with ``role``, ``method`` and ``reference_seed``.
+        models: a row for each, with one detector's ``score``, ``role``, ``method`` and ``reference_seed``.
         method: its name.
     """
     sides = [models["role"] != "method", models["method"] == method, models["method"] == BASELINE]
@@ -133,11 +134,11 @@ def difference_of_auroc(models: pd.DataFrame, method: str) -> Estimate:
     value = _difference(by_reference)
     rng = np.random.default_rng(_SEED)
     count = len(by_reference)
-    drawn = [_difference([by_reference[at] for at in rng.integers(count, size=count)]) for _ in range(_RESAMPLES)]
-    known = [one for one in drawn if one is not None]
+    drawn = [_difference([by_reference[index] for index in rng.integers(count, size=count)]) for _ in range(_RESAMPLES)]
+    defined = [difference for difference in drawn if difference is not None]
     if value is None or count < 2:
         return Estimate(value, units=count)
-    return Estimate(value, *between_replicates(known, DECIMAL_TAILS), units=count)
+    return Estimate(value, *between_replicates(defined, DECIMAL_TAILS), units=count)
 
 
 def _difference(references: list[list[np.ndarray]]) -> float | None:

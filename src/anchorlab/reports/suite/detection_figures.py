@@ -26,7 +26,7 @@ def draw_roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of
     Args:
         panels: method to detector to its curve.
         stem: the files to write, less ``.png`` and ``.svg``.
-        of: what the FPR is a share of, in words.
+        of: the inputs or models that the FPR is a share of, in words.
 
     Raises:
         AnchorlabError: if a file cannot be written.
@@ -43,42 +43,42 @@ def draw_roc_curves(panels: Mapping[str, Mapping[str, Curve]], stem: Path, *, of
             axis.set(title=shorten(title, 24), aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
             axis.set(xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
         axes[0].set_ylabel("TPR")
-        # One label for all: under each panel it would reach into the next one.
+        # One label for all panels: below each panel it would reach into the next panel.
         figure.supxlabel(f"FPR (share of {of})", fontsize="medium")
         figure.legend(loc="outside right upper")
 
 
-def draw_found_triggers(found: FoundTriggers, stem: Path) -> None:
+def draw_found_triggers(triggers: FoundTriggers, stem: Path) -> None:
     """The true trigger beside the triggers that detectors found in a model of each method.
 
     Args:
-        found: of one task and trigger.
+        triggers: the triggers of one task and true trigger.
         stem: the files to write, less ``.png`` and ``.svg``.
 
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    columns = found.columns
-    with written_figure(stem, 1.6 + 1.35 * (1 + len(columns)), 0.5 + 1.35 * len(found.rows)) as figure:
-        axes = figure.subplots(len(found.rows), 1 + len(columns), squeeze=False)
+    columns = triggers.columns
+    with written_figure(stem, 1.6 + 1.35 * (1 + len(columns)), 0.5 + 1.35 * len(triggers.rows)) as figure:
+        axes = figure.subplots(len(triggers.rows), 1 + len(columns), squeeze=False)
         for axis, title in zip(axes[0], ["true trigger", *columns], strict=True):
             axis.set_title("\n".join(shorten(line, 18) for line in title.split("\n")), fontsize=8)
-        for line, (method, row) in zip(axes, found.rows.items(), strict=True):
+        for line, (method, row) in zip(axes, triggers.rows.items(), strict=True):
             line[0].set_ylabel("clean reference" if method == "reference" else shorten(method, 18))
             # A model without a backdoor has no true trigger.
-            first = None if method in ("reference", "benign") else found.true
-            for axis, shown in zip(line, [first, *(row.get(column) for column in columns)], strict=True):
-                _draw(axis, shown)
+            first = None if method in ("reference", "benign") else triggers.true
+            for axis, trigger in zip(line, [first, *(row.get(column) for column in columns)], strict=True):
+                _draw(axis, trigger)
 
 
-def _draw(axis: Any, shown: ShownTrigger | None) -> None:
+def _draw(axis: Any, trigger: ShownTrigger | None) -> None:
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
-    if shown is None:
+    if trigger is None:
         axis.spines[:].set_visible(False)
         axis.text(0.5, 0.5, "none", ha="center", va="center", color="#555555", transform=axis.transAxes)
         return
-    pixels = shown.picture.float() / 255
+    pixels = trigger.picture.float() / 255
     image = pixels.permute(1, 2, 0) if len(pixels) == 3 else pixels.mean(dim=0)
     axis.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axis.set_xlabel(f"to {shorten(shown.label, 14)}" if shown.label else "", fontsize=8)
+    axis.set_xlabel(f"to {shorten(trigger.label, 14)}" if trigger.label else "", fontsize=8)

@@ -1,4 +1,4 @@
-"""What a suite's detectors revealed: tables, ROC curves, and the triggers that they found beside the true ones."""
+"""The detectors of a suite: tables, ROC curves, and the triggers that they found beside the true ones."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def inputs_table(results: SuiteResults) -> Table | None:
         rows = [
             Row(
                 str(detector),
-                [cell_of(student_mean(here.drop_duplicates("identity")[name].tolist()), "asr") for name in columns],
+                [cell_of(student_mean(runs.drop_duplicates("identity")[name].tolist()), "asr") for name in columns],
                 sub=str(method),
             )
-            for (detector, method), here in part.groupby(["detector", "method"], sort=False)
+            for (detector, method), runs in part.groupby(["detector", "method"], sort=False)
         ]
         groups.append(Rows(rows, title))
     return Table(
         name="detections-inputs",
-        caption="How well detectors tell triggered test inputs from clean ones: mean over runs and 95% interval.",
+        caption="How well detectors separate triggered test inputs from clean ones: mean over runs and 95% interval.",
         head="detector",
         columns=[Column(name, title) for name, title in columns.items()],
         groups=groups,
         notes=[
-            "The thresholds leave 1% and 5% of the defender's own clean examples above them. FPR is the share of clean "
-            "test inputs above a threshold, TPR the share of triggered ones."
+            "Each threshold leaves 1% or 5% of the defender's clean examples above it. FPR is the share of clean test "
+            "inputs above the threshold, TPR the share of triggered ones."
         ],
     )
 
@@ -83,7 +83,7 @@ class Scores:
 def comparable_models(results: SuiteResults) -> Iterator[tuple[str, pd.DataFrame]]:
     """Parts of the detections of models whose scores can be compared, each model once a detector; with titles.
 
-    They are of one task and architecture, and the defender has as many examples. A part alone has no title.
+    A part has one task, one architecture and one number of the defender's examples. A single part has no title.
     """
     frame = detections_of_kind(results, "model")
     parts = list(frame.groupby(["task", "model", "defender"], sort=False, dropna=False)) if len(frame) else []
@@ -93,32 +93,32 @@ def comparable_models(results: SuiteResults) -> Iterator[tuple[str, pd.DataFrame
 
 
 def scores_by_detector(results: SuiteResults) -> dict[str, dict[str, Scores]]:
-    """The scores of each detector of models that has judged some with a backdoor and some without, by part."""
-    found: dict[str, dict[str, Scores]] = {}
+    """The scores of each detector of models, by part. A detector needs scores of models with and without a backdoor."""
+    by_part: dict[str, dict[str, Scores]] = {}
     for title, part in comparable_models(results):
-        for detector, once in part.groupby("detector", sort=False):
-            judged = once[once["score"].notna()]
+        for detector, models in part.groupby("detector", sort=False):
+            judged = models[models["score"].notna()]
             injected = judged[judged["role"] == "method"]
             scores = Scores(
                 judged[judged["role"] != "method"]["score"].tolist(),
-                {str(method): here["score"].tolist() for method, here in injected.groupby("method", sort=False)},
-                len(once) - len(judged),
+                {str(method): rows["score"].tolist() for method, rows in injected.groupby("method", sort=False)},
+                len(models) - len(judged),
             )
             if scores.clean and scores.injected:
-                found.setdefault(title, {})[str(detector)] = scores
-    return found
+                by_part.setdefault(title, {})[str(detector)] = scores
+    return by_part
 
 
 def population_table(results: SuiteResults) -> Table | None:
     """AUROC of each detector of models over the population, for all methods and by method, with TPR and FPR."""
-    known = scores_by_detector(results)
-    if not known:
+    by_part = scores_by_detector(results)
+    if not by_part:
         return None
-    every = [scores for part in known.values() for scores in part.values()]
+    every = [scores for part in by_part.values() for scores in part.values()]
     methods = list(dict.fromkeys(method for scores in every for method in scores.injected))
     groups = [
         Rows([_population_row(detector, scores, methods) for detector, scores in part.items()], title)
-        for title, part in known.items()
+        for title, part in by_part.items()
     ]
     return Table(
         name="detections-models",
@@ -156,26 +156,26 @@ def _area(clean: Sequence[float], injected: Sequence[float]) -> Cell:
 
 def roc_of_models(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
     """ROC curves over the population: part (``comparable_models``) to method to detector to curve."""
-    found: dict[str, dict[str, dict[str, Curve]]] = {}
+    by_part: dict[str, dict[str, dict[str, Curve]]] = {}
     for title, part in scores_by_detector(results).items():
         for detector, scores in part.items():
             for method, injected in scores.injected.items():
-                curves = found.setdefault(title, {}).setdefault(method, {})
+                curves = by_part.setdefault(title, {}).setdefault(method, {})
                 curves[detector] = curve(scores.clean, injected)
-    return found
+    return by_part
 
 
 def roc_of_inputs(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
     """ROC curves of detectors of inputs: part of the suite to method to detector to the mean over runs."""
     frame = detections_of_kind(results, "input")
-    found: dict[str, dict[str, dict[str, Curve]]] = {}
+    by_part: dict[str, dict[str, dict[str, Curve]]] = {}
     for title, part in split_into_parts(frame, ["task", "trigger", "defender"]) if len(frame) else ():
         for (method, detector), runs in part.groupby(["method", "detector"], sort=False):
-            seen = [results.scores(identity) for identity in runs["identity"].drop_duplicates()]
-            curves = [_curve(scores) for scores in seen if len(scores)]
+            scores_by_run = [results.scores(identity) for identity in runs["identity"].drop_duplicates()]
+            curves = [_curve(scores) for scores in scores_by_run if len(scores)]
             if curves:
-                found.setdefault(title, {}).setdefault(str(method), {})[str(detector)] = mean_curve(curves)
-    return found
+                by_part.setdefault(title, {}).setdefault(str(method), {})[str(detector)] = mean_curve(curves)
+    return by_part
 
 
 def _curve(scores: pd.DataFrame) -> Curve:
@@ -185,18 +185,18 @@ def _curve(scores: pd.DataFrame) -> Curve:
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
     """The mean TPR at equal FPR over several curves (Fawcett 2006, vertical averaging)."""
-    # Where a curve rises on the spot, interp takes the last of the values there, which is its upper end.
+    # Where a curve rises vertically, interp takes the last of the values there, which is the upper end.
     tpr = np.mean([np.interp(_GRID, false, true) for false, true in curves], axis=0)
     return np.r_[0.0, _GRID], np.r_[0.0, tpr]
 
 
 @dataclass(frozen=True)
 class ShownTrigger:
-    """A trigger to be shown.
+    """A trigger as a figure shows it.
 
     Attributes:
         picture: on black, uint8 ``[C, H, W]``.
-        label: name of the class that it leads to; empty for unknown.
+        label: name of the class that it leads to; empty if unknown.
     """
 
     picture: Tensor
@@ -208,8 +208,8 @@ class FoundTriggers:
     """Triggers found in models of one task, beside the true one.
 
     Attributes:
-        true: the true trigger; None where none is known.
-        rows: method to what detectors found in its first model, by column.
+        true: the true trigger; None if it is unknown.
+        rows: method to the triggers found in its first model, by column.
     """
 
     true: ShownTrigger | None
@@ -222,9 +222,9 @@ class FoundTriggers:
 
 
 def found_triggers(results: SuiteResults) -> dict[str, FoundTriggers]:
-    """For each task and trigger, what detectors of models found: the most suspicious, and that of the true target."""
+    """For each task and trigger, the triggers that detectors found: the most suspicious, and the true target's."""
     frame = detections_of_kind(results, "model")
-    found = {}
+    by_trigger = {}
     for (task, trigger), part in frame.groupby(["task", "trigger"], sort=False) if len(frame) else ():
         key = f"{task}, {trigger}"
         examples = results.examples.get(key)
@@ -243,8 +243,8 @@ def found_triggers(results: SuiteResults) -> dict[str, FoundTriggers]:
                     row[f"{detector}:\ntrue target"] = ShownTrigger(dict(inverted)[target], examples.classes[target])
         if rows:
             name = "" if target is None else examples.classes[target]
-            found[key] = FoundTriggers(ShownTrigger(examples.trigger, name), rows)
-    return found
+            by_trigger[key] = FoundTriggers(ShownTrigger(examples.trigger, name), rows)
+    return by_trigger
 
 
 def _label(target: Any, classes: Sequence[str]) -> int | None:

@@ -21,7 +21,7 @@ from anchorlab.suites.examples import Examples
 
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2}
 
-#: What lies behind words in a panel, hiding the grid.
+#: The background of words in a panel, which hides the grid.
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
 
@@ -91,11 +91,11 @@ def metrics_by_method(condition: Condition, stem: Path) -> None:
 
 
 def _draw_runs(axis: Any, row: int, entry: Entry, name: str, look: Look) -> None:
-    """The runs of one method as dots, and above them mean and interval, or in words why there are none."""
+    """The runs of one method as dots, and above them mean and interval, or words that say why there are none."""
     logarithmic = axis.get_xscale() == "log"
     estimate = entry.estimate(name)
-    shown = [value for value in entry.values(name) if value > 0 or not (logarithmic or np.isnan(value))]
-    axis.plot(shown, [row + 0.26] * len(shown), ".", color=look.light, alpha=0.55, markersize=5, mew=0)
+    values = [value for value in entry.values(name) if value > 0 or not (logarithmic or np.isnan(value))]
+    axis.plot(values, [row + 0.26] * len(values), ".", color=look.light, alpha=0.55, markersize=5, mew=0)
     if len(entry.runs) == 0:
         remark = "not reached"
     elif not defined(estimate.value):
@@ -111,15 +111,15 @@ def _draw_runs(axis: Any, row: int, entry: Entry, name: str, look: Look) -> None
 def asr_against(
     name: str, fronts: dict[str, dict[str, list[list[Tried]]]], conditions: Sequence[Condition], stem: Path
 ) -> None:
-    """How strong the backdoor is against how far the clean behaviour moved, up and left being the attacker's wish.
+    """Attack success against a metric of the clean behaviour; the attacker wants to be at the upper left.
 
-    Small markers are the strengths tried, on ``selection``; large ones with bars what is reported, on ``test``.
-    The benign update, which carries no backdoor, is drawn as a line at its mean.
+    Small markers are the strengths tried, on ``selection``. Large ones with bars are the reported means, on ``test``.
+    The benign update has no backdoor and is drawn as a line at its mean.
 
     Args:
         name: of the metric.
         fronts: size to method to its lines, see ``anchorlab.reports.suite.fronts``.
-        conditions: those of one setting, a target each.
+        conditions: the conditions of one setting, one for each target.
         stem: the files to write, less ``.png`` and ``.svg``.
 
     Raises:
@@ -129,7 +129,9 @@ def asr_against(
     labels = list(dict.fromkeys(label for condition in conditions for label in condition.labels))
     drawn = looks(labels)
     logarithmic = METRICS[name].logarithmic
-    reported = [(group.asked, entry) for here in conditions for group in here.groups for entry in group.entries]
+    reported = [
+        (group.asked, entry) for condition in conditions for group in condition.groups for entry in group.entries
+    ]
     points = [point for lines in fronts.values() for line in lines.values() for part in line for point in part]
     lowest = lowest_shown([condition.target_asr for condition in conditions], [point.asr for point in points])
     with written_figure(stem, 2.2 + 3.6 * len(titles), 3.8) as figure:
@@ -170,8 +172,8 @@ def _scale_front(
 
 
 def _draw_tried(axis: Any, name: str, points: list[Tried], look: Look, logarithmic: bool) -> None:
-    shown = [point for point in points if point.metrics.get(name, np.nan) > 0 or not logarithmic]
-    x, y = [point.metrics.get(name, np.nan) for point in shown], [point.asr for point in shown]
+    visible = [point for point in points if point.metrics.get(name, np.nan) > 0 or not logarithmic]
+    x, y = [point.metrics.get(name, np.nan) for point in visible], [point.asr for point in visible]
     style = marker_style(look) | {"markersize": 3.5, "markeredgewidth": 0.8, "linestyle": look.line}
     axis.plot(x, y, **style, linewidth=0.9, alpha=0.7)
 

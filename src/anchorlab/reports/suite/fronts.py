@@ -1,4 +1,4 @@
-"""Every strength that was tried: attack success against consistency, as measured on ``selection``."""
+"""Every strength that was tried: attack success and consistency, measured on ``selection``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _BELOW = 0.15
 
 @dataclass(frozen=True)
 class Tried:
-    """A strength and scale that was tried, mean over the runs that chose.
+    """A strength and scale that was tried, with means over the runs of the selection.
 
     Attributes:
         strength: the value of the method's strength; None if it has none.
         scale: the factor of the perturbation.
         asr: attack success rate on ``selection``.
         metrics: the other measurements, by name.
-        chosen_for: the target success rates that it was chosen for and reaches.
+        chosen_for: the target success rates that it reaches and was chosen for.
     """
 
     strength: float | None
@@ -36,7 +36,7 @@ class Tried:
 
 
 def front(results: SuiteResults, setting: Setting, asked: str) -> dict[str, list[list[Tried]]]:
-    """Method to its lines: one for each scale, by strength; a single one, by scale, for a method without strengths.
+    """Method to its lines: one for each scale, ordered by strength; one ordered by scale if it has no strengths.
 
     Args:
         results: of the suite.
@@ -53,22 +53,22 @@ def front(results: SuiteResults, setting: Setting, asked: str) -> dict[str, list
     means = means.groupby(["method", "strength", "scale"], sort=False, dropna=False, as_index=False)[
         ["asr", *names]
     ].mean()
-    found: dict[str, list[list[Tried]]] = {}
+    by_method: dict[str, list[list[Tried]]] = {}
     for label, rows in means.groupby("method", sort=False):
         chosen = choices[choices["method"] == label] if len(choices) else choices
         points = [_point(row, names, chosen) for _, row in rows.sort_values(["strength", "scale"]).iterrows()]
         if len(rows["strength"].dropna().unique()) > 1:
             by_scale = {point.scale: [other for other in points if other.scale == point.scale] for point in points}
-            found[str(label)] = list(by_scale.values())
+            by_method[str(label)] = list(by_scale.values())
         else:
-            found[str(label)] = [points]
-    return found
+            by_method[str(label)] = [points]
+    return by_method
 
 
 def lowest_shown(targets: Iterable[float], rates: Iterable[float]) -> float | None:
-    """Where the axis of success rates begins if some lie so low that they would squeeze the rest; None if none do."""
-    least = min(targets, default=0.0) - _BELOW
-    return least if any(rate < least for rate in rates) else None
+    """Where the axis of success rates begins if some are so low that they would squeeze the rest; None otherwise."""
+    lowest = min(targets, default=0.0) - _BELOW
+    return lowest if any(rate < lowest for rate in rates) else None
 
 
 def _point(row: pd.Series[float], names: list[str], chosen: pd.DataFrame) -> Tried:
@@ -76,13 +76,15 @@ def _point(row: pd.Series[float], names: list[str], chosen: pd.DataFrame) -> Tri
     targets = [
         float(choice["target_asr"])
         for _, choice in chosen.iterrows()
-        if choice["reached"] and _same(choice["strength"], strength) and math.isclose(choice["scale"], row["scale"])
+        if choice["reached"]
+        and _is_same_strength(choice["strength"], strength)
+        and math.isclose(choice["scale"], row["scale"])
     ]
     metrics = {name: float(row[name]) for name in names}
     return Tried(strength, float(row["scale"]), float(row["asr"]), metrics, tuple(targets))
 
 
-def _same(chosen: float | None, strength: float | None) -> bool:
+def _is_same_strength(chosen: float | None, strength: float | None) -> bool:
     if pd.isna(chosen) or strength is None:
         return bool(pd.isna(chosen)) and strength is None
     assert chosen is not None

@@ -31,7 +31,7 @@ from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
 from anchorlab.statistics.table import Table, to_csv, to_latex
 from anchorlab.suites.results import SuiteResults
 
-#: Metrics of the still fronts; Pearson's says least about a trade.
+#: Metrics of the still fronts, without Pearson's correlation, which shows the trade-off least.
 _STILL_FRONTS = DRAWN[:3]
 
 
@@ -85,25 +85,25 @@ def write_page(
         results: of the suite, finished or not.
         out: where to write; made if it is missing.
         resamples: of the bootstrap.
-        conditions: what ``summarise`` gave, if it is at hand.
+        conditions: the result of ``summarise``, if it is at hand.
 
     Returns:
         The path of the page.
 
     Raises:
-        AnchorlabError: if there is nothing to show, or the place cannot be written.
+        AnchorlabError: if there is nothing to show, or a file cannot be written.
     """
-    known = list(conditions) if conditions is not None else summarise(results, resamples=resamples)
+    every = list(conditions) if conditions is not None else summarise(results, resamples=resamples)
     data: dict[str, Any] = {}
-    pictures = Pictures(results, known)
-    views = [_setting_view(results, here, pictures, out, data) for here in _by_setting(known)]
+    pictures = Pictures(results, every)
+    views = [_setting_view(results, group, pictures, out, data) for group in _by_setting(every)]
     references, failed = tables.references_table(results), tables.failed_table(results.failed)
     _write_tables(out, _every_table(views) + [table for table in (references, failed) if table is not None])
     write_atomically(out / "tables" / "runs.csv", results.results.to_csv(index=False, lineterminator="\n"))
-    defended = _defended(results, out)
-    _write_tables(out, defended.tables)
-    labels = list(dict.fromkeys(label for condition in known for label in condition.labels))
-    shown = {
+    defences = _write_defences(results, out)
+    _write_tables(out, defences.tables)
+    labels = list(dict.fromkeys(label for condition in every for label in condition.labels))
+    page_data = {
         "looks": looks_data(labels),
         "measures": measures_data(),
         "runs": runs_data(results.results),
@@ -112,12 +112,12 @@ def write_page(
     context = {
         "results": results,
         "notice": NOTICES["injected"],
-        "summary": what_was_run(results, known),
+        "summary": what_was_run(results, every),
         "settings": views,
         "examples": examples_of(results.examples, out),
         "references": references,
         "failed": failed,
-        "defended": defended,
+        "defences": defences,
         "seeds": seeds_of(results),
         "classes_shown": tables.CLASSES_SHOWN,
         "measures": [METRICS[name] for name in PLOTTED],
@@ -126,7 +126,7 @@ def write_page(
         "css": asset("page.css"),
         "script": asset("page.js"),
         "plotly": Markup(_plotly()),
-        "data": Markup(_json(shown)),
+        "data": Markup(_json(page_data)),
     }
     templates = environment()
     templates.filters["slug"] = slug
@@ -137,22 +137,22 @@ def write_page(
 
 
 @dataclass(frozen=True)
-class _Defended:
-    """What repairs and detectors did: tables, and names of the figures with their words."""
+class _Defences:
+    """Repairs and detectors: tables, and the figures as words and file name."""
 
     tables: Sequence[Table]
     stills: Sequence[tuple[str, str]]
 
 
-def _defended(results: SuiteResults, out: Path) -> _Defended:
+def _write_defences(results: SuiteResults, out: Path) -> _Defences:
     stills = []
     if len(results.repairs):
         for title, part in repairs.split_into_parts(results.repairs, ["task", "trigger", "defender"]):
             stills.append((title, f"repairs-{_short(title)}"))
             draw_repairs(part, out / "figures" / stills[-1][1])
-    known = [detections.population_table(results), detections.inputs_table(results)]
-    every = [*repairs.repairs_tables(results), *filter(None, known), *against_plain_tables(results)]
-    return _Defended(every, [*stills, *_detection_stills(results, out)])
+    optional = [detections.population_table(results), detections.inputs_table(results)]
+    every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
+    return _Defences(every, [*stills, *_detection_stills(results, out)])
 
 
 def _short(title: str) -> str:
@@ -167,9 +167,9 @@ def _detection_stills(results: SuiteResults, out: Path) -> list[tuple[str, str]]
         words = f"{title}: detectors of models" if title else "detectors of models"
         stills.append((f"{words}, ROC curves over the population", f"roc-models-{_short(title)}".removesuffix("-")))
         draw_roc_curves(models, out / "figures" / stills[-1][1], of="models without backdoor")
-    for title, found in detections.found_triggers(results).items():
+    for title, triggers in detections.found_triggers(results).items():
         stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slug(title)}"))
-        draw_found_triggers(found, out / "figures" / stills[-1][1])
+        draw_found_triggers(triggers, out / "figures" / stills[-1][1])
     for title, panels in detections.roc_of_inputs(results).items():
         stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{_short(title)}"))
         draw_roc_curves(panels, out / "figures" / stills[-1][1], of="clean inputs")
@@ -178,7 +178,7 @@ def _detection_stills(results: SuiteResults, out: Path) -> list[tuple[str, str]]
 
 def _by_setting(conditions: Sequence[Condition]) -> list[list[Condition]]:
     settings = dict.fromkeys(condition.setting for condition in conditions)
-    return [[one for one in conditions if one.setting == setting] for setting in settings]
+    return [[condition for condition in conditions if condition.setting == setting] for setting in settings]
 
 
 def _setting_view(
@@ -246,7 +246,7 @@ def _write_tables(out: Path, every: Sequence[Table]) -> None:
 
 
 def _json(value: Any) -> str:
-    """JSON that can stand in an HTML page: no sign in it can end its element."""
+    """JSON for an element of an HTML page: no character in it can end the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return text.replace("<", "\\u003c")
 

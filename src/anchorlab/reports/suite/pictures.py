@@ -30,7 +30,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pair:
-    """A clean picture and the same with the trigger; or a triggered text in parts, and whether each is the trigger."""
+    """A clean and a triggered picture; or a triggered text in parts, each with whether it is the trigger."""
 
     words: str
     clean: str = ""
@@ -39,55 +39,57 @@ class Pair:
 
 
 class Pictures:
-    """Every picture that the page needs of the test splits, asked for once a task, because data are slow to open."""
+    """Every picture of the test splits that the page needs, read once for each task because data are slow to open."""
 
     def __init__(self, results: SuiteResults, conditions: Sequence[Condition]) -> None:
         rows: dict[str, set[int]] = {}
         for condition in conditions:
-            changed = [one.row for group in condition.groups for ones in group.changed.values() for one in ones]
-            rows.setdefault(condition.setting.task, set()).update(changed)
+            for group in condition.groups:
+                for instances in group.changed.values():
+                    rows.setdefault(condition.setting.task, set()).update(instance.row for instance in instances)
         self._rows = {task: sorted(wanted) for task, wanted in rows.items()}
         self._examples = {task: results.pictures(task, wanted) for task, wanted in self._rows.items() if wanted}
 
     def of(self, task: str, changed: Sequence[ChangedInstance]) -> list[Picture]:
         """Pictures with their words; words alone where the pictures are not at hand."""
         examples = self._examples.get(task)
-        found = []
-        for one in changed:
+        pictures = []
+        for instance in changed:
             true, reference, candidate = (
                 str(label) if examples is None else examples.classes[label]
-                for label in (one.label, one.reference, one.candidate)
+                for label in (instance.label, instance.reference, instance.candidate)
             )
-            runs = "" if one.agreeing == one.runs else f" (in {one.agreeing} of {one.runs} runs)"
-            shown = None if examples is None else examples.clean[self._rows[task].index(one.row)]
-            uri, text = (picture_uri(shown), "") if isinstance(shown, Tensor) else ("", shown or "")
+            all_agree = instance.agreeing == instance.runs
+            runs = "" if all_agree else f" (in {instance.agreeing} of {instance.runs} runs)"
+            clean = None if examples is None else examples.clean[self._rows[task].index(instance.row)]
+            uri, text = (picture_uri(clean), "") if isinstance(clean, Tensor) else ("", clean or "")
             words = [f"true: {true}", f"reference: {reference}", f"candidate: {candidate}{runs}"]
-            found.append(Picture(uri, [*words, f"KL {METRICS['kl'].write(one.kl)}"], text))
-        return found
+            pictures.append(Picture(uri, [*words, f"KL {METRICS['kl'].write(instance.kl)}"], text))
+        return pictures
 
 
 def examples_of(examples: Mapping[str, Examples], out: Path) -> list[tuple[str, str, list[Pair]]]:
     """Title, name of the still figure (none of texts), and pairs of inputs, for each task and trigger."""
-    found = []
-    for title, shown in examples.items():
-        words = [shown.classes[int(label)] for label in shown.labels]
-        if isinstance(shown.clean, Tensor):
+    sections = []
+    for title, of_trigger in examples.items():
+        words = [of_trigger.classes[int(label)] for label in of_trigger.labels]
+        if isinstance(of_trigger.clean, Tensor):
             still = f"examples-{slug(title)}"
-            triggered_examples(shown, out / "figures" / still)
+            triggered_examples(of_trigger, out / "figures" / still)
             pairs = [
                 Pair(word, picture_uri(torch.as_tensor(clean)), picture_uri(torch.as_tensor(triggered)))
-                for word, clean, triggered in zip(words, shown.clean, shown.triggered, strict=True)
+                for word, clean, triggered in zip(words, of_trigger.clean, of_trigger.triggered, strict=True)
             ]
         else:
             still = ""
-            parts = [_parts(*texts) for texts in zip(shown.clean, shown.triggered, strict=True)]
+            parts = [_parts(*texts) for texts in zip(of_trigger.clean, of_trigger.triggered, strict=True)]
             pairs = [Pair(word, parts=part) for word, part in zip(words, parts, strict=True)]
-        found.append((title, still, pairs))
-    return found
+        sections.append((title, still, pairs))
+    return sections
 
 
 def _parts(clean: str, triggered: str) -> list[tuple[str, bool]]:
     """A triggered text in parts, and whether each is new in it."""
-    before, after = clean.split(), triggered.split()
-    changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    return [(" ".join(after[start:end]), kind != "equal") for kind, _, _, start, end in changes if end > start]
+    clean_words, words = clean.split(), triggered.split()
+    changes = SequenceMatcher(None, clean_words, words, autojunk=False).get_opcodes()
+    return [(" ".join(words[start:end]), kind != "equal") for kind, _, _, start, end in changes if end > start]

@@ -13,7 +13,7 @@ from anchorlab.statistics.intervals import student_mean
 
 
 def draw_repairs(repairs: pd.DataFrame, stem: Path) -> None:
-    """Ways of injection by repairs: attack success and accuracy after each, means over runs, coloured; oracles last.
+    """Attack success and accuracy by repair and method, means over runs, as coloured tables; oracles last.
 
     Args:
         repairs: of a suite, one task, trigger and number of the defender's examples.
@@ -40,7 +40,7 @@ def draw_repairs(repairs: pd.DataFrame, stem: Path) -> None:
                     dark = name == "asr" and value > 0.6
                     style = {"ha": "center", "va": "center", "fontsize": 8, "color": "white" if dark else "black"}
                     axis.text(column, row, f"{value:.3f}", **style)
-            axis.set_xticks(range(len(methods)), [_called(method) for method in methods], rotation=30, ha="right")
+            axis.set_xticks(range(len(methods)), [_method_title(method) for method in methods], rotation=30, ha="right")
             axis.set_title(title)
             if oracles:
                 axis.axhline(len(defences) - len(oracles) - 0.5, color="black", linewidth=1.2)
@@ -50,11 +50,11 @@ def draw_repairs(repairs: pd.DataFrame, stem: Path) -> None:
 
 def _mean(repairs: pd.DataFrame, defence: str, method: str, name: str) -> float:
     of_method = repairs[repairs["method"] == method]
-    here = of_method if defence == "no repair" else of_method[of_method["defence"] == defence]
+    runs = of_method if defence == "no repair" else of_method[of_method["defence"] == defence]
     column = f"{name}_before" if defence == "no repair" else name
-    mean = student_mean(here.drop_duplicates("identity")[column].tolist()).value
+    mean = student_mean(runs.drop_duplicates("identity")[column].tolist()).value
     return float("nan") if mean is None else mean
 
 
-def _called(method: str) -> str:
+def _method_title(method: str) -> str:
     return "clean reference" if method == "reference" else shorten(method, 18)

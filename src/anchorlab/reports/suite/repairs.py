@@ -1,4 +1,4 @@
-"""What a suite's repairs did, as tables: means over runs with intervals, by method."""
+"""The repairs of a suite as tables: means over runs with intervals, by method."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from anchorlab.statistics.intervals import student_mean
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell
 from anchorlab.suites.results import SuiteResults
 
-#: What a repair is judged by, in the order of tables; and the heading of each.
+#: Measurements that judge a repair, in the order of tables, with the heading of each.
 _JUDGED = {"asr": "ASR", "accuracy": "accuracy", "kl": "KL", "churn": "churn"}
 
-#: What the clean reference is called among methods.
+#: The name of the clean reference among methods.
 _REFERENCE = "reference"
 
 
 def split_into_parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Parts of repairs or detections in which each method has one run a reference and seed, with titles.
+    """Parts of repairs or detections, with titles; in a part each method has one run for each reference and seed.
 
-    Numbers of anchors and target ASRs that a suite has several of are parts of their own; controls and references,
-    which serve several, are in each.
+    A suite with several numbers of anchors or target ASRs has a part for each. Controls and references serve several
+    parts and are in each of them.
 
     Args:
-        frame: of a suite.
+        frame: the repairs or detections of a suite.
         by: further columns whose values make parts: ``task`` and ``trigger``, and ``defender`` if it matters.
     """
     sizes, targets = (frame[name][frame["role"] == "method"].nunique() for name in ("anchors_asked", "target_asr"))
-    for names, here in frame.groupby(by, sort=False):
+    for names, rows in frame.groupby(by, sort=False):
         words = [str(name) for name in names]
         if "defender" in by:
             words[by.index("defender")] += " of the defender's examples"
-        methods = here[here["role"] == "method"]
-        every = list(methods[["anchors_asked", "target_asr"]].drop_duplicates().itertuples(index=False))
-        for size, target in every:
-            serves = here["anchors_asked"].isin([size, ""]) & (
-                here["target_asr"].isna() | (here["target_asr"] == target)
+        methods = rows[rows["role"] == "method"]
+        pairs = list(methods[["anchors_asked", "target_asr"]].drop_duplicates().itertuples(index=False))
+        for size, target in pairs:
+            serves = rows["anchors_asked"].isin([size, ""]) & (
+                rows["target_asr"].isna() | (rows["target_asr"] == target)
             )
             more = [f"{size} anchors"] * (sizes > 1) + [f"target ASR {target:g}"] * (targets > 1)
-            yield ", ".join([*words, *more]), here[serves]
-        if not every:
-            yield ", ".join(words), here
+            yield ", ".join([*words, *more]), rows[serves]
+        if not pairs:
+            yield ", ".join(words), rows
 
 
 def repairs_tables(results: SuiteResults) -> list[Table]:
-    """For each measurement a table: a row for each repair, a column for each method, the clean reference last."""
+    """A table for each measurement: a row for each repair, a column for each method, the clean reference last."""
     frame = results.repairs
     if not len(frame):
         return []
@@ -59,7 +59,7 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
     methods = sorted(dict.fromkeys(frame["method"]), key=lambda method: method == _REFERENCE)
     groups = []
     for title, part in split_into_parts(frame, ["task", "trigger", "defender"]):
-        # A model before its repairs stands beside each of them, and counts once.
+        # The rows of every repair repeat the model before it; it counts once.
         before = part.drop_duplicates(["method", "weights_sha256"])
         first = Row("no repair", [_mean(before[before["method"] == m], f"{name}_before", name) for m in methods])
         oracle = by_oracle(part)
@@ -69,7 +69,7 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
             groups.append(Rows(_rows(part[oracle], methods, name), apart))
     runs = int(frame.groupby(["defence", "method", "trigger"])["identity"].nunique().max())
     meaning = {
-        "asr": "what is left of the attack",
+        "asr": "the share of the attack that is left",
         "accuracy": "on clean test instances",
         "kl": "of the repaired model from the clean reference",
         "churn": "predictions that differ from the clean reference's",
@@ -82,21 +82,21 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
         columns=[Column(method, "clean reference" if method == _REFERENCE else method) for method in methods],
         groups=groups,
         notes=[
-            f"At most {runs} runs stand behind a cell; intervals are Student's t over them, and wide if they are few. "
-            "The column of the clean reference shows what a repair does to a model that had no backdoor."
+            f"A cell is a mean over at most {runs} runs. Intervals are Student's t over these runs, and wide if there "
+            "are few. The column of the clean reference shows what a repair does to a model without a backdoor."
         ],
     )
 
 
 def _rows(part: pd.DataFrame, methods: list[str], name: str) -> list[Row]:
     return [
-        Row(str(defence), [_mean(here[here["method"] == method], name, name) for method in methods])
-        for defence, here in part.groupby("defence", sort=False)
+        Row(str(defence), [_mean(runs[runs["method"] == method], name, name) for method in methods])
+        for defence, runs in part.groupby("defence", sort=False)
     ]
 
 
 def by_oracle(repairs: pd.DataFrame) -> pd.Series:
-    """Which repairs are in the oracle's form, bool; they are shown apart."""
+    """Which repairs are oracles, bool; tables and figures show them separately."""
     return repairs["defence_name"].astype(str).map(is_oracle).astype(bool)
 
 

@@ -14,8 +14,10 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
     groups = [group for condition in conditions for group in condition.groups]
     methods = list(dict.fromkeys(entry.label for group in groups for entry in group.of("method")))
     settings = dict.fromkeys(condition.setting for condition in conditions)
-    tasks = dict.fromkeys(f"{one.task} ({one.model})" if one.model else one.task for one in settings)
-    triggers = dict.fromkeys(_trigger_words(one) for one in settings)
+    tasks = dict.fromkeys(
+        f"{setting.task} ({setting.model})" if setting.model else setting.task for setting in settings
+    )
+    triggers = dict.fromkeys(_trigger_words(setting) for setting in settings)
     targets = dict.fromkeys(f"{condition.target_asr:g}" for condition in conditions)
     reported = results.results[results.results["role"] != "noise"] if len(results.results) else results.results
     sentences = [
@@ -33,9 +35,9 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
         )
     sentences.append(
         f"Methods are compared at a target attack success of {listed(targets, 'or')}. The strength of each method, and "
-        "the scale of the perturbation if several were tried, was chosen on the split selection with its own seeds: of "
-        "all that reach the target, the one of least KL. It was then held fixed and measured once on the split test. "
-        "A method that does not reach the target says so."
+        "the scale of the perturbation if several were tried, was chosen on the split selection with separate seeds: "
+        "the one with the lowest KL among those that reach the target. It was then held fixed and measured once on "
+        "the split test. The tables say which methods do not reach the target."
     )
     return sentences
 
@@ -56,7 +58,7 @@ def listed(words: Iterable[str], joint: str = "and") -> str:
 
 
 def seeds_of(results: SuiteResults) -> list[tuple[str, str]]:
-    """Which seeds did what."""
+    """The seeds of the suite, by what they were used for."""
     frames = (
         ("injection seeds, reported", results.results, "seed"),
         ("seeds of the references", results.results, "reference_seed"),

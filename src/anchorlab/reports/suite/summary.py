@@ -1,7 +1,7 @@
 """A suite's results condition by condition: means with intervals, paired differences, the instances that changed most.
 
 A *setting* is a task with its model, trigger and label rule; a *condition* is a setting at a target attack success
-rate; within it stand groups, one for each number of anchors, because only what was made from the same data is compared.
+rate; it has a group for each number of anchors, because only runs on the same data are compared.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def _measure_cell(estimate: Estimate, measure: Metric, *, best: bool = False) ->
 
 
 def _is_best(entry: Entry, measure: Metric, others: Sequence[Entry]) -> bool:
-    """Whether no method of the group has a better mean; controls do not compete."""
+    """Whether no method of the group has a better mean. Controls do not compete."""
     methods = [other.estimate(measure.name).value for other in others if other.role == "method"]
     means = [mean for mean in methods if mean is not None and defined(mean)]
     if entry.role != "method" or not measure.better or len(means) < 2:
@@ -82,7 +82,7 @@ def _is_best(entry: Entry, measure: Metric, others: Sequence[Entry]) -> bool:
 
 
 def _notes(condition: Condition, measures: Sequence[Metric]) -> list[str]:
-    """What holds for the whole table: the attacked instances, the reference's own rates, few runs, undefined values."""
+    """Sentences on the whole table: attacked instances, the reference's own rates, few runs, undefined values."""
     made = [entry for group in condition.groups for entry in group.entries if len(entry.runs)]
     notes = []
     attacking = [entry for entry in made if defined(entry.estimate("asr_reference").value)]
@@ -94,9 +94,9 @@ def _notes(condition: Condition, measures: Sequence[Metric]) -> list[str]:
             f"ASR is measured on {span(counts.min(), counts.max())} triggered instances. The reference's own rate on "
             f"the same instances is {own.text} {own.interval}, its accuracy {accuracy.text} {accuracy.interval}."
         )
-    least = min((len(entry.runs) for entry in made), default=0)
-    if 0 < least < _ENOUGH_RUNS:
-        notes.append(f"{_few_runs(least)}; intervals over so few runs are too narrow.")
+    fewest = min((len(entry.runs) for entry in made), default=0)
+    if 0 < fewest < _ENOUGH_RUNS:
+        notes.append(f"{_few_runs(fewest)}; intervals over so few runs are too narrow.")
     missing = reasons(made, [m.name for m in measures])
     notes += [f"{METRICS[name].title} is undefined in some runs: {reason}." for name, reason in missing.items()]
     return notes
@@ -116,51 +116,62 @@ def differences_table(condition: Condition, baseline: str) -> Table | None:
         condition: the setting and target.
         baseline: ``plain`` or ``anchoring``.
     """
-    groups, tests = [], []
-    every = [one for group in condition.groups for ones in group.differences.get(baseline, {}).values() for one in ones]
-    if not every:
+    by_group = [(group, group.differences.get(baseline, {})) for group in condition.groups]
+    compared = [(group, by_label) for group, by_label in by_group if by_label]
+    all_differences = [
+        difference for _, by_label in compared for differences in by_label.values() for difference in differences
+    ]
+    if not all_differences:
         return None
-    is_ratio = {one.metric: one.is_ratio for one in every}
-    for group in condition.groups:
-        roles = {entry.label: entry.role for entry in group.entries}
-        found = group.differences.get(baseline, {})
-        rows = [_difference_row(label, roles[label], ones, list(is_ratio)) for label, ones in found.items()]
-        if rows:
-            groups.append(Rows(rows, group.title))
-            tests.append(
-                sum(one.p is not None for label, ones in found.items() for one in ones if roles[label] == "method")
-            )
-    fewest = min(one.runs for one in every)
+    is_ratio = {difference.metric: difference.is_ratio for difference in all_differences}
+    return Table(
+        name=f"against-{baseline}-{condition.slug}",
+        caption=f"{condition.words}: each method against {baseline}, mean over runs and 95% interval.",
+        head="method",
+        columns=[_difference_column(name, baseline, is_ratio=ratio) for name, ratio in is_ratio.items()],
+        groups=[_difference_rows(group, by_label, list(is_ratio)) for group, by_label in compared],
+        notes=_difference_notes(
+            [_number_of_tests(group, by_label) for group, by_label in compared],
+            min(difference.runs for difference in all_differences),
+        ),
+    )
+
+
+def _difference_column(name: str, baseline: str, *, is_ratio: bool) -> Column:
+    metric, hint = METRICS[name], f"ratio to {baseline}" if is_ratio else f"minus {baseline}"
+    return Column(name, metric.title, hint, metric.definition)
+
+
+def _difference_rows(group: Group, by_label: Mapping[str, Sequence[Difference]], names: Sequence[str]) -> Rows:
+    roles = {entry.label: entry.role for entry in group.entries}
+    rows = []
+    for label, differences in by_label.items():
+        by_metric = {difference.metric: difference for difference in differences}
+        pairs = f"{differences[0].runs} pair{'s' * (differences[0].runs != 1)}"
+        rows.append(Row(label, [_difference_cell(by_metric.get(name)) for name in names], sub=pairs, kind=roles[label]))
+    return Rows(rows, group.title)
+
+
+def _number_of_tests(group: Group, by_label: Mapping[str, Sequence[Difference]]) -> int:
+    """How many tests of methods a group has; Holm's adjustment is over them."""
+    methods = {entry.label for entry in group.of("method")}
+    return sum(difference.p is not None for label in methods & set(by_label) for difference in by_label[label])
+
+
+def _difference_notes(tests: Sequence[int], fewest_runs: int) -> list[str]:
     notes = [
-        "Runs are paired by reference and seed, instances by instance. p is of the two-sided sign-flip test over "
-        f"runs; Holm's adjustment is over the {span(min(tests), max(tests))} tests of methods and metrics with the "
-        "same number of anchors, controls apart."
+        "Runs are paired by reference and seed, instances by instance. p is the p value of the two-sided sign-flip "
+        f"test over runs. Holm's adjustment is over the {span(min(tests), max(tests))} tests of methods and metrics "
+        "with the same number of anchors; controls are adjusted separately."
     ]
-    notes += [f"{_few_runs(fewest)}."] if fewest < _ENOUGH_RUNS else []
-    columns = [
-        Column(
-            name,
-            METRICS[name].title,
-            f"ratio to {baseline}" if ratio else f"minus {baseline}",
-            METRICS[name].definition,
-        )
-        for name, ratio in is_ratio.items()
-    ]
-    caption = f"{condition.words}: each method against {baseline}, mean over runs and 95% interval."
-    return Table(f"against-{baseline}-{condition.slug}", caption, "method", columns, groups, notes)
-
-
-def _difference_row(label: str, role: str, ones: Sequence[Difference], names: Sequence[str]) -> Row:
-    by_metric = {one.metric: one for one in ones}
-    pairs = f"{ones[0].runs} pair{'s' * (ones[0].runs != 1)}"
-    return Row(label, [_difference_cell(by_metric.get(name)) for name in names], sub=pairs, kind=role)
+    return [*notes, f"{_few_runs(fewest_runs)}."] if fewest_runs < _ENOUGH_RUNS else notes
 
 
 def _difference_cell(difference: Difference | None) -> Cell:
     if difference is None or number(difference.value) is None:
         return Cell("undefined")
     write = _ratio if difference.is_ratio else _plus
-    value, lower, upper = (number(one) for one in (difference.value, difference.lower, difference.upper))
+    value, lower, upper = (number(end) for end in (difference.value, difference.lower, difference.upper))
     assert value is not None
     note = ""
     if difference.p is not None:
@@ -184,9 +195,9 @@ def _signed(text: str) -> str:
 
 
 def choices_table(condition: Condition, choices: pd.DataFrame) -> Table | None:
-    """The strengths that were chosen at a condition, with what ``selection`` said; None if there were none."""
+    """The strengths chosen at a condition, with their results on ``selection``; None if there were none."""
     setting = condition.setting
-    here = choices[
+    at_condition = choices[
         (choices["task"] == setting.task)
         & (choices["trigger"] == setting.trigger)
         & (choices["rule"] == setting.rule)
@@ -195,7 +206,10 @@ def choices_table(condition: Condition, choices: pd.DataFrame) -> Table | None:
     ]
     groups = []
     for group in condition.groups:
-        rows = [_choice(row) for row in here[here["anchors_asked"].astype(str) == group.asked].to_dict("records")]
+        rows = [
+            _choice(row)
+            for row in at_condition[at_condition["anchors_asked"].astype(str) == group.asked].to_dict("records")
+        ]
         if rows:
             groups.append(Rows(rows, group.title))
     if not groups:
@@ -230,7 +244,7 @@ def _choice(row: Mapping[Hashable, Any]) -> Row:
 
 
 def cost_table(condition: Condition) -> Table:
-    """How long the optimisation took and how much memory, mean and range over runs."""
+    """Duration and memory of the optimisation, mean and range over runs."""
     groups = [
         Rows([_cost(entry) for entry in group.entries if len(entry.runs)], group.title)
         for group in condition.groups
@@ -242,13 +256,13 @@ def cost_table(condition: Condition) -> Table:
         "method",
         [
             Column("steps", "steps"),
-            Column("seconds", "time", "seconds", "Duration of the optimisation, measuring apart."),
+            Column("seconds", "time", "seconds", "Duration of the optimisation, without measuring."),
             Column(
                 "peak_bytes",
                 "peak memory",
                 "GB",
-                "Largest memory: of the GPU in the run, or else of the process since its start, so that it may stem "
-                "from a run before.",
+                "Largest memory: of the GPU during the run; without a GPU, of the process since its start, so an "
+                "earlier run may have caused it.",
             ),
         ],
         groups,
@@ -278,11 +292,11 @@ def classes_table(condition: Condition, group: Group) -> Table | None:
     counts: dict[str, float] = {}
     for entry in group.entries:
         for name, classes in _by_class(entry).items():
-            rates = [one["churn"] for one in classes if one.get("churn") is not None]
+            rates = [measured["churn"] for measured in classes if measured.get("churn") is not None]
             if rates:
                 counts[name] = classes[0]["count"]
                 churn.setdefault(name, {})[entry.label] = float(np.mean(rates))
-    labels = [entry.label for entry in group.entries if any(entry.label in found for found in churn.values())]
+    labels = [entry.label for entry in group.entries if any(entry.label in by_method for by_method in churn.values())]
     rows = []
     for name in sorted(churn, key=lambda name: -max(churn[name].values())):
         rates_of = [churn[name].get(label) for label in labels]
@@ -300,16 +314,16 @@ def classes_table(condition: Condition, group: Group) -> Table | None:
 
 
 def _by_class(entry: Entry) -> dict[str, list[dict[str, Any]]]:
-    """Class to what each run measured on it."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Class to the measurements of each run on it."""
+    by_class: dict[str, list[dict[str, Any]]] = {}
     for text in entry.runs["by_class"].dropna() if "by_class" in entry.runs else []:
         for name, measured in json.loads(str(text) or "{}").items():
-            found.setdefault(name, []).append(measured)
-    return found
+            by_class.setdefault(name, []).append(measured)
+    return by_class
 
 
 def failed_table(failed: pd.DataFrame) -> Table | None:
-    """What failed, and why; None if nothing did."""
+    """The cells that failed, with the error of each; None if none did."""
     if failed.empty:
         return None
     rows = [
@@ -329,15 +343,15 @@ def references_table(results: SuiteResults) -> Table:
     """The trained references."""
     rows = [
         Row(
-            f"{one['task']}, seed {one['seed']}",
+            f"{reference['task']}, seed {reference['seed']}",
             [
-                Cell(str(one.get("model", "")), str(one.get("model", ""))),
-                Cell(fraction(float(one["accuracy"])), float(one["accuracy"])),
-                Cell(f"{float(one['seconds']):.1f}", float(one["seconds"])),
-                Cell(str(one["weights_sha256"]), str(one["weights_sha256"])),
+                Cell(str(reference.get("model", "")), str(reference.get("model", ""))),
+                Cell(fraction(float(reference["accuracy"])), float(reference["accuracy"])),
+                Cell(f"{float(reference['seconds']):.1f}", float(reference["seconds"])),
+                Cell(str(reference["weights_sha256"]), str(reference["weights_sha256"])),
             ],
         )
-        for one in results.references
+        for reference in results.references
     ]
     columns = [
         Column("model", "model", is_text=True),
@@ -368,20 +382,20 @@ def to_markdown(
     Args:
         results: of the suite.
         target_asr: the target to show; None for the lowest.
-        conditions: what ``summarise`` gave, if it is at hand.
+        conditions: the result of ``summarise``, if it is at hand.
         measures: names of the measurements to show.
 
     Raises:
         AnchorlabError: if the suite has no such target.
     """
-    known = list(conditions) if conditions is not None else summarise(results)
-    targets = sorted({condition.target_asr for condition in known})
+    every = list(conditions) if conditions is not None else summarise(results)
+    targets = sorted({condition.target_asr for condition in every})
     wanted = targets[0] if target_asr is None else target_asr
-    shown = [condition for condition in known if condition.target_asr == wanted]
-    if not shown:
+    at_target = [condition for condition in every if condition.target_asr == wanted]
+    if not at_target:
         listed = ", ".join(f"{target:g}" for target in targets)
         raise AnchorlabError(f"there are no results at a target ASR of {wanted:g}: choose one of {listed}")
-    tables = [results_table(condition, [METRICS[name] for name in measures]) for condition in shown]
+    tables = [results_table(condition, [METRICS[name] for name in measures]) for condition in at_target]
     return "\n".join(
         f"{table.caption} {' '.join(table.notes)}\n\n{to_markdown_table(_without_noise(table))}" for table in tables
     )

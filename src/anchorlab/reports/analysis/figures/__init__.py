@@ -22,7 +22,7 @@ def draw_figures(analysis: Analysis, folder: Path) -> dict[str, str]:
     """Draws every figure for which there is something to draw; returns name to caption, in order.
 
     Args:
-        analysis: what ``analyze`` measured.
+        analysis: the result of ``analyze``.
         folder: where the files go.
 
     Raises:

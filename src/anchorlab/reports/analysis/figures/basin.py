@@ -26,10 +26,10 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
         loss = plane["loss"].to_numpy().reshape(shape)
         levels = _levels(loss)
         # Where the loss is infinite or beyond the levels, the darkest colour.
-        shown = np.clip(np.where(np.isfinite(loss), loss, levels[-1]), levels[0], levels[-1])
-        filled = axes[0].contourf(x, y, np.log10(shown), levels=np.log10(levels), cmap="Blues")
+        visible = np.clip(np.where(np.isfinite(loss), loss, levels[-1]), levels[0], levels[-1])
+        filled = axes[0].contourf(x, y, np.log10(visible), levels=np.log10(levels), cmap="Blues")
         axes[0].contour(
-            x, y, np.log10(shown), levels=np.log10(levels), colors="#4a6785", linewidths=0.4, linestyles="solid"
+            x, y, np.log10(visible), levels=np.log10(levels), colors="#4a6785", linewidths=0.4, linestyles="solid"
         )
         bar = figure.colorbar(filled, ax=axes[0], ticks=np.log10(levels[::3]), shrink=0.85)
         bar.ax.set_yticklabels([f"{level:.2g}" for level in levels[::3]])
@@ -58,7 +58,7 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
 
 
 def _levels(loss: np.ndarray[Any, Any]) -> Any:
-    """Those of the fixed levels that the loss spans, at least two."""
+    """The fixed levels that the loss spans, at least two."""
     finite = loss[loss <= HIGHEST]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.1, 1.0)
     first = max(int(np.searchsorted(_LOSS_LEVELS, low)) - 1, 0)
@@ -80,7 +80,7 @@ def _marked(look: Look, *, hollow: bool) -> dict[str, Any]:
 BASIN = AnalysisFigure(
     name="basin",
     table="plane",
-    caption="Clean loss and attack success on the plane through the reference, the first candidate and the one that "
-    "lies farthest. A hollow sign is where a model off the plane falls on it.",
+    caption="Clean loss and attack success on the plane through the reference, the first candidate and the "
+    "farthest other candidate. A hollow marker is the projection of a model off the plane.",
     draw=_draw,
 )

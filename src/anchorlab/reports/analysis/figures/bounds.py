@@ -1,4 +1,4 @@
-"""KL of each instance against the most that the shift of its logits allows."""
+"""KL of each instance against the largest KL that the shift of its logits allows."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
         for axis in axes.flat[len(names) :]:
             axis.set_visible(False)
         for name, axis in zip(names, axes.flat, strict=False):
-            here = (instances["candidate"] == name) & positive & (instances["kl"] > low)
-            # Thousands of dots as vectors would make a file that no browser likes.
+            drawn = (instances["candidate"] == name) & positive & (instances["kl"] > low)
+            # Thousands of dots as vectors would make a file too large for a browser.
             style = {"color": look[name].light, "markersize": 2, "markeredgewidth": 0, "alpha": 0.35}
-            axis.plot(allowed[here], instances["kl"][here], "o", rasterized=True, **style)
+            axis.plot(allowed[drawn], instances["kl"][drawn], "o", rasterized=True, **style)
             axis.plot([low, high], [low, high], color="#777777", linewidth=0.8)
             axis.set_title(shorten(name, 28))
-            below = int((instances["candidate"] == name).sum() - here.sum())
+            below = int((instances["candidate"] == name).sum() - drawn.sum())
             if below:
                 axis.text(0.03, 0.93, f"{below:,} below {low:g}", transform=axis.transAxes, fontsize=7, color="#555555")
         logarithmic_axis(axes[0, 0], "x", left, high)
@@ -45,6 +45,6 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
 BOUNDS = AnalysisFigure(
     name="bounds",
     table="instances",
-    caption="KL of each instance against the most that the range r of its logit shift allows; line: the bound.",
+    caption="KL of each instance against the largest KL that the range r of its logit shift allows; line: the bound.",
     draw=_draw,
 )

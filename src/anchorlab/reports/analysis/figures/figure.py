@@ -1,4 +1,4 @@
-"""What a figure of an analysis is, and what all of them share."""
+"""The figure of an analysis as a value, and the parts that several figures share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anchorlab.reports.drawing import Look, looks, marker_style, shorten
 Tables = Mapping[str, pd.DataFrame]
 Looks = Mapping[str, Look]
 
-#: Losses and divergences above this, nats, are all drawn alike: the model no longer works.
+#: Losses and divergences above this, in nats, are drawn as this value: the model no longer works.
 HIGHEST = 10.0
 
 
@@ -38,11 +38,11 @@ class AnalysisFigure:
 
 
 def candidate_looks(analysis: Analysis) -> dict[str, Look]:
-    """How each candidate is drawn: as its method is elsewhere, in a variant where several are of one method."""
+    """How each candidate is drawn: with the look of its method, as a variant if several share the method."""
     kinds = [analysis.kinds.get(name) or name for name in analysis.candidates]
     labels = [kind if kinds.count(kind) == 1 else f"{kind} ({kinds[:i].count(kind)})" for i, kind in enumerate(kinds)]
-    known = looks(labels)
-    return {name: known[label] for name, label in zip(analysis.candidates, labels, strict=True)}
+    by_label = looks(labels)
+    return {name: by_label[label] for name, label in zip(analysis.candidates, labels, strict=True)}
 
 
 def draw_legend(figure: Any, look: Looks, candidates: pd.Series[Any]) -> None:

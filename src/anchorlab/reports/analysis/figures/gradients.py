@@ -1,4 +1,4 @@
-"""How the gradients of the objectives stood to each other along each injection."""
+"""Angles between the gradients of the objectives along each injection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
 GRADIENTS = AnalysisFigure(
     name="gradients",
     table="gradients",
-    caption="Cosine between the gradient of the backdoor loss and that of the clean loss, and of the anchor loss, "
+    caption="Cosine of the gradient of the backdoor loss with the gradients of the clean loss and of the anchor loss, "
     "along each injection.",
     draw=_draw,
 )

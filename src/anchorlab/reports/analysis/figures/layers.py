@@ -20,9 +20,9 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
             drawn = look[str(candidate)]
             style = marker_style(drawn) | {"markersize": 4, "linestyle": drawn.line, "linewidth": 0.7}
             axis.plot(range(len(layers)), relative.where(relative > 0), **style)
-        every = -(-len(layers) // 40)
-        shown = range(0, len(layers), every)
-        axis.set_xticks(shown, [_short_layer(layers[i]) for i in shown], rotation=90, fontsize=6.5)
+        step = -(-len(layers) // 40)
+        labelled = range(0, len(layers), step)
+        axis.set_xticks(labelled, [_short_layer(layers[i]) for i in labelled], rotation=90, fontsize=6.5)
         axis.set(yscale="log", ylabel="L2 of the perturbation / L2 of the weights")
         draw_legend(figure, look, inner["candidate"])
 

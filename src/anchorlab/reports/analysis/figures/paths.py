@@ -1,4 +1,4 @@
-"""What models on the straight lines through the reference and each candidate do."""
+"""The behaviour of models on the straight lines through the reference and each candidate."""
 
 from __future__ import annotations
 
