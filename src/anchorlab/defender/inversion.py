@@ -4,7 +4,7 @@ Wang et al. 2019, Neural Cleanse, IEEE S&P. A mask ``m`` in [0, 1] of the image'
 ``(1 - m) x + m p`` of each image; the loss is the cross-entropy towards the label plus a cost times the mask's L1 norm.
 The cost rises while nearly all images go to the label and falls while they do not, as in the paper. All labels and all
 restarts are searched in one batch, or as many as memory allows: each pair of them stamps the same images, and its loss
-depends on its own mask and pattern alone, so that the result is that of searching one by one.
+depends on its own mask and pattern alone, so that the result is the same as searching one by one.
 """
 
 from __future__ import annotations

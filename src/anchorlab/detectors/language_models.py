@@ -34,7 +34,7 @@ class BigramModel:
 
     ``P(t | s) = a count(s, t) / count(s, .) + b count(t) / T + c / V``. The weights a, b and c are those that make
     held-back texts likeliest, by expectation maximisation (Jelinek and Mercer 1980); they are positive, so that no
-    text is impossible. A text's first token follows the id V, which is no token's. Where s never occurred, its
+    text is impossible. A text's first token follows the id V, which no token has. Where s never occurred, its
     share falls to the unigrams.
 
     Args:
@@ -91,7 +91,7 @@ class CausalModel:
 
     Args:
         source: a folder with weights in safetensors, or a name on the hub.
-        encoding: that of the texts.
+        encoding: of the texts.
         device: where it works.
 
     Raises:

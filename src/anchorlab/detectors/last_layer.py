@@ -1,7 +1,7 @@
 """Weight statistics of the last layer: the target class's row is said to stand out.
 
 Fields, Samragh, Javaheripi, Koushanfar and Javidi 2021, Trojan Signatures in DNN Weights (arXiv 2109.02836): in many
-backdoored models the mean weight of the target class in the last layer lies above those of the others. The score is
+backdoored models the mean weight of the target class in the last layer lies above the other classes'. The score is
 how many deviations, by the median and the median absolute deviation, the largest one lies above. Needs no data.
 """
 

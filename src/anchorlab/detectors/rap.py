@@ -7,9 +7,9 @@ falls little is suspicious.
 
 Where we differ. The paper protects one label, known to be the attacker's target; our defender does not know it, so that
 a word is tuned for each class, on clean texts of it, and a text is judged by the word of the label that the model gives
-it. The word is no entry of the vocabulary, which the attacker could have taken too, but a place at the front with an
-embedding of its own, which begins as that of a token drawn among the defender's rarest. It is tuned by AdamW in the
-loop that all tuning shares; the authors' code takes plain steps along gradients that it never sets back to zero.
+it. The word is not in the vocabulary, where the attacker could have taken it too, but a position at the front with an
+embedding of its own, which begins as the embedding of a token drawn among the defender's rarest. It is tuned by AdamW
+in the loop that all tuning shares; the authors' code takes plain steps along gradients that it never sets back to zero.
 """
 
 from __future__ import annotations

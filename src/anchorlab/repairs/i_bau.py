@@ -11,7 +11,7 @@ The fields' values are the authors' (their repository I-BAU: ``defense.py``, and
 notebooks, which that file leaves out): five rounds, a search of 50 steps, which is a pass over their 5,000 images, away
 from what the model itself predicts, and the one image in a hundred, here one of a batch at least, that carries the
 perturbation when it is unlearned; in the paper's equations all do (``perturbed=1``). The radius is that for 32 by 32
-pixels in colour. Batch size, length, schedule and stop rule are those of all repairs here; the inner map is taken on
+pixels in colour. Batch size, length, schedule and stop rule are as in all repairs here; the inner map is taken on
 the batch at hand, theirs always on the first.
 """
 
@@ -139,7 +139,7 @@ def with_hypergradient(
 ) -> Tensor:
     """A scalar of gradient ``d L / d w + (d d* / d w)' d L / d d*``, L the outer loss and ``d*`` the inner solution.
 
-    The value is that of the loss plus a term whose gradient is the implicit part; only gradients are meant.
+    The value equals the loss; the gradient contains the implicit part too.
 
     Args:
         outer: the loss that is lowered, of the inner solution, and of weights that it closes over.

@@ -31,7 +31,7 @@ from anchorlab.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NAD(Schedule, Repair):
-    """Makes the model's attention that of a fine-tuned copy."""
+    """Makes the model's attention like a fine-tuned copy's."""
 
     modality: ClassVar[Modality] = "image"
 

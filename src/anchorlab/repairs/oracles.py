@@ -25,7 +25,7 @@ def oracles() -> list[str]:
 
 
 def build_repair(repair: str | Repair, parameters: Mapping[str, Any]) -> Repair:
-    """The repair of a name, also that of an oracle, and parameters; an instance is returned as it is.
+    """The repair of a name, which may be an oracle's, and parameters; an instance is returned as it is.
 
     Raises:
         AnchorlabError: for an unknown name or parameter, or an impossible value.

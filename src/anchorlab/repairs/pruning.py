@@ -61,7 +61,7 @@ class Pruning(Repair):
     ) -> tuple[Sequence[Any], Callable[[Any], None]]:
         """The depths, from shallow to deep, and what prunes the model to one of them, in place.
 
-        Arguments and errors are those of ``Repair.repair``; the model is left as it is.
+        Arguments and errors are as in ``Repair.repair``; the model is left as it is.
         """
         raise NotImplementedError
 

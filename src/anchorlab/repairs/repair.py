@@ -51,7 +51,7 @@ def repair(
         parameters: hyper-parameters of a repair given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
             None for all.
-        task: data; None for those of the model's manifest.
+        task: data; None for what the model's manifest names.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
         choose_depth: of an oracle, which knows what no defender does (``anchorlab.scoring.repairs.choose_on_test``).
         seed: of all draws.

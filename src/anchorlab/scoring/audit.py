@@ -98,11 +98,11 @@ def audit(
         reference: the trusted clean model, with its manifest or as a bare classifier of raw inputs.
         candidate: the model that is audited, in either form.
         benign: benign updates of the reference, or the number of updates to make; 19 allow a test at level 0.05.
-        tuning: settings of updates that are made; None for those of an injection.
+        tuning: settings of updates that are made; None for an injection's.
         folder: where updates that are made are kept and, if they are there already, read from; None to keep none.
         queries: how many clean examples are drawn; None for all of the split.
         split: where the queries come from.
-        task: data; None for those of the reference's manifest.
+        task: data; None for what the reference's manifest names.
         seed: of the queries, and of random sets of them.
 
     Raises:
@@ -152,10 +152,10 @@ def check_queries(
     task: Task | None = None,
     queries: int | None = None,
 ) -> Task:
-    """The task as all of these models read it; arguments are those of ``audit``.
+    """The task as all of these models read it; arguments are as in ``audit``.
 
     Raises:
-        AnchorlabError: if they do not read the same, or there are not so many queries.
+        AnchorlabError: if they do not read the same, or the split has fewer examples.
     """
     task = common_task(task, reference, others)
     task.check_count(split, queries, "queries")

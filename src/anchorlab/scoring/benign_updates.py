@@ -15,7 +15,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.models.wrap import encoding_of
 from anchorlab.settings import values_of
 
-#: Seeds of benign updates begin here, far from those of injections.
+#: Seeds of benign updates begin here, far from the seeds of injections.
 _FIRST_SEED = 5000
 
 
@@ -33,8 +33,8 @@ def benign_updates(
         reference: with its manifest.
         count: number of updates.
         folder: where the updates are kept and, if they are there already, read from; None to keep none.
-        tuning: settings of the tuning; None for those of an injection.
-        task: data; None for those of the reference's manifest.
+        tuning: settings of the tuning; None for an injection's.
+        task: data; None for what the reference's manifest names.
 
     Raises:
         AnchorlabError: if the folder holds an update of another reference, or one made with other settings.

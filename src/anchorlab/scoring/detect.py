@@ -55,10 +55,10 @@ def detect(
         parameters: hyper-parameters of a detector given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
             None for all.
-        task: data; None for those of the model's manifest.
-        trigger: of the attack, for a detector of inputs; None for that of the model's manifest.
-        target: the attacker's label, for a detector of inputs; None for that of the model's manifest.
-        label_rule: who is attacked, for a detector of inputs; None for that of the model's manifest.
+        task: data; None for what the model's manifest names.
+        trigger: of the attack, for a detector of inputs; None for what the model's manifest names.
+        target: the attacker's label, for a detector of inputs; None for what the model's manifest names.
+        label_rule: who is attacked, for a detector of inputs; None for what the model's manifest names.
         split: where the inputs come from; not ``defender``.
         examples: number of clean inputs, half of the split at most, and as many triggered ones made of others, as far
             as there are; None for all of the split as both. A detector that judges sets gets the defender's validation
@@ -102,7 +102,7 @@ def score_model(
     task: Task | None = None,
     seed: int = 0,
 ) -> ModelScore:
-    """``detect`` with a detector of models; arguments and errors are those of ``detect``."""
+    """``detect`` with a detector of models; arguments and errors are as in ``detect``."""
     task = common_task(task, model, [])
     name = DETECTORS.label(detector)
     check_modality(detector, task, name)
@@ -125,9 +125,9 @@ def score_inputs(
     examples: int | None = 500,
     seed: int = 0,
 ) -> list[InputScore]:
-    """``detect`` with several detectors of inputs; arguments and errors are those of ``detect``.
+    """``detect`` with several detectors of inputs; arguments and errors are as in ``detect``.
 
-    Detectors that look at features share one pass, whose time counts as that of the first of them.
+    Detectors that look at features share one pass, whose time counts for the first of them.
     """
     task = common_task(task, model, [])
     if split == "defender":

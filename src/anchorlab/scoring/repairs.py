@@ -33,7 +33,7 @@ class RepairScore:
     Attributes:
         repaired: the repaired model against the clean reference, or against the suspicious model where none is known.
         suspicious: the suspicious model against the clean reference; None where none is known.
-        harmed: the clean reference after the same repair, against itself before; None likewise.
+        harmed: the clean reference after the same repair, against itself before; None where none is known.
         seconds: that the repair took.
         peak_bytes: the largest memory.
     """
@@ -110,10 +110,10 @@ def choose_on_test(
 
     Args:
         suspicious: the model before the repair.
-        task: data; None for those of its manifest.
-        trigger: of the attack; None for that of its manifest.
-        target: the attacker's label; None for that of its manifest.
-        label_rule: who is attacked; None for that of its manifest.
+        task: data; None for what its manifest names.
+        trigger: of the attack; None for what its manifest names.
+        target: the attacker's label; None for what its manifest names.
+        label_rule: who is attacked; None for what its manifest names.
         seed: of the draw.
 
     Raises:
@@ -123,8 +123,8 @@ def choose_on_test(
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
     if attack is None:
         raise AnchorlabError(
-            "no trigger is known to choose by: give --trigger and --target, for the model has no manifest that names "
-            "them"
+            "no trigger is known to choose by: give --trigger and --target, because the model has no manifest that "
+            "names them"
         )
     indices = task.draw("test", None, "oracle", seed=seed)[:_ASKED]
     asked = task.split("test").select(indices).to(find_device())
@@ -189,10 +189,10 @@ def score_repair(
         repaired: the model after it.
         reference: the clean model; None if it is not known.
         harmed: the clean model after the same repair.
-        task: data; None for those of the suspicious model's manifest.
-        trigger: of the attack; None for that of the suspicious model's manifest.
-        target: the attacker's label; None for that of the suspicious model's manifest.
-        label_rule: who is attacked; None for that of the suspicious model's manifest.
+        task: data; None for what the suspicious model's manifest names.
+        trigger: of the attack; None for what the suspicious model's manifest names.
+        target: the attacker's label; None for what the suspicious model's manifest names.
+        label_rule: who is attacked; None for what the suspicious model's manifest names.
         split: the split to measure on.
 
     Raises:

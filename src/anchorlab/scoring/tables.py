@@ -48,7 +48,7 @@ def _measured(comparison: Comparison, name: str) -> Cell:
 
 
 def audit_table(audit: Audit, caption: str = "candidate against benign updates") -> Table:
-    """A row a kind of access: what it measures, the candidate's value and those of the updates, and the test."""
+    """A row a kind of access: what it measures, the candidate's value, the updates' values, and the test."""
     from anchorlab.scoring.audit_statistics import ACCESSES
 
     columns = (
