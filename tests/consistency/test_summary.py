@@ -444,3 +444,7 @@ def test_the_documentation_runs_and_names_every_field():
     assert doctest.testfile(str(page), module_relative=False).failed == 0
     for name in Consistency.model_fields:
         assert f"`{name}`" in page.read_text(), name
+
+
+def test_the_declared_fields_are_the_metrics_in_their_order():
+    assert [name for name in Consistency.model_fields if name not in ("by_class", "undefined")] == list(METRICS)
