@@ -69,6 +69,7 @@ def test_a_method_is_one_file_and_one_line(sources: Path) -> None:
     assert "top-anchoring" in output_of(sources, "-m", "anchorlab", "list", "methods")
 
 
+@pytest.mark.slow
 def test_a_data_option_is_one_line_for_python_and_one_for_the_command_line(sources: Path) -> None:
     add_to_class(sources / "anchorlab/data/columns.py", "DataColumns", line_with("separator", "Field("))
     add_to_class(sources / "anchorlab/cli/options.py", "DataOptions", line_with("separator", "typer.Option("))

@@ -53,6 +53,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_worked_example_of_the_readme_prints_what_the_readme_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,6 +119,7 @@ def test_the_docs_explain_every_field_of_the_manifest() -> None:
             assert f"`{name}`" in page, name
 
 
+@pytest.mark.slow
 def test_the_analysis_of_the_docs_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: Artifact, injected: Artifact, capsys: Any
 ) -> None:
