@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import re
 import shlex
 from collections.abc import Iterator
@@ -162,7 +163,8 @@ def extensions() -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_name_that_a_page_imports_exists(page: str) -> None:
     for example in blocks(page, "python"):
-        code = re.findall(r"^>>> (.*)", example, flags=re.MULTILINE) if example.startswith(">>>") else [example]
+        typed = [line.source for line in doctest.DocTestParser().get_examples(example)]
+        code = typed or [example]
         for node in (node for text in code for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)):
             for alias in node.names:
                 assert hasattr(import_module(str(node.module)), alias.name), (page, alias.name)
