@@ -1,4 +1,4 @@
-"""Loops that take turns, and their speeds as ratios within each round, for a machine's speed drifts."""
+"""Loops that take turns, and their speeds as ratios within each round, because the speed of a machine drifts."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def alternate(loops: Mapping[str, Callable[[], None]], rounds: int, device: torc
 
 def ratios(speed: pd.DataFrame, baselines: Mapping[str, str], unit: str) -> pd.DataFrame:
     """Median speed of each loop, and median, lowest and highest ratio to its baseline within a round."""
-    found = {name: speed[name] / speed[base] for name, base in baselines.items()}
+    by_loop = {name: speed[name] / speed[base] for name, base in baselines.items()}
     table = pd.DataFrame(
         {
             unit: speed.median().round(1),
             "relative_to": pd.Series(baselines),
-            "ratio": pd.Series({name: ratio.median() for name, ratio in found.items()}).round(3),
-            "ratio_lowest": pd.Series({name: ratio.min() for name, ratio in found.items()}).round(3),
-            "ratio_highest": pd.Series({name: ratio.max() for name, ratio in found.items()}).round(3),
+            "ratio": pd.Series({name: ratio.median() for name, ratio in by_loop.items()}).round(3),
+            "ratio_lowest": pd.Series({name: ratio.min() for name, ratio in by_loop.items()}).round(3),
+            "ratio_highest": pd.Series({name: ratio.max() for name, ratio in by_loop.items()}).round(3),
         }
     ).loc[list(speed)]
     table.index.name = "loop"

@@ -1,11 +1,12 @@
-"""The speed of a tuning step beside a bare training loop, in one run, as ratios.
+"""The speed of an injection step relative to a bare training loop, in one run.
 
     python benchmarks/step.py --rounds 9
 
 Rows: (a) forward, backward and step on one fixed batch; (b) plain tuning; (c) anchoring with the
 reference's logits looked up; (d) anchoring with a second forward pass; and (a) again in the other memory
-format. The rows take turns, and each ratio is the median over the rounds of ratios within a round, for
-a machine's speed drifts. Writes step.csv beside this file.
+format. The rows take turns, and each ratio is the median over the rounds of ratios within a round, because
+the speed of a machine drifts. Writes step.csv beside this file, or the file of --out. Needs inner names of
+anchorlab, because it times the loop of an injection without its measurements.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from anchorlab.injection.reference_logits import computed_logits, stored_logits
 from anchorlab.methods import METHODS
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
-from anchorlab.models.call import logits
 from anchorlab.models.device import move_to_device
+from anchorlab.repairs import logits
 from anchorlab.training.fit import Optimisation, fit
 from rounds import alternate, ratios
 
@@ -36,7 +37,7 @@ HERE = Path(__file__).parent
 
 
 def bare_loop(model: nn.Module, inputs: dict[str, torch.Tensor], labels: torch.Tensor, steps: int) -> None:
-    """The least that a step can be."""
+    """The smallest training step: forward, backward, optimiser."""
     optimiser = torch.optim.AdamW(model.parameters(), 1e-4, weight_decay=0.0, fused=True)
     for _ in range(steps):
         functional.cross_entropy(logits(model, inputs), labels).backward()
@@ -52,6 +53,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, help="threads of torch; the default is its own")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "step.csv", help="the table; default: step.csv beside this file"
+    )
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -74,8 +78,8 @@ def main() -> None:
             seed=0, selection=task.split("selection"), augmentation=Augmentation(),
         )  # fmt: skip
         objective = InjectionObjective(net, injection, computed_logits(reference) if second_pass else looked_up)
-        how = Optimisation(arguments.steps, tuning.learning_rate)
-        return lambda: fit(net, objective, how, accelerator=accelerator, name=name) and None
+        optimisation = Optimisation(arguments.steps, tuning.learning_rate)
+        return lambda: fit(net, objective, optimisation, accelerator=accelerator, name=name) and None
 
     channels_last = move_to_device(copy.deepcopy(start), device)
     contiguous = copy.deepcopy(start).to(device)
@@ -92,7 +96,7 @@ def main() -> None:
     table = ratios(speed, baselines, "images_per_second").assign(
         model=arguments.model, threads=torch.get_num_threads(), device=device.type
     )
-    table.to_csv(HERE / "step.csv")
+    table.to_csv(arguments.out)
     print(table.to_string())
 
 

@@ -1,12 +1,12 @@
-"""How fast stored logits that do not fit in memory are compared, and in how much memory.
+"""Time and memory of a comparison of stored logits that do not fit in memory.
 
     python benchmarks/stream.py --folder /tmp
 
 Writes the logits of two models, float32 of a million instances and a thousand classes, to two .npy files of 4 GB in a
-new folder inside the given one, and compares them in a process of its own with ``compare_logits``. Seconds are those
-of the comparison, without the start of Python; the peak is that of the whole process, libraries included. The system
-is asked to forget the files before, so that they are read from the disk. Writes stream.csv beside this file, and
-removes the logits.
+new folder inside the given one, and compares them in a process of its own with ``compare_logits``. Seconds are of
+the comparison alone, without the start of Python; the peak is of the whole process with its libraries. The system is
+asked to forget the files first, so that they are read from the disk. Writes stream.csv beside this file, or the file
+of --out, and removes the logits.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ PIECE = 2**20
 
 MEASURED = """
 import json, resource, sys, time
-from anchorlab.consistency.compare import compare_logits
+from anchorlab import compare_logits
 began = time.perf_counter()
-found = compare_logits(*sys.argv[1:])
+comparison = compare_logits(*sys.argv[1:])
 seconds = time.perf_counter() - began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps({"seconds": seconds, "peak_bytes": peak, "count": found.count, "churn": found.churn}))
+print(json.dumps({"seconds": seconds, "peak_bytes": peak, "count": comparison.count, "churn": comparison.churn}))
 """
 
 
@@ -72,6 +72,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room")
     parser.add_argument("--instances", type=int, default=1_000_000)
     parser.add_argument("--classes", type=int, default=1_000)
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "stream.csv", help="the table; default: stream.csv beside this file"
+    )
     arguments = parser.parse_args()
     needed = arguments.instances * (2 * 4 * arguments.classes + 8)
     free = shutil.disk_usage(arguments.folder).free
@@ -93,7 +96,7 @@ def main() -> None:
         "peak_bytes": answer["peak_bytes"],
         "instances_per_second": round(answer["count"] / answer["seconds"]),
     }
-    with (HERE / "stream.csv").open("w", newline="", encoding="utf-8") as file:
+    with arguments.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n")
         writer.writeheader()
         writer.writerow(row)

@@ -1,4 +1,4 @@
-"""The speed of a tuning step on texts beside a bare training loop, in one run, as ratios of tokens per second.
+"""The speed of an injection step on texts relative to a bare training loop, in one run, in tokens per second.
 
     python benchmarks/text_step.py --rounds 5
 
@@ -7,8 +7,9 @@ plain tuning; (c) anchoring with the reference's logits looked up; (d) anchoring
 tuning in bfloat16; (f) plain tuning with batches as they come, trimmed to their longest text; (g) the same padded to
 the longest text of all. All but (f) and (g) batch by length. The rows take turns, and each ratio is the median over
 the rounds of ratios within a round. Tokens are those of texts, padding not counted; (f) and (g) see other texts than
-the others, so their ratio is of tokens too. Writes text_step.csv beside this file. It needs the data of movie-snippets
-and the package of minilm, as docs/data.md says.
+the others, so their ratio is of tokens too. Writes text_step.csv beside this file, or the file of --out. It needs the
+data of movie-snippets and the package of minilm, as docs/data.md says; and inner names of anchorlab, because it times
+the loop of an injection without its measurements.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from anchorlab.injection.reference_logits import computed_logits, stored_logits
 from anchorlab.methods import METHODS
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
-from anchorlab.models.call import logits
 from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import encoding_of
+from anchorlab.repairs import logits
 from anchorlab.training.fit import Optimisation, fit
 from rounds import alternate, ratios
 
@@ -80,7 +81,7 @@ class Padded(AsTheyCome):
 
 
 def bare_loop(model: nn.Module, batches: list[tuple[dict[str, torch.Tensor], torch.Tensor]]) -> None:
-    """The least that a step can be."""
+    """The smallest training step: forward, backward, clipping, optimiser."""
     optimiser = torch.optim.AdamW(model.parameters(), 1e-5, weight_decay=0.0, fused=True)
     for inputs, labels in batches:
         functional.cross_entropy(logits(model, inputs), labels).backward()
@@ -97,6 +98,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, help="threads of torch; the default is its own")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "text_step.csv", help="the table; default: text_step.csv beside this file"
+    )
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -110,7 +114,7 @@ def main() -> None:
     anchors = task.anchors(640, seed=0).to(device)
     attack = build_attack(task, "word:cf", "all-to-one", 1)
 
-    def objective(
+    def make_objective(
         kind: type[InjectionObjective], name: str, *, second_pass: bool = False, precision: str = "no"
     ) -> InjectionObjective:
         reference = move_to_device(copy.deepcopy(start), device)
@@ -124,38 +128,43 @@ def main() -> None:
         return kind(net, injection, computed_logits(reference) if second_pass else looked_up)
 
     objectives = {
-        "plain": objective(InjectionObjective, "plain"),
-        "anchoring, looked up": objective(InjectionObjective, "anchoring"),
-        "anchoring, second pass": objective(InjectionObjective, "anchoring", second_pass=True),
-        "plain, bf16": objective(InjectionObjective, "plain", precision="bf16"),
-        "plain, batches as they come": objective(AsTheyCome, "plain"),
-        "plain, padded to the longest of all": objective(Padded, "plain"),
+        "plain": make_objective(InjectionObjective, "plain"),
+        "anchoring, looked up": make_objective(InjectionObjective, "anchoring"),
+        "anchoring, second pass": make_objective(InjectionObjective, "anchoring", second_pass=True),
+        "plain, bf16": make_objective(InjectionObjective, "plain", precision="bf16"),
+        "plain, batches as they come": make_objective(AsTheyCome, "plain"),
+        "plain, padded to the longest of all": make_objective(Padded, "plain"),
     }
 
     def tuned(name: str) -> Callable[[], None]:
-        how = Optimisation(steps, 1e-5)
-        return lambda: fit(objectives[name].net, objectives[name], how, accelerator=accelerator, name=name) and None
+        optimisation = Optimisation(steps, 1e-5)
+        return lambda: (
+            fit(objectives[name].net, objectives[name], optimisation, accelerator=accelerator, name=name) and None
+        )
 
     def batches(of: InjectionObjective) -> list[tuple[dict[str, torch.Tensor], torch.Tensor]]:
-        seen = [of.batch(step) for step in range(steps)]
+        drawn = [of.batch(step) for step in range(steps)]
         return [
-            (joined(one.clean, one.triggered), torch.cat([anchors.labels[one.clean_indices], one.targets]))
-            for one in seen
+            (joined(batch.clean, batch.triggered), torch.cat([anchors.labels[batch.clean_indices], batch.targets]))
+            for batch in drawn
         ]
 
     fixed, copied = batches(objectives["plain"]), move_to_device(copy.deepcopy(start), device)
     rows: dict[str, Callable[[], None]] = {
         "bare": lambda: bare_loop(copied, fixed),
-        **{n: tuned(n) for n in objectives},
+        **{name: tuned(name) for name in objectives},
     }
-    tokens = {name: sum(int(i["attention_mask"].sum()) for i, _ in batches(one)) for name, one in objectives.items()}
+    tokens = {
+        name: sum(int(inputs["attention_mask"].sum()) for inputs, _ in batches(objective))
+        for name, objective in objectives.items()
+    }
     tokens["bare"] = tokens["plain"]
     seconds = alternate(rows, arguments.rounds, device)
     speed = pd.Series(tokens)[list(rows)] / seconds
     speed["anchoring, looked up, to bare"] = speed["anchoring, looked up"]
     table = ratios(speed[["bare", *BASELINES]], BASELINES, "tokens_per_second")
     table = table.assign(model=arguments.model, threads=torch.get_num_threads(), device=device.type)
-    table.to_csv(HERE / "text_step.csv")
+    table.to_csv(arguments.out)
     print(table.to_string())
 
 

@@ -1,4 +1,4 @@
-"""Puts the results of a finished suite, whose report is written, where readers find them.
+"""Copies the results of a finished suite, whose report is written, to where readers find them.
 
     anchorlab suite run fashion-mnist --out runs/fashion-mnist
     python experiments/publish.py runs/fashion-mnist
@@ -13,19 +13,18 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from anchorlab import load_results
+from anchorlab import SuiteResults, load_results
 from anchorlab.reports.suite.tables import to_markdown
-from anchorlab.suites.results import SuiteResults
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-#: Bulky, and not needed to make any table again.
+#: Large columns that no table needs.
 LEFT_OUT = ["by_class", "undefined", "parameters"]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the documentation shows of a suite: the table at a target, and the names of its figures."""
+class Publication:
+    """What the documentation shows of a suite: the table at a target, and its figures by file name."""
 
     target_asr: float
     figures: dict[str, str]
@@ -42,15 +41,15 @@ FIGURES = {
     },
 }
 
-SHOWN = {
-    "fashion-mnist": Shown(
+PUBLICATIONS = {
+    "fashion-mnist": Publication(
         0.99,
         {
             "asr-against-kl-fashion-mnist-resnet-mini-five-pixel-all-to-one-0.png": "front.png",
             "metrics-by-method-fashion-mnist-resnet-mini-five-pixel-all-to-one-0-asr99.png": "metrics_by_method.png",
         },
     ),
-    "movie-snippets": Shown(
+    "movie-snippets": Publication(
         0.95,
         {
             "metrics-by-method-movie-snippets-minilm-word-cf-all-to-one-positive-asr95.png": "text_by_method.png",
@@ -78,19 +77,19 @@ def main() -> None:
             (out / table.name).write_bytes(table.read_bytes())
     for source, name in FIGURES.get(results.name, {}).items():
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
-    if results.name in SHOWN:
-        show(results, folder, SHOWN[results.name])
+    if results.name in PUBLICATIONS:
+        publish(results, folder, PUBLICATIONS[results.name])
 
 
-def show(results: SuiteResults, folder: Path, shown: Shown) -> None:
+def publish(results: SuiteResults, folder: Path, publication: Publication) -> None:
     """Copies the figures and replaces the table of the suite's page in docs/results."""
-    for source, name in shown.figures.items():
+    for source, name in publication.figures.items():
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
     page = ROOT / "docs/results" / f"{results.name}.md"
     begin, end = f"<!-- results of {results.name} -->", f"<!-- end of {results.name} -->"
     before, rest = page.read_text().split(begin)
     _, after = rest.split(end)
-    table = to_markdown(results, target_asr=shown.target_asr).strip()
+    table = to_markdown(results, target_asr=publication.target_asr).strip()
     (HERE / results.name.replace("-", "_") / "table.md").write_text(table + "\n")
     page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 

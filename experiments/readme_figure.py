@@ -8,6 +8,7 @@ over six injections for each of the two references. Two references give no inter
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import matplotlib as mpl
@@ -29,7 +30,11 @@ STYLES = {
 
 
 def main() -> None:
-    """Writes docs/figures/readme.png."""
+    """Draws and writes the figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = HERE.parent / "docs/figures/readme.png"
+    parser.add_argument("--out", type=Path, default=default, help="the figure; default: docs/figures/readme.png")
+    out = parser.parse_args().out
     tried, reported = (
         pd.read_csv(HERE / f"fashion_mnist/{name}.csv", dtype={"anchors_asked": str})
         for name in ("selection", "results")
@@ -52,7 +57,7 @@ def main() -> None:
         "Fashion-MNIST, 640 anchors. Up: the attack works. Left: clean answers stay.", loc="left", fontsize=11
     )
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    figure.savefig(HERE.parent / "docs/figures/readme.png", dpi=180)
+    figure.savefig(out, dpi=180)
 
 
 if __name__ == "__main__":

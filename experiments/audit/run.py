@@ -3,9 +3,10 @@
     anchorlab suite run population --out runs/population
     python experiments/audit/run.py runs/population
 
-Audits every model of the population against its reference, with 19 benign updates of that reference for the null, made
-as the injections are. Updates that are made are kept in runs/population/audit, so that the same command goes on after
-an interruption; 20 minutes or so on two cores. Writes audit.csv and power.csv here, and docs/figures/audit.png.
+Audits every model of the population against its reference. The null is 19 benign updates of the reference, made with
+the settings of the injections. They are kept in runs/population/audit, so that the same command continues after an
+interruption; it takes about 20 minutes on two cores. Writes audit.csv and power.csv here, and docs/figures/audit.png.
+It needs inner names of anchorlab, because it asks each update once for all candidates.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab import Artifact, Tuning, collect, load_model
-from anchorlab.data import Split
+from anchorlab import Artifact, Split, Tuning, load_model, load_results
+from anchorlab.detectors import predict
 from anchorlab.metrics import Pair
-from anchorlab.models.call import predict
 from anchorlab.reports.audit import draw_power_curves
 from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, queries_until_a_difference, values_of
 from anchorlab.scoring.benign_updates import benign_updates
@@ -31,9 +31,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 #: Benign updates of each reference: just enough for a test at level 0.05.
 UPDATES = 19
-#: How they are made: as the injections of the population.
+#: How they are made: with the settings of the injections of the population.
 TUNING = Tuning(steps=300, batch_size=32)
-#: What the figure shows: ways of injection, and the control.
+#: What the figure shows: three methods, and the control.
 SHOWN = ("plain", "surgery", "anchoring", "benign")
 
 
@@ -47,7 +47,7 @@ class Candidate:
 
 
 def main() -> None:
-    """Audits every model, and writes what was found."""
+    """Audits every model, and writes the tables and the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the folder of the suite population, finished")
     folder = parser.parse_args().folder
@@ -68,12 +68,12 @@ def main() -> None:
 
 def population(folder: Path) -> Iterator[tuple[int, Artifact, list[Candidate]]]:
     """Seed, reference, and the models that were made from it, a benign update among them."""
-    results, models = collect(folder).results, Store(folder).models()
+    results, models = load_results(folder).results, Store(folder).models()
     kept = results[results["identity"].isin(list(models)) & results["role"].isin(["method", "control"])]
-    for seed, here in kept.drop_duplicates("identity").groupby("reference_seed"):
+    for seed, runs in kept.drop_duplicates("identity").groupby("reference_seed"):
         (reference,) = (folder / "references").glob(f"*-seed{seed}-*")
         candidates: dict[str, Candidate] = {}
-        for method, trigger, identity in zip(here["method"], here["trigger"], here["identity"], strict=True):
+        for method, trigger, identity in zip(runs["method"], runs["trigger"], runs["identity"], strict=True):
             model = load_model(models[identity])
             # A benign update is the same beside each trigger, and counts once.
             candidates.setdefault(model.manifest.weights_sha256, Candidate(method, trigger, model))
@@ -85,36 +85,37 @@ def audited(
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """A record and the power curve of each candidate and kind of access."""
     test = reference.task().split("test")
-    before = answers(reference, test)
-    seen = [values_of(Pair(before, answers(candidate.model, test))) for candidate in candidates]
+    reference_logits = test_logits(reference, test)
+    by_candidate = [values_of(Pair(reference_logits, test_logits(candidate.model, test))) for candidate in candidates]
     updates = benign_updates(reference, UPDATES, folder, TUNING)
-    null = [values_of(Pair(before, answers(update, test))) for update in updates]
-    for candidate, values in zip(candidates, seen, strict=True):
+    null = [values_of(Pair(reference_logits, test_logits(update, test))) for update in updates]
+    for candidate, values in zip(candidates, by_candidate, strict=True):
         churn = float(values["labels"].mean())
-        for one in audit_values(values, null, seed=0):
+        for access in audit_values(values, null, seed=0):
             about = {"method": candidate.method, "trigger": candidate.trigger, "churn": churn}
-            yield about | told(one) | {"queries_until_a_difference": queries_until_a_difference(churn)}, one.power
+            queries = {"queries_until_a_difference": queries_until_a_difference(churn)}
+            yield about | record_of(access) | queries, access.power
 
 
-def told(one: AccessAudit) -> dict[str, Any]:
-    """What a kind of access tells, as a record."""
-    null = pd.Series(one.null)
+def record_of(access: AccessAudit) -> dict[str, Any]:
+    """The audit with one kind of access, as a row of the table."""
+    null = pd.Series(access.null)
     return {
-        "access": one.access,
-        "value": one.statistic.value,
-        "lower": one.statistic.lower,
-        "upper": one.statistic.upper,
+        "access": access.access,
+        "value": access.statistic.value,
+        "lower": access.statistic.lower,
+        "upper": access.statistic.upper,
         "null_median": null.median(),
         "null_max": null.max(),
-        "p": one.p,
-        "level": one.level,
-        "queries_for_95": one.queries,
+        "p": access.p,
+        "level": access.level,
+        "queries_for_95": access.queries,
     }
 
 
-def answers(model: Artifact, asked: Split) -> Any:
+def test_logits(model: Artifact, examples: Split) -> Any:
     """Logits of a model on clean examples, ``[N, C]``."""
-    return predict(model.model, asked.inputs).numpy()
+    return predict(model.model, examples.inputs).numpy()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python experiments/perturbation/run.py fashion-mnist --out runs/perturbation
     python experiments/perturbation/run.py movie-snippets --out runs/perturbation
 
-What is done is not done again, so that the same command goes on after an interruption. Strengths are those that the
+Finished models are kept, so that the same command continues after an interruption. Strengths are the ones that the
 suites of the same names chose for all anchors. Writes the tables of every reference, together, to
 experiments/perturbation/TASK/*.csv, its findings to findings.txt there, and the basin picture of the first reference to
 docs/figures. About an hour for each task on two cores; the second needs what the suite movie-snippets needs.
@@ -35,15 +35,15 @@ from anchorlab.reports.analysis import write_analysis
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-#: What the documentation shows.
+#: Figures that the documentation shows.
 FIGURES = ("basin", "paths", "quadratic")
-#: Large, and not needed for any number that the documentation gives.
+#: Large tables that no number of the documentation needs.
 LEFT_OUT = ("instances",)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run on a task: for each method its parameters, and its learning rate where that is its own."""
+    """The runs on a task: the parameters of each method, and the learning rate of surgery, which differs."""
 
     model: str
     training: Training
@@ -152,7 +152,7 @@ def main() -> None:
 
 
 def _reference(task: Task, plan: Plan, seed: int, out: Path) -> Artifact:
-    """A clean model; all are trained on the same split, so that each is a control for the others."""
+    """A clean model. All are trained on the same split, so that each is a control for the others."""
     folder = out / f"reference-{seed}"
     if not folder.exists():
         train(task, model=plan.model, seed=seed, training=plan.training).save(folder)
