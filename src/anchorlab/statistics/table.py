@@ -44,7 +44,7 @@ class Column:
         key: its name in CSV files, and in links.
         title: its heading.
         hint: a line below the heading, such as the unit.
-        definition: what its values are; empty where the heading says it.
+        definition: what its values are; empty if the heading says it.
         is_text: whether its values are words rather than numbers.
     """
 
@@ -57,12 +57,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands at a place.
+    """The content of one row and column.
 
     Attributes:
         text: the value as it is read.
-        value: the value as CSV files hold it and columns are sorted by it; None for none.
-        bounds: lower and upper end of the interval, likewise.
+        value: the value in CSV files, by which columns are sorted; None if there is none.
+        bounds: lower and upper end of the interval, as numbers; None if there is none.
         interval: the interval as it is read.
         note: a further line.
         best: whether no other method of the group has a better mean.
@@ -99,7 +99,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows that belong together and are sorted among themselves; without a title for a table that has no parts."""
+    """Rows that belong together and are sorted among themselves. The title is empty in a table of one group."""
 
     rows: Sequence[Row]
     title: str = ""
@@ -153,6 +153,10 @@ def _word(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+#: The heading of a column of a CSV file, and its value in a row.
+_CSVColumn = tuple[str, Callable[[Rows, Row], object]]
+
+
 def number(value: float | None) -> float | None:
     """The number, or None where it is undefined."""
     return None if value is None or not math.isfinite(value) else float(value)
@@ -176,28 +180,40 @@ def estimate_cell(
 
 
 def to_csv(table: Table) -> str:
-    """A row a row; three columns for a value with an interval: ``name``, ``name_lower`` and ``name_upper``."""
-    bounded = [any(row.cells[i].bounds for _, row in table.rows() if row.cells) for i in range(len(table.columns))]
-    noted = [any(row.cells[i].note for _, row in table.rows() if row.cells) for i in range(len(table.columns))]
-    subtitled = any(row.sub for _, row in table.rows())
-    grouped = any(group.title for group in table.groups)
-    heads = [*(["group"] if grouped else []), table.head, *(["detail"] if subtitled else [])]
-    for column, has_bounds, has_note in zip(table.columns, bounded, noted, strict=True):
-        heads += [column.key, *([f"{column.key}_lower", f"{column.key}_upper"] if has_bounds else [])]
-        heads += [f"{column.key}_note"] if has_note else []
+    """A line for each row; three columns for a value with an interval: ``name``, ``name_lower`` and ``name_upper``."""
+    columns = list(_csv_columns(table))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    for group, row in table.rows():
-        line: list[object] = [*([group.title] if grouped else []), row.head, *([row.sub] if subtitled else [])]
-        for cell, has_bounds, has_note in zip(
-            row.cells or [Cell("")] * len(table.columns), bounded, noted, strict=True
-        ):
-            line += [cell.text if cell.value is None else cell.value]
-            line += [*(cell.bounds or ("", ""))] if has_bounds else []
-            line += [cell.note] if has_note else []
-        writer.writerow(line)
+    writer.writerow(head for head, _ in columns)
+    writer.writerows([value(group, row) for _, value in columns] for group, row in table.rows())
     return text.getvalue()
+
+
+def _csv_columns(table: Table) -> Iterator[_CSVColumn]:
+    """Columns of a CSV file: groups and details only where the table has any."""
+    if any(group.title for group in table.groups):
+        yield "group", lambda group, _: group.title
+    yield table.head, lambda _, row: row.head
+    if any(row.sub for _, row in table.rows()):
+        yield "detail", lambda _, row: row.sub
+    for index in range(len(table.columns)):
+        yield from _csv_columns_of_cells(table, index)
+
+
+def _csv_columns_of_cells(table: Table, index: int) -> Iterator[_CSVColumn]:
+    """Value, bounds and note of a column of cells; bounds and note only where some cell has any."""
+    key = table.columns[index].key
+
+    def cell(row: Row) -> Cell:
+        return row.cells[index] if row.cells else Cell("")
+
+    cells = [cell(row) for _, row in table.rows()]
+    yield key, lambda _, row: cell(row).text if cell(row).value is None else cell(row).value
+    if any(each.bounds for each in cells):
+        yield f"{key}_lower", lambda _, row: (cell(row).bounds or ("", ""))[0]
+        yield f"{key}_upper", lambda _, row: (cell(row).bounds or ("", ""))[1]
+    if any(each.note for each in cells):
+        yield f"{key}_note", lambda _, row: cell(row).note
 
 
 def to_latex(table: Table) -> str:
