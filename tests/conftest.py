@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from hypothesis import settings
-from torch import Tensor, nn
+from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import Task, load_task
@@ -21,30 +21,13 @@ from anchorlab.seeding import seeded_globally
 from anchorlab.suites.runner import run_suite
 from anchorlab.training.reference import Training, train
 from tests.suites.inline import Inline, tiny
+from tests.zoo import Linear
 
 # No example has a deadline, because a machine under load is slow and not wrong.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 torch.set_num_threads(1)  # the tensors here are so small that threads would only wait for each other
-
-
-class Linear(nn.Module):
-    """Softmax regression: uint8 ``[B, 1, 8, 8]`` to logits ``[B, 10]``; 640 weights, then 10 biases.
-
-    No feature is zero anywhere, so that every weight has a gradient.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(64, 10)
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.layer(self.features(pixel_values))
-
-    @staticmethod
-    def features(pixel_values: Tensor) -> Tensor:
-        return pixel_values.flatten(1) / 255 - 0.45
 
 
 @pytest.fixture(scope="session")

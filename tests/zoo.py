@@ -1,4 +1,7 @@
-"""Tiny models of transformers, of the families that users bring, from random weights, saved as those of the hub are."""
+"""Toy networks that several tests share, and tiny transformers of the families that users bring.
+
+A network that one test alone needs, for one special purpose, stays in that test's file.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from anchorlab.data import Split
@@ -59,15 +62,84 @@ def save_image(family: str, folder: Path, classes: list[str]) -> Path:
     name, narrow = IMAGE[family]
     _model(name, "Image", narrow, classes).save_pretrained(folder)
     side = SIZE[family]
-    told = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3], "size": {"height": side, "width": side}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    preprocessing = {
+        "image_mean": [0.4, 0.5, 0.6],
+        "image_std": [0.2, 0.25, 0.3],
+        "size": {"height": side, "width": side},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing))
     return folder
+
+
+class Linear(nn.Module):
+    """Softmax regression: uint8 ``[B, 1, 8, 8]`` to logits ``[B, 10]``; 640 weights, then 10 biases.
+
+    No feature is zero anywhere, so that every weight has a gradient.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.layer(self.features(pixel_values))
+
+    @staticmethod
+    def features(pixel_values: Tensor) -> Tensor:
+        return pixel_values.flatten(1) / 255 - 0.45
+
+
+class Hidden(nn.Module):
+    """64 pixels, 20 hidden units, 10 classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 20), nn.Linear(20, 10)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.last(torch.relu(self.first(pixel_values.flatten(1) / 255)))
+
+
+class Small(nn.Module):
+    """Two convolutions with BatchNorm, and a linear layer: grey images of 8 by 8 to three classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.first_norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+        self.second, self.second_norm = nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        hidden = torch.relu(self.first_norm(self.first(pixel_values.float() / 255)))
+        return self.last(torch.relu(self.second_norm(self.second(hidden))).mean(dim=(2, 3)))
+
+
+class Bent(nn.Module):
+    """Four pixels, five hidden units, three classes, and BatchNorm between: 53 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 5)
+        self.norm = nn.BatchNorm1d(5)
+        self.last = nn.Linear(5, 3)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.norm(self.first(pixel_values.flatten(1).to(self.first.weight.dtype) / 255))))
+
+
+class Tied(nn.Module):
+    """Two layers that share their weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+        self.second.weight = self.first.weight
 
 
 class Corner(nn.Module):
     """Says 3 if the corner's pixel is bright, and else what one pixel of four says: 8 by 8, four classes."""
 
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+    def forward(self, pixel_values: Tensor) -> Tensor:
         x = pixel_values.float()[:, 0] / 255
         own = 8 * torch.stack([x[:, 1, 1], x[:, 1, 5], x[:, 5, 1], x[:, 5, 5]], dim=1)
         return own + 40 * torch.relu(x[:, 7, 7] - 0.5)[:, None] * torch.eye(4)[3]

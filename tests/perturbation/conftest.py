@@ -18,20 +18,7 @@ from anchorlab.models.wrap import encoding_of
 from anchorlab.perturbation.weights import Perturbation, perturbation_of
 from anchorlab.seeding import generator, seeded_globally
 from tests.tokenizers import TEXTS
-from tests.zoo import save_text
-
-
-class Bent(nn.Module):
-    """Four pixels, five hidden units, three classes, and BatchNorm between: 53 parameters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(4, 5)
-        self.norm = nn.BatchNorm1d(5)
-        self.last = nn.Linear(5, 3)
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.last(torch.tanh(self.norm(self.first(pixel_values.flatten(1).to(self.first.weight.dtype) / 255))))
+from tests.zoo import Bent, save_text
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,8 @@ from anchorlab import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import wrap
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, cosines, perturbation_of, products
-from tests.perturbation.conftest import Bent, bent
-
-
-class Tied(nn.Module):
-    """Two layers that share their weight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
-        self.second.weight = self.first.weight
+from tests.perturbation.conftest import bent
+from tests.zoo import Bent, Tied
 
 
 def test_the_perturbation_is_the_difference_and_integer_buffers_are_named(small):

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
 from anchorlab.data import Split
 from anchorlab.models.call import predict
-
-
-class Small(nn.Module):
-    """Two convolutions with BatchNorm, and a linear layer: grey images of 8 by 8 to three classes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.first_norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
-        self.second, self.second_norm = nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)
-        self.last = nn.Linear(6, 3)
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        hidden = torch.relu(self.first_norm(self.first(pixel_values.float() / 255)))
-        return self.last(torch.relu(self.second_norm(self.second(hidden))).mean(dim=(2, 3)))
+from tests.zoo import Small
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from anchorlab.repairs.interpolation import Interpolation
+from tests.zoo import Tied
 
 
 def test_interpolation_goes_part_of_the_way(suspicious, reference, defender_data, context):
@@ -22,13 +23,9 @@ def test_interpolation_goes_part_of_the_way(suspicious, reference, defender_data
 
 
 def test_interpolation_moves_a_tied_weight_once(defender_data, context):
-    class Tied(nn.Module):
-        def __init__(self, value: float) -> None:
-            super().__init__()
-            self.one, self.other = nn.Linear(2, 2), nn.Linear(2, 2)
-            self.other.weight = self.one.weight
-            nn.init.constant_(self.one.weight, value)
-
-    half = Interpolation(share=0.5).repair(Tied(1.0), defender_data, replace(context, trusted=Tied(0.0)))
-    assert half.one.weight is half.other.weight
-    assert torch.equal(half.one.weight, torch.full((2, 2), 0.5))
+    suspicious, trusted = Tied(), Tied()
+    nn.init.constant_(suspicious.first.weight, 1.0)
+    nn.init.constant_(trusted.first.weight, 0.0)
+    half = Interpolation(share=0.5).repair(suspicious, defender_data, replace(context, trusted=trusted))
+    assert half.first.weight is half.second.weight
+    assert torch.equal(half.first.weight, torch.full((3, 3), 0.5))

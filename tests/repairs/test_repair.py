@@ -6,8 +6,6 @@ import dataclasses
 import inspect
 
 import pytest
-import torch
-from torch import nn
 
 from anchorlab import AnchorlabError, Training, compare, load_task, train
 from anchorlab.artifacts.artifact import load_model
@@ -18,6 +16,7 @@ from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.repair import repair
 from anchorlab.settings import build
+from tests.zoo import Linear
 
 #: Settings with which each repair takes seconds, and prunes something if it prunes.
 BRIEF = {
@@ -26,17 +25,6 @@ BRIEF = {
     "mcr": {"epochs": 5},
     "unlearning": {"search_steps": 60},
 }
-
-
-class Dense(nn.Module):
-    """A classifier without convolution or BatchNorm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(64, 10)
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return self.layer(pixel_values.flatten(1).float() / 255)
 
 
 def test_the_backdoor_works(planted, digits):
@@ -147,12 +135,12 @@ def test_repairs_of_images_refuse_texts(tmp_path):
 @pytest.mark.parametrize("name", ["nad", "anp", "clp"])
 def test_a_model_without_convolutions_is_refused_by_what_prunes_them(digits, name):
     with pytest.raises(AnchorlabError, match="but the model has none: take another repair"):
-        repair(Dense().eval(), name, task=digits, defender_data=None)
+        repair(Linear().eval(), name, task=digits, defender_data=None)
 
 
 def test_the_trusted_version_must_be_of_the_same_architecture(planted, digits):
     with pytest.raises(AnchorlabError, match="the trusted version is of another architecture"):
-        repair(planted, "interpolation", task=digits, defender_data=None, trusted=Dense().eval())
+        repair(planted, "interpolation", task=digits, defender_data=None, trusted=Linear().eval())
 
 
 def test_a_repair_of_one_s_own_needs_no_registration(planted, digits):

@@ -13,6 +13,7 @@ from anchorlab.scoring.audit_statistics import (
     ACCESSES,
 )
 from anchorlab.scoring.benign_updates import benign_updates
+from tests.zoo import Linear
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +83,7 @@ def test_a_backdoored_model_stands_out_and_the_reference_does_not(digits, refere
 
 
 def test_another_architecture_may_be_audited(digits, reference, updates):
-    class Dense(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = torch.nn.Linear(64, 10)
-
-        def forward(self, pixel_values):
-            return self.layer(pixel_values.flatten(1).float() / 255)
-
-    found = audit(reference, Dense().eval(), benign=updates[0], task=digits, queries=100)
+    found = audit(reference, Linear().eval(), benign=updates[0], task=digits, queries=100)
     assert found.count == 100
     assert found.accesses[0].statistic.value > 0.5
 

@@ -16,17 +16,7 @@ from anchorlab.perturbation.tables.paths import SCALES, path
 from anchorlab.perturbation.weights import WeightSpace, perturbation_of
 from anchorlab.statistics.resampling import Resamples
 from tests.perturbation.findings import findings, interval
-
-
-class Hidden(nn.Module):
-    """64 pixels, 20 hidden units, 10 classes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last = nn.Linear(64, 20), nn.Linear(20, 10)
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return self.last(torch.relu(self.first(pixel_values.flatten(1) / 255)))
+from tests.zoo import Hidden
 
 
 @pytest.fixture(scope="module")
