@@ -1,8 +1,8 @@
 """What a suite consists of: references to train, and cells to measure, each with an identity.
 
 The identity is a hash of everything that determines the result, so that a result can be found again, shared
-between suites, and never be mistaken for another. Names, labels and places are not part of it; nor are the
-versions of libraries and the kind of processor, which change last digits only and are recorded beside results.
+between suites, and never be mistaken for another. Names and labels are not part of it. The versions of
+libraries and the kind of processor are not either: they change last digits only, and are recorded beside results.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: Version of what a result holds. Another one changes all identities, so that every cell runs again.
+#: Version of the content of a result. Another version changes all identities, so that every cell runs again.
 FORMAT = 1
 
 
 class _Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def _hash(self, *apart: str) -> str:
-        record = {"format": FORMAT, **self.model_dump(mode="json", exclude=set(apart))}
+    def _hash(self, *excluded: str) -> str:
+        record = {"format": FORMAT, **self.model_dump(mode="json", exclude=set(excluded))}
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
@@ -105,12 +105,12 @@ class NoiseCell(_Cell):
 
 
 class _EvaluationCell(_Cell):
-    of: str = Field(description="name of the model that is looked at; not part of the identity")
+    of: str = Field(description="name of the model that is evaluated; not part of the identity")
     model: str | None = Field(description="identity of the injection that made it; None for the reference itself")
     scale: float = Field(default=1.0, description="factor of the perturbation at which the model is reported")
     parameters: dict[str, Any] = Field(description="all hyper-parameters")
     defender: int | None = Field(description="number of the defender's clean examples; None for all")
-    seed: int = Field(description="seed of all draws, the same as of the injection")
+    seed: int = Field(description="seed of all draws, the same as the seed of the injection")
 
     @cached_property
     def identity(self) -> str:
@@ -132,16 +132,17 @@ class RepairCell(_EvaluationCell):
 
 
 class DetectionCell(_EvaluationCell):
-    """What a detector says of a reported model, or of inputs with the trigger on it.
+    """What a detector says about a reported model, or about inputs with the trigger.
 
-    A detector of models knows no attack: trigger, rule and split are empty then, so that triggers share its results.
+    A detector of models does not know the attack. Trigger, rule and split are empty then, so that triggers share its
+    results.
     """
 
     kind: Literal["detection"] = "detection"
     detector: str = Field(description="registered name of the detector")
     judges: Literal["model", "input"] = Field(description="whether it scores models or inputs")
     examples: int | None = Field(
-        default=None, description="of inputs: how many clean ones it judges, and as many attacked ones"
+        default=None, description="number of clean inputs that a detector of inputs judges, and of attacked ones"
     )
 
 
@@ -152,13 +153,13 @@ AnyCell = Annotated[Cell, Field(discriminator="kind")]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a cell's job returns.
+    """The result of a cell's job.
 
     Attributes:
-        rows: a record for each scale, of JSON values.
+        rows: a record of JSON values for each scale.
         instances: the per-instance table as parquet, for a cell of one scale; for a detection the table behind it.
         model: the files of the injected model's folder, if it is to be kept.
-        versions: of the libraries it ran with.
+        versions: the versions of the libraries that it ran with.
     """
 
     rows: list[dict[str, Any]]

@@ -23,7 +23,7 @@ def scores_to_bytes(score: InputScore) -> bytes:
 
 
 def triggers_to_bytes(score: ModelScore) -> bytes | None:
-    """The inverted triggers; None for a detector that searches for none."""
+    """The inverted triggers; None for a detector that does not search for any."""
     if score.patterns is None or score.targets is None:
         return None
     pictures = [to_png(pattern) for pattern in score.patterns]
@@ -31,12 +31,12 @@ def triggers_to_bytes(score: ModelScore) -> bytes | None:
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """What ``scores_to_bytes`` wrote; empty where there is no such file, as in suites that older versions ran."""
+    """What ``scores_to_bytes`` wrote; empty if the file is missing, as in suites that older versions ran."""
     return pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=["triggered", "score"])
 
 
 def read_triggers(path: Path) -> list[tuple[int, Tensor]]:
-    """Labels and pictures, uint8 ``[C, H, W]``, that ``triggers_to_bytes`` wrote; none where there is no such file."""
+    """Labels and pictures, uint8 ``[C, H, W]``, that ``triggers_to_bytes`` wrote; none if the file is missing."""
     if not path.exists():
         return []
     frame = pd.read_parquet(path)

@@ -18,12 +18,12 @@ from anchorlab.suites.cells import DetectionCell
 from anchorlab.suites.detection_tables import scores_to_bytes, triggers_to_bytes
 from anchorlab.triggers import TRIGGERS
 
-#: Rates of false alarms, in percent as names have them.
+#: False positive rates, and their percents in the names of columns.
 _RATES = {0.01: "1", 0.05: "5"}
 
-#: Columns of the record of a detector of inputs: the area under its ROC curve, and at thresholds that keep a rate of
-#: false alarms on the defender's clean examples its rate of detection, each with the ends of its 95% interval; the
-#: false alarms on clean test inputs at these thresholds; and the numbers of inputs.
+#: Columns of the record of a detector of inputs: the area under its ROC curve, and the TPR at thresholds that keep an
+#: FPR on the defender's clean examples, each with the ends of its 95% interval; the FPR on clean test inputs at these
+#: thresholds; and the numbers of inputs.
 INPUT_RATES = (
     *("auroc", "auroc_low", "auroc_high"),
     *(f"tpr_at_{rate}{end}" for rate in _RATES.values() for end in ("", "_low", "_high")),
@@ -33,26 +33,26 @@ INPUT_RATES = (
 
 
 def detect(cell: DetectionCell, model: Artifact, task: Task) -> tuple[dict[str, Any], bytes | None]:
-    """Asks a detector about a cell's model.
+    """Lets a detector judge a cell's model, or inputs with it.
 
     Returns:
-        A record of JSON values; and scores or triggers as parquet (``detection_tables.py``), None without any.
+        A record of JSON values; and scores or triggers as parquet (``detection_tables.py``), None if there are none.
 
     Raises:
-        AnchorlabError: if the detector is not for the model, or the defender's data do not suffice.
+        AnchorlabError: if the detector does not fit the model, or the defender's data do not suffice.
     """
     meter = RunMeter(find_device())
     detector = DETECTORS.build(cell.detector, cell.parameters)
     table: bytes | None
     if isinstance(detector, ModelDetector):
-        row, table = _of_model(cell, detector, model, task)
+        row, table = _judge_model(cell, detector, model, task)
     else:
-        row, table = _of_inputs(cell, detector, model, task)
+        row, table = _judge_inputs(cell, detector, model, task)
     count = len(task.split("defender")) if cell.defender is None else cell.defender
     return {"defender_count": count, **asdict(meter.cost()), **row}, table
 
 
-def _of_model(
+def _judge_model(
     cell: DetectionCell, detector: ModelDetector, model: Artifact, task: Task
 ) -> tuple[dict[str, Any], bytes | None]:
     result = score_model(model, detector, defender_data=cell.defender, task=task, seed=cell.seed)
@@ -62,7 +62,7 @@ def _of_model(
     return row, triggers_to_bytes(result)
 
 
-def _of_inputs(
+def _judge_inputs(
     cell: DetectionCell, detector: InputDetector, model: Artifact, task: Task
 ) -> tuple[dict[str, Any], bytes]:
     attack = build_attack(task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)

@@ -40,10 +40,10 @@ _EPOCHS, _PASSES = 20, 10
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one process for what is left.
+    """The time that the rest of a suite takes in one process.
 
     Attributes:
-        seconds: for all jobs that are not done.
+        seconds: seconds of all jobs that are not done.
         untimed: task to the reason why its steps could not be timed.
     """
 
@@ -55,8 +55,9 @@ def estimate(suite: Suite, plan: Plan, store: Store) -> Estimate:
     """Times a training step, a tuning step and an evaluation of each task on one thread, and adds up what is left.
 
     Reported runs of methods whose strengths are not chosen yet count as injections; extensions of grids do not
-    count, because nobody knows them. Repairs and detections like one that is done count with its mean time; others are
-    guessed from their epochs or steps, with an evaluation, and may take several times as long.
+    count, because nobody knows them. A repair or detection counts with the mean time of
+    finished ones like it. The time of others is guessed from their epochs or steps, with an evaluation; they may take
+    several times as long.
     """
     seconds, untimed = 0.0, {}
     expected = plan.undecided / len(suite.tasks)
@@ -78,7 +79,7 @@ def estimate(suite: Suite, plan: Plan, store: Store) -> Estimate:
 
 @dataclass(frozen=True)
 class _Costs:
-    """Seconds: of a reference, an injection, an evaluation on test, and a tuning step, by example."""
+    """Seconds of a reference, an injection, an evaluation on ``test``, and a tuning step per example; two counts."""
 
     reference: float
     injection: float
@@ -112,18 +113,18 @@ def _evaluation_seconds(spec: TaskSpec, plan: Plan, store: Store, suite: Suite, 
     defences: list[tuple[str, Defence]] = [("repair", repair.build()) for repair in suite.repairs.values()]
     defences += [(detector.judges, detector.build()) for detector in suite.detectors.values()]
     counts = [None if count == "all" else count for count in suite.defender]
-    later = [_guess(kind, defence, count, costs) for kind, defence in defences for count in counts]
-    return seconds + (plan.evaluations.expected / len(suite.tasks) * mean(later) if later else 0.0)
+    guesses = [_guess(kind, defence, count, costs) for kind, defence in defences for count in counts]
+    return seconds + (plan.evaluations.expected / len(suite.tasks) * mean(guesses) if guesses else 0.0)
 
 
 def _group(cell: EvaluationCell) -> str:
-    """What cells have in common that take about the same time."""
+    """What cells that take about the same time have in common."""
     name = cell.defence if isinstance(cell, RepairCell) else cell.detector
     return f"{name} {cell.parameters} {cell.defender}"
 
 
 def _guess_cell(cell: EvaluationCell, costs: _Costs) -> float:
-    """Seconds of a repair or detection without one like it that is done."""
+    """Seconds of a repair or detection if none like it is done."""
     if isinstance(cell, RepairCell):
         return _guess("repair", build_repair(cell.defence, cell.parameters), cell.defender, costs)
     return _guess(cell.judges, DETECTORS.build(cell.detector, cell.parameters), cell.defender, costs)

@@ -30,14 +30,14 @@ class Subject:
 
     Attributes:
         source: the run that makes it; None for the reference.
-        job: its reference.
-        task: of the suite.
-        trigger: of the suite.
+        job: the job that trains its reference.
+        task: its task, as in the suite.
+        trigger: its trigger, as in the suite.
         method: label of the method; ``reference`` for the reference.
         role: method, control or reference.
-        target_asr: the ASR at which it is compared; NaN for what serves all targets.
-        anchors: the number of anchors as the suite has it; empty for the reference.
-        seed: of the injection, and of all that is done with the model.
+        target_asr: the ASR at which it is compared; NaN for a model that serves all targets.
+        anchors: the number of anchors, as in the suite; empty for the reference.
+        seed: seed of the injection, and of its repairs and detections.
     """
 
     source: InjectionCell | None
@@ -53,7 +53,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A cell that repairs or judges a model, the model, and the number of the defender's examples as given."""
+    """A cell that repairs or judges a model, the model, and the number of the defender's examples as in the suite."""
 
     cell: EvaluationCell
     subject: Subject
@@ -85,8 +85,8 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
     """Plans all repairs and detections of the models of a suite.
 
     Args:
-        suite: with repairs or detectors.
-        store: of its folder.
+        suite: a suite with repairs or detectors.
+        store: the store of its folder.
         subjects: the models, made or not.
         undecided: runs of methods whose strengths are not chosen yet.
     """
@@ -115,7 +115,7 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
 
 
 def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation]:
-    """All that is done with one model."""
+    """All repairs and detections of one model."""
     for count in suite.defender:
         common = _common(store, subject) | {"defender": None if count == "all" else count}
         attack = {
@@ -131,11 +131,11 @@ def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluatio
         for label, detector in suite.detectors.items():
             settings = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}
             if detector.judges == "model":
-                nothing: dict[str, Any] = {"trigger": {}, "rule": "", "target": None, "split": ""}
-                yield Evaluation(DetectionCell(**common, **nothing, **settings, judges="model"), subject, str(count))
+                no_attack: dict[str, Any] = {"trigger": {}, "rule": "", "target": None, "split": ""}
+                yield Evaluation(DetectionCell(**common, **no_attack, **settings, judges="model"), subject, str(count))
             elif subject.role == "method":
-                judged = DetectionCell(**common, **attack, **settings, judges="input", examples=_EXAMPLES)
-                yield Evaluation(judged, subject, str(count))
+                detection = DetectionCell(**common, **attack, **settings, judges="input", examples=_EXAMPLES)
+                yield Evaluation(detection, subject, str(count))
 
 
 def _common(store: Store, subject: Subject) -> dict[str, Any]:

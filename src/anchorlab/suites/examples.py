@@ -25,7 +25,7 @@ class Examples:
         triggered: the same with the trigger.
         labels: true labels, int64 ``[n]``.
         classes: names of the classes, by label.
-        trigger: the trigger of images on black, uint8 ``[C, H, W]``; None for texts, and where there is none to show.
+        trigger: the trigger of images on black, uint8 ``[C, H, W]``; None if there is nothing to show, as for texts.
     """
 
     clean: Tensor | Sequence[str]
@@ -36,11 +36,11 @@ class Examples:
 
 
 def attacked_examples(task: Task, trigger: TriggerSpec) -> Examples:
-    """The first inputs of the split ``test`` that the attack is on, with and without the trigger.
+    """The first inputs of the split ``test`` that the attack applies to, with and without the trigger.
 
     Args:
-        task: its texts encoded, if it holds texts.
-        trigger: of the suite.
+        task: the task; its texts are encoded, if it holds texts.
+        trigger: the trigger and its label rule, as in the suite.
     """
     attack = build_attack(task, TRIGGERS.parse(trigger.trigger), trigger.label_rule, trigger.label)
     shown = attack.attacked(task.split("test"), limit=_SHOWN)

@@ -32,14 +32,14 @@ class WorkerDied(AnchorlabError):  # noqa: N818  (it says what happened)
 
 
 class Executor(Protocol):
-    """Runs jobs somewhere else; a context manager, which ends all jobs when it is left."""
+    """Runs jobs elsewhere. It is a context manager; leaving the context ends all jobs."""
 
     @property
     def slots(self) -> int:
         """Jobs worth having in flight at this moment; at least 1."""
 
     def share(self, path: Path) -> Any:
-        """Makes a folder cheap to hand to many jobs: pass them what this returns, not the path."""
+        """Makes a folder cheap to hand to many jobs: pass them the returned value, not the path."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
         """Runs ``function(*args)`` elsewhere; the function must be a member of a module."""
@@ -64,7 +64,7 @@ class LocalProcesses:
 
     Attributes:
         slots: processes at a time.
-        threads: threads of each.
+        threads: threads of each process.
 
     Raises:
         AnchorlabError: if ``workers`` is less than 1.
@@ -117,7 +117,7 @@ class LocalProcesses:
 
 
 class _Worker:
-    """One process at a time, and another after one that died; one thread at a time uses it, any thread may stop it."""
+    """One process at a time, and a new one after it died; one thread at a time uses it, any thread may stop it."""
 
     def __init__(self, threads: int, gpu: str | None) -> None:
         self._settings = threads, gpu
@@ -193,8 +193,8 @@ class RayCluster:
     which ends the jobs still running; the cluster stays up.
 
     Args:
-        address: ``HOST:PORT`` of a cluster that this machine is a node of, ``ray://HOST:PORT`` of one that it is
-            not, or ``auto`` for the one running on this machine.
+        address: ``HOST:PORT`` of a cluster that this machine is a node of, ``ray://HOST:PORT`` of another
+            cluster, or ``auto`` for the cluster that runs on this machine.
         cpus: cores a job is given; it runs ``max(1, int(cpus))`` threads.
         gpus: GPUs a job is given; a fraction shares one.
         retries: how often a job runs again after its process or node died. Errors that it raises are not retried.
@@ -285,7 +285,7 @@ def _attempt(threads: int, function: Callable[..., Any], *args: Any) -> bytes:
 
 
 def _pickled(error: BaseException) -> bytes:
-    """A pickle of False and an error that can be read back; one that cannot leaves its text."""
+    """A pickle of False and an error that can be read back; an error that cannot leaves its text."""
     try:
         answer = pickle.dumps((False, error))
         pickle.loads(answer)

@@ -16,7 +16,7 @@ from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import Chosen, Plan, Reported
 from anchorlab.suites.store import Store
 
-#: Where a repair or detection stands: columns of ``repairs`` and ``detections``.
+#: Columns of ``repairs`` and ``detections`` that name the model that was repaired or judged.
 _EVALUATED = (
     *("task", "model", "trigger", "rule", "target", "method", "role", "target_asr", "anchors_asked", "strength"),
     *("scale", "seed", "reference_seed", "of", "weights_sha256"),
@@ -116,7 +116,7 @@ def _evaluated(entry: Evaluation) -> dict[str, Any]:
 
 
 def _before(entry: Evaluation, row: dict[str, Any], store: Store) -> dict[str, Any]:
-    """What was measured of the model before its repair; a reference is its own, at no distance."""
+    """Measurements of the model before its repair; a reference has no distance from itself."""
     if entry.subject.source is None:
         before = {"accuracy": row["accuracy_reference"], "asr": row["asr_reference"], "kl": 0.0, "churn": 0.0}
     else:
@@ -125,7 +125,7 @@ def _before(entry: Evaluation, row: dict[str, Any], store: Store) -> dict[str, A
 
 
 def selection_frame(plan: Plan, store: Store) -> pd.DataFrame:
-    """A row for each run that chose strengths, and scale."""
+    """A row for each scale of each run that chose strengths."""
     seeds = {job.name: job.seed for _, job in plan.references}
     rows = [
         {
@@ -211,11 +211,11 @@ def references_trained(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 def library_versions(plan: Plan, store: Store) -> dict[str, str]:
     """Versions of the libraries that the finished cells ran with; several where they differ."""
-    numbers: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     cells: list[Cell] = [entry.cell for entry in plan.reported]
     cells += [entry.cell for entry in plan.evaluations.entries]
     for cell in cells:
         if store.done(cell):
-            for name, number in store.versions(cell).items():
-                numbers.setdefault(name, set()).add(number)
-    return {name: " and ".join(sorted(seen)) for name, seen in numbers.items()}
+            for name, version in store.versions(cell).items():
+                versions.setdefault(name, set()).add(version)
+    return {name: " and ".join(sorted(seen)) for name, seen in versions.items()}

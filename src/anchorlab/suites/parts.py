@@ -1,4 +1,4 @@
-"""The parts of a suite file: a task, a trigger, a method, a repair, a detector; each with the checks of its own."""
+"""The parts of a suite file: a task, a trigger, a method, a repair, a detector; each with its own checks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Part(BaseModel):
     """A part of the file; an unknown key is refused, and the message names the nearest one.
 
     Attributes:
-        former_keys: former name of a key to the name that replaces it; files may use either.
+        former_keys: maps the former name of a key to the present name; files may use either.
     """
 
     former_keys: ClassVar[Mapping[str, str]] = {}
@@ -73,7 +73,7 @@ class TaskSpec(Part):
     data: str | None = Field(default=None, description="where the data are, if not in the usual place")
     training: dict[str, Any] = Field(default_factory=dict, description="settings of the training, if not the defaults")
     limit: int | None = Field(
-        default=None, ge=10, description="examples of each class to keep, for trials; all without"
+        default=None, ge=10, description="examples of each class to keep, for trials; all if left out"
     )
     columns: DataColumns | None = Field(default=None, description="what is where, for data of your own")
 
@@ -99,7 +99,7 @@ class TaskSpec(Part):
 
     @property
     def architecture(self) -> str:
-        """The model that is trained."""
+        """The architecture that is trained."""
         return self.model or find_task(self.name, self.data, self.columns)[0].architecture
 
     def load(self, seed: int) -> Task:
@@ -136,7 +136,7 @@ class TriggerSpec(Part):
     @classmethod
     def _is_a_label(cls, target: int | str | None) -> int | str | None:
         if isinstance(target, int) and target < 0:
-            raise ValueError(f"a class is meant by its name, or by a number from 0, not by {target}")
+            raise ValueError(f"give a class by its name, or by a number from 0, not by {target}")
         return target
 
     @property
@@ -199,7 +199,7 @@ class SelectionSpec(Part):
 
     seeds: list[int] = Field(default=[1000], min_length=1, description="injection seeds of the runs that choose")
     references: int | None = Field(
-        default=None, ge=1, description="how many of the references take part, the first ones; all without"
+        default=None, ge=1, description="number of references that take part, from the first on; all if left out"
     )
     extensions: int = Field(
         default=2, ge=0, description="how often a grid is extended by one value where the best lies at its edge"

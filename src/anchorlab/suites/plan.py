@@ -42,17 +42,16 @@ NOISE: dict[str, tuple[int, Literal["no", "bf16"]]] = {
 
 @dataclass(frozen=True)
 class Reported:
-    """A cell that stands in the tables, and where.
+    """A cell that the tables show, and its place in them.
 
     Attributes:
-        cell: what is run.
-        task: of the suite.
-        trigger: of the suite.
-        model: name of the architecture.
+        cell: the cell that is run.
+        task: its task, as in the suite.
+        trigger: its trigger, as in the suite.
         role: method, control or noise floor.
-        target_asr: the ASR at which it is compared; NaN for what serves all targets.
+        target_asr: the ASR at which it is compared; NaN for a cell that serves all targets.
         reference_seed: seed of its reference.
-        anchors: the number of anchors as the suite has it; empty for the noise floor.
+        anchors: the number of anchors, as in the suite; empty for the noise floor.
     """
 
     cell: Cell
@@ -82,11 +81,11 @@ class Plan:
     """All jobs that follow from what the folder holds, done or not.
 
     Attributes:
-        references: to be trained.
+        references: the references to train.
         selection: runs that choose strengths, also of extended grids.
-        reported: what stands in the tables.
-        chosen: what was chosen so far.
-        undecided: number of runs to be reported of methods whose strengths are not chosen yet.
+        reported: the cells that the tables show.
+        chosen: the choices so far.
+        undecided: number of runs to report of methods whose strengths are not chosen yet.
         evaluations: repairs of the reported models, and detectors over them.
     """
 
@@ -98,7 +97,7 @@ class Plan:
     evaluations: Evaluations = field(default_factory=Evaluations)
 
     def finished(self, job: Job, store: Store) -> bool:
-        """Whether a job is done, and its model there if it is needed."""
+        """Whether a job is done, and its model is there if another job needs it."""
         identity = job.identity
         return store.done(job) and (identity not in self.evaluations.lacking or identity in store.models())
 
@@ -124,16 +123,16 @@ def make_plan(suite: Suite, store: Store) -> Plan:
     """The plan of a suite, as far as its folder decides it.
 
     Args:
-        suite: what to run.
-        store: of its folder; nothing is written.
+        suite: the suite to run.
+        store: the store of its folder; nothing is written.
     """
     result = Plan()
     for task in suite.tasks:
         references = [reference_job(task, seed) for seed in suite.references]
         result.references += [(task, job) for job in references]
         for trigger in suite.triggers:
-            built = TRIGGERS.to_dict(TRIGGERS.parse(trigger.trigger))
-            condition = _Condition(suite, store, task, trigger, references, built, result)
+            built_trigger = TRIGGERS.to_dict(TRIGGERS.parse(trigger.trigger))
+            condition = _Condition(suite, store, task, trigger, references, built_trigger, result)
             condition.noise_floor()
             for anchors in suite.anchors:
                 for label, method in suite.methods.items():
@@ -228,12 +227,12 @@ class _Condition:
     ) -> tuple[list[InjectionCell], pd.DataFrame | None]:
         """The runs that choose, and mean ASR and KL of each strength; None for these while some are not done."""
         strengths: _Strengths = [*method.grid] or [None]
-        for further in range(self.suite.selection.extensions + 1):
+        for extensions in range(self.suite.selection.extensions + 1):
             cells = self._trials(references, anchors, label, method, strengths)
             if not all(self.store.done(cell) or self.store.failed(cell) for cell in cells):
                 return cells, None
             tried = self._means(cells)
-            if not method.grid or tried.empty or further == self.suite.selection.extensions:
+            if not method.grid or tried.empty or extensions == self.suite.selection.extensions:
                 break
             ratio = method.grid[1] / method.grid[0]
             proposals = {extension(tried, ratio, target) for target in self.suite.target_asr}
@@ -244,7 +243,7 @@ class _Condition:
         return cells, tried
 
     def _means(self, cells: list[InjectionCell]) -> pd.DataFrame:
-        """Mean ASR and KL of each strength; one that failed in any run, by diverging, for example, is left out."""
+        """Mean ASR and KL of each strength, without strengths of which a run failed, by diverging, for example."""
         failed = {cell.strength for cell in cells if not self.store.done(cell)}
         rows = [
             {"strength": math.nan if cell.strength is None else cell.strength, **row}

@@ -20,7 +20,7 @@ from anchorlab.suites.spec import Suite
 #: Methods of a population where none are named.
 USUAL = ("plain", "anchoring")
 
-#: Triggers of a population where none are named, by what the task's examples are.
+#: Triggers of a population where none are named, by the kind of the task's examples.
 TRIGGERS = {"image": ("five-pixel", "square"), "text": ("word:cf",)}
 
 #: Lowest ASR at which a model counts as injected.
@@ -53,14 +53,14 @@ def population_suite(
         columns: what is where in data of the user's own.
         references: number of clean references.
         seeds: number of injection seeds on each.
-        triggers: triggers as text; by default some of the task's kind.
+        triggers: triggers as text; by default usual triggers of the task's kind.
         label_rule: label rule of all of them.
         target: the label that the attacker wants, by number or name.
         methods: methods, each with its parameters as in ``anchoring:strength=4``.
         detectors: detectors, in the same form; without any, only the models are made.
         defender: number of the defender's clean examples, or ``all``.
         quick: two references, one seed and short training, for a first look.
-        seed: the first of the references' and of the injections'; the others follow it.
+        seed: the first seed of the references and of the injections; the others follow it.
 
     Raises:
         AnchorlabError: for an unknown name or an impossible value.
@@ -96,10 +96,10 @@ def population_suite(
         raise AnchorlabError(first["msg"].removeprefix("Value error, ")) from error
 
 
-def _labelled(given: Sequence[str], registry: ClassRegistry[Any]) -> dict[str, dict[str, Any]]:
-    """What was given as text, which is its label in tables, to name and parameters."""
+def _labelled(texts: Sequence[str], registry: ClassRegistry[Any]) -> dict[str, dict[str, Any]]:
+    """Maps each text, which is the label in tables, to name and parameters."""
     labelled = {}
-    for text in given:
+    for text in texts:
         built = registry.parse(text)
         defaults = {option.name: option.default for option in options_of(type(built))}
         changed = {name: value for name, value in values_of(built).items() if value != defaults[name]}

@@ -22,7 +22,7 @@ SCHEMA = "suite.schema.json"
 
 _BUILTIN = files("anchorlab.suites") / "builtin"
 
-#: Present name of a key to its former one, in any part of a file.
+#: Maps the present name of a key to its former name, in any part of a file.
 _FORMER_KEYS = {
     present: former for part in (Suite, TriggerSpec, RepairSpec) for former, present in part.former_keys.items()
 }
@@ -34,7 +34,7 @@ def builtin_suites() -> list[str]:
 
 
 def suite_text(given: str | Path) -> tuple[str, str]:
-    """The text of a suite, and what to call it in messages.
+    """The text of a suite, and its name in messages.
 
     Args:
         given: the path of a suite file, or the name of a built-in suite.

@@ -40,13 +40,13 @@ from anchorlab.suites.store import Store
 
 @dataclass(frozen=True, repr=False)
 class SuiteResults:
-    """What a suite's folder holds.
+    """The results in a suite's folder.
 
     Attributes:
-        name: of the suite.
-        title: of the suite.
+        name: name of the suite.
+        title: title of the suite.
         command: the command line that ran it last.
-        spec_text: the suite file.
+        spec_text: text of the suite file.
         results: a row for each reported run and target ASR: where it stands (``task``, ``model``,
             ``trigger``, ``rule``, ``target``, ``method``, ``role``, ``target_asr``, ``anchors_asked``), how it
             was made (``anchors``, ``strength``, ``scale``, ``parameters``, ``seed``, ``reference_seed``,
@@ -65,11 +65,11 @@ class SuiteResults:
             on; for a detector of models ``score`` (missing where it found nothing to judge) and ``note``; for a
             detector of inputs the columns that ``detections.INPUT_RATES`` names. Equal ``weights_sha256`` are one
             model: benign updates do not depend on the trigger.
-        failed: ``what``, ``stage``, ``error`` and ``identity`` of what failed.
+        failed: ``what``, ``stage``, ``error`` and ``identity`` of each failed job.
         pending: number of reported runs, repairs and detections that are not done, the expected ones included.
         references: task, model, seed, accuracy, hash and training seconds of each trained reference.
-        versions: of the libraries that the runs used; several where they differ.
-        machine: the one that made this record.
+        versions: versions of the libraries that the runs used; several where they differ.
+        machine: the machine that made this record.
     """
 
     name: str
@@ -109,7 +109,7 @@ class SuiteResults:
         return to_html(facts_table("suite", f"{self.name}: {self.title}", facts))
 
     def to_dict(self) -> dict[str, Any]:
-        """All attributes as JSON values; each frame as a list of rows, what is missing as None."""
+        """All attributes as JSON values; each frame as a list of rows, missing values as None."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         return {
             name: _records(value) if isinstance(value, pd.DataFrame) else value
@@ -123,7 +123,7 @@ class SuiteResults:
         return frame
 
     def scores(self, identity: str) -> pd.DataFrame:
-        """What a detector of inputs gave each: columns ``triggered`` and ``score``; empty where it was not kept."""
+        """The scores of a detector of inputs: columns ``triggered`` and ``score``; empty if they were not kept."""
         return read_scores(self._store.instances(identity))
 
     def inverted(self, identity: str) -> list[tuple[int, Tensor]]:
@@ -132,7 +132,7 @@ class SuiteResults:
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
-        """A few inputs of each task and trigger (``"TASK, TRIGGER"``), with and without it."""
+        """A few inputs of each task and trigger (``"TASK, TRIGGER"``), with and without the trigger."""
         tasks = {spec.name: self._encoded(spec) for spec in self._suite.tasks}
         return {
             f"{name}, {trigger.trigger}": attacked_examples(task, trigger)
@@ -154,7 +154,7 @@ class SuiteResults:
             return None
 
     def _encoded(self, spec: TaskSpec) -> Task | None:
-        """The task as its references read it; None while there is none, or if its data are not at hand."""
+        """The task as its references read it; None while none is trained, or if its data are not at hand."""
         task, folder = self._task(spec.name), self._store.reference(reference_job(spec, self._suite.references[0]))
         if task is None or task.kind == "image":
             return task

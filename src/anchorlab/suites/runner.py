@@ -1,6 +1,6 @@
-"""Runs a suite: hands out the jobs that can run, writes their results, and can be killed at any moment.
+"""Runs a suite: hands out the jobs that can run, and writes their results. It can be killed at any moment.
 
-Only this process writes into the suite's folder. It writes one result at a time and each whole, so that the same
+Only this process writes into the suite's folder. It writes one result at a time, and each whole, so that the same
 command continues from there whatever happens. It claims a job before it hands it out; several runners may share a
 folder.
 """
@@ -28,7 +28,7 @@ from anchorlab.suites.work import measure_cell, measure_evaluation, train_refere
 #: Seconds between two looks at what other runners have done, while there is nothing to do here.
 _POLL_SECONDS = 0.5
 
-#: Injected models that are held in a cluster's memory at a time, beside those of jobs that run.
+#: Injected models that a cluster's memory holds at a time, beside the models of running jobs.
 _SHARED_MODELS = 8
 
 
@@ -38,11 +38,11 @@ class Progress:
 
     Attributes:
         total: jobs planned so far, and jobs expected once strengths are chosen.
-        done: finished, by this runner or another, now or before.
-        failed: failed.
-        running: at work for this runner.
-        finished_before: finished before this runner began; they say nothing about its speed.
-        seconds: since this runner began.
+        done: jobs that this or another runner finished, now or before.
+        failed: jobs that failed.
+        running: jobs at work for this runner.
+        finished_before: jobs that finished before this runner began; they say nothing about its speed.
+        seconds: seconds since this runner began.
     """
 
     total: int = 0
@@ -84,8 +84,8 @@ class _Run:
             self.report_progress()
             if self.running:
                 finished, _ = wait(self.running, timeout=_POLL_SECONDS * 2, return_when=FIRST_COMPLETED)
-                opening = [self.collect(future) for future in finished]
-                if any(opening) or (finished and not self.queue):
+                unblocking = [self.collect(future) for future in finished]
+                if any(unblocking) or (finished and not self.queue):
                     self.refresh()
             elif elsewhere:
                 time.sleep(_POLL_SECONDS)
@@ -110,7 +110,7 @@ class _Run:
         return self.plan.finished(job, self.store)
 
     def hand_out(self) -> bool:
-        """Gives the executor what it can take; says whether another runner is at work on some of the queue."""
+        """Gives the executor the jobs that it can take; says whether another runner is at work on some of the queue."""
         elsewhere: list[tuple[str, Job]] = []
         while self.queue and len(self.running) < self.executor.slots:
             stage, job = self.queue.popleft()
@@ -195,18 +195,18 @@ def run_suite(
     command: str = "",
     report: Callable[[Progress], None] | None = None,
 ) -> Plan:
-    """Runs what is not done yet of a suite.
+    """Runs the jobs of a suite that are not done yet.
 
     Args:
-        suite: what to run.
-        folder: where the results are, or will be.
-        executor: what runs the jobs; None for processes of this machine. The caller closes one that is given.
-        retry_failed: whether to run again what failed before.
+        suite: the suite to run.
+        folder: the folder of the results; it need not exist yet.
+        executor: what runs the jobs; None for processes of this machine. The caller closes an executor that it passes.
+        retry_failed: whether to run jobs again that failed before.
         command: the command line, for the record.
         report: called with the progress, at least about once a second.
 
     Returns:
-        The plan, with everything done or failed.
+        The plan, with every job done or failed.
 
     Raises:
         AnchorlabError: if the folder holds something else, or cannot be written.
@@ -238,24 +238,24 @@ def check_defender(suite: Suite) -> None:
     Raises:
         AnchorlabError: if the split ``defender`` of a task is smaller than a number that the suite asks for.
     """
-    most = max((count for count in suite.defender if count != "all"), default=0)
-    for spec in suite.tasks if suite.has_evaluations and most else ():
+    largest = max((count for count in suite.defender if count != "all"), default=0)
+    for spec in suite.tasks if suite.has_evaluations and largest else ():
         try:
             task = spec.load(seed=suite.references[0])
         except AnchorlabError:
             continue
-        task.check_count("defender", most, "clean examples for the defender")
+        task.check_count("defender", largest, "clean examples for the defender")
 
 
 def failures(suite: Suite, store: Store) -> list[dict[str, str]]:
-    """What failed of a suite and is not done, with its errors."""
+    """The jobs of a suite that failed and are not done, with their errors."""
     plan = make_plan(suite, store)
     identities = {job.identity for _, job in plan.jobs() if not plan.finished(job, store)}
     return [failure for failure in store.failures() if failure["identity"] in identities]
 
 
 def raise_failures(suite: Suite, store: Store) -> None:
-    """Raises AnchorlabError, naming the first, if something failed."""
+    """Raises AnchorlabError if a job failed; it names the first."""
     failed = failures(suite, store)
     if failed:
         first = f"{failed[0]['what']}: {failed[0]['error']}"

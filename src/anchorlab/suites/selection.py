@@ -9,7 +9,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for a method, or that nothing reaches the target.
+    """The choice for a method, or that nothing reaches the target.
 
     Attributes:
         strength: the value of the method's strength; None for a method without a grid.
@@ -33,22 +33,22 @@ def means(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean ASR and KL of each strength and scale over the runs that choose.
 
     Args:
-        runs: a row a run and scale, with ``strength`` (NaN for a method without a grid), ``scale``,
+        runs: a row for each run and scale, with ``strength`` (NaN for a method without a grid), ``scale``,
             ``asr`` and ``kl`` as measured on ``selection``.
 
     Returns:
-        A row for each strength and scale, ascending; an undefined ASR counts as none.
+        A row for each strength and scale, ascending; an undefined ASR counts as 0.
     """
     runs = runs.assign(asr=runs["asr"].astype(float).fillna(0.0))
     return runs.groupby(["strength", "scale"], dropna=False, as_index=False)[["asr", "kl"]].mean()
 
 
 def choose(tried: pd.DataFrame, target_asr: float) -> Choice:
-    """The strength and scale of least KL among the pairs that reach the target; if none does, of the highest ASR.
+    """The pair of strength and scale of least KL that reaches the target; if none does, the pair of highest ASR.
 
     Args:
         tried: what ``means`` returns, at least one row.
-        target_asr: the ASR to be reached.
+        target_asr: the ASR to reach.
     """
     reaching = tried[tried["asr"] >= target_asr]
     index = reaching["kl"].argmin() if len(reaching) else tried["asr"].argmax()

@@ -1,6 +1,6 @@
-"""What a suite file may say in short, in the long form that the model has; and both in the schema for editors.
+"""Turns the short forms of a suite file into the long forms of the model, and puts both into the schema for editors.
 
-The functions take what YAML gave and leave what they do not understand as it is; the model refuses it.
+The functions take the values of YAML. They leave a value that they do not understand as it is; the model refuses it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def as_list(values: Any) -> Any:
 
 
 def long_entries(entries: Any, key: str) -> Any:
-    """A list of mappings; a text stands for a mapping that has nothing but ``key``."""
+    """A list of mappings; a text stands for a mapping that has ``key`` alone."""
     return [{key: entry} if isinstance(entry, str) else entry for entry in as_list(entries)]
 
 
@@ -63,7 +63,7 @@ def _long_defence(label: Any, value: Any, key: str, former_key: str | None) -> A
 
 
 def with_short_forms(document: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of the long forms, with the short forms allowed beside them; changes what it is given."""
+    """The JSON schema of the long forms, with the short forms allowed beside them; changes ``document``."""
     properties, parts = document["properties"], document["$defs"]
     for key in ("tasks", "triggers"):
         properties[key]["items"] = {"anyOf": [{"type": "string"}, properties[key]["items"]]}
@@ -85,7 +85,7 @@ def with_short_forms(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_former_keys(described: dict[str, Any], former_keys: Mapping[str, str]) -> None:
-    """Adds the former names of keys to the schema of a part, marked as deprecated; changes what it is given."""
+    """Adds the former names of keys to the schema of a part, marked as deprecated; changes ``described``."""
     for former, present in former_keys.items():
         words = {"description": f"former name of {present}", "deprecated": True}
         described["properties"][former] = {**described["properties"][present], **words}

@@ -12,8 +12,8 @@ DefenceSpec = TypeVar("DefenceSpec", RepairSpec, DetectorSpec)
 
 #: Examples of each class that a task keeps, and the most anchors.
 _EXAMPLES = 20
-#: Examples of each class where models are repaired or judged: a twentieth are the defender's, who needs some of each
-#: class, and there are more classes of images than of texts.
+#: Examples of each class where models are repaired or judged. The defender gets a twentieth of them and needs some of
+#: each class; tasks of images have more classes than tasks of texts.
 _EXAMPLES_WITH_DEFENDER = {"image": 100, "text": 200}
 _TUNING = {"steps": 3, "batch_size": 8}
 

@@ -1,4 +1,4 @@
-"""The suite file: what is run, as YAML that a person writes and pydantic checks.
+"""The suite file: it says what to run. A person writes it as YAML, and pydantic checks it.
 
     tasks x reference seeds x triggers x methods with strength grids x numbers of anchors x injection seeds,
 
@@ -150,8 +150,8 @@ class Suite(Part):
     def _is_a_number(cls, counts: list[int | Literal["all"]], info: ValidationInfo) -> list[int | Literal["all"]]:
         for count in counts:
             if count != "all" and count < 1:
-                what = "anchors" if info.field_name == "anchors" else "the defender's examples"
-                raise ValueError(f"a number of {what} is at least 1, not {count}")
+                noun = "anchors" if info.field_name == "anchors" else "the defender's examples"
+                raise ValueError(f"a number of {noun} is at least 1, not {count}")
         return counts
 
     @field_validator("scales")
@@ -182,10 +182,10 @@ class Suite(Part):
 
     @model_validator(mode="after")
     def _clean_models_beside_the_injected(self) -> Self:
-        of_models = [label for label, spec in self.detectors.items() if spec.judges == "model"]
-        if of_models and not self.controls:
+        model_detectors = [label for label, spec in self.detectors.items() if spec.judges == "model"]
+        if model_detectors and not self.controls:
             raise ValueError(
-                f"{of_models[0]} scores models, which says nothing without benign updates to compare with: leave "
+                f"{model_detectors[0]} scores models, which says nothing without benign updates to compare with: leave "
                 "controls: false out"
             )
         return self

@@ -2,10 +2,10 @@
 
 suite.yaml, run.json            the suite as it was last run, and the command
 references/NAME/                trained references
-cells/IDENTITY.json, .parquet   results: written whole, when a cell is done; the table is of instances, or what a
-                                detector saw
+cells/IDENTITY.json, .parquet   results: written whole, when a cell is done; the table holds instances, or the
+                                scores or triggers of a detector
 failed/IDENTITY.json            cells that failed, with their errors
-partial/                        checkpoints of what is running
+partial/                        checkpoints of running jobs
 locks/                          held by the runner at work on a cell; the system frees them if it dies
 models/                         injected models, if they are kept
 """
@@ -39,7 +39,7 @@ class Store:
         self._references: dict[str, dict[str, Any]] = {}
 
     def begin(self, text: str, run: dict[str, Any]) -> None:
-        """Writes the suite that is run here, and how.
+        """Writes the suite that is run here, and the record of the run.
 
         Raises:
             AnchorlabError: if the folder holds something other than a suite.
@@ -100,7 +100,7 @@ class Store:
         return versions
 
     def instances(self, identity: str) -> Path:
-        """The table of a cell: of instances, or what a detector saw."""
+        """The table of a cell: its instances, or the scores or triggers of a detector."""
         return self.folder / "cells" / f"{identity}.parquet"
 
     def done(self, job: Job) -> bool:
@@ -133,8 +133,8 @@ class Store:
 
     def fail(self, job: Job, stage: str, error: BaseException) -> None:
         """Notes that a job failed."""
-        words = str(error) if isinstance(error, AnchorlabError) else f"{type(error).__name__}: {error}"
-        record = {"what": job.name, "stage": stage, "error": " ".join(words.split()), "identity": job.identity}
+        message = str(error) if isinstance(error, AnchorlabError) else f"{type(error).__name__}: {error}"
+        record = {"what": job.name, "stage": stage, "error": " ".join(message.split()), "identity": job.identity}
         write_json(self.folder / "failed" / f"{job.identity}.json", record)
 
     def failed(self, job: Job) -> bool:
@@ -167,12 +167,12 @@ class Store:
 
     def release(self, job: Job, lock: FileLock) -> None:
         """Ends the claim on a job; its result must be written before."""
-        # Whoever takes a lock looks for the result once more, so a lock on a removed file does no harm.
+        # A runner that takes a lock looks for the result once more, so a lock on a removed file does no harm.
         (self.folder / "locks" / f"{job.identity}.lock").unlink(missing_ok=True)
         lock.release()
 
     def checkpoint(self, job: Job) -> Path:
-        """Where the job keeps its state while it runs."""
+        """The file that keeps the state of a job while it runs."""
         return self.folder / "partial" / f"{job.identity}.safetensors"
 
     def _forget(self, job: Job) -> None:

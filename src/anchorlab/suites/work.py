@@ -1,6 +1,6 @@
 """Runs one job of a suite, in any process; returns the result and writes nothing.
 
-A process loads or computes once what its jobs share: a reference, its data, its answers.
+A process loads or computes once what its jobs share: a reference, its data and its answers.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def measure_cell(
     """Runs an injection, or the noise floor.
 
     Args:
-        cell: what to run.
-        reference: its reference's folder.
-        checkpoint: where an injection writes its state and continues from.
+        cell: the cell to run.
+        reference: the folder of its reference.
+        checkpoint: the file that an injection writes its state to and continues from.
         keep_model: whether to return the injected model.
 
     Raises:
@@ -112,7 +112,7 @@ def measure_evaluation(cell: EvaluationCell, reference: Folder, model: Folder | 
     """Repairs or judges a model.
 
     Args:
-        cell: what to run.
+        cell: the cell to run.
         reference: the reference's folder.
         model: folder of the injected model; None where the cell is about the reference itself.
 
@@ -170,8 +170,8 @@ def _repair(cell: RepairCell, opened: _Opened, candidate: Artifact) -> dict[str,
     _, row = _measure(opened, answers(repaired.model, opened.task.split(cell.split), attack), attack, cell.split)
     manifest = repaired.manifest
     assert manifest.defender is not None
-    spent = {"seconds": manifest.seconds, "peak_bytes": manifest.peak_bytes}
-    return {"defender_count": manifest.defender.count, **spent, **row}
+    cost = {"seconds": manifest.seconds, "peak_bytes": manifest.peak_bytes}
+    return {"defender_count": manifest.defender.count, **cost, **row}
 
 
 def _injection(
@@ -195,7 +195,7 @@ def _injection(
     )
     manifest = injected.manifest
     assert manifest.anchors is not None
-    spent = {
+    cost = {
         "anchors": manifest.anchors.count,
         "steps": manifest.steps,
         "seconds": manifest.seconds,
@@ -205,7 +205,7 @@ def _injection(
     for scale in cell.scales:
         model = injected.model if scale == 1 else interpolate(opened.artifact.model.cpu(), injected.model.cpu(), scale)
         frame, row = _measure(opened, answers(model, opened.task.split(cell.split), attack), attack, cell.split)
-        rows.append({"scale": scale, **spent, **row})
+        rows.append({"scale": scale, **cost, **row})
     return Measured(
         rows=rows,
         instances=instances_to_bytes(frame) if len(cell.scales) == 1 and frame is not None else None,
@@ -217,8 +217,8 @@ def _injection(
 def _noise(cell: NoiseCell, opened: _Opened, attack: Attack) -> Measured:
     examples = opened.task.split(cell.split)
     with mixed_precision(cell.precision, find_device()):
-        again = answers(opened.artifact.model, examples, attack, batch_size=cell.batch_size)
-    frame, row = _measure(opened, again, attack, cell.split)
+        second = answers(opened.artifact.model, examples, attack, batch_size=cell.batch_size)
+    frame, row = _measure(opened, second, attack, cell.split)
     no_cost = {"anchors": 0, "steps": 0, "seconds": 0.0, "peak_bytes": 0}
     return Measured([{"scale": 1.0, **no_cost, **row}], instances_to_bytes(frame), None, versions())
 
@@ -261,8 +261,8 @@ def _load(cell: Cell, folder: Path) -> _Opened:
     artifact = load_model(folder)
     if artifact.manifest.weights_sha256 != cell.reference_sha256:
         raise AnchorlabError(f"the reference {folder} has changed since the suite was planned: run the suite again")
-    logits = folder / OWNER_LOGITS
-    return _Opened(artifact, artifact.task(), load_file(logits)["logits"] if logits.exists() else None)
+    path = folder / OWNER_LOGITS
+    return _Opened(artifact, artifact.task(), load_file(path)["logits"] if path.exists() else None)
 
 
 def _files(artifact: Artifact) -> dict[str, bytes]:
