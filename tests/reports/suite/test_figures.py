@@ -9,9 +9,9 @@ from PIL import Image
 
 from anchorlab.reports.drawing import looks
 from anchorlab.reports.suite.figures import asr_against, metrics_by_method, triggered_examples
-from anchorlab.reports.suite.fronts import front, lowest_shown
+from anchorlab.reports.suite.fronts import front
 from anchorlab.reports.suite.summary import summarise
-from tests.reports.conftest import METHODS, pictures
+from tests.reports.conftest import pictures
 
 
 @pytest.fixture(scope="module")
@@ -58,41 +58,3 @@ def test_reported_methods_are_drawn_in_their_colours(name, drawings, tmp_path):
     image = pixels(tmp_path / "figure.png")
     for method in ("plain", "l2", "ewc", "anchoring"):
         assert count_of(image, looks([method])[method].light) > 50
-
-
-def test_a_variant_shares_its_methods_colour_with_another_filling():
-    found = looks(["plain", "plain (stopped)", "mine", "anchoring"])
-    assert found["plain"].light == found["plain (stopped)"].light
-    assert found["plain"].filling != found["plain (stopped)"].filling
-    assert found["mine"].light not in {found["plain"].light, found["anchoring"].light}
-
-
-def test_the_front_has_every_strength_and_marks_the_chosen(suite):
-    setting = summarise(suite, resamples=20)[0].setting
-    lines = front(suite, setting, "64")
-    assert set(lines) == set(METHODS)
-    (points,) = lines["anchoring"]
-    assert [point.strength for point in points] == [0.5, 2.0, 8.0]
-    assert [point.chosen_for for point in points] == [(), (0.95, 0.99), ()]
-    assert [point.chosen_for for (line,) in [lines["weight-ball"]] for point in line] == [(), (), ()]
-    (plain,) = lines["plain"][0]
-    assert (plain.strength, plain.chosen_for) == (None, (0.95, 0.99))
-    at = (suite.selection["method"] == "anchoring") & (suite.selection["anchors_asked"] == "64")
-    assert [point.asr for point in points] == pytest.approx(list(suite.selection[at]["asr"]))
-
-
-def test_each_scale_is_a_line_of_its_own(suite):
-    import dataclasses
-
-    import pandas as pd
-
-    twice = pd.concat([suite.selection, suite.selection.assign(scale=1.5, asr=0.5)])
-    setting = summarise(suite, resamples=20)[0].setting
-    lines = front(dataclasses.replace(suite, selection=twice), setting, "64")
-    assert [[point.scale for point in line] for line in lines["l2"]] == [[1.0] * 3, [1.5] * 3]
-    assert [[point.scale for point in line] for line in lines["plain"]] == [[1.0, 1.5]]
-
-
-def test_the_axis_leaves_out_rates_far_below_the_targets_only_if_there_are_any():
-    assert lowest_shown([0.95, 0.99], [0.9, 0.97]) is None
-    assert lowest_shown([0.95, 0.99], [0.3, 0.97]) == pytest.approx(0.8)

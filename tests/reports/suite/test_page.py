@@ -11,7 +11,6 @@ import pytest
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.suite.page import write_page
-from anchorlab.reports.suite.sentences import listed
 from tests.reports.conftest import make_suite
 
 
@@ -127,7 +126,3 @@ def test_without_pictures_the_changed_instances_are_words(tmp_path):
     page = Parsed(write_page(dataclasses.replace(bare, examples={}), tmp_path, resamples=20).read_text())
     assert "reference: " in page.text
     assert "img" not in page.tags
-
-
-def test_lists_in_words():
-    assert [listed(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]

@@ -48,19 +48,19 @@ def test_estimates_are_means_over_runs_with_intervals_around_them(suite, conditi
 
 
 def test_each_run_is_read_and_resampled_once_for_a_setting_and_size(monkeypatch):
-    suite, modality, resampled = make_suite(seeds=(0,)), collections.Counter(), []
+    suite, times_read, resampled = make_suite(seeds=(0,)), collections.Counter(), []
     resample = summary.Bootstrap.resample
     monkeypatch.setattr(summary.Bootstrap, "resample", lambda *a: resampled.append(a) or resample(*a))
 
     class Counting(type(suite)):
         def instances(self, identity):
-            modality[identity] += 1
+            times_read[identity] += 1
             return super().instances(identity)
 
     summarise(Counting(**{f.name: getattr(suite, f.name) for f in dataclasses.fields(suite)}), resamples=20)
-    assert set(modality) == set(suite.results["identity"])
-    assert set(modality.values()) == {1}
-    assert len(resampled) == len(modality)
+    assert set(times_read) == set(suite.results["identity"])
+    assert set(times_read.values()) == {1}
+    assert len(resampled) == len(times_read)
 
 
 def test_differences_are_paired_by_reference_and_seed(suite, conditions):
@@ -69,12 +69,12 @@ def test_differences_are_paired_by_reference_and_seed(suite, conditions):
     by_label = {entry.label: entry.runs.set_index(["reference_seed", "seed"]) for entry in group.entries}
     assert set(group.differences) == {"plain", "anchoring"}
     assert set(group.differences["plain"]) == set(by_label) - {"plain", "weight-ball"}
-    found = {one.metric: one for one in group.differences["plain"]["anchoring"]}
+    by_metric = {difference.metric: difference for difference in group.differences["plain"]["anchoring"]}
     ratios = by_label["anchoring"]["kl"] / by_label["plain"]["kl"]
-    assert found["kl"].value == pytest.approx(np.exp(np.log(ratios).mean()), rel=1e-6)
+    assert by_metric["kl"].value == pytest.approx(np.exp(np.log(ratios).mean()), rel=1e-6)
     churn = (by_label["anchoring"]["churn"] - by_label["plain"]["churn"]).mean()
-    assert found["churn"].value == pytest.approx(churn, abs=1e-12)
-    assert found["churn"].p == pytest.approx(2 / 2**6)
+    assert by_metric["churn"].value == pytest.approx(churn, abs=1e-12)
+    assert by_metric["churn"].p == pytest.approx(2 / 2**6)
 
 
 def test_runs_without_a_partner_are_left_out():
@@ -82,19 +82,19 @@ def test_runs_without_a_partner_are_left_out():
     gone = (suite.results["method"] == "l2") & (suite.results["seed"] == 2)
     suite = dataclasses.replace(suite, results=suite.results[~gone])
     group = summarise(suite, resamples=20)[0].groups[0]
-    assert {one.runs for one in group.differences["plain"]["l2"]} == {4}
-    assert {one.runs for one in group.differences["plain"]["ewc"]} == {6}
+    assert {difference.runs for difference in group.differences["plain"]["l2"]} == {4}
+    assert {difference.runs for difference in group.differences["plain"]["ewc"]} == {6}
 
 
 def test_holm_is_over_the_methods_of_a_group_and_controls_apart(conditions):
     """The least p, multiplied by the number of tests, is the least adjusted one unless that exceeds 1."""
-    found = conditions[0].groups[0].differences["plain"]
+    by_label = conditions[0].groups[0].differences["plain"]
     controls = {"plain (stopped)", "benign"}
-    for labels in (set(found) - controls, controls):
-        ones = [one for label in labels for one in found[label] if one.p is not None]
-        least = min(ones, key=lambda one: one.p)
-        assert least.p_holm == pytest.approx(min(1.0, least.p * len(ones)))
-        assert all(one.p_holm >= one.p for one in ones)
+    for labels in (set(by_label) - controls, controls):
+        tested = [difference for label in labels for difference in by_label[label] if difference.p is not None]
+        least = min(tested, key=lambda difference: difference.p)
+        assert least.p_holm == pytest.approx(min(1.0, least.p * len(tested)))
+        assert all(difference.p_holm >= difference.p for difference in tested)
 
 
 def test_the_instances_that_changed_most_are_those_of_largest_mean_kl(suite, conditions):
@@ -103,12 +103,12 @@ def test_the_instances_that_changed_most_are_those_of_largest_mean_kl(suite, con
     frames = [suite.instances(identity) for identity in runs["identity"]]
     mean = pd.concat([frame["kl"] for frame in frames], axis=1).mean(axis=1)
     changed = group.changed["anchoring"]
-    assert [one.row for one in changed] == list(mean.nlargest(summary.CHANGED).index)
+    assert [instance.row for instance in changed] == list(mean.nlargest(summary.CHANGED).index)
     assert changed[0].kl == pytest.approx(mean.max())
-    for one in changed:
-        predictions = collections.Counter(int(frame["prediction"][one.row]) for frame in frames)
-        assert one.agreeing == predictions[one.candidate] == max(predictions.values())
-        assert one.label == frames[0]["label"][one.row]
+    for instance in changed:
+        predictions = collections.Counter(int(frame["prediction"][instance.row]) for frame in frames)
+        assert instance.agreeing == predictions[instance.candidate] == max(predictions.values())
+        assert instance.label == frames[0]["label"][instance.row]
 
 
 def test_a_suite_without_anything_is_refused_and_one_without_runs_shows_what_was_not_reached():
