@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--task", default="fashion-mnist")
     parser.add_argument("--model", default="resnet-mini")
     parser.add_argument("--examples", type=int, default=640, help="clean examples of the defender")
+    parser.add_argument("--only", nargs="+", help="repairs and detectors to time; default: all of images")
+    parser.add_argument("--inversion-steps", type=int, default=100, help="steps of the search of Neural Cleanse")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--out", type=Path, default=HERE / "defences.csv", help="the table; default: defences.csv beside this file"
@@ -49,6 +51,9 @@ def main() -> None:
     injected = inject(reference, method="plain", tuning=Tuning(steps=60, batch_size=32), task=reference.task())
     options = {"defender_data": arguments.examples, "task": task}
 
+    def wanted(name: str) -> bool:
+        return not arguments.only or name in arguments.only
+
     def run_repair(name: str) -> Callable[[], object]:
         return lambda: repair(injected, name, trusted=reference, **options)
 
@@ -57,15 +62,15 @@ def main() -> None:
 
     data, _ = draw_defender_data(task, arguments.examples, seed=0)
     model, images = copy_to_device(injected.model, device), data_to_device(data, device).train.inputs["pixel_values"]
-    settings = InversionSettings(steps=100)
+    settings = InversionSettings(steps=arguments.inversion_steps)
 
     def label_by_label() -> list[torch.Tensor]:
         return [invert_triggers(model, images, [label], settings, seed=0).norms[0] for label in range(10)]
 
     of_images = [name for name in DETECTORS.names(InputDetector) if DETECTORS[name].modality != "text"]
     rows: dict[str, Callable[[], object]] = {
-        **{name: run_repair(name) for name in REPAIRS.names()},
-        **{name: run_detector(name) for name in (*DETECTORS.names(ModelDetector), *of_images)},
+        **{name: run_repair(name) for name in REPAIRS.names() if name == "fine-tuning" or wanted(name)},
+        **{name: run_detector(name) for name in (*DETECTORS.names(ModelDetector), *of_images) if wanted(name)},
         "inversion, ten labels at once": lambda: invert_triggers(model, images, range(10), settings, seed=0),
         "inversion, label by label": label_by_label,
     }
