@@ -13,7 +13,7 @@ from rich.console import Console
 from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import METRICS
 from anchorlab.reports.measures import MAIN, main_metrics, shown_metrics
-from anchorlab.reports.suite import tables
+from anchorlab.reports.suite import record_tables, tables
 from anchorlab.reports.suite.summary import summarise
 from anchorlab.statistics.numbers import p_value, significant
 from anchorlab.statistics.table import print_rich
@@ -109,9 +109,9 @@ def test_choices_costs_classes_and_failures(suite, conditions):
     entry = next(entry for entry in group.entries if entry.label == "plain")
     by_hand = np.mean([json.loads(text)["class 3"]["churn"] for text in entry.runs["by_class"]])
     assert row_of(classes, "class 3").cells[1].value == pytest.approx(by_hand)
-    failed = tables.failed_table(suite.failed)
+    failed = record_tables.failed_table(suite.failed)
     assert failed.groups[0].rows[0].cells[1].text == "the loss is not finite: <lower> the rate"
-    assert tables.failed_table(suite.failed.iloc[:0]) is None
+    assert record_tables.failed_table(suite.failed.iloc[:0]) is None
 
 
 def test_markdown_has_mean_and_interval_for_one_target(suite, conditions):

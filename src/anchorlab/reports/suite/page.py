@@ -24,6 +24,7 @@ from anchorlab.reports.suite.figures import asr_against, metrics_by_method
 from anchorlab.reports.suite.fronts import front
 from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
+from anchorlab.reports.suite.record_tables import failed_table, references_table
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
 from anchorlab.reports.suite.settings import Setting, slug
@@ -97,7 +98,7 @@ def write_page(
     data: dict[str, Any] = {}
     pictures = Pictures(results, every)
     views = [_setting_view(results, group, pictures, out, data) for group in _by_setting(every)]
-    references, failed = tables.references_table(results), tables.failed_table(results.failed)
+    references, failed = references_table(results), failed_table(results.failed)
     _write_tables(out, _every_table(views) + [table for table in (references, failed) if table is not None])
     write_atomically(out / "tables" / "runs.csv", results.results.to_csv(index=False, lineterminator="\n"))
     defences = _write_defences(results, out)
