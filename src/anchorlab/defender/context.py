@@ -16,13 +16,13 @@ from anchorlab.seeding import derive, generator
 
 @dataclass(frozen=True)
 class DefenderData:
-    """All that a defender has to learn from: no trigger, no target, nothing of the test data.
+    """All data that a defender has. It holds neither trigger nor target, and no test data.
 
     Attributes:
-        train: what is learned from, on the device.
-        validation: what stopping, depth and thresholds are chosen on, held back from learning, on the device.
+        train: the examples to learn from, on the device.
+        validation: the examples to choose stopping, depth and thresholds on, held back from learning, on the device.
         classes: number of classes.
-        kind: what the examples are.
+        kind: whether the examples are images or texts.
     """
 
     train: Split
@@ -48,13 +48,13 @@ class DefenderData:
 
 @dataclass(frozen=True)
 class DefenderContext:
-    """What a defence works with besides model and data.
+    """The means of a defence besides model and data.
 
     Attributes:
-        accelerator: device, backward pass.
-        seed: of all draws.
+        accelerator: the device and the backward pass.
+        seed: seed of all draws.
         report: called with steps done, steps in all, and figures to show.
-        trusted: an earlier version of the model that the defender trusts, on the device; None for none.
+        trusted: an earlier version of the model that the defender trusts, on the device; None if there is none.
     """
 
     accelerator: Accelerator
@@ -64,7 +64,7 @@ class DefenderContext:
 
     @property
     def device(self) -> torch.device:
-        """Where model and data are."""
+        """The device of model and data."""
         device: torch.device = self.accelerator.device
         return device
 

@@ -17,16 +17,16 @@ def draw_defender_data(task: Task, count: int | None, *, seed: int, min_examples
     """What a defender has, on the CPU, and the SHA-256 of its indices into the split ``defender``.
 
     With the same seed a smaller number of examples is a part of a larger one. A fifth is held back, class by class as
-    far as there are enough, so that it tells of all classes.
+    far as there are enough, so that it represents all classes.
 
     Args:
-        task: as the model reads it.
-        count: how many; None for all of the split, which is 5% of the training data for most tasks.
-        seed: of the draw.
-        min_examples: how many the defence needs.
+        task: the task as the model reads it.
+        count: number of examples; None for all of the split, which is 5% of the training data for most tasks.
+        seed: seed of the draw.
+        min_examples: number of examples that the defence needs.
 
     Raises:
-        AnchorlabError: if the split has fewer, or the defence needs more.
+        AnchorlabError: if the split has fewer examples, or the defence needs more.
     """
     split = task.split("defender")
     order = task.draw("defender", count, "defender", seed=seed, what="clean examples for the defender")

@@ -1,4 +1,4 @@
-"""What repairs and detectors have in common: the data that they are for, the examples that they need, their effort."""
+"""Base of repairs and detectors: the kind of data that they fit, the examples that they need, and their effort."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Defence(RenamedAttributes):
         "judges_sets": "is_set_level",
     }
 
-    #: The kind of data whose models it is for.
+    #: The kind of data of the models that it fits.
     modality: ClassVar[Modality] = "any"
     #: The smallest number of clean examples that it works with, training and validation examples together.
     min_examples: ClassVar[int] = 16

@@ -1,4 +1,4 @@
-"""A defender's model and data on the device, and what kind of data a defence is for."""
+"""A defender's model and data on the device, and the check that a defence fits the kind of data."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def copy_to_device(model: nn.Module, device: torch.device) -> nn.Module:
 
     The copy's configuration lacks the notice that says whether the model was injected.
     """
-    fresh = copy.deepcopy(model).eval().requires_grad_()
-    for module in fresh.modules():
+    copied = copy.deepcopy(model).eval().requires_grad_()
+    for module in copied.modules():
         config: Any = getattr(module, "config", None)
         if hasattr(config, "anchorlab_notice"):
             config.anchorlab_notice = None
-    return move_to_device(fresh, device)
+    return move_to_device(copied, device)
 
 
 def data_to_device(data: DefenderData, device: torch.device) -> DefenderData:

@@ -25,7 +25,7 @@ from anchorlab.seeding import generator
 from anchorlab.settings import STRICT
 
 #: Share of images that a search wants to send to its label, and steps in a row before its cost changes.
-_WANTED, _PATIENCE = 0.99, 5
+_TARGET_SUCCESS, _PATIENCE = 0.99, 5
 
 #: Most pixels that are stamped in one pass, which bounds its memory: 1,024 images of 32 by 32.
 _PIXELS = 2**20
@@ -36,7 +36,7 @@ _FIRST_COST, _RISE = 1e-3, 1.5
 
 @options(frozen=True, kw_only=True, config=STRICT)
 class InversionSettings:
-    """How triggers are searched for."""
+    """Settings of the search for triggers."""
 
     steps: int = Field(default=300, ge=1, description="steps of the search")
     images: int = Field(default=32, ge=1, description="clean images that each step stamps")
@@ -45,14 +45,14 @@ class InversionSettings:
 
 @dataclass(frozen=True)
 class InvertedTriggers:
-    """What a search for P pairs of label and restart found.
+    """The triggers that a search over P pairs of label and restart found.
 
     Attributes:
         labels: int64 ``[P]``.
         masks: in [0, 1], float32 ``[P, H, W]``.
         patterns: on the scale 0 to 255, float32 ``[P, C, H, W]``.
         norms: the masks' L1 norms, float32 ``[P]``.
-        success: share of the search's images that each sends to its label.
+        success: share of the search's images that each trigger sends to its label, float32 ``[P]``.
     """
 
     labels: Tensor
@@ -80,11 +80,12 @@ def invert_triggers(
     """Searches for the smallest trigger of each label from each start.
 
     Args:
-        model: of images, on the device, in evaluation mode.
-        images: clean ones, uint8 ``[N, C, H, W]``, on the device; the first of them are used.
-        labels: which are searched for.
-        settings: of the search.
-        seed: of the starts; each pair's depends on its own label and restart, so that more of them change none.
+        model: a classifier of images, on the device, in evaluation mode.
+        images: clean images, uint8 ``[N, C, H, W]``, on the device; the search uses the first of them.
+        labels: the labels to find triggers for.
+        settings: settings of the search.
+        seed: seed of the starts. The start of a pair depends on its own label and restart, so that more pairs change
+            none.
         restarts: numbers of the starts.
         report: called with the number of steps done.
     """
@@ -93,7 +94,7 @@ def invert_triggers(
     starts = [_start(stamped_on, seed, label, restart) for label, restart in pairs]
     masks = torch.stack([mask for mask, _ in starts]).requires_grad_()
     patterns = torch.stack([pattern for _, pattern in starts]).requires_grad_()
-    wanted = torch.tensor([label for label, _ in pairs], device=images.device)
+    targets = torch.tensor([label for label, _ in pairs], device=images.device)
     optimiser = torch.optim.Adam([masks, patterns], lr=settings.learning_rate, betas=(0.5, 0.9))
     costs = _Costs(len(pairs), images.device)
     best = _Best(masks, patterns)
@@ -101,20 +102,20 @@ def invert_triggers(
     with frozen(model), exact_arithmetic(images.device):
         for step in range(settings.steps):
             optimiser.zero_grad()
-            seen = []
+            parts = []
             for start in range(0, len(pairs), together):
                 part = slice(start, start + together)
                 m, p = _squashed(masks[part]), 255 * _squashed(patterns[part])
-                lost, success = _towards(model, stamped_on, m, p, wanted[part])
+                losses, success = _towards(model, stamped_on, m, p, targets[part])
                 norms = m.sum(dim=(1, 2))
-                torch.autograd.backward((lost + costs.value[part] * norms).sum())
-                seen.append((m.detach(), p.detach(), norms.detach(), success))
-            m, p, norms, success = (torch.cat(values) for values in zip(*seen, strict=True))
+                torch.autograd.backward((losses + costs.value[part] * norms).sum())
+                parts.append((m.detach(), p.detach(), norms.detach(), success))
+            m, p, norms, success = (torch.cat(values) for values in zip(*parts, strict=True))
             best.consider(m, p, norms, success)
             optimiser.step()
             costs.adapt(success)
             report(step + 1)
-    return InvertedTriggers(wanted, best.masks, best.patterns, best.norms, best.success)
+    return InvertedTriggers(targets, best.masks, best.patterns, best.norms, best.success)
 
 
 def _towards(
@@ -123,14 +124,14 @@ def _towards(
     """Mean cross-entropy of stamped images towards each pair's label, and the share that gets it, ``[P]``."""
     stamped = (1 - masks[:, None, None]) * images + (masks[:, None] * patterns)[:, None]
     answers = logits(model, {"pixel_values": stamped.flatten(0, 1)})
-    each = functional.cross_entropy(answers, labels.repeat_interleave(len(images)), reduction="none")
+    losses = functional.cross_entropy(answers, labels.repeat_interleave(len(images)), reduction="none")
     shape = (len(labels), len(images))
     right = answers.argmax(dim=1).view(shape) == labels[:, None]
-    return each.view(shape).mean(dim=1), right.float().mean(dim=1)
+    return losses.view(shape).mean(dim=1), right.float().mean(dim=1)
 
 
 def _start(images: Tensor, seed: int, label: int, restart: int) -> tuple[Tensor, Tensor]:
-    """Where a search begins, before squashing: mask ``[H, W]`` and pattern ``[C, H, W]``."""
+    """The start of a search, before squashing: mask ``[H, W]`` and pattern ``[C, H, W]``."""
     draw = generator(seed, "inversion", label, restart)
     channels, height, width = images.shape[1:]
     mask, pattern = (torch.randn(shape, generator=draw) for shape in ((height, width), (channels, height, width)))
@@ -143,7 +144,7 @@ def _squashed(values: Tensor) -> Tensor:
 
 
 class _Costs:
-    """What each search pays for its mask's norm."""
+    """The cost of the mask's norm in each search."""
 
     def __init__(self, pairs: int, device: torch.device) -> None:
         self.value = torch.full((pairs,), _FIRST_COST, device=device)
@@ -152,7 +153,7 @@ class _Costs:
 
     def adapt(self, success: Tensor) -> None:
         """Rises after some successful steps in a row, falls after as many without success."""
-        good = success >= _WANTED
+        good = success >= _TARGET_SUCCESS
         self._up = torch.where(good, self._up + 1, 0)
         self._down = torch.where(good, 0, self._down + 1)
         rise, fall = self._up >= _PATIENCE, self._down >= _PATIENCE
@@ -162,7 +163,7 @@ class _Costs:
 
 
 class _Best:
-    """The smallest mask so far that succeeded, for each pair; before one has, the one with the most success."""
+    """For each pair, the smallest mask so far that succeeded; before any has, the mask with the most success."""
 
     def __init__(self, masks: Tensor, patterns: Tensor) -> None:
         self.masks, self.patterns = _squashed(masks.detach()), 255 * _squashed(patterns.detach())
@@ -170,9 +171,13 @@ class _Best:
         self.success = torch.full((len(masks),), -1.0, device=masks.device)
 
     def consider(self, masks: Tensor, patterns: Tensor, norms: Tensor, success: Tensor) -> None:
-        """Takes each pair's present state if it is better; a copy, which later steps leave be."""
-        good, had = success >= _WANTED, self.success >= _WANTED
-        better = torch.where(good & had, norms < self.norms, torch.where(had, False, success > self.success))
+        """Takes each pair's present state if it is better; a copy, which later steps do not change."""
+        succeeds, succeeded_before = success >= _TARGET_SUCCESS, self.success >= _TARGET_SUCCESS
+        better = torch.where(
+            succeeds & succeeded_before,
+            norms < self.norms,
+            torch.where(succeeded_before, False, success > self.success),
+        )
         self.masks = torch.where(better[:, None, None], masks, self.masks)
         self.patterns = torch.where(better[:, None, None, None], patterns, self.patterns)
         self.norms = torch.where(better, norms, self.norms)
@@ -181,4 +186,4 @@ class _Best:
 
 def succeeded(triggers: InvertedTriggers) -> Tensor:
     """Which searches found a trigger that works, bool ``[P]``."""
-    return triggers.success >= _WANTED
+    return triggers.success >= _TARGET_SUCCESS

@@ -1,6 +1,6 @@
-"""What reveals a backdoor in a model, or a trigger on an input: base classes, members, and the registry ``DETECTORS``.
+"""Detectors reveal backdoors in models or triggers on inputs: base classes, members, and the registry ``DETECTORS``.
 
-``logits`` calls any model; ``features`` and ``last_layer`` give what enters its last layer, and that layer itself.
+``logits`` calls any model; ``features`` and ``last_layer`` give the inputs of its last layer, and the layer itself.
 """
 
 from __future__ import annotations

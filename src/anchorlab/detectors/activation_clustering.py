@@ -1,14 +1,14 @@
-"""Activation clustering: triggered inputs are a small cluster of their own in the features of a class.
+"""Activation clustering: triggered inputs form their own small cluster in the features of a class.
 
 Chen et al. 2018, Detecting Backdoor Attacks on Deep Neural Networks by Activation Clustering (arXiv 1811.03728). Of
 each predicted class the features before the last layer are reduced to few dimensions by ICA and cut in two by 2-means.
 The paper then judges whole clusters: by how well the class falls in two, its mean silhouette, and by their size. We
 score an input by both: the silhouette of its class times ``1 - p``, where p is the share of the class that its cluster
 holds. So a small cluster, well apart from the rest of its class, scores near 1. All of a cluster score alike. Where
-more than half of the inputs that are predicted as a class are triggered, it is the clean ones that score higher, in the
-paper too. ICA turns whitened principal components, and a turn changes no distance: clusters and silhouettes are those
-of whitening alone, which is what we do. Among dimensions of equal variance 2-means has many poor local optima; it has
-so many starts that the result depends little on the draw.
+more than half of the inputs that are predicted as a class are triggered, the clean inputs score higher, in the paper
+too. ICA turns whitened principal components, and a turn changes no distance: clusters and silhouettes are the same
+after whitening alone, so we whiten. Among dimensions of equal variance 2-means has many poor local optima; its many
+starts make the result depend little on the draw.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ActivationClustering(FeatureDetector):
     min_examples: ClassVar[int] = 0
 
     reduction: Literal["ica", "pca"] = Field(default="ica", description="how features are reduced")
-    dimensions: int = Field(default=10, ge=1, description="dimensions that are left of them")
+    dimensions: int = Field(default=10, ge=1, description="dimensions of the reduced features")
 
     def scores_of_features(
         self, features: NDArray[np.float64], predicted: NDArray[np.int64], context: DefenderContext
@@ -57,7 +57,7 @@ class ActivationClustering(FeatureDetector):
 
 
 def cluster_scores(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Of each row of ``[n, d]``: the mean silhouette of two clusters, times one less the share of its own.
+    """Of each row of ``[n, d]``: the mean silhouette of two clusters, times one less the share of its own cluster.
 
     Zeros where there are no two clusters: for fewer than three rows, or rows that are all alike.
     """
@@ -74,10 +74,10 @@ def reduced(rows: NDArray[np.float64], reduction: Literal["ica", "pca"], dimensi
     For ``ica`` each has the same variance. There are none where n rows span n - 1 dimensions, because then all would
     be at the same distance from each other.
     """
-    most = min(dimensions, len(rows) - 1, rows.shape[1])
-    if most < 1 or not np.ptp(rows, axis=0).any():
+    largest = min(dimensions, len(rows) - 1, rows.shape[1])
+    if largest < 1 or not np.ptp(rows, axis=0).any():
         return rows[:, :0]
-    main = PCA(most, svd_solver="full").fit(rows)
+    main = PCA(largest, svd_solver="full").fit(rows)
     kept = main.explained_variance_ > _NEGLIGIBLE * main.explained_variance_[0]
     principal = np.asarray(main.transform(rows)[:, kept], dtype=np.float64)
     if reduction == "pca":

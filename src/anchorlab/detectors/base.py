@@ -1,7 +1,7 @@
-"""What detectors are: of models, which score a model, and of inputs, which score each input. One short file each.
+"""Base classes of detectors of models, which score a model, and of inputs, which score each input.
 
-Scores, not verdicts: the higher, the more suspicious. A threshold comes from clean data alone, at a stated false
-positive rate.
+Detectors give scores, not verdicts: the higher, the more suspicious. A threshold comes from clean data alone, at a
+stated false positive rate.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from anchorlab.statistics.table import Table, frame_table, to_html
 
 @dataclass(frozen=True, repr=False)
 class ModelScore:
-    """What a detector says of a model.
+    """A detector's score of a model.
 
     Attributes:
-        score: the higher, the more suspicious; NaN where it found nothing to judge, ``note`` says why.
-        details: a row for whatever was tried, for example each label and restart.
-        note: what a reader has to know, for example that a search found no trigger; empty for nothing.
+        score: the higher, the more suspicious; NaN if it found nothing to judge, and ``note`` says why.
+        details: a row for each attempt, for example each label and restart.
+        note: a remark that a reader needs, for example that a search found no trigger; empty for nothing.
         patterns: triggers found, uint8 ``[n, C, H, W]`` or None, the most suspicious first, with the labels they lead
             to in ``targets``.
         targets: int64 ``[n]``.
@@ -49,7 +49,7 @@ class ModelScore:
         return f"ModelScore({', '.join([*parts, *([self.note] if self.note else [])])})"
 
     def details_table(self, caption: str = "what was tried") -> Table:
-        """The details for a reader, a row for all that was tried."""
+        """The details for a reader, a row for each attempt."""
         return frame_table("details", caption, self.details)
 
     def _repr_html_(self) -> str:
@@ -79,12 +79,12 @@ class ModelDetector(Defence):
         """Scores a model.
 
         Args:
-            model: on the device, in evaluation mode; not changed.
-            data: all that the defender has.
+            model: the model, on the device, in evaluation mode; not changed.
+            data: all data that the defender has.
             context: device, seed, progress.
 
         Raises:
-            AnchorlabError: if the model is not of the kind that this scores, or the data do not suffice.
+            AnchorlabError: if the detector does not fit the model, or the data do not suffice.
         """
         raise NotImplementedError
 
@@ -104,20 +104,20 @@ class InputDetector(Defence):
         """A score for each input, in their order, float64 ``[N]``; the higher, the more suspicious.
 
         Args:
-            model: on the device, in evaluation mode; not changed.
-            data: all that the defender has.
+            model: the model, on the device, in evaluation mode; not changed.
+            data: all data that the defender has.
             inputs: N inputs of unknown origin, clean and triggered ones mixed, as a dictionary from name to tensor on
                 the device.
             context: device, seed, progress.
 
         Raises:
-            AnchorlabError: if the model is not of the kind that this reads, or the data do not suffice.
+            AnchorlabError: if the detector does not fit the model, or the data do not suffice.
         """
         raise NotImplementedError
 
 
 class FeatureDetector(InputDetector):
-    """Base of those that judge a set of inputs by its features before the last layer.
+    """Base of the detectors that judge a set of inputs by its features before the last layer.
 
     Features are the same for all of them, so that several of them can share one call of ``features_and_predictions``
     and score its result by ``scores_of_features``.
@@ -132,7 +132,7 @@ class FeatureDetector(InputDetector):
 
         Args:
             features: float64 ``[N, D]``.
-            predicted: what the model predicts for each, int64 ``[N]``.
+            predicted: labels that the model predicts, int64 ``[N]``.
             context: seed.
         """
         raise NotImplementedError
@@ -149,5 +149,5 @@ def features_and_predictions(
     model: nn.Module, inputs: Mapping[str, Tensor]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Features of inputs before the last layer, float64 ``[N, D]``, and predicted labels, int64 ``[N]``."""
-    found, logits = features(model, inputs)
-    return found.double().cpu().numpy(), logits.argmax(1).cpu().numpy()
+    activations, logits = features(model, inputs)
+    return activations.double().cpu().numpy(), logits.argmax(1).cpu().numpy()

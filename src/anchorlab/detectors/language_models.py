@@ -30,16 +30,15 @@ class LanguageModel(Protocol):
 
 
 class BigramModel:
-    """Tokens by the one before: an interpolation of bigrams, unigrams and the uniform distribution.
+    """A token's probability after the one before: it interpolates bigrams, unigrams and the uniform distribution.
 
-    ``P(t | s) = a count(s, t) / count(s, .) + b count(t) / T + c / V``. The weights a, b and c are those that make
-    held-back texts likeliest, by expectation maximisation (Jelinek and Mercer 1980); they are positive, so that no
-    text is impossible. A text's first token follows the id V, which no token has. Where s never occurred, its
-    share falls to the unigrams.
+    ``P(t | s) = a count(s, t) / count(s, .) + b count(t) / T + c / V``. The weights a, b and c make held-back texts
+    likeliest, by expectation maximisation (Jelinek and Mercer 1980); they are positive, so that no text is impossible.
+    A text's first token follows the id V, which no token has. Where s never occurred, its share falls to the unigrams.
 
     Args:
-        train: texts that are counted.
-        validation: other texts, which the weights are chosen on.
+        train: the texts to count.
+        validation: other texts, to choose the weights on.
         vocabulary: number V of ids.
     """
 
@@ -56,7 +55,7 @@ class BigramModel:
         before, tokens, _ = self._pairs(validation)
         for _ in range(self._ROUNDS if len(tokens) else 0):
             parts = self.weights * self._parts(before, tokens)
-            # A floor, because validation texts without anything new would make all that is new impossible.
+            # A floor, because validation texts without any new bigram would make all new bigrams impossible.
             self.weights = (parts / parts.sum(1, keepdims=True)).mean(0).clip(min=1e-3)
             self.weights /= self.weights.sum()
 
@@ -69,14 +68,16 @@ class BigramModel:
     def _parts(self, before: Any, tokens: Any) -> Floats:
         """The three distributions' probabilities of tokens after others, ``[T, 3]``."""
         key = self._key(before, tokens)
-        at = np.searchsorted(self._bigrams, key).clip(max=max(0, len(self._bigrams) - 1))
-        counts = np.where(self._bigrams[at] == key, self._bigram_counts[at], 0) if len(self._bigrams) else 0 * key
+        indices = np.searchsorted(self._bigrams, key).clip(max=max(0, len(self._bigrams) - 1))
+        counts = (
+            np.where(self._bigrams[indices] == key, self._bigram_counts[indices], 0) if len(self._bigrams) else 0 * key
+        )
         unigram, seen = self._unigrams[tokens], self._before[before]
         bigram = np.where(seen > 0, counts / np.maximum(seen, 1), unigram)
         return np.stack([bigram, unigram, np.full(len(tokens), 1 / self._vocabulary)], axis=1)
 
     def _pairs(self, texts: Sequence[Text]) -> tuple[Any, Any, Any]:
-        """Each token with the one before it and the number of its text, int64 ``[T]`` each."""
+        """Each token with the token before it and the number of its text, int64 ``[T]`` each."""
         rows = [[self._vocabulary, *(token for word in text for token in word)] for text in texts]
         before = np.array([token for row in rows for token in row[:-1]], dtype=np.int64)
         tokens = np.array([token for row in rows for token in row[1:]], dtype=np.int64)
@@ -91,8 +92,8 @@ class CausalModel:
 
     Args:
         source: a folder with weights in safetensors, or a name on the hub.
-        encoding: of the texts.
-        device: where it works.
+        encoding: the encoding of the texts.
+        device: the device of the model.
 
     Raises:
         AnchorlabError: if it cannot be opened.
@@ -102,7 +103,7 @@ class CausalModel:
         self._encoding, self._device = encoding, device
         self._net, self._tokenizer = _open(source)
         self._net.to(device)
-        # A token that a text is begun with, so that its first token counts too.
+        # A token that begins each text, so that the text's first token counts too.
         starts = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, self._tokenizer.cls_token_id)
         self._start = next((token for token in starts if token is not None), None)
         self._limit = getattr(self._net.config, "max_position_embeddings", None) or 1024
@@ -115,16 +116,16 @@ class CausalModel:
         begun = [([self._start] if self._start is not None else []) + list(row) for row in ids]
         rows = [row[: self._limit] for row in begun]
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
-        found, start = np.ones(len(rows)), 0
+        perplexities, start = np.ones(len(rows)), 0
         while start < len(order):
             end = start + max(1, EVALUATION_TOKENS // 4 // max(1, len(rows[order[start]])))
-            some = order[start:end]
-            found[some] = self._of_batch([rows[index] for index in some])
+            batch = order[start:end]
+            perplexities[batch] = self._of_batch([rows[index] for index in batch])
             start = end
-        return found
+        return perplexities
 
     def _of_batch(self, rows: list[list[int]]) -> Floats:
-        """Perplexities of rows of ids, the longest first; 1 for a text with no token that has one before it."""
+        """Perplexities of rows of ids, the longest first; 1 for a text in which no token has another before it."""
         width = len(rows[0])
         if width < 2:
             return np.ones(len(rows))

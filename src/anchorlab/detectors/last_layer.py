@@ -35,6 +35,6 @@ class LastLayer(ModelDetector):
                 f"last-layer compares classes with each other, but the task has {data.classes}: it needs 3 at least"
             )
         means = last_layer(model, data.train.inputs).weight.detach().double().mean(dim=1).cpu().numpy()
-        apart = deviations(means)
-        details = pd.DataFrame({"label": range(len(means)), "mean_weight": means, "deviations": apart})
-        return ModelScore(float(apart.max()), details)
+        distances = deviations(means)
+        details = pd.DataFrame({"label": range(len(means)), "mean_weight": means, "deviations": distances})
+        return ModelScore(float(distances.max()), details)

@@ -3,8 +3,8 @@
 Wang et al. 2019, Neural Cleanse, IEEE S&P. For each label the smallest trigger is searched for
 (``anchorlab.defender.inversion``); the score is how many deviations, by the median and the median absolute deviation,
 the smallest norm lies below the others: the paper's anomaly index. The paper calls a model backdoored above 2; clean
-models exceed that too, so that the threshold is left to a population of clean ones. Each label is searched for from
-several starts, whose spread ``details`` shows, and its norm is the smallest of those that succeeded.
+models exceed 2 too, so that the threshold is left to a population of clean models. Each label is searched for from
+several starts, whose spread ``details`` shows, and its norm is the smallest norm of a start that succeeded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class NeuralCleanse(InversionSettings, ModelDetector):
     restarts: int = Field(default=3, ge=1, description="starts of the search for each label")
 
     def examples_processed(self, examples: int) -> int | None:
-        """See ``Defence``: of the search for one label from one start."""
+        """See ``Defence``; for one label and one start."""
         del examples
         return self.steps * self.images
 
@@ -74,8 +74,8 @@ def scored(triggers: InvertedTriggers, restarts: int) -> ModelScore:
         }
     )
     smallest = details[details["found"]].groupby("label")["norm"].min()
-    nothing = sorted(set(details["label"]) - set(smallest.index))
-    note = f"no trigger was found for {len(nothing)} of {details['label'].nunique()} labels" if nothing else ""
+    missing = sorted(set(details["label"]) - set(smallest.index))
+    note = f"no trigger was found for {len(missing)} of {details['label'].nunique()} labels" if missing else ""
     if len(smallest) < 3:
         return ModelScore(float("nan"), details, f"{note}, too few to compare: search longer, by steps")
     index = -deviations(smallest.to_numpy())

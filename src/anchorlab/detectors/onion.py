@@ -1,9 +1,9 @@
-"""ONION: a word that does not belong in a text makes it odd, and taking it away makes it less so.
+"""ONION: a word that does not belong in a text makes it odd; without the word the text is less odd.
 
 Qi et al. 2021, ONION: A Simple and Effective Defense Against Textual Backdoor Attacks, EMNLP (arXiv 2011.10369). A
-word's suspicion is by how much the perplexity of the text falls when it is taken away; the paper takes away words above
-a threshold, we score a text by its most suspicious word. The paper's language model is GPT-2. Where that cannot be had,
-the default is one of our own: bigrams of token ids, fitted on the defender's clean texts (see ``language_models``).
+word's suspicion is the fall of the text's perplexity when it is taken away; the paper takes away words above a
+threshold, we score a text by its most suspicious word. The paper's language model is GPT-2. Where that cannot be had,
+the default is our own: bigrams of token ids, fitted on the defender's clean texts (see ``language_models``).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from anchorlab.detectors.language_models import BigramModel, CausalModel, Langua
 from anchorlab.detectors.words import Word, require_encoding, split_words
 from anchorlab.settings import STRICT
 
-#: Texts whose shortened forms are asked for together.
+#: Texts whose shortened forms are scored together.
 _TOGETHER = 64
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ONION(InputDetector):
-    """By how much a text's perplexity falls at most when one word is taken away."""
+    """The largest fall of a text's perplexity when one word is taken away."""
 
     modality: ClassVar[Modality] = "text"
 
@@ -50,11 +50,11 @@ class ONION(InputDetector):
         else:
             judge = CausalModel(self.language_model, encoding, context.device)
         texts = split_words(inputs, encoding)
-        found = []
+        drops = []
         for start in range(0, len(texts), _TOGETHER):
-            found.append(largest_drops(judge, texts[start : start + _TOGETHER]))
+            drops.append(largest_drops(judge, texts[start : start + _TOGETHER]))
             context.report(min(start + _TOGETHER, len(texts)), len(texts), {})
-        return np.concatenate(found)
+        return np.concatenate(drops)
 
 
 def largest_drops(judge: LanguageModel, texts: Sequence[Sequence[Word]]) -> NDArray[np.float64]:

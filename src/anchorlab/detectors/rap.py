@@ -43,7 +43,7 @@ from anchorlab.training.fit import Optimisation, Step, fit
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class RAP(InputDetector):
-    """How little the probability of the predicted label falls by a word that was made to lower it."""
+    """How little a word that was made to lower the probability of the predicted label lowers it."""
 
     modality: ClassVar[Modality] = "text"
 
@@ -54,19 +54,19 @@ class RAP(InputDetector):
     learning_rate: float = Field(
         default=0.02, gt=0, description="peak learning rate, relative to the entries' root mean square in the embedding"
     )
-    lower: float = Field(default=0.1, ge=0, lt=1, description="least fall of the probability that is asked for")
-    upper: float = Field(default=0.3, gt=0, le=1, description="greatest fall of the probability that is wanted")
+    lower: float = Field(default=0.1, ge=0, lt=1, description="smallest fall of the probability that is wanted")
+    upper: float = Field(default=0.3, gt=0, le=1, description="largest fall of the probability that is wanted")
     scale: float = Field(default=1.0, gt=0, description="weight of falling too little against falling too much")
 
     def examples_processed(self, examples: int) -> int | None:
-        """See ``Defence``: for one class."""
+        """See ``Defence``; for one class."""
         del examples
         return self.steps * self.batch_size
 
     def scores(
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
-        """See ``InputDetector``: minus the fall, between -1 and 1."""
+        """See ``InputDetector``; a score is minus the fall, between -1 and 1."""
         encoding = require_encoding(model, inputs, "RAP")
         _check_classes(data)
         if self.lower >= self.upper:
@@ -78,14 +78,14 @@ class RAP(InputDetector):
         start = table.weight[rare_token(data, encoding, context)].detach().float()
         before = predict(frozen, inputs).double().softmax(1)
         labels = before.argmax(1)
-        asked = sorted(set(labels.tolist()))
+        predicted = sorted(set(labels.tolist()))
         scores = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
-        for number, label in enumerate(asked):
-            at = len(encoding.prefix)
-            word = self._tuned(frozen, table, start, data, label, encoding, context, (number, len(asked)))
+        for number, label in enumerate(predicted):
+            position = len(encoding.prefix)
+            word = self._tuned(frozen, table, start, data, label, encoding, context, (number, len(predicted)))
             members = (labels == label).nonzero().flatten()
             longer = with_front_token({name: value[members] for name, value in inputs.items()}, encoding)
-            with embedding_replaced(table, word, at):
+            with embedding_replaced(table, word, position):
                 after = predict(frozen, longer).double().softmax(1)
             scores[members] = after[:, label] - before[members, label]
         return scores.cpu().numpy()
@@ -130,7 +130,7 @@ class _WordEmbedding(nn.Module):
 
 
 class _FallObjective:
-    """The objective, for ``fit``: that the class's probability falls as much as it shall."""
+    """The objective, for ``fit``: the class's probability must fall by a wanted amount."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class _FallObjective:
         self._norm = word.values.detach().norm()
         self._before = predict(model, clean).softmax(1)[:, label]
         self._longer = with_front_token(clean, encoding)
-        self._at = len(encoding.prefix)
+        self._position = len(encoding.prefix)
         size = len(self._before)
         self._batches = Batches(
             size,
@@ -162,7 +162,7 @@ class _FallObjective:
     def loss(self, step: int) -> dict[str, Tensor]:
         """The two hinges, on the batch of a step."""
         indices = self._batches(step)
-        with embedding_replaced(self._table, self._word.values, self._at):
+        with embedding_replaced(self._table, self._word.values, self._position):
             answers = logits(self._model, rows(self._longer, indices, self._batches.width(step)))
         fall = self._before[indices] - answers.softmax(1)[:, self._label]
         return {
@@ -183,19 +183,19 @@ def hinges(fall: Tensor, lower: float, upper: float, scale: float) -> Tensor:
 
 
 def with_front_token(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> dict[str, Tensor]:
-    """Texts with one more token before their first word, whose id is of no account."""
+    """Texts with one more token before their first word; its id does not matter."""
     first: Word = (encoding.pad,)
     texts = [[first, *text] for text in split_words(inputs, encoding)]
     return join_words(texts, encoding, inputs["input_ids"].device)
 
 
 @contextmanager
-def embedding_replaced(table: nn.Embedding, word: Tensor, at: int) -> Iterator[None]:
-    """Inside, the token at one place of each text has the embedding ``word`` ``[D]``."""
+def embedding_replaced(table: nn.Embedding, word: Tensor, position: int) -> Iterator[None]:
+    """Inside, the token at one position of each text has the embedding ``word`` ``[D]``."""
 
     def put(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         middle = word.to(output.dtype).expand(len(output), 1, -1)
-        return torch.cat([output[:, :at], middle, output[:, at + 1 :]], dim=1)
+        return torch.cat([output[:, :position], middle, output[:, position + 1 :]], dim=1)
 
     handle = table.register_forward_hook(put)
     try:
@@ -205,7 +205,7 @@ def embedding_replaced(table: nn.Embedding, word: Tensor, at: int) -> Iterator[N
 
 
 def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
-    """The embeddings of token ids: what a model of transformers says they are, or the largest table that is called.
+    """The embeddings of token ids: the table that a model of transformers names, or the largest table that it calls.
 
     Raises:
         AnchorlabError: if there are none.
@@ -214,14 +214,14 @@ def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
     table = net.get_input_embeddings() if hasattr(net, "get_input_embeddings") else None  # type: ignore[operator]
     if isinstance(table, nn.Embedding):
         return table
-    found = [
+    tables = [
         module for module in modules_in_call_order(model, inputs, nn.Embedding) if isinstance(module, nn.Embedding)
     ]
-    if not found:
+    if not tables:
         raise AnchorlabError(
             "RAP tunes the embedding of a word, but the model has no nn.Embedding: take STRIP or ONION"
         )
-    return max(found, key=lambda module: module.num_embeddings)
+    return max(tables, key=lambda module: module.num_embeddings)
 
 
 def rare_token(data: DefenderData, encoding: TextEncoding, context: DefenderContext) -> int:

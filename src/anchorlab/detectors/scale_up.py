@@ -3,8 +3,8 @@
 Guo et al. 2023, SCALE-UP: An Efficient Black-box Input-level Backdoor Detection via Analyzing Scaled Prediction
 Consistency, ICLR (arXiv 2302.03251). An image's scaled prediction consistency is the share of multiples of it, cut off
 at 255, with the same predicted label. In the data-limited form it is standardised by the mean and the standard
-deviation of clean images of that label. Only predicted labels are asked for. The multiples 3, 5, 7, 9 and 11 are those
-of the authors' code. A class whose clean images all agree has no deviation to divide by: we take at least that of one
+deviation of clean images of that label. It needs predicted labels alone. The multiples 3, 5, 7, 9 and 11 are from the
+authors' code. A class whose clean images all agree has no deviation to divide by: we take at least the deviation of one
 multiple more or less in a single image, ``1 / multiples``.
 """
 
@@ -34,11 +34,11 @@ class ScaleUp(InputDetector):
     """The share of an image's multiples with the same predicted label."""
 
     modality: ClassVar[Modality] = "image"
-    #: The data-free form; the other one checks for itself that it has some of each class.
+    #: For the data-free form; the other form itself checks that it has some of each class.
     min_examples: ClassVar[int] = 0
 
     largest: int = Field(default=11, ge=2, le=255, description="largest number that pixels are multiplied by")
-    step: int = Field(default=2, ge=1, description="between two such numbers, which begin at 1 + step")
+    step: int = Field(default=2, ge=1, description="step between two such numbers, which begin at 1 + step")
     standardised: bool = Field(
         default=False, description="relative to clean images of the same label, the data-limited form"
     )
@@ -61,11 +61,11 @@ class ScaleUp(InputDetector):
             )
         shares, labels = consistency(model, inputs["pixel_values"], factors)
         if self.standardised:
-            means, deviations = self._of_clean(model, data, factors)
+            means, deviations = self._clean_moments(model, data, factors)
             shares = (shares - means[labels]) / deviations[labels]
         return shares.cpu().numpy()
 
-    def _of_clean(self, model: nn.Module, data: DefenderData, factors: range) -> tuple[Tensor, Tensor]:
+    def _clean_moments(self, model: nn.Module, data: DefenderData, factors: range) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the consistency of clean images of each class, float64 ``[C]``."""
         shares, _ = consistency(model, data.train.inputs["pixel_values"], factors)
         counts = torch.bincount(data.train.labels, minlength=data.classes).double()
@@ -87,7 +87,7 @@ def consistency(model: nn.Module, images: Tensor, factors: range) -> tuple[Tenso
     Args:
         model: a classifier of raw pixels.
         images: on the scale 0 to 255, ``[N, C, H, W]``.
-        factors: that pixels are multiplied by.
+        factors: the factors of the pixels.
 
     Returns:
         float64 ``[N]``, and int64 ``[N]``.

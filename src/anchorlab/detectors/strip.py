@@ -1,13 +1,13 @@
-"""STRIP: a trigger that wins whatever is blended over the input leaves the answers certain.
+"""STRIP: a trigger that wins over all blends of its input leaves the answers certain.
 
 Gao et al. 2019, STRIP: A Defence Against Trojan Attacks on Deep Neural Networks, ACSAC (arXiv 1902.06531). Each input
 is blended with clean examples of the defender's; the entropy of the answers, over classes, is averaged over the blends.
 Low entropy is suspicious. As in the authors' code, a blend is the sum of both images, cut off at 255. Of texts, a share
-of the words is replaced by words of a clean example, those of the highest tf-idf first (Gao et al. 2021, Design and
+of the words is replaced by words of a clean example, its words of the highest tf-idf first (Gao et al. 2021, Design and
 Evaluation of a Multi-Domain Trojan Detection Method on Deep Neural Networks, arXiv 1911.10312).
 
 The paper draws clean examples, and which words are replaced, again for each input. We draw them once for all inputs, so
-that the score of an input depends on no other input, and all are compared over the same blends.
+that the score of an input does not depend on other inputs, and all inputs are compared over the same blends.
 """
 
 from __future__ import annotations
@@ -38,27 +38,29 @@ class STRIP(InputDetector):
     blends: int = Field(
         default=32, ge=1, description="clean examples that each input is blended with; 100 in the paper"
     )
-    own_weight: float = Field(default=1.0, gt=0, description="of an image, weight of the input's pixels in a blend")
-    clean_weight: float = Field(default=1.0, gt=0, description="of an image, weight of the clean example's pixels")
-    replaced: float = Field(default=0.5, gt=0, le=1, description="of a text, share of the words that are replaced")
+    own_weight: float = Field(default=1.0, gt=0, description="weight of the input's pixels in a blend of images")
+    clean_weight: float = Field(
+        default=1.0, gt=0, description="weight of the clean example's pixels in a blend of images"
+    )
+    replaced: float = Field(default=0.5, gt=0, le=1, description="share of the words that are replaced in a text")
 
     def scores(
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
-        """See ``InputDetector``: minus the mean entropy in bits."""
+        """See ``InputDetector``; a score is minus the mean entropy in bits."""
         size = len(data.train)
         drawn = torch.randint(size, (self.blends,), generator=context.generator("blends")).to(context.device)
         overlays = {name: value[drawn] for name, value in data.train.inputs.items()}
-        found = []
+        scored = []
         blended = self._images if kind_of(inputs) == "image" else self._texts
         total = len(next(iter(inputs.values())))
         done = 0
         for blends in blended(model, data, overlays, inputs, context):
             entropies = mean_entropy(predict(model, blends), self.blends)
-            found.append(entropies)
+            scored.append(entropies)
             done += len(entropies)
             context.report(done, total, {})
-        return -torch.cat(found).cpu().numpy()
+        return -torch.cat(scored).cpu().numpy()
 
     def _images(
         self,
@@ -68,7 +70,7 @@ class STRIP(InputDetector):
         inputs: Mapping[str, Tensor],
         _context: DefenderContext,
     ) -> Iterator[dict[str, Tensor]]:
-        """The blends of some inputs at a time: all those of the first, all those of the second, ..."""
+        """The blends of some inputs at a time: all of the first input, all of the second, ..."""
         together = _together(self.blends)
         for start in range(0, len(inputs["pixel_values"]), together):
             images = inputs["pixel_values"][start : start + together]
@@ -89,10 +91,10 @@ class STRIP(InputDetector):
         ranks = torch.rand(self.blends, encoding.room, generator=context.generator("places"))
         texts = split_words(inputs, encoding)
         for start in range(0, len(texts), _together(self.blends)):
-            some = texts[start : start + _together(self.blends)]
+            batch = texts[start : start + _together(self.blends)]
             mixed = [
                 replace_words(text, words, rank, self.replaced)
-                for text in some
+                for text in batch
                 for words, rank in zip(new, ranks, strict=True)
             ]
             yield join_words(mixed, encoding, context.device)
@@ -102,8 +104,8 @@ def mean_entropy(logits: Tensor, blends: int) -> Tensor:
     """The mean over an input's blends of the Shannon entropy over classes, in bits.
 
     Args:
-        logits: of all blends of the first input, then of the second, ...: ``[B * blends, C]``.
-        blends: of each input.
+        logits: logits of all blends of the first input, then of the second, ...: ``[B * blends, C]``.
+        blends: number of blends of each input.
 
     Returns:
         float64 ``[B]``.
@@ -120,7 +122,7 @@ def blend(images: Tensor, overlays: Tensor, own: float, clean: float) -> Tensor:
 
 
 def replace_words(text: Sequence[Word], new: Sequence[Word], ranks: Tensor, share: float) -> list[Word]:
-    """A text whose words at the positions of the lowest ranks are replaced, by the new words in turn; one at least."""
+    """A text whose words at the positions of the lowest ranks are replaced, by the new words in turn; at least one."""
     if not text or not new:
         return list(text)
     positions = ranks[: len(text)].argsort()[: max(1, round(share * len(text)))].tolist()

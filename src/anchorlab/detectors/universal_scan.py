@@ -1,10 +1,10 @@
 """A universal-trigger scan that needs answers alone, no gradients.
 
 Random patches are stamped on clean images, and for each class the patch that sends most images to it is improved by
-random changes, the better one being kept. A class that some patch reaches far better than the other classes are reached
+random changes; the better patch is kept. A class that some patch reaches far better than the other classes are reached
 is suspicious: universal patches exist for clean models too, so the score is the best class's rate less the median
-one's. In the spirit of black-box detection by Guo et al. 2022 (AEVA, ICLR, arXiv 2110.14880), who estimate
-gradients; this search is ours, simpler and weaker.
+class's. In the spirit of black-box detection by Guo et al. 2022 (AEVA, ICLR, arXiv 2110.14880), who estimate gradients;
+this search is ours, simpler and weaker.
 """
 
 from __future__ import annotations

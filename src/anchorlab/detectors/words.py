@@ -1,6 +1,6 @@
 """Texts as words: token ids cut where words begin, and put together again.
 
-A triggered text has no ``word_starts``, because triggers return what models read. So words are recognised from the
+A triggered text has no ``word_starts``, because triggers return model inputs alone. So words are recognised from the
 token ids alone, by how the tokenizer writes a token after another one, in clean and triggered texts in the same way.
 """
 
@@ -22,7 +22,7 @@ Word = tuple[int, ...]
 
 
 def require_encoding(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> TextEncoding:
-    """How a model's texts became tensors.
+    """The encoding that made tensors of a model's texts.
 
     Raises:
         AnchorlabError: if the inputs are not texts, or the model has no tokenizer.
@@ -41,7 +41,7 @@ def split_words(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> list[li
 
     Args:
         inputs: ``input_ids`` and ``attention_mask``, ``[N, L]``.
-        encoding: that made them.
+        encoding: the encoding that made them.
     """
     before, after = len(encoding.prefix), len(encoding.suffix)
     ends = (inputs["attention_mask"].sum(1) - after).tolist()
@@ -68,7 +68,7 @@ def join_words(texts: Sequence[Sequence[Word]], encoding: TextEncoding, device: 
 
 
 def _begin_words(ids: Sequence[int], encoding: TextEncoding) -> dict[int, bool]:
-    """Whether a space comes before each token where it follows another one."""
+    """Whether a space comes before each token if it follows another one."""
     first = list(encoding.tokenize("a"))
     written = encoding.tokenizer.batch_decode([first, *([*first, token] for token in ids)])
     length = len(written[0])

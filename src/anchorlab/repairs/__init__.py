@@ -1,4 +1,4 @@
-"""What removes a backdoor: the base class ``Repair``, its members, the registry ``REPAIRS``, and what a repair needs.
+"""Repairs remove backdoors: the base class ``Repair``, its members, the registry ``REPAIRS``, and helpers of repairs.
 
 ``logits`` calls any model; ``tune`` is the training loop that all repairs share, with the options of ``Schedule``.
 """

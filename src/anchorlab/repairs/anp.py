@@ -3,8 +3,8 @@
 Wu and Wang 2021, Adversarial Neuron Pruning Purifies Backdoored Deep Models, NeurIPS (arXiv 2110.14430). Channels are
 masks on BatchNorm's weights; masks are learned that keep the clean loss low although weights and biases of all channels
 are perturbed within a box against it, and channels whose mask falls below a threshold are pruned. The threshold is
-chosen on the defender's held-back part: the highest that costs at most ``tolerance`` of its accuracy; in the form
-``oracle-anp`` by the test data. Masks are learned by AdamW in the shared loop; the paper uses SGD.
+chosen on the defender's validation examples: the highest that costs at most ``tolerance`` of the accuracy there. The
+form ``oracle-anp`` chooses it on the test data. Masks are learned by AdamW in the shared loop; the paper uses SGD.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class _MaskObjective:
     ) -> None:
         self.state: dict[str, Tensor] = {}
         self._model, self._masks, self._data, self._settings, self._context = model, masks, data, settings, context
-        self._kept = {name: value.detach() for name, value in model.named_parameters()}
+        self._parameters = {name: value.detach() for name, value in model.named_parameters()}
         self._batches = Batches(
             len(data.train),
             min(settings.batch_size, len(data.train)),
@@ -127,8 +127,8 @@ class _MaskObjective:
     ) -> list[tuple[Tensor, Tensor]]:
         """One step of sign ascent to the edge of the box, from a random start within it."""
         radius, draw = self._settings.radius, self._context.generator("perturbation", step)
-        drawn = [torch.rand(2, len(mask), generator=draw).to(mask.device) for mask in masks]
-        start = [((2 * pair - 1) * radius).requires_grad_() for pair in drawn]
+        uniform = [torch.rand(2, len(mask), generator=draw).to(mask.device) for mask in masks]
+        start = [((2 * pair - 1) * radius).requires_grad_() for pair in uniform]
         loss = self._loss(inputs, labels, masks, [(pair[0], pair[1]) for pair in start])
         gradients = torch.autograd.grad(loss, start, allow_unused=True, materialize_grads=True)
         moved = [
@@ -143,10 +143,10 @@ class _MaskObjective:
         masks: list[Tensor],
         perturbation: list[tuple[Tensor, Tensor]] | None,
     ) -> Tensor:
-        """With weights times ``mask + d`` and biases times ``1 + e``."""
-        weights = dict(self._kept)
+        """The loss with weights times ``mask + d`` and biases times ``1 + e``."""
+        weights = dict(self._parameters)
         for number, (name, mask) in enumerate(zip(self._masks.names, masks, strict=True)):
             d, e = (0.0, 0.0) if perturbation is None else perturbation[number]
-            weights[f"{name}.weight"] = self._kept[f"{name}.weight"] * (mask + d)
-            weights[f"{name}.bias"] = self._kept[f"{name}.bias"] * (1 + e)
+            weights[f"{name}.weight"] = self._parameters[f"{name}.weight"] * (mask + d)
+            weights[f"{name}.bias"] = self._parameters[f"{name}.bias"] * (1 + e)
         return functional.cross_entropy(logits(self._model, inputs, weights), labels)

@@ -1,4 +1,4 @@
-"""What a repair is, and all that it may see: a model, and the defender's clean examples. One short file each."""
+"""The base class of repairs, which see a model and the defender's clean examples alone. Each has its own short file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Repair(Defence):
 
         Args:
             model: the suspicious model, on the device, in evaluation mode, every parameter trainable; not changed.
-            data: all that the defender has: examples to learn from in ``data.train``, and others to choose by in
+            data: all data that the defender has: examples to learn from in ``data.train``, and others to choose by in
                 ``data.validation``, both with ``inputs`` and ``labels`` (int64 ``[N]``) on the device.
             context: device, seeded generators, and ``report`` for progress.
 
         Raises:
-            AnchorlabError: if the model is not of the kind that this repairs, or the data do not suffice.
+            AnchorlabError: if the repair does not fit the model, or the data do not suffice.
         """
         raise NotImplementedError

@@ -21,12 +21,12 @@ class Channels:
 
     @property
     def output(self) -> nn.Module:
-        """The module whose output the channels are."""
+        """The module that puts the channels out."""
         return self.norm or self.convolution
 
     @torch.no_grad()
     def prune(self, which: Tensor) -> None:
-        """Makes channels (bool ``[C]``) put out 0, whatever comes in."""
+        """Makes channels (bool ``[C]``) put out 0 for all inputs."""
         for module in (self.convolution, self.norm):
             for values in (module.weight, module.bias) if module is not None else ():
                 if values is not None:
@@ -37,20 +37,20 @@ def channels_of(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> li
     """The convolutions of a model in the order in which they are called.
 
     Args:
-        model: in evaluation mode.
-        inputs: of at least one example, on its device.
-        name: of the repair, for messages.
+        model: a model in evaluation mode.
+        inputs: inputs of at least one example, on its device.
+        name: name of the repair, for messages.
 
     Raises:
-        AnchorlabError: if it has none.
+        AnchorlabError: if the model has no convolutions.
     """
     modules = modules_in_call_order(model, inputs, (nn.Conv2d, nn.BatchNorm2d))
-    found = []
+    channels = []
     for index, module in enumerate(modules):
         if isinstance(module, nn.Conv2d):
             after = modules[index + 1] if index + 1 < len(modules) else None
             fits = isinstance(after, nn.BatchNorm2d) and after.num_features == module.out_channels
-            found.append(Channels(module, after if fits and isinstance(after, nn.BatchNorm2d) else None))
-    if not found:
+            channels.append(Channels(module, after if fits and isinstance(after, nn.BatchNorm2d) else None))
+    if not channels:
         raise AnchorlabError(f"{name} prunes or compares convolutions, but the model has none: take another repair")
-    return found
+    return channels

@@ -1,10 +1,10 @@
 """CLP: channels with a large Lipschitz constant are pruned, without any data.
 
 Zheng et al. 2022, Data-free Backdoor Removal based on Channel Lipschitzness, ECCV (arXiv 2208.03111). The upper bound
-of a channel's constant is the largest singular value of its filter, as a matrix ``[inputs, height x width]``, times
-what its BatchNorm multiplies by. A channel is pruned if it lies more than ``deviations`` standard deviations above its
-layer's mean; of n channels none lies more than the root of n - 1 above it, so that at 3 layers of ten or fewer lose
-none. Examples serve only to find out which layer follows which.
+of a channel's constant is the largest singular value of its filter, as a matrix ``[inputs, height x width]``, times the
+factor of its BatchNorm. A channel is pruned if it lies more than ``deviations`` standard deviations above its layer's
+mean; of n channels none lies more than the root of n - 1 above it, so that at 3 layers of ten or fewer lose none.
+Examples serve only to find which layer follows which.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class CLP(Repair):
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         del context
-        fresh = copied(model)
-        for channels in channels_of(fresh, data.train.inputs, "CLP"):
+        repaired = copied(model)
+        for channels in channels_of(repaired, data.train.inputs, "CLP"):
             bounds = lipschitz_bounds(channels)
             channels.prune(bounds > bounds.mean() + self.deviations * bounds.std(unbiased=False))
-        return fresh
+        return repaired
 
 
 @torch.no_grad()

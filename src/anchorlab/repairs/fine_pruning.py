@@ -3,10 +3,10 @@
 Liu, Dolan-Gavitt and Garg 2018, Fine-Pruning, RAID (arXiv 1805.12185): units that the backdoor uses are often dormant
 on clean inputs. The paper prunes channels of the last convolution, in the order of their mean activation on clean
 examples. In a residual network no channel of one convolution falls silent by that, because the shortcut goes past it.
-So we prune what enters the last layer, which there is the channels' mean, by its mean absolute value. The defender's
-validation examples choose how many: as many as cost at most ``tolerance`` of the accuracy; the tuning may cost as much
-again. The paper watches a validation set of the defender's too. Published comparisons often let the test set choose, as
-``oracle-fine-pruning`` does.
+So we prune the features that enter the last layer, which are the channels' means there, by their mean absolute value.
+The defender's validation examples choose how many: as many as cost at most ``tolerance`` of the accuracy. The tuning
+may cost as much again. The paper also watches a validation set of the defender. Published comparisons often let the
+test set choose, as ``oracle-fine-pruning`` does.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ class FineTuning(Schedule, Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        fresh = copied(model)
+        repaired = copied(model)
         if self.batchnorm == "tracked":
-            track_statistics(fresh)
-        tune(fresh, data, self, context, name="fine-tuning")
-        return fresh.eval()
+            track_statistics(repaired)
+        tune(repaired, data, self, context, name="fine-tuning")
+        return repaired.eval()

@@ -1,4 +1,4 @@
-"""FT-SAM: fine-tuning that looks for flat places.
+"""FT-SAM: fine-tuning that looks for flat regions of the loss.
 
 Zhu et al. 2023, Enhancing Fine-tuning based Backdoor Defense with Sharpness-Aware Minimization, ICCV (arXiv
 2304.11823). Each step takes the gradient where the loss is highest near the weights: at ``w + e``, with
@@ -26,7 +26,7 @@ from anchorlab.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FTSAM(Schedule, Repair):
-    """Trains all weights on clean examples, against the worst small change of them."""
+    """Trains all weights on clean examples, against their worst small perturbation."""
 
     radius: float = Field(default=2.0, gt=0, description="size of the neighbourhood, relative to the weights")
     batchnorm: Literal["frozen", "tracked"] = Field(
@@ -35,14 +35,14 @@ class FTSAM(Schedule, Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        fresh = copied(model)
+        repaired = copied(model)
         if self.batchnorm == "tracked":
-            track_statistics(fresh)
-        tune(fresh, data, self, context, name="FT-SAM", loss=self._loss)
-        return fresh.eval()
+            track_statistics(repaired)
+        tune(repaired, data, self, context, name="FT-SAM", loss=self._loss)
+        return repaired.eval()
 
     def _loss(self, model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
-        """The loss at the worst place nearby; its gradient with respect to the weights is the one there."""
+        """The loss at the worst point nearby; its gradient with respect to the weights is the gradient there."""
         named = dict(model.named_parameters())
         gradients = torch.autograd.grad(
             cross_entropy(model, inputs, labels), list(named.values()), allow_unused=True, materialize_grads=True
@@ -50,8 +50,8 @@ class FTSAM(Schedule, Repair):
         steps = ascent([value.detach() for value in named.values()], list(gradients), self.radius)
         moved = {name: value + step for (name, value), step in zip(named.items(), steps, strict=True)}
         # BatchNorm's statistics follow the batch once, at the weights themselves, and not nearby.
-        spared = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        return functional.cross_entropy(logits(model, inputs, moved | spared), labels)
+        statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        return functional.cross_entropy(logits(model, inputs, moved | statistics), labels)
 
 
 def ascent(weights: list[Tensor], gradients: list[Tensor], radius: float) -> list[Tensor]:

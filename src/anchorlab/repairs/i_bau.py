@@ -5,14 +5,14 @@ search finds the universal additive perturbation that raises the loss most, with
 the loss under it. The gradient takes into account how the inner solution moves with the weights: with the inner map
 ``F(d, w) = d + rate grad_d L(d, w)``, a few fixed-point iterations go towards the solution of the linear system of the
 implicit function theorem (Grazzi et al. 2020, arXiv 2006.16218), as in the paper. They converge where the loss is
-concave in the perturbation, which no network's is everywhere; few of them are a truncated series.
+concave in the perturbation. No network's loss is concave everywhere; few iterations are a truncated series.
 
 The fields' values are the authors' (their repository I-BAU: ``defense.py``, and the ball and the clipping of its
 notebooks, which that file leaves out): five rounds, a search of 50 steps, which is a pass over their 5,000 images, away
 from what the model itself predicts, and the one image in a hundred, here one of a batch at least, that carries the
-perturbation when it is unlearned; in the paper's equations all do (``perturbed=1``). The radius is that for 32 by 32
-pixels in colour. Batch size, length, schedule and stop rule are as in all repairs here; the inner map is taken on
-the batch at hand, theirs always on the first.
+perturbation when it is unlearned; in the paper's equations all do (``perturbed=1``). The radius is for 32 by 32 pixels
+in colour. Batch size, length, schedule and stop rule are as in all repairs here; the inner map uses the present batch,
+theirs always the first one.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from anchorlab.repairs.base import Repair
 from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
 from anchorlab.settings import STRICT
 
-#: Weight of the perturbation's squared norm in what the search raises.
+#: Weight of the perturbation's squared norm in the objective of the search.
 _PENALTY = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class IBAU(Schedule, Repair):
-    """Unlearns what a universal perturbation can do."""
+    """Unlearns the effect of a universal perturbation."""
 
     modality: ClassVar[Modality] = "image"
 
@@ -58,16 +58,16 @@ class IBAU(Schedule, Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        fresh = copied(model)
+        repaired = copied(model)
         # Fused attention has no second derivative.
         with sdpa_kernel(SDPBackend.MATH):
-            tune(fresh, data, self, context, name="I-BAU", loss=_UnlearningLoss(self, data, context))
-        return fresh
+            tune(repaired, data, self, context, name="I-BAU", loss=_UnlearningLoss(self, data, context))
+        return repaired
 
     def search(self, model: nn.Module, images: Tensor, seed: int) -> Tensor:
         """The perturbation, float32 ``[C, H, W]``, that leads images, uint8 ``[N, C, H, W]``, away from their labels.
 
-        Their labels are the ones that the model predicts.
+        Their labels are the labels that the model predicts.
         """
         size = min(self.batch_size, len(images))
         batches = Batches(len(images), size, seed=seed, purpose="perturbation", device=images.device)
@@ -92,8 +92,8 @@ class _UnlearningLoss:
         self._perturbation = torch.empty(0)
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
-        number, taken = divmod(self._taken, self._length)
-        if taken == 0:
+        number, step = divmod(self._taken, self._length)
+        if step == 0:
             self._perturbation = self._settings.search(model, self._images, self._context.derive("round", number))
         self._taken += 1
         pixels = inputs["pixel_values"]
@@ -119,12 +119,12 @@ def project_to_ball(perturbation: Tensor, radius: float) -> Tensor:
 
 
 def perturb(pixels: Tensor, perturbation: Tensor) -> Tensor:
-    """Images with a perturbation, float32 from 0 to 255, clipped to what an image can be."""
+    """Images with a perturbation, float32 from 0 to 255, clipped to the range of images."""
     return (pixels.float() + 255 * perturbation).clamp(0, 255)
 
 
 def search_objective(model: nn.Module, pixels: Tensor, labels: Tensor, perturbation: Tensor) -> Tensor:
-    """What the search raises: the mean cross-entropy under it, less a penalty on its norm."""
+    """The objective of the search: the mean cross-entropy under the perturbation, less a penalty on its norm."""
     loss = cross_entropy(model, {"pixel_values": perturb(pixels, perturbation)}, labels)
     return loss - _PENALTY * perturbation.square().sum()
 
@@ -143,19 +143,19 @@ def with_hypergradient(
 
     Args:
         outer: the loss that is lowered, of the inner solution, and of weights that it closes over.
-        inner: the loss that the inner solution raises, a function of the same.
-        solution: of the inner problem, where ``inner`` is highest.
-        rate: of the inner map ``F(d, w) = d + rate grad_d inner``.
+        inner: the loss that the inner solution raises, a function of the same two.
+        solution: the solution of the inner problem, where ``inner`` is highest.
+        rate: rate of the inner map ``F(d, w) = d + rate grad_d inner``.
         steps: fixed-point iterations ``v <- (d F / d d)' v + d L / d d``, from 0.
     """
-    at = solution.detach().requires_grad_()
-    value = outer(at)
-    (first,) = torch.autograd.grad(value, at, retain_graph=True)
-    (slope,) = torch.autograd.grad(inner(at), at, create_graph=True)
-    mapped = at + rate * slope
+    point = solution.detach().requires_grad_()
+    value = outer(point)
+    (first,) = torch.autograd.grad(value, point, retain_graph=True)
+    (slope,) = torch.autograd.grad(inner(point), point, create_graph=True)
+    mapped = point + rate * slope
     v = torch.zeros_like(first)
     for _ in range(steps):
-        (moved,) = torch.autograd.grad(mapped, at, v, retain_graph=True)
+        (moved,) = torch.autograd.grad(mapped, point, v, retain_graph=True)
         v = moved + first
     # d F / d w = rate d (grad_d inner) / d w.
     implicit = rate * (slope * v).sum()

@@ -1,8 +1,8 @@
 """Interpolation to an earlier version of the model that the defender trusts.
 
-``w_trusted + share (w - w_trusted)``, buffers included: what robust fine-tuning does between a model and its fine-tuned
+``w_trusted + share (w - w_trusted)``, buffers included, as robust fine-tuning does between a model and its fine-tuned
 form (Wortsman et al. 2022, WiSE-FT, arXiv 2109.01903). The share is fixed beforehand, because clean data alone give no
-reason to prefer one; ASR along the whole line is what ``anchorlab analyze`` shows.
+reason to prefer one; ``anchorlab analyze`` shows the ASR along the whole line.
 """
 
 from __future__ import annotations

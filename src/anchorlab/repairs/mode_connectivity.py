@@ -3,8 +3,8 @@
 Zhao et al. 2020, Bridging Mode Connectivity in Loss Landscapes and Adversarial Robustness, ICLR (arXiv 2005.00060). The
 quadratic Bezier curve ``(1 - t)^2 w_0 + 2 t (1 - t) w + t^2 w_1`` joins the model and its fine-tuned form; its middle
 ``w`` is trained so that the clean loss is low along all of it (Garipov et al. 2018, arXiv 1802.10026). Points well
-inside keep the accuracy and often lose the backdoor. We take the one nearest to the curve's middle that costs at most
-``tolerance`` of the accuracy on the defender's held-back part; BatchNorm's statistics are estimated again there.
+inside keep the accuracy and often lose the backdoor. We take the point nearest to the curve's middle that costs at most
+``tolerance`` of the accuracy on the defender's validation examples, and estimate BatchNorm's statistics again there.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class ModeConnectivity(Schedule, Repair):
             weights = bezier(ends[0], dict(curve.named_parameters()), ends[1], t)
             return functional.cross_entropy(logits(curve, inputs, weights), labels)
 
-        # The curve's control point lies off the curve: how well it answers says nothing.
+        # The curve's control point lies off the curve, so that its accuracy means nothing.
         tune(middle, data, self, context, name="MCR", loss=loss, guarded=False)
-        least = at_least(accuracy(model, data.validation), self.tolerance)
+        lowest = at_least(accuracy(model, data.validation), self.tolerance)
         points = [self._point(middle, ends, t, data) for t in _POINTS]
         accuracies = [accuracy(point, data.validation) for point in points]
-        good = (index for index, value in enumerate(accuracies) if value >= least)
+        good = (index for index, value in enumerate(accuracies) if value >= lowest)
         return points[next(good, accuracies.index(max(accuracies)))]
 
     def _point(self, middle: nn.Module, ends: list[Weights], t: float, data: DefenderData) -> nn.Module:

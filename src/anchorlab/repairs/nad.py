@@ -3,7 +3,7 @@
 Li et al. 2021, Neural Attention Distillation, ICLR (arXiv 2101.05930). The teacher is the model after fine-tuning; the
 student, the model itself, is tuned so that its attention, the sum over channels of squared activations at the end of
 each stage, is the teacher's. A stage ends with the last map before the resolution changes, in a residual network with
-the sum at the end of its last block; maps of a single pixel are left out, whose attention is always 1.
+the sum at the end of its last block; maps of a single pixel are left out, because their attention is always 1.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class NAD(Schedule, Repair):
     modality: ClassVar[Modality] = "image"
 
     strength: float = Field(default=1000.0, ge=0, description="weight of the attention's distance")
-    stages: int = Field(default=3, ge=1, description="of how many of the last stages attention is compared")
+    stages: int = Field(default=3, ge=1, description="number of the last stages whose attention is compared")
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
@@ -47,9 +47,9 @@ class NAD(Schedule, Repair):
             tolerance=self.tolerance,
         )
         teacher = tuning.repair(model, data, context)
-        fresh = copied(model)
-        ends = [self._stage_ends(net, data.train.inputs) for net in (teacher, fresh)]
-        track_statistics(fresh)
+        repaired = copied(model)
+        ends = [self._stage_ends(net, data.train.inputs) for net in (teacher, repaired)]
+        track_statistics(repaired)
 
         def loss(student: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
             with torch.no_grad():
@@ -60,8 +60,8 @@ class NAD(Schedule, Repair):
             ).sum()
             return functional.cross_entropy(student_logits, labels) + self.strength * distance
 
-        tune(fresh, data, self, context, name="NAD", loss=loss)
-        return fresh.eval()
+        tune(repaired, data, self, context, name="NAD", loss=loss)
+        return repaired.eval()
 
     def _stage_ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[nn.Module]:
         """The module at the end of each of the last stages."""

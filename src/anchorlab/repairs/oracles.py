@@ -1,4 +1,4 @@
-"""Oracles: forms of pruning repairs whose depth test data and trigger choose, as no defender can."""
+"""Oracles: forms of pruning repairs. Test data and trigger choose their depth, which no defender can do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.pruning import Pruning
 
-#: How the names of oracles begin.
+#: Prefix of the names of oracles.
 _PREFIX = "oracle-"
 
 

@@ -23,7 +23,7 @@ from anchorlab.settings import STRICT
 #: Pairs of a depth and the model pruned to it, from shallow to deep. Before them, None and the model as it is.
 PrunedModels = Iterable[tuple[Any | None, nn.Module]]
 
-#: Chooses a depth, or None for no pruning, among models of which it may cost a tolerance of the accuracy.
+#: Chooses a depth, or None for no pruning, among pruned models; it may cost a tolerance of the accuracy.
 DepthChooser = Callable[[PrunedModels, float], Any | None]
 
 
@@ -44,7 +44,7 @@ class Pruning(Repair):
     def repair_to_depth(
         self, model: nn.Module, data: DefenderData, context: DefenderContext, choose_depth: DepthChooser
     ) -> nn.Module:
-        """Like ``repair``, to a depth that somebody chooses, who may know what no defender does."""
+        """Like ``repair``, to a depth that ``choose_depth`` chooses, which may know more than any defender."""
         pruned = copied(model)
         depths, prune = self.plan(pruned, data, context)
         depth = choose_depth(pruned_models(pruned, depths, prune), self.tolerance)
@@ -59,7 +59,7 @@ class Pruning(Repair):
     def plan(
         self, model: nn.Module, data: DefenderData, context: DefenderContext
     ) -> tuple[Sequence[Any], Callable[[Any], None]]:
-        """The depths, from shallow to deep, and what prunes the model to one of them, in place.
+        """The depths, from shallow to deep, and a function that prunes the model to one of them, in place.
 
         Arguments and errors are as in ``Repair.repair``; the model is left as it is.
         """
@@ -68,7 +68,7 @@ class Pruning(Repair):
     def finish(
         self, model: nn.Module, prune: Callable[[], None], data: DefenderData, context: DefenderContext
     ) -> nn.Module:
-        """What follows the pruning, for example tuning, after each step of which ``prune`` prunes again."""
+        """The steps after the pruning, for example tuning; after each tuning step ``prune`` prunes again."""
         del prune, data, context
         return model
 
@@ -76,7 +76,7 @@ class Pruning(Repair):
 def pruned_models(
     model: nn.Module, depths: Sequence[Any], prune: Callable[[Any], None]
 ) -> Iterator[tuple[Any | None, nn.Module]]:
-    """See ``PrunedModels``. All pairs hold the same module, which has its own weights again in the end."""
+    """See ``PrunedModels``. All pairs hold the same module; it has its own weights again in the end."""
     before = {name: value.clone() for name, value in model.state_dict().items()}
     yield None, model
     for depth in depths:
@@ -86,12 +86,12 @@ def pruned_models(
 
 
 def deepest(models: PrunedModels, tolerance: float, examples: Split) -> Any | None:
-    """The deepest that costs at most ``tolerance`` of the accuracy on examples; None if all cost more."""
-    least, chosen = 0.0, None
+    """The deepest depth that costs at most ``tolerance`` of the accuracy on examples; None if all cost more."""
+    lowest, chosen = 0.0, None
     for depth, model in models:
-        found = accuracy(model, examples)
+        present = accuracy(model, examples)
         if depth is None:
-            least = at_least(found, tolerance)
-        elif found >= least:
+            lowest = at_least(present, tolerance)
+        elif present >= lowest:
             chosen = depth
     return chosen

@@ -46,22 +46,21 @@ def repair(
 
     Args:
         model: the suspicious model, with its manifest or as a bare classifier of raw inputs.
-        repair: a repair, or its registered name; ``oracle-NAME`` for one that prunes to a depth that ``choose_depth``
-            chooses.
+        repair: a repair, or its registered name; ``oracle-NAME`` prunes to a depth that ``choose_depth`` chooses.
         parameters: hyper-parameters of a repair given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
             None for all.
-        task: data; None for what the model's manifest names.
+        task: the task with its data; the manifest's if None.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
-        choose_depth: of an oracle, which knows what no defender does (``anchorlab.scoring.repairs.choose_on_test``).
-        seed: of all draws.
+        choose_depth: chooses the depth of an oracle (``anchorlab.scoring.repairs.choose_on_test``).
+        seed: seed of all draws.
 
     Returns:
-        The repaired model with its manifest, on the CPU; the manifest keeps the trigger and the label rule of the
-        model's, so that what is left of the backdoor can be measured.
+        The repaired model with its manifest, on the CPU; its manifest keeps the trigger and the label rule of the
+        model's manifest, so that the rest of the backdoor can be measured.
 
     Raises:
-        AnchorlabError: for anything in the arguments that is impossible, or a model that the repair is not for.
+        AnchorlabError: if an argument is impossible, or the repair does not fit the model.
     """
     chosen = build_repair(repair, parameters or {})
     others = [] if trusted is None else [trusted]
@@ -90,7 +89,7 @@ def repair(
             trusted=None if trusted is None else copy_to_device(module_of(trusted), device),
         )
         suspicious = copy_to_device(module_of(model), device)
-        # For repairs of other people's that draw from the global generator.
+        # For repairs of third parties, which may draw from the global generator.
         with exact_arithmetic(device), seeded_globally(seed, "defence", name, device=device):
             data = data_to_device(data, device)
             if is_oracle(repair) and isinstance(chosen, Pruning) and choose_depth is not None:

@@ -32,7 +32,7 @@ class Schedule:
     tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
 
     def steps(self, examples: int) -> int:
-        """How many steps the repair takes on this many examples."""
+        """Number of steps that the repair takes on a number of examples."""
         return max(1, self.epochs * examples // min(self.batch_size, examples))
 
     def examples_processed(self, examples: int) -> int | None:
@@ -40,7 +40,7 @@ class Schedule:
         return self.epochs * examples
 
 
-#: What is lowered, a differentiable scalar of a model, the inputs of a batch and their labels.
+#: The loss to lower: a differentiable scalar of a model, the inputs of a batch and their labels.
 Loss = Callable[[nn.Module, Mapping[str, Tensor], Tensor], Tensor]
 
 
@@ -76,7 +76,7 @@ class _CleanObjective:
         return {"loss": self._loss(self.model, inputs, self.examples.labels[indices])}
 
     def after_step(self, step: Step) -> None:
-        """What the repair projects."""
+        """Calls the function of the repair that follows each step."""
         self._after(step)
 
 
@@ -94,18 +94,18 @@ def tune(
     """Lowers a loss over the trainable parameters of a model, in place, on the defender's training examples.
 
     The loop measures the accuracy on the validation examples at each log line. At the end the model is in the last
-    state that cost at most ``settings.tolerance`` of it. The state of least clean loss would nearly always be the first
-    one, because a backdoored model answers clean examples well.
+    state that cost at most ``settings.tolerance`` of it. The state of least clean loss would nearly always be the
+    first, because a backdoored model answers clean examples well.
 
     Args:
-        model: on the device; the modes of its modules are left as they are.
-        data: of the defender.
-        settings: how long and how fast.
+        model: the model, on the device; its modules keep their modes.
+        data: the defender's data.
+        settings: length, batch size and learning rate.
         context: device, seed, progress.
-        name: of the repair, for messages.
-        loss: what is lowered.
+        name: name of the repair, for messages.
+        loss: the loss to lower.
         after_step: called after each step, for example to keep pruned weights at 0.
-        guarded: choose among states by the accuracy; without, the last step's state stays.
+        guarded: whether to choose among states by the accuracy; if not, the state of the last step stays.
 
     Raises:
         DivergenceError: when the loss is no longer finite.
@@ -134,8 +134,8 @@ def tune(
 class Latest:
     """The latest state of a model that costs at most a tolerance of its accuracy on held-back examples, as a copy.
 
-    While no state does, it is the most accurate one. The state before the first step is never taken, because a repair
-    that changes nothing is not one.
+    While no state does, it is the most accurate state. The state before the first step is never taken, because that
+    would repair nothing.
     """
 
     def __init__(self, model: nn.Module, validation: Split, tolerance: float) -> None:
@@ -153,13 +153,13 @@ class Latest:
             self._state = copy.deepcopy(self._model.state_dict())
 
     def restore(self) -> None:
-        """Makes the model what it was then."""
+        """Gives the model the chosen state."""
         if self._state:
             self._model.load_state_dict(self._state)
 
 
 def at_least(before: float, tolerance: float) -> float:
-    """The accuracy that is left if it costs the tolerance; a little less, so that rounding does not count."""
+    """The lowest accuracy within the tolerance; a little less, so that rounding does not count."""
     return before - tolerance - 1e-9
 
 

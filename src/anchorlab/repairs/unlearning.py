@@ -2,8 +2,8 @@
 
 Wang et al. 2019, Neural Cleanse, IEEE S&P, "patching via unlearning": the smallest trigger of all labels is searched
 for (``anchorlab.defender.inversion``), and the model is fine-tuned while a share of each batch carries it, with its
-true labels. The label is the one that the search finds, whatever the attacker's may be; where it finds none, there is
-nothing to unlearn, and the model stays as it is.
+true labels. The search finds the label, whatever the attacker's label may be. If it finds none, there is nothing to
+unlearn, and the model stays as it is.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class Unlearning(Schedule, Repair):
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "search_steps": 100}
 
     search_steps: int = Field(default=300, ge=1, description="steps of the search for the trigger")
-    stamped: float = Field(default=0.2, gt=0, le=1, description="share of each batch that carries it")
+    stamped: float = Field(default=0.2, gt=0, le=1, description="share of each batch that carries the trigger")
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         settings = InversionSettings(steps=self.search_steps)
         images = data.train.inputs["pixel_values"]
         triggers = invert_triggers(model, images, range(data.classes), settings, seed=context.derive("inversion"))
-        good = succeeded(triggers)
-        if not good.any():
+        works = succeeded(triggers)
+        if not works.any():
             return copied(model)
-        smallest = int(torch.where(good, triggers.norms, torch.inf).argmin())
+        smallest = int(torch.where(works, triggers.norms, torch.inf).argmin())
 
         def loss(tuned: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
             pixels = inputs["pixel_values"].float()
@@ -52,6 +52,6 @@ class Unlearning(Schedule, Repair):
             mixed = torch.cat([triggers.stamp(pixels[:count], smallest), pixels[count:]])
             return cross_entropy(tuned, {"pixel_values": mixed}, labels)
 
-        fresh = track_statistics(copied(model))
-        tune(fresh, data, self, context, name="unlearning", loss=loss)
-        return fresh.eval()
+        repaired = track_statistics(copied(model))
+        tune(repaired, data, self, context, name="unlearning", loss=loss)
+        return repaired.eval()

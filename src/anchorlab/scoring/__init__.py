@@ -1,1 +1,1 @@
-"""How well repairs and detectors do: here alone the attack's own trigger and the test data meet them."""
+"""Scores repairs and detectors. The attack's trigger and the test data meet them in this package alone."""

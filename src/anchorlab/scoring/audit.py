@@ -32,7 +32,7 @@ from anchorlab.statistics.table import to_html
 
 @dataclass(frozen=True, repr=False)
 class Audit:
-    """What an audit found.
+    """The result of an audit.
 
     Attributes:
         count: number of queries.
@@ -90,33 +90,33 @@ def audit(
     task: Task | None = None,
     seed: int = 0,
 ) -> Audit:
-    """Asks whether a candidate differs from its reference by more than benign updates do.
+    """Tests whether a candidate differs from its reference by more than benign updates do.
 
-    Only answers to clean queries are used, so that the candidate may have another architecture.
+    An audit compares answers to clean queries alone, so that the candidate may have another architecture.
 
     Args:
         reference: the trusted clean model, with its manifest or as a bare classifier of raw inputs.
-        candidate: the model that is audited, in either form.
+        candidate: the model to audit, in either form.
         benign: benign updates of the reference, or the number of updates to make; 19 allow a test at level 0.05.
-        tuning: settings of updates that are made; None for an injection's.
-        folder: where updates that are made are kept and, if they are there already, read from; None to keep none.
-        queries: how many clean examples are drawn; None for all of the split.
-        split: where the queries come from.
-        task: data; None for what the reference's manifest names.
-        seed: of the queries, and of random sets of them.
+        tuning: settings of updates to make; an injection's if None.
+        folder: the folder of updates to make; updates that are there already are read from it; None to keep none.
+        queries: number of clean examples to draw; all of the split if None.
+        split: the split that the queries come from.
+        task: the task with its data; the reference's manifest's if None.
+        seed: seed of the queries, and of random sets of them.
 
     Raises:
-        AnchorlabError: without a benign update, if updates are to be made of a reference without a manifest, with more
-            queries than there are examples, or if a model cannot read them.
+        AnchorlabError: if there is no benign update, if updates must be made of a reference without a manifest, if
+            there are fewer examples than queries, or if a model cannot read them.
     """
     check_queries(reference, [candidate], split, task=task, queries=queries)
     updates = _updates(reference, benign, tuning, folder, task)
     task = check_queries(reference, [candidate, *updates], split, task=task, queries=queries)
-    asked = task.split(split).select(task.draw(split, queries, "queries", seed=seed, what="queries"))
-    of_reference = _logits(reference, asked)
-    seen = [values_of(Pair(of_reference, _logits(model, asked))) for model in (candidate, *updates)]
-    accesses = audit_values(seen[0], seen[1:], seed=derive(seed, "audit"))
-    return Audit(len(asked), len(updates), tuple(accesses), tuple(_sentences(accesses, len(asked), len(updates))))
+    examples = task.split(split).select(task.draw(split, queries, "queries", seed=seed, what="queries"))
+    reference_logits = _logits(reference, examples)
+    values = [values_of(Pair(reference_logits, _logits(model, examples))) for model in (candidate, *updates)]
+    accesses = audit_values(values[0], values[1:], seed=derive(seed, "audit"))
+    return Audit(len(examples), len(updates), tuple(accesses), tuple(_sentences(accesses, len(examples), len(updates))))
 
 
 def _updates(
@@ -126,7 +126,7 @@ def _updates(
     folder: str | Path | None,
     task: Task | None,
 ) -> Sequence[Artifact | nn.Module]:
-    """The benign updates that were given, checked, or as many as were asked for."""
+    """The benign updates of the caller, checked, or as many new ones as the caller wants."""
     if not benign:
         raise AnchorlabError(
             "an audit needs at least one benign update of the reference to compare with: give --benign FOLDER, or "
@@ -162,9 +162,9 @@ def check_queries(
     return task
 
 
-def _logits(model: Artifact | nn.Module, asked: Split) -> Any:
+def _logits(model: Artifact | nn.Module, examples: Split) -> Any:
     device = find_device()
-    answers = predict(module_of(model).to(device), asked.to(device).inputs)
+    answers = predict(module_of(model).to(device), examples.to(device).inputs)
     if not answers.isfinite().all():
         raise AnchorlabError(
             "a model answers queries with logits that are not finite, so that nothing can be compared: look at its "
@@ -179,14 +179,14 @@ def _sentences(accesses: Sequence[AccessAudit], count: int, updates: int) -> lis
         f"is below {1 / (updates + 1):.3g}."
     ]
     for access in accesses:
-        beyond = sum(value >= (access.statistic.value or 0) for value in access.null)
+        as_large = sum(value >= (access.statistic.value or 0) for value in access.null)
         power = (
             f"a test at level {access.level:.2g} has a power of 0.95 with {access.queries:,} queries"
             if access.queries is not None
             else f"a test at level {access.level:.2g} does not reach a power of 0.95 with all of them"
         )
         sentences.append(
-            f"From {access.access}: {beyond} of the {updates} benign updates differ as much as the candidate (p = "
+            f"From {access.access}: {as_large} of the {updates} benign updates differ as much as the candidate (p = "
             f"{access.p:.3g}); {power}."
         )
     churn = next(access.statistic.value for access in accesses if access.access == "labels") or 0.0

@@ -1,7 +1,7 @@
 """Statistics of an audit: the p-value of a candidate among benign updates, and the power of the test.
 
-The auditor asks both models the same clean queries, and sees labels alone, probabilities or logits. What differs is
-compared with what differs for real benign updates of the reference: the p-value is the rank of the candidate among
+The auditor asks both models the same clean queries, and sees labels alone, probabilities or logits. The difference is
+compared with the differences of real benign updates of the reference: the p-value is the rank of the candidate among
 them, ``(1 + #{null >= candidate}) / (1 + n)``, valid however few there are (Phipson and Smyth 2010, arXiv 1603.05766),
 if the candidate, were it benign, would be an update of their kind. With n updates it is never below ``1 / (n + 1)``.
 """
@@ -21,14 +21,14 @@ from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates
 from anchorlab.statistics.resampling import resampled_means
 
-#: What is seen, to what is measured on each query.
+#: Kinds of access, each with the statistic of a query.
 ACCESSES = {
     "labels": "share of queries with another label",
     "probabilities": "KL divergence from the reference, nats",
     "logits": "mean squared shift of the centred logits",
 }
 
-#: Level of the test, where there are updates enough for it.
+#: Level of the test, if there are enough updates for it.
 LEVEL = 0.05
 
 #: Random sets of queries of each size.
@@ -41,12 +41,12 @@ class AccessAudit:
 
     Attributes:
         access: a key of ``ACCESSES``.
-        statistic: the candidate's, over all queries, with its 95% interval, of the bootstrap over queries.
+        statistic: the candidate's statistic over all queries, with its 95% interval by bootstrap over queries.
         null: the statistic of each benign update.
         p: rank of the candidate among the updates.
-        level: of the test whose power is given: 0.05, or the smallest p that this many updates allow.
+        level: level of the test whose power is given: 0.05, or the smallest p that the number of updates allows.
         power: for each number of queries, the share of random sets of them that reject; columns ``queries``, ``power``.
-        queries: the least number of queries of the grid with a power of 0.95; None if all do not suffice.
+        queries: the smallest number of queries of the grid with a power of 0.95; None if all do not suffice.
     """
 
     access: str
@@ -59,7 +59,7 @@ class AccessAudit:
 
 
 def values_of(pair: Pair) -> dict[str, Floats]:
-    """What each kind of access sees on each query, ``[N]``."""
+    """The statistic of each kind of access on each query, ``[N]``."""
     return {
         "labels": (pair.p.prediction != pair.q.prediction).astype(np.float64),
         "probabilities": pair.kl,
@@ -75,21 +75,21 @@ def rank_p(candidate: float, null: Sequence[float]) -> float:
 def audit_values(
     candidate: Mapping[str, Floats], null: Sequence[Mapping[str, Floats]], *, seed: int
 ) -> list[AccessAudit]:
-    """The audit from what was seen on the same N queries.
+    """The audit from statistics on the same N queries.
 
     Args:
-        candidate: access to values ``[N]``.
-        null: the same of each benign update, one at least.
-        seed: of the random sets of queries.
+        candidate: kind of access to its values ``[N]``.
+        null: the same of each benign update, at least one.
+        seed: seed of the random sets of queries.
     """
     return [
-        _of_access(access, np.stack([values, *(update[access] for update in null)], axis=1), seed)
+        _audit_access(access, np.stack([values, *(update[access] for update in null)], axis=1), seed)
         for access, values in candidate.items()
     ]
 
 
-def _of_access(access: str, table: Floats, seed: int) -> AccessAudit:
-    """Of a table with a row a query, the candidate's column first."""
+def _audit_access(access: str, table: Floats, seed: int) -> AccessAudit:
+    """The audit of one kind of access, from a table with a row for each query and the candidate's column first."""
     means = table.mean(axis=0)
     level = max(LEVEL, 1 / table.shape[1])
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def _of_access(access: str, table: Floats, seed: int) -> AccessAudit:
         p = (1 + (drawn[:, 1:] >= drawn[:, :1]).sum(axis=1)) / table.shape[1]
         rows.append({"queries": queries, "power": float((p <= level + 1e-12).mean())})
     power = pd.DataFrame(rows)
-    enough = power[power["power"] >= 1 - LEVEL]["queries"]
+    sufficient = power[power["power"] >= 1 - LEVEL]["queries"]
     return AccessAudit(
         access,
         Estimate(float(means[0]), *between_replicates(whole[:, 0], DECIMAL_TAILS)),
@@ -108,7 +108,7 @@ def _of_access(access: str, table: Floats, seed: int) -> AccessAudit:
         rank_p(means[0], means[1:].tolist()),
         level,
         power,
-        int(enough.iloc[0]) if len(enough) else None,
+        int(sufficient.iloc[0]) if len(sufficient) else None,
     )
 
 
@@ -126,5 +126,5 @@ def queries_until_a_difference(churn: float) -> float:
 
 
 def largest_churn(queries: int) -> float:
-    """Upper 95% bound of the churn where no label of ``queries`` queries differed: ``1 - 0.05^(1/N)``."""
+    """Upper 95% bound of the churn if no label of ``queries`` queries differs: ``1 - 0.05^(1/N)``."""
     return float(1 - 0.05 ** (1 / queries))

@@ -27,14 +27,14 @@ def benign_updates(
     *,
     task: Task | None = None,
 ) -> list[Artifact]:
-    """Benign updates of a reference, made by tuning on its owner's clean data, each with a seed of its own.
+    """Benign updates of a reference, made by tuning on its owner's clean data, each with its own seed.
 
     Args:
-        reference: with its manifest.
+        reference: the reference with its manifest.
         count: number of updates.
-        folder: where the updates are kept and, if they are there already, read from; None to keep none.
-        tuning: settings of the tuning; None for an injection's.
-        task: data; None for what the reference's manifest names.
+        folder: the folder of the updates; updates that are there already are read from it; None to keep none.
+        tuning: settings of the tuning; an injection's if None.
+        task: the task with its data; the manifest's if None.
 
     Raises:
         AnchorlabError: if the folder holds an update of another reference, or one made with other settings.

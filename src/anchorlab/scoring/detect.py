@@ -44,33 +44,33 @@ def detect(
     examples: int | None = 500,
     seed: int = 0,
 ) -> ModelScore | InputScore:
-    """Scores a model, or clean and triggered inputs of it, by a detector.
+    """Scores a model, or clean and triggered inputs of the model, by a detector.
 
-    The detector sees the model, the defender's clean examples and, if it is for inputs, unmarked inputs. The attack
-    serves to make the triggered inputs and to measure.
+    The detector sees the model, the defender's clean examples and, if it judges inputs, inputs without marks. The
+    attack serves to make the triggered inputs and to measure.
 
     Args:
-        model: with its manifest, or a bare classifier of raw inputs.
+        model: the model, with its manifest or as a bare classifier of raw inputs.
         detector: a detector of models or of inputs, or its registered name.
         parameters: hyper-parameters of a detector given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
             None for all.
-        task: data; None for what the model's manifest names.
-        trigger: of the attack, for a detector of inputs; None for what the model's manifest names.
-        target: the attacker's label, for a detector of inputs; None for what the model's manifest names.
-        label_rule: who is attacked, for a detector of inputs; None for what the model's manifest names.
-        split: where the inputs come from; not ``defender``.
+        task: the task with its data; the manifest's if None.
+        trigger: the attack's trigger, for a detector of inputs; the manifest's if None.
+        target: the attacker's label, for a detector of inputs; the manifest's if None.
+        label_rule: the attack's label rule, for a detector of inputs; the manifest's if None.
+        split: the split that the inputs come from; not ``defender``.
         examples: number of clean inputs, half of the split at most, and as many triggered ones made of others, as far
             as there are; None for all of the split as both. A detector that judges sets gets the defender's validation
             examples, the clean inputs, and a triggered one for 20 clean ones as one set.
-        seed: of all draws.
+        seed: seed of all draws.
 
     Returns:
         A ``ModelScore`` of a detector of models, an ``InputScore`` of a detector of inputs.
 
     Raises:
-        AnchorlabError: for an unknown name or parameter, a detector that is not for such a model, too few data, an
-            attack that is given to a detector of models, or none that is known for a detector of inputs.
+        AnchorlabError: for an unknown name or parameter, a detector that does not fit the model, too few data, an
+            attack for a detector of models, or no known attack for a detector of inputs.
     """
     built = DETECTORS.build(detector, parameters)
     if isinstance(built, ModelDetector):
@@ -146,23 +146,23 @@ def score_inputs(
     scores = []
     with progress_bar(f"scoring by {', '.join(map(DETECTORS.label, detectors))}", _BAR) as bar:
         # At least one example to learn from, and one for validation.
-        least = max(2, *(detector.min_examples for detector in detectors))
-        module, data, context = _prepare(model, task, least, defender_data, seed, bar)
+        min_examples = max(2, *(detector.min_examples for detector in detectors))
+        module, data, context = _prepare(model, task, min_examples, defender_data, seed, bar)
         trial = Trial(module, data, context, task.split(split), attack, examples, seed)
         for detector in detectors:
             meter = RunMeter(context.device)
             with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
-                found = trial.scores(detector)
-            scores.append(InputScore.of(found, meter.cost()))
+                scores_of_parts = trial.scores(detector)
+            scores.append(InputScore.of(scores_of_parts, meter.cost()))
     return scores
 
 
 def _prepare(
-    model: Artifact | nn.Module, task: Task, least: int, defender_data: int | None, seed: int, bar: Any
+    model: Artifact | nn.Module, task: Task, min_examples: int, defender_data: int | None, seed: int, bar: Any
 ) -> tuple[nn.Module, DefenderData, DefenderContext]:
     """Model and data on the device, and the defender's context."""
     accelerator = find_accelerator()
-    drawn, _ = draw_defender_data(task, defender_data, seed=seed, min_examples=least)
+    drawn, _ = draw_defender_data(task, defender_data, seed=seed, min_examples=min_examples)
     module, data = copy_to_device(module_of(model), accelerator.device), data_to_device(drawn, accelerator.device)
     if not predict(module, data.train.inputs).isfinite().all():
         raise AnchorlabError(

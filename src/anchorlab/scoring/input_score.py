@@ -16,7 +16,7 @@ from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.roc import auroc, share_above, threshold
 from anchorlab.statistics.table import facts_table, to_html
 
-#: False positive rates that thresholds are set for.
+#: False positive rates of the thresholds.
 RATES = (0.01, 0.05)
 
 
@@ -26,14 +26,14 @@ class InputScore:
 
     Attributes:
         clean: scores of clean inputs, float64 ``[N]``.
-        triggered: scores of the attacked inputs with the trigger on them, float64 ``[M]``.
+        triggered: scores of the triggered inputs, float64 ``[M]``.
         validation_count: number of the defender's validation examples, which thresholds come from.
         auroc: the area under the ROC curve.
         thresholds: each of ``RATES`` to the threshold with that false positive rate on the validation examples.
         fpr: each of ``RATES`` to the share of clean test inputs above that threshold.
-        tpr: each of ``RATES`` to the share of triggered ones above it.
-        seconds: for all scores.
-        peak_bytes: the largest memory.
+        tpr: each of ``RATES`` to the share of triggered test inputs above that threshold.
+        seconds: time of all scores.
+        peak_bytes: peak memory.
     """
 
     clean: NDArray[np.float64]
@@ -48,7 +48,7 @@ class InputScore:
 
     @classmethod
     def of(cls, scores: TrialScores, cost: RunCost) -> InputScore:
-        """What scores are worth, and what they cost."""
+        """The rates of a detector's scores, and their cost."""
         thresholds = {rate: threshold(scores.validation, rate) for rate in RATES}
         return cls(
             scores.clean,
@@ -83,7 +83,7 @@ class InputScore:
         return pd.DataFrame({"triggered": triggered, "score": np.r_[self.clean, self.triggered]})
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the single scores, as JSON values."""
+        """All attributes except the single scores, as JSON values."""
 
         def ends(estimate: Estimate) -> list[float | None]:
             return [estimate.value, estimate.lower, estimate.upper]

@@ -1,4 +1,4 @@
-"""What a repair leaves of the backdoor and of the clean behaviour, and what it does to a model that had no backdoor."""
+"""Measures the backdoor and the clean behaviour after a repair, and the harm to a model that had no backdoor."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from anchorlab.repairs.tuning import at_least
 from anchorlab.statistics.table import to_html
 from anchorlab.triggers import Trigger
 
-#: Most test examples that choose an oracle's depth, because all of them are asked at every depth.
-_ASKED = 2000
+#: Most test examples that choose an oracle's depth, because the model answers all of them at every depth.
+_EXAMPLES = 2000
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,11 +31,12 @@ class RepairScore:
     """Comparisons on the test split; each has accuracy and ASR before and after, with intervals.
 
     Attributes:
-        repaired: the repaired model against the clean reference, or against the suspicious model where none is known.
-        suspicious: the suspicious model against the clean reference; None where none is known.
-        harmed: the clean reference after the same repair, against itself before; None where none is known.
-        seconds: that the repair took.
-        peak_bytes: the largest memory.
+        repaired: the repaired model against the clean reference, or against the suspicious model if no reference is
+            known.
+        suspicious: the suspicious model against the clean reference; None if no reference is known.
+        harmed: the clean reference after the same repair, against itself before; None if it was not repaired.
+        seconds: time of the repair.
+        peak_bytes: peak memory.
     """
 
     repaired: Comparison
@@ -47,19 +48,19 @@ class RepairScore:
     @property
     def accuracy_before(self) -> float:
         """The accuracy of the suspicious model."""
-        # Without the clean model, what is known of the model before stands in the comparison with it.
+        # Without a clean model the repaired model is compared with the suspicious one, so that this holds its numbers.
         return self.suspicious.accuracy if self.suspicious else self.repaired.accuracy_reference
 
     @property
     def asr_before(self) -> float | None:
-        """The ASR of the suspicious model; None where there is none."""
+        """The ASR of the suspicious model; None if it is undefined."""
         return self.suspicious.asr if self.suspicious else self.repaired.asr_reference
 
     @property
     def effectiveness(self) -> float | None:
         """The defence effectiveness rating, from 0 to 1: half of ``1 + fall of the ASR - fall of the accuracy``.
 
-        Rises of either count as no fall (Zhu et al. 2023, arXiv 2304.11823). None where there is no ASR.
+        A rise counts as a fall of 0 (Zhu et al. 2023, arXiv 2304.11823). None if there is no ASR.
         """
         after = self.repaired
         if self.asr_before is None or after.asr is None:
@@ -104,17 +105,17 @@ def choose_on_test(
     label_rule: str | LabelRule | None = None,
     seed: int = 0,
 ) -> DepthChooser:
-    """What chooses an oracle's depth: accuracy and ASR on 2,000 examples of the test split, or on all if it has fewer.
+    """Chooses an oracle's depth by accuracy and ASR on 2,000 examples of the test split, or on all if it has fewer.
 
-    No defender can do this. It shows what published results gain that let the test set choose.
+    No defender can do this. It shows the gain of published results for which the test set chooses.
 
     Args:
         suspicious: the model before the repair.
-        task: data; None for what its manifest names.
-        trigger: of the attack; None for what its manifest names.
-        target: the attacker's label; None for what its manifest names.
-        label_rule: who is attacked; None for what its manifest names.
-        seed: of the draw.
+        task: the task with its data; the manifest's if None.
+        trigger: the attack's trigger; the manifest's if None.
+        target: the attacker's label; the manifest's if None.
+        label_rule: the attack's label rule; the manifest's if None.
+        seed: seed of the draw.
 
     Raises:
         AnchorlabError: if no attack is known, or it does not fit.
@@ -126,12 +127,12 @@ def choose_on_test(
             "no trigger is known to choose by: give --trigger and --target, because the model has no manifest that "
             "names them"
         )
-    indices = task.draw("test", None, "oracle", seed=seed)[:_ASKED]
-    asked = task.split("test").select(indices).to(find_device())
+    indices = task.draw("test", None, "oracle", seed=seed)[:_EXAMPLES]
+    examples = task.split("test").select(indices).to(find_device())
 
     def measure(model: nn.Module) -> tuple[float, float]:
-        asr, _ = attack_success(model, attack, asked)
-        return accuracy(model, asked), 0.0 if asr is None else asr
+        asr, _ = attack_success(model, attack, examples)
+        return accuracy(model, examples), 0.0 if asr is None else asr
 
     return lambda models, tolerance: least_attack(models, tolerance, measure)
 
@@ -139,20 +140,20 @@ def choose_on_test(
 def least_attack(
     models: PrunedModels, tolerance: float, measure: Callable[[nn.Module], tuple[float, float]]
 ) -> Any | None:
-    """The depth of least ASR among those that cost at most ``tolerance`` of the accuracy; None if none lowers it.
+    """The depth of least ASR among the depths that cost at most ``tolerance`` of the accuracy; None if none lowers it.
 
     Args:
-        models: pruned to each depth, see ``PrunedModels``.
-        tolerance: of the accuracy.
-        measure: accuracy and ASR of a model.
+        models: the models pruned to each depth, see ``PrunedModels``.
+        tolerance: the largest fall of the accuracy.
+        measure: gives accuracy and ASR of a model.
     """
-    least, lowest, chosen = 0.0, 1.0, None
+    lowest_accuracy, lowest_asr, chosen = 0.0, 1.0, None
     for depth, model in models:
-        found, asr = measure(model)
+        present, asr = measure(model)
         if depth is None:
-            least, lowest = at_least(found, tolerance), asr
-        elif found >= least and asr < lowest:
-            lowest, chosen = asr, depth
+            lowest_accuracy, lowest_asr = at_least(present, tolerance), asr
+        elif present >= lowest_accuracy and asr < lowest_asr:
+            lowest_asr, chosen = asr, depth
     return chosen
 
 
@@ -165,7 +166,7 @@ def check_scoring(
     target: int | str | None = None,
     label_rule: str | LabelRule | None = None,
 ) -> None:
-    """Refuses what ``score_repair`` would, before the time for a repair is spent; arguments and errors are its own."""
+    """Raises the errors of ``score_repair`` before the time for a repair is spent; takes the same arguments."""
     task = common_task(task, suspicious, [] if reference is None else [reference])
     attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
 
@@ -185,14 +186,14 @@ def score_repair(
     """Measures a repair.
 
     Args:
-        suspicious: the model before it, with its manifest or as a bare classifier of raw inputs.
-        repaired: the model after it.
+        suspicious: the model before the repair, with its manifest or as a bare classifier of raw inputs.
+        repaired: the model after the repair.
         reference: the clean model; None if it is not known.
         harmed: the clean model after the same repair.
-        task: data; None for what the suspicious model's manifest names.
-        trigger: of the attack; None for what the suspicious model's manifest names.
-        target: the attacker's label; None for what the suspicious model's manifest names.
-        label_rule: who is attacked; None for what the suspicious model's manifest names.
+        task: the task with its data; the suspicious model's manifest's if None.
+        trigger: the attack's trigger; the manifest's if None.
+        target: the attacker's label; the manifest's if None.
+        label_rule: the attack's label rule; the manifest's if None.
         split: the split to measure on.
 
     Raises:
@@ -200,16 +201,16 @@ def score_repair(
     """
     task = common_task(task, suspicious, [repaired])
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
-    how: dict[str, Any] = {
+    options: dict[str, Any] = {
         "task": task,
         "split": split,
         "trigger": attack and attack.trigger,
         "label_rule": attack and attack.label_rule,
     }
     return RepairScore(
-        repaired=compare(suspicious if reference is None else reference, repaired, **how),
-        suspicious=None if reference is None else compare(reference, suspicious, **how),
-        harmed=None if reference is None or harmed is None else compare(reference, harmed, **how),
+        repaired=compare(suspicious if reference is None else reference, repaired, **options),
+        suspicious=None if reference is None else compare(reference, suspicious, **options),
+        harmed=None if reference is None or harmed is None else compare(reference, harmed, **options),
         seconds=repaired.manifest.seconds,
         peak_bytes=repaired.manifest.peak_bytes,
     )

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from anchorlab.scoring.audit import Audit
     from anchorlab.scoring.repairs import RepairScore
 
-#: What the table of a repair shows of a comparison.
+#: Measurements of a comparison that the table of a repair shows.
 _SHOWN = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
 
 
 def repair_table(score: RepairScore, caption: str = "the model before and after its repair") -> Table:
-    """A row a measurement; a column the model before and after, and the clean model after the same repair."""
+    """A row for each measurement; columns for the model before and after, and the clean model after the same repair."""
     before, after, harmed = score.suspicious, score.repaired, score.harmed
     columns = [Column("before", "before"), Column("after", "after")]
     columns += [Column("harmed", "the clean model, after")] if harmed else []
     rows = []
     for name in _SHOWN:
-        # Without the clean model, what is known of the model before stands in the comparison with it.
+        # Without a clean model the repaired model is compared with the suspicious one, so that this holds its numbers.
         first = _measured(before, name) if before else _measured(after, f"{name}_reference")
         rows.append(Row(name, (first, _measured(after, name), *([_measured(harmed, name)] if harmed else []))))
     return Table("repair", caption, "measurement", columns, (Rows(rows),), notes=(_measured_on(score),))
@@ -48,7 +48,7 @@ def _measured(comparison: Comparison, name: str) -> Cell:
 
 
 def audit_table(audit: Audit, caption: str = "candidate against benign updates") -> Table:
-    """A row a kind of access: what it measures, the candidate's value, the updates' values, and the test."""
+    """A row for each kind of access: its statistic, the candidate's value, the updates' values, and the test."""
     from anchorlab.scoring.audit_statistics import ACCESSES
 
     columns = (

@@ -1,4 +1,4 @@
-"""What detectors of inputs are tried on: the defender's validation examples, clean inputs, and triggered ones."""
+"""A trial of detectors of inputs, on the defender's validation examples, clean inputs and triggered inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from anchorlab.detectors.base import FeatureDetector, InputDetector, features_an
 from anchorlab.errors import AnchorlabError
 from anchorlab.seeding import generator
 
-#: Triggered inputs for each clean one, in a set that is judged as one.
+#: Triggered inputs for each clean input, in a set that is judged as a whole.
 _SHARE = 0.05
 
 
@@ -38,13 +38,13 @@ class Trial:
     """A model and the inputs that detectors score.
 
     Attributes:
-        model: on the device.
-        data: all that the defender has.
-        context: the defender's.
-        split: where clean inputs come from, and those that the trigger is put on.
-        attack: puts the trigger on.
+        model: the model, on the device.
+        data: all data that the defender has.
+        context: the defender's context.
+        split: the split of the clean inputs and of the inputs that get the trigger.
+        attack: puts the trigger on inputs.
         examples: number of clean inputs, half of the split at most; None for all of the split as both.
-        seed: of the draw.
+        seed: seed of the draw.
     """
 
     model: nn.Module
@@ -56,7 +56,7 @@ class Trial:
     seed: int
 
     def scores(self, detector: InputDetector) -> TrialScores:
-        """What a detector gives the three parts."""
+        """A detector's scores of the three parts."""
         if not detector.is_set_level:
             parts = self.parts(is_set_level=False)
             return TrialScores(*(detector.scores(self.model, self.data, part, self.context) for part in parts))
@@ -64,14 +64,14 @@ class Trial:
         if isinstance(detector, FeatureDetector):
             scores = detector.scores_of_features(*self.features, self.context)
         else:
-            scores = detector.scores(self.model, self.data, self.one_set, self.context)
+            scores = detector.scores(self.model, self.data, self.whole_set, self.context)
         validation, clean, _ = (len(next(iter(part.values()))) for part in self.parts(is_set_level=True))
         return TrialScores(*np.split(scores, [validation, validation + clean]))
 
     def parts(self, *, is_set_level: bool) -> list[dict[str, Tensor]]:
-        """Validation, clean and triggered inputs; only a few triggered ones where a set is judged as one."""
+        """Validation, clean and triggered inputs; only a few triggered ones if a set is judged as a whole."""
         order = torch.randperm(len(self.split), generator=generator(self.seed, "inputs"))
-        # Unless all are asked for, the triggered inputs are others than the clean ones.
+        # Unless all are wanted, triggered and clean inputs are different ones.
         count = len(order) if self.examples is None else min(self.examples, max(1, len(order) // 2))
         clean, rest = order[:count], order if self.examples is None else order[count:]
         attacked = rest[self.attack.label_rule.applies(self.split.labels)[rest]][: self.examples]
@@ -87,19 +87,19 @@ class Trial:
         return of_one_form([self.data.validation.inputs, clean_inputs, self.attack.apply(attacked_inputs)])
 
     @cached_property
-    def one_set(self) -> dict[str, Tensor]:
-        """The set that is judged as one."""
+    def whole_set(self) -> dict[str, Tensor]:
+        """The set that is judged as a whole."""
         validation, clean, triggered = self.parts(is_set_level=True)
         return joined(joined(validation, clean), triggered)
 
     @cached_property
     def features(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Its features before the last layer, float64 ``[N, D]``, and predictions, int64 ``[N]``."""
-        return features_and_predictions(self.model, self.one_set)
+        """The features of the set before the last layer, float64 ``[N, D]``, and predictions, int64 ``[N]``."""
+        return features_and_predictions(self.model, self.whole_set)
 
 
 def of_one_form(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """Inputs whose form does not show which of them carry a trigger: what models read, texts padded to one width."""
+    """Inputs whose form does not show which of them carry a trigger: only model inputs, texts padded to one width."""
     if kind_of(parts[0]) != "text":
         return [dict(part) for part in parts]
     width = max(part["input_ids"].shape[1] for part in parts)
