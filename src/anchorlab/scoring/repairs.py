@@ -48,7 +48,7 @@ class RepairScore:
     @property
     def accuracy_before(self) -> float:
         """The accuracy of the suspicious model."""
-        # Without a clean model the repaired model is compared with the suspicious one, so that this holds its numbers.
+        # Without a clean model, the suspicious model is the reference of the comparison.
         return self.suspicious.accuracy if self.suspicious else self.repaired.accuracy_reference
 
     @property
@@ -166,7 +166,7 @@ def check_scoring(
     target: int | str | None = None,
     label_rule: str | LabelRule | None = None,
 ) -> None:
-    """Raises the errors of ``score_repair`` before the time for a repair is spent; takes the same arguments."""
+    """Raises the errors of ``score_repair`` before the time for a repair is spent; arguments are as there."""
     task = common_task(task, suspicious, [] if reference is None else [reference])
     attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
 

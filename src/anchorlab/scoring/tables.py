@@ -22,7 +22,7 @@ def repair_table(score: RepairScore, caption: str = "the model before and after 
     columns += [Column("harmed", "the clean model, after")] if harmed else []
     rows = []
     for name in _SHOWN:
-        # Without a clean model the repaired model is compared with the suspicious one, so that this holds its numbers.
+        # Without a clean model, the suspicious model is the reference of the comparison.
         first = _measured(before, name) if before else _measured(after, f"{name}_reference")
         rows.append(Row(name, (first, _measured(after, name), *([_measured(harmed, name)] if harmed else []))))
     return Table("repair", caption, "measurement", columns, (Rows(rows),), notes=(_measured_on(score),))
