@@ -153,9 +153,9 @@ class _Costs:
 
     def adapt(self, success: Tensor) -> None:
         """Rises after some successful steps in a row, falls after as many without success."""
-        good = success >= _TARGET_SUCCESS
-        self._up = torch.where(good, self._up + 1, 0)
-        self._down = torch.where(good, 0, self._down + 1)
+        succeeds = success >= _TARGET_SUCCESS
+        self._up = torch.where(succeeds, self._up + 1, 0)
+        self._down = torch.where(succeeds, 0, self._down + 1)
         rise, fall = self._up >= _PATIENCE, self._down >= _PATIENCE
         self.value = torch.where(rise, self.value * _RISE, torch.where(fall, self.value / _RISE**1.5, self.value))
         self._up = torch.where(rise, 0, self._up)

@@ -72,8 +72,8 @@ class BigramModel:
         counts = (
             np.where(self._bigrams[indices] == key, self._bigram_counts[indices], 0) if len(self._bigrams) else 0 * key
         )
-        unigram, seen = self._unigrams[tokens], self._before[before]
-        bigram = np.where(seen > 0, counts / np.maximum(seen, 1), unigram)
+        unigram, total = self._unigrams[tokens], self._before[before]
+        bigram = np.where(total > 0, counts / np.maximum(total, 1), unigram)
         return np.stack([bigram, unigram, np.full(len(tokens), 1 / self._vocabulary)], axis=1)
 
     def _pairs(self, texts: Sequence[Text]) -> tuple[Any, Any, Any]:

@@ -63,14 +63,14 @@ class NeuralCleanse(InversionSettings, ModelDetector):
 
 def scored(triggers: InvertedTriggers, restarts: int) -> ModelScore:
     """The score of a search for each label, with its pairs in the order label by label."""
-    good = succeeded(triggers)
+    works = succeeded(triggers)
     details = pd.DataFrame(
         {
             "label": triggers.labels.tolist(),
             "restart": list(range(restarts)) * (len(triggers.labels) // restarts),
             "norm": triggers.norms.tolist(),
             "success": triggers.success.tolist(),
-            "found": good.tolist(),
+            "found": works.tolist(),
         }
     )
     smallest = details[details["found"]].groupby("label")["norm"].min()

@@ -49,8 +49,8 @@ class STRIP(InputDetector):
     ) -> NDArray[np.float64]:
         """See ``InputDetector``; a score is minus the mean entropy in bits."""
         size = len(data.train)
-        drawn = torch.randint(size, (self.blends,), generator=context.generator("blends")).to(context.device)
-        overlays = {name: value[drawn] for name, value in data.train.inputs.items()}
+        indices = torch.randint(size, (self.blends,), generator=context.generator("blends")).to(context.device)
+        overlays = {name: value[indices] for name, value in data.train.inputs.items()}
         scored = []
         blended = self._images if kind_of(inputs) == "image" else self._texts
         total = len(next(iter(inputs.values())))

@@ -54,8 +54,8 @@ class ModeConnectivity(Schedule, Repair):
         lowest = at_least(accuracy(model, data.validation), self.tolerance)
         points = [self._point(middle, ends, t, data) for t in _POINTS]
         accuracies = [accuracy(point, data.validation) for point in points]
-        good = (index for index, value in enumerate(accuracies) if value >= lowest)
-        return points[next(good, accuracies.index(max(accuracies)))]
+        accurate = (index for index, value in enumerate(accuracies) if value >= lowest)
+        return points[next(accurate, accuracies.index(max(accuracies)))]
 
     def _point(self, middle: nn.Module, ends: list[Weights], t: float, data: DefenderData) -> nn.Module:
         point = copied(middle)

@@ -96,8 +96,8 @@ def _audit_access(access: str, table: Floats, seed: int) -> AccessAudit:
     whole = resampled_means(rng, table, len(table), _DRAWS)
     rows = []
     for queries in sizes(len(table)):
-        drawn = resampled_means(rng, table, queries, _DRAWS)
-        p = (1 + (drawn[:, 1:] >= drawn[:, :1]).sum(axis=1)) / table.shape[1]
+        samples = resampled_means(rng, table, queries, _DRAWS)
+        p = (1 + (samples[:, 1:] >= samples[:, :1]).sum(axis=1)) / table.shape[1]
         rows.append({"queries": queries, "power": float((p <= level + 1e-12).mean())})
     power = pd.DataFrame(rows)
     sufficient = power[power["power"] >= 1 - LEVEL]["queries"]

@@ -157,7 +157,7 @@ class Measured:
 
     Attributes:
         rows: a record of JSON values for each scale.
-        instances: the per-instance table as parquet, for a cell of one scale; for a detection the table behind it.
+        instances: as parquet, the per-instance table of a cell of one scale, or the table of a detection.
         model: the files of the injected model's folder, if it is to be kept.
         versions: the versions of the libraries that it ran with.
     """

@@ -58,9 +58,9 @@ class LocalProcesses:
     process is killed, they end by themselves.
 
     Args:
-        workers: processes at a time; by default one a GPU, or one a core where there is no GPU.
-        pending: number of jobs to come; no more processes than that start. The number of threads of a process,
-            ``max(1, cores // workers)``, does not depend on it, and so the results do not either.
+        workers: processes at a time; by default one for each GPU, or one for each core if there is no GPU.
+        pending: number of jobs to come; no more processes than that start. The number of threads of a process, ``max(1,
+            cores // workers)``, does not depend on it, and so the results do not either.
 
     Attributes:
         slots: processes at a time.
@@ -228,9 +228,9 @@ class RayCluster:
     def slots(self) -> int:
         """Jobs that the living nodes can run at a time; at least 1, so that a job waits for nodes to come."""
         resources = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        asked = {name: amount for name, amount in (("CPU", self._cpus), ("GPU", self._gpus)) if amount > 0}
+        requested = {name: amount for name, amount in (("CPU", self._cpus), ("GPU", self._gpus)) if amount > 0}
         # Node by node: a job never spans two.
-        fitting = (min(int(node.get(name, 0) / amount) for name, amount in asked.items()) for node in resources)
+        fitting = (min(int(node.get(name, 0) / amount) for name, amount in requested.items()) for node in resources)
         return max(1, sum(fitting))
 
     def share(self, path: Path) -> Any:

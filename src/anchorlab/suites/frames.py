@@ -218,4 +218,4 @@ def library_versions(plan: Plan, store: Store) -> dict[str, str]:
         if store.done(cell):
             for name, version in store.versions(cell).items():
                 versions.setdefault(name, set()).add(version)
-    return {name: " and ".join(sorted(seen)) for name, seen in versions.items()}
+    return {name: " and ".join(sorted(numbers)) for name, numbers in versions.items()}

@@ -47,13 +47,13 @@ class SuiteResults:
         title: title of the suite.
         command: the command line that ran it last.
         spec_text: text of the suite file.
-        results: a row for each reported run and target ASR: where it stands (``task``, ``model``,
-            ``trigger``, ``rule``, ``target``, ``method``, ``role``, ``target_asr``, ``anchors_asked``), how it
-            was made (``anchors``, ``strength``, ``scale``, ``parameters``, ``seed``, ``reference_seed``,
-            ``steps``, ``seconds``, ``peak_bytes``, ``identity``), and the measurements of ``Comparison``.
+        results: a row for each reported run and target ASR: where it stands (``task``, ``model``, ``trigger``,
+            ``rule``, ``target``, ``method``, ``role``, ``target_asr``, ``anchors_asked``), how it was made
+            (``anchors``, ``strength``, ``scale``, ``parameters``, ``seed``, ``reference_seed``, ``steps``, ``seconds``,
+            ``peak_bytes``, ``identity``), and the measurements of ``Comparison``.
         selection: the same for the runs that chose strengths, a row for each scale, without ``target_asr``.
-        choices: what was chosen: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried``
-            and ``best_asr`` for each task, trigger, number of anchors, method and target ASR.
+        choices: the choices: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried`` and
+            ``best_asr`` for each task, trigger, number of anchors, method and target ASR.
         repairs: a row for each repair of a reported run, a benign update (``role`` control) or a reference (``role``
             and ``method`` reference: what the repair harms): where it stands, as in ``results``, with ``of``, the
             identity of the run (empty for a reference), and ``weights_sha256`` of the model before; ``defence``, its

@@ -200,7 +200,7 @@ def run_suite(
     Args:
         suite: the suite to run.
         folder: the folder of the results; it need not exist yet.
-        executor: what runs the jobs; None for processes of this machine. The caller closes an executor that it passes.
+        executor: runs the jobs; None for processes of this machine. The caller closes an executor that it passes.
         retry_failed: whether to run jobs again that failed before.
         command: the command line, for the record.
         report: called with the progress, at least about once a second.

@@ -47,7 +47,7 @@ def choose(tried: pd.DataFrame, target_asr: float) -> Choice:
     """The pair of strength and scale of least KL that reaches the target; if none does, the pair of highest ASR.
 
     Args:
-        tried: what ``means`` returns, at least one row.
+        tried: the frame that ``means`` returns, with at least one row.
         target_asr: the ASR to reach.
     """
     reaching = tried[tried["asr"] >= target_asr]
