@@ -11,6 +11,7 @@ from pathlib import Path
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.manifest import Manifest
 from tests.cli.conftest import PROGRAM, Run
+from tests.interrupts import heed_interrupts
 
 
 def manifest(folder: Path) -> Manifest:
@@ -28,7 +29,9 @@ def test_ctrl_c_ends_a_real_process_in_one_sentence(tmp_path):
     out = tmp_path / "out"
     arguments = ["train", "--out", str(out), "--set", "epochs=10000"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*PROGRAM, *arguments], stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_interrupts
+    )
     deadline = time.monotonic() + 600
     while not (tmp_path / "out.partial" / "settings.json").exists():
         assert process.poll() is None

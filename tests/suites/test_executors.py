@@ -19,6 +19,7 @@ import pytest
 from anchorlab.errors import AnchorlabError
 from anchorlab.suites import executors
 from anchorlab.suites.executors import LocalProcesses, RayCluster, WorkerDied
+from tests.interrupts import heed_interrupts
 
 # Ray listens on all addresses of the machine: only who knows the token may send jobs to the clusters of these tests.
 # It reads this when it is first imported.
@@ -115,7 +116,7 @@ def alive(pid: int) -> bool:
 @contextmanager
 def group(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """A process and all it begins, as a group of its own, of which nothing is left afterwards."""
-    process = subprocess.Popen(command, start_new_session=True, text=True, **options)
+    process = subprocess.Popen(command, start_new_session=True, text=True, preexec_fn=heed_interrupts, **options)
     try:
         yield process
     finally:
