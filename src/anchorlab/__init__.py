@@ -1,6 +1,6 @@
 """anchorlab injects benchmark backdoors into trained classifiers, and measures what that changes.
 
-``dir(anchorlab)`` lists the stable public interface; everything else may move. Its verbs are those of the command
+``dir(anchorlab)`` lists the stable public interface; everything else may move. Its verbs are the verbs of the command
 line. Its packages ``methods``, ``triggers``, ``repairs``, ``detectors`` and ``metrics`` each hold a base class, the
 members and the registry of one family.
 

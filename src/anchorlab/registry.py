@@ -102,7 +102,7 @@ class ClassRegistry(Registry[type[T]]):
     """
 
     def names(self, base: type | None = None) -> list[str]:
-        """All names, or those of the subclasses of ``base``, in the order of registration."""
+        """All names, or the names of subclasses of ``base``, in the order of registration."""
         return [name for name, member in self._all().items() if base is None or issubclass(member, base)]
 
     def build(self, member: str | T, parameters: Mapping[str, Any] | None = None) -> T:

@@ -59,7 +59,7 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
     """The task as all models read it.
 
     Args:
-        task: data to measure on; None for those of the reference's manifest.
+        task: the data to measure on; the task of the reference's manifest if None.
         reference: the clean model.
         candidates: the models compared with it.
 

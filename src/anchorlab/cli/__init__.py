@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     ours; 130 when interrupted.
 
     Args:
-        arguments: those after the program's name; None for those of this process.
+        arguments: the words after the program's name; this process's own if None.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

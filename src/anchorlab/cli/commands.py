@@ -56,7 +56,7 @@ def new_app(**options: Any) -> typer.Typer:
 
 
 def add_command(app: typer.Typer, name: str, function: Callable[..., None]) -> None:
-    """Makes a function a command: its options are its own, those of its groups, and ``--debug``."""
+    """Makes a function a command: its options are its own, its groups' options, and ``--debug``."""
     app.command(name, cls=Command)(_debuggable(expand(function)))
 
 

@@ -56,7 +56,7 @@ class Resampled:
         values: the measurements as they are.
         rates: the number of instances that each rate is a share of, by the rate's name.
         replicates: each measurement in each replicate, ``[resamples]`` by name, without the counts. NaN where it is
-            undefined. A maximum is that of the instances as they are, because it cannot be bootstrapped.
+            undefined. A maximum stays as measured, because it cannot be bootstrapped.
         resamples: number of replicates.
         seed: of the draws.
     """
@@ -188,7 +188,7 @@ class _Sums:
         return cls(np.stack(columns), linear, ranked)
 
     def drawn_by_threads(self, blocks: Sequence[_Block]) -> Iterator[tuple[slice, dict[str, Floats]]]:
-        """As ``drawn``, the blocks shared out among as many threads as torch was told to use."""
+        """As ``drawn``, the blocks shared out among as many threads as torch uses."""
         threads = min(torch.get_num_threads(), len(blocks))
         # Not by the library's own threads: they wait for each other within the product, again and again, and become
         # many times slower than a single one as soon as another program wants a core.
@@ -223,7 +223,7 @@ def _grouped(column: Any, groups: int) -> Floats:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A percentile of a run under weights: the values around it, for it cannot move far.
+    """A percentile of a run under weights: the values around it, because it cannot move far.
 
     Attributes:
         below: whether each instance is below the window, ``[N]``.

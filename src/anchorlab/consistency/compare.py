@@ -110,10 +110,10 @@ def compare(
     Args:
         reference: the trained clean model, with its manifest or as a classifier of raw inputs.
         candidate: the model compared with it, in either form.
-        task: data to measure on; None for those of the reference's manifest.
-        trigger: trigger to measure; None for that of the candidate's manifest.
+        task: the data to measure on; the task of the reference's manifest if None.
+        trigger: the trigger to measure; the candidate's manifest's if None.
         target: the attacker's label, with ``trigger`` or ``label_rule`` or to override the manifest's.
-        label_rule: who is attacked and towards what; None for that of the candidate's manifest, or all-to-one.
+        label_rule: who is attacked and towards what; the candidate's manifest's if None, or else all-to-one.
         split: the split to measure on.
         save_instances: a parquet file to write the per-instance table to; None for none.
 

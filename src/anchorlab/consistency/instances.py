@@ -14,7 +14,7 @@ Columns, float64 unless said otherwise; notation and definitions as in ``anchorl
     brier_reference, brier
     top_k_agreement                         k = min(5, C - 1)
     wanted                                  int64, the attacker's label; -1 if the instance is not attacked
-    triggered_reference, triggered          int64, predictions on the triggered instance; -1 likewise
+    triggered_reference, triggered          int64, predictions on the triggered instance; -1 too
 
 A metric of a third party that measures each instance has a column of its own after these.
 """
@@ -62,12 +62,12 @@ class Batch:
 
 
 def column_names() -> list[str]:
-    """The columns of a table that is made now, in order; those of metrics of third parties last."""
+    """The columns of a table that is made now, in order; columns of third parties' metrics last."""
     return [*STORED, *(name for name in METRICS if METRICS[name].each is not None and name not in STORED)]
 
 
 def build_table(batches: Iterable[Batch], count: int) -> pd.DataFrame:
-    """The per-instance table of ``count`` instances, which are those of the batches, in their order.
+    """The per-instance table of ``count`` instances, in the order of the batches.
 
     Raises:
         ValueError: if shapes differ, C is below 2, or a logit is not finite.
@@ -110,12 +110,12 @@ def instances(
     Args:
         reference_logits: of the reference ``[N, C]``, any real dtype: an array, a memory-mapped one, a tensor, or
             whatever has a shape and gives such rows when sliced.
-        candidate_logits: of the candidate, likewise.
+        candidate_logits: the candidate's, of the same shape.
         labels: integer ``[N]``, from 0 to C - 1.
         attacked: bool ``[N]``, which instances the attack is for; None for no attack.
         wanted: integer ``[N]``, the label that the attacker wants; read where ``attacked``.
         triggered_reference: the reference's predictions on the M attacked instances, triggered, integer ``[M]``.
-        triggered: the candidate's, likewise.
+        triggered: the candidate's, of the same shape.
 
     Raises:
         ValueError: if shapes differ, N is 0, C is below 2, a logit is not finite, a label is not a class, or only
@@ -193,7 +193,7 @@ def read_instances(path: Path) -> pd.DataFrame:
 
 
 def _stored_columns(path: Path) -> list[str]:
-    """The columns to read: those that every table has, and those of further metrics that this one has."""
+    """The columns to read: the columns of every table, and of the further metrics that this one has."""
     from pyarrow import parquet  # type: ignore[import-untyped]
 
     names = set(parquet.read_schema(path).names)

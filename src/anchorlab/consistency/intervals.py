@@ -46,7 +46,7 @@ def _is_closed(metric: Metric, table: InstanceTable) -> bool:
 
 
 def _closed(metric: Metric, table: InstanceTable) -> tuple[float, float] | None:
-    """Wilson's interval of a rate, or that of a percentile."""
+    """Wilson's interval of a rate, or the interval of a percentile."""
     reduction = metric.reduction
     if isinstance(reduction, Percentile):
         return between_order_statistics(table[reduction.column], reduction.percent)

@@ -103,11 +103,11 @@ def estimates_of(runs: Sequence[Resampled]) -> dict[str, Estimate]:
 def differences_of(
     a_runs: Sequence[Resampled], b_runs: Sequence[Resampled], *, metrics: Sequence[str] = DEFAULT_METRICS
 ) -> list[Difference]:
-    """How the runs of a differ from those of b: paired run by run, instance by instance.
+    """How the runs a differ from the runs b: paired run by run, instance by instance.
 
     Args:
         a_runs: resampled runs, in these measurements at least.
-        b_runs: those of the other method; the i-th has the reference and the seed of the i-th of ``a_runs``.
+        b_runs: the other method's runs; the i-th has the reference and the seed of the i-th of ``a_runs``.
         metrics: names of measurements.
 
     Raises:
@@ -138,7 +138,7 @@ def _is_ratio(name: str) -> bool:
 
 
 def _contrasts(a_runs: Sequence[Resampled], b_runs: Sequence[Resampled], name: str) -> Floats | None:
-    """The contrast of each pair as it is, ``[R]``; None if that of any pair is undefined."""
+    """The contrast of each pair as it is, ``[R]``; None if any pair's contrast is undefined."""
     pairs = [(getattr(a.values, name), getattr(b.values, name)) for a, b in zip(a_runs, b_runs, strict=True)]
     if METRICS[name].is_count or any(None in pair or (_is_ratio(name) and 0 in pair) for pair in pairs):
         return None
@@ -160,7 +160,7 @@ def _replicates(runs: Sequence[Resampled], name: str) -> Floats:
 
 
 def _picks(runs: Sequence[Resampled], drawn: int) -> Floats:
-    """How often each of so many runs is drawn in each replicate, ``[B, drawn]``.
+    """How often each of ``runs`` runs is drawn in each replicate, ``[B, drawn]``.
 
     Raises:
         ValueError: if there is no run, or they were not drawn alike.

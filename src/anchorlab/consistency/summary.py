@@ -15,7 +15,7 @@ from anchorlab.metrics import METRICS, InstanceTable, Mean
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The metrics that are told of each true class.
+#: The metrics that ``by_class`` shows for each true class.
 _BY_CLASS = ("churn", "negative_flips", "positive_flips")
 
 

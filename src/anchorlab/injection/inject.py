@@ -119,7 +119,7 @@ def inject_into(out: str | Path, plan: InjectionPlan) -> Artifact:
 def run_injection(
     plan: InjectionPlan, *, checkpoint: Checkpoint | None = None, reference_logits: Tensor | None = None
 ) -> Artifact:
-    """Runs an injection that was planned; arguments, result and errors are those of ``inject``."""
+    """Runs an injection that was planned; arguments, result and errors are as in ``inject``."""
     injection = plan.injection(reference_logits)
     accelerator = find_accelerator()
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))

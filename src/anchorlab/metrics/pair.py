@@ -70,7 +70,7 @@ class Pair:
 
     @cached_property
     def kl_reverse(self) -> Floats:
-        """``KL(p* || p) = sum_c p*_c (e^-r_c - 1 + r_c)``, ``[N]``, for the ``p*_c (e^-r_c - 1)`` sum to 0."""
+        """``KL(p* || p) = sum_c p*_c (e^-r_c - 1 + r_c)``, ``[N]``, because the ``p*_c (e^-r_c - 1)`` sum to 0."""
         p, q, back = self.p.probability, self.q.probability, -self.log_ratio
         # Above 1 nothing cancels, and p is q e^-r without the overflow.
         terms = np.where(back > 1, p - q * (1 + back), q * expm1_excess(np.minimum(back, 1)))

@@ -19,7 +19,7 @@ def find_accelerator() -> Accelerator:
     """The accelerator of this process, which knows the device and the other processes.
 
     Accelerate takes the processes of a machine without GPU for strangers, each of which would do the whole
-    run and write the same folder, unless it is told to use the CPU.
+    run and write the same folder, unless it has to use the CPU.
     """
     import torch
     from accelerate import Accelerator

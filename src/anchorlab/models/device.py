@@ -17,7 +17,7 @@ def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
 
 
 def exact_arithmetic(device: torch.device) -> AbstractContextManager[None]:
-    """Same seed, same machine, same result, in full float32: on CUDA, convolutions must be told so.
+    """Same seed, same machine, same result, in full float32: on CUDA, convolutions need flags for it.
 
     Their default, TF32, rounds to 10 bits, which would drown the small shifts that consistency is about.
     """

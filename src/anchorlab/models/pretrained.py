@@ -48,7 +48,7 @@ def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[
     Args:
         source: a folder with config.json and weights in safetensors, or a name on the hub.
         kind: image or text; None for what its configuration says.
-        classes: names of the classes that it shall have. Where it has another number, it gets a new last layer
+        classes: names of the classes that it gets. Where it has another number, it gets a new last layer
             from torch's global generator. None for its own classes, which it must have.
 
     Raises:

@@ -57,13 +57,13 @@ def analyze(
 
     Args:
         reference: the trained clean model, with its manifest or as a bare classifier of raw inputs.
-        candidates: the models compared with it, of the same architecture, by name, or in a list; those of a list are
+        candidates: the models compared with it, of the same architecture, by name, or in a list; listed ones are
             named after their methods.
         split: the split to measure on.
-        task: data to measure on; None for those of the reference's manifest.
-        trigger: trigger to measure for all; None for those of the candidates' manifests.
-        target: the attacker's label; None for those of the manifests.
-        label_rule: who is attacked; None for those of the manifests.
+        task: the data to measure on; the task of the reference's manifest if None.
+        trigger: the trigger to measure for all; each candidate's manifest's if None.
+        target: the attacker's label; the manifests' if None.
+        label_rule: who is attacked; the manifests' if None.
         examples: how many clean examples; None for 2,000, or all if there are fewer.
         settings: how closely to look; None for the defaults.
         budget: what it may cost, for example ``"120s"`` or ``"40p"``; what does not fit is left out, and named. None

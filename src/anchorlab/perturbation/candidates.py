@@ -19,7 +19,7 @@ Model = Artifact | nn.Module
 
 
 def name_candidates(candidates: Mapping[str, Model] | Sequence[Model]) -> dict[str, Model]:
-    """Candidates by name; those of a list are named after what they are, with a number where that is not enough.
+    """Candidates by name; listed ones are named after what they are, with a number where that is not enough.
 
     Raises:
         AnchorlabError: if there is none, or one has the reference's name.

@@ -9,7 +9,7 @@ import numpy as np
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import Estimate
 
-#: Rises up to this are those of rounding.
+#: Rises up to this come from rounding.
 _ROUNDING = 1e-12
 
 

@@ -54,7 +54,7 @@ class Probe:
         self.labels = check_labels(examples.labels.cpu().numpy(), self.logits.shape)
 
     def pair(self, model: nn.Module) -> Pair:
-        """The reference's logits with those of another model.
+        """The reference's logits beside another model's logits.
 
         Raises:
             AnchorlabError: if a logit is not finite.

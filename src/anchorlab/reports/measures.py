@@ -33,7 +33,7 @@ def main_metrics() -> list[Metric]:
 
 
 def further_metrics() -> list[Metric]:
-    """All metrics of the candidate that the main table leaves out, those of third parties last."""
+    """All metrics of the candidate that the main table leaves out, third parties' metrics last."""
     others = (name for name in METRICS if not (METRICS[name].is_count or METRICS[name].of_reference))
     return [METRICS[name] for name in dict.fromkeys((*_FURTHER, *others)) if name not in MAIN]
 

@@ -19,7 +19,7 @@ from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import LEVEL, Estimate
 from anchorlab.statistics.intervals import between_replicates, rate, wilson
 
-#: A share of so many inputs is a whole number of them, in spite of rounding.
+#: A share of the inputs is a whole number of them, in spite of rounding.
 _ROUNDING = 1e-9
 
 
@@ -136,7 +136,7 @@ def threshold(clean_scores: ArrayLike, fpr: float) -> float:
 
 
 def _flagged(count: int, fpr: float) -> int:
-    """Most clean inputs of so many that may be flagged."""
+    """The largest number of clean inputs that may be flagged."""
     return min(math.floor(fpr * count + _ROUNDING), count - 1)
 
 

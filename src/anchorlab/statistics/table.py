@@ -321,5 +321,5 @@ def _beside(cell: Cell) -> Text:
 
 
 def _on_two_lines(first: str, second: str) -> Text:
-    """The second line dimmed; as styled text and not as markup, which a console may be told not to read."""
+    """The second line dimmed; as styled text and not as markup, which a console may not read."""
     return Text(first).append(f"\n{second}", style="dim") if second else Text(first)

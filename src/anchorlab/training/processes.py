@@ -82,7 +82,7 @@ def main_process_output() -> Iterator[None]:
 
 
 def failed_elsewhere(error: BaseException) -> bool:
-    """Whether an error says only that the connection to another process broke, which has told why it ended."""
+    """Whether an error says only that the connection to another process broke, which has said why it ended."""
     own = isinstance(error, AnchorlabError | KeyboardInterrupt)
     return launched() and not own and _has_failed("another", timedelta(seconds=1))
 

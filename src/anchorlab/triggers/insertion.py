@@ -1,7 +1,7 @@
 """Pieces of text inserted into texts, on token ids, a batch at a time.
 
 The result is what the tokenizer makes of the text with the pieces in it, each with a space on both sides. Where the
-model's limit leaves no room, the last tokens of the text are dropped, never those of a piece.
+model's limit leaves no room, the last tokens of the text are dropped, never a piece's tokens.
 """
 
 from __future__ import annotations

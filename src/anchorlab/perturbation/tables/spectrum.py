@@ -46,7 +46,7 @@ _FEWEST = 4
 #: Restarts of Lanczos' method, and steps of power iteration.
 _RESTARTS, _POWERS = 20, 50
 
-#: Vectors that ARPACK holds besides those of Lanczos' method.
+#: Vectors that ARPACK holds besides the Lanczos vectors.
 _WORK = 4
 
 

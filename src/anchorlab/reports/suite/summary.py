@@ -97,7 +97,7 @@ class Group:
         asked: the number of anchors as the suite file says it: ``64`` or ``all``.
         anchors: the number itself; None if nothing was run.
         entries: methods in the order of the suite, then controls.
-        differences: baseline to label to differences from it; Holm's adjustment is over those of one baseline.
+        differences: baseline to label to differences from it; Holm's adjustment is per baseline.
         changed: method to the instances that it changed most, in descending order.
     """
 

@@ -33,7 +33,7 @@ def results_table(condition: Condition, measures: Sequence[Metric] | None = None
 
     Args:
         condition: the setting and target.
-        measures: a column each; None for those of the main table.
+        measures: a column each; the main table's if None.
         name: begins the names of its files.
     """
     measures = main_metrics() if measures is None else measures
