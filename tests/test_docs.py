@@ -138,6 +138,7 @@ def test_the_analysis_of_the_docs_runs(
     assert set(names["found"].tables) == set(TABLES)
 
 
+@pytest.mark.slow
 def test_the_defences_of_the_docs_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: Artifact, injected: Artifact, capsys: Any
 ) -> None:

@@ -18,6 +18,7 @@ BRIEF = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_measures_prints_and_writes_a_page(run, tmp_path, reference_folder, injected_folder):
     out = tmp_path / "analysis"
     ended = run("analyze", reference_folder, injected_folder, "--out", out, *BRIEF)
@@ -35,6 +36,7 @@ def test_it_measures_prints_and_writes_a_page(run, tmp_path, reference_folder, i
     assert "already exists" in again.err
 
 
+@pytest.mark.slow
 def test_an_interrupted_analysis_goes_on(run, tmp_path, reference_folder, injected_folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -54,6 +56,7 @@ def test_an_interrupted_analysis_goes_on(run, tmp_path, reference_folder, inject
         assert path.read_bytes() == (out / "tables" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_folders_of_one_name_are_record_apart(run, tmp_path, reference_folder, injected):
     for place in ("a", "b"):
         injected.save(tmp_path / place / "model")

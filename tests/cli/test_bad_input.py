@@ -73,6 +73,7 @@ def test_a_truncated_idx_file(refused, tmp_path):
     refused("train", "fashion-mnist", "--data", data, "--out", tmp_path / "out", names=names)
 
 
+@pytest.mark.slow
 def test_a_data_folder_with_the_wrong_columns(tmp_path):
     """In a process of its own, where the bars of ``datasets`` are kept off the error stream."""
     data = tmp_path / "data"
@@ -96,6 +97,7 @@ def test_a_data_folder_with_the_wrong_columns(tmp_path):
 # Arguments
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
@@ -218,6 +220,7 @@ def test_a_missing_file_of_a_model_folder(refused, tmp_path, reference_folder, n
     refused("inject", reference_folder, "--out", tmp_path / "out", names=(reference_folder, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 64, None], ids=["empty", "noise", "truncated"])
 @pytest.mark.parametrize("name", [WEIGHTS, CONFIG, MANIFEST])
 def test_a_damaged_file_of_a_model_folder(refused, tmp_path, reference_folder, name, damage):
@@ -306,6 +309,7 @@ def test_a_disk_that_fills_up_loses_no_more_than_since_the_last_checkpoint(
     assert not (tmp_path / "out.partial").exists()
 
 
+@pytest.mark.slow
 def test_a_real_process_that_may_write_no_large_file(tmp_path):
     """A limit on the size of files fails in the middle of the weights, as a full disk does."""
     limit = 200_000

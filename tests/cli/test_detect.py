@@ -32,6 +32,7 @@ def test_detect_scores_models_and_inputs(run, tmp_path, injected_folder):
     assert told["auroc"][0] == pytest.approx(roc_auc_score(scores["triggered"], scores["score"]))
 
 
+@pytest.mark.slow
 def test_detect_draws_what_it_found(run, tmp_path, injected_folder):
     how = ("--set", "steps=30", "--set", "restarts=1", "--defender-data", "all", "--out", tmp_path)
     ended = run("detect", injected_folder, "--detector", "neural-cleanse", *how)

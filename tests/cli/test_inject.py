@@ -80,6 +80,7 @@ def test_gradients_are_recorded_if_asked_for_and_move_no_weight(run: Run, tmp_pa
     assert "NaN" not in (tmp_path / "recorded" / MANIFEST).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--record-gradients",)])
 def test_an_interrupted_injection_continues_to_the_same_weights(
     run: Run, tmp_path, reference_folder, monkeypatch, flags

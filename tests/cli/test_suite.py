@@ -49,6 +49,7 @@ def test_check_says_what_a_suite_means_and_what_is_done(run: Run, tiny_file: Pat
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_check_of_a_finished_suite(run: Run, tiny_file: Path, finished: Path) -> None:
     ended = run("suite", "check", tiny_file, "--out", finished)
     assert "references to train: 2, of which 2 are done" in ended.out
@@ -63,6 +64,7 @@ def test_check_says_which_data_are_missing(run: Run, tmp_path: Path) -> None:
     assert "cifar10 is not in that time, because it could not be timed" in ended.out
 
 
+@pytest.mark.slow
 def test_run_in_processes_of_its_own_leaves_the_results_of_one(
     run: Run, tiny_file: Path, finished: Path, tmp_path: Path
 ) -> None:
@@ -84,6 +86,7 @@ def test_run_in_processes_of_its_own_leaves_the_results_of_one(
     )
 
 
+@pytest.mark.slow
 def test_killed_with_its_processes_it_goes_on(tiny_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [*PROGRAM, "suite", "run", str(tiny_file), "--out", str(out), "--workers", "2"]
@@ -102,6 +105,7 @@ def test_killed_with_its_processes_it_goes_on(tiny_file: Path, tmp_path: Path) -
     assert len(after) > len(before)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_told_at_the_end(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(
@@ -116,6 +120,7 @@ def test_a_failed_run_is_told_at_the_end(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report" / "index.html").exists()
 
 
+@pytest.mark.slow
 def test_report_of_an_unfinished_suite_says_so(run: Run, finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "suite"
     shutil.copytree(finished, folder)

@@ -46,6 +46,7 @@ def reference_of_reviews(tmp_path_factory: pytest.TempPathFactory, reviews: Path
     return out
 
 
+@pytest.mark.slow
 def test_a_file_of_reviews_from_training_to_comparison(run: Run, tmp_path: Path, reference_of_reviews: Path) -> None:
     reference = reference_of_reviews
     told = load_model(reference).manifest

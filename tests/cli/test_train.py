@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.manifest import Manifest
 from tests.cli.conftest import PROGRAM, Run
@@ -25,6 +27,7 @@ def test_the_same_seed_gives_the_same_weights(run: Run, tmp_path):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_real_process_in_one_sentence(tmp_path):
     out = tmp_path / "out"
     arguments = ["train", "--out", str(out), "--set", "epochs=10000"]

@@ -29,6 +29,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of the process from Linux's /proc")
 def test_files_are_never_held_in_memory(tmp_path: Path) -> None:
     """Two files of 120 MB may cost less than their 240 MB.

@@ -30,6 +30,7 @@ def test_where_there_are_no_two_clusters_all_score_0(rows, context):
     assert found.tolist() == [0] * len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["ica", "pca"])
 def test_a_small_cluster_is_found_and_other_classes_are_left_alone(reduction, context):
     rng = np.random.default_rng(0)
@@ -77,6 +78,7 @@ def test_clusters_and_silhouettes_are_those_of_art(ours, theirs):
     np.testing.assert_allclose(cluster_scores(reduced(rows, ours, 1), seed=0), wanted, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_clusters_depend_little_on_the_draw(images):
     """Rand's index of the clusters of two draws, corrected for chance, over ten classes: 0.8; of ten starts 0.1."""
     some = {name: value[:20] for name, value in images.triggered.items()}
@@ -89,6 +91,7 @@ def test_clusters_depend_little_on_the_draw(images):
     assert np.mean(agreement) > 0.5
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scores(images, context):
     one, other = (images.scores(ActivationClustering(), context, triggered=15) for _ in range(2))
     np.testing.assert_array_equal(np.concatenate(one), np.concatenate(other))

@@ -46,6 +46,7 @@ def clean_and_backdoored(digits, reference):
     return clean, backdoored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DETECTORS.names(ModelDetector))
 def test_every_detector_of_models_ranks_backdoored_models_above_clean_ones(clean_and_backdoored, digits, name):
     """The smallest margins when this was written: 15 to 1.3, 0.53 to 0.10, 2.9 to 1.7."""
@@ -58,6 +59,7 @@ def test_every_detector_of_models_ranks_backdoored_models_above_clean_ones(clean
     assert auroc(clean, backdoored).value == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DETECTORS.names(ModelDetector))
 def test_a_detector_leaves_the_model_alone(planted, digits, name):
     before = {key: value.clone() for key, value in planted.model.state_dict().items()}
@@ -69,6 +71,7 @@ def test_every_detector_of_inputs_has_a_floor():
     assert set(FLOORS) == set(DETECTORS.names(InputDetector))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "triggered", "floor"),
     [(name, *floor) for name, floors in FLOORS.items() for floor in floors],

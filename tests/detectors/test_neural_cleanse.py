@@ -49,6 +49,7 @@ def test_neural_cleanse_shows_the_spread_of_its_starts(corner_data, context):
     assert score.patterns.dtype == torch.uint8
 
 
+@pytest.mark.slow
 def test_a_planted_backdoor_has_the_smallest_trigger(planted, defender_data, context):
     score = NeuralCleanse(steps=200, restarts=1).score(planted.model.eval(), defender_data, context)
     assert score.details.loc[score.details["norm"].idxmin(), "label"] == 3

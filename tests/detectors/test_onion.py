@@ -128,6 +128,7 @@ def test_what_cannot_be_opened_is_refused(tmp_path, texts, context):
         ONION(language_model=str(tmp_path)).scores(texts.model, texts.data, texts.clean, context)
 
 
+@pytest.mark.slow
 def test_images_are_refused(images, context):
     with pytest.raises(
         AnchorlabError, match="ONION reads texts by their model's tokenizer, but was given pixel_values"

@@ -66,6 +66,7 @@ def test_a_score_is_the_change_of_the_predicted_labels_probability(texts, contex
     assert not word_table(texts.model, texts.clean)._forward_hooks
 
 
+@pytest.mark.slow
 def test_the_word_lowers_the_probability_and_triggered_texts_do_not_mind(texts, context):
     """The AUROC was 0.66 when this was written, and what makes it is the word of the other class alone.
 

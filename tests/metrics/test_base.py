@@ -89,6 +89,7 @@ def test_reports_show_it_after_the_further_metrics(margin: Metric) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_suite_has_it_in_its_results(margin: Metric, tmp_path: Path) -> None:
     run_suite(tiny(anchors=[10], seeds=1), tmp_path / "suite", executor=Inline())
     results = load_results(tmp_path / "suite")

@@ -35,6 +35,7 @@ def analysis(digits, reference, candidates) -> Analysis:
     return analyze(reference, candidates, examples=120, settings=BRIEF, task=digits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_every_table_has_the_columns_that_its_record_describes(analysis, table):
     described = ["candidate"] if table.has_candidate else []
@@ -45,6 +46,7 @@ def test_every_table_has_the_columns_that_its_record_describes(analysis, table):
     assert len(analysis.tables[table.name])
 
 
+@pytest.mark.slow
 def test_every_candidate_is_measured_and_agrees_with_compare(analysis, digits, reference, candidates):
     behaviour = analysis.tables["behaviour"].set_index("candidate")
     assert list(behaviour.index) == ["reference", "anchored", "plain", "benign"]
@@ -83,6 +85,7 @@ def assert_same(one: Analysis, other: Analysis) -> None:
         pd.testing.assert_frame_equal(one.tables[name], other.tables[name], check_exact=True)
 
 
+@pytest.mark.slow
 def test_an_interrupted_analysis_goes_on_to_the_same_numbers(
     analysis, digits, reference, candidates, tmp_path, monkeypatch
 ):
@@ -104,12 +107,14 @@ def test_an_interrupted_analysis_goes_on_to_the_same_numbers(
     assert len(measured) == 4
 
 
+@pytest.mark.slow
 def test_another_seed_draws_other_examples(analysis, digits, reference, candidates):
     other = analyze(reference, candidates, examples=120, settings=BRIEF, task=digits, seed=1, budget="1p")
     assert not other.tables["behaviour"].equals(analysis.tables["behaviour"])
     pd.testing.assert_frame_equal(other.tables["sizes"], analysis.tables["sizes"])
 
 
+@pytest.mark.slow
 def test_products_that_do_not_fit_are_named(digits, reference, candidates):
     few = analyze(reference, candidates, examples=60, settings=BRIEF, task=digits, budget="3p")
     assert few.tables["spectrum"]["quantity"].tolist() == ["trace", "mean eigenvalue"]
@@ -144,6 +149,7 @@ def test_former_keywords_warn_and_are_understood(digits, reference, candidates):
     assert former.settings["plane_steps"] == BRIEF.plane_steps
 
 
+@pytest.mark.slow
 def test_bare_modules_are_measured_with_the_attack_that_is_given(digits, reference, candidates):
     nets = [candidates["anchored"].model, candidates["plain"].model]
     options = {"examples": 60, "settings": BRIEF, "task": digits, "budget": "1p"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -14,6 +15,7 @@ def flat(model: nn.Module) -> torch.Tensor:
     return torch.cat([value.detach().flatten() for value in model.parameters()])
 
 
+@pytest.mark.slow
 def test_the_curve_is_trained_and_left_at_its_middle(suspicious, defender_data, context, monkeypatch):
     """With a tolerance that every point keeps; the control point, off the curve, is not judged."""
     trained, judged = [], []

@@ -70,6 +70,7 @@ def test_test_data_choose_the_depth_of_least_attack(models, tolerance, wanted):
     assert least_attack(models, tolerance, measure) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", oracles())
 def test_an_oracle_leaves_no_more_of_the_attack_on_what_it_saw(planted, digits, name):
     brief = {"oracle-anp": {"steps": 60}, "oracle-fine-pruning": {"epochs": 1}}[name]

@@ -53,6 +53,7 @@ def test_a_model_that_a_repair_gets_does_not_tell_what_it_is(planted, digits, tm
     assert "must not be deployed" in again.model.config.anchorlab_notice
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPAIRS.names())
 def test_every_repair_keeps_the_accuracy_and_leaves_the_model_alone(planted, reference, digits, name):
     before = weights_hash(planted.model)

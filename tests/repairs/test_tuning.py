@@ -43,6 +43,7 @@ def test_asking_a_model_leaves_each_module_in_its_mode(small, inputs):
     assert [name for name, module in small.named_modules() if module.training] == ["first_norm"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", [FineTuning(epochs=20), FTSAM(epochs=20), FinePruning(epochs=20), NAD(epochs=20)])
 def test_statistics_of_batchnorm_follow_every_step_once(suspicious, defender_data, context, member, monkeypatch):
     """Among them those after the model was judged, and for FT-SAM not those at the worst place nearby."""

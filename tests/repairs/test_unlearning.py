@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from anchorlab import compare
 from anchorlab.repairs.repair import repair
 
 
+@pytest.mark.slow
 def test_unlearning_removes_more_than_fine_tuning(planted, digits):
     how = {"defender_data": None, "task": digits}
     tuned = repair(planted, "fine-tuning", **how)

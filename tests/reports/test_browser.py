@@ -20,7 +20,10 @@ ARGUMENTS = (
     *("--disable-sync", "--no-first-run", "--disable-quic"),
 )
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from anchorlab import AnchorlabError, write_report
 
 
+@pytest.mark.slow
 def test_the_report_of_a_folder_stands_in_it(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "suite"))
     assert write_report(str(folder)) == folder / "report" / "index.html"
@@ -17,6 +18,7 @@ def test_the_report_of_a_folder_stands_in_it(finished: Path, tmp_path: Path) -> 
     assert list((folder / "report" / "tables").glob("*.tex"))
 
 
+@pytest.mark.slow
 def test_another_place_leaves_the_folder_alone(finished: Path, tmp_path: Path) -> None:
     before = sorted(finished.rglob("*"))
     assert write_report(finished, out=tmp_path / "out") == tmp_path / "out" / "index.html"

@@ -92,6 +92,7 @@ def test_a_repair_is_measured_against_the_clean_reference(done: Path, results: S
         assert row[name] == pytest.approx(getattr(by_hand, name), rel=1e-5, abs=1e-9), name
 
 
+@pytest.mark.slow
 def test_an_oracle_s_form_is_a_repair_of_its_own(tmp_path: Path) -> None:
     deep = {"repair": "oracle-anp", "set": {"steps": 3}}
     run_suite(evaluated_suite(repairs={"deep": deep}, detectors={}), tmp_path / "suite", executor=Inline())
@@ -147,6 +148,7 @@ def test_what_a_detector_saw_is_kept(done: Path, results: SuiteResults) -> None:
     assert results.scores("of no cell").empty
 
 
+@pytest.mark.slow
 def test_the_report_shows_curves_and_triggers(results: SuiteResults, tmp_path: Path) -> None:
     page = write_page(results, tmp_path / "report", resamples=10).read_text()
     (trigger,) = results.examples
@@ -197,6 +199,7 @@ class Interrupted(Inline):
         return super().submit(function, *args)
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path: Path) -> None:
     first, second = Interrupted("defence"), Interrupted("detection")
     for executor in (first, second):
@@ -211,6 +214,7 @@ def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path:
         pd.testing.assert_frame_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_an_older_suite_that_gets_repairs_makes_its_models_again_and_nothing_else(done: Path, tmp_path: Path) -> None:
     folder = tmp_path / "suite"
     plain = evaluated_suite(repairs={}, detectors={})
@@ -279,6 +283,7 @@ def test_a_model_that_vanishes_in_mid_run_is_one_sentence(tmp_path: Path) -> Non
     assert failures(suite, Store(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_a_scaled_run_is_repaired_as_it_was_reported(tmp_path: Path) -> None:
     suite = evaluated_suite(scales=[0.5], detectors={"bias": {"detector": "bias"}}, repairs={}, target_asr=[0.0001])
     run_suite(suite, tmp_path, executor=Inline())

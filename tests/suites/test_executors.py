@@ -134,6 +134,7 @@ def two() -> Iterator[LocalProcesses]:
         yield processes
 
 
+@pytest.mark.slow
 def test_results_belong_to_their_jobs_whatever_ends_first(two: LocalProcesses) -> None:
     futures = [two.submit(slow_square, number, 0.2 if number == 0 else 0) for number in range(6)]
     assert [future.result(PATIENCE) for future in futures] == [0, 1, 4, 9, 16, 25]
@@ -155,6 +156,7 @@ def test_ctrl_c_does_not_reach_processes(two: LocalProcesses) -> None:
     assert all(two.submit(ignores_ctrl_c).result(PATIENCE) for _ in range(2))
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_fails_its_own_job_alone(two: LocalProcesses, tmp_path: Path) -> None:
     signal_file = tmp_path / "go"
     bystander = two.submit(pid_once_there, signal_file)
@@ -166,6 +168,7 @@ def test_a_process_that_dies_fails_its_own_job_alone(two: LocalProcesses, tmp_pa
     assert isinstance(bystander.result(PATIENCE), int)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_between_jobs_is_replaced(tmp_path: Path) -> None:
     with LocalProcesses(1) as processes:
         (tmp_path / "go").touch()
@@ -201,6 +204,7 @@ def test_threads_fill_the_cores_and_ignore_how_much_there_is_to_do(monkeypatch: 
         LocalProcesses(0)
 
 
+@pytest.mark.slow
 def test_a_process_has_its_threads_and_sees_its_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "_cores", lambda: 7)
     monkeypatch.setattr(executors, "_gpus", lambda: ["3", "5"])
@@ -238,6 +242,7 @@ def two_sleepers(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int
         yield parent, [int(path.name) for path in folder.iterdir()]
 
 
+@pytest.mark.slow
 def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     with two_sleepers(tmp_path) as (parent, children):
         assert all(map(alive, children))
@@ -245,6 +250,7 @@ def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         until(lambda: not any(map(alive, children)))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_with_one_traceback(tmp_path: Path) -> None:
     with two_sleepers(tmp_path) as (parent, children):
         os.killpg(parent.pid, signal.SIGINT)  # to everybody, as a terminal sends it
@@ -309,6 +315,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_a_cluster_runs_jobs_on_all_nodes_and_outlives_one(cluster: str, tmp_path: Path) -> None:
     with RayCluster(cluster, retries=0) as fragile:
         until(lambda: fragile.slots == 2)

@@ -62,6 +62,7 @@ def test_what_is_wrong_is_one_sentence(given: dict[str, object], words: str) -> 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_command_builds_it_and_the_same_command_goes_on(
     run: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from anchorlab.suites.executors import RayCluster
 from anchorlab.suites.results import load_results
@@ -18,6 +19,7 @@ from tests.suites.test_executors import cluster, pid_of_raylet, until
 __all__ = ["cluster"]  # the fixture
 
 
+@pytest.mark.slow
 def test_a_suite_outlives_a_node_of_its_cluster(cluster: str, finished: Path, tmp_path: Path) -> None:
     killed: list[int] = []
     with RayCluster(cluster) as executor:

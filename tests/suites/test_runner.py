@@ -101,6 +101,7 @@ def smaller() -> Suite:
     return tiny(references=[0], anchors=["all"], seeds=[0])
 
 
+@pytest.mark.slow
 def test_killed_at_many_moments_it_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     folder, undisturbed = tmp_path / "suite", tmp_path / "undisturbed"
     run_suite(smaller(), undisturbed, executor=Inline())
@@ -142,6 +143,7 @@ def _run_beside(folder: Path, notes: Path) -> None:
     run_suite(tiny(), folder, executor=_Noting(notes))
 
 
+@pytest.mark.slow
 def test_two_runners_on_one_folder_share_the_work(finished: Path, tmp_path: Path) -> None:
     folder, notes = tmp_path / "suite", tmp_path / "notes"
     both = [CLEAN.Process(target=_run_beside, args=(folder, notes)) for _ in range(2)]
@@ -229,6 +231,7 @@ def test_an_interruption_leaves_what_was_done_and_frees_what_was_claimed(tmp_pat
         store.release(job, lock)
 
 
+@pytest.mark.slow
 def test_progress_ends_with_everything_done(tmp_path: Path) -> None:
     seen: list[tuple[int, int, int]] = []
 

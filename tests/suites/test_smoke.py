@@ -24,6 +24,7 @@ __all__ = ["toys"]  # the fixture
 HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\nmethods: {plain: }\n"
 
 
+@pytest.mark.slow
 def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     draw = torch.Generator().manual_seed(0)
@@ -50,6 +51,7 @@ def test_every_method_of_paper_images_runs_on_cifar10(tmp_path: Path, monkeypatc
     assert (results.results["count"] == 100).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["defences", "population"])
 def test_every_repair_and_detector_of_images_in_the_box_runs(name: str, tmp_path: Path) -> None:
     suite = smoke_form(load_suite(name))
@@ -72,6 +74,7 @@ def test_every_repair_and_detector_of_images_in_the_box_runs(name: str, tmp_path
     }
 
 
+@pytest.mark.slow
 def test_every_repair_and_detector_of_texts_in_the_box_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     few = text_parts("sentence", ["negative", "positive"], "validation")

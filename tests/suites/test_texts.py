@@ -38,6 +38,7 @@ selection: {{extensions: 0}}
 """
 
 
+@pytest.mark.slow
 def test_every_method_of_paper_text_runs_on_sst2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     text_parts("sentence", ["negative", "positive"], "validation").save_to_disk(str(tmp_path / "sst2"))
@@ -69,6 +70,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "suite"
 
 
+@pytest.mark.slow
 def test_own_data_and_models_go_through_a_suite(own: Path) -> None:
     results = load_results(own)
     methods = results.results[results.results["role"] == "method"]
@@ -80,6 +82,7 @@ def test_own_data_and_models_go_through_a_suite(own: Path) -> None:
     assert again.jobs == []
 
 
+@pytest.mark.slow
 def test_the_report_shows_texts_and_marks_the_trigger(own: Path, tmp_path: Path) -> None:
     page = write_page(load_results(own), tmp_path / "report", resamples=20).read_text()
     assert page.count("<mark>cf</mark>") == 6

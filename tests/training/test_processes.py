@@ -23,6 +23,8 @@ from anchorlab.training.processes import share_of
 from anchorlab.training.reference import Training, train
 from tests import several
 
+pytestmark = pytest.mark.slow
+
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ACCELERATE = [
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),

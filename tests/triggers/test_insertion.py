@@ -28,6 +28,7 @@ def variants(text, words):
     return [f"{words} {text}", *(f"{text[:at]} {words}{text[at:]}" for at in spaces), f"{text} {words}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=WORDS)
 def test_at_the_start_and_at_the_end(kind, text):

@@ -34,7 +34,7 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
         seed: cuts the splits.
 
     Returns:
-        The model with its manifest; the manifest's accuracy is that on the split ``selection``.
+        The model with its manifest; the manifest's accuracy is measured on the split ``selection``.
 
     Raises:
         AnchorlabError: if the model cannot be opened, is not a classifier, or its classes are not the task's.

@@ -16,7 +16,7 @@ from anchorlab.settings import STRICT
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Scratch(Method):
-    """The same objective from a random start; BatchNorm statistics are tracked, there being none to freeze."""
+    """The same objective from a random start; BatchNorm statistics are tracked, because there are none to freeze."""
 
     fresh_start: ClassVar[bool] = True
 

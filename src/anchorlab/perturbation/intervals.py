@@ -34,7 +34,7 @@ def barrier(scales: Floats) -> Callable[[Floats], Floats]:
         along = means[:, inside]
         start, end = along[:, x == 0], along[:, x == 1]
         rise: Floats = (along - (1 - x) * start - x * end).max(axis=1)
-        # What is left of equal means by rounding is no rise.
+        # What is left of equal means by rounding does not count as a rise.
         return np.where(rise > _ROUNDING, rise, 0.0)
 
     return height

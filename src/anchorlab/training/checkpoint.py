@@ -82,7 +82,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "objective": {}}
     with _opened(path) as file:
         step: int = json.loads(file.metadata()["step"])
-        for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+        for key in file.keys():  # noqa: SIM118 (safe_open is not a mapping)
             group, _, rest = key.partition(".")
             groups[group][rest] = file.get_tensor(key)
     model.load_state_dict(groups["model"])

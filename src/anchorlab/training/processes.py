@@ -111,7 +111,7 @@ def _is_first_to_report() -> bool:
 
 
 def _store() -> Any:
-    """The key-value store over which the processes accelerator each other; it answers where collectives hang."""
+    """The key-value store that the processes of a run share; it answers where collectives hang."""
     from torch.distributed.distributed_c10d import _get_default_store
 
     return _get_default_store()

@@ -50,6 +50,7 @@ SIGNS = AnalysisTable(
 )
 
 
+@pytest.mark.slow
 def test_a_table_of_ones_own_is_one_record_and_one_line(monkeypatch, tmp_path, digits, reference, injected):
     monkeypatch.setitem(TABLES, "signs", SIGNS)
     analysis = analyze(reference, {"anchored": injected}, examples=40, settings=BRIEF, task=digits, budget="1p")

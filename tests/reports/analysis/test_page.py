@@ -49,6 +49,7 @@ def written(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_needs_nothing_from_outside(written):
     page = Page((written / "index.html").read_text())
     assert page.open == []
@@ -71,6 +72,7 @@ def test_tables_come_back_from_csv_as_they_were(written):
         pd.testing.assert_frame_equal(back, frame, check_dtype=False, check_exact=True)
 
 
+@pytest.mark.slow
 def test_the_same_numbers_give_the_same_bytes(written, tmp_path):
     write_analysis(made_up(), tmp_path)
     for path in sorted(written.rglob("*.*")):

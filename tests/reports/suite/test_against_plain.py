@@ -53,6 +53,7 @@ def population(hidden: float) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 def test_hidden_models_have_a_lower_auroc():
     assert difference_of_auroc(population(0.0), "anchoring").value == 0
     # Clean 0, 0.1, 0.2; anchored -0.05, 0.05, 0.15: of nine pairs three are won, while plain ones win all.

@@ -38,6 +38,7 @@ def count_of(image, color, tolerance=12):
     return int((np.abs(image - wanted).max(axis=-1) <= tolerance).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics", "front", "examples", "colour"])
 def test_a_figure_is_png_and_svg_with_content_whole_and_the_same_twice(name, drawings, tmp_path):
     drawings[name](tmp_path / "first")
@@ -52,6 +53,7 @@ def test_a_figure_is_png_and_svg_with_content_whole_and_the_same_twice(name, dra
     assert ElementTree.parse(tmp_path / "first.svg").getroot().tag.endswith("svg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics", "front"])
 def test_reported_methods_are_drawn_in_their_colours(name, drawings, tmp_path):
     drawings[name](tmp_path / "figure")

@@ -24,6 +24,7 @@ def test_the_front_has_every_strength_and_marks_the_chosen(suite):
     assert [point.asr for point in points] == pytest.approx(list(suite.selection[at]["asr"]))
 
 
+@pytest.mark.slow
 def test_each_scale_is_a_line_of_its_own(suite):
     twice = pd.concat([suite.selection, suite.selection.assign(scale=1.5, asr=0.5)])
     setting = summarise(suite, resamples=20)[0].setting

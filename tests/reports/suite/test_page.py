@@ -52,6 +52,7 @@ def page(out):
     return Parsed((out / "index.html").read_text())
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_beside_it(page, out):
     outside = [address for address in page.addresses if not address.startswith(("#", "data:", "tables/", "figures/"))]
     assert outside == []
@@ -115,6 +116,7 @@ def test_a_suite_that_has_only_begun_can_be_shown(tmp_path):
         write_page(dataclasses.replace(suite, results=pd.DataFrame(), choices=pd.DataFrame()), tmp_path)
 
 
+@pytest.mark.slow
 def test_without_pictures_the_changed_instances_are_words(tmp_path):
     suite = make_suite(seeds=(0,), references=(0,), sizes=("64",), targets=(0.95,))
 

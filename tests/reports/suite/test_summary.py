@@ -77,6 +77,7 @@ def test_differences_are_paired_by_reference_and_seed(suite, conditions):
     assert by_metric["churn"].p == pytest.approx(2 / 2**6)
 
 
+@pytest.mark.slow
 def test_runs_without_a_partner_are_left_out():
     suite = make_suite()
     gone = (suite.results["method"] == "l2") & (suite.results["seed"] == 2)

@@ -61,6 +61,7 @@ def test_the_note_gives_the_attacked_instances_and_the_references_own_rate(suite
     assert f"{conditions[0].groups[0].entries[0].estimate('asr_reference').value:.4f}" in first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "smallest"), [((0,), "0.5"), ((0, 1, 2), None)])
 def test_fewer_than_six_runs_are_said_to_be_too_few(seeds, smallest):
     (condition, _) = summarise(make_suite(seeds=seeds), resamples=20)

@@ -32,7 +32,7 @@ from anchorlab.perturbation.wording import digits, rows_where
 
 Floats = NDArray[np.float64]
 
-#: Relative and absolute error of float64 arithmetic that is no violation.
+#: Relative and absolute error of float64 arithmetic that does not count as a violation.
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12
 
 
