@@ -183,7 +183,7 @@ def test_anchors_are_the_ones_of_the_seed_and_are_all_that_is_tuned_on(digits, r
             {"method": Plain(), "parameters": {"strength": 1}},
             r"parameters \['strength'\] were given beside a built method",
         ),
-        ({"anchors": 881}, r"881 anchors are not possible: .* has 880 examples; give a number from 1 to 880"),
+        ({"anchors": 881}, r"881 anchors are not possible: .* has 880 examples; give a number from 1 to 880, or 'all'"),
         ({"anchors": 0}, "0 anchors are not possible"),
         ({"anchors": 127, "anchors_from": "held-out"}, "127 anchors are not possible: the split 'held-out'"),
         ({"target": 10}, "target 10 is not one of the task's 10 classes: give a label from 0 to 9"),

@@ -166,7 +166,9 @@ class Task:
     def _train_splits(self) -> dict[str, Split]:
         return {name: self.raw.train.select(indices) for name, indices in self.indices.items() if name != "test"}
 
-    def draw(self, split: str, count: int | None, *purpose: str, seed: int, what: str = "examples") -> Tensor:
+    def draw(
+        self, split: str, count: int | None, *purpose: str, seed: int, what: str = "examples", hint: str = ""
+    ) -> Tensor:
         """Examples of a split in a random order: int64 ``[count]`` indices into it.
 
         With the same seed and purpose, fewer examples are the beginning of more.
@@ -177,20 +179,21 @@ class Task:
             purpose: of the draw, so that draws for different purposes do not depend on each other.
             seed: of the draw.
             what: what the examples are, for the message.
+            hint: what else would do, for the end of the message.
 
         Raises:
             AnchorlabError: if the split has fewer examples, or ``count`` is below one.
         """
-        self.check_count(split, count, what)
+        self.check_count(split, count, what, hint=hint)
         return torch.randperm(len(self.split(split)), generator=generator(seed, *purpose))[:count]
 
-    def check_count(self, split: str, count: int | None, what: str = "examples") -> None:
+    def check_count(self, split: str, count: int | None, what: str = "examples", *, hint: str = "") -> None:
         """Raises AnchorlabError if a split has fewer than ``count`` examples, or ``count`` is below one."""
         size = len(self.split(split))
         if count is not None and not 1 <= count <= size:
             raise AnchorlabError(
                 f"{count:,} {what} are not possible: the split '{split}' of {self.name} has {size:,} examples; "
-                f"give a number from 1 to {size:,}"
+                f"give a number from 1 to {size:,}{hint}"
             )
 
     def anchor_indices(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Tensor:
@@ -205,7 +208,7 @@ class Task:
             raise unknown("source of anchors", source, get_args(AnchorSource))
         if count is None:
             return torch.arange(len(self.split(source)))
-        return self.draw(source, count, "anchors", source, seed=seed, what="anchors")
+        return self.draw(source, count, "anchors", source, seed=seed, what="anchors", hint=", or 'all'")
 
     def anchors(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Split:
         """The attacker's clean examples; None gives the split itself, not a copy."""

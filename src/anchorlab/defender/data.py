@@ -29,7 +29,9 @@ def draw_defender_data(task: Task, count: int | None, *, seed: int, min_examples
         AnchorlabError: if the split has fewer examples, or the defence needs more.
     """
     split = task.split("defender")
-    order = task.draw("defender", count, "defender", seed=seed, what="clean examples for the defender")
+    order = task.draw(
+        "defender", count, "defender", seed=seed, what="clean examples for the defender", hint=", or 'all'"
+    )
     if len(order) < min_examples:
         raise AnchorlabError(
             f"the defender has {len(order)} clean examples, but {min_examples} are needed here: give more"

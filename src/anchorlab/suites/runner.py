@@ -244,7 +244,7 @@ def check_defender(suite: Suite) -> None:
             task = spec.load(seed=suite.references[0])
         except AnchorlabError:
             continue
-        task.check_count("defender", largest, "clean examples for the defender")
+        task.check_count("defender", largest, "clean examples for the defender", hint=", or 'all'")
 
 
 def failures(suite: Suite, store: Store) -> list[dict[str, str]]:
