@@ -1,4 +1,4 @@
-"""Errors: the nearest name is suggested, and exceptions become parts of a sentence."""
+"""Errors: the nearest name is suggested, exceptions become parts of a sentence, and names are safe to print."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from anchorlab.errors import AnchorlabError, RenamedAttributes, first_line, reason, renamed_keywords, unknown
+from anchorlab.errors import (
+    AnchorlabError,
+    RenamedAttributes,
+    first_line,
+    printable,
+    reason,
+    renamed_keywords,
+    unknown,
+)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
@@ -76,3 +86,28 @@ def test_a_hyper_parameter_of_a_former_name_stays_what_it_is(recwarn):
     assert Own.min_examples == 16
     assert Own(least=5).least == 5
     assert not recwarn
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cat", "cat"),
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("two\r\nlines\tof\u2028text", r"two\r\nlines\tof\u2028text"),
+        ("\u202egpj.exe", r"\u202egpj.exe"),
+        ("no\udcffutf", r"no\udcffutf"),
+        ("\x07\x7f\x9b2J", r"\x07\x7f\x9b2J"),
+        ("猫 \u3000 naïve L∞ 👩‍👩‍👧", "猫 \u3000 naïve L∞ 👩‍👩‍👧"),
+    ],
+)
+def test_what_steers_a_terminal_is_printed_as_its_code(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@given(st.text())
+def test_anything_is_printed_as_one_line_that_can_be_encoded(text: str) -> None:
+    shown = printable(text)
+    assert len(shown.splitlines()) <= 1
+    assert "\x1b" not in shown
+    shown.encode()
+    assert printable(shown) == shown

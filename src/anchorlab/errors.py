@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, ParamSpec, TypeVar
@@ -48,6 +49,29 @@ def reason(error: BaseException) -> str:
     """The type of an exception and the first line of its text, for a sentence's parentheses."""
     text = first_line(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+#: Categories of characters that steer a terminal, or that no eye sees: controls, formats, surrogates, line separators.
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+#: Formats that scripts and emoji need inside a word: the zero-width non-joiner and joiner.
+_JOINERS = "\u200c\u200d"
+
+
+def printable(text: object) -> str:
+    """What the user named, as one line that is safe on a terminal: ``\\x1b`` in place of the character.
+
+    Escaped are control characters (line breaks and tabs too), line separators, marks that turn the direction of
+    writing, and the halves of a surrogate pair, which a file name that is no UTF-8 has. Everything else, Chinese or
+    emoji for example, stays as it is.
+
+    Args:
+        text: a name, a label, a path, or anything else with a text form.
+    """
+    return "".join(sign if _is_seen(sign) else sign.encode("unicode_escape").decode() for sign in str(text))
+
+
+def _is_seen(sign: str) -> bool:
+    return unicodedata.category(sign) not in _UNSEEN or sign in _JOINERS
 
 
 def warn_renamed(former: str, present: str, *, stacklevel: int = 2) -> None:
