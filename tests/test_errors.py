@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorlab.errors import (
+    QUOTED,
+    SCREEN,
     AnchorlabError,
     RenamedAttributes,
     first_line,
     printable,
+    quoted,
     reason,
     renamed_keywords,
+    shortened,
     unknown,
 )
 
@@ -31,6 +35,38 @@ def test_an_unknown_name_that_is_near_to_none() -> None:
         str(unknown("task", "xyz", ["digits"], "a file")) == "unknown task 'xyz': known are digits; a file would do too"
     )
     assert str(unknown("task", "xyz", [])) == "unknown task 'xyz': known are none"
+
+
+def test_of_many_known_names_some_are_listed() -> None:
+    text = str(unknown("class", "x" * 100_000, [f"class-{number:05d}" for number in range(10_000)]))
+    assert len(text) < SCREEN
+    assert "class-00039 and 9,960 more" in text
+
+
+def test_what_is_too_long_keeps_its_beginning_and_its_end() -> None:
+    assert shortened("short") == "short"
+    text = shortened("a" * 1000 + "z" * 1000)
+    assert len(text) == QUOTED
+    assert (text[:9], text[-9:]) == ("a" * 9, "z" * 9)
+    assert " … 1,880 characters … " in text
+
+
+@given(st.text(), st.integers(40, 100))
+def test_a_shortened_text_is_never_longer_than_its_limit(text: str, limit: int) -> None:
+    assert len(shortened(text, limit)) <= limit
+
+
+def test_a_value_is_quoted_as_python_writes_it_if_that_is_possible() -> None:
+    assert quoted("it's") == '"it\'s"'
+    assert len(quoted(["x"] * 10_000)) == QUOTED
+    assert quoted(10**5000) == "a value of type int that is too large to show"
+
+
+def test_a_message_fills_no_more_than_a_screen_and_keeps_the_remedy() -> None:
+    text = str(AnchorlabError(f"the label '{'x' * 10**6}' is\x07 unknown: give another"))
+    assert len(text) == SCREEN
+    assert text.startswith("the label 'xxx")
+    assert text.endswith(r"is\x07 unknown: give another")
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,25 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: Longest message, in characters; a terminal of 24 lines shows it.
+SCREEN = 1200
+
+#: Longest value of the user's that a message quotes, in characters.
+QUOTED = 120
+
+#: Most names that a message lists.
+_KNOWN = 40
+
 
 class AnchorlabError(Exception):
     """A mistake in what the user gave; its text says what was wrong, what was expected, what to do.
 
-    The command line prints the text as one sentence and exits with code 2.
+    The command line prints the text as one sentence and exits with code 2. The text is never longer than a screen and
+    holds no control character, whatever was put into it.
     """
+
+    def __str__(self) -> str:
+        return shortened(printable(shortened(super().__str__(), SCREEN)), SCREEN)
 
 
 class DivergenceError(AnchorlabError):
@@ -34,10 +47,34 @@ def unknown(kind: str, name: str, registered: Iterable[str], others: str = "") -
         others: what else would have been right, in words.
     """
     choices = sorted(registered)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name[:QUOTED], choices, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     further = f"; {others} would do too" if others else ""
-    return AnchorlabError(f"unknown {kind} '{name}': {hint}known are {', '.join(choices) or 'none'}{further}")
+    known = ", ".join(shortened(choice) for choice in choices[:_KNOWN]) or "none"
+    more = f" and {len(choices) - _KNOWN:,} more" if len(choices) > _KNOWN else ""
+    return AnchorlabError(f"unknown {kind} '{shortened(name)}': {hint}known are {known}{more}{further}")
+
+
+def shortened(text: str, limit: int = QUOTED) -> str:
+    """The text itself, or its beginning and its end with their distance between them, if it is longer than ``limit``.
+
+    Args:
+        text: what the user gave, or a message that quotes it.
+        limit: largest number of characters of the result, at least 40.
+    """
+    if len(text) <= limit:
+        return text
+    left_out = f" … {len(text) - limit:,} characters … "
+    end = (limit - len(left_out)) // 3
+    return text[: limit - len(left_out) - end] + left_out + text[len(text) - end :]
+
+
+def quoted(value: object, limit: int = QUOTED) -> str:
+    """How Python writes a value, shortened; for a message that names what the user gave."""
+    try:
+        return shortened(repr(value), limit)
+    except (ValueError, RecursionError):  # more digits than Python converts, or a value that is endless
+        return f"a value of type {type(value).__name__} that is too large to show"
 
 
 def first_line(error: BaseException) -> str:

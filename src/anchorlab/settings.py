@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.errors import AnchorlabError, quoted, shortened, unknown
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def invalid(owner: str, error: ValidationError) -> AnchorlabError:
     if first["type"] == "missing":
         return AnchorlabError(f"{owner} lacks {where}, which has no default: give it")
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return AnchorlabError(f"{owner}: {where}={first['input']!r} is not possible: it {expected}")
+    return AnchorlabError(f"{owner}: {where}={quoted(first['input'])} is not possible: it {expected}")
 
 
 def parse_pairs(pairs: list[str], flag: str) -> dict[str, str]:
@@ -87,9 +87,13 @@ def parse_pairs(pairs: list[str], flag: str) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise AnchorlabError(f"{flag} '{pair}' is not of the form name=value, for example {flag} strength=2")
+            raise AnchorlabError(
+                f"{flag} '{shortened(pair)}' is not of the form name=value, for example {flag} strength=2"
+            )
         if name in values:
-            raise AnchorlabError(f"{flag} gives {name} twice, as '{values[name]}' and '{value}': keep one")
+            raise AnchorlabError(
+                f"{flag} gives {shortened(name)} twice, as '{shortened(values[name])}' and '{shortened(value)}': keep one"
+            )
         values[name] = value
     return values
 
@@ -113,7 +117,7 @@ class Spec(NamedTuple):
             return self.parameters
         options = options_of(cls)
         if not options:
-            raise AnchorlabError(f"{owner} takes no parameter, but was given '{self.first}': leave it out")
+            raise AnchorlabError(f"{owner} takes no parameter, but was given '{shortened(self.first)}': leave it out")
         return {options[0].name: self.first} | self.parameters
 
 
