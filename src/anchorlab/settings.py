@@ -91,9 +91,8 @@ def parse_pairs(pairs: list[str], flag: str) -> dict[str, str]:
                 f"{flag} '{shortened(pair)}' is not of the form name=value, for example {flag} strength=2"
             )
         if name in values:
-            raise AnchorlabError(
-                f"{flag} gives {shortened(name)} twice, as '{shortened(values[name])}' and '{shortened(value)}': keep one"
-            )
+            both = f"'{shortened(values[name])}' and '{shortened(value)}'"
+            raise AnchorlabError(f"{flag} gives {shortened(name)} twice, as {both}: keep one")
         values[name] = value
     return values
 
