@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.seeding import seeded_globally
 from anchorlab.suites.runner import run_suite
 from anchorlab.training.reference import Training, train
+from tests.guard import nothing_run
 from tests.suites.inline import Inline, tiny
 from tests.zoo import Linear
 
@@ -90,3 +92,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "suite"
     run_suite(tiny(), folder, executor=Inline(), command="anchorlab suite run tiny.yaml")
     return folder
+
+
+@pytest.fixture
+def nothing_runs(tmp_path: Path) -> Iterator[Path]:
+    """The test's own folder; the test fails if a process is started, or if code that lies in the folder is run."""
+    with nothing_run(tmp_path):
+        yield tmp_path
