@@ -54,8 +54,8 @@ def _load(name: str, columns: DataColumns, data: str | None) -> RawData:
     if "train" not in parts:
         raise AnchorlabError(f"{data} has the parts {listed(parts)}, expected one named 'train': rename one")
     test = next((part for part in _TEST_PARTS if part in parts), None)
-    classes = classes_of(parts["train"], columns.label, str(data))
-    read = [_split(parts[part], columns, str(data), classes) for part in ("train", test) if part is not None]
+    classes = classes_of(parts["train"].rows, columns.label, str(data))
+    read = [_split(parts[part].rows, columns, str(data), classes) for part in ("train", test) if part is not None]
     return RawData(read[0], read[1] if len(read) > 1 else None, classes)
 
 

@@ -47,8 +47,8 @@ def load_images(source: ImageSource, data: str | None) -> RawData:
     parts = open_source(source, data)
     where = source.hub_name if data in (None, HUB) else str(data)
     test_part = find_test(source, parts, source.test_parts, where)
-    train, classes = _read(source, parts["train"], f"{where}, part 'train'")
-    test, test_classes = _read(source, parts[test_part], f"{where}, part '{test_part}'")
+    train, classes = _read(source, parts["train"].rows, f"{where}, part 'train'")
+    test, test_classes = _read(source, parts[test_part].rows, f"{where}, part '{test_part}'")
     if classes != test_classes:
         raise AnchorlabError(
             f"{source.task}: {where} numbers its classes differently in 'train' and '{test_part}', "

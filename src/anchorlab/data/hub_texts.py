@@ -38,7 +38,9 @@ def load_texts(source: TextSource, data: str | None) -> RawData:
     where = source.hub_name if data in (None, HUB) else str(data)
     test = find_test(source, parts, source.test_parts, where)
     train_part, test_part = (
-        read_texts(parts[name], source.text_column, "label", f"{where}, part '{name}'", source.classes, numbered=True)
+        read_texts(
+            parts[name].rows, source.text_column, "label", f"{where}, part '{name}'", source.classes, numbered=True
+        )
         for name in ("train", test)
     )
     return RawData(train_part, test_part, source.classes)

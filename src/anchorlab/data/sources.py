@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,8 +35,22 @@ class Source:
     hub_name: str = ""
 
 
-def open_source(source: Source, data: str | None) -> dict[str, Any]:
-    """A dictionary from part name to ``datasets.Dataset``, from wherever ``data`` points.
+@dataclass(frozen=True)
+class OpenedPart:
+    """One part of some data, as it was opened.
+
+    Attributes:
+        rows: its examples, a ``datasets.Dataset``.
+        files: the names of the files that were read, relative to the folder that was given and in the order of the
+            rows; one for each row if they are images in folders; empty for data of the hub.
+    """
+
+    rows: Any
+    files: tuple[str, ...] = ()
+
+
+def open_source(source: Source, data: str | None) -> dict[str, OpenedPart]:
+    """A dictionary from part name to its rows and files, from wherever ``data`` points.
 
     Args:
         source: what is looked for.
@@ -52,7 +67,7 @@ def open_source(source: Source, data: str | None) -> dict[str, Any]:
     if path.is_dir():
         return _open_folder(source, path)
     if path.is_file():
-        return {"train": _open_tables(source, [path])}
+        return {"train": OpenedPart(_open_tables(source, [path]), (path.name,))}
     if re.fullmatch(r"[\w.-]+/[\w.-]+", data) and not data.startswith(".") and path.suffix not in TABLES:
         return _open_hub(source, data)
     example = source.hub_name or "OWNER/NAME"
@@ -88,7 +103,7 @@ def local_layout(folder: Path) -> Layout | None:
     return None
 
 
-def _open_hub(source: Source, name: str) -> dict[str, Any]:
+def _open_hub(source: Source, name: str) -> dict[str, OpenedPart]:
     from datasets import config, load_dataset
     from huggingface_hub import HfApi
 
@@ -96,7 +111,7 @@ def _open_hub(source: Source, name: str) -> dict[str, Any]:
         if not config.HF_HUB_OFFLINE:
             # Without a network load_dataset retries for half a minute; one plain request fails at once.
             HfApi().dataset_info(name, timeout=10)
-        return dict(load_dataset(name))
+        return {part: OpenedPart(rows) for part, rows in load_dataset(name).items()}
     except Exception as error:  # the client raises its own, httpx's, fsspec's and the system's exceptions
         raise AnchorlabError(
             f"{source.task}: '{name}' could not be loaded from the hub ({reason(error)}): "
@@ -105,7 +120,7 @@ def _open_hub(source: Source, name: str) -> dict[str, Any]:
         ) from error
 
 
-def _open_folder(source: Source, folder: Path) -> dict[str, Any]:
+def _open_folder(source: Source, folder: Path) -> dict[str, OpenedPart]:
     from datasets import load_dataset, load_from_disk
 
     layout = local_layout(folder)
@@ -115,16 +130,34 @@ def _open_folder(source: Source, folder: Path) -> dict[str, Any]:
             "train.jsonl, folders train/CLASS/ of images, or what datasets' save_to_disk wrote: correct it"
         )
     if layout == "tables":
-        return {part: _open_tables(source, files) for part, files in _tables(folder).items()}
+        return {
+            part: OpenedPart(_open_tables(source, files), tuple(str(path.relative_to(folder)) for path in files))
+            for part, files in _tables(folder).items()
+        }
     try:
         if layout == "saved":
-            return dict(load_from_disk(str(folder)))
-        return dict(load_dataset("imagefolder", data_dir=str(folder), drop_labels=False))
+            saved = load_from_disk(str(folder))
+            return {part: OpenedPart(rows, _stored_files(rows, folder)) for part, rows in saved.items()}
+        images = load_dataset("imagefolder", data_dir=str(folder), drop_labels=False)
+        return {part: OpenedPart(rows, _image_files(rows, folder)) for part, rows in images.items()}
     except Exception as error:  # pyarrow's, PIL's and the builder's own exceptions have no common base
         raise AnchorlabError(
             f"{source.task}: the {layout} data in '{folder}' could not be read ({reason(error)}): "
             "make the copy again, or give another folder"
         ) from error
+
+
+def _stored_files(rows: Any, folder: Path) -> tuple[str, ...]:
+    """The names of the Arrow files of a part that ``save_to_disk`` wrote."""
+    return tuple(str(Path(file["filename"]).relative_to(folder)) for file in rows.cache_files)
+
+
+def _image_files(rows: Any, folder: Path) -> tuple[str, ...]:
+    """The name of each row's image."""
+    from datasets import Image
+
+    stored = rows.cast_column("image", Image(decode=False))["image"][:] if "image" in rows.column_names else []
+    return tuple(os.path.relpath(image["path"], folder) for image in stored if image["path"])
 
 
 def _tables(folder: Path) -> dict[str, list[Path]]:
