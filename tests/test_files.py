@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import explained, refuse_existing, write_atomically, write_folder_atomically, write_json
+from anchorlab.files import (
+    check_folder,
+    check_writable,
+    explained,
+    input_file,
+    input_folder,
+    read_json,
+    refuse_existing,
+    user_path,
+    write_atomically,
+    write_folder_atomically,
+    write_json,
+)
+from tests.refusals import refused
 
 
 def test_a_file_is_written_with_its_folders_and_the_users_permissions(tmp_path):
@@ -113,3 +126,110 @@ def test_a_folder_whose_writing_fails_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(AnchorlabError, match="the disk is full"):
         write_folder_atomically(tmp_path / "model", write)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_home_of_a_user_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/a") == tmp_path / "a"
+    assert user_path(Path("b")) == Path("b")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("", "a path is empty: give the name"),
+        ("a\0b", r"the path 'a\\x00b' is not UTF-8 text without zero bytes: rename"),
+        (os.fsdecode(b"caf\xe9"), "is not UTF-8 text without zero bytes: rename"),
+        ("~nobody-of-this-name/a", "begins with ~ and the name of no user of this machine: write the path out"),
+    ],
+)
+def test_what_no_path_can_be_is_refused(given: str, message: str) -> None:
+    refused(message, user_path, given)
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A folder with something of each kind."""
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    return tmp_path
+
+
+_NEITHER = {
+    "nothing": "there is no",
+    "file/below": "there is no",
+    "dangling": "there is no",
+    "pipe": "is a pipe or a device, not a",
+    "device": "is a pipe or a device, not a",
+    "loop": "cannot be followed",
+    "x" * 300: "cannot be followed",
+}
+
+
+@pytest.mark.parametrize("name", _NEITHER, ids=lambda name: name[:20])
+def test_what_is_no_file_and_no_folder_is_not_read(odd: Path, name: str) -> None:
+    for read in (input_file, input_folder, read_json):
+        refused(_NEITHER[name], read, odd / name, "give another")
+
+
+def test_a_folder_is_no_file_and_a_file_no_folder(odd: Path) -> None:
+    assert input_file(odd / "file", "give another") == odd / "file"
+    assert input_folder(odd / "folder", "give another") == odd / "folder"
+    refused("folder is a folder, not a file: give another", input_file, odd / "folder", "give another")
+    refused("file is a file, not a folder: give another", input_folder, odd / "file", "give another")
+    refused(r"(pipe|device) is a pipe or a device, not a file: remove it", input_folder, odd, "give another")
+
+
+def test_what_this_user_may_not_read_is_refused(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_arguments: False)
+    refused("cannot be read, because permission is denied", input_file, odd / "file", "give another")
+    refused("permission is denied: choose a place", check_writable, odd / "new")
+
+
+def test_a_place_to_write_is_checked_before_the_work(odd: Path) -> None:
+    for name in ("new", "file", "dangling", "new/below"):
+        check_writable(odd / name)
+    for name in ("new", "folder", "folder/new"):
+        check_folder(odd / name)
+    for name in ("folder", "pipe", "device"):
+        refused("it is not an ordinary file: choose", check_writable, odd / name)
+    for name in ("file", "pipe", "device"):
+        refused("it is not a folder: choose|already exists", check_folder, odd / name)
+        refused("already exists: choose", refuse_existing, odd / name)
+    for check in (check_writable, check_folder, refuse_existing):
+        refused("a part of the path is a file, not a folder", check, odd / "file" / "new")
+        refused("cannot be followed", check, odd / "loop")
+
+
+@pytest.mark.parametrize("name", [".", "/", ".."])
+def test_a_new_folder_needs_a_name(name: str) -> None:
+    refused("is not the name of a new folder: give --out a name", refuse_existing, Path(name))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read as JSON"),
+        (b'{"a": 1', "cannot be read as JSON"),
+        (b"\xff\xfe\x00", "cannot be read as JSON"),
+        (b'{"a": NaN}', "NaN is not a number of JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "cannot be read as JSON"),
+        (b"[" * 100_000, "cannot be read as JSON"),
+        (b"[1, 2]", r"holds \[1, 2\], but an object of JSON was expected"),
+        (b"null", "holds None, but an object of JSON was expected"),
+    ],
+)
+def test_damaged_json_is_refused_with_its_file_and_the_remedy(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    refused(rf"a\.json {message}|{message}.*: delete it$", read_json, path, "delete it")
+
+
+def test_json_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"a": Infinity, "b": [1]}')
+    assert read_json(path, "delete it", nan=True) == {"a": float("inf"), "b": [1]}

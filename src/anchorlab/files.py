@@ -1,4 +1,4 @@
-"""Writing so that nothing is ever half-written: a temporary neighbour, then a rename."""
+"""Paths that the user gave, reading what lies there, and writing so that nothing is ever half-written."""
 
 from __future__ import annotations
 
@@ -6,13 +6,113 @@ import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, first_line, quoted, shortened
+
+
+def user_path(given: str | os.PathLike[str]) -> Path:
+    """The path that the user gave, with ``~`` written out; whether anything lies there is not looked at.
+
+    Raises:
+        AnchorlabError: for what no path can be: nothing, a name that is not UTF-8, or the home of an unknown user.
+    """
+    text = os.fspath(given)
+    if not text:
+        raise AnchorlabError("a path is empty: give the name of a file or folder")
+    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise AnchorlabError(f"the path {quoted(text)} is not UTF-8 text without zero bytes: rename the file or folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise AnchorlabError(
+            f"the path '{shortened(text)}' begins with ~ and the name of no user of this machine: write the path out"
+        ) from error
+
+
+def kind_at(path: Path) -> Literal["file", "folder", "other"] | None:
+    """What lies at a path, links followed: ``other`` is a pipe or a device, None is nothing.
+
+    Raises:
+        AnchorlabError: if the operating system does not say: permission is denied, links lead in a circle, or a name
+            is too long.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise AnchorlabError(
+            f"the path {path} cannot be followed ({error.strerror or error}): correct it, or give another"
+        ) from error
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
+
+
+def input_file(given: str | os.PathLike[str], remedy: str) -> Path:
+    """The path of an ordinary file that can be read.
+
+    Args:
+        given: what the user gave.
+        remedy: the last part of a refusal, for example ``"give the logits as a .npy file"``.
+
+    Raises:
+        AnchorlabError: for nothing, a folder, a pipe or a device, or a file that this user may not read.
+    """
+    return _existing(given, "file", remedy)
+
+
+def input_folder(given: str | os.PathLike[str], remedy: str) -> Path:
+    """The path of a folder whose entries can be read, none of which is a pipe or a device; see ``input_file``."""
+    folder = _existing(given, "folder", remedy)
+    for path in sorted(folder.iterdir()):
+        if path.exists() and kind_at(path) == "other":
+            raise AnchorlabError(f"{path} is a pipe or a device, not a file: remove it, or give another folder")
+    return folder
+
+
+def _existing(given: str | os.PathLike[str], wanted: Literal["file", "folder"], remedy: str) -> Path:
+    path = user_path(given)
+    found = kind_at(path)
+    if found is None:
+        raise AnchorlabError(f"there is no {wanted} {path}: {remedy}")
+    if found != wanted:
+        what = "a pipe or a device" if found == "other" else f"a {found}"
+        raise AnchorlabError(f"{path} is {what}, not a {wanted}: {remedy}")
+    if not os.access(path, os.R_OK if wanted == "file" else os.R_OK | os.X_OK):
+        raise AnchorlabError(f"{path} cannot be read, because permission is denied: change that, or give another")
+    return path
+
+
+def read_json(given: str | os.PathLike[str], remedy: str, *, nan: bool = False) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+        given: the path of the file.
+        remedy: the last part of a refusal, for example ``"delete it and run again"``.
+        nan: whether NaN and infinities are taken, which JSON does not have but Python writes.
+
+    Raises:
+        AnchorlabError: if there is no such file, it is damaged in any way, or it holds something else than an object.
+    """
+
+    def constant(name: str) -> float:
+        if not nan:
+            raise ValueError(f"{name} is not a number of JSON")
+        return float(name)
+
+    path = input_file(given, remedy)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=constant)
+    except (OSError, ValueError, RecursionError) as error:
+        raise AnchorlabError(f"{path} cannot be read as JSON ({shortened(first_line(error))}): {remedy}") from error
+    if not isinstance(value, dict):
+        raise AnchorlabError(f"{path} holds {quoted(value, 60)}, but an object of JSON was expected: {remedy}")
+    return value
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -23,8 +123,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             other than a file, such as a device, which the rename would destroy.
     """
     data = content.encode() if isinstance(content, str) else content
-    if path.exists() and not path.is_file():
-        raise AnchorlabError(f"cannot write {path}: it is not an ordinary file: choose another place")
+    _refuse_irregular(path)
     with explained(path):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,9 +190,54 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raises AnchorlabError if ``folder`` is there and holds anything, or is a file."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    """Refuses a place for a new folder before any work is done.
+
+    Raises:
+        AnchorlabError: if it holds anything, is a file, a pipe or a device, lies below a file, may not be written to,
+            or is no name, such as ``/`` or ``..``.
+    """
+    if folder.name in ("", ".."):
+        raise AnchorlabError(f"{folder} is not the name of a new folder: give --out a name, such as {folder / 'out'}")
+    found = kind_at(folder)
+    if found not in (None, "folder") or (found == "folder" and any(folder.iterdir())):
         raise AnchorlabError(f"{folder} already exists: choose another --out, or remove it first")
+    with explained(folder):
+        _check_writable(folder.absolute())
+
+
+def check_writable(file: Path | None) -> None:
+    """Refuses a place for a file before any work is done; None is no place, and all right.
+
+    Raises:
+        AnchorlabError: if there is a folder, a pipe or a device, or the file could not be made there.
+    """
+    if file is not None:
+        _refuse_irregular(file)
+        with explained(file):
+            _check_writable(file.absolute())
+
+
+def check_folder(folder: Path | None) -> None:
+    """The same for a place of a folder, which may hold something already."""
+    if folder is not None:
+        if kind_at(folder) not in (None, "folder"):
+            raise AnchorlabError(f"cannot write {folder}: it is not a folder: choose another place")
+        with explained(folder):
+            _check_writable(folder.absolute() / "file")
+
+
+def _refuse_irregular(path: Path) -> None:
+    if kind_at(path) not in (None, "file"):
+        raise AnchorlabError(f"cannot write {path}: it is not an ordinary file: choose another place")
+
+
+def _check_writable(path: Path) -> None:
+    """Raises OSError if nothing can be made at a path, because of the nearest folder above it that is there."""
+    above = next(parent for parent in path.parents if parent.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _umask() -> int:

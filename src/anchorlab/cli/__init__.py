@@ -12,7 +12,7 @@ import typer
 from anchorlab import __version__
 from anchorlab.cli import analyze, audit, compare, detect, inject, listing, population, repair, suite, train
 from anchorlab.cli.commands import Debug, Invocation, add_command, new_app
-from anchorlab.errors import AnchorlabError
+from anchorlab.cli.ending import ending, open_streams
 
 #: Keeps the libraries' own bars and warnings off the error stream; read when they are imported.
 _QUIET = {
@@ -60,35 +60,42 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
     The exit code is 0 after success; 2 for a mistake of the user or a refusal of the operating system,
     with one sentence on the error stream; 1 where a gate of ``compare --fail-if`` is broken; 70 for a mistake of
-    ours; 130 when interrupted.
+    ours; 130 when interrupted; 141 when nobody reads the output any more, as in ``| head -1``.
 
     Args:
         arguments: the words after the program's name; this process's own if None.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    open_streams()
     invocation = Invocation()
+    code: int | None = None
     try:
-        app(arguments, prog_name="anchorlab", obj=invocation)
+        code = app(arguments, prog_name="anchorlab", obj=invocation, standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as end:
-        if end.code == 130:  # what typer makes of a KeyboardInterrupt
-            message = "interrupted: the same command continues from what was written, if anything was yet"
-            _end(130, message, debug=invocation.debug)
+        if isinstance(end.__context__, BrokenPipeError):
+            _end_unread()
         raise
-    except AnchorlabError as error:
-        _end(2, f"error: {error}", debug=invocation.debug)
-    except OSError as error:
-        message = f"error: {error.filename or 'the operating system refused'}: {error.strerror or error}"
-        _end(2, message, debug=invocation.debug)
+    except BrokenPipeError:
+        _end_unread()
     except Exception as error:
-        message = f"internal error: {type(error).__name__}: {error}; --debug shows where"
-        _end(70, message, debug=invocation.debug)
-    sys.exit(0)
+        code, text = ending(error)
+        _end(code, text, debug=invocation.debug)
+    if code == 130:  # what typer makes of a KeyboardInterrupt
+        text = "interrupted: the same command continues from what was written, if anything was yet"
+        _end(130, text, debug=invocation.debug)
+    sys.exit(code or 0)
 
 
-def _end(code: int, message: str, *, debug: bool) -> NoReturn:
+def _end(code: int, text: str, *, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
-    typer.echo(" ".join(message.split()), err=True)
+    typer.echo(text, err=True)
     sys.exit(code)
+
+
+def _end_unread() -> NoReturn:
+    """Ends without a word, as programs do whose output goes to a pipe that was closed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it flushes the stream at its end
+    sys.exit(141)

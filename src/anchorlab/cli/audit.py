@@ -41,6 +41,7 @@ def audit(
 ) -> None:
     """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
     from anchorlab.artifacts.artifact import open_model
+    from anchorlab.files import check_folder
     from anchorlab.injection.tuning import Tuning
     from anchorlab.reports.audit import write_audit
     from anchorlab.scoring.audit import audit as run_audit
@@ -50,6 +51,7 @@ def audit(
         raise AnchorlabError("an audit compares with benign updates: give --benign FOLDER, or --updates N, one of them")
     if benign and steps is not None:
         raise AnchorlabError("--steps is for updates that are made: leave it out beside --benign")
+    check_folder(out)
     clean = open_model(reference)
     kept = out / "updates" if out is not None and updates is not None else None
     result = run_audit(

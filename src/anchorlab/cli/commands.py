@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 import warnings
@@ -9,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
 from anchorlab.cli.former import Command, Group
 from anchorlab.cli.groups import expand
+from anchorlab.files import user_path
 
 if TYPE_CHECKING:
     from anchorlab.statistics.table import Table
@@ -60,6 +63,23 @@ def add_command(app: typer.Typer, name: str, function: Callable[..., None]) -> N
     app.command(name, cls=Command)(_debuggable(expand(function)))
 
 
+def _path(given: str) -> Path:
+    return user_path(given)
+
+
+def _with_user_paths(annotation: Any) -> Any:
+    """The annotation of an option, of which each path is read by ``user_path``; of another option, itself."""
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    kind, info = get_args(annotation)
+    if Path not in (kind, *get_args(kind)):
+        return annotation
+    reading = copy.copy(info)
+    reading.parser = _path
+    reading.metavar = info.metavar or "<path>"
+    return Annotated[kind, reading]
+
+
 def show(table: Table) -> None:
     """Prints a table, all of it and as it is."""
     from rich.console import Console
@@ -82,7 +102,10 @@ def _debuggable(function: Callable[..., None]) -> Callable[..., None]:
 
     parameters = [
         Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *inspect.signature(function).parameters.values(),
+        *(
+            parameter.replace(annotation=_with_user_paths(parameter.annotation))
+            for parameter in inspect.signature(function).parameters.values()
+        ),
         Parameter("debug", Parameter.KEYWORD_ONLY, default=False, annotation=Debug),
     ]
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

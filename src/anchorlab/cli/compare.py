@@ -46,9 +46,11 @@ def compare(
     from anchorlab.consistency import compare as consistency
     from anchorlab.consistency.gate import parse_bound
     from anchorlab.consistency.table import comparison_table
-    from anchorlab.files import write_json
+    from anchorlab.files import check_writable, write_json
 
     bounds = [parse_bound(text) for text in fail_if or []]
+    check_writable(json_file)
+    check_writable(instances)
     if reference.suffix == ".npy" or candidate.suffix == ".npy":
         alone = {"task": task, "seed": seed}
         for_models = {flag: value for flag, value in alone.items() if value is not None} | own.given() | attack.given()

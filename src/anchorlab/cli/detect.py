@@ -53,6 +53,7 @@ def detect(
     from anchorlab.artifacts.artifact import open_model
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
+    from anchorlab.files import check_folder
     from anchorlab.reports.detection import write_input_score, write_model_score
     from anchorlab.scoring.detect import score_inputs, score_model
     from anchorlab.settings import parse_pairs
@@ -62,6 +63,7 @@ def detect(
     detectors = {name: DETECTORS.build(name, parse_pairs(set_ or [], "--set")) for name in detector}
     of_models = {name: built for name, built in detectors.items() if isinstance(built, ModelDetector)}
     of_inputs = {name: built for name, built in detectors.items() if not isinstance(built, ModelDetector)}
+    check_folder(out)
     suspicious = open_model(run)
     data = own.task_of(suspicious, task)
     count = number_or_all(defender_data, "--defender-data")

@@ -49,7 +49,7 @@ def repair(
     No repair sees --trigger, --target, --label-rule or --reference: they measure the result.
     """
     from anchorlab.artifacts.artifact import open_model
-    from anchorlab.files import refuse_existing, write_json
+    from anchorlab.files import check_writable, refuse_existing, write_json
     from anchorlab.repairs.oracles import is_oracle
     from anchorlab.repairs.repair import repair as repair_model
     from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
@@ -58,6 +58,7 @@ def repair(
 
     if out is not None:
         refuse_existing(out)
+    check_writable(json_file)
     suspicious = open_model(run)
     data = own.task_of(suspicious, task)
     scoring: dict[str, Any] = {"task": data, **attack.arguments()}

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anchorlab.errors import AnchorlabError, first_line
+from anchorlab.errors import AnchorlabError, first_line, shortened
+from anchorlab.files import input_file
 
 
 class StoredLogits:
@@ -60,13 +61,12 @@ def stored_labels(path: Path) -> NDArray[Any]:
 
 def _array(path: Path, what: str) -> NDArray[Any]:
     """The array of a .npy file, of which nothing but the header has been read."""
-    if not path.is_file():
-        raise AnchorlabError(f"there is no file {path}: give the {what} as a .npy file, as numpy.save writes it")
+    path = input_file(path, f"give the {what} as a .npy file, as numpy.save writes it")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # each kind of nonsense in the header raises another type
         raise AnchorlabError(
-            f"{path} cannot be read as {what} ({first_line(error)}): give a .npy file of plain numbers, "
+            f"{path} cannot be read as {what} ({shortened(first_line(error))}): give a .npy file of plain numbers, "
             "as numpy.save writes it"
         ) from error
     if not isinstance(array, np.ndarray):
