@@ -27,6 +27,7 @@ from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import refuse_existing, write_atomically, write_folder_atomically
+from anchorlab.models.padding import refuse_dependence_on_batch
 from anchorlab.models.pretrained import (
     CONFIG,
     OWN_MODULE,
@@ -162,6 +163,7 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
         raise AnchorlabError(f"{complaint}; copy it again, or make the model again") from error
     model = from_configuration(folder) if into is None else _own(folder, into)
     load_weights(unwrap(model), folder / WEIGHTS)
+    refuse_dependence_on_batch(model, str(folder))
     return Artifact(model.eval(), manifest)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from anchorlab.data import Kind
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError, reason
+from anchorlab.models.padding import embedding_rows, give_padding, refuse_dependence_on_batch, settle_padding
 from anchorlab.models.wrap import PICKLES, PixelClassifier, TextClassifier, conversion
 
 WEIGHTS, CONFIG, PREPROCESSING = "model.safetensors", "config.json", "preprocessor_config.json"
@@ -87,7 +88,9 @@ def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[
             f"the weights in {source} lack {sorted(loading['missing_keys'])[0]}, so it is not a trained classifier: "
             "train it first, with anchorlab train --model"
         )
-    return as_classifier(net.eval(), kind, source)
+    model = as_classifier(net.eval(), kind, source)
+    refuse_dependence_on_batch(model, source)
+    return model
 
 
 def from_configuration(folder: Path) -> nn.Module:
@@ -110,7 +113,7 @@ def as_classifier(net: nn.Module, kind: Kind, source: str) -> nn.Module:
     if kind == "text":
         encoding = open_encoding(source, net.config)
         _check_vocabulary(net, encoding, source)
-        return TextClassifier(net, encoding)
+        return TextClassifier(net, encoding, settle_padding(net, encoding))
     if isinstance(net, SmallImageResNet):
         return net  # normalises by itself
     return PixelClassifier(net, *_preprocessing(source))
@@ -133,6 +136,7 @@ def open_encoding(source: str, config: Any) -> TextEncoding:
             "again with the tokenizer's save_pretrained"
         )
     tokenizer.truncation_side = "right"
+    give_padding(tokenizer)
     limit = tokenizer.model_max_length
     if limit > _NO_LIMIT:
         limit = getattr(config, "max_position_embeddings", None) or 512
@@ -187,9 +191,8 @@ def _check_classes(config: Any, source: str) -> None:
 
 
 def _check_vocabulary(net: nn.Module, encoding: TextEncoding, source: str) -> None:
-    table = net.get_input_embeddings()  # type: ignore[operator]
-    rows, tokens = table.num_embeddings, len(encoding.tokenizer)
-    if tokens > rows:
+    rows, tokens = embedding_rows(net), len(encoding.tokenizer)
+    if rows is not None and tokens > rows:
         raise AnchorlabError(
             f"the tokenizer in {source} has {tokens} tokens, but the model has embeddings for {rows}: it is another "
             "model's, so give the folder the tokenizer that it was trained with"

@@ -71,16 +71,18 @@ class TextClassifier(nn.Module):
     Args:
         net: takes ``input_ids`` and ``attention_mask``, int64 ``[B, L]``; a model of transformers or any module.
         encoding: makes its inputs.
+        pad: id that the network takes for padding; None for the encoding's.
     """
 
-    def __init__(self, net: nn.Module, encoding: TextEncoding) -> None:
+    def __init__(self, net: nn.Module, encoding: TextEncoding, pad: int | None = None) -> None:
         super().__init__()
         self.net = net
         self.encoding = encoding
+        self.pad = encoding.pad if pad is None else pad
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **_for_triggers: Tensor) -> Tensor:
         """The logits of a batch of texts."""
-        ids = input_ids.long().masked_fill(~attention_mask, self.encoding.pad)
+        ids = input_ids.long().masked_fill(~attention_mask, self.pad)
         return _logits(self.net, input_ids=ids, attention_mask=attention_mask.long())
 
 
