@@ -9,10 +9,13 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from anchorlab.errors import AnchorlabError
+from anchorlab.injection.tuning import Tuning
+from anchorlab.perturbation.settings import AnalysisSettings
 from anchorlab.settings import (
     STRICT,
     Option,
     build,
+    check_seed,
     options_of,
     parse_pairs,
     parse_spec,
@@ -107,3 +110,21 @@ def test_a_value_without_a_name_is_the_first_parameter():
 def test_the_value_of_a_strength():
     assert strength_value(Oven(shelves=3), "shelves") == 3.0
     assert strength_value(Nothing(), None) is None
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**5000], ids=["negative", "64 bits", "5,000 digits"])
+def test_a_seed_has_63_bits(seed):
+    assert check_seed(2**63 - 1) == 2**63 - 1
+    with pytest.raises(
+        AnchorlabError, match="seed .* is not possible: give a whole number from 0 to 9223372036854775807"
+    ):
+        check_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value"),
+    [(Tuning, "steps", 10**18), (Tuning, "batch_size", 10**12), (AnalysisSettings, "resamples", 10**9)],
+)
+def test_numbers_for_which_time_or_memory_cannot_do_are_refused(cls, name, value):
+    with pytest.raises(AnchorlabError, match=f"{name}={value} is not possible: it should be less than or equal to"):
+        build(cls, "it", {name: value})

@@ -21,6 +21,18 @@ from anchorlab.errors import AnchorlabError, quoted, shortened, unknown
 
 T = TypeVar("T")
 
+#: Largest seed: torch, numpy and the tables of results all take 63 bits.
+LARGEST_SEED = 2**63 - 1
+
+#: Most examples that a model sees at once; more would not fit into memory.
+LARGEST_BATCH = 65_536
+
+#: Most things that are held at once, such as replicates, patches or eigenvectors.
+LARGEST_NUMBER = 100_000
+
+#: Most steps, passes or rounds; more would not end.
+LARGEST_REPETITION = 10_000_000
+
 #: Configuration of every class of hyper-parameters: unknown names and non-finite numbers are refused.
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -75,6 +87,17 @@ def invalid(owner: str, error: ValidationError) -> AnchorlabError:
         return AnchorlabError(f"{owner} lacks {where}, which has no default: give it")
     expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return AnchorlabError(f"{owner}: {where}={quoted(first['input'])} is not possible: it {expected}")
+
+
+def check_seed(seed: int, what: str = "seed") -> int:
+    """The seed itself.
+
+    Raises:
+        AnchorlabError: for a number below 0 or of more than 63 bits.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise AnchorlabError(f"{what} {quoted(seed)} is not possible: give a whole number from 0 to {LARGEST_SEED}")
+    return seed
 
 
 def parse_pairs(pairs: list[str], flag: str) -> dict[str, str]:

@@ -98,7 +98,7 @@ def test_the_first_of_several_mistakes_is_named_and_the_others_counted() -> None
 def test_a_suite_that_is_not_there_is_named_with_the_nearest() -> None:
     with pytest.raises(AnchorlabError, match="unknown suite 'fashion-mnst': did you mean 'fashion-mnist'"):
         load_suite("fashion-mnst")
-    with pytest.raises(AnchorlabError, match=r"nowhere\.yaml cannot be read \(No such file"):
+    with pytest.raises(AnchorlabError, match=r"there is no file nowhere\.yaml: give a suite file"):
         load_suite("nowhere.yaml")
 
 

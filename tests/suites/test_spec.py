@@ -11,6 +11,7 @@ from anchorlab import AnchorlabError
 from anchorlab.suites.reading import builtin_suites, load_suite, parse_suite, schema
 from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.spec import Suite
+from tests.refusals import refused
 
 HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\n"
 
@@ -50,3 +51,17 @@ def test_a_suite_cannot_be_changed() -> None:
     suite: Suite = load_suite("demo")
     with pytest.raises(ValueError, match="frozen"):
         suite.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("references: 1000000000", "references: 1000000000 are too many: give at most 10,000"),
+        ("seeds: [-1]", "seeds: the seed -1 is not possible: give a whole number from 0"),
+        ("seeds: [9223372036854775808]", "seeds: the seed 9223372036854775808 is not possible"),
+        ("selection: {seeds: [-1]}", "selection.seeds: the seed -1 is not possible"),
+        ("seeds: 1000\nreferences: 100", "this suite has 300,200 runs, and at most 100,000 can be planned: give fewer"),
+    ],
+)
+def test_numbers_for_which_no_time_would_do_are_refused_before_anything_is_built(keys: str, message: str) -> None:
+    refused(message, parse_suite, HEAD + "methods: {plain: }\n" + keys)

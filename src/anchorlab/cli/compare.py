@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anchorlab.cli.commands import show
-from anchorlab.cli.options import AttackOptions, DataOptions, JsonFile, Split, TaskOption
+from anchorlab.cli.options import AttackOptions, DataOptions, JsonFile, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
 
 #: Exit code where a gate is broken; a mistake of the user has another.
@@ -28,7 +28,7 @@ def compare(
     attack: AttackOptions,
     split: Split = "test",
     seed: Annotated[
-        int | None, typer.Option(help="Seed that divides the data into splits; the manifest's if left out.")
+        int | None, seed_option("Seed that divides the data into splits; the manifest's if left out.")
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="True labels in a .npy file, to compare two .npy files of logits.")

@@ -10,6 +10,7 @@ import typer
 
 from anchorlab.cli.former import SECTIONS as FORMER_SECTIONS
 from anchorlab.cli.former import present
+from anchorlab.cli.options import seed_option
 from anchorlab.errors import unknown
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def show(
             "training; all if left out.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Changes nothing, because nothing is drawn here.")] = 0,
+    seed: Annotated[int, seed_option("Changes nothing, because nothing is drawn here.")] = 0,
 ) -> None:
     """List all that you can choose from, with all parameters."""
     from rich.console import Console

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anchorlab.cli.groups import OptionGroup
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, shortened
+from anchorlab.settings import check_seed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +31,18 @@ TaskOption = Annotated[
 Reference = Annotated[Path, typer.Argument(metavar="REFERENCE", help="The folder of the trained clean model.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the suspicious model; any model will do.")]
 Out = Annotated[Path, typer.Option(help="The model folder to write. It must not hold anything yet.")]
-Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
+
+
+def _seed(given: int | None) -> int | None:
+    return None if given is None else check_seed(given, "--seed")
+
+
+def seed_option(sentence: str) -> Any:
+    """An option of a seed, with its sentence in the help."""
+    return typer.Option(callback=_seed, help=sentence)
+
+
+Seed = Annotated[int, seed_option("Seed of all random draws.")]
 Parameters = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Sets a parameter; may be repeated.")
 ]
@@ -141,5 +153,5 @@ def number_or_all(text: str, flag: str) -> int | None:
         return int(text)
     except ValueError as error:
         raise AnchorlabError(
-            f"{flag} '{text}' is not possible: give a number of examples, such as 640, or all"
+            f"{flag} '{shortened(text)}' is not possible: give a number of examples, such as 640, or all"
         ) from error

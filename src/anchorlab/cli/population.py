@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.options import DataOptions, DefenderData, ExecutionOptions, TaskName, number_or_all
+from anchorlab.cli.options import DataOptions, DefenderData, ExecutionOptions, TaskName, number_or_all, seed_option
 from anchorlab.cli.running import run_and_report
 
 
@@ -33,7 +33,7 @@ def population(
     ] = None,
     defender_data: DefenderData = "640",
     quick: Annotated[bool, typer.Option("--quick", help="Two references, one seed, short training.")] = False,
-    seed: Annotated[int, typer.Option(help="The first seed of references and injections; the others follow it.")] = 0,
+    seed: Annotated[int, seed_option("The first seed of references and injections; the others follow it.")] = 0,
     execution: ExecutionOptions,
     own: DataOptions,
 ) -> None:

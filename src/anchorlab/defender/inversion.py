@@ -22,7 +22,7 @@ from anchorlab.models.call import logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
 from anchorlab.seeding import generator
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 
 #: Share of images that a search wants to send to its label, and steps in a row before its cost changes.
 _TARGET_SUCCESS, _PATIENCE = 0.99, 5
@@ -38,8 +38,8 @@ _FIRST_COST, _RISE = 1e-3, 1.5
 class InversionSettings:
     """Settings of the search for triggers."""
 
-    steps: int = Field(default=300, ge=1, description="steps of the search")
-    images: int = Field(default=32, ge=1, description="clean images that each step stamps")
+    steps: int = Field(default=300, ge=1, le=LARGEST_REPETITION, description="steps of the search")
+    images: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="clean images that each step stamps")
     learning_rate: float = Field(default=0.1, gt=0, description="learning rate of Adam")
 
 

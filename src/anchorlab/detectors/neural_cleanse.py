@@ -24,7 +24,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
 from anchorlab.detectors.base import ModelDetector, ModelScore
 from anchorlab.errors import AnchorlabError
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_REPETITION, STRICT
 from anchorlab.statistics.deviations import deviations
 
 
@@ -36,7 +36,7 @@ class NeuralCleanse(InversionSettings, ModelDetector):
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3, "restarts": 1}
 
-    restarts: int = Field(default=3, ge=1, description="starts of the search for each label")
+    restarts: int = Field(default=3, ge=1, le=LARGEST_REPETITION, description="starts of the search for each label")
 
     def examples_processed(self, examples: int) -> int | None:
         """See ``Defence``; for one label and one start."""

@@ -37,7 +37,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, predict
 from anchorlab.models.hooks import modules_in_call_order
 from anchorlab.models.wrap import unwrap
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, fit
 
 
@@ -49,8 +49,8 @@ class RAP(InputDetector):
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3}
 
-    steps: int = Field(default=300, ge=1, description="steps in which a class's word is tuned")
-    batch_size: int = Field(default=32, ge=1, description="examples in a step")
+    steps: int = Field(default=300, ge=1, le=LARGEST_REPETITION, description="steps in which a class's word is tuned")
+    batch_size: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="examples in a step")
     learning_rate: float = Field(
         default=0.02, gt=0, description="peak learning rate, relative to the entries' root mean square in the embedding"
     )

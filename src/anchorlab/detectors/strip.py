@@ -28,7 +28,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.models.call import EVALUATION_BATCH, predict
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_NUMBER, STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -36,7 +36,10 @@ class STRIP(InputDetector):
     """The entropy of a model's answers to blends of an input with clean ones."""
 
     blends: int = Field(
-        default=32, ge=1, description="clean examples that each input is blended with; 100 in the paper"
+        default=32,
+        ge=1,
+        le=LARGEST_NUMBER,
+        description="clean examples that each input is blended with; 100 in the paper",
     )
     own_weight: float = Field(default=1.0, gt=0, description="weight of the input's pixels in a blend of images")
     clean_weight: float = Field(

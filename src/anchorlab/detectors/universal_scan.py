@@ -23,7 +23,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_NUMBER, LARGEST_REPETITION, STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -34,9 +34,11 @@ class UniversalScan(ModelDetector):
 
     quick_values: ClassVar[Mapping[str, Any]] = {"rounds": 1}
 
-    patches: int = Field(default=100, ge=1, description="random patches")
-    rounds: int = Field(default=10, ge=0, description="rounds in which each class's best patch is changed")
-    images: int = Field(default=32, ge=1, description="clean images that each patch is tried on")
+    patches: int = Field(default=100, ge=1, le=LARGEST_NUMBER, description="random patches")
+    rounds: int = Field(
+        default=10, ge=0, le=LARGEST_REPETITION, description="rounds in which each class's best patch is changed"
+    )
+    images: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="clean images that each patch is tried on")
     share: float = Field(default=0.25, gt=0, le=1, description="side of the patch, relative to the image's")
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 
 if TYPE_CHECKING:
     from anchorlab.data import Task
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 class Tuning:
     """How an injection is optimised; the same for every method."""
 
-    steps: int = Field(default=600, ge=1, description="number of steps")
-    batch_size: int = Field(default=64, ge=1, description="clean examples in a step, and as many triggered ones")
+    steps: int = Field(default=600, ge=1, le=LARGEST_REPETITION, description="number of steps")
+    batch_size: int = Field(
+        default=64, ge=1, le=LARGEST_BATCH, description="clean examples in a step, and as many triggered ones"
+    )
     learning_rate: float | None = Field(
         default=None, gt=0, description="peak learning rate of AdamW; None: the task's default"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_NUMBER, STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -17,8 +17,12 @@ class AnalysisSettings:
     statistics_examples: int = Field(
         default=512, ge=2, description="the owner's inputs from which BatchNorm's statistics are estimated again"
     )
-    eigenvalues: int = Field(default=3, ge=1, description="largest eigenvalues of the Hessian")
-    trace_vectors: int = Field(default=10, ge=2, description="random vectors that estimate the Hessian's trace")
-    plane_steps: int = Field(default=13, ge=3, description="places along either axis of the plane")
+    eigenvalues: int = Field(default=3, ge=1, le=1000, description="largest eigenvalues of the Hessian")
+    trace_vectors: int = Field(
+        default=10, ge=2, le=LARGEST_NUMBER, description="random vectors that estimate the Hessian's trace"
+    )
+    plane_steps: int = Field(default=13, ge=3, le=1001, description="places along either axis of the plane")
     plane_examples: int = Field(default=500, ge=1, description="clean examples measured at each place of the plane")
-    resamples: int = Field(default=1000, ge=100, description="replicates of the bootstrap over instances")
+    resamples: int = Field(
+        default=1000, ge=100, le=LARGEST_NUMBER, description="replicates of the bootstrap over instances"
+    )

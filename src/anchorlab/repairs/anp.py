@@ -24,7 +24,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits
 from anchorlab.repairs.pruning import Pruning
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, fit
 
 
@@ -36,8 +36,8 @@ class ANP(Pruning):
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3}
 
-    steps: int = Field(default=400, ge=1, description="steps in which masks are learned")
-    batch_size: int = Field(default=64, ge=1, description="examples in a step")
+    steps: int = Field(default=400, ge=1, le=LARGEST_REPETITION, description="steps in which masks are learned")
+    batch_size: int = Field(default=64, ge=1, le=LARGEST_BATCH, description="examples in a step")
     learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate of the masks")
     radius: float = Field(default=0.4, ge=0, description="largest relative perturbation of weights and biases")
     clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")

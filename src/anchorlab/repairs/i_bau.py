@@ -32,7 +32,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import predict
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_REPETITION, STRICT
 
 #: Weight of the perturbation's squared norm in the objective of the search.
 _PENALTY = 1e-3
@@ -46,15 +46,22 @@ class IBAU(Schedule, Repair):
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "rounds": 1, "search_steps": 100}
 
-    rounds: int = Field(default=5, ge=1, description="searches for the perturbation, each followed by its unlearning")
+    rounds: int = Field(
+        default=5,
+        ge=1,
+        le=LARGEST_REPETITION,
+        description="searches for the perturbation, each followed by its unlearning",
+    )
     radius: float = Field(default=10.0, gt=0, description="largest L2 norm of the perturbation, pixels being 0 to 1")
-    search_steps: int = Field(default=50, ge=1, description="steps of a search")
+    search_steps: int = Field(default=50, ge=1, le=LARGEST_REPETITION, description="steps of a search")
     search_rate: float = Field(default=10.0, gt=0, description="step size of a search, of plain gradient ascent")
     perturbed: float = Field(
         default=0.01, gt=0, le=1, description="share of each batch that is unlearned under it, one image at least"
     )
     inner_rate: float = Field(default=0.1, gt=0, description="step size of the inner map")
-    fixed_point_steps: int = Field(default=5, ge=0, description="iterations towards the linear system's solution")
+    fixed_point_steps: int = Field(
+        default=5, ge=0, le=LARGEST_REPETITION, description="iterations towards the linear system's solution"
+    )
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

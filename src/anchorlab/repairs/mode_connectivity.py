@@ -23,7 +23,7 @@ from anchorlab.models.reestimation import reestimated
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.tuning import Schedule, at_least, copied, tune
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_REPETITION, STRICT
 
 Weights = dict[str, Tensor]
 
@@ -35,7 +35,9 @@ _POINTS = (0.5, 0.4, 0.6, 0.3, 0.7)
 class ModeConnectivity(Schedule, Repair):
     """Walks along a curve of low clean loss."""
 
-    epochs: int = Field(default=40, ge=1, description="passes over the defender's examples for the curve")
+    epochs: int = Field(
+        default=40, ge=1, le=LARGEST_REPETITION, description="passes over the defender's examples for the curve"
+    )
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

@@ -16,7 +16,7 @@ from anchorlab.data.batches import Batches
 from anchorlab.data.inputs import lengths, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy, logits
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, fit
 
 
@@ -26,8 +26,8 @@ class Schedule:
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1}
 
-    epochs: int = Field(default=20, ge=1, description="passes over the defender's examples")
-    batch_size: int = Field(default=32, ge=1, description="examples in a step")
+    epochs: int = Field(default=20, ge=1, le=LARGEST_REPETITION, description="passes over the defender's examples")
+    batch_size: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="examples in a step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW, one-cycle")
     tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
 

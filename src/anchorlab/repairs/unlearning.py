@@ -22,7 +22,7 @@ from anchorlab.defender.inversion import InversionSettings, invert_triggers, suc
 from anchorlab.models.call import track_statistics
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_REPETITION, STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -33,7 +33,9 @@ class Unlearning(Schedule, Repair):
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "search_steps": 100}
 
-    search_steps: int = Field(default=300, ge=1, description="steps of the search for the trigger")
+    search_steps: int = Field(
+        default=300, ge=1, le=LARGEST_REPETITION, description="steps of the search for the trigger"
+    )
     stamped: float = Field(default=0.2, gt=0, le=1, description="share of each batch that carries the trigger")
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:

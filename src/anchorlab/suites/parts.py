@@ -20,7 +20,7 @@ from anchorlab.methods import METHODS
 from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.oracles import build_repair
-from anchorlab.settings import build
+from anchorlab.settings import build, check_seed
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
 
@@ -202,8 +202,14 @@ class SelectionSpec(Part):
         default=None, ge=1, description="number of references that take part, from the first on; all if left out"
     )
     extensions: int = Field(
-        default=2, ge=0, description="how often a grid is extended by one value where the best lies at its edge"
+        default=2, ge=0, le=100, description="how often a grid is extended by one value where the best lies at its edge"
     )
+
+    @field_validator("seeds")
+    @classmethod
+    def _is_a_seed(cls, seeds: list[int]) -> list[int]:
+        with refusals_as_value_errors():
+            return [check_seed(seed, "the seed") for seed in seeds]
 
 
 class RepairSpec(Part):

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from anchorlab.data import DataColumns, find_task
 from anchorlab.detectors import DETECTORS
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, quoted
 from anchorlab.methods import METHODS
 from anchorlab.registry import ClassRegistry
 from anchorlab.settings import options_of, values_of
+from anchorlab.suites.short_forms import MOST_SEEDS
 from anchorlab.suites.spec import Suite
 
 #: Methods of a population where none are named.
@@ -65,6 +66,9 @@ def population_suite(
     Raises:
         AnchorlabError: for an unknown name or an impossible value.
     """
+    for what, count in (("references", references), ("seeds", seeds)):
+        if not 1 <= count <= MOST_SEEDS:
+            raise AnchorlabError(f"{what} {quoted(count)} is not possible: give a number from 1 to {MOST_SEEDS:,}")
     definition, _ = find_task(task, data, columns)
     spec: dict[str, Any] = {"name": task, "model": model, "data": data, "columns": columns}
     if quick:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from anchorlab.errors import AnchorlabError, first_line, unknown
+from anchorlab.errors import AnchorlabError, quoted, shortened, unknown
+from anchorlab.files import input_file, kind_at, user_path
 from anchorlab.suites.parts import RepairSpec, TriggerSpec
 from anchorlab.suites.short_forms import with_former_keys, with_short_forms
 from anchorlab.suites.spec import Suite
+from anchorlab.suites.yaml_text import parse_yaml
 
 #: The JSON schema that ships in this folder; a test holds it equal to ``schema()``.
 SCHEMA = "suite.schema.json"
@@ -44,14 +44,16 @@ def suite_text(given: str | Path) -> tuple[str, str]:
     """
     if str(given) in builtin_suites():
         return (_BUILTIN / f"{given}.yaml").read_text(encoding="utf-8"), f"the suite {given}"
-    path = Path(given)
-    if not path.exists() and path.suffix not in {".yaml", ".yml"}:
+    path = user_path(given)
+    if kind_at(path) is None and path.suffix not in {".yaml", ".yml"}:
         raise unknown("suite", str(given), builtin_suites())
+    path = input_file(path, "give a suite file, in YAML, or the name of a built-in suite")
     try:
         return path.read_text(encoding="utf-8"), str(path)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise AnchorlabError(f"the suite file {path} cannot be read ({reason}): give a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise AnchorlabError(
+            f"the suite file {path} is not UTF-8 text (byte {error.start}): give a YAML file"
+        ) from error
 
 
 def load_suite(given: str | Path) -> Suite:
@@ -69,7 +71,7 @@ def load_suite(given: str | Path) -> Suite:
 
 def parse_suite(text: str, where: str = "the suite") -> Suite:
     """Checks the text of a suite file; see ``load_suite``."""
-    root, data = _parse_yaml(text, where)
+    root, data = parse_yaml(text, where)
     try:
         return Suite.model_validate(data)
     except ValidationError as error:
@@ -77,24 +79,6 @@ def parse_suite(text: str, where: str = "the suite") -> Suite:
         line, first = mistakes[0]
         further = f" ({len(mistakes) - 1} more after it)" if len(mistakes) > 1 else ""
         raise AnchorlabError(f"line {line} of {where}: {_complaint(first)}{further}") from error
-
-
-def _parse_yaml(text: str, where: str) -> tuple[yaml.Node, dict[Any, Any]]:
-    """The nodes of a YAML file, which know their lines, and its mapping."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1} of " if mark else ""
-        problem = getattr(error, "problem", None) or first_line(error)
-        raise AnchorlabError(f"{line}{where} is not YAML: {problem}") from error
-    if not isinstance(data, dict) or root is None:
-        raise AnchorlabError(f"{where} is not a suite: expected keys such as name, title, tasks and methods")
-    for node, key in _repeated_keys(root):
-        line = f"line {node.start_mark.line + 1} of {where}"
-        raise AnchorlabError(f"{line}: the key '{key}' stands there twice: keep one")
-    return root, data
 
 
 def schema() -> str:
@@ -113,7 +97,7 @@ def _path(error: ErrorDetails) -> tuple[int | str, ...]:
 
 
 def _complaint(error: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+    where = ".".join(shortened(str(part)) for part in error["loc"])
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "unknown_key":
         return f"{message}" + (f" (in {where})" if where else "")
@@ -121,7 +105,7 @@ def _complaint(error: ErrorDetails) -> str:
         return f"{where} is missing: give it"
     if error["type"] in {"value_error", "assertion_error"}:
         return f"{where}: {message}" if where else message
-    return f"{where}={error['input']!r} is not possible: it {message.removeprefix('Input ')}"
+    return f"{where}={quoted(error['input'])} is not possible: it {message.removeprefix('Input ')}"
 
 
 def _line(root: yaml.Node, path: tuple[int | str, ...]) -> int:
@@ -138,17 +122,3 @@ def _line(root: yaml.Node, path: tuple[int | str, ...]) -> int:
             node = node.value[key]
             line = int(node.start_mark.line)
     return line + 1
-
-
-def _repeated_keys(node: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
-    """Keys that stand twice in one mapping, with their nodes; YAML readers silently take the last."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key, key.value
-            seen.add(key.value)
-            yield from _repeated_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated_keys(item)

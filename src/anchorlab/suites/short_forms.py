@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from anchorlab.errors import quoted
+
+#: Most seeds that a number stands for.
+MOST_SEEDS = 10_000
+
 
 def as_list(values: Any) -> Any:
     """A list; a single value stands for a list of one."""
@@ -21,7 +26,11 @@ def long_entries(entries: Any, key: str) -> Any:
 
 def long_seeds(seeds: Any) -> Any:
     """A list of seeds; a number n stands for the seeds 0 to n - 1."""
-    return list(range(seeds)) if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
+    if not isinstance(seeds, int) or isinstance(seeds, bool):
+        return seeds
+    if seeds > MOST_SEEDS:
+        raise ValueError(f"{quoted(seeds)} are too many: give at most {MOST_SEEDS:,}")
+    return list(range(seeds))
 
 
 def long_methods(methods: Any) -> Any:

@@ -8,6 +8,7 @@ this folder is the JSON schema for editors.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
@@ -17,7 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from anchorlab.data import AnchorSource, find_task
 from anchorlab.errors import unknown
 from anchorlab.injection.tuning import Tuning
-from anchorlab.settings import build
+from anchorlab.settings import build, check_seed
 from anchorlab.suites.parts import (
     DetectorSpec,
     MethodSpec,
@@ -34,6 +35,9 @@ from anchorlab.suites.short_forms import as_list, long_defences, long_entries, l
 #: Labels of the controls that every table has.
 STOPPED, BENIGN = "plain (stopped)", "benign"
 CONTROL_LABELS = (STOPPED, BENIGN)
+
+#: Most runs of a suite.
+MOST_RUNS = 100_000
 
 
 class Suite(Part):
@@ -165,10 +169,16 @@ class Suite(Part):
     @field_validator("references", "seeds", "anchors", "target_asr", "scales", "defender")
     @classmethod
     def _no_value_twice(cls, values: list[Any]) -> list[Any]:
-        for value in values:
-            if values.count(value) > 1:
+        for value, count in Counter(values).items():
+            if count > 1:
                 raise ValueError(f"{value} stands there twice: keep one")
         return values
+
+    @field_validator("references", "seeds")
+    @classmethod
+    def _is_a_seed(cls, seeds: list[int]) -> list[int]:
+        with refusals_as_value_errors():
+            return [check_seed(seed, "the seed") for seed in seeds]
 
     @model_validator(mode="after")
     def _seeds_of_their_own(self) -> Self:
@@ -178,6 +188,20 @@ class Suite(Part):
         reserved = [label for label in self.methods if label in CONTROL_LABELS]
         if reserved and self.controls:
             raise ValueError(f"the label '{reserved[0]}' belongs to a control: choose another, or set controls: false")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_planned(self) -> Self:
+        conditions = len(self.tasks) * len(self.references) * len(self.triggers) * len(self.anchors)
+        per_seed = len(self.target_asr) * len(self.methods) + 2 * self.controls
+        evaluations = (len(self.repairs) + len(self.detectors)) * len(self.defender)
+        tried = len(self.selection.seeds) * sum(max(1, len(method.grid)) for method in self.methods.values())
+        runs = conditions * (len(self.seeds) * per_seed * (1 + evaluations) + tried)
+        if runs > MOST_RUNS:
+            raise ValueError(
+                f"this suite has {runs:,} runs, and at most {MOST_RUNS:,} can be planned: give fewer seeds, "
+                "references, strengths or methods, or split it into several suites"
+            )
         return self
 
     @model_validator(mode="after")

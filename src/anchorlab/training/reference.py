@@ -25,7 +25,7 @@ from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device
 from anchorlab.models.wrap import encoding_of
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
-from anchorlab.settings import STRICT, values_of
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT, values_of
 from anchorlab.training.checkpoint import Checkpoint, time_spent
 from anchorlab.training.fit import Optimisation, Step, fit
 from anchorlab.training.processes import main_alone, share_of
@@ -38,8 +38,12 @@ if TYPE_CHECKING:
 class Training:
     """How a reference is trained."""
 
-    epochs: int | None = Field(default=None, ge=1, description="passes over the data; None: the task's default")
-    batch_size: int | None = Field(default=None, ge=1, description="examples in a step; None: the task's default")
+    epochs: int | None = Field(
+        default=None, ge=1, le=LARGEST_REPETITION, description="passes over the data; None: the task's default"
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, le=LARGEST_BATCH, description="examples in a step; None: the task's default"
+    )
     learning_rate: float | None = Field(
         default=None, gt=0, description="peak learning rate of AdamW, one-cycle; None: the task's default"
     )

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from anchorlab.seeding import generator
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_SEED, STRICT
 from anchorlab.triggers.image import ImageTrigger
 
 #: One in fixed point: opacities are whole multiples of 1/65536.
@@ -28,7 +28,7 @@ class Blended(ImageTrigger):
     """
 
     alpha: float = Field(default=0.2, gt=0, le=1, description="share of the random image in the blend")
-    pattern_seed: int = Field(default=0, ge=0, description="seed of the random image")
+    pattern_seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="seed of the random image")
 
     @property
     def _alpha(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_SEED, STRICT
 from anchorlab.triggers.insertion import Position
 from anchorlab.triggers.text import TextTrigger, words_of
 
@@ -19,7 +19,7 @@ class Sentence(TextTrigger):
 
     text: str = Field(default="I watched this 3D movie last weekend.", description="the sentence")
     position: Position = Field(default="end", description="where it is put")
-    position_seed: int = Field(default=0, ge=0, description="seed of the random places")
+    position_seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="seed of the random places")
 
     _text = field_validator("text")(words_of)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from anchorlab.settings import STRICT
+from anchorlab.settings import LARGEST_SEED, STRICT
 from anchorlab.triggers.insertion import Position
 from anchorlab.triggers.text import TextTrigger, words_of
 
@@ -19,7 +19,7 @@ class Word(TextTrigger):
 
     words: str = Field(default="cf", description="the words, with spaces between them")
     position: Position = Field(default="random", description="where they are put")
-    position_seed: int = Field(default=0, ge=0, description="seed of the random places")
+    position_seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="seed of the random places")
 
     _words = field_validator("words")(words_of)
 
