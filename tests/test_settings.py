@@ -115,9 +115,7 @@ def test_the_value_of_a_strength():
 @pytest.mark.parametrize("seed", [-1, 2**63, 10**5000], ids=["negative", "64 bits", "5,000 digits"])
 def test_a_seed_has_63_bits(seed):
     assert check_seed(2**63 - 1) == 2**63 - 1
-    with pytest.raises(
-        AnchorlabError, match="seed .* is not possible: give a whole number from 0 to 9223372036854775807"
-    ):
+    with pytest.raises(AnchorlabError, match=r"seed .* is not possible: give a whole number"):
         check_seed(seed)
 
 
