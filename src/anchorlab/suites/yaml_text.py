@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -26,11 +26,6 @@ _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 class _Loader(yaml.SafeLoader):
     """Takes dates as text, because no key of a suite is a date, and says the line of a value that it cannot read."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
-        sign: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of a node."""
         try:
@@ -38,6 +33,12 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
             problem = f"{quoted(node.value, 60)} cannot be read ({shortened(first_line(error), 60)})"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+_Loader.yaml_implicit_resolvers = {
+    sign: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def parse_yaml(text: str, where: str) -> tuple[yaml.Node, dict[str, Any]]:
@@ -61,7 +62,7 @@ def parse_yaml(text: str, where: str) -> tuple[yaml.Node, dict[str, Any]]:
         if not isinstance(root, yaml.MappingNode):
             raise AnchorlabError(f"{where} is not a suite: expected keys such as name, title, tasks and methods")
         _check_node(root, where, {}, set())
-        data: dict[str, Any] = loader.construct_document(root)  # type: ignore[no-untyped-call]
+        data: dict[str, Any] = loader.construct_document(root)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1} of " if mark else ""
