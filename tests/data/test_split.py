@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anchorlab.data.reading import PartReading
 from anchorlab.data.split import Fractions, RawData, Split, cut_splits, index_hash
 
 PARTS = ("owner", "held-out", "selection", "defender")
@@ -86,3 +87,13 @@ def test_a_missing_test_part_is_a_fifth_of_each_class():
 def test_select_and_to_keep_texts():
     split = Split({}, torch.tensor([0, 1, 1]), ("a", "b", "c")).select(torch.tensor([2, 0])).to("cpu")
     assert (split.labels.tolist(), split.texts) == ([1, 0], ("c", "a"))
+
+
+def test_what_was_read_stays_with_the_data_and_a_cut_test_part_says_so():
+    split = Split({"pixel_values": torch.arange(40).view(40, 1)}, torch.arange(40) % 2)
+    train = PartReading("train", ("a.csv",), ("read as it is",))
+    raw = RawData(split, None, ("a", "b"), (train,)).limited(10).with_test(3)
+    assert raw.reading == (
+        train,
+        PartReading("test", (), ("a fifth of each class of the part 'train', cut with the seed 3",)),
+    )

@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from anchorlab.data.columns import DataColumns, classes_of, read_images, read_texts
+from anchorlab.data.reading import PartReading
 from anchorlab.data.sources import Source, listed, open_source
 from anchorlab.data.split import RawData, Split
 from anchorlab.data.task import TaskDefinition
@@ -55,8 +56,10 @@ def _load(name: str, columns: DataColumns, data: str | None) -> RawData:
         raise AnchorlabError(f"{data} has the parts {listed(parts)}, expected one named 'train': rename one")
     test = next((part for part in _TEST_PARTS if part in parts), None)
     classes = classes_of(parts["train"].rows, columns.label, str(data))
-    read = [_split(parts[part].rows, columns, str(data), classes) for part in ("train", test) if part is not None]
-    return RawData(read[0], read[1] if len(read) > 1 else None, classes)
+    used = [part for part in ("train", test) if part is not None]
+    read = [_split(parts[part].rows, columns, str(data), classes) for part in used]
+    reading = tuple(PartReading(part, parts[part].files) for part in used)
+    return RawData(read[0], read[1] if len(read) > 1 else None, classes, reading)
 
 
 def _split(part: object, columns: DataColumns, where: str, classes: tuple[str, ...]) -> Split:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from anchorlab.data.reading import PartReading
 from anchorlab.data.sources import HUB, Source, find_test, listed, open_source
 from anchorlab.data.split import RawData, Split
 from anchorlab.errors import AnchorlabError, reason
@@ -54,7 +55,8 @@ def load_images(source: ImageSource, data: str | None) -> RawData:
             f"{source.task}: {where} numbers its classes differently in 'train' and '{test_part}', "
             "expected the same names in the same order: write both parts with one ClassLabel feature"
         )
-    return RawData(train=train, test=test, classes=classes)
+    reading = tuple(PartReading(name, parts[name].files) for name in ("train", test_part))
+    return RawData(train=train, test=test, classes=classes, reading=reading)
 
 
 def _read(source: ImageSource, part: Any, where: str) -> tuple[Split, tuple[str, ...]]:

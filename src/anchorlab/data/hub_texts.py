@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anchorlab.data.columns import read_texts
+from anchorlab.data.reading import PartReading
 from anchorlab.data.sources import HUB, Source, find_test, open_source
 from anchorlab.data.split import RawData
 
@@ -43,4 +44,5 @@ def load_texts(source: TextSource, data: str | None) -> RawData:
         )
         for name in ("train", test)
     )
-    return RawData(train_part, test_part, source.classes)
+    reading = tuple(PartReading(name, parts[name].files) for name in ("train", test))
+    return RawData(train_part, test_part, source.classes, reading)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from anchorlab.data.encoding import TextEncoding
+from anchorlab.data.reading import PartReading
 from anchorlab.seeding import generator
 
 #: Share of the training part that becomes the test part, where the data have none.
@@ -59,11 +60,13 @@ class RawData:
         train: the training part.
         test: the data set's own test part; None if it has none.
         classes: names of the classes, by label.
+        reading: how the training part and then the test part were read; empty where nobody noted it.
     """
 
     train: Split
     test: Split | None
     classes: tuple[str, ...]
+    reading: tuple[PartReading, ...] = ()
 
     def limited(self, count: int) -> RawData:
         """The first ``count`` examples of each class, of both parts, in their order."""
@@ -78,10 +81,16 @@ class RawData:
         if self.test is not None:
             return self
         parts = cut_splits(self.train.labels, Fractions(held_out=0, selection=0, defender=_TEST_SHARE), seed=seed)
-        return RawData(self.train.select(parts["owner"]), self.train.select(parts["defender"]), self.classes)
+        cut = PartReading("test", notes=(f"a fifth of each class of the part 'train', cut with the seed {seed}",))
+        return replace(
+            self,
+            train=self.train.select(parts["owner"]),
+            test=self.train.select(parts["defender"]),
+            reading=(*self.reading, cut) if self.reading else (),
+        )
 
     def _each(self, change: Callable[[Split], Split]) -> RawData:
-        return RawData(change(self.train), None if self.test is None else change(self.test), self.classes)
+        return replace(self, train=change(self.train), test=None if self.test is None else change(self.test))
 
 
 @dataclass(frozen=True)
