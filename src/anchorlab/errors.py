@@ -104,7 +104,10 @@ def printable(text: object) -> str:
     Args:
         text: a name, a label, a path, or anything else with a text form.
     """
-    return "".join(sign if _is_seen(sign) else sign.encode("unicode_escape").decode() for sign in str(text))
+    words = str(text)
+    if words.isprintable():
+        return words
+    return "".join(sign if _is_seen(sign) else sign.encode("unicode_escape").decode() for sign in words)
 
 
 def _is_seen(sign: str) -> bool:

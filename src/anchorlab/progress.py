@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from anchorlab.errors import printable
+
 #: Called with the number of steps done, and named figures to show, such as the loss.
 Report = Callable[[int, dict[str, float]], None]
 
@@ -30,14 +32,14 @@ def progress_bar(title: str, total: int) -> Iterator[Report]:
     """A bar that vanishes at the end; yields a function that reports the steps done and named figures."""
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True, disable=_SILENT.get() or not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total, figures="")
+        task = bar.add_task(printable(title), total=total, figures="")
 
         def report(done: int, figures: dict[str, float]) -> None:
             shown = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
@@ -56,9 +58,13 @@ def status_bar(title: str) -> Iterator[Callable[[int, int, str], None] | None]:
     if _SILENT.get() or not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[words]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[words]}", markup=False),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=None, words="")
+        task = bar.add_task(printable(title), total=None, words="")
 
         def report(done: int, total: int, words: str) -> None:
             bar.update(task, completed=done, total=total, words=words)

@@ -2,10 +2,16 @@
 
 import csv
 import io
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from rich.console import Console
 
+from anchorlab.errors import printable
+from anchorlab.statistics.escaping import visible
 from anchorlab.statistics.table import (
     Cell,
     Column,
@@ -19,6 +25,8 @@ from anchorlab.statistics.table import (
     to_latex,
     to_markdown_table,
 )
+from tests.hostile import HOSTILE, any_text
+from tests.statistics.test_escaping import Page
 
 TABLE = Table(
     name="made-up",
@@ -98,3 +106,68 @@ def test_the_whole_table_on_a_terminal_has_caption_every_column_and_notes():
     assert "c & d [bold] undefined no" in lines
     assert "e not reached (best ASR 0.5)" in " ".join(lines)
     assert lines[-1] == "A note."
+
+
+def hostile_table(texts):
+    """A table with a text of the user's wherever there can be one, in two rows of two groups."""
+    texts = list(texts)
+    columns = [Column("a", texts[0], is_text=True), Column(texts[1], texts[2])]
+    cells = [Cell(texts[3], texts[4]), Cell("0.5", 0.5, (0.4, 0.6), "[0.4, 0.6]", note=texts[5])]
+    rows = [Row(texts[6], cells, sub=texts[7]), Row(texts[8], (), sub=texts[9])]
+    return Table("t", texts[10], texts[11], columns, [Rows(rows, texts[12]), Rows(rows, texts[13])], [texts[14]])
+
+
+fifteen = st.lists(any_text, min_size=15, max_size=15)
+ALL = [HOSTILE[start : start + 15] for start in range(0, len(HOSTILE) - 14, 6)]
+
+
+@given(fifteen)
+def test_any_texts_make_a_rectangular_csv(texts):
+    rows = list(csv.reader(io.StringIO(to_csv(hostile_table(texts)), newline="")))
+    assert len(rows) == 5
+    assert len({len(row) for row in rows}) == 1
+
+
+@given(fifteen)
+def test_any_texts_stand_in_their_own_cells_in_markdown(texts):
+    table = hostile_table(texts)
+    page = Page(MarkdownIt("commonmark", {"html": True}).enable("table").render(to_markdown_table(table)))
+    tags = [tag for tag, _ in page.elements]
+    heads, cells = 3 + any(texts[12:14]), 4 * (3 + any(texts[12:14]))
+    assert set(tags) == {"table", "thead", "tbody", "tr", "th", "td"}
+    assert (tags.count("th"), tags.count("td"), tags.count("tr")) == (heads, cells, 5)
+    shown = page.text.split()
+    assert all(word in shown for text in (texts[0], texts[6]) for word in printable(text).split())
+
+
+@given(fifteen)
+def test_any_texts_make_no_element_in_html(texts):
+    page = Page(to_html(hostile_table(texts)))
+    assert {tag for tag, _ in page.elements} <= {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+    assert all(visible(text) in page.text for text in (texts[0], texts[3], texts[6], texts[10]))
+
+
+@given(fifteen)
+def test_any_texts_make_as_many_cells_in_each_row_of_latex(texts):
+    lines = to_latex(hostile_table(texts)).splitlines()
+    body = lines[lines.index(r"\toprule") + 1 : lines.index(r"\bottomrule")]
+    bare = [re.sub(r"\\.", "", line.removesuffix(r" \\")) for line in body if line.endswith(r"\\")]
+    assert {line.count("&") for line in bare if "{2}{l}" not in line and "{3}{l}" not in line} == {2}
+    assert {line.count("&") for line in bare if "{2}{l}" in line} == {1}
+
+
+@pytest.mark.parametrize("markup", [True, False])
+@pytest.mark.parametrize("texts", ALL)
+def test_any_texts_are_printed_without_a_sign_that_steers_the_terminal(texts, markup):
+    console = Console(width=200, file=io.StringIO(), markup=markup)
+    print_rich(hostile_table(texts), console)
+    print_full(hostile_table(texts), console)
+    text = console.file.getvalue()
+    assert not re.search(r"[^\S \n]|[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", text)
+
+
+@pytest.mark.parametrize("markup", [True, False])
+def test_markup_is_text_in_every_place(markup):
+    console = Console(width=200, file=io.StringIO(), markup=markup)
+    print_full(hostile_table(["[red]a[/red]"] * 15), console)
+    assert console.file.getvalue().count("[red]a[/red]") == 15

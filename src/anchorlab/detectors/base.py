@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.defence import Defence
 from anchorlab.models.hooks import features
+from anchorlab.statistics.escaping import html
 from anchorlab.statistics.table import Table, frame_table, to_html
 
 
@@ -55,7 +55,7 @@ class ModelScore:
     def _repr_html_(self) -> str:
         note = f" {self.note}" if self.note else ""
         table = to_html(self.details_table()) if len(self.details) else ""
-        return f"<p>{escape(f'score {self.score:.4g}.{note}')}</p>{table}"
+        return f"<p>{html(f'score {self.score:.4g}.{note}')}</p>{table}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels of patterns, as JSON values; a score that is not finite is None."""

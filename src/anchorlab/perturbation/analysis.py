@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import pandas as pd
 
 from anchorlab.perturbation.summary import summary_table
+from anchorlab.statistics.escaping import html
 from anchorlab.statistics.table import to_html
 
 #: Version of ``to_dict``, which pages store as ``analysis.json``.
@@ -59,7 +59,7 @@ class Analysis:
 
     def _repr_html_(self) -> str:
         """The summary and the findings, for notebooks."""
-        sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in (*self.findings, *self.left_out))
+        sentences = "".join(f"<li>{html(sentence)}</li>" for sentence in (*self.findings, *self.left_out))
         return f"{to_html(summary_table(self))}\n<ul>{sentences}</ul>"
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 from anchorlab.files import write_atomically, write_json
 from anchorlab.reports.drawing import logarithmic_axis, shorten, written_figure
 from anchorlab.scoring.audit import Audit
+from anchorlab.statistics.comma_separated import frame_csv
 
 #: Colour (Okabe and Ito's) and line of each kind of access.
 _LINES = {"labels": ("#0072b2", "-"), "probabilities": ("#d55e00", "--"), "logits": ("#009e73", "-.")}
@@ -29,7 +30,7 @@ def write_audit(audit: Audit, candidate: str, out: Path) -> None:
     write_json(out / "audit.json", audit.to_dict())
     curves = [access.power.assign(access=access.access, level=access.level) for access in audit.accesses]
     power = pd.concat(curves)
-    write_atomically(out / "power.csv", power.to_csv(index=False, lineterminator="\n"))
+    write_atomically(out / "power.csv", frame_csv(power))
     draw_power_curves({candidate: power}, out / "power")
 
 

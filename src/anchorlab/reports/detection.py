@@ -14,6 +14,7 @@ from anchorlab.files import write_atomically, write_json
 from anchorlab.reports.suite.detection_figures import draw_found_triggers
 from anchorlab.reports.suite.detections import FoundTriggers, ShownTrigger
 from anchorlab.scoring.input_score import InputScore
+from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import number
 
 #: Largest number of triggers in a figure, for models with many classes.
@@ -32,7 +33,7 @@ def write_input_score(score: InputScore, name: str, out: Path) -> None:
         AnchorlabError: if a file cannot be written.
     """
     write_json(out / "detection.json", {"detector": name, **score.to_dict()})
-    write_atomically(out / "scores.csv", score.table().to_csv(index=False, lineterminator="\n"))
+    write_atomically(out / "scores.csv", frame_csv(score.table()))
 
 
 def write_model_score(score: ModelScore, name: str, model: Artifact | nn.Module, task: Task | None, out: Path) -> None:
@@ -50,7 +51,7 @@ def write_model_score(score: ModelScore, name: str, model: Artifact | nn.Module,
     """
     write_json(out / "detection.json", {"detector": name, "score": number(score.score), "note": score.note})
     if len(score.details):
-        write_atomically(out / "details.csv", score.details.to_csv(index=False, lineterminator="\n"))
+        write_atomically(out / "details.csv", frame_csv(score.details))
     if score.patterns is not None and score.targets is not None:
         _draw(score.patterns, score.targets.tolist(), name, model, common_task(task, model, []), out / "found")
 

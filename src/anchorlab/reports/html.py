@@ -11,17 +11,22 @@ from markupsafe import Markup
 from torch import Tensor
 
 from anchorlab.data.pictures import to_png
+from anchorlab.statistics.escaping import visible
 
 #: The file name of a page.
 PAGE = "index.html"
 
 
 def environment() -> Environment:
-    """Loads templates from the folder ``assets``. Values are escaped, and unknown names are errors."""
+    """Loads templates from the folder ``assets``. Values are escaped, and unknown names are errors.
+
+    Characters that steer what shows them are written as their codes; see `anchorlab.statistics.escaping.visible`.
+    """
     return Environment(
         loader=PackageLoader("anchorlab.reports", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

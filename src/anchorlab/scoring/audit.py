@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from anchorlab.scoring.audit_statistics import (
 )
 from anchorlab.scoring.benign_updates import benign_updates, check_updates
 from anchorlab.seeding import derive
+from anchorlab.statistics.escaping import html
 from anchorlab.statistics.table import to_html
 
 
@@ -54,7 +54,7 @@ class Audit:
         # Only here, because the table is made of audits.
         from anchorlab.scoring.tables import audit_table
 
-        sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.sentences)
+        sentences = "".join(f"<li>{html(sentence)}</li>" for sentence in self.sentences)
         return f"{to_html(audit_table(self))}<ul>{sentences}</ul>"
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from anchorlab.errors import printable
+from anchorlab.statistics.comma_separated import line
+from anchorlab.statistics.escaping import html, markdown
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.latex import PREAMBLE, latex, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Widest column of row headings on a terminal.
 _HEAD_WIDTH = 16
-
-_LATEX = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "−": "$-$",
-    "–": "--",
-    "×": r"$\times$",
-}
 
 
 @dataclass(frozen=True)
@@ -182,11 +172,8 @@ def estimate_cell(
 def to_csv(table: Table) -> str:
     """A line for each row; three columns for a value with an interval: ``name``, ``name_lower`` and ``name_upper``."""
     columns = list(_csv_columns(table))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head for head, _ in columns)
-    writer.writerows([value(group, row) for _, value in columns] for group, row in table.rows())
-    return text.getvalue()
+    rows = ([value(group, row) for _, value in columns] for group, row in table.rows())
+    return "".join([line(head for head, _ in columns), *map(line, rows)])
 
 
 def _csv_columns(table: Table) -> Iterator[_CSVColumn]:
@@ -217,98 +204,103 @@ def _csv_columns_of_cells(table: Table, index: int) -> Iterator[_CSVColumn]:
 
 
 def to_latex(table: Table) -> str:
-    """A ``tabular`` for the package booktabs, with the caption and notes as comments."""
-    lines = [f"% {line}" for line in (table.caption, *table.notes, r"Needs \usepackage{booktabs}.")]
-    lines += [rf"\begin{{tabular}}{{l{''.join('l' if c.is_text else 'r' for c in table.columns)}}}", r"\toprule"]
-    lines += [_latex_row([table.head, *(column.title for column in table.columns)]), r"\midrule"]
+    """A ``tabular`` for the package booktabs, with the caption and notes as comments.
+
+    pdfLaTeX prints the codes of characters that it lacks; see `anchorlab.statistics.latex`.
+    """
+    comments = [f"% {printable(text)}" for text in (table.caption, *table.notes, r"Needs \usepackage{booktabs}.")]
+    lines = [rf"\begin{{tabular}}{{l{''.join('l' if c.is_text else 'r' for c in table.columns)}}}", r"\toprule"]
+    lines += [row_of([latex(text) for text in (table.head, *(column.title for column in table.columns))]), r"\midrule"]
     for position, group in enumerate(table.groups):
         if group.title:
             lines += [r"\addlinespace"] if position else []
-            lines += [rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{_latex(group.title)}}}}} \\"]
-        for row in group.rows:
-            lines.append(f"{_latex(row.head)} & {_latex_cells(row, len(table.columns))} \\\\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+            lines += [rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{latex(group.title)}}}}} \\"]
+        lines += [row_of([latex(row.head), *_latex_cells(row, len(table.columns))]) for row in group.rows]
+    lines += [r"\bottomrule", r"\end{tabular}", ""]
+    needed = [PREAMBLE] if any(r"\anchorlabunicode" in text for text in lines) else []
+    return "\n".join([*comments, *needed, *lines])
 
 
-def _latex_row(texts: Sequence[str]) -> str:
-    return " & ".join(_latex(text) for text in texts) + r" \\"
-
-
-def _latex_cells(row: Row, columns: int) -> str:
+def _latex_cells(row: Row, columns: int) -> list[str]:
     if not row.cells:
-        return rf"\multicolumn{{{columns}}}{{l}}{{{_latex(row.sub)}}}"
-    return " & ".join(_latex_cell(cell) for cell in row.cells)
+        return [rf"\multicolumn{{{columns}}}{{l}}{{{latex(row.sub)}}}"]
+    return [_latex_cell(cell) for cell in row.cells]
 
 
 def _latex_cell(cell: Cell) -> str:
-    text = rf"\textbf{{{_latex(cell.text)}}}" if cell.best else _latex(cell.text)
-    small = " ".join(part for part in (cell.interval, cell.note) if part)
-    return rf"{text} {{\scriptsize {_latex(small)}}}" if small else text
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+    text = rf"\textbf{{{latex(cell.text)}}}" if cell.best else latex(cell.text)
+    small = _joined(cell.interval, cell.note)
+    return rf"{text} {{\scriptsize {latex(small)}}}" if small else text
 
 
 def to_markdown_table(table: Table) -> str:
     """A table in Markdown; the group is a column, intervals follow their values."""
     grouped = any(group.title for group in table.groups)
-    heads = [table.head, *(["anchors"] if grouped else []), *(column.title for column in table.columns)]
+    titles = [markdown(column.title) for column in table.columns]
+    heads = [markdown(table.head), *(["anchors"] if grouped else []), *titles]
     lines = [heads, ["---"] * (1 + grouped) + ["---:"] * len(table.columns)]
     for group, row in table.rows():
-        cells = [" ".join(part for part in (cell.text, cell.interval, cell.note) if part) for cell in row.cells]
-        cells = cells or [row.sub, *[""] * (len(table.columns) - 1)]
-        lines.append([row.head, *([group.title.removesuffix(" anchors")] if grouped else []), *cells])
+        cells = [_joined(markdown(cell.text), cell.interval, markdown(cell.note)) for cell in row.cells]
+        cells = cells or [markdown(row.sub), *[""] * (len(table.columns) - 1)]
+        titles = [markdown(group.title.removesuffix(" anchors"))] if grouped else []
+        lines.append([markdown(row.head), *titles, *cells])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def to_html(table: Table) -> str:
     """A plain HTML table for notebooks; intervals follow their values, the group is a row above its own."""
-    heads = "".join(f"<th>{escape(words)}</th>" for words in (table.head, *(column.title for column in table.columns)))
-    lines = [f"<table><caption>{escape(table.caption)}</caption>", f"<thead><tr>{heads}</tr></thead>", "<tbody>"]
+    heads = "".join(f"<th>{html(words)}</th>" for words in (table.head, *(column.title for column in table.columns)))
+    lines = [f"<table><caption>{html(table.caption)}</caption>", f"<thead><tr>{heads}</tr></thead>", "<tbody>"]
     for group in table.groups:
         if group.title:
-            lines.append(f'<tr><th colspan="{len(table.columns) + 1}">{escape(group.title)}</th></tr>')
+            lines.append(f'<tr><th colspan="{len(table.columns) + 1}">{html(group.title)}</th></tr>')
         for row in group.rows:
-            texts = [" ".join(part for part in (cell.text, cell.interval, cell.note) if part) for cell in row.cells]
-            cells = "".join(f"<td>{escape(text)}</td>" for text in texts or [row.sub])
-            lines.append(f"<tr><th>{escape(row.head)}</th>{cells}</tr>")
+            texts = [_joined(cell.text, cell.interval, cell.note) for cell in row.cells]
+            cells = "".join(f"<td>{html(text)}</td>" for text in texts or [row.sub])
+            lines.append(f"<tr><th>{html(row.head)}</th>{cells}</tr>")
     return "\n".join([*lines, "</tbody></table>"])
 
 
 def print_rich(table: Table, console: Console, *, width: int = 15) -> None:
     """The table on a terminal: a part for each group, intervals below their values, as many columns as fit."""
-    heads = min(max((len(row.head) for _, row in table.rows()), default=0), _HEAD_WIDTH)
+    heads = min(max((cell_len(printable(row.head)) for _, row in table.rows()), default=0), _HEAD_WIDTH)
     shown = max((console.width - heads - 1) // width, 1)
     for group in table.groups:
         drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, title=_title(group.title))
-        drawn.add_column(table.head, min_width=heads, max_width=_HEAD_WIDTH)
+        drawn.add_column(_text(table.head), min_width=heads, max_width=_HEAD_WIDTH)
         for column in table.columns[:shown]:
-            drawn.add_column(column.title.replace(" ", "\n"), justify="right")
+            drawn.add_column(Text("\n").join(map(_text, column.title.split(" "))), justify="right")
         for row in group.rows:
             drawn.add_row(_on_two_lines(row.head, row.sub), *(_terminal(cell) for cell in row.cells[:shown]))
         console.print(drawn, "")
     for note in table.notes:
-        console.print(Text(note), highlight=False)
+        console.print(_text(note), highlight=False)
 
 
 def print_full(table: Table, console: Console) -> None:
     """The whole table on a terminal: its caption, every column, intervals beside their values, and its notes."""
-    drawn = RichTable(
-        title=Text(table.caption, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    drawn.add_column(table.head, no_wrap=True)
+    drawn = RichTable(title=_text(table.caption, "bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn.add_column(_text(table.head), no_wrap=True)
     for column in table.columns:
-        drawn.add_column(column.title, justify="left" if column.is_text else "right")
+        drawn.add_column(_text(column.title), justify="left" if column.is_text else "right")
     for _, row in table.rows():
-        drawn.add_row(Text(row.head), *(_beside(cell) for cell in row.cells or (Cell(row.sub),)))
+        drawn.add_row(_text(row.head), *(_beside(cell) for cell in row.cells or (Cell(row.sub),)))
     console.print(drawn)
     for note in table.notes:
-        console.print(Text(note), highlight=False)
+        console.print(_text(note), highlight=False)
 
 
 def _title(text: str) -> Text | None:
-    return Text(text, style="table.title") if text else None
+    return _text(text, "table.title") if text else None
+
+
+def _text(text: str, style: str = "") -> Text:
+    """A text for a terminal: as styled text and not as markup, which a console may read or not."""
+    return Text(printable(text), style=style)
 
 
 def _terminal(cell: Cell) -> Text:
@@ -316,10 +308,10 @@ def _terminal(cell: Cell) -> Text:
 
 
 def _beside(cell: Cell) -> Text:
-    value = " ".join(part for part in (cell.text, cell.interval) if part)
-    return Text(f"{value}\n{cell.note}" if cell.note else value)
+    value = _text(_joined(cell.text, cell.interval))
+    return value.append(f"\n{printable(cell.note)}") if cell.note else value
 
 
 def _on_two_lines(first: str, second: str) -> Text:
-    """The second line dimmed; as styled text and not as markup, which a console may not read."""
-    return Text(first).append(f"\n{second}", style="dim") if second else Text(first)
+    """The second line dimmed."""
+    return _text(first).append(f"\n{printable(second)}", style="dim") if second else _text(first)

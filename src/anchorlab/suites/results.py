@@ -17,6 +17,7 @@ from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import write_atomically
 from anchorlab.models.wrap import encoding_of
+from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.suites.detection_tables import read_scores, read_triggers
 from anchorlab.suites.examples import Examples, attacked_examples, clean_examples
@@ -196,7 +197,7 @@ def write_results(results: SuiteResults, out: str | Path) -> None:
     frames = {"results": results.results, "selection": results.selection, "choices": results.choices}
     evaluations = {"repairs": results.repairs, "detections": results.detections}
     for name, frame in (frames | {name: frame for name, frame in evaluations.items() if len(frame)}).items():
-        write_atomically(Path(out) / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+        write_atomically(Path(out) / f"{name}.csv", frame_csv(frame))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from anchorlab.perturbation.summary import table_of
 from anchorlab.perturbation.tables import TABLES
 from anchorlab.reports.analysis.figures import draw_figures
 from anchorlab.reports.html import PAGE, asset, environment, figure_uri
+from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import Table, to_latex
 
 #: Heading of each section of the page, its figures and its tables. A table that is not here has a section of its own.
@@ -58,7 +59,7 @@ def write_analysis(analysis: Analysis, out: str | Path) -> Path:
     captions = draw_figures(analysis, out / "figures")
     for name, frame in analysis.tables.items():
         if len(frame):
-            write_atomically(out / "tables" / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+            write_atomically(out / "tables" / f"{name}.csv", frame_csv(frame))
     sections = list(_sections(analysis, captions, out))
     for section in sections:
         for table in section.tables:

@@ -29,6 +29,7 @@ from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
 from anchorlab.reports.suite.settings import Setting, slug
 from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
+from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import Table, to_csv, to_latex
 from anchorlab.suites.results import SuiteResults
 
@@ -100,7 +101,7 @@ def write_page(
     views = [_setting_view(results, group, pictures, out, data) for group in _by_setting(every)]
     references, failed = references_table(results), failed_table(results.failed)
     _write_tables(out, _every_table(views) + [table for table in (references, failed) if table is not None])
-    write_atomically(out / "tables" / "runs.csv", results.results.to_csv(index=False, lineterminator="\n"))
+    write_atomically(out / "tables" / "runs.csv", frame_csv(results.results))
     defences = _write_defences(results, out)
     _write_tables(out, defences.tables)
     labels = list(dict.fromkeys(label for condition in every for label in condition.labels))
@@ -247,8 +248,8 @@ def _write_tables(out: Path, every: Sequence[Table]) -> None:
 
 
 def _json(value: Any) -> str:
-    """JSON for an element of an HTML page: no character in it can end the element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    """JSON for an element of an HTML page: no character in it can end the element, and every file can hold it."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
