@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunCost
@@ -23,6 +24,7 @@ _NOTICE = (
 )
 
 
+@checked
 def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: int = 0) -> Artifact:
     """A reference from a trained classifier, which is not changed.
 

@@ -21,6 +21,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.card import CARD, model_card
 from anchorlab.artifacts.manifest import MANIFEST, Manifest
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
@@ -142,6 +143,7 @@ class Artifact:
         return None if self.manifest.label_rule is None else LABEL_RULES.from_dict(self.manifest.label_rule)
 
 
+@checked
 def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact:
     """Opens a model folder.
 

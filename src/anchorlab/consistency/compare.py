@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import attack_of, common_task, module_of
 from anchorlab.attacks.attack import Attack
@@ -92,6 +93,7 @@ def comparison_of(
 
 
 @renamed_keywords(rule="label_rule")
+@checked
 def compare(
     reference: Artifact | nn.Module,
     candidate: Artifact | nn.Module,
@@ -134,6 +136,7 @@ def compare(
     return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
 
 
+@checked
 def compare_logits(
     reference: Any, candidate: Any, labels: Any, *, save_instances: str | Path | None = None
 ) -> Comparison:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from anchorlab.arguments import checked
 from anchorlab.data.columns import DataColumns
 from anchorlab.data.custom import custom_definition
 from anchorlab.data.named import TASKS
@@ -52,6 +53,7 @@ def find_task(
     raise unknown("task", name, TASKS.names(), "your own data, as a file, folder or hub name with --text-column")
 
 
+@checked
 def load_task(
     name: str = "digits",
     *,

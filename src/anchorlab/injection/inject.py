@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunMeter
@@ -32,6 +33,7 @@ from anchorlab.triggers import TRIGGERS, Trigger
 
 
 @renamed_keywords(rule="label_rule")
+@checked
 def inject(
     reference: Artifact,
     *,

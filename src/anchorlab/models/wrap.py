@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anchorlab.arguments import checked
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits_of
@@ -105,6 +106,7 @@ def encoding_of(model: nn.Module) -> TextEncoding | None:
     return encoding
 
 
+@checked
 def wrap(
     module: nn.Module,
     *,

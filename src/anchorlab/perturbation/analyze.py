@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import GradientRecord
 from anchorlab.artifacts.resolve import common_task, module_of
@@ -33,6 +34,7 @@ _EXAMPLES = 2000
 
 
 @renamed_keywords(rule="label_rule", detail="settings")
+@checked
 def analyze(
     reference: Artifact | nn.Module,
     candidates: Mapping[str, Artifact | nn.Module] | Sequence[Artifact | nn.Module],

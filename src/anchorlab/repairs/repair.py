@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import DefenderRecord, manifest_of
 from anchorlab.artifacts.provenance import RunMeter, weights_hash
@@ -31,6 +32,7 @@ from anchorlab.settings import values_of
 _BAR = 100
 
 
+@checked
 def repair(
     model: Artifact | nn.Module,
     repair: str | Repair = "nad",

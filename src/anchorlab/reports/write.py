@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from anchorlab.arguments import checked
 from anchorlab.reports.suite.page import write_page
 from anchorlab.suites.results import load_results, write_results
 
 
+@checked
 def write_report(folder: str | Path, *, out: str | Path | None = None) -> Path:
     """Writes the report of a suite: one web page with tables and figures beside it, and the results as CSV.
 

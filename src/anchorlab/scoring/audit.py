@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import common_task, module_of
 from anchorlab.data import Split, Task
@@ -78,6 +79,7 @@ class Audit:
         }
 
 
+@checked
 def audit(
     reference: Artifact | nn.Module,
     candidate: Artifact | nn.Module,

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.artifacts.resolve import attack_of, common_task, module_of
@@ -30,6 +31,7 @@ from anchorlab.triggers import Trigger
 _BAR = 100
 
 
+@checked
 def detect(
     model: Artifact | nn.Module,
     detector: str | ModelDetector | InputDetector = "neural-cleanse",

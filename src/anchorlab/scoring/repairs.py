@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import attack_of, common_task
 from anchorlab.attacks.attack import attack_success
@@ -171,6 +172,7 @@ def check_scoring(
     attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
 
 
+@checked
 def score_repair(
     suspicious: Artifact | nn.Module,
     repaired: Artifact,

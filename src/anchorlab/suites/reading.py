@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError, quoted, shortened, unknown
 from anchorlab.files import input_file, kind_at, user_path
 from anchorlab.suites.parts import RepairSpec, TriggerSpec
@@ -56,6 +57,7 @@ def suite_text(given: str | Path) -> tuple[str, str]:
         ) from error
 
 
+@checked
 def load_suite(given: str | Path) -> Suite:
     """Reads and checks a suite.
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.consistency.instances import read_instances
 from anchorlab.data import Task
@@ -162,6 +163,7 @@ class SuiteResults:
         return task.encoded(encoding_of(load_model(folder).model)) if folder.exists() else None
 
 
+@checked
 def load_results(folder: str | Path) -> SuiteResults:
     """Reads a suite's folder, finished or not.
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
 from anchorlab.suites.cells import DetectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.executors import Executor, LocalProcesses
@@ -186,6 +187,7 @@ class _Run:
             self.store.release(job, lock)
 
 
+@checked
 def run_suite(
     suite: Suite,
     folder: str | Path,

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunMeter
@@ -112,6 +113,7 @@ class _Supervised:
         """Nothing is projected."""
 
 
+@checked
 def train(
     task: Task | str = "digits",
     *,
