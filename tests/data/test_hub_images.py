@@ -143,7 +143,7 @@ WRONG = {
     "columns 'img', 'fine', expected .* and 'label'": lambda: cifar_parts().rename_column("label", "fine"),
     "parts 'train', expected 'train' and 'test'": lambda: DatasetDict(train=cifar_parts()["train"]),
     "parts 'test', expected 'train' and 'test'": lambda: DatasetDict(test=cifar_parts()["test"]),
-    "part 'train', image 0 is 31×32, expected 32×32 pixels": lambda: with_train(ODD_SIZE, [0]),
+    "image in row 0 of .*, part 'train' is 32×31, expected 32×32 pixels": lambda: with_train(ODD_SIZE, [0]),
     "has 2 classes, expected 10": lambda: with_train(pixels(1), [0], ClassLabel(names=["cat", "dog"])),
     "numbers its classes differently": lambda: with_train(pixels(1), [0], ClassLabel(names=CIFAR_NAMES[::-1])),
     "image 1 has the label -1, expected an integer": lambda: with_train(pixels(2), [0, -1]),
@@ -175,7 +175,7 @@ def test_parquet_parts_that_number_their_classes_differently_are_refused(tmp_pat
 def test_an_image_column_that_holds_no_images_is_refused(tmp_path):
     part = Dataset.from_dict({"img": [1, 2], "label": [0, 1]})
     write_parquet(DatasetDict(train=part, test=part), tmp_path / "copy")
-    with pytest.raises(AnchorlabError, match=r"column 'img' .* holds Value\('int64'\), expected images"):
+    with pytest.raises(AnchorlabError, match=r"column 'img' .* holds .*Value\('int64'\), expected encoded images"):
         CIFAR10.load(str(tmp_path / "copy"))
 
 
@@ -183,7 +183,7 @@ def test_a_missing_image_is_refused(tmp_path):
     features = Features({"img": Image(), "label": ClassLabel(names=CIFAR_NAMES)})
     part = Dataset.from_dict({"img": [None], "label": [0]}, features=features)
     write_saved(DatasetDict(train=part, test=part), tmp_path / "copy")
-    with pytest.raises(AnchorlabError, match="image 0 is missing, expected 32×32 pixels"):
+    with pytest.raises(AnchorlabError, match=r"the image in row 0 of .* is missing"):
         CIFAR10.load(str(tmp_path / "copy"))
 
 
@@ -194,7 +194,7 @@ def test_an_image_that_cannot_be_decoded_is_refused(tmp_path, keep):
     write_folder(tmp_path, "test", pixels(10), labels, CIFAR_NAMES)
     damaged = tmp_path / "train" / "bird" / "2.png"
     damaged.write_bytes(damaged.read_bytes()[:keep] if keep else b"no image")
-    with pytest.raises(AnchorlabError, match=r"part 'train' holds an image that cannot be decoded"):
+    with pytest.raises(AnchorlabError, match=r"the image '.*bird/2.png' (is empty|is not a PNG|cannot be decoded)"):
         CIFAR10.load(str(tmp_path))
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -14,7 +12,7 @@ from torch import Tensor
 from anchorlab.data.labels import class_indices, class_names
 from anchorlab.data.sources import listed
 from anchorlab.data.split import Split
-from anchorlab.errors import AnchorlabError, reason
+from anchorlab.errors import AnchorlabError
 from anchorlab.settings import STRICT
 
 
@@ -84,57 +82,3 @@ def read_labels(part: Any, column: str, where: str, classes: Sequence[str], *, n
     if counts and not any(isinstance(value, str) for value in values):
         return class_indices(values, [str(number) for number in range(len(classes))], where)
     return class_indices(values, classes, where)
-
-
-def read_images(part: Any, image_column: str, label_column: str, where: str, classes: Sequence[str]) -> Split:
-    """A part of images of one size, uint8 ``[N, C, H, W]``: grey if all are grey, otherwise in colour.
-
-    Raises:
-        AnchorlabError: for a missing column, an image that is missing or cannot be decoded, or images of several sizes.
-    """
-    images = _decoded(part, image_column, where)
-    _check_sizes(images, where)
-    grey = all(image.ndim == 2 for image in images)
-    stacked = np.stack([image if grey or image.ndim == 3 else np.repeat(image[..., None], 3, 2) for image in images])
-    pixels = torch.from_numpy(stacked)
-    pixels = pixels.unsqueeze(1) if grey else pixels.permute(0, 3, 1, 2).contiguous()
-    return Split({"pixel_values": pixels}, read_labels(part, label_column, where, classes))
-
-
-def _decoded(part: Any, column: str, where: str) -> list[Any]:
-    """Each image as ``_pixels`` reads it, or None where it is missing."""
-    from datasets import Image
-
-    rows = part.cast_column(find_column(part, column, where), Image())
-    images: list[Any] = []
-    try:
-        for batch in rows.select_columns([column]).iter(batch_size=256):
-            images += [None if picture is None else _pixels(picture) for picture in batch[column]]
-    except Exception as error:  # PIL reports damage by several types
-        raise AnchorlabError(
-            f"{where} holds an image that cannot be decoded, after row {len(images) - 1} ({reason(error)}): repair or "
-            "remove it"
-        ) from error
-    return images
-
-
-def _check_sizes(images: Sequence[Any], where: str) -> None:
-    """Raises AnchorlabError for the first image that is missing or has another size than the first one."""
-    first = images[0]
-    for row, image in enumerate(images):
-        if image is None or image.shape[:2] != first.shape[:2]:
-            size = "missing" if image is None else "×".join(map(str, image.shape[:2]))
-            expected = "an image" if first is None else "×".join(map(str, first.shape[:2]))
-            raise AnchorlabError(
-                f"{where}, the image in row {row} is {size}, but the first one is {expected}: bring all images to one "
-                "size first"
-            )
-
-
-def _pixels(picture: Any) -> Any:
-    """uint8 ``[H, W]`` of a grey picture, ``[H, W, 3]`` of any other."""
-    return np.array(picture if picture.mode == "L" else picture.convert("L" if picture.mode in _GREY else "RGB"))
-
-
-#: Modes of PIL that hold grey images.
-_GREY = {"1", "LA", "La"}

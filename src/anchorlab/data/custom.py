@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from pathlib import Path
 
-from anchorlab.data.columns import DataColumns, classes_of, read_images, read_texts
+from anchorlab.data.columns import DataColumns, classes_of, find_column, read_labels, read_texts
+from anchorlab.data.images import ImageColumn, read_images
 from anchorlab.data.reading import PartReading
-from anchorlab.data.sources import Source, listed, open_source
+from anchorlab.data.sources import OpenedPart, Source, listed, open_source
 from anchorlab.data.split import RawData, Split
 from anchorlab.data.task import TaskDefinition
 from anchorlab.errors import AnchorlabError
@@ -56,14 +57,34 @@ def _load(name: str, columns: DataColumns, data: str | None) -> RawData:
         raise AnchorlabError(f"{data} has the parts {listed(parts)}, expected one named 'train': rename one")
     test = next((part for part in _TEST_PARTS if part in parts), None)
     classes = classes_of(parts["train"].rows, columns.label, str(data))
-    used = [part for part in ("train", test) if part is not None]
-    read = [_split(parts[part].rows, columns, str(data), classes) for part in used]
-    reading = tuple(PartReading(part, parts[part].files) for part in used)
-    return RawData(read[0], read[1] if len(read) > 1 else None, classes, reading)
+    found = {part: parts[part] for part in ("train", test) if part is not None}
+    splits, notes = (_images if columns.text is None else _texts)(found, columns, str(data), classes)
+    reading = tuple(PartReading(name, part.files, of) for (name, part), of in zip(found.items(), notes, strict=True))
+    return RawData(splits[0], splits[1] if len(splits) > 1 else None, classes, reading)
 
 
-def _split(part: object, columns: DataColumns, where: str, classes: tuple[str, ...]) -> Split:
-    if columns.text is not None:
-        return read_texts(part, columns.text, columns.label, where, classes)
+#: The parts as they were read, and what each part's reading notes.
+_Read = tuple[list[Split], list[tuple[str, ...]]]
+
+
+def _texts(parts: dict[str, OpenedPart], columns: DataColumns, where: str, classes: tuple[str, ...]) -> _Read:
+    assert columns.text is not None
+    splits = [read_texts(part.rows, columns.text, columns.label, where, classes) for part in parts.values()]
+    return splits, [()] * len(splits)
+
+
+def _images(parts: dict[str, OpenedPart], columns: DataColumns, where: str, classes: tuple[str, ...]) -> _Read:
+    """Parts of images, of one size and with the same channels."""
     assert columns.image is not None
-    return read_images(part, columns.image, columns.label, where, classes)
+    for part in parts.values():
+        find_column(part.rows, columns.image, where)
+    labels = [read_labels(part.rows, columns.label, where, classes) for part in parts.values()]
+    folder = Path(where).expanduser()
+    images = read_images(
+        [
+            ImageColumn(part, columns.image, f"{where}, part '{name}'", folder if folder.is_dir() else None)
+            for name, part in parts.items()
+        ]
+    )
+    splits = [Split({"pixel_values": read.pixels}, of) for read, of in zip(images, labels, strict=True)]
+    return splits, [read.notes for read in images]

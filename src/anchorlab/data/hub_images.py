@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from anchorlab.data.images import ImageColumn, read_images
 from anchorlab.data.reading import PartReading
 from anchorlab.data.sources import HUB, Source, find_test, listed, open_source
 from anchorlab.data.split import RawData, Split
-from anchorlab.errors import AnchorlabError, reason
+from anchorlab.errors import AnchorlabError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,53 +50,32 @@ def load_images(source: ImageSource, data: str | None) -> RawData:
     parts = open_source(source, data)
     where = source.hub_name if data in (None, HUB) else str(data)
     test_part = find_test(source, parts, source.test_parts, where)
-    train, classes = _read(source, parts["train"].rows, f"{where}, part 'train'")
-    test, test_classes = _read(source, parts[test_part].rows, f"{where}, part '{test_part}'")
+    read = {name: parts[name] for name in ("train", test_part)}
+    holders = {name: f"{where}, part '{name}'" for name in read}
+    folder = None if data in (None, HUB) or not Path(where).expanduser().is_dir() else Path(where).expanduser()
+    columns = [
+        ImageColumn(part, _image_column(source, part.rows.features, holders[name]), holders[name], folder)
+        for name, part in read.items()
+    ]
+    classes, test_classes = (_classes(source, part.rows.features, holders[name]) for name, part in read.items())
     if classes != test_classes:
         raise AnchorlabError(
             f"{source.task}: {where} numbers its classes differently in 'train' and '{test_part}', "
             "expected the same names in the same order: write both parts with one ClassLabel feature"
         )
-    reading = tuple(PartReading(name, parts[name].files) for name in ("train", test_part))
+    labels = [_labels(source, part.rows, len(classes), holders[name]) for name, part in read.items()]
+    images = read_images(columns, mode=source.mode, size=source.size)
+    train, test = (Split({"pixel_values": of.pixels}, at) for of, at in zip(images, labels, strict=True))
+    reading = tuple(PartReading(name, parts[name].files, of.notes) for name, of in zip(read, images, strict=True))
     return RawData(train=train, test=test, classes=classes, reading=reading)
 
 
-def _read(source: ImageSource, part: Any, where: str) -> tuple[Split, tuple[str, ...]]:
-    """One part decoded into tensors, and the names of its classes."""
-    from datasets import Image
-
-    column = _image_column(source, part.features, where)
-    classes = _classes(source, part.features, where)
-    rows = part.select_columns([column, "label"]).cast_column(column, Image(mode=source.mode))
-    images = torch.empty(len(rows), len(source.mode), source.size, source.size, dtype=torch.uint8)
-    labels = torch.empty(len(rows), dtype=torch.int64)
-    batches = rows.iter(batch_size=256)  # twice as fast as rows one by one
-    pairs = (pair for batch in batches for pair in zip(batch[column], batch["label"], strict=True))
-    try:
-        for index, (picture, label) in enumerate(pairs):
-            images[index] = _pixels(source, picture, f"{where}, image {index}")
-            labels[index] = _label(source, label, len(classes), f"{where}, image {index}")
-    except (OSError, SyntaxError) as error:  # PIL reports some damaged files as a SyntaxError
-        raise AnchorlabError(
-            f"{source.task}: {where} holds an image that cannot be decoded ({reason(error)}): "
-            "make the copy again, or give another one"
-        ) from error
-    return Split({"pixel_values": images}, labels), classes
-
-
 def _image_column(source: ImageSource, features: Any, where: str) -> str:
-    from datasets import Image
-
     column = next((name for name in source.image_columns if name in features), None)
     if column is None or "label" not in features:
         raise AnchorlabError(
             f"{source.task}: {where} has the columns {listed(features)}, expected "
             f"{listed(source.image_columns, ' or ')} and 'label': rename them, or give another copy"
-        )
-    if not isinstance(features[column], Image):
-        raise AnchorlabError(
-            f"{source.task}: the column '{column}' of {where} holds {features[column]}, expected images: "
-            "write the copy with datasets' Image feature"
         )
     return column
 
@@ -113,22 +94,13 @@ def _classes(source: ImageSource, features: Any, where: str) -> tuple[str, ...]:
     return names
 
 
-def _pixels(source: ImageSource, picture: Any, where: str) -> Tensor:
-    """A PIL image as uint8 ``[C, H, W]``."""
-    size = None if picture is None else picture.size
-    if size != (source.size, source.size):
-        raise AnchorlabError(
-            f"{source.task}: {where} is {'missing' if size is None else f'{size[0]}×{size[1]}'}, "
-            f"expected {source.size}×{source.size} pixels: repair or remove it, or give another copy"
-        )
-    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return flat.view(source.size, source.size, -1).permute(2, 0, 1)
-
-
-def _label(source: ImageSource, label: Any, classes: int, where: str) -> int:
-    if not isinstance(label, int) or not 0 <= label < classes:
-        raise AnchorlabError(
-            f"{source.task}: {where} has the label {label!r}, expected an integer from 0 to {classes - 1}: "
-            "correct it, or give another copy"
-        )
-    return label
+def _labels(source: ImageSource, rows: Any, classes: int, where: str) -> Tensor:
+    """int64 ``[N]``."""
+    labels = rows["label"][:]
+    for row, label in enumerate(labels):
+        if not isinstance(label, int) or not 0 <= label < classes:
+            raise AnchorlabError(
+                f"{source.task}: {where}, image {row} has the label {label!r}, expected an integer from 0 to "
+                f"{classes - 1}: correct it, or give another copy"
+            )
+    return torch.tensor(labels, dtype=torch.int64)
