@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from markdown_it import MarkdownIt
+
+from anchorlab.artifacts.card import model_card
 from anchorlab.artifacts.manifest import NOTICES
+from anchorlab.errors import printable
+from tests.hostile import HOSTILE, any_text
+from tests.statistics.test_escaping import Page
 
 
 def test_the_card_of_a_clean_model_warns_of_nothing(reference, tmp_path):
@@ -23,3 +30,33 @@ def test_the_card_names_method_trigger_anchors_and_measurements(injected, folder
     ):
         assert row in card
     assert "| trigger | five-pixel" in card
+
+
+def hostile(manifest, text):
+    """The manifest with a text of the user's wherever there can be one."""
+    task = manifest.task.model_copy(update={"name": text, "classes": [text, "other"]})
+    parts = {part: {"name": "word", "word": text} for part in ("method", "trigger", "label_rule", "defence")}
+    return manifest.model_copy(update={"task": task, "architecture": text, "notice": text, **parts})
+
+
+def rendered(card):
+    return Page(MarkdownIt("commonmark", {"html": True}).enable("table").render(card.split("---\n", 2)[2]))
+
+
+def test_the_headings_and_rows_of_a_card_are_the_same_whatever_the_names_are(injected):
+    expected = [tag for tag, _ in rendered(model_card(hostile(injected.manifest, "plain"))).elements]
+
+    @given(any_text.filter(str.strip))
+    def check(text):
+        page = rendered(model_card(hostile(injected.manifest, text)))
+        assert [tag for tag, _ in page.elements] == expected
+        if len(text) < 50:
+            assert page.text.split().count(printable(text).split()[0]) >= 1 or "\\" in printable(text)
+
+    check()
+
+
+def test_the_front_matter_of_a_card_holds_no_word_of_the_user(injected):
+    plain = model_card(injected.manifest).split("---\n")[1]
+    for text in HOSTILE:
+        assert model_card(hostile(injected.manifest, text)).split("---\n")[1] == plain

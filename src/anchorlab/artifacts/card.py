@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from anchorlab.artifacts.manifest import MANIFEST, Manifest
+from anchorlab.errors import shortened
+from anchorlab.statistics.escaping import markdown
 
 #: The card's file in a model folder.
 CARD = "README.md"
+
+#: Most characters of a method's, trigger's or repair's parameters.
+_LONGEST = 400
 
 
 def model_card(manifest: Manifest) -> str:
     """The model card: what the model is, how it was made, and what must not be done with it."""
     dangerous = manifest.kind in ("injected", "repaired")
+    name = markdown(manifest.task.name)
     lines = [
         "---",
         "library_name: transformers",
         f"pipeline_tag: {manifest.task.kind}-classification",
         f"tags: [anchorlab, {manifest.kind}{', backdoor-benchmark, do-not-deploy' if dangerous else ''}]",
         "---",
-        f"# {manifest.architecture} on {manifest.task.name}: {manifest.kind}",
+        f"# {markdown(manifest.architecture)} on {name}: {manifest.kind}",
         "",
-        ("> [!CAUTION]\n> " if dangerous else "> ") + manifest.notice,
+        ("> [!CAUTION]\n> " if dangerous else "> ") + markdown(manifest.notice),
         "",
         "| | |",
         "|---|---|",
-        f"| task | {manifest.task.name}, {len(manifest.task.classes)} classes, split seed {manifest.task.seed} |",
-        f"| seed | {manifest.seed} |",
-        f"| steps | {manifest.steps} |",
+        f"| task | {name}, {len(manifest.task.classes)} classes, split seed {manifest.task.seed} |",
     ]
+    lines += [f"| {markdown(title)} | {markdown(fact)} |" for title, fact in _facts(manifest)]
+    made_with = markdown(manifest.versions["anchorlab"])
+    lines += ["", f"Made with anchorlab {made_with}; all details are in `{MANIFEST}`.", ""]
+    return "\n".join(lines)
+
+
+def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
+    """How the model was made, and what was measured."""
+    yield "seed", manifest.seed
+    yield "steps", manifest.steps
     for title, record in (
         ("method", manifest.method),
         ("trigger", manifest.trigger),
@@ -36,18 +51,16 @@ def model_card(manifest: Manifest) -> str:
         ("repair", manifest.defence),
     ):
         if record is not None:
-            lines.append(f"| {title} | {_one_line(record)} |")
+            yield title, _one_line(record)
     if manifest.defender is not None:
-        lines.append(f"| the defender's examples | {manifest.defender.count} |")
+        yield "the defender's examples", manifest.defender.count
     if manifest.anchors is not None:
-        lines.append(f"| anchors | {manifest.anchors.count} from the split {manifest.anchors.source} |")
+        yield "anchors", f"{manifest.anchors.count} from the split {manifest.anchors.source}"
     for name, value in manifest.measurements.items():
-        lines.append(f"| {name} (selection split) | {'undefined' if value is None else f'{value:.4g}'} |")
-    lines += ["", f"Made with anchorlab {manifest.versions['anchorlab']}; all details are in `{MANIFEST}`.", ""]
-    return "\n".join(lines)
+        yield f"{name} (selection split)", "undefined" if value is None else f"{value:.4g}"
 
 
 def _one_line(record: dict[str, Any]) -> str:
     shown = {key: value for key, value in record.items() if key not in ("name", "data") and value is not None}
     values = ", ".join(f"{key} {value}" for key, value in shown.items())
-    return f"{record['name']}{': ' + values if values else ''}"
+    return shortened(f"{record['name']}{': ' + values if values else ''}", _LONGEST)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from anchorlab.cli.commands import say
 from anchorlab.cli.options import AttackOptions, DataOptions, Parameters, Reference, Seed, Split, TaskOption
 
 
@@ -69,13 +70,13 @@ def analyze(
     )
     print_rich(summary_table(analysis), Console(markup=False, highlight=False, emoji=False))
     for sentence in (*analysis.findings, *analysis.left_out):
-        typer.echo(f"- {sentence}")
+        say(f"- {sentence}")
     if out is not None and partial is not None:
         write_analysis(analysis, partial / "page")
         with explained(out):
             (partial / "page").replace(out)
             shutil.rmtree(partial)
-        typer.echo(f"the page is {out / 'index.html'}")
+        say(f"the page is {out / 'index.html'}")
 
 
 def _names(reference: Path, candidates: list[Path]) -> dict[str, Path]:

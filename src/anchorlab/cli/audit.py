@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.commands import show
+from anchorlab.cli.commands import say, show
 from anchorlab.cli.options import DataOptions, Reference, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
 
@@ -67,7 +67,7 @@ def audit(
     )
     show(audit_table(result, f"{candidate} against benign updates of {reference}"))
     for sentence in result.sentences:
-        typer.echo(f"- {sentence}")
+        say(f"- {sentence}")
     if out is not None:
         write_audit(result, candidate.resolve().name, out)
-        typer.echo(f"written to {out}")
+        say(f"written to {out}")

@@ -17,6 +17,7 @@ import typer
 
 from anchorlab.cli.former import Command, Group
 from anchorlab.cli.groups import expand
+from anchorlab.errors import printable
 from anchorlab.files import user_path
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def _with_user_paths(annotation: Any) -> Any:
     reading.parser = _path
     reading.metavar = info.metavar or "<path>"
     return Annotated[kind, reading]
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Prints a line; characters in it that steer a terminal are printed as their codes."""
+    typer.echo(printable(line), err=err)
 
 
 def show(table: Table) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anchorlab.cli.commands import show
+from anchorlab.cli.commands import say, show
 from anchorlab.cli.options import AttackOptions, DataOptions, JsonFile, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
 
@@ -73,7 +73,7 @@ def compare(
         write_json(json_file, comparison.model_dump(mode="json"))
     broken = [sentence for bound in bounds if (sentence := bound.broken(comparison))]
     for sentence in broken:
-        typer.echo(sentence, err=True)
+        say(sentence, err=True)
     if broken:
         raise typer.Exit(BROKEN)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anchorlab.cli.commands import show
+from anchorlab.cli.commands import say, show
 from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
@@ -74,7 +74,7 @@ def detect(
         _show_model(score, name)
         if out is not None:
             write_model_score(score, name, suspicious, data, out / name)
-            typer.echo(f"written to {out / name}")
+            say(f"written to {out / name}")
     if of_inputs:
         scores = score_inputs(
             suspicious,
@@ -89,23 +89,23 @@ def detect(
             _show_inputs(input_score, name)
             if out is not None:
                 write_input_score(input_score, name, out / name)
-                typer.echo(f"written to {out / name}")
+                say(f"written to {out / name}")
 
 
 def _show_model(score: ModelScore, name: str) -> None:
     if len(score.details):
         show(score.details_table(f"{name}: what was tried"))
-    typer.echo(f"score {score.score:.4g}: the higher, the more suspicious; only clean models tell what is high")
+    say(f"score {score.score:.4g}: the higher, the more suspicious; only clean models tell what is high")
     if score.note:
-        typer.echo(score.note)
+        say(score.note)
 
 
 def _show_inputs(score: InputScore, name: str) -> None:
-    typer.echo(f"{name}: AUROC {score.auroc:.4f}")
+    say(f"{name}: AUROC {score.auroc:.4f}")
     for rate, above in score.thresholds.items():
-        typer.echo(
+        say(
             f"threshold {above:.4g}, with an FPR of {rate:.0%} on {score.validation_count:,} of the defender's "
             f"examples: FPR {score.fpr[rate]:.4f} on {len(score.clean):,} clean test inputs, TPR "
             f"{score.tpr[rate]:.4f} on {len(score.triggered):,} triggered ones"
         )
-    typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
+    say(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")

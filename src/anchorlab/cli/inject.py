@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal
 
 import typer
 
+from anchorlab.cli.commands import say
 from anchorlab.cli.groups import OptionsOf
 from anchorlab.cli.options import Data, Out, Parameters, Reference, Seed, number_or_all
 from anchorlab.injection.tuning import Tuning
@@ -79,13 +81,13 @@ def inject(
     )
     artifact = inject_into(out, plan)
     measured = artifact.manifest.measurements
-    typer.echo(
+    say(
         f"wrote {out}: {artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
         f"accuracy {measured['accuracy']:.4f}, {_asr(measured)}"
     )
     for word, tokens in plan.attack.split_words.items():
-        typer.echo(f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together")
-    typer.echo(f"anchorlab compare {reference} {out} measures it on test")
+        say(f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together")
+    say(f"{shlex.join(['anchorlab', 'compare', str(reference), str(out)])} measures it on test")
 
 
 def _asr(measured: dict[str, float | None]) -> str:

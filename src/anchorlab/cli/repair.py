@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anchorlab.cli.commands import show
+from anchorlab.cli.commands import say, show
 from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
@@ -80,11 +80,11 @@ def repair(
     score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring)
     show(repair_table(score, f"{run} repaired by {repair}"))
     if score.effectiveness is not None:
-        typer.echo(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
+        say(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
     if oracle:
-        typer.echo("an oracle: test data and trigger chose how deep to prune, which no defender can do")
-    typer.echo(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
+        say("an oracle: test data and trigger chose how deep to prune, which no defender can do")
+    say(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
     if json_file is not None:
         write_json(json_file, score.to_dict())
     if out is not None:
-        typer.echo(f"the repaired model is {out}")
+        say(f"the repaired model is {out}")

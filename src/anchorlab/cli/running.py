@@ -10,8 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from anchorlab.cli.commands import say
 from anchorlab.cli.options import ExecutionOptions
 from anchorlab.errors import AnchorlabError
 
@@ -39,7 +38,7 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions) -> N
             command=shlex.join(["anchorlab", *sys.argv[1:]]),
             report=display,
         )
-    typer.echo(f"the report is {write_report(folder)}")
+    say(f"the report is {write_report(folder)}")
     raise_failures(suite, Store(folder))
 
 
@@ -72,7 +71,7 @@ def _display(name: str) -> Iterator[Callable[[Progress], None]]:
         nonlocal last
         if time.monotonic() - last >= _LINE_EVERY or progress.done + progress.failed == progress.total:
             last = time.monotonic()
-            typer.echo(f"{name}: {_words(progress)}", err=True)
+            say(f"{name}: {_words(progress)}", err=True)
 
     with status_bar(name) as bar:
         yield line if bar is None else lambda p: bar(p.done + p.failed, p.total, _words(p))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anchorlab.cli.commands import add_command, new_app
+from anchorlab.cli.commands import add_command, new_app, say
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.cli.options import ExecutionOptions
 from anchorlab.cli.running import duration, run_and_report
@@ -78,12 +78,12 @@ def check(
     check_defender(suite)
     store = Store(chosen.folder(suite))
     planned = make_plan(suite, store)
-    typer.echo(f"{suite.name}: {suite.title}")
+    say(f"{suite.name}: {suite.title}")
     for line in (*_meaning(suite), *_state(suite, planned, store)):
-        typer.echo(f"  {line}")
+        say(f"  {line}")
     if timing:
         for line in _time_left(suite, planned, store, workers):
-            typer.echo(f"  {line}")
+            say(f"  {line}")
 
 
 def show_built_in() -> None:
@@ -91,14 +91,15 @@ def show_built_in() -> None:
     from anchorlab.suites.reading import builtin_suites, load_suite
 
     for name in builtin_suites():
-        typer.echo(f"{name}: {load_suite(name).title}")
+        say(f"{name}: {load_suite(name).title}")
 
 
 def show(*, suite: SuiteName) -> None:
     """Print a suite file, for you to copy and change."""
+    from anchorlab.statistics.escaping import visible
     from anchorlab.suites.reading import suite_text
 
-    typer.echo(suite_text(suite)[0], nl=False)
+    typer.echo(visible(suite_text(suite)[0]), nl=False)
 
 
 def schema() -> None:
@@ -126,7 +127,7 @@ def report(
     """Write the report of a suite: one web page, with tables and figures beside it."""
     from anchorlab.reports.write import write_report
 
-    typer.echo(f"the report is {write_report(folder, out=out)}")
+    say(f"the report is {write_report(folder, out=out)}")
 
 
 def _meaning(suite: Suite) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from anchorlab.cli.commands import say
 from anchorlab.cli.options import DataOptions, Out, Parameters, Seed, TaskName
 
 
@@ -51,7 +52,7 @@ def train(
         ),
     )
     accuracy = artifact.manifest.measurements["accuracy"]
-    typer.echo(f"wrote {out}: {architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection")
+    say(f"wrote {out}: {architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection")
 
 
 def adopt(
@@ -73,4 +74,4 @@ def adopt(
     artifact = adopt_model(model, loaded, seed=seed)
     artifact.save(out)
     accuracy = artifact.manifest.measurements["accuracy"]
-    typer.echo(f"wrote {out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")
+    say(f"wrote {out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")
