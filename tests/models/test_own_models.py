@@ -181,14 +181,10 @@ def test_a_regression_model_is_refused(tmp_path, reviews):
     refused("has one output, as for regression: give a classifier", adopt, folder, load_reviews(reviews))
 
 
-def test_classes_of_another_number_or_order_are_refused(tmp_path, reviews):
+def test_classes_of_another_number_are_refused(tmp_path, reviews):
     refused(
         "answers with 3 classes, but the task reviews has 2",
         adopt, save_text("bert", tmp_path / "three", ["neg", "pos", "mixed"]), load_reviews(reviews),
-    )  # fmt: skip
-    refused(
-        "the model numbers its classes pos, neg, but the task neg, pos",
-        adopt, save_text("bert", tmp_path / "turned", ["POS", "NEG"]), load_reviews(reviews),
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -11,10 +10,10 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunCost
-from anchorlab.artifacts.resolve import check_selection
+from anchorlab.artifacts.resolve import check_selection, task_in_order_of
 from anchorlab.data import Task, load_task
-from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import accuracy, check_classes
+from anchorlab.models.classes import class_names, matched_in_words
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.models.wrap import encoding_of, unwrap
 
@@ -36,7 +35,9 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
         seed: cuts the splits.
 
     Returns:
-        The model with its manifest; the manifest's accuracy is measured on the split ``selection``.
+        The model with its manifest, whose classes are the task's in the order of the model's outputs, by name. Where
+        the names do not say it all, ``outputs`` says which output is which class. The accuracy is measured on the
+        split ``selection``.
 
     Raises:
         AnchorlabError: if the model cannot be opened, is not a classifier, or its classes are not the task's.
@@ -45,7 +46,7 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
     network = (model if isinstance(model, nn.Module) else open_pretrained(str(model), kind=task.kind)).cpu().eval()
     task = task.encoded(encoding_of(network))
     check_classes(network, task)
-    _check_order(network, task.classes)
+    classes, task = task.classes, task_in_order_of(network, task)
     check_selection(task)
     manifest = manifest_of(
         network,
@@ -56,17 +57,6 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
         seed=seed,
         cost=RunCost(),
         measurements={"accuracy": accuracy(network, task.split("selection"))},
+        outputs=matched_in_words(class_names(network), task.classes, moved=task.classes != classes),
     )
     return Artifact(network, manifest)
-
-
-def _check_order(network: nn.Module, classes: Sequence[str]) -> None:
-    """Raises AnchorlabError for a model that has the task's classes, by name, in another order."""
-    names = getattr(getattr(unwrap(network), "config", None), "id2label", {})
-    own = [str(names[label]).lower() for label in sorted(names)]
-    wanted = [name.lower() for name in classes]
-    if own != wanted and sorted(own) == sorted(wanted):
-        raise AnchorlabError(
-            f"the model numbers its classes {', '.join(own)}, but the task {', '.join(wanted)}: give the data labels "
-            "in the model's order"
-        )

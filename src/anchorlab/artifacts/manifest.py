@@ -106,6 +106,9 @@ class Manifest(_Record):
     peak_bytes: int = Field(
         description="largest memory: of the GPU in this run, or else of the process since its start"
     )
+    outputs: str | None = Field(
+        default=None, description="which output of an adopted model is which class, where its names do not say it all"
+    )
     measurements: dict[str, float | None] = Field(
         default_factory=dict, description="measured on the split selection when the model was made"
     )

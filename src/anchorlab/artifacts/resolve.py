@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import nn
 
@@ -13,6 +14,7 @@ from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.data.labels import label_index
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import check_classes
+from anchorlab.models.classes import class_names, match_classes, matched_in_words, rearranged
 from anchorlab.models.wrap import encoding_of
 from anchorlab.triggers import Trigger
 
@@ -56,12 +58,12 @@ def find_task(
 
 
 def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: Sequence[Artifact | nn.Module]) -> Task:
-    """The task as all models read it.
+    """The task as all models read it, its classes in the order of the reference's outputs.
 
     Args:
         task: the data to measure on; the task of the reference's manifest if None.
         reference: the clean model.
-        candidates: the models compared with it.
+        candidates: the models compared with it; ``in_order_of`` puts their outputs in the reference's order.
 
     Raises:
         AnchorlabError: if no data are named, the models read texts differently, or their classes are not the task's.
@@ -85,7 +87,81 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
     task = task.encoded(encoding)
     for model in models:
         check_classes(model, task)
+    task = task_in_order_of(reference, task)
+    for candidate in candidates:
+        if _order(reference, candidate, task) != list(range(len(task.classes))):
+            raise AnchorlabError(
+                "the models number their classes in different orders, so that their answers cannot be compared: number "
+                "them alike"
+            )
     return task
+
+
+def task_in_order_of(model: Artifact | nn.Module, task: Task) -> Task:
+    """The task with its classes in the order of a model's outputs, by their names; by number where it has none.
+
+    Raises:
+        AnchorlabError: if both have names, but not the same.
+    """
+    order = match_classes(output_names(model), [task.classes], model="the model")
+    return task.in_order([task.classes[place] for place in order])
+
+
+def outputs_in_words(model: Artifact | nn.Module, task: Task | None) -> str | None:
+    """Which output of a model without a manifest is which class; None where its names say it, or there is no task.
+
+    Raises:
+        AnchorlabError: if both have names, but not the same.
+    """
+    if task is None or isinstance(model, Artifact):
+        return None
+    names = class_names(model)
+    if names is not None and len(names) != len(task.classes):
+        return None  # refused by whoever asks the model
+    return matched_in_words(names, task_in_order_of(model, task).classes)
+
+
+def in_order_of(
+    reference: Artifact | nn.Module, candidate: Artifact | nn.Module, task: Task | None
+) -> Artifact | nn.Module:
+    """The candidate itself; or, if its outputs stand in another order than the reference's, a copy in the same.
+
+    Args:
+        reference: the model whose order is wanted.
+        candidate: the model that is compared with it.
+        task: the data to measure on; the task of the reference's manifest if None.
+
+    Raises:
+        AnchorlabError: if both have names of their outputs, but not the same, or the outputs cannot change places.
+    """
+    names, wanted = output_names(candidate), output_names(reference)
+    if not names or not wanted or len(names[0]) != len(wanted[0]):
+        return candidate  # nothing to go by, or refused by common_task
+    order = match_classes(names, wanted, model="the candidate", others="the reference")
+    if order == sorted(order):
+        return candidate
+    if isinstance(candidate, Artifact) and candidate.manifest.label_rule is not None:
+        raise AnchorlabError(
+            "the candidate carries an attack and numbers its classes in another order than the reference: give the "
+            "reference that it was made from"
+        )
+    module = module_of(candidate)
+    data = (common_task(None, reference, []) if task is None else task).encoded(encoding_of(module))
+    moved = rearranged(module, [order.index(place) for place in range(len(order))], data.split("test").inputs)
+    return replace(candidate, model=moved) if isinstance(candidate, Artifact) else moved
+
+
+def _order(reference: Artifact | nn.Module, candidate: Artifact | nn.Module, task: Task) -> list[int]:
+    """Which class of the task each output of a candidate is."""
+    wanted = [*output_names(reference), task.classes]
+    return match_classes(output_names(candidate), wanted, model="the candidate", others="the reference")
+
+
+def output_names(model: Artifact | nn.Module) -> list[Sequence[str]]:
+    """What a model's outputs are called, in order: by its manifest and by its configuration, where there are any."""
+    manifested = [model.manifest.task.classes] if isinstance(model, Artifact) else []
+    configured = class_names(module_of(model))
+    return [*manifested, *([] if configured is None else [configured])]
 
 
 def attack_of(

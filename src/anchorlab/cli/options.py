@@ -100,10 +100,17 @@ class DataOptions(OptionGroup):
         return load_task(name, seed=seed, data=self.data, columns=self.columns())
 
     def task_of(self, model: Artifact | nn.Module, name: str | None, seed: int | None = None) -> Task | None:
-        """The task that is named, or else the model's own, from where the options say; None if there is neither."""
-        from anchorlab.artifacts.resolve import find_task
+        """The task that is named, or else the model's own, from where the options say; None if there is neither.
 
-        return find_task(model, name, seed=seed, data=self.data, columns=self.columns())
+        Says on the error stream which output of a model without names is taken for which class.
+        """
+        from anchorlab.artifacts.resolve import find_task, outputs_in_words
+
+        task = find_task(model, name, seed=seed, data=self.data, columns=self.columns())
+        sentence = outputs_in_words(model, task)
+        if sentence is not None:
+            typer.echo(sentence, err=True)
+        return task
 
 
 @dataclass(frozen=True)

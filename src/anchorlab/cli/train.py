@@ -73,5 +73,7 @@ def adopt(
     loaded = own.load_task(task, seed)
     artifact = adopt_model(model, loaded, seed=seed)
     artifact.save(out)
+    if artifact.manifest.outputs is not None:
+        typer.echo(artifact.manifest.outputs)
     accuracy = artifact.manifest.measurements["accuracy"]
     say(f"wrote {out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")

@@ -13,7 +13,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task, module_of
+from anchorlab.artifacts.resolve import attack_of, common_task, in_order_of, module_of
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.instances import Batch, Columns, build_table, instances, write_instances
@@ -122,6 +122,7 @@ def compare(
     Raises:
         AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
     """
+    candidate = in_order_of(reference, candidate, task)
     task = common_task(task, reference, [candidate])
     manifested = candidate if isinstance(candidate, Artifact) else None
     attack = attack_of(manifested, task, trigger=trigger, target=target, label_rule=label_rule)

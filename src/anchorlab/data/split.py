@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -88,6 +88,16 @@ class RawData:
             test=self.train.select(parts["defender"]),
             reading=(*self.reading, cut) if self.reading else (),
         )
+
+    def in_order(self, classes: Sequence[str]) -> RawData:
+        """The same with its classes in another order; their labels follow.
+
+        Args:
+            classes: names of the classes, by their new labels.
+        """
+        places = torch.tensor([list(classes).index(name) for name in self.classes])
+        moved = self._each(lambda part: replace(part, labels=places[part.labels]))
+        return replace(moved, classes=tuple(classes))
 
     def _each(self, change: Callable[[Split], Split]) -> RawData:
         return replace(self, train=change(self.train), test=None if self.test is None else change(self.test))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
@@ -115,6 +115,14 @@ class Task:
         if encoding == self.encoding:
             return self
         return replace(self, raw=_encoded(self.raw, encoding), encoding=encoding)
+
+    def in_order(self, classes: Sequence[str]) -> Task:
+        """The same task with its classes in another order, a model's; their labels follow, and splits stay.
+
+        Args:
+            classes: the task's classes, by their new labels.
+        """
+        return self if tuple(classes) == self.classes else replace(self, raw=self.raw.in_order(classes))
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(indices):,}" for name, indices in self.indices.items())

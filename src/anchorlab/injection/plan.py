@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, task_record
-from anchorlab.artifacts.resolve import check_selection
+from anchorlab.artifacts.resolve import check_selection, common_task
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
@@ -20,8 +20,6 @@ from anchorlab.injection.objective import Injection
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import fresh_model
-from anchorlab.models.call import check_classes
-from anchorlab.models.wrap import encoding_of
 from anchorlab.seeding import derive
 from anchorlab.settings import values_of
 from anchorlab.triggers import TRIGGERS, Trigger
@@ -134,12 +132,11 @@ def plan_injection(
     Raises:
         AnchorlabError: for anything in the arguments that is impossible.
     """
-    task = reference.task() if task is None else task.encoded(encoding_of(reference.model))
+    task = common_task(task, reference, [])
     chosen = METHODS.build(method, parameters)
     if record_gradients:
         _check_backdoor(chosen)
     attack = build_attack(task, trigger, label_rule, target, used=chosen.injects_backdoor or measure)
-    check_classes(reference.model, task)
     _check_splits(reference, task)
     indices = task.anchor_indices(anchors, seed=seed, source=anchors_from)
     split = task.split(anchors_from)

@@ -14,7 +14,7 @@ from torch import nn
 
 from anchorlab.data import Kind
 from anchorlab.errors import AnchorlabError, unknown
-from anchorlab.models.wrap import unwrap
+from anchorlab.models.wrap import encoding_of, unwrap
 from anchorlab.registry import Registry
 from anchorlab.seeding import seeded_globally
 
@@ -62,9 +62,15 @@ def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False
 
 def _pretrained(source: str) -> Callable[[Task], nn.Module]:
     def build(task: Task) -> nn.Module:
+        from anchorlab.models.classes import class_names, rearranged
         from anchorlab.models.pretrained import open_pretrained
 
-        return open_pretrained(source, kind=task.kind, classes=task.classes)
+        model = open_pretrained(source, kind=task.kind, classes=task.classes)
+        names = class_names(model)
+        if names is None or names == task.classes:
+            return model
+        inputs = task.encoded(encoding_of(model)).split("owner").inputs
+        return rearranged(model, [names.index(name) for name in task.classes], inputs)
 
     return build
 

@@ -14,6 +14,7 @@ from torch import nn
 from anchorlab.data import Kind
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError, reason
+from anchorlab.models.classes import in_own_order, settle_outputs
 from anchorlab.models.padding import embedding_rows, give_padding, refuse_dependence_on_batch, settle_padding
 from anchorlab.models.wrap import PICKLES, PixelClassifier, TextClassifier, conversion
 
@@ -50,7 +51,8 @@ def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[
         source: a folder with config.json and weights in safetensors, or a name on the hub.
         kind: image or text; None for what its configuration says.
         classes: names of the classes that it gets. Where it has another number, it gets a new last layer
-            from torch's global generator. None for its own classes, which it must have.
+            from torch's global generator. Where it has these names in another order, it keeps its order. None for
+            its own classes, which it must have.
 
     Raises:
         AnchorlabError: if it cannot be fetched or read, needs code of its own, or is not a classifier.
@@ -66,8 +68,10 @@ def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[
             raise AnchorlabError(
                 f"the model {source} reads {own}s, but the task holds {kind}s: give one that reads them"
             )
-        _check_classes(config, source)
+        settle_outputs(config, _written(source, local=folder.exists()), source)
     else:
+        classes = in_own_order(classes, config)
+        config.problem_type = None
         config.num_labels = len(classes)
         config.id2label = dict(enumerate(classes))
         config.label2id = {name: label for label, name in enumerate(classes)}
@@ -162,6 +166,15 @@ def _configuration(source: str, *, local: bool) -> Any:
         return AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=local)
 
 
+def _written(source: str, *, local: bool) -> dict[str, Any]:
+    """The content of config.json."""
+    from transformers import PreTrainedConfig
+
+    with _quiet(), _explained(f"{source}/{CONFIG}", "cannot be read", local=local):
+        written: dict[str, Any] = PreTrainedConfig.get_config_dict(source, local_files_only=local)[0]
+        return written
+
+
 def _model_type(folder: Path) -> str:
     try:
         config = json.loads((folder / CONFIG).read_text())
@@ -181,13 +194,6 @@ def _kind(config: Any, source: str) -> Kind:
         f"{source} describes no classifier of texts or images, but {names or config.model_type}: train one from it "
         "with anchorlab train --model, or give another"
     )
-
-
-def _check_classes(config: Any, source: str) -> None:
-    if config.num_labels < 2:
-        raise AnchorlabError(
-            f"the model {source} has one output, as for regression: give a classifier of two classes or more"
-        )
 
 
 def _check_vocabulary(net: nn.Module, encoding: TextEncoding, source: str) -> None:

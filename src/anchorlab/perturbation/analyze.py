@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import GradientRecord
-from anchorlab.artifacts.resolve import common_task, module_of
+from anchorlab.artifacts.resolve import common_task, in_order_of, module_of
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Split, Task
 from anchorlab.errors import renamed_keywords
@@ -80,7 +80,7 @@ def analyze(
     """
     settings = settings or AnalysisSettings()
     budget = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
-    named = name_candidates(candidates)
+    named = {name: in_order_of(reference, candidate, task) for name, candidate in name_candidates(candidates).items()}
     task = common_task(task, reference, list(named.values()))
     attacks = attacks_on(named, task, trigger=trigger, target=target, label_rule=label_rule)
     net = module_of(reference)
