@@ -1,69 +1,13 @@
-"""Cutting: a partition, in the same proportions class by class, decided by the seed alone."""
+"""Splits and parts of data: what is selected, limited and cut keeps its examples together."""
 
 from __future__ import annotations
 
+import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from anchorlab.data.reading import PartReading
-from anchorlab.data.split import Fractions, RawData, Split, cut_splits, index_hash
-
-PARTS = ("owner", "held-out", "selection", "defender")
-
-labels_strategy = st.lists(st.integers(0, 4), min_size=1, max_size=300).map(torch.tensor)
-fractions_strategy = st.builds(Fractions, *[st.floats(0, 0.3)] * 3)
-seeds = st.integers(0, 2**32)
-
-
-@settings(max_examples=50, deadline=None)
-@given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
-def test_cut_uses_each_example_exactly_once(labels, fractions, seed):
-    parts = cut_splits(labels, fractions, seed=seed)
-    assert set(parts) == set(PARTS)
-    assert torch.cat(list(parts.values())).sort().values.tolist() == list(range(len(labels)))
-
-
-@settings(max_examples=50, deadline=None)
-@given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
-def test_cut_gives_each_class_its_share_within_one_example(labels, fractions, seed):
-    parts = cut_splits(labels, fractions, seed=seed)
-    shares = {
-        "held-out": fractions.held_out,
-        "selection": fractions.selection,
-        "defender": fractions.defender,
-    }
-    for name, share in shares.items():
-        for label in labels.unique():
-            total = (labels == label).sum().item()
-            got = (labels[parts[name]] == label).sum().item()
-            assert abs(got - share * total) < 1
-
-
-@settings(max_examples=25, deadline=None)
-@given(labels=labels_strategy, fractions=fractions_strategy, seed=seeds)
-def test_cut_depends_on_the_seed_alone_and_sorts(labels, fractions, seed):
-    torch.manual_seed(1)
-    first = cut_splits(labels, fractions, seed=seed)
-    torch.manual_seed(2)
-    second = cut_splits(labels, fractions, seed=seed)
-    for name in PARTS:
-        assert torch.equal(first[name], second[name])
-        assert torch.equal(first[name], first[name].sort().values)
-
-
-def test_seeds_cut_differently():
-    labels = torch.arange(1000) % 10
-    hashes = {index_hash(cut_splits(labels, Fractions(), seed=seed)["defender"]) for seed in range(20)}
-    assert len(hashes) == 20
-
-
-def test_one_more_class_does_not_move_the_others():
-    few = torch.arange(100) % 2
-    more = torch.cat([few, torch.full((50,), 2)])
-    first, second = cut_splits(few, Fractions(), seed=3), cut_splits(more, Fractions(), seed=3)
-    for name in PARTS:
-        assert torch.equal(first[name], second[name][second[name] < 100])
+from anchorlab.data.split import RawData, Split
+from anchorlab.errors import AnchorlabError
 
 
 def test_limited_keeps_the_first_of_each_class_in_their_order():
@@ -97,3 +41,9 @@ def test_what_was_read_stays_with_the_data_and_a_cut_test_part_says_so():
         train,
         PartReading("test", (), ("a fifth of each class of the part 'train', cut with the seed 3",)),
     )
+
+
+def test_too_few_examples_for_a_test_part_are_refused():
+    split = Split({"pixel_values": torch.arange(2).view(2, 1)}, torch.arange(2))
+    with pytest.raises(AnchorlabError, match="2 examples are too few to cut a test part, 20% of them: give 3 or more"):
+        RawData(split, None, ("a", "b")).with_test(3)

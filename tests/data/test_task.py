@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from anchorlab.data.split import RawData, Split, cut_splits, index_hash
+from anchorlab.data.cut import Fractions, cut_splits
+from anchorlab.data.named import TASKS
+from anchorlab.data.split import RawData, Split, index_hash
 from anchorlab.data.task import Task, TaskDefinition
 from anchorlab.errors import AnchorlabError
 
@@ -114,3 +116,29 @@ def test_a_draw_of_what_is_not_there_says_what_there_is():
         make_task().draw("test", 2000, seed=0, what="queries")
     with pytest.raises(AnchorlabError, match="0 examples are not possible"):
         make_task().check_count("owner", 0)
+
+
+def test_a_split_without_examples_says_how_many_it_takes():
+    """A twentieth of 10, rounded to the even number, is none."""
+    split = Split({"pixel_values": torch.zeros(10, 1, 2, 2, dtype=torch.uint8)}, torch.arange(10) % 2)
+    indices = cut_splits(split.labels, Fractions(), seed=0) | {"test": torch.arange(10)}
+    task = Task(TASKS["fashion-mnist"], RawData(split, split, ("a", "b")), 0, indices)
+    with pytest.raises(AnchorlabError, match=r"'selection' of .* 5% of the 10 that .* give 11 or more"):
+        task.check_filled("selection")
+    with pytest.raises(AnchorlabError, match="give 11 or more"):
+        task.draw("selection", None, "a purpose", seed=0)
+
+
+def test_a_split_that_single_examples_leave_empty_says_so():
+    split = Split({"pixel_values": torch.zeros(30, 1, 2, 2, dtype=torch.uint8)}, torch.arange(30))
+    indices = cut_splits(split.labels, Fractions(), seed=0)
+    task = Task(TASKS["fashion-mnist"], RawData(split, split, tuple(map(str, range(30)))), 0, indices)
+    with pytest.raises(AnchorlabError, match="two or more of some class"):
+        task.check_filled("selection")
+
+
+def test_the_classes_that_a_split_lacks_are_named():
+    split = Split({"pixel_values": torch.zeros(9, 1, 2, 2, dtype=torch.uint8)}, torch.tensor([0, 2] * 4 + [1]))
+    indices = {"owner": torch.arange(8), "selection": torch.tensor([8])}
+    task = Task(TASKS["digits"], RawData(split, split, ("a", "b", "c")), 0, indices)
+    assert (task.lacking("owner"), task.lacking("selection")) == (("b",), ("a", "c"))

@@ -10,7 +10,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunCost
-from anchorlab.artifacts.resolve import check_selection, task_in_order_of
+from anchorlab.artifacts.resolve import task_in_order_of
 from anchorlab.data import Task, load_task
 from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.classes import class_names, matched_in_words
@@ -47,7 +47,7 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
     task = task.encoded(encoding_of(network))
     check_classes(network, task)
     classes, task = task.classes, task_in_order_of(network, task)
-    check_selection(task)
+    task.check_filled("selection")
     manifest = manifest_of(
         network,
         task,

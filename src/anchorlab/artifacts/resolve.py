@@ -201,9 +201,3 @@ def attack_of(
     if target is not None:
         own_rule = LABEL_RULES.from_dict(LABEL_RULES.to_dict(own_rule) | {"target": label_index(target, task.classes)})
     return build_attack(task, trigger, own_rule, None)
-
-
-def check_selection(task: Task) -> None:
-    """Raises AnchorlabError for a task without a selection split, on which every manifest measures."""
-    if len(task.split("selection")) == 0:
-        raise AnchorlabError(f"the data of {task.name} are too few to cut a selection split: give more")

@@ -92,5 +92,5 @@ def inject(
 
 def _asr(measured: dict[str, float | None]) -> str:
     if measured["asr"] is None:
-        return "no example to measure the ASR on"
+        return "no ASR, because the split has no example that the label rule attacks"
     return f"ASR {measured['asr']:.4f} of {measured['asr_count']:.0f} (the reference: {measured['asr_reference']:.4f})"

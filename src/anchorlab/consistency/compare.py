@@ -126,6 +126,7 @@ def compare(
     task = common_task(task, reference, [candidate])
     manifested = candidate if isinstance(candidate, Artifact) else None
     attack = attack_of(manifested, task, trigger=trigger, target=target, label_rule=label_rule)
+    task.check_filled(split)
     examples = task.split(split)
     try:
         batches = _batches(module_of(reference), module_of(candidate), examples, attack)

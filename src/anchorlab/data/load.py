@@ -11,9 +11,10 @@ import torch
 from anchorlab.arguments import checked
 from anchorlab.data.columns import DataColumns
 from anchorlab.data.custom import custom_definition
+from anchorlab.data.cut import cut_splits
 from anchorlab.data.named import TASKS
 from anchorlab.data.sources import TABLES
-from anchorlab.data.split import RawData, cut_splits
+from anchorlab.data.split import RawData
 from anchorlab.data.task import Task, TaskDefinition
 from anchorlab.errors import AnchorlabError, unknown
 
@@ -80,7 +81,10 @@ def load_task(
     raw = _raw(definition.load, location, seed if definition.columns is not None else None)
     if limit is not None:
         raw = raw.limited(limit)
-    indices = cut_splits(raw.train.labels, definition.fractions, seed=seed)
     assert raw.test is not None
+    for part, examples in (("training", raw.train), ("test", raw.test)):
+        if len(examples) == 0:
+            raise AnchorlabError(f"the {part} part of {definition.name} has no examples: give some, with their labels")
+    indices = cut_splits(raw.train.labels, definition.fractions, seed=seed)
     indices["test"] = torch.arange(len(raw.test))
     return Task(definition=definition, raw=raw, seed=seed, indices=indices, data=location, limit=limit)

@@ -1,4 +1,4 @@
-"""Examples resident in memory, and how they are cut into splits."""
+"""Examples resident in memory: a split, and the parts of a data set as they are read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from anchorlab.data.cut import TEST_SHARE, Fractions, cut_splits, fewest_for
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.reading import PartReading
-from anchorlab.seeding import generator
-
-#: Share of the training part that becomes the test part, where the data have none.
-_TEST_SHARE = 0.2
+from anchorlab.errors import AnchorlabError
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,19 @@ class RawData:
         return self._each(lambda part: part.encoded(encoding))
 
     def with_test(self, seed: int) -> RawData:
-        """The same with a test part: its own, or else a fifth of each class of the training part, cut with a seed."""
+        """The same with a test part: its own, or else a fifth of each class of the training part, cut with a seed.
+
+        Raises:
+            AnchorlabError: if the training part has too few examples.
+        """
         if self.test is not None:
             return self
-        parts = cut_splits(self.train.labels, Fractions(held_out=0, selection=0, defender=_TEST_SHARE), seed=seed)
+        parts = cut_splits(self.train.labels, Fractions(held_out=0, selection=0, defender=TEST_SHARE), seed=seed)
+        if len(parts["defender"]) == 0:
+            raise AnchorlabError(
+                f"{len(self.train):,} examples are too few to cut a test part, {TEST_SHARE:.0%} of them: give "
+                f"{fewest_for(TEST_SHARE)} or more, and two or more of some class, or a test part"
+            )
         cut = PartReading("test", notes=(f"a fifth of each class of the part 'train', cut with the seed {seed}",))
         return replace(
             self,
@@ -101,40 +108,6 @@ class RawData:
 
     def _each(self, change: Callable[[Split], Split]) -> RawData:
         return replace(self, train=change(self.train), test=None if self.test is None else change(self.test))
-
-
-@dataclass(frozen=True)
-class Fractions:
-    """Shares of the training part that the owner does not get; the owner trains on the rest."""
-
-    held_out: float = 0.10
-    selection: float = 0.05
-    defender: float = 0.05
-
-
-def cut_splits(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, Tensor]:
-    """Cuts examples into owner, held-out, selection and defender, each class in the same proportions.
-
-    Args:
-        labels: int64 ``[N]``.
-        fractions: shares of the three parts that are not the owner's.
-        seed: decides which example goes where.
-
-    Returns:
-        Split name to ascending int64 indices; together they are all of ``range(N)``, each once.
-    """
-    shares = {"held-out": fractions.held_out, "selection": fractions.selection, "defender": fractions.defender}
-    parts: dict[str, list[Tensor]] = {name: [] for name in ("owner", *shares)}
-    for label in sorted(set(labels.tolist())):
-        members = (labels == label).nonzero().flatten()
-        order = members[torch.randperm(len(members), generator=generator(seed, "cut", label))]
-        start = 0
-        for name, share in shares.items():
-            end = start + round(share * len(members))
-            parts[name].append(order[start:end])
-            start = end
-        parts["owner"].append(order[start:])
-    return {name: torch.cat(pieces).sort().values for name, pieces in parts.items()}
 
 
 def index_hash(indices: Tensor) -> str:

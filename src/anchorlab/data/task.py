@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from anchorlab.data.columns import DataColumns
+from anchorlab.data.cut import Fractions, fewest_for
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.inputs import Kind
-from anchorlab.data.split import Fractions, RawData, Split, index_hash
+from anchorlab.data.split import RawData, Split, index_hash
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.seeding import generator
 from anchorlab.statistics.table import facts_table, to_html
@@ -196,13 +197,33 @@ class Task:
         return torch.randperm(len(self.split(split)), generator=generator(seed, *purpose))[:count]
 
     def check_count(self, split: str, count: int | None, what: str = "examples", *, hint: str = "") -> None:
-        """Raises AnchorlabError if a split has fewer than ``count`` examples, or ``count`` is below one."""
+        """Raises AnchorlabError if a split has fewer than ``count`` examples or none, or ``count`` is below one."""
+        self.check_filled(split)
         size = len(self.split(split))
         if count is not None and not 1 <= count <= size:
             raise AnchorlabError(
                 f"{count:,} {what} are not possible: the split '{split}' of {self.name} has {size:,} examples; "
                 f"give a number from 1 to {size:,}{hint}"
             )
+
+    def check_filled(self, split: str) -> None:
+        """Raises AnchorlabError, which says how many examples it takes, if a split has none."""
+        if len(self.split(split)) > 0:
+            return
+        share, size = self.definition.fractions.by_split.get(split), len(self.raw.train)
+        if not share:
+            raise AnchorlabError(f"the split '{split}' of {self.name} has no examples: give data that have some for it")
+        fewest = fewest_for(share)
+        wanted = f"{fewest:,} or more" if size < fewest else "two or more of some class, for one stays with the owner"
+        raise AnchorlabError(
+            f"the split '{split}' of {self.name} has no examples, because it is {100 * share:.3g}% of the {size:,} "
+            f"that are there beside the test part: give {wanted}"
+        )
+
+    def lacking(self, split: str) -> tuple[str, ...]:
+        """The names of the classes of which a split has no example."""
+        counts = torch.bincount(self.split(split).labels, minlength=len(self.classes)).tolist()
+        return tuple(name for name, count in zip(self.classes, counts, strict=True) if count == 0)
 
     def anchor_indices(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Tensor:
         """Which examples of the split ``source`` the attacker holds: int64 ``[count]`` into that split.
@@ -215,6 +236,7 @@ class Task:
         if source not in get_args(AnchorSource):
             raise unknown("source of anchors", source, get_args(AnchorSource))
         if count is None:
+            self.check_filled(source)
             return torch.arange(len(self.split(source)))
         return self.draw(source, count, "anchors", source, seed=seed, what="anchors", hint=", or 'all'")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, task_record
-from anchorlab.artifacts.resolve import check_selection, common_task
+from anchorlab.artifacts.resolve import common_task
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
@@ -153,7 +153,7 @@ def plan_injection(
         measure=measure,
         record_gradients=record_gradients,
     )
-    _check_attacked(attack, plan.anchors, chosen)
+    _check_attacked(plan)
     return plan
 
 
@@ -177,12 +177,23 @@ def _check_splits(reference: Artifact, task: Task) -> None:
             f"the task {task.name} is cut with seed {task.seed}, but the reference was trained on the splits of seed "
             f"{record.seed}: give load_task the same seed and data"
         )
-    check_selection(task)
+    task.check_filled("selection")
 
 
-def _check_attacked(attack: Attack, anchors: Split, method: Method) -> None:
-    """Raises AnchorlabError if no anchor could carry the trigger."""
-    if method.injects_backdoor and not bool(attack.label_rule.applies(anchors.labels).any()):
+def _check_attacked(plan: InjectionPlan) -> None:
+    """Raises AnchorlabError if no anchor could carry the trigger, or the target has no example to learn from."""
+    rule, task = plan.attack.label_rule, plan.task
+    if not plan.method.injects_backdoor:
+        return
+    if not bool(rule.applies(plan.anchors.labels).any()):
+        whole = len(plan.anchors) == len(task.split(plan.anchors_from))
+        cure = f"take them from another split than '{plan.anchors_from}', or attack another class"
         raise AnchorlabError(
-            f"none of the {len(anchors)} anchors is of a class that the label rule attacks: give more anchors"
+            f"none of the {len(plan.anchors):,} anchors is of a class that the label rule attacks: "
+            f"{cure if whole else 'give more anchors'}"
+        )
+    if rule.target is not None and task.classes[rule.target] in task.lacking("owner"):
+        raise AnchorlabError(
+            f"the target '{task.classes[rule.target]}' is a class without examples in the training part of "
+            f"{task.name}, so that nothing shows how clean ones look: choose another target"
         )

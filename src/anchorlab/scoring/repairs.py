@@ -130,6 +130,11 @@ def choose_on_test(
         )
     indices = task.draw("test", None, "oracle", seed=seed)[:_EXAMPLES]
     examples = task.split("test").select(indices).to(find_device())
+    if len(attack.attacked(examples)) == 0:
+        raise AnchorlabError(
+            "the split 'test' has no example that the attack's label rule attacks, so that no ASR can choose: give "
+            "test data with such examples, or another --target or --label-rule"
+        )
 
     def measure(model: nn.Module) -> tuple[float, float]:
         asr, _ = attack_success(model, attack, examples)

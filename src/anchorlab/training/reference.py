@@ -14,7 +14,6 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.provenance import RunMeter
-from anchorlab.artifacts.resolve import check_selection
 from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
 from anchorlab.data.inputs import lengths, rows
@@ -143,7 +142,7 @@ def train(
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
     settings = (training or Training()).for_task(task)
-    check_selection(task)
+    task.check_filled("selection")
     architecture = model or task.definition.architecture
     accelerator = find_accelerator()
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))

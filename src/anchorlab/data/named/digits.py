@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from anchorlab.data.split import Fractions, RawData, Split, cut_splits
+from anchorlab.data.cut import Fractions, cut_splits
+from anchorlab.data.split import RawData, Split
 from anchorlab.data.task import Augmentation, TaskDefinition
 from anchorlab.errors import AnchorlabError
 

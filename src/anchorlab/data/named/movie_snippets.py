@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
+from anchorlab.data.cut import Fractions, cut_splits
 from anchorlab.data.sources import data_path
-from anchorlab.data.split import Fractions, RawData, Split, cut_splits
+from anchorlab.data.split import RawData, Split
 from anchorlab.data.task import TaskDefinition
 from anchorlab.errors import AnchorlabError
 
