@@ -37,6 +37,11 @@ LARGEST_REPETITION = 10_000_000
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+#: ``json_schema_extra`` of a hyper-parameter that is younger than its class. At its default no record has it, so that
+#: the records and hashes of older versions stay.
+LATER: dict[str, Any] = {"later": True}
+
+
 class Option(NamedTuple):
     """One hyper-parameter, for listings and messages."""
 
@@ -44,13 +49,20 @@ class Option(NamedTuple):
     type: str
     default: Any
     description: str
+    later: bool = False
 
 
 def options_of(cls: type) -> list[Option]:
     """The hyper-parameters of a class, in order."""
     fields: dict[str, FieldInfo] = getattr(cls, "__pydantic_fields__", {})
     return [
-        Option(name, _type_name(info), info.get_default(call_default_factory=False), info.description or "")
+        Option(
+            name,
+            _type_name(info),
+            info.get_default(call_default_factory=False),
+            info.description or "",
+            info.json_schema_extra == LATER,
+        )
         for name, info in fields.items()
         if info.init is not False
     ]
@@ -157,8 +169,9 @@ def parse_spec(text: str) -> Spec:
 
 
 def values_of(instance: Any) -> dict[str, Any]:
-    """The hyper-parameters of an instance as a dictionary of JSON values."""
-    return {option.name: getattr(instance, option.name) for option in options_of(type(instance))}
+    """The hyper-parameters of an instance as a dictionary of JSON values; without ``LATER`` ones at their default."""
+    values = [(option, getattr(instance, option.name)) for option in options_of(type(instance))]
+    return {option.name: value for option, value in values if not option.later or value != option.default}
 
 
 def strength_value(instance: Any, strength_name: str | None) -> float | None:

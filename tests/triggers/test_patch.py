@@ -97,11 +97,17 @@ def test_larger_than_the_image(trigger, needed) -> None:
         triggered(trigger, images_of(2, 3, 3, 5))
 
 
-@pytest.mark.parametrize("trigger", [FivePixel(margin=0), Square(size=3, margin=0)], ids=repr)
-def test_as_large_as_the_image_fits(trigger) -> None:
+def test_as_large_as_the_image_fits_if_something_of_it_is_left() -> None:
+    trigger = FivePixel(margin=0)
     trigger.check_shape((1, 3, 3))
     images = images_of(2, 1, 3, 3)
     assert not torch.equal(triggered(trigger, images), images)
+
+
+def test_nothing_of_the_image_left_is_refused() -> None:
+    with pytest.raises(AnchorlabError, match=r"covers the images of 3×3 pixels .*: choose a smaller one$"):
+        Square(size=3, margin=0).check_shape((1, 3, 3))
+    Square(size=3, margin=0).check_shape((1, 3, 4))
 
 
 def test_channels_that_are_neither_grey_nor_rgb() -> None:

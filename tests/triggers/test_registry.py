@@ -55,7 +55,7 @@ def test_parses(text, trigger) -> None:
         ("blended:1.5", "alpha='1.5' is not possible: it should be less than or equal to 1"),
         ("sinusoid:amplitude=nan", "amplitude='nan' is not possible"),
         ("picture", "was given no picture"),
-        ("picture:none.png", "the picture 'none.png' cannot be read"),
+        ("picture:none.png", "there is no file none.png"),
     ],
 )
 def test_refuses(text, sentence) -> None:

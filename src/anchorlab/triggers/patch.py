@@ -21,6 +21,11 @@ class Patch(ImageTrigger):
 
     margin: int
 
+    @property
+    def may_hide_all(self) -> bool:
+        """Whether it may cover the whole image and let nothing through, so that all triggered inputs are one image."""
+        return False
+
     @abstractmethod
     def rgba(self) -> Tensor:
         """The picture: uint8 ``[4, h, w]``."""
@@ -36,6 +41,19 @@ class Patch(ImageTrigger):
             raise AnchorlabError(
                 f"{self} needs {rows}×{columns} pixels, its margin included, but the images have "
                 f"{height}×{width}: choose a smaller trigger or margin"
+            )
+        self._check_opacity(height, width)
+
+    def _check_opacity(self, height: int, width: int) -> None:
+        """Refuses what would leave nothing of the images, or everything."""
+        opacity = self.rgba()[3]
+        if opacity.max() == 0:
+            raise AnchorlabError(f"{self} is transparent everywhere, so that it changes no image: give another")
+        if opacity.shape == (height, width) and opacity.min() == 255 and not self.may_hide_all:
+            asked = ", or ask for it with whole=true" if hasattr(self, "whole") else ""
+            raise AnchorlabError(
+                f"{self} covers the images of {height}×{width} pixels and has no transparency, so that all triggered "
+                f"inputs would be one image: choose a smaller one{asked}"
             )
 
     def constants(self, shape: tuple[int, ...]) -> tuple[Tensor, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,8 +12,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from anchorlab.errors import AnchorlabError
-from anchorlab.settings import STRICT
+from anchorlab.data.pictures import open_picture
+from anchorlab.errors import AnchorlabError, quoted
+from anchorlab.files import input_file
+from anchorlab.settings import LATER, STRICT
 from anchorlab.triggers.patch import Patch
 
 #: A picture's largest encoded size, in bytes, as a file and in ``Picture.data``.
@@ -25,15 +26,21 @@ _PICTURE_LIMIT = 4 * 2**20
 class Picture(Patch):
     """Any RGBA picture of the user's, laid over the image in the lower right; grey on grey images.
 
-    The picture is read once, resized, and kept in ``data``, so that neither the trigger nor a manifest that holds it
-    needs the file again. Where ``data`` is given, it is used and not ``path``.
+    A picture without transparency that covers the whole image is refused, unless ``whole`` asks for it. The picture is
+    read once, brought to 8 bits, turned as EXIF says, resized, and kept in ``data``, so that neither the trigger nor a
+    manifest that holds it needs the file again. Where ``data`` is given, it is used and not ``path``.
     """
 
-    path: str = Field(default="", description="picture file (PNG, JPEG, GIF, BMP or WebP; at most 4 MiB)")
+    path: str = Field(default="", description="picture file (PNG, JPEG, BMP, GIF, WebP or TIFF; at most 4 MiB)")
     data: str = Field(default="", repr=False, description="the picture as base64 PNG; empty: read from path")
     margin: int = Field(default=1, ge=0, description="pixels between the picture and the lower right edges")
     size: int | None = Field(
         default=None, ge=1, le=1024, description="larger side in pixels to resize to; None: as it is"
+    )
+    whole: bool = Field(
+        default=False,
+        json_schema_extra=LATER,
+        description="whether it may cover the whole image, which makes all triggered inputs equal",
     )
 
     def __post_init__(self) -> None:
@@ -45,6 +52,11 @@ class Picture(Patch):
         else:
             raise AnchorlabError("trigger 'picture' was given no picture: name its file, as in picture:logo.png")
 
+    @property
+    def may_hide_all(self) -> bool:
+        """As the user asked for."""
+        return self.whole
+
     def rgba(self) -> Tensor:
         """The picture: uint8 ``[4, h, w]``."""
         picture = _resized(_from_base64(self.data), self.size)
@@ -52,15 +64,15 @@ class Picture(Patch):
 
 
 def _from_file(path: str) -> Image.Image:
+    file = input_file(path, "give the picture of the trigger as an image file")
     try:
-        with Path(path).expanduser().open("rb") as file:
-            encoded = file.read(_PICTURE_LIMIT + 1)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        with file.open("rb") as stream:
+            encoded = stream.read(_PICTURE_LIMIT + 1)
+    except OSError as error:
         raise AnchorlabError(
-            f"the picture '{path}' cannot be read ({reason}): give the path of an image file"
+            f"the picture {quoted(path)} cannot be read ({error.strerror}): give the path of an image file"
         ) from error
-    return _decoded(encoded, f"the picture '{path}'", ("PNG", "JPEG", "GIF", "BMP", "WEBP"))
+    return _decoded(encoded, f"the picture {quoted(path)}")
 
 
 def _from_base64(data: str) -> Image.Image:
@@ -69,18 +81,13 @@ def _from_base64(data: str) -> Image.Image:
         encoded = base64.b64decode(data, validate=True)
     except ValueError as error:
         raise AnchorlabError(f"{owner} is not base64 ({error}): give a base64 PNG, or path alone") from error
-    return _decoded(encoded, owner, ("PNG",))
+    return _decoded(encoded, owner)
 
 
-def _decoded(encoded: bytes, owner: str, formats: tuple[str, ...]) -> Image.Image:
-    """The RGBA picture in ``encoded``; only ``formats`` are tried, none of which runs another program."""
+def _decoded(encoded: bytes, owner: str) -> Image.Image:
+    """The RGBA picture in ``encoded``."""
     _check_length(encoded, owner)
-    try:
-        return Image.open(io.BytesIO(encoded), formats=formats).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise AnchorlabError(
-            f"{owner} is not an image that can be read: give an undamaged {' or '.join(formats)} image"
-        ) from error
+    return open_picture(encoded, owner).decoded().convert("RGBA")
 
 
 def _to_base64(picture: Image.Image, path: str) -> str:
