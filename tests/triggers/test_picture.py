@@ -128,9 +128,7 @@ def test_nothing_given() -> None:
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(
-        AnchorlabError, match=r"there is no file .*none\.png: give the picture"
-    ):
+    with pytest.raises(AnchorlabError, match=r"there is no file .*none\.png: give the picture"):
         Picture(path=str(tmp_path / "none.png"))
     with pytest.raises(AnchorlabError, match="is a folder, not a file: give the picture"):
         Picture(path=str(tmp_path))
