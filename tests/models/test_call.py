@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 import anchorlab.models.resnet  # noqa: F401 (registers the architecture with transformers)
-from anchorlab.models.call import class_count, logits, predict
+from anchorlab.models.call import check_classes, logits, predict
+from tests.refusals import refused
 
 
 def test_logits_are_float32_from_tensors_and_from_transformers_outputs(digits, linear, reference):
@@ -49,9 +50,34 @@ def test_predict_transforms_each_batch_before_the_model_sees_it(digits, linear):
     assert torch.equal(negative, predict(linear, {"pixel_values": 255 - inputs["pixel_values"]}, batch_size=4))
 
 
-def test_classes_are_counted_by_asking_the_model(digits):
-    class Three(nn.Module):
-        def forward(self, pixel_values):
-            return pixel_values.new_zeros(len(pixel_values), 3, dtype=torch.float32)
+class Three(nn.Module):
+    """Answers with three numbers, whatever the image."""
 
-    assert class_count(Three(), digits.split("test").inputs) == 3
+    answers = (0.0, 0.0, 0.0)
+
+    def forward(self, pixel_values):
+        return torch.tensor([self.answers] * len(pixel_values))
+
+
+def test_classes_are_counted_by_asking_the_model(digits):
+    refused("the model answers with 3 classes, but the task digits has 10", check_classes, Three(), digits)
+
+
+def test_a_module_that_ends_in_a_softmax_is_refused(digits, linear):
+    check_classes(linear, digits)
+    refused(
+        "the answers of the model are probabilities, because none is negative and every row sums to 1, but logits are "
+        "wanted: .* by leaving out the softmax at the model's end",
+        check_classes,
+        WithSoftmax(linear),
+        digits,
+    )
+
+
+class WithSoftmax(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, pixel_values):
+        return self.net(pixel_values=pixel_values).softmax(1)

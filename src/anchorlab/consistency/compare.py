@@ -25,6 +25,7 @@ from anchorlab.errors import AnchorlabError, renamed_keywords
 from anchorlab.metrics import predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
+from anchorlab.models.probabilities import Watch, Watched
 from anchorlab.statistics.table import to_html
 from anchorlab.triggers import Trigger
 
@@ -128,11 +129,14 @@ def compare(
     attack = attack_of(manifested, task, trigger=trigger, target=target, label_rule=label_rule)
     task.check_filled(split)
     examples = task.split(split)
+    watches = Watch("the reference"), Watch("the candidate")
     try:
-        batches = _batches(module_of(reference), module_of(candidate), examples, attack)
+        batches = _batches(module_of(reference), module_of(candidate), examples, attack, watches)
         frame = build_table(batches, len(examples))
     except ValueError as error:
         raise AnchorlabError(str(error)) from error
+    for watch in watches:
+        watch.check()
     if save_instances is not None:
         write_instances(Path(save_instances), frame)
     return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
@@ -153,7 +157,8 @@ def compare_logits(
         save_instances: a parquet file to write the per-instance table to; None for none.
 
     Raises:
-        AnchorlabError: if a file cannot be read, shapes differ, a logit is not finite or a label is not a class.
+        AnchorlabError: if a file cannot be read, shapes differ, a logit is not finite or a probability, or a
+            label is not a class.
     """
     if isinstance(reference, (str, Path)):
         reference = StoredLogits(Path(reference))
@@ -161,17 +166,22 @@ def compare_logits(
         candidate = StoredLogits(Path(candidate))
     truth = stored_labels(Path(labels)) if isinstance(labels, (str, Path)) else labels
     try:
-        frame = instances(reference, candidate, truth)
-    except ValueError as error:
+        first, second = Watched(reference, "the reference"), Watched(candidate, "the candidate")
+        frame = instances(first, second, truth)
+    except (ValueError, TypeError) as error:
         raise AnchorlabError(str(error)) from error
+    for logits in (first, second):
+        logits.watch.check()
     if save_instances is not None:
         write_instances(Path(save_instances), frame)
     consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
     return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))
 
 
-def _batches(reference: nn.Module, candidate: nn.Module, split: Split, attack: Attack | None) -> Iterator[Batch]:
-    """Both models' answers, a batch at a time."""
+def _batches(
+    reference: nn.Module, candidate: nn.Module, split: Split, attack: Attack | None, watches: tuple[Watch, Watch]
+) -> Iterator[Batch]:
+    """Both models' answers, a batch at a time, each seen by its watch."""
     device = find_device()
     models = (reference.to(device), candidate.to(device))
     for start in range(0, len(split), EVALUATION_BATCH):
@@ -179,6 +189,8 @@ def _batches(reference: nn.Module, candidate: nn.Module, split: Split, attack: A
         batch = split.select(rows).to(device)
         labels = batch.labels.cpu().numpy()
         first, second = (predict(model, batch.inputs).cpu() for model in models)
+        for watch, answers in zip(watches, (first, second), strict=True):
+            watch.see(answers.numpy())
         yield Batch(first, second, labels, {} if attack is None else _triggered(*models, batch, attack))
 
 

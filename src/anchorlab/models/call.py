@@ -13,6 +13,7 @@ from torch.func import functional_call
 from anchorlab.data.inputs import lengths, rows
 from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.probabilities import Watch
 
 if TYPE_CHECKING:
     from anchorlab.data import Split, Task
@@ -22,6 +23,9 @@ EVALUATION_BATCH = 500
 
 #: Tokens in one forward pass, padding included, so that long texts need no more memory than short ones.
 EVALUATION_TOKENS = 2**15
+
+#: Examples on which a model's answers are tried before work begins.
+_TRIED = 24
 
 
 def logits(model: nn.Module, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -131,17 +135,14 @@ def in_batches(
         start = end
 
 
-def class_count(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:
-    """The number of classes C that a model answers with, found by calling it on one example."""
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    return predict(model, {name: value[:1].to(device) for name, value in inputs.items()}).shape[1]
-
-
 def check_classes(model: nn.Module, task: Task) -> None:
-    """Raises AnchorlabError if a model cannot read the task's examples, or has another number of classes."""
+    """Raises AnchorlabError if a model cannot read the task's examples, or does not answer with a logit a class."""
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    few = {name: value[:_TRIED].to(device) for name, value in task.split("test").inputs.items()}
     try:
-        classes = class_count(model, task.split("test").inputs)
-    except (RuntimeError, ValueError, TypeError) as error:
+        answers = predict(model, few)
+        classes = answers.shape[1]
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise AnchorlabError(
             f"the model cannot read the examples of the task {task.name} ({first_line(error)}): "
             "give the task that the model was trained on"
@@ -151,3 +152,6 @@ def check_classes(model: nn.Module, task: Task) -> None:
             f"the model answers with {classes} classes, but the task {task.name} has {len(task.classes)}: "
             "give the task that the model was trained on"
         )
+    watch = Watch("the model")
+    watch.see(answers.cpu().numpy())
+    watch.check(", by leaving out the softmax at the model's end")
