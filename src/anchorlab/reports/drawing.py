@@ -7,17 +7,22 @@ colour-blind readers). A variant of a method, such as ``plain (stopped)``, share
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.style
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from anchorlab.errors import printable
 from anchorlab.files import write_atomically
+from anchorlab.statistics.escaping import plotted
 
 DPI = 150
 
@@ -34,6 +39,13 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "anchorlab",
 }
+
+#: Fonts for names in other scripts, where they are installed.
+_FURTHER_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
+    *("Droid Sans Fallback", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Arial Unicode MS"),
+    *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Noto Emoji"),
+)
 
 
 class Look(NamedTuple):
@@ -76,7 +88,7 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
     by_method: dict[str, Look] = {}
     for method in methods:
         base = method.partition(" (")[0]
-        look = _LOOKS.get(base) or _OTHER_LOOKS[sum(base.encode()) % len(_OTHER_LOOKS)]
+        look = _LOOKS.get(base) or _OTHER_LOOKS[sum(base.encode(errors="surrogatepass")) % len(_OTHER_LOOKS)]
         variant = sum(other.partition(" (")[0] == base for other in by_method) % len(_VARIANTS)
         filling, line = _VARIANTS[variant]
         by_method[method] = look._replace(filling=filling, line=line)
@@ -84,14 +96,28 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
 
 
 def shorten(text: str, length: int) -> str:
-    """The text, or its beginning with an ellipsis if it is longer than ``length`` characters."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """A name of the user's as a label of a figure: one line of at most ``length`` characters, and never a formula.
+
+    What is longer ends with an ellipsis. A space stands before a line at the beginning, because legends leave out
+    labels that begin with one.
+    """
+    words = printable(text)
+    short = words if len(words) <= length else words[: length - 1] + "…"
+    return plotted(f" {short}" if short.startswith("_") else short)
+
+
+@cache
+def _families() -> list[str]:
+    """Matplotlib's own font, and fonts of this machine for the scripts that it lacks."""
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _FURTHER_FONTS if name in installed)]
 
 
 @contextmanager
 def written_figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of a size in inches, in our style and not the user's, written as PNG and SVG at the end."""
-    with matplotlib.style.context(["default", STYLE]):
+    with matplotlib.style.context(["default", STYLE, {"font.family": _families()}]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for the character
         figure = Figure(figsize=(width, height))
         yield figure
         for kind, metadata in (("png", {"Software": "anchorlab"}), ("svg", {"Creator": "anchorlab", "Date": None})):

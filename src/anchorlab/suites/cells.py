@@ -21,6 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field
 FORMAT = 1
 
 
+#: Most characters of a task's and a model's name in the name of a folder, which file systems bound.
+_LONGEST = 200
+
+
 class _Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +54,7 @@ class ReferenceJob(_Job):
     def name(self) -> str:
         """A readable, unique name, which its folder has."""
         words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{Path(self.task).stem}-{Path(self.model).name}")
-        return f"{words}-seed{self.seed}-{self.identity[:8]}"
+        return f"{words[:_LONGEST]}-seed{self.seed}-{self.identity[:8]}"
 
 
 class _Cell(_Job):

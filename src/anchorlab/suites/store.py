@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from anchorlab.artifacts.manifest import MANIFEST
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, printable
 from anchorlab.files import explained, write_atomically, write_folder_atomically, write_json
 from anchorlab.suites.cells import Cell, Measured, ReferenceJob
 
@@ -110,8 +110,7 @@ class Store:
     def save(self, cell: Cell, measured: Measured) -> None:
         """Writes the result of a cell; its JSON comes last, and with it the cell is done."""
         if measured.model is not None:
-            label = re.sub(r"[\s/\\]", "-", cell.label)
-            self._save_folder(self.folder / "models" / f"{label}-{cell.identity}", measured.model)
+            self._save_folder(self.folder / "models" / f"{_for_a_folder(cell.label)}-{cell.identity}", measured.model)
         if measured.instances is not None:
             write_atomically(self.instances(cell.identity), measured.instances)
         record = {"cell": cell.model_dump(mode="json"), "rows": measured.rows, "versions": measured.versions}
@@ -198,3 +197,9 @@ def _holds_other_files(folder: Path) -> bool:
         return False
     # What a killed process was just writing is called .NAME.tmp.
     return not folder.is_dir() or any(path.suffix != ".tmp" for path in folder.iterdir())
+
+
+def _for_a_folder(label: str) -> str:
+    """A label as the beginning of a folder's name: no hidden one, and at most 100 bytes, because names are bounded."""
+    words = re.sub(r"^\.|[\s/\\]", "-", printable(label))
+    return words.encode()[:100].decode(errors="ignore")

@@ -1,10 +1,15 @@
 """Settings, and which rows belong to one, from frames made up by hand."""
 
 import math
+import re
 
 import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from anchorlab.reports.suite.settings import Setting, at_setting, settings_of, slug
+from anchorlab.reports.suite.settings import Setting, at_setting, settings_of, slug, slugs_of
+from tests.hostile import HOSTILE, any_text
 
 RUNS = pd.DataFrame(
     [
@@ -45,3 +50,47 @@ def test_a_target_by_name_stays_text():
 def test_slugs_are_plain():
     assert slug("square:size=4, A b") == "square-size-4-a-b"
     assert Setting("digits", "m", "five-pixel", "all-to-all", None).words == "digits, five-pixel, all-to-all"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("C", "C++"),
+        ("C", "C#"),
+        ("猫", "狗"),
+        ("word:猫", "word:狗"),
+        ("x" * 300, "x" * 301),
+        ("naïve", "na-ve"),
+        ("", "é"),
+    ],
+)
+def test_names_that_differ_in_signs_or_other_scripts_have_other_slugs(one, other):
+    assert slug(one) != slug(other)
+
+
+@pytest.mark.parametrize(
+    "name", ["digits-resnet-tiny-square:size=4-all-to-one-7", "blend:alpha=0.1", "T-shirt/top", ""]
+)
+def test_usual_names_have_no_hash(name):
+    assert slug(name) == re.sub("[^a-z0-9]+", "-", name.lower())
+
+
+@given(st.sets(any_text))
+def test_slugs_of_any_names_are_short_safe_and_unlike_one_another_without_case(texts):
+    slugs = slugs_of(texts)
+    assert len({short.lower() for short in slugs.values()}) == len(texts)
+    assert all(re.fullmatch("[a-z0-9-]{0,130}", short) for short in slugs.values())
+
+
+def test_of_names_that_differ_in_case_or_separators_one_keeps_the_plain_slug():
+    slugs = slugs_of(["A", "a", "a b", "a-b"])
+    assert sorted(len(short) for short in slugs.values()) == [1, 3, 10, 12]
+
+
+def test_settings_that_differ_in_any_way_have_slugs_that_differ():
+    targets = [text for text in HOSTILE if "\udcff" not in text]  # a frame cannot hold that
+    frame = pd.concat([CHOICES.assign(target=target, trigger=f"word:{target}") for target in targets])
+    moved = pd.concat([CHOICES.assign(task="a-b", trigger="c"), CHOICES.assign(task="a", trigger="b-c")])
+    settings = settings_of(frame, moved, moved.assign(task="A"))
+    assert len(settings) == len(targets) + 4
+    assert len({setting.slug for setting in settings}) == len(settings)

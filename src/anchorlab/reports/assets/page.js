@@ -66,6 +66,9 @@ document.addEventListener("toggle", (event) => {
   note.style.top = `${fits ? below : Math.max(button.top - note.offsetHeight - 6, 12)}px`;
 }, true);
 
+// Plotly reads a few elements of HTML in its labels; the user's words have none.
+const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
 // --- Plots: drawn when they come near the view, and again when the metric or the colour scheme changes.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let printing = false;
@@ -90,13 +93,13 @@ function methodTraces(plot, metric) {
     const values = runs[metric] ?? [];
     return [
       {
-        mode: "markers", x: values, y: values.map(() => label), marker: { color: colour(label), size: 5, opacity: 0.45 },
-        text: runs.names.map((name, i) => `${label}, ${name}<br>${data.measures[metric].title} ${number(values[i])}`),
+        mode: "markers", x: values, y: values.map(() => plain(label)), marker: { color: colour(label), size: 5, opacity: 0.45 },
+        text: runs.names.map((name, i) => `${plain(label)}, ${name}<br>${data.measures[metric].title} ${number(values[i])}`),
       },
       {
-        mode: "markers", x: [means[metric][0]], y: [label], error_x: { ...bar(means[metric]), color: colour(label) },
+        mode: "markers", x: [means[metric][0]], y: [plain(label)], error_x: { ...bar(means[metric]), color: colour(label) },
         marker: { color: colour(label), symbol: look.symbol, size: 10, line: { width: 1.2, color: ink("ground") } },
-        text: [`${label}<br>mean ${data.measures[metric].title} ${bounds(means[metric])}`],
+        text: [`${plain(label)}<br>mean ${data.measures[metric].title} ${bounds(means[metric])}`],
       },
     ];
   });
@@ -115,7 +118,7 @@ function frontTraces(plot, metric) {
     opacity: 0.8,
     text: points.map((point) =>
       [
-        `${label}, on selection${point.chosen.length ? `, chosen for ASR ${point.chosen.join(" and ")}` : ""}`,
+        `${plain(label)}, on selection${point.chosen.length ? `, chosen for ASR ${point.chosen.join(" and ")}` : ""}`,
         `strength ${number(point.strength)}, scale ${number(point.scale)}`,
         `ASR ${number(point.asr)}, ${title} ${number(point.metrics[metric])}`,
       ].join("<br>").replace("strength undefined, ", "")),
@@ -124,7 +127,7 @@ function frontTraces(plot, metric) {
     mode: "markers", x: [means[metric][0]], y: [asr[0]],
     error_x: { ...bar(means[metric]), color: colour(label) }, error_y: { ...bar(asr), color: colour(label) },
     marker: { color: colour(label), symbol: data.looks[label].symbol, size: 12, line: { width: 1.2, color: ink("ground") } },
-    text: [`${label}, reported on test, target ASR ${target}<br>ASR ${bounds(asr)}<br>${title} ${bounds(means[metric])}`],
+    text: [`${plain(label)}, reported on test, target ASR ${target}<br>ASR ${bounds(asr)}<br>${title} ${bounds(means[metric])}`],
   }));
   return [...tried, ...reported];
 }
@@ -156,7 +159,7 @@ function layout(plot, metric) {
     },
   };
   if (plot.kind === "methods") {
-    const labels = plot.entries.map((entry) => entry.label);
+    const labels = plot.entries.map((entry) => plain(entry.label));
     base.yaxis = { ...axis, type: "category", categoryorder: "array", categoryarray: labels, autorange: "reversed", ticksuffix: " " };
     return { ...base, height: 70 + 30 * labels.length };
   }

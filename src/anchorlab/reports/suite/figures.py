@@ -82,7 +82,7 @@ def metrics_by_method(condition: Condition, stem: Path) -> None:
             for entry in group.entries:
                 for axis, name in zip(line, DRAWN, strict=True):
                     _draw_runs(axis, labels.index(entry.label), entry, name, drawn[entry.label])
-        axes[0, 0].set_yticks(range(len(labels)), labels)
+        axes[0, 0].set_yticks(range(len(labels)), [shorten(label, 40) for label in labels])
         axes[0, 0].set_ylim(len(labels) - 0.4, -0.6)
         figure.align_xlabels()
         figure.supxlabel(
@@ -150,7 +150,8 @@ def asr_against(
         for asked, axis in panels.items():
             axis.set(xlabel=_axis_title(name), title=titles[asked])
         axes[0].set_ylabel("attack success rate")
-        figure.legend([_key(label, drawn[label]) for label in labels], labels, loc="outside right upper")
+        signs = [_key(label, drawn[label]) for label in labels]
+        figure.legend(signs, [shorten(label, 40) for label in labels], loc="outside right upper")
         figure.supxlabel(
             "lines: strengths tried, on selection; large markers: reported means on test with 95% intervals; "
             "dotted: target ASR" + ("" if lowest is None else f"; rates below {lowest:g} lie outside"),

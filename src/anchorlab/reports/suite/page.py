@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data,
 from anchorlab.reports.suite.record_tables import failed_table, references_table
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
-from anchorlab.reports.suite.settings import Setting, slug
+from anchorlab.reports.suite.settings import Setting, distinct, slug, slugs_of
 from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import Table, to_csv, to_latex
@@ -60,7 +60,7 @@ class ConditionView:
     differences: Sequence[Table]
     choices: Table | None
     cost: Table
-    classes: Sequence[Table]
+    classes: Sequence[tuple[str, Table]]
     plots: Sequence[Plot]
     stills: Sequence[tuple[str, str]]
     changed: Sequence[tuple[str, str, Sequence[Picture]]]
@@ -147,33 +147,40 @@ class _Defences:
 
 
 def _write_defences(results: SuiteResults, out: Path) -> _Defences:
-    stills = []
+    stills: list[tuple[str, str]] = []
     if len(results.repairs):
-        for title, part in repairs.split_into_parts(results.repairs, ["task", "trigger", "defender"]):
-            stills.append((title, f"repairs-{_short(title)}"))
+        parts = dict(repairs.split_into_parts(results.repairs, ["task", "trigger", "defender"]))
+        slugs = _short(parts)
+        for title, part in parts.items():
+            stills.append((title, f"repairs-{slugs[title]}"))
             draw_repairs(part, out / "figures" / stills[-1][1])
     optional = [detections.population_table(results), detections.inputs_table(results)]
     every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
     return _Defences(every, [*stills, *_detection_stills(results, out)])
 
 
-def _short(title: str) -> str:
-    """The title of a part of the suite, for file names."""
-    return slug(title.replace(" of the defender's examples", ""))
+def _short(titles: Iterable[str]) -> dict[str, str]:
+    """The titles of parts of the suite for file names, no two alike."""
+    return distinct({title: slug(title.replace(" of the defender's examples", "")) for title in titles})
 
 
 def _detection_stills(results: SuiteResults, out: Path) -> list[tuple[str, str]]:
     """Words and name of each figure of detectors, which it writes."""
     stills = []
-    for title, models in detections.roc_of_models(results).items():
+    of_models, of_inputs = detections.roc_of_models(results), detections.roc_of_inputs(results)
+    found = detections.found_triggers(results)
+    slugs = _short(of_models)
+    for title, models in of_models.items():
         words = f"{title}: detectors of models" if title else "detectors of models"
-        stills.append((f"{words}, ROC curves over the population", f"roc-models-{_short(title)}".removesuffix("-")))
+        stills.append((f"{words}, ROC curves over the population", f"roc-models-{slugs[title]}".removesuffix("-")))
         draw_roc_curves(models, out / "figures" / stills[-1][1], of="models without backdoor")
-    for title, triggers in detections.found_triggers(results).items():
-        stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slug(title)}"))
+    slugs = slugs_of(found)
+    for title, triggers in found.items():
+        stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slugs[title]}"))
         draw_found_triggers(triggers, out / "figures" / stills[-1][1])
-    for title, panels in detections.roc_of_inputs(results).items():
-        stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{_short(title)}"))
+    slugs = _short(of_inputs)
+    for title, panels in of_inputs.items():
+        stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{slugs[title]}"))
         draw_roc_curves(panels, out / "figures" / stills[-1][1], of="clean inputs")
     return stills
 
@@ -212,7 +219,7 @@ def _condition_view(
     still = f"metrics-by-method-{condition.slug}"
     metrics_by_method(condition, out / "figures" / still)
     differences = [tables.differences_table(condition, baseline) for baseline in BASELINES]
-    classes = [tables.classes_table(condition, group) for group in condition.groups]
+    classes = [(group.title, tables.classes_table(condition, group)) for group in condition.groups]
     return ConditionView(
         condition,
         main=tables.results_table(condition),
@@ -220,7 +227,7 @@ def _condition_view(
         differences=[table for table in differences if table is not None],
         choices=tables.choices_table(condition, results.choices),
         cost=tables.cost_table(condition),
-        classes=[table for table in classes if table is not None],
+        classes=[(title, table) for title, table in classes if table is not None],
         plots=plots,
         stills=[("several metrics", still)],
         changed=[
@@ -233,12 +240,11 @@ def _condition_view(
 
 def _every_table(views: Sequence[SettingView]) -> list[Table]:
     conditions = [condition for view in views for condition in view.conditions]
-    return [
-        table
-        for view in conditions
-        for table in (view.main, view.further, *view.differences, view.choices, view.cost, *view.classes)
-        if table is not None
-    ]
+    every: list[Table | None] = []
+    for view in conditions:
+        every += [view.main, view.further, *view.differences, view.choices, view.cost]
+        every += [table for _, table in view.classes]
+    return [table for table in every if table is not None]
 
 
 def _write_tables(out: Path, every: Sequence[Table]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from anchorlab.metrics import METRICS
 from anchorlab.reports.html import picture_uri
 from anchorlab.reports.suite.figures import triggered_examples
-from anchorlab.reports.suite.settings import slug
+from anchorlab.reports.suite.settings import slugs_of
 from anchorlab.reports.suite.summary import ChangedInstance, Condition
 from anchorlab.suites.examples import Examples
 from anchorlab.suites.results import SuiteResults
@@ -71,10 +71,11 @@ class Pictures:
 def examples_of(examples: Mapping[str, Examples], out: Path) -> list[tuple[str, str, list[Pair]]]:
     """Title, name of the still figure (none of texts), and pairs of inputs, for each task and trigger."""
     sections = []
+    slugs = slugs_of(examples)
     for title, of_trigger in examples.items():
         words = [of_trigger.classes[int(label)] for label in of_trigger.labels]
         if isinstance(of_trigger.clean, Tensor):
-            still = f"examples-{slug(title)}"
+            still = f"examples-{slugs[title]}"
             triggered_examples(of_trigger, out / "figures" / still)
             pairs = [
                 Pair(word, picture_uri(torch.as_tensor(clean)), picture_uri(torch.as_tensor(triggered)))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 _COLUMNS = ("task", "model", "trigger", "rule", "target")
+
+#: Signs that only separate words: a name that loses them alone is still known by its letters and digits.
+_BETWEEN = re.compile(r"[a-zA-Z0-9 _.,:;=/()-]*")
+#: Most characters of a name that stay in a file name, which file systems bound.
+_LONGEST = 100
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Setting:
         trigger: as the suite names it.
         rule: the label rule.
         target: the target class, by number or name; None if the rule has no single one.
+        mark: ends its file names, if another setting of the report has the same ones otherwise.
     """
 
     task: str
@@ -30,6 +39,7 @@ class Setting:
     trigger: str
     rule: str
     target: int | str | None
+    mark: str = field(default="", compare=False)
 
     @property
     def words(self) -> str:
@@ -41,12 +51,35 @@ class Setting:
     def slug(self) -> str:
         """For file names and anchors of links."""
         parts = (self.task, self.model, self.trigger, self.rule, self.target)
-        return slug("-".join(str(part) for part in parts if part is not None))
+        return slug("-".join(str(part) for part in parts if part is not None)) + self.mark
 
 
 def slug(text: str) -> str:
-    """A text as part of a file name: small letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """A text as part of a file name or an id: small letters, digits and dashes.
+
+    A text that loses more than spaces and punctuation, or is too long, gets a hash of it at the end: C++ is not C.
+    """
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if _BETWEEN.fullmatch(text) and len(plain) <= _LONGEST and (plain or not text):
+        return plain
+    return f"{plain[:_LONGEST]}-{_digest(text)}".lstrip("-")
+
+
+def distinct(slugs: Mapping[K, str]) -> dict[K, str]:
+    """The same slugs, no two alike: of several that are, the plainest name keeps it, the others get a hash."""
+    taken: dict[str, K] = {}
+    for name in sorted(slugs, key=lambda name: (len(repr(name)), repr(name))):
+        taken.setdefault(slugs[name], name)
+    return {name: short if taken[short] == name else f"{short}-{_digest(repr(name))}" for name, short in slugs.items()}
+
+
+def slugs_of(texts: Iterable[str]) -> dict[str, str]:
+    """The slug of each text, no two alike."""
+    return distinct({text: slug(text) for text in texts})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def settings_of(*frames: pd.DataFrame) -> list[Setting]:
@@ -56,7 +89,9 @@ def settings_of(*frames: pd.DataFrame) -> list[Setting]:
         if "trigger" in stated and not any(_agrees(setting, stated) for setting in settings):
             values: dict[str, Any] = {name: stated.get(name) for name in _COLUMNS}
             settings.append(Setting(**values))
-    return settings
+    slugs = {setting: setting.slug for setting in settings}
+    marked = distinct(slugs)
+    return [replace(setting, mark=marked[setting].removeprefix(slugs[setting])) for setting in settings]
 
 
 def at_setting(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:

@@ -136,7 +136,7 @@ class Condition:
     @property
     def slug(self) -> str:
         """For file names and anchors of links."""
-        return f"{self.setting.slug}-asr{slug(f'{100 * self.target_asr:g}')}"
+        return f"{self.setting.slug}-asr{slug(f'{100 * self.target_asr:.12g}')}"
 
     @property
     def entries(self) -> list[Entry]:

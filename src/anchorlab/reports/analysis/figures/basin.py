@@ -41,7 +41,7 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
             axes[1].contour(x, y, rate, levels=steps, colors="#8a4a44", linewidths=0.4)
             figure.colorbar(filled, ax=axes[1], ticks=steps[::2], shrink=0.85)
             axes[1].set_title("attack success rate")
-        keys = {}
+        keys = []
         furthest = max(float(models["distance"].max()), 1e-12)
         for row in models.to_dict("records"):
             name, distance = str(row["candidate"]), float(row["distance"])
@@ -49,12 +49,12 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
             for axis in axes:
                 axis.plot(row["x"], row["y"], **style, zorder=3)
             label = shorten(name, 28) + (f" ({distance:.3g} off the plane)" if distance > 1e-3 * furthest else "")
-            keys[label] = Line2D([], [], **style)
+            keys.append(Line2D([], [], **style, label=label))
         for axis in axes:
             axis.set(xlabel="L2 distance")
             axis.grid(False)
         axes[0].set_ylabel("L2 distance")
-        figure.legend(list(keys.values()), list(keys), loc="outside lower center", ncols=3, fontsize=8)
+        figure.legend(handles=keys, loc="outside lower center", ncols=3, fontsize=8)
 
 
 def _levels(loss: np.ndarray[Any, Any]) -> Any:

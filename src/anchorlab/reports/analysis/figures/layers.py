@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anchorlab.perturbation.tables.sizes import BUFFERS, WHOLE
 from anchorlab.reports.analysis.figures.figure import AnalysisFigure, Looks, Tables, draw_legend
-from anchorlab.reports.drawing import marker_style, written_figure
+from anchorlab.reports.drawing import marker_style, shorten, written_figure
 
 
 def _draw(tables: Tables, look: Looks, stem: Path) -> None:
@@ -29,7 +29,7 @@ def _draw(tables: Tables, look: Looks, stem: Path) -> None:
 
 def _short_layer(name: str) -> str:
     """The end of a layer's name, which identifies it."""
-    return name if len(name) <= 32 else f"…{name[-31:]}"
+    return shorten(name if len(name) <= 32 else f"…{name[-31:]}", 32)
 
 
 LAYERS = AnalysisFigure(
