@@ -84,3 +84,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         Store(tmp_path).begin("name: mine", {})
     with pytest.raises(AnchorlabError, match=r"holds no suite\.yaml"):
         Store(tmp_path).suite()
+
+
+@pytest.mark.parametrize("label", [".hidden", "x" * 300, "猫" * 100, "a/b\\c\nd\0e"])
+def test_a_kept_model_is_found_whatever_its_label_is(tmp_path: Path, label: str) -> None:
+    store, cell = Store(tmp_path), CELL.model_copy(update={"label": label})
+    store.save(cell, Measured(rows=[], instances=None, model={"config.json": b"{}"}, versions={}))
+    assert list(store.models()) == [cell.identity]
+    assert (store.models()[cell.identity] / "config.json").is_file()
