@@ -25,6 +25,7 @@ from .injection.inject import inject as inject
 from .injection.tuning import Tuning as Tuning
 from .models.architectures import ARCHITECTURES as ARCHITECTURES
 from .models.architectures import Architecture as Architecture
+from .models.convert import convert as convert
 from .models.wrap import wrap as wrap
 from .perturbation.analysis import Analysis as Analysis
 from .perturbation.analyze import analyze as analyze

@@ -161,7 +161,7 @@ def test_a_configuration_that_describes_no_classifier_is_named(folder, changes):
 
 def test_a_configuration_that_is_no_json_is_named(folder):
     (folder / "config.json").write_bytes(b'{"model_type": ')
-    assert "config.json describes no classifier" in complaint(folder)
+    assert "config.json cannot be read as JSON" in complaint(folder)
 
 
 def test_an_existing_folder_is_left_alone(injected, folder):

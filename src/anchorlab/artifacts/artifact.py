@@ -27,17 +27,12 @@ from anchorlab.artifacts.manifest import MANIFEST, Manifest
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import refuse_existing, write_atomically, write_folder_atomically
+from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
+from anchorlab.models.folders import CONFIG, PREPROCESSING, check_is_folder
+from anchorlab.models.loading import OWN_MODULE
 from anchorlab.models.padding import refuse_dependence_on_batch
-from anchorlab.models.pretrained import (
-    CONFIG,
-    OWN_MODULE,
-    PREPROCESSING,
-    WEIGHTS,
-    from_configuration,
-    open_pretrained,
-    refuse_pickles,
-)
+from anchorlab.models.pretrained import from_configuration, open_pretrained
+from anchorlab.models.weight_files import WEIGHTS, weight_files
 from anchorlab.models.wrap import PixelClassifier, encoding_of, load_weights, unwrap, wrap
 from anchorlab.settings import invalid
 from anchorlab.statistics.table import facts_table, to_html
@@ -157,8 +152,10 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
         AnchorlabError: if the folder does not exist, is a pickle or holds only pickled weights, a file
             is missing or damaged, or the weights do not fit the configuration.
     """
-    folder = Path(folder)
-    refuse_pickles(folder)
+    folder = user_path(folder)
+    check_is_folder(folder)
+    if not (folder / WEIGHTS).is_file():
+        weight_files(folder)  # says what is there instead
     _require(folder, WEIGHTS, CONFIG, MANIFEST)
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
@@ -177,10 +174,10 @@ def open_model(folder: str | Path) -> Artifact | nn.Module:
     Raises:
         AnchorlabError: as ``load_model``, but for a missing manifest.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
+    check_is_folder(folder)
     if (folder / MANIFEST).exists():
         return load_model(folder)
-    refuse_pickles(folder)
     return open_pretrained(str(folder))
 
 

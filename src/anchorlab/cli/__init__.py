@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from anchorlab import __version__
-from anchorlab.cli import analyze, audit, compare, detect, inject, listing, population, repair, suite, train
+from anchorlab.cli import analyze, audit, compare, convert, detect, inject, listing, population, repair, suite, train
 from anchorlab.cli.commands import Debug, Invocation, add_command, new_app
 from anchorlab.cli.ending import ending, open_streams
 
@@ -25,6 +25,7 @@ _QUIET = {
 app = new_app(name="anchorlab")
 add_command(app, "train", train.train)
 add_command(app, "adopt", train.adopt)
+add_command(app, "convert", convert.convert)
 add_command(app, "inject", inject.inject)
 add_command(app, "compare", compare.compare)
 add_command(app, "analyze", analyze.analyze)

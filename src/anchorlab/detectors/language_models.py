@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +15,9 @@ from anchorlab.data.encoding import TextEncoding
 from anchorlab.detectors.words import Word
 from anchorlab.errors import AnchorlabError, reason
 from anchorlab.models.call import EVALUATION_TOKENS
-from anchorlab.models.pretrained import refuse_pickles
+from anchorlab.models.folders import check_folder, find_folder
+from anchorlab.models.loading import load_network, quiet, read_configuration
+from anchorlab.models.positions import token_limit
 from anchorlab.statistics.arrays import Floats
 
 Text = Sequence[Word]
@@ -106,7 +107,7 @@ class CausalModel:
         # A token that begins each text, so that the text's first token counts too.
         starts = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, self._tokenizer.cls_token_id)
         self._start = next((token for token in starts if token is not None), None)
-        self._limit = getattr(self._net.config, "max_position_embeddings", None) or 1024
+        self._limit = token_limit(self._net, self._net.config, None)
 
     @torch.inference_mode()
     def perplexities(self, texts: Sequence[Text]) -> Floats:
@@ -143,17 +144,18 @@ def _open(source: str) -> tuple[Any, Any]:
     """The model and its tokenizer, on the CPU, in evaluation mode."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = Path(source).expanduser()
-    local = folder.exists()
-    if local:
-        refuse_pickles(folder)
-        source = str(folder)
-    options = {"trust_remote_code": False, "local_files_only": local}
     try:
-        net = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, dtype=torch.float32, **options)
-        return net.eval(), AutoTokenizer.from_pretrained(source, **options)
+        folder = find_folder(source)
+        check_folder(folder)
+        config = read_configuration(folder)
+        net = load_network(folder, config, AutoModelForCausalLM, source, new_head=False)
+        with quiet():
+            return net.eval(), AutoTokenizer.from_pretrained(
+                str(folder), trust_remote_code=False, local_files_only=True
+            )
     except Exception as error:  # each kind of damage raises another type
+        cause = str(error) if isinstance(error, AnchorlabError) else reason(error)
         raise AnchorlabError(
-            f"the language model {source} cannot be opened ({reason(error)}): give a folder of a "
-            "causal language model with safetensors and tokenizer, a name on the hub, or none"
+            f"the language model {source} cannot be opened ({cause}): give a folder of a causal language model with "
+            "safetensors and tokenizer, a name on the hub, or none"
         ) from error

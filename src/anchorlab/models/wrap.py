@@ -18,6 +18,7 @@ from anchorlab.arguments import checked
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits_of
+from anchorlab.models.weight_files import check_finite, read_tensors
 
 #: What timm and most image networks were trained with, from ImageNet.
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -141,36 +142,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """Loads a state_dict in safetensors, every tensor of it and of the module.
 
     Raises:
-        AnchorlabError: if the file is a pickle, missing or damaged, or does not fit the module.
+        AnchorlabError: if the file is a pickle, missing or damaged, does not fit the module, or is not finite.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if path.suffix in PICKLES:
-        raise AnchorlabError(
-            f"{path} is a pickle, which is never opened, because it can run any code: {conversion(path)}"
-        )
-    if not path.is_file():
-        raise AnchorlabError(f"there is no file {path}: give a state_dict in safetensors")
+    tensors = read_tensors(path)
     try:
-        module.load_state_dict(load_file(path))
-    except SafetensorError as error:
-        raise AnchorlabError(f"{path} is damaged ({error}): copy it again, or make the model again") from error
+        module.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise AnchorlabError(f"{path} does not fit the model ({reason}): give the weights of this model") from error
-
-
-#: Endings of files that Python unpickles.
-PICKLES = {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
-
-
-def conversion(path: Path) -> str:
-    """The command that turns pickled weights into safetensors without running what is in them."""
-    target = path.with_name("model.safetensors")
-    code = (
-        "import torch, safetensors.torch as s; "
-        f"w = torch.load('{path}', map_location='cpu', weights_only=True); "
-        f"s.save_file({{k: v.clone() for k, v in w.items()}}, '{target}', metadata={{'format': 'pt'}})"
-    )
-    return f'convert it first, without running what is in it: python -c "{code}"'
+    check_finite(module, path)

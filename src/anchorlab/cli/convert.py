@@ -1,0 +1,47 @@
+"""``anchorlab convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def convert(
+    *,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="The checkpoint, as in model.pt; or weights in safetensors whose names have a prefix."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The model folder to write: a new one, or the checkpoint's own, which it is added to.")
+    ],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="The entry that holds the weights, where it has no usual name; may be repeated, inwards."),
+    ] = None,
+    strip: Annotated[
+        str, typer.Option(metavar="PREFIX", help="A prefix that the names lose; weights without it are left out.")
+    ] = "",
+) -> None:
+    """Turn a pickled checkpoint into a model folder with safetensors, without running what is in it."""
+    from anchorlab.models.convert import convert as convert_checkpoint
+    from anchorlab.models.folders import CONFIG
+    from anchorlab.models.state_dicts import listed
+    from anchorlab.models.weight_files import WEIGHTS
+
+    done = convert_checkpoint(file, out, keys=key or (), strip=strip)
+    typer.echo(f"wrote {out / WEIGHTS}: {done.tensors:,} tensors, {done.numbers:,} numbers")
+    for what, names in (
+        ("unwrapped", done.unwrapped),
+        ("taken off the names", done.stripped),
+        ("left out", done.left_out),
+        ("copied", done.copied),
+    ):
+        if names:
+            typer.echo(f"{what}: {listed(names)}")
+    if not (out / CONFIG).is_file():
+        typer.echo(f"note: no {CONFIG} lies beside {file}: give {out} the one of the model")

@@ -1,0 +1,140 @@
+"""Model folders of others before transformers sees them: what must be there, and what would run code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from anchorlab.errors import AnchorlabError, quoted, reason, shortened
+from anchorlab.files import input_folder, kind_at, read_json, user_path
+from anchorlab.models.adapters import ADAPTER, merging
+from anchorlab.models.conversion import PICKLES, conversion
+from anchorlab.models.weight_files import INDEX, WEIGHTS, weight_files
+
+CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"
+
+#: The texts beside the weights that say what a model is, without code and without weights.
+COMPANIONS = (
+    CONFIG,
+    PREPROCESSING,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+
+#: How to mend a damaged file of a model.
+_AGAIN = "give a folder that save_pretrained of transformers or anchorlab wrote"
+
+#: Kinds of attention that come with PyTorch; any other would be fetched and run.
+_ATTENTION = (None, "eager", "sdpa", "flex_attention")
+
+
+def find_folder(source: str) -> Path:
+    """The local folder that is meant; or else that of a model on the hub, of which only texts and weights are fetched.
+
+    Raises:
+        AnchorlabError: for neither, or without a network.
+    """
+    folder = user_path(source)
+    if kind_at(folder) is not None:
+        return folder
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return _fetched(source)
+    except HFValidationError as error:
+        raise AnchorlabError(
+            f"there is no folder {shortened(source)}: give one that exists, or a name on the hub as in OWNER/NAME"
+        ) from error
+    except Exception as error:  # each kind of trouble raises another type
+        raise AnchorlabError(
+            f"{shortened(source)} is no folder, and cannot be fetched from the hub ({shortened(reason(error))}): check "
+            "the name and the network, or give a local folder with config.json, model.safetensors and, for texts, "
+            "tokenizer.json"
+        ) from error
+
+
+def _fetched(name: str) -> Path:
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    texts = [*COMPANIONS, ADAPTER, INDEX]
+    folder = Path(snapshot_download(name, allow_patterns=texts))
+    try:
+        hf_hub_download(name, WEIGHTS, revision=folder.name)
+    except EntryNotFoundError:  # not there, or, without a network, not in the cache
+        if (folder / INDEX).is_file():
+            named = read_json(folder / INDEX, "download it again").get("weight_map", {}).values()
+            snapshot_download(name, allow_patterns=sorted(set(map(str, named))), revision=folder.name)
+    return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Raises AnchorlabError for a path that is no model folder, or a folder that anything but safetensors would open.
+
+    Refused are pickled weights, indexes that name other files, adapters, quantised weights, and configurations that
+    want code of their own.
+    """
+    check_is_folder(folder)
+    if (folder / ADAPTER).exists():
+        raise merging(folder)
+    weight_files(folder)
+    for name in (CONFIG, PREPROCESSING, "tokenizer_config.json"):
+        if (folder / name).is_file():
+            check_settings(folder / name)
+
+
+def check_is_folder(folder: Path) -> None:
+    """Raises AnchorlabError for a path without a folder, such as a lone file of weights."""
+    if kind_at(folder) != "file":
+        input_folder(folder, "give one that exists, or make one with anchorlab train")
+        return
+    pickled = folder.suffix in PICKLES
+    hint = conversion(folder, folder.with_suffix("")) if pickled else f"give a model folder with {WEIGHTS}"
+    raise AnchorlabError(
+        f"{shortened(str(folder))} is a file, and pickled models are never opened, because they can run any code: "
+        f"{hint}"
+    )
+
+
+def check_settings(path: Path) -> None:
+    """Raises AnchorlabError for a JSON file of a model that names code to run, or weights that are stored otherwise."""
+    for key, value in _entries(read_json(path, _AGAIN, nan=True)):
+        if value is None:
+            continue
+        if key == "auto_map":
+            raise AnchorlabError(
+                f"the model needs code of its own, which is never run ({path} names it in auto_map): give a model that "
+                "transformers knows, or take auto_map out if transformers' own code computes the same"
+            )
+        if key in ("quantization_config", "compression_config"):
+            method = value.get("quant_method") if isinstance(value, dict) else value
+            raise AnchorlabError(
+                f"{path} says that the weights are quantised ({quoted(method)}), which anchorlab does not open: give "
+                "the model's weights in float32, float16 or bfloat16"
+            )
+        if key == "transformers_weights":
+            raise AnchorlabError(f"{path} names another file of weights ({quoted(value)}): call it {WEIGHTS}")
+        if key.endswith(("attn_implementation", "experts_implementation")) and value not in _ATTENTION:
+            raise AnchorlabError(
+                f"{path} wants {key} {quoted(value)}, which may be code from elsewhere, and none is ever run: take the "
+                "entry out"
+            )
+
+
+def _entries(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every key with its value, at whatever depth of objects."""
+    waiting = [settings]
+    while waiting:
+        for key, value in waiting.pop().items():
+            yield key, value
+            if isinstance(value, dict):
+                waiting.append(value)

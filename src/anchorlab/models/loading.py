@@ -1,0 +1,109 @@
+"""Opens a folder of transformers: its configuration, and a network with all of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from anchorlab.errors import AnchorlabError, reason
+from anchorlab.files import read_json
+from anchorlab.models.fitting import Differences, check_fit
+from anchorlab.models.folders import CONFIG, check_settings
+from anchorlab.models.weight_files import INDEX, WEIGHTS, check_finite, read_weights
+
+#: ``model_type`` in the configuration of a module of the user's own.
+OWN_MODULE = "anchorlab-module"
+
+
+def load_network(folder: Path, config: Any, auto: Any, source: str, *, new_head: bool) -> Any:
+    """The network of a configuration with a folder's weights, which transformers gets as tensors: it opens no file.
+
+    Args:
+        folder: has been checked by ``check_folder``.
+        config: the configuration.
+        auto: the class of transformers that finds the network's.
+        source: the folder or hub name, for messages.
+        new_head: whether the layers behind the encoder may be new, from torch's global generator.
+
+    Raises:
+        AnchorlabError: if any other weight is missing, left over, of another size or not finite.
+    """
+    weights = read_weights(folder)
+    with quiet(), explained(source, "has weights that cannot be loaded"):
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            network = type(auto.from_config(config, trust_remote_code=False))
+        net, loading = network.from_pretrained(
+            None,
+            config=config,
+            state_dict=weights,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # they are named below
+            output_loading_info=True,
+        )
+    file = folder / (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX)
+    check_fit(net, Differences.of(loading), weights.keys(), file, source, new_head=new_head)
+    check_finite(net, source)
+    return net
+
+
+def read_configuration(folder: Path) -> Any:
+    """The configuration in a folder, as transformers reads it.
+
+    Raises:
+        AnchorlabError: if there is none that transformers knows, or it wants code of its own.
+    """
+    from transformers import AutoConfig
+
+    import anchorlab.models.resnet  # noqa: F401 (registers the architecture with transformers)
+
+    path = folder / CONFIG
+    if not path.is_file():
+        raise AnchorlabError(
+            f"{folder} holds no {CONFIG}: give a folder made by anchorlab or by save_pretrained of transformers"
+        )
+    check_settings(path)
+    if read_json(path, "give another folder", nan=True).get("model_type") == OWN_MODULE:
+        raise AnchorlabError(
+            f"the model in {folder} is a module of somebody's own Python: open it there, with "
+            f"load_model({str(folder)!r}, into=MODULE)"
+        )
+    with quiet(), explained(str(path), "describes no classifier"):
+        return AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, transformers reports nothing, above all not that a last layer is new, as intended."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def explained(source: str, what: str) -> Iterator[None]:
+    """Turns whatever transformers raises, each kind of damage another type, into one sentence."""
+    try:
+        yield
+    except AnchorlabError:
+        raise
+    except Exception as error:
+        if "trust_remote_code" in str(error) or "custom code" in str(error):
+            raise AnchorlabError(
+                f"the model {source} needs code of its own, which is never run: give one that transformers knows"
+            ) from error
+        raise AnchorlabError(
+            f"{source} {what} ({reason(error)}): give a folder that save_pretrained of transformers or anchorlab wrote"
+        ) from error
