@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"}
 _WITH_ALPHA = {"La": "LA", "LA": "LA", "PA": "RGBA", "RGBa": "RGBA", "RGBA": "RGBA"}
 
 #: What a PNG file holds somewhere if it says how the picture is turned.
-_TURNED = re.compile(rb"eXIf|Raw profile type exif|XML:com\.adobe\.xmp")
+_TURNED = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ def _full_range(image: Image.Image) -> int:
 
 def _orientation(image: Image.Image, content: bytes) -> int:
     """EXIF's orientation, 1 to 8; 1 is upright."""
-    if image.format == "PNG" and not _TURNED.search(content):
+    if image.format == "PNG" and not any(mark in content for mark in _TURNED):
         return 1  # PIL would decode the whole picture to look behind it
     turn = image.getexif().get(ExifTags.Base.Orientation, 1)
     return turn if turn in range(1, 9) else 1
