@@ -12,6 +12,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
 from anchorlab.perturbation.settings import AnalysisSettings
 from anchorlab.settings import (
+    LATER,
     STRICT,
     Option,
     build,
@@ -126,3 +127,14 @@ def test_a_seed_has_63_bits(seed):
 def test_numbers_for_which_time_or_memory_cannot_do_are_refused(cls, name, value):
     with pytest.raises(AnchorlabError, match=f"{name}={value} is not possible: it should be less than or equal to"):
         build(cls, "it", {name: value})
+
+
+def test_a_later_hyper_parameter_is_recorded_only_away_from_its_default():
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Grown:
+        first: int = Field(default=1, description="was always there")
+        later: list[int] = Field(default=[], json_schema_extra=LATER, description="came with a later version")
+
+    assert values_of(Grown()) == {"first": 1}
+    assert values_of(Grown(later=[2])) == {"first": 1, "later": [2]}
+    assert build(Grown, "it", values_of(Grown(later=[2]))) == Grown(later=[2])
