@@ -200,5 +200,18 @@ def test_a_disk_that_refuses_leaves_nothing_behind(injected, tmp_path, monkeypat
 def test_data_that_are_cut_otherwise_now_are_noticed(digits, reference):
     record = task_record(digits).model_copy(update={"splits": digits.hashes() | {"owner": "0" * 64}})
     older = Artifact(reference.model, reference.manifest.model_copy(update={"task": record}))
-    with pytest.raises(AnchorlabError, match="the data of digits are cut otherwise"):
+    with pytest.raises(AnchorlabError, match="the split 'owner' of digits holds other examples than when"):
         older.task()
+
+
+def test_data_that_hold_other_examples_now_are_noticed(digits, reference):
+    record = task_record(digits).model_copy(update={"contents": digits.contents() | {"test": "0" * 64}})
+    older = Artifact(reference.model, reference.manifest.model_copy(update={"task": record}))
+    with pytest.raises(AnchorlabError, match=r"the split 'test' of digits .* may be in test: restore the data"):
+        older.task()
+
+
+def test_a_manifest_of_an_older_version_is_known_by_its_indices_alone(digits, reference):
+    record = task_record(digits).model_copy(update={"contents": None})
+    older = Artifact(reference.model, reference.manifest.model_copy(update={"task": record}))
+    assert older.task().hashes() == digits.hashes()

@@ -23,7 +23,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.card import CARD, model_card
-from anchorlab.artifacts.manifest import MANIFEST, Manifest
+from anchorlab.artifacts.manifest import MANIFEST, Manifest, check_same_data
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
@@ -122,11 +122,7 @@ class Artifact:
         task = task.encoded(encoding_of(self.model))
         if sorted(task.classes) == sorted(record.classes):
             task = task.in_order(record.classes)
-        if task.hashes() != record.splits or list(task.classes) != record.classes:
-            raise AnchorlabError(
-                f"the data of {record.name} are cut otherwise than when this model was made "
-                f"({len(task.raw.train)} training examples now): give the same data with --data, or retrain"
-            )
+        check_same_data(record, task)
         return task
 
     @property

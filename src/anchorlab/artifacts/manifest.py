@@ -9,6 +9,7 @@ from torch import nn
 
 from anchorlab.artifacts.provenance import RunCost, versions, weights_hash
 from anchorlab.data import Kind, Task
+from anchorlab.errors import AnchorlabError
 from anchorlab.settings import values_of
 
 #: The manifest's file in a model folder.
@@ -46,6 +47,10 @@ class TaskRecord(_Record):
     columns: dict[str, Any] | None = Field(default=None, description="what is where in the user's own data")
     classes: list[str] = Field(description="names of the classes, by label")
     splits: dict[str, str] = Field(description="split name to the SHA-256 of its indices (int64, little-endian)")
+    contents: dict[str, str] | None = Field(
+        default=None,
+        description="split name to the SHA-256 of its pixels or texts and the names of its classes (content_hash)",
+    )
 
 
 class AnchorsRecord(_Record):
@@ -171,4 +176,36 @@ def task_record(task: Task) -> TaskRecord:
         columns=None if task.definition.columns is None else values_of(task.definition.columns),
         classes=list(task.classes),
         splits=task.hashes(),
+        contents=task.contents(),
+    )
+
+
+def same_source(record: TaskRecord, task: Task) -> bool:
+    """Whether a task is read from the place that a manifest records, and cut with the same seed and limit."""
+    columns = None if task.definition.columns is None else values_of(task.definition.columns)
+    now = (task.name, task.data, task.seed, task.limit, columns)
+    return now == (record.name, record.data, record.seed, record.limit, record.columns)
+
+
+def check_same_data(record: TaskRecord, task: Task) -> None:
+    """Raises AnchorlabError if a task's splits hold other examples than the ones that a manifest records.
+
+    Only the indices are compared where the manifest is of an older version, which did not record the contents.
+    """
+    other = [name for name, value in task.hashes().items() if record.splits.get(name) != value]
+    if not other and record.contents is not None:
+        contents = task.contents()
+        other = [name for name, value in contents.items() if record.contents.get(name) != value]
+    if not other and sorted(task.classes) == sorted(record.classes):
+        return
+    if not other:
+        found = f"the classes of {record.name} have other names"
+    elif len(other) == 1:
+        found = f"the split '{other[0]}' of {record.name} holds other examples"
+    else:
+        found = f"the splits {', '.join(other)} of {record.name} hold other examples"
+    raise AnchorlabError(
+        f"{found} than when this model was made ({len(task.raw.train):,} training examples now), because files were "
+        "renamed, rows moved or contents changed, so that examples that it was trained on may be in test: restore the "
+        "data, give the same ones with --data, or train again"
     )

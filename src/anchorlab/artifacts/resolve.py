@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import check_same_data, same_source
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
@@ -48,13 +49,16 @@ def find_task(
         return None if name is None else load_task(name, seed=seed or 0, data=data, columns=columns)
     record = model.manifest.task
     seed = record.seed if seed is None else seed
-    if name not in (None, record.name):
-        return load_task(name, seed=seed, data=data, columns=columns)
-    if seed == record.seed and columns is None:
-        return model.task(data)
-    if columns is None and record.columns is not None:
-        columns = DataColumns(**record.columns)
-    return load_task(record.name, seed=seed, data=data or record.data, columns=columns)
+    if name in (None, record.name):
+        if seed == record.seed and columns is None:
+            return model.task(data)
+        if columns is None and record.columns is not None:
+            columns = DataColumns(**record.columns)
+        name, data = record.name, data or record.data
+    task = load_task(name, seed=seed, data=data, columns=columns)
+    if same_source(record, task):
+        check_same_data(record, task)
+    return task
 
 
 def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: Sequence[Artifact | nn.Module]) -> Task:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from anchorlab.data.columns import DataColumns
+from anchorlab.data.contents import content_hashes
 from anchorlab.data.cut import Fractions, fewest_for
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.inputs import Kind
@@ -249,6 +250,13 @@ class Task:
     def hashes(self) -> dict[str, str]:
         """Split name to the SHA-256 of its indices, as recorded in manifests."""
         return {name: index_hash(indices) for name, indices in self.indices.items()}
+
+    def contents(self) -> dict[str, str]:
+        """Split name to the SHA-256 of what it holds, as recorded in manifests: pixels or texts, and names of classes.
+
+        See ``anchorlab.data.contents``.
+        """
+        return content_hashes(self.raw, self.indices)
 
     @cached_property
     def pixel_statistics(self) -> tuple[list[float], list[float]]:

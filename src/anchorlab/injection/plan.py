@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import AnchorsRecord, task_record
+from anchorlab.artifacts.manifest import AnchorsRecord, check_same_data, task_record
 from anchorlab.artifacts.resolve import common_task
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
@@ -172,11 +172,13 @@ def _check_splits(reference: Artifact, task: Task) -> None:
     Held-out anchors and the selection split would hold what the reference was trained on.
     """
     record = reference.manifest.task
-    if task.name == record.name and task.hashes() != record.splits:
+    if task.name == record.name and task.seed != record.seed and task.hashes() != record.splits:
         raise AnchorlabError(
             f"the task {task.name} is cut with seed {task.seed}, but the reference was trained on the splits of seed "
             f"{record.seed}: give load_task the same seed and data"
         )
+    if task.name == record.name:
+        check_same_data(record, task)
     task.check_filled("selection")
 
 

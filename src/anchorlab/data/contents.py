@@ -1,0 +1,76 @@
+"""A hash of what a split holds: another order, another pixel, word or name of a class is another content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from weakref import WeakKeyDictionary
+
+from torch import Tensor
+
+from anchorlab.data.split import RawData, Split, index_hash
+
+#: The hashes of data that are resident, so that nothing is hashed twice: data to what was hashed of them.
+_KNOWN: WeakKeyDictionary[RawData, dict[tuple[str, str], str]] = WeakKeyDictionary()
+
+
+def content_hashes(raw: RawData, indices: dict[str, Tensor]) -> dict[str, str]:
+    """Split name to the SHA-256 of what it holds, see ``content_hash``.
+
+    Args:
+        raw: the data.
+        indices: split name to int64 indices into the training part; for ``test``, all of the test part.
+    """
+    known = _KNOWN.setdefault(raw, {})
+    hashes = {}
+    for name, chosen in indices.items():
+        part = raw.test if name == "test" else raw.train
+        assert part is not None
+        key = (name, index_hash(chosen))
+        if key not in known:
+            known[key] = content_hash(part, raw.classes, chosen)
+        hashes[name] = known[key]
+    return hashes
+
+
+def content_hash(part: Split, classes: Sequence[str], indices: Tensor) -> str:
+    """SHA-256 over some examples in their order: of each its content, and then the name of its class.
+
+    The content is an image's pixels, uint8 in the order C, H, W, after these three sizes; or a text in UTF-8 after the
+    number of its bytes. A name is written like a text. Sizes and numbers are int64, little-endian. The number of a
+    class does not count.
+
+    Args:
+        part: the examples.
+        classes: names of the classes, by label.
+        indices: which examples, int64 ``[M]``.
+    """
+    digest = hashlib.sha256()
+    names = [_written(name) for name in classes]
+    labels = part.labels[indices].tolist()
+    for pieces, label in zip(_contents(part, indices.tolist()), labels, strict=True):
+        for piece in pieces:
+            digest.update(piece)
+        digest.update(names[label])
+    return digest.hexdigest()
+
+
+def _contents(part: Split, indices: list[int]) -> Iterator[tuple[bytes | memoryview, ...]]:
+    """The content of each example, in pieces."""
+    if part.texts is not None:
+        for index in indices:
+            yield (_written(part.texts[index]),)
+        return
+    pixels = part.inputs["pixel_values"].cpu().contiguous().numpy()
+    sizes = b"".join(_number(size) for size in pixels.shape[1:])
+    for index in indices:
+        yield sizes, pixels[index].data
+
+
+def _written(text: str) -> bytes:
+    content = text.encode("utf-8", errors="surrogatepass")
+    return _number(len(content)) + content
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "little")
