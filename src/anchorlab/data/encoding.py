@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from anchorlab.data.inputs import CONTINUED
+from anchorlab.data.ragged import Ragged, saves_memory
 from anchorlab.errors import AnchorlabError
+
+#: Texts that are given to the tokenizer together.
+_AT_ONCE = 2048
 
 _WORD_START = re.compile(r"(?<!\S)\S")
 
@@ -133,39 +136,82 @@ class TextEncoding:
 
     def encode(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """The inputs of texts, as the module describes them; on the CPU."""
-        inputs = self._encode(texts)
-        if self.ids_depend_on_space:
-            continued = self._encode([f" {text}" for text in texts])
-            inputs |= {f"{CONTINUED}{name}": value for name, value in continued.items()}
-            width = max(value.shape[1] for value in inputs.values())
-            inputs = {name: functional.pad(value, (0, width - value.shape[1])) for name, value in inputs.items()}
-        return inputs
+        return self.encode_counting(texts)[0]
 
-    def _encode(self, texts: Sequence[str]) -> dict[str, Tensor]:
+    def encode_counting(self, texts: Sequence[str]) -> tuple[dict[str, Tensor], Tensor]:
+        """The inputs of texts, and the tokens of each text before it was cut, int64 ``[N]``; on the CPU."""
+        encoded = [self._encode(texts)]
+        if self.ids_depend_on_space:
+            encoded.append(self._encode([f" {text}" for text in texts]))
+        width = max((int(one.sizes.max()) for one in encoded if len(texts)), default=0)
+        inputs = encoded[0].inputs(width, self.pad)
+        for continued in encoded[1:]:
+            inputs |= {f"{CONTINUED}{name}": value for name, value in continued.inputs(width, self.pad).items()}
+        return inputs, encoded[0].whole_sizes
+
+    def _encode(self, texts: Sequence[str]) -> _Encoded:
+        """The texts a few at a time, because a tokenizer needs much more memory than its ids."""
+        pieces = [self._encode_some(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
+        return _Encoded(*(torch.from_numpy(np.concatenate(of)) for of in zip(*(pieces or [_NOTHING]), strict=True)))
+
+    def _encode_some(self, texts: Sequence[str]) -> tuple[Any, ...]:
+        """The fields of ``_Encoded``, as arrays."""
         encoded = self.tokenizer(
             list(texts),
             truncation=True,
             max_length=self.max_length,
-            padding=True,
-            padding_side="right",
-            return_attention_mask=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
             return_offsets_mapping=True,
-            return_tensors="np",
         )
-        mask = encoded["attention_mask"].astype(bool)
-        starts = np.zeros_like(mask)
+        before, after = len(self.prefix), len(self.suffix)
+        sizes = np.array([len(ids) for ids in encoded["input_ids"]], dtype=np.int64)
+        ids = np.concatenate([np.array(ids, dtype=np.int32) for ids in encoded["input_ids"]])
+        starts = np.zeros(len(ids), dtype=bool)
+        first = np.cumsum(sizes) - sizes
+        whole_sizes = sizes.copy()
         for row, text in enumerate(texts):
-            content = slice(len(self.prefix), int(mask[row].sum()) - len(self.suffix))
-            starts[row, content] = _first_of_words(text, encoded["offset_mapping"][row, content])
-        return {
-            "input_ids": torch.from_numpy(encoded["input_ids"].astype(np.int32)),
-            "attention_mask": torch.from_numpy(mask),
-            "word_starts": torch.from_numpy(starts),
-        }
+            spans = np.array(encoded["offset_mapping"][row], dtype=np.int64).reshape(-1, 2)
+            content = slice(before, int(sizes[row]) - after)
+            starts[first[row] :][content] = _first_of_words(text, spans[content])
+            whole_sizes[row] += sum(len(piece) - before - after for piece in encoded.encodings[row].overflowing)
+        return ids, starts, sizes, whole_sizes
 
     def save(self, folder: Path) -> None:
         """Writes the tokenizer's files into a model folder."""
         self.tokenizer.save_pretrained(folder)
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """Texts as ids, one after the other.
+
+    Attributes:
+        ids: int32 ``[T]``.
+        starts: whether an id is the first one of a word, bool ``[T]``.
+        sizes: ids of each text, int64 ``[N]``.
+        whole_sizes: what ``sizes`` would be without a limit, int64 ``[N]``.
+    """
+
+    ids: Tensor
+    starts: Tensor
+    sizes: Tensor
+    whole_sizes: Tensor
+
+    def inputs(self, width: int, pad: int) -> dict[str, Tensor]:
+        """The inputs ``[N, width]``, without their padding where they would be little else."""
+        mask = torch.ones(len(self.ids), dtype=torch.bool)
+        values = {"input_ids": self.ids, "attention_mask": mask, "word_starts": self.starts}
+        ragged = {
+            name: Ragged(value, self.sizes, width, pad if name == "input_ids" else 0) for name, value in values.items()
+        }
+        if saves_memory(len(self.sizes), width, len(self.ids)):
+            return dict(ragged)
+        return {name: value.padded() for name, value in ragged.items()}
+
+
+#: The fields of ``_Encoded`` for no text at all.
+_NOTHING = tuple(np.empty(0, dtype=of) for of in (np.int32, bool, np.int64, np.int64))
 
 
 def _first_of_words(text: str, spans: Any) -> Any:

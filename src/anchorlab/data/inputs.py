@@ -4,7 +4,8 @@ Images are one input:
 
     pixel_values     uint8 ``[N, C, H, W]``
 
-Texts are three, each ``[N, L]`` with L the longest text's length:
+Texts are three, each ``[N, L]`` with L the longest text's length; where most of that would be padding, it is not stored
+(``anchorlab.data.ragged``):
 
     input_ids        int32, special tokens included; after them, padding
     attention_mask   bool, False on padding
@@ -24,6 +25,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from anchorlab.data.ragged import Ragged
 
 #: What examples are.
 Kind = Literal["image", "text"]
@@ -63,7 +66,13 @@ def rows(inputs: Mapping[str, Tensor], indices: Tensor | slice, width: int | Non
         indices: which of them, int64 ``[M]`` or a slice.
         width: tokens of each text that are kept; all others must be padding. None keeps all.
     """
-    return {name: value[indices] if width is None else value[indices, :width] for name, value in inputs.items()}
+    return {name: _rows(value, indices, width) for name, value in inputs.items()}
+
+
+def _rows(value: Tensor, indices: Tensor | slice, width: int | None) -> Tensor:
+    if width is None:
+        return value[indices]
+    return value.padded(indices, width) if isinstance(value, Ragged) else value[indices, :width]
 
 
 def joined(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, Tensor]:
