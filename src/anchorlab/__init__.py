@@ -10,6 +10,13 @@ The names stand once, in ``__init__.pyi``, where type checkers and editors look 
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"] and "anchorlab" in sys.orig_argv and not sys.flags.safe_path:
+    # Called as python -m anchorlab, Python looks for modules in the current folder first, where the user's data may lie
+    # with anything beside them. Nothing but this package may be taken from there.
+    sys.path[:] = [folder for folder in sys.path[:1] if __path__[0][: -len("/anchorlab")] == folder] + sys.path[1:]
+
 import ast
 from importlib import import_module
 from pathlib import Path

@@ -67,6 +67,10 @@ def write_pid(folder: Path) -> None:
     time.sleep(10 * PATIENCE)
 
 
+def search_path() -> list[str]:
+    return sys.path
+
+
 def settings() -> tuple[int, str | None, str | None]:
     import torch
 
@@ -243,6 +247,14 @@ def two_sleepers(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int
 
 
 @pytest.mark.slow
+def test_processes_search_modules_where_their_parent_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    with LocalProcesses(1) as executor:
+        assert executor.submit(search_path).result() == sys.path
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
 def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     with two_sleepers(tmp_path) as (parent, children):
         assert all(map(alive, children))
@@ -291,6 +303,9 @@ def free_port() -> int:
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a real cluster: a head that runs no jobs and two nodes of one core each."""
     pytest.importorskip("ray", reason="needs the extra [ray]")
+    # The nodes find the jobs' functions here, because workers do not look into the driver's current folder.
+    root = str(Path(__file__).parents[2])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_health_check_period_ms", "500")
     monkeypatch.setenv("RAY_health_check_failure_threshold", "4")
@@ -316,9 +331,14 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_a_cluster_runs_jobs_on_all_nodes_and_outlives_one(cluster: str, tmp_path: Path) -> None:
+def test_a_cluster_runs_jobs_on_all_nodes_and_outlives_one(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with RayCluster(cluster, retries=0) as fragile:
         until(lambda: fragile.slots == 2)
+        assert Path.cwd() == tmp_path
+        assert not {"", str(tmp_path), str(tmp_path.resolve())} & set(fragile.submit(search_path).result(PATIENCE))
         pass_errors_on(fragile, tmp_path / "errors")
         share_a_folder(fragile, tmp_path / "shared")
     with RayCluster(cluster) as robust:

@@ -13,9 +13,9 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import chdir, contextmanager, suppress
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -157,7 +157,8 @@ class _Worker:
                 self._process = context.Process(
                     target=_serve, args=(child_end, *self._settings), name="anchorlab-worker"
                 )
-                self._process.start()
+                with _without_current_folder():
+                    self._process.start()
                 child_end.close()  # so that the pipe ends when the process does
             return self._pipe
 
@@ -172,6 +173,28 @@ def _serve(pipe: Connection, threads: int, gpu: str | None) -> None:
     with suppress(EOFError, BrokenPipeError):
         while True:
             pipe.send_bytes(_attempt(threads, _call, pipe.recv_bytes()))
+
+
+#: Held while the environment is changed, which all threads share.
+_STARTING = threading.Lock()
+
+
+@contextmanager
+def _without_current_folder() -> Iterator[None]:
+    """Inside, a Python process that starts does not look for modules in the current folder, as it would otherwise.
+
+    The user's data may lie there, with anything beside them. Afterwards the process takes the path of this one.
+    """
+    with _STARTING:
+        before = os.environ.get("PYTHONSAFEPATH")
+        os.environ["PYTHONSAFEPATH"] = "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["PYTHONSAFEPATH"]
+            else:
+                os.environ["PYTHONSAFEPATH"] = before
 
 
 def _call(job: bytes) -> Any:
@@ -216,7 +239,9 @@ class RayCluster:
             try:
                 if address != "auto":
                     _check_reachable(address)
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+                # Ray puts the driver's current folder on the path of its workers, where it may lie too.
+                with chdir(Path.cwd().anchor):
+                    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
             except (ImportError, OSError, RuntimeError, ValueError) as error:
                 raise AnchorlabError(
                     f"no Ray cluster answers at '{address}': start one with 'ray start --head' and give the address "
@@ -336,5 +361,6 @@ def _check_reachable(address: str) -> None:
 
 def _block_interrupts() -> None:
     """Keeps Ctrl-C from this thread and from the processes that it begins, which inherit that."""
-    resource_tracker.ensure_running()  # first: when it begins, it lets signals through again
+    with _without_current_folder():
+        resource_tracker.ensure_running()  # first: when it begins, it lets signals through again
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
