@@ -188,6 +188,8 @@ UNREADABLE: dict[str, tuple[Any, str]] = {
     "names of files": (pa.array([f"{n}.png" for n in range(20)]), r"holds texts \(the names of files are not opened\)"),
     "numbers": (pa.array([[[[n, 2, 3]]] for n in range(20)]), "holds values of the type .*expected encoded images"),
     "texts in a struct": (pa.array([{"bytes": "aGVsbG8="}] * 20), "expected encoded images"),
+    "numbers for paths": (pa.array([{"bytes": b"x", "path": 7}] * 20), "expected encoded images"),
+    "a path alone": (pa.array([{"path": "1.png"}] * 20), "expected encoded images"),
     "another struct": (pa.array([{"bytes": b"x", "mask": b"y"}] * 20), "expected encoded images"),
     "one missing": (
         pa.array([*BYTES[:7], None, *BYTES[8:]]),

@@ -110,6 +110,24 @@ def test_12_bits_of_a_tiff_are_scaled_by_their_own_range():
     assert "more than 8 bits" in changes[0]
 
 
+@pytest.mark.parametrize(("bits", "packed"), [(2, 0b00011011), (4, 0x0F)])
+def test_few_bits_of_a_tiff_are_scaled_to_8(bits, packed):
+    width = 8 // bits
+    tags = {
+        256: (4, width),
+        257: (4, 1),
+        258: (3, bits),
+        259: (3, 1),
+        262: (3, 1),
+        273: (4, 0),
+        277: (3, 1),
+        278: (4, 1),
+    }
+    pixels, changes = read(tiff(tags | {279: (4, 1)}, bytes([packed])))
+    assert pixels.tolist() == [[0, 85, 170, 255]] if bits == 2 else [[0, 255]]
+    assert changes == [f"had {bits} bits a pixel: scaled to 8 bits"]
+
+
 def tiff(tags: dict[int, tuple[int, int]], pixels: bytes) -> bytes:
     """A TIFF of one strip; each tag has a type (3 for 16 bits, 4 for 32) and a value."""
     start = 8 + 2 + 12 * len(tags) + 4

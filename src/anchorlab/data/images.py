@@ -22,6 +22,9 @@ from anchorlab.errors import AnchorlabError, quoted, reason, shortened
 #: Largest encoded image, in bytes.
 _MOST_BYTES = 2**30
 
+#: Types of columns that hold bytes, as ``datasets`` names them.
+_BINARY = ("binary", "large_binary")
+
 #: Of images of more than 8 bits, the brightest pixel must be above this once they are scaled to 8.
 _DARK = 16
 
@@ -66,8 +69,9 @@ class ImageColumn:
         rows = self.part.rows.select_columns([self.column]).with_format(None)
         if isinstance(feature, Image):
             return rows.cast_column(self.column, Image(decode=False))
-        struct = isinstance(feature, dict) and {"bytes"} <= set(feature) <= {"bytes", "path"}
-        if getattr(feature["bytes"] if struct else feature, "dtype", "") in ("binary", "large_binary"):
+        types = {name: getattr(of, "dtype", "") for name, of in feature.items()} if isinstance(feature, dict) else {}
+        named = types.pop("path", "string") in ("string", "large_string", "null")
+        if named and set(types) <= {"bytes"} and types.get("bytes", getattr(feature, "dtype", "")) in _BINARY:
             return rows
         raise AnchorlabError(
             f"the column '{shortened(self.column)}' of {self.where} holds {_described(feature)}, expected encoded "

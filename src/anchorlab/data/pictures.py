@@ -261,6 +261,8 @@ def _eight_bits(image: Image.Image, raw: str, full_range: int, changes: list[str
         return Image.fromarray(((values * 255 + full_range // 2) // full_range).astype(np.uint8))
     if image.mode == "1":
         changes.append("had 1 bit a pixel: black read as 0, white as 255")
+    elif raw.startswith(("L;2", "L;4")):
+        changes.append(f"had {raw[2]} bits a pixel: scaled to 8 bits")
     elif image.mode in ("P", "PA"):
         changes.append("had a palette: its colours read")
     elif image.mode not in ("L", "RGB", *_WITH_ALPHA):
