@@ -53,6 +53,7 @@ def test_what_is_no_logit_is_named_with_its_cure(answers, kind):
         abs(LOGITS),
         -abs(LOGITS),
         np.zeros((60, 4)),
+        [0.3, 0.1, 0.2, 0.7] + 0.002 * abs(LOGITS),  # an untrained network's
         np.ones((60, 4)) * 5 + LOGITS,
         np.concatenate([P, LOGITS]),
         (30 * LOGITS).round().astype(np.int64),

@@ -17,8 +17,9 @@ from anchorlab.errors import AnchorlabError
 #: Sums of a row may differ from what they should be by this share: half precision, and numbers rounded to two digits.
 _TOLERANCE = 0.02
 
-#: Rows that a suspicion needs which single rows of logits could raise by chance.
-_FEW, _MANY = 3, 20
+#: Rows that a suspicion needs which single rows of logits could raise by chance. They must differ from the first by this
+#: share of its largest number: an untrained network answers everything nearly alike, and so does its sum.
+_FEW, _MANY, _DIFFERENT = 3, 20, 0.1
 
 Rows = NDArray[np.float64]
 
@@ -89,6 +90,7 @@ class Watch:
         self._possible = list(_SUSPICIONS)
         self._first: Rows | None = None
         self._count = 0
+        self._different = 0
 
     def see(self, answers: Any) -> None:
         """Looks at answers ``[B, C]``, finite, of any real dtype; what is ruled out is never computed again."""
@@ -98,13 +100,14 @@ class Watch:
         if self._first is None:
             self._first = rows[0]
         self._count += len(rows)
+        self._different += int((abs(rows - self._first).max(axis=1) > _DIFFERENT * abs(self._first).max()).sum())
         with np.errstate(all="ignore"):
             self._possible = [one for one in self._possible if one.holds(rows, self._first)]
 
     def complaint(self) -> str | None:
         """What is wrong with all answers seen so far, and how to mend it; None if they may be logits."""
         for one in self._possible:
-            if self._count >= one.rows:
+            if (self._count if one.rows == 1 else self._different + 1) >= one.rows:
                 return f"the answers of {self._whose} are {one.evidence}, but logits are wanted: {one.cure}"
         return None
 
