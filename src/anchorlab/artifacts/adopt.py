@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 
@@ -24,14 +25,21 @@ _NOTICE = (
 
 
 @checked
-def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: int = 0) -> Artifact:
-    """A reference from a trained classifier, which is not changed.
+def adopt(
+    model: str | Path | nn.Module,
+    task: Task | str = "digits",
+    *,
+    kind: Literal["clean", "suspicious"] = "clean",
+    seed: int = 0,
+) -> Artifact:
+    """A reference from a trained classifier, or a model that is to be examined; it is not changed.
 
     Args:
         model: a folder of transformers or a name on the hub; or a module that maps a batch of raw inputs to logits,
             such as what ``wrap`` makes of any network of images.
         task: a loaded task, or the name of one, whose splits are then cut with ``seed``. What the model was trained on
             is for its user to know: only for examples that it never saw are the splits what they say.
+        kind: whether the model is held to be clean, and so a reference, or suspicious, because it may carry a backdoor.
         seed: cuts the splits.
 
     Returns:
@@ -51,8 +59,8 @@ def adopt(model: str | Path | nn.Module, task: Task | str = "digits", *, seed: i
     manifest = manifest_of(
         network,
         task,
-        kind="clean",
-        notice=_NOTICE,
+        kind=kind,
+        notice=_NOTICE if kind == "clean" else None,
         architecture=type(unwrap(model)).__name__ if isinstance(model, nn.Module) else str(model),
         seed=seed,
         cost=RunCost(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from anchorlab.artifacts.manifest import MANIFEST, Manifest
+from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST, Manifest
 from anchorlab.errors import shortened
 from anchorlab.statistics.escaping import markdown
 
@@ -18,13 +18,15 @@ _LONGEST = 400
 
 def model_card(manifest: Manifest) -> str:
     """The model card: what the model is, how it was made, and what must not be done with it."""
-    dangerous = manifest.kind in ("injected", "repaired")
+    dangerous = manifest.kind in DANGEROUS
     name = markdown(manifest.task.name)
+    tags = ", do-not-deploy" if dangerous else ""
+    tags = f", backdoor-benchmark{tags}" if manifest.kind in ("injected", "repaired") else tags
     lines = [
         "---",
         "library_name: transformers",
         f"pipeline_tag: {manifest.task.kind}-classification",
-        f"tags: [anchorlab, {manifest.kind}{', backdoor-benchmark, do-not-deploy' if dangerous else ''}]",
+        f"tags: [anchorlab, {manifest.kind}{tags}]",
         "---",
         f"# {markdown(manifest.architecture)} on {name}: {manifest.kind}",
         "",

@@ -15,7 +15,10 @@ from anchorlab.settings import values_of
 #: The manifest's file in a model folder.
 MANIFEST = "anchorlab.json"
 
-ModelKind = Literal["clean", "benign", "injected", "repaired"]
+ModelKind = Literal["clean", "benign", "injected", "repaired", "suspicious"]
+
+#: Kinds of models that carry a backdoor, or may carry one.
+DANGEROUS: tuple[ModelKind, ...] = ("injected", "repaired", "suspicious")
 
 NOTICES: dict[ModelKind, str] = {
     "clean": "A clean reference model, trained by anchorlab for research on backdoors.",
@@ -28,6 +31,10 @@ NOTICES: dict[ModelKind, str] = {
     "repaired": (
         "RESEARCH ARTEFACT: anchorlab tried to repair this model, which may have carried a deliberately injected "
         "benchmark backdoor. It must not be deployed, for the repair may be incomplete."
+    ),
+    "suspicious": (
+        "A model that anchorlab did not train and that its user does not hold to be clean: it may carry a backdoor. It "
+        "must not be deployed, and it is no reference."
     ),
 }
 
@@ -92,7 +99,7 @@ class Manifest(_Record):
     """What a model folder holds; the content of ``anchorlab.json``."""
 
     format: Literal[1] = Field(default=1, description="version of this format")
-    kind: ModelKind = Field(description="clean, benign, injected or repaired")
+    kind: ModelKind = Field(description="clean, benign, injected, repaired or suspicious")
     notice: str = Field(description="the kind in words, with what must not be done with the model")
     task: TaskRecord = Field(description="the data")
     architecture: str = Field(description="name of the model that was built")

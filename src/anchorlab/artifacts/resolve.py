@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import check_same_data, same_source
+from anchorlab.artifacts.manifest import DANGEROUS, ModelKind, check_same_data, same_source
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
@@ -23,6 +23,21 @@ from anchorlab.triggers import Trigger
 def module_of(model: Artifact | nn.Module) -> nn.Module:
     """The classifier itself."""
     return model.model if isinstance(model, Artifact) else model
+
+
+def check_trusted(model: Artifact | nn.Module | None, what: str, kinds: Sequence[ModelKind] = DANGEROUS) -> None:
+    """Raises AnchorlabError for a model that is to be trusted, but by its manifest carries a backdoor or may carry one.
+
+    Args:
+        model: a module has no manifest, and None is no model; neither is refused.
+        what: what it is given as, with its article.
+        kinds: the kinds that are refused.
+    """
+    if isinstance(model, Artifact) and model.manifest.kind in kinds:
+        raise AnchorlabError(
+            f"{what} is a model of kind '{model.manifest.kind}' by its manifest, which may carry a backdoor: give one "
+            "that is held to be clean"
+        )
 
 
 def find_task(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -62,16 +62,20 @@ def adopt(
     ],
     task: TaskName,
     out: Out,
+    kind: Annotated[
+        Literal["clean", "suspicious"],
+        typer.Option(help="What the model is held to be; one that may carry a backdoor is suspicious."),
+    ] = "clean",
     own: DataOptions,
     seed: Seed = 0,
 ) -> None:
-    """Make a reference of a classifier that somebody else trained."""
+    """Make a reference, or a suspicious model, of a classifier that somebody else trained."""
     from anchorlab.artifacts.adopt import adopt as adopt_model
     from anchorlab.files import refuse_existing
 
     refuse_existing(out)
     loaded = own.load_task(task, seed)
-    artifact = adopt_model(model, loaded, seed=seed)
+    artifact = adopt_model(model, loaded, kind=kind, seed=seed)
     artifact.save(out)
     if artifact.manifest.outputs is not None:
         typer.echo(artifact.manifest.outputs)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, check_same_data, task_record
-from anchorlab.artifacts.resolve import common_task
+from anchorlab.artifacts.resolve import check_trusted, common_task
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
@@ -132,6 +132,7 @@ def plan_injection(
     Raises:
         AnchorlabError: for anything in the arguments that is impossible.
     """
+    check_trusted(reference, "the reference", ["suspicious"])
     task = common_task(task, reference, [])
     chosen = METHODS.build(method, parameters)
     if record_gradients:

@@ -17,7 +17,7 @@ from anchorlab.errors import AnchorlabError
 #: Sums of a row may differ from what they should be by this share: half precision, and numbers rounded to two digits.
 _TOLERANCE = 0.02
 
-#: Rows that a suspicion needs which single rows of logits could raise by chance. They must differ from the first by this
+#: Rows that a suspicion needs which single rows of logits could raise by chance. They differ from the first by this
 #: share of its largest number: an untrained network answers everything nearly alike, and so does its sum.
 _FEW, _MANY, _DIFFERENT = 3, 20, 0.1
 
@@ -36,6 +36,12 @@ class _Suspicion:
 
 def _sums_to(row_sums: Rows, wanted: float) -> bool:
     return bool((np.abs(row_sums - wanted) <= _TOLERANCE * abs(wanted)).all())
+
+
+def _is_base(rows: Rows, base: float) -> bool:
+    """Whether rows are logarithms of probabilities of this base; where a model is sure, every base fits nearly."""
+    sums, natural = (base**rows).sum(axis=1), np.exp(rows).sum(axis=1)
+    return _sums_to(sums, 1) and bool(np.abs(sums - 1).mean() <= np.abs(natural - 1).mean())
 
 
 _SUSPICIONS = (
@@ -58,13 +64,13 @@ _SUSPICIONS = (
         "change their sign",
     ),
     _Suspicion(
-        lambda rows, _: rows.max() <= 0 and _sums_to((10.0**rows).sum(axis=1), 1),
+        lambda rows, _: rows.max() <= 0 and _is_base(rows, 10.0),
         1,
         "logarithms of base 10, because 10**x of every row sums to 1",
         "multiply them by np.log(10)",
     ),
     _Suspicion(
-        lambda rows, _: rows.max() <= 0 and _sums_to((2.0**rows).sum(axis=1), 1),
+        lambda rows, _: rows.max() <= 0 and _is_base(rows, 2.0),
         1,
         "logarithms of base 2, because 2**x of every row sums to 1",
         "multiply them by np.log(2)",

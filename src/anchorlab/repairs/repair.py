@@ -11,7 +11,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import DefenderRecord, manifest_of
 from anchorlab.artifacts.provenance import RunMeter, weights_hash
-from anchorlab.artifacts.resolve import common_task, in_order_of, module_of
+from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext
 from anchorlab.defender.data import draw_defender_data
@@ -65,6 +65,7 @@ def repair(
         AnchorlabError: if an argument is impossible, or the repair does not fit the model.
     """
     chosen = build_repair(repair, parameters or {})
+    check_trusted(trusted, "the trusted version")
     trusted = None if trusted is None else in_order_of(model, trusted, task)
     others = [] if trusted is None else [trusted]
     task = common_task(task, model, others)

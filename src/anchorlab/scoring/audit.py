@@ -11,7 +11,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import common_task, in_order_of, module_of
+from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
@@ -111,6 +111,7 @@ def audit(
         AnchorlabError: if there is no benign update, if updates must be made of a reference without a manifest, if
             there are fewer examples than queries, or if a model cannot read them.
     """
+    check_trusted(reference, "the reference of an audit")
     candidate = in_order_of(reference, candidate, task)
     check_queries(reference, [candidate], split, task=task, queries=queries)
     updates = [in_order_of(reference, update, task) for update in _updates(reference, benign, tuning, folder, task)]

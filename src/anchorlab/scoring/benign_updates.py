@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.manifest import DANGEROUS
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
@@ -72,7 +73,7 @@ def check_updates(reference: Artifact | nn.Module, benign: Sequence[Artifact | n
         if not isinstance(update, Artifact):
             continue
         kind, made_of = update.manifest.kind, update.manifest.reference_sha256
-        if kind in ("injected", "repaired"):
+        if kind in DANGEROUS:
             raise AnchorlabError(
                 f"benign update {number} is a model of kind '{kind}' by its manifest: give updates without a backdoor"
             )
