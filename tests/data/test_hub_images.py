@@ -162,7 +162,7 @@ def test_what_was_found_and_expected_is_said(tmp_path, message):
 
 def test_an_empty_part_is_refused(tmp_path):
     write_parquet(with_train(pixels(0), []), tmp_path / "copy")
-    with pytest.raises(AnchorlabError, match=r"train-00000-of-00001\.parquet could not be read"):
+    with pytest.raises(AnchorlabError, match=r"train-00000-of-00001\.parquet holds no rows"):
         CIFAR10.load(str(tmp_path / "copy"))
 
 

@@ -194,7 +194,7 @@ def read_instances(path: Path) -> pd.DataFrame:
 
 def _stored_columns(path: Path) -> list[str]:
     """The columns to read: the columns of every table, and of the further metrics that this one has."""
-    from pyarrow import parquet  # type: ignore[import-untyped]
+    from pyarrow import parquet
 
     names = set(parquet.read_schema(path).names)
     return [name for name in column_names() if name in STORED or name in names]

@@ -1,4 +1,4 @@
-"""Columns of data: which ones the user names, and how ``datasets.Dataset`` becomes a split."""
+"""Columns of data: which ones the user names, and the labels and texts in them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from torch import Tensor
 
-from anchorlab.data.labels import class_indices, class_names
-from anchorlab.data.sources import listed
-from anchorlab.data.split import Split
-from anchorlab.errors import AnchorlabError
+from anchorlab.data.labels import Labels, numbered_labels, read_labels
+from anchorlab.data.part_names import listed
+from anchorlab.data.sources import OpenedPart
+from anchorlab.errors import AnchorlabError, quoted, shortened
 from anchorlab.settings import STRICT
 
 
@@ -39,46 +38,52 @@ def find_column(part: Any, name: str, where: str) -> str:
     return name
 
 
-def classes_of(part: Any, column: str, where: str) -> tuple[str, ...]:
-    """The names of a part's classes: from the data if they have names, otherwise from the labels."""
-    from datasets import ClassLabel
-
-    feature = part.features[find_column(part, column, where)]
-    return tuple(feature.names) if isinstance(feature, ClassLabel) else class_names(part[column][:], where)
-
-
-def read_texts(
-    part: Any, text_column: str, label_column: str, where: str, classes: Sequence[str], *, numbered: bool = False
-) -> Split:
-    """A part of texts, without inputs yet; labels as ``read_labels`` reads them.
+def label_column(part: OpenedPart, name: str, where: str) -> Labels:
+    """The labels of a part, by the names that the part itself gives to its classes.
 
     Raises:
-        AnchorlabError: for a missing column, or a text or label that is missing or empty.
-    """
-    column = part[find_column(part, text_column, where)][:]
-    for row, text in enumerate(column):
-        if not isinstance(text, str) or not text.strip():
-            content = "no text" if text is None or text == "" or text != text else f"{text!r}"
-            raise AnchorlabError(
-                f"{where}, row {row} holds {content} in the column '{text_column}', expected words: correct it"
-            )
-    return Split({}, read_labels(part, label_column, where, classes, numbered=numbered), tuple(column))
-
-
-def read_labels(part: Any, column: str, where: str, classes: Sequence[str], *, numbered: bool = False) -> Tensor:
-    """The labels of a part, int64 ``[N]``.
-
-    Args:
-        part: the data.
-        column: of the labels.
-        where: what holds them, for messages.
-        classes: names of the classes.
-        numbered: True if numbers count the classes from 0; False if they are names of classes, like any text.
+        AnchorlabError: for a missing column, or a value that is no label.
     """
     from datasets import ClassLabel
 
-    counts = numbered or isinstance(part.features[find_column(part, column, where)], ClassLabel)
-    values = part[column][:]
-    if counts and not any(isinstance(value, str) for value in values):
-        return class_indices(values, [str(number) for number in range(len(classes))], where)
-    return class_indices(values, classes, where)
+    feature = part.rows.features[find_column(part.rows, name, where)]
+    values = part.rows.with_format(None)[name][:]
+    if isinstance(feature, ClassLabel):
+        return numbered_labels(values, feature.names, where, part.place)
+    return read_labels(values, where, part.place)
+
+
+def text_column(part: OpenedPart, name: str, where: str) -> tuple[str, ...]:
+    """The texts of a part.
+
+    Raises:
+        AnchorlabError: for a missing column, or a text that is missing or empty.
+    """
+    find_column(part.rows, name, where)
+    column = part.rows.with_format(None)[name][:]
+    for row, text in enumerate(column):
+        if not isinstance(text, str) or not text.strip():
+            content = "no text" if text is None or text == "" or text != text else quoted(text)
+            raise AnchorlabError(
+                f"{where}, {part.place(row)} holds {content} in the column '{shortened(name)}', expected words: "
+                "correct "
+                "it"
+            )
+    return tuple(column)
+
+
+def check_swallowed(part: OpenedPart, texts: Sequence[str], classes: Sequence[str], where: str) -> None:
+    """Refuses a text of a CSV file that holds other rows, because a quotation mark was opened by mistake.
+
+    Such a text runs over several lines, and each line that begins and ends in it has the name of a class as a field.
+    """
+    if not any(file.lower().endswith(".csv") for file in part.files):
+        return
+    names = set(classes)
+    for row, text in enumerate(texts):
+        lines = text.splitlines()[1:-1] if "\n" in text or "\r" in text else []
+        if lines and all(names.intersection(line.split(",")) for line in lines):
+            raise AnchorlabError(
+                f"{where}, {part.place(row)} holds a text of {len(lines) + 2:,} lines that look like rows, such as "
+                f"{quoted(lines[0], 60)}: close the quotation mark that opens it, or give the rows as JSONL"
+            )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from anchorlab.data.columns import DataColumns, classes_of, find_column, read_labels, read_texts
+from torch import Tensor
+
+from anchorlab.data.columns import DataColumns, check_swallowed, find_column, label_column, text_column
 from anchorlab.data.images import ImageColumn, read_images
+from anchorlab.data.labels import decide_classes
+from anchorlab.data.part_names import listed
 from anchorlab.data.reading import PartReading
-from anchorlab.data.sources import OpenedPart, Source, listed, open_source
+from anchorlab.data.sources import OpenedPart, Source, open_source
 from anchorlab.data.split import RawData, Split
 from anchorlab.data.task import TaskDefinition
+from anchorlab.data.unlabelled import check_labelled
 from anchorlab.errors import AnchorlabError
-
-_TEST_PARTS = ("test", "validation", "valid", "val", "dev")
 
 
 @lru_cache(maxsize=8)  # one object for one task, because its data are cached by it
@@ -55,35 +60,70 @@ def _load(name: str, columns: DataColumns, data: str | None) -> RawData:
     parts = open_source(Source(task=name), data)
     if "train" not in parts:
         raise AnchorlabError(f"{data} has the parts {listed(parts)}, expected one named 'train': rename one")
-    test = next((part for part in _TEST_PARTS if part in parts), None)
-    classes = classes_of(parts["train"].rows, columns.label, str(data))
-    found = {part: parts[part] for part in ("train", test) if part is not None}
-    splits, notes = (_images if columns.text is None else _texts)(found, columns, str(data), classes)
-    reading = tuple(PartReading(name, part.files, of) for (name, part), of in zip(found.items(), notes, strict=True))
-    return RawData(splits[0], splits[1] if len(splits) > 1 else None, classes, reading)
+    test = next((part for part in ("test", "validation") if part in parts), None)
+    if test is not None:
+        check_labelled(parts, test, columns.label, str(data))
+    used = {part: parts[part] for part in ("train", test) if part is not None}
+    where = {part: f"{data}, part '{part}'" for part in used}
+    labels = {part: label_column(opened, columns.label, where[part]) for part, opened in used.items()}
+    classes = decide_classes(labels)
+    indices = [of.indices(classes) for of in labels.values()]
+    if columns.text is None:
+        splits, notes = _images(used, columns, where, str(data), indices)
+    else:
+        splits, notes = _texts(used, columns, where, classes, indices)
+    noted = zip(used.items(), notes, strict=True)
+    reading = tuple(
+        PartReading(part, opened.files, (*opened.notes, *labels[part].notes, *of)) for (part, opened), of in noted
+    )
+    return RawData(splits[0], splits[1] if len(splits) > 1 else None, classes, _with_unused(reading, parts))
+
+
+def _with_unused(reading: tuple[PartReading, ...], parts: Mapping[str, OpenedPart]) -> tuple[PartReading, ...]:
+    """The reading, with a note on the parts that were not read."""
+    unused = [part for part in parts if part not in {of.part for of in reading}]
+    if not unused:
+        return reading
+    note = f"not read: the part{'s' * (len(unused) > 1)} {listed(unused)}"
+    return replace(reading[0], notes=(*reading[0].notes, note)), *reading[1:]
 
 
 #: The parts as they were read, and what each part's reading notes.
 _Read = tuple[list[Split], list[tuple[str, ...]]]
 
 
-def _texts(parts: dict[str, OpenedPart], columns: DataColumns, where: str, classes: tuple[str, ...]) -> _Read:
+def _texts(
+    parts: Mapping[str, OpenedPart],
+    columns: DataColumns,
+    where: Mapping[str, str],
+    classes: Sequence[str],
+    labels: Sequence[Tensor],
+) -> _Read:
     assert columns.text is not None
-    splits = [read_texts(part.rows, columns.text, columns.label, where, classes) for part in parts.values()]
+    splits = []
+    for (part, opened), indices in zip(parts.items(), labels, strict=True):
+        texts = text_column(opened, columns.text, where[part])
+        check_swallowed(opened, texts, classes, where[part])
+        splits.append(Split({}, indices, texts))
     return splits, [()] * len(splits)
 
 
-def _images(parts: dict[str, OpenedPart], columns: DataColumns, where: str, classes: tuple[str, ...]) -> _Read:
+def _images(
+    parts: Mapping[str, OpenedPart],
+    columns: DataColumns,
+    where: Mapping[str, str],
+    data: str,
+    labels: Sequence[Tensor],
+) -> _Read:
     """Parts of images, of one size and with the same channels."""
     assert columns.image is not None
-    for part in parts.values():
-        find_column(part.rows, columns.image, where)
-    labels = [read_labels(part.rows, columns.label, where, classes) for part in parts.values()]
-    folder = Path(where).expanduser()
+    for part, opened in parts.items():
+        find_column(opened.rows, columns.image, where[part])
+    folder = Path(data).expanduser()
     images = read_images(
         [
-            ImageColumn(part, columns.image, f"{where}, part '{name}'", folder if folder.is_dir() else None)
-            for name, part in parts.items()
+            ImageColumn(opened, columns.image, where[part], folder if folder.is_dir() else None)
+            for part, opened in parts.items()
         ]
     )
     splits = [Split({"pixel_values": read.pixels}, of) for read, of in zip(images, labels, strict=True)]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from anchorlab.data.images import ImageColumn, read_images
+from anchorlab.data.part_names import listed
 from anchorlab.data.reading import PartReading
-from anchorlab.data.sources import HUB, Source, find_test, listed, open_source
+from anchorlab.data.sources import HUB, Source, find_test, open_source
 from anchorlab.data.split import RawData, Split
 from anchorlab.errors import AnchorlabError
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from anchorlab.data.columns import read_texts
+from anchorlab.data.columns import label_column, text_column
+from anchorlab.data.labels import counted
 from anchorlab.data.reading import PartReading
 from anchorlab.data.sources import HUB, Source, find_test, open_source
-from anchorlab.data.split import RawData
+from anchorlab.data.split import RawData, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +19,13 @@ class TextSource(Source):
         text_column: the name of the column of texts; labels are in ``label``, as numbers.
         test_parts: the names that the test part may have; the first one that is there is read.
         classes: the names of the classes, by number.
+        stored_classes: the names that the data give to the classes, if they are others.
     """
 
     text_column: str
     test_parts: tuple[str, ...]
     classes: tuple[str, ...]
+    stored_classes: tuple[str, ...] = ()
 
 
 def load_texts(source: TextSource, data: str | None) -> RawData:
@@ -38,11 +41,10 @@ def load_texts(source: TextSource, data: str | None) -> RawData:
     parts = open_source(source, data)
     where = source.hub_name if data in (None, HUB) else str(data)
     test = find_test(source, parts, source.test_parts, where)
-    train_part, test_part = (
-        read_texts(
-            parts[name].rows, source.text_column, "label", f"{where}, part '{name}'", source.classes, numbered=True
-        )
-        for name in ("train", test)
-    )
-    reading = tuple(PartReading(name, parts[name].files) for name in ("train", test))
-    return RawData(train_part, test_part, source.classes, reading)
+    splits: dict[str, Split] = {}
+    for name in ("train", test):
+        holder = f"{where}, part '{name}'"
+        labels = counted(label_column(parts[name], "label", holder), source.stored_classes or source.classes)
+        splits[name] = Split({}, labels, text_column(parts[name], source.text_column, holder))
+    reading = tuple(PartReading(name, parts[name].files, parts[name].notes) for name in ("train", test))
+    return RawData(splits["train"], splits[test], source.classes, reading)

@@ -13,8 +13,8 @@ from anchorlab.data.columns import DataColumns
 from anchorlab.data.custom import custom_definition
 from anchorlab.data.cut import cut_splits
 from anchorlab.data.named import TASKS
-from anchorlab.data.sources import TABLES
 from anchorlab.data.split import RawData
+from anchorlab.data.tables import TABLES
 from anchorlab.data.task import Task, TaskDefinition
 from anchorlab.errors import AnchorlabError, unknown
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from anchorlab.data.class_folders import read_class_folders
+from anchorlab.data.folders import below, visible
+from anchorlab.data.part_names import listed, own_parts
+from anchorlab.data.parts import Layout, find_layout
+from anchorlab.data.tables import TABLES, read_tables
 from anchorlab.errors import AnchorlabError, reason
+from anchorlab.files import kind_at, user_path
 
 #: What a user gives as ``--data`` to download a task whose data are usually elsewhere.
 HUB = "hub"
-
-Layout = Literal["saved", "tables", "imagefolder"]
-
-#: Files of rows; each is a part, named by what its name begins with, as in ``train-00000-of-00001.parquet``.
-TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
-
-_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +42,26 @@ class OpenedPart:
         rows: its examples, a ``datasets.Dataset``.
         files: the names of the files that were read, relative to the folder that was given and in the order of the
             rows; one for each row if they are images in folders; empty for data of the hub.
+        notes: what a person should know of how they were read, as sentences.
+        counts: how many rows each file of rows has; empty for others.
     """
 
     rows: Any
     files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages: ``row 17``, with the file if there are several."""
+        if not self.counts:
+            return self.files[row] if len(self.files) == len(self.rows) else f"row {row}"
+        if len(self.files) < 2:
+            return f"row {row}"
+        for file, count in zip(self.files, self.counts, strict=True):
+            if row < count:
+                return f"{file}, row {row}"
+            row -= count
+        raise IndexError(row)
 
 
 def open_source(source: Source, data: str | None) -> dict[str, OpenedPart]:
@@ -63,11 +78,14 @@ def open_source(source: Source, data: str | None) -> dict[str, OpenedPart]:
     """
     if data is None or data == HUB:
         return _open_hub(source, source.hub_name)
-    path = Path(data).expanduser()
-    if path.is_dir():
+    path = user_path(data)
+    kind = kind_at(path)
+    if kind == "folder":
         return _open_folder(source, path)
-    if path.is_file():
-        return {"train": OpenedPart(_open_tables(source, [path]), (path.name,))}
+    if kind == "file":
+        return {"train": _tables([path], path.parent)}
+    if kind == "other":
+        raise AnchorlabError(f"{source.task}: '{path}' is a pipe or a device, expected a file or a folder: give one")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", data) and not data.startswith(".") and path.suffix not in TABLES:
         return _open_hub(source, data)
     example = source.hub_name or "OWNER/NAME"
@@ -92,17 +110,6 @@ def find_test(source: Source, parts: Collection[str], names: Sequence[str], wher
     return test
 
 
-def local_layout(folder: Path) -> Layout | None:
-    """How the data in a folder are stored; None if it is none of the layouts that can be read."""
-    if (folder / "dataset_dict.json").is_file():
-        return "saved"
-    if _tables(folder):
-        return "tables"
-    if (folder / "train").is_dir() or any(path.suffix.lower() in _PICTURES for path in folder.glob("*/*")):
-        return "imagefolder"
-    return None
-
-
 def _open_hub(source: Source, name: str) -> dict[str, OpenedPart]:
     from datasets import config, load_dataset
     from huggingface_hub import HfApi
@@ -111,110 +118,67 @@ def _open_hub(source: Source, name: str) -> dict[str, OpenedPart]:
         if not config.HF_HUB_OFFLINE:
             # Without a network load_dataset retries for half a minute; one plain request fails at once.
             HfApi().dataset_info(name, timeout=10)
-        return {part: OpenedPart(rows) for part, rows in load_dataset(name).items()}
+        parts = load_dataset(name)
     except Exception as error:  # the client raises its own, httpx's, fsspec's and the system's exceptions
         raise AnchorlabError(
             f"{source.task}: '{name}' could not be loaded from the hub ({reason(error)}): "
             "check the name and the network, or give a folder with a local copy (train-*.parquet, train.csv, "
             "train.jsonl or train/CLASS/*.png), or set HF_HUB_OFFLINE=1 if it was downloaded before"
         ) from error
+    return {part: OpenedPart(parts[named]) for part, named in own_parts(parts, f"{source.task}: '{name}'").items()}
 
 
 def _open_folder(source: Source, folder: Path) -> dict[str, OpenedPart]:
-    from datasets import load_dataset, load_from_disk
-
-    layout = local_layout(folder)
+    layout = find_layout(folder)
     if layout is None:
+        tables = [path.name for path in visible(folder) if path.suffix.lower() in TABLES]
+        found = f" (it holds {listed(tables[:3])}, of which none is called so)" if tables else ""
         raise AnchorlabError(
             f"{source.task}: the folder '{folder}' holds no data, expected files such as train-*.parquet, train.csv or "
-            "train.jsonl, folders train/CLASS/ of images, or what datasets' save_to_disk wrote: correct it"
+            f"train.jsonl, a folder of images for each class, or what datasets' save_to_disk wrote{found}: correct "
+            "it, or "
+            "give the file itself"
         )
-    if layout == "tables":
-        return {
-            part: OpenedPart(_open_tables(source, files), tuple(str(path.relative_to(folder)) for path in files))
-            for part, files in _tables(folder).items()
-        }
+    parts = {name: opened for part in layout.parts for name, opened in _opened(layout, part, folder).items()}
+    first = next(iter(parts))
+    return parts | {first: replace(parts[first], notes=parts[first].notes + layout.notes)}
+
+
+def _tables(files: Sequence[Path], folder: Path) -> OpenedPart:
+    rows, counts, notes = read_tables(files)
+    return OpenedPart(rows, tuple(below(path, folder) for path in files), notes, counts)
+
+
+def _opened(layout: Layout, part: str, folder: Path) -> dict[str, OpenedPart]:
+    """What a layout says is a part; a folder that ``save_to_disk`` wrote may hold several."""
+    paths = layout.parts[part]
+    if layout.form == "images":
+        return {part: OpenedPart(*read_class_folders(paths[0], folder))}
+    return _saved(paths[0], part, folder) if paths[0].is_dir() else {part: _tables(paths, folder)}
+
+
+def _saved(folder: Path, part: str, root: Path) -> dict[str, OpenedPart]:
+    """What ``save_to_disk`` wrote: several parts, or rows that are the one part that is given."""
+    from datasets import DatasetDict, load_from_disk
+
     try:
-        if layout == "saved":
-            saved = load_from_disk(str(folder))
-            return {part: OpenedPart(rows, _stored_files(rows, folder)) for part, rows in saved.items()}
-        images = load_dataset("imagefolder", data_dir=str(folder), drop_labels=False)
-        return {part: OpenedPart(rows, _image_files(rows, folder)) for part, rows in images.items()}
-    except Exception as error:  # pyarrow's, PIL's and the builder's own exceptions have no common base
+        saved = load_from_disk(str(folder))
+    except Exception as error:  # pyarrow's exceptions and those of the system have no common base
         raise AnchorlabError(
-            f"{source.task}: the {layout} data in '{folder}' could not be read ({reason(error)}): "
-            "make the copy again, or give another folder"
+            f"the saved data in '{folder}' could not be read ({reason(error)}): make the copy again, or give another "
+            "folder"
         ) from error
+    if not isinstance(saved, DatasetDict):
+        return {part: OpenedPart(saved, _stored_files(saved, root))}
+    names = own_parts(saved, f"'{folder}'")
+    return {part: OpenedPart(saved[name], _stored_files(saved[name], root)) for part, name in names.items()}
 
 
 def _stored_files(rows: Any, folder: Path) -> tuple[str, ...]:
     """The names of the Arrow files of a part that ``save_to_disk`` wrote."""
-    return tuple(str(Path(file["filename"]).relative_to(folder)) for file in rows.cache_files)
-
-
-def _image_files(rows: Any, folder: Path) -> tuple[str, ...]:
-    """The name of each row's image."""
-    from datasets import Image
-
-    stored = rows.cast_column("image", Image(decode=False))["image"][:] if "image" in rows.column_names else []
-    return tuple(os.path.relpath(image["path"], folder) for image in stored if image["path"])
-
-
-def _tables(folder: Path) -> dict[str, list[Path]]:
-    """Part name to its files."""
-    files: dict[str, list[Path]] = {}
-    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
-        part = path.stem.split("-")[0]
-        if path.suffix in TABLES and (path.suffix == ".parquet" or part in _PARTS):
-            files.setdefault(part, []).append(path)
-    return files
-
-
-#: Names by which files of rows other than parquet are taken for parts, because folders hold such files of all kinds.
-_PARTS = ("train", "test", "valid", "validation", "val", "dev")
-
-
-def _open_tables(source: Source, files: list[Path]) -> Any:
-    """The rows of some files as one data set."""
-    from datasets import Dataset, concatenate_datasets, load_dataset
-
-    first = files[0]
-    try:
-        if all(path.suffix == ".parquet" for path in files):
-            return load_dataset("parquet", data_files={"part": [str(path) for path in files]}, split="part")
-        return concatenate_datasets([Dataset.from_pandas(_frame(path), preserve_index=False) for path in files])
-    except AnchorlabError:
-        raise
-    except UnicodeDecodeError as error:
-        raise AnchorlabError(
-            f"{source.task}: {first} is not UTF-8 text (byte {error.start}: {error.reason}): save it as UTF-8"
-        ) from error
-    except Exception as error:  # pandas', pyarrow's and the builder's own exceptions have no common base
-        raise AnchorlabError(
-            f"{source.task}: {first} could not be read ({reason(error)}): repair it, or give another file"
-        ) from error
-
-
-def _frame(path: Path) -> Any:
-    import pandas as pd
-
-    if path.suffix in (".csv", ".tsv"):
-        # Only an empty cell is a missing one: 'NA' and 'null' are words.
-        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", keep_default_na=False, na_values=[""])
-    if path.suffix in (".jsonl", ".json"):
-        return pd.read_json(path, lines=path.suffix == ".jsonl", convert_dates=False)
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    raise AnchorlabError(
-        f"{path} is not a file of rows: give one that ends in {listed(TABLES, ' or ')}, a folder, or a hub name"
-    )
+    return tuple(os.path.relpath(file["filename"], folder) for file in rows.cache_files)
 
 
 def data_path(given: str | None, default: Path) -> Path:
     """The folder or file with a task's data: the user's, or the default."""
     return default if given is None else Path(given).expanduser()
-
-
-def listed(names: Iterable[str], between: str = ", ") -> str:
-    """Names in quotes."""
-    return between.join(f"'{name}'" for name in names) or "none"

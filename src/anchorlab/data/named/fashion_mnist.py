@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from anchorlab.data.hub_images import ImageSource, load_images
-from anchorlab.data.sources import HUB, data_path, local_layout
+from anchorlab.data.parts import find_layout
+from anchorlab.data.sources import HUB, data_path
 from anchorlab.data.split import RawData, Split
 from anchorlab.data.task import Augmentation, TaskDefinition
 from anchorlab.errors import AnchorlabError
@@ -61,7 +62,7 @@ def load(data: str | None) -> RawData:
             "run 'apt-get install dataset-fashion-mnist', or give --data FOLDER with those files, or "
             f"--data {HUB} to download them"
         )
-    if data != HUB and folder.is_dir() and local_layout(folder) is None:
+    if data != HUB and folder.is_dir() and (any(folder.glob("*-ubyte*")) or find_layout(folder) is None):
         return read_folder(folder)
     return load_images(_SOURCE, data)
 

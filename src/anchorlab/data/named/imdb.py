@@ -13,6 +13,7 @@ _SOURCE = TextSource(
     text_column="text",
     test_parts=("test",),
     classes=("negative", "positive"),
+    stored_classes=("neg", "pos"),
 )
 
 IMDB = TaskDefinition(
