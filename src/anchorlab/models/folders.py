@@ -12,12 +12,13 @@ from anchorlab.models.adapters import ADAPTER, merging
 from anchorlab.models.conversion import PICKLES, conversion
 from anchorlab.models.weight_files import INDEX, WEIGHTS, weight_files
 
-CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"
+CONFIG, PREPROCESSING, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 
 #: The texts beside the weights that say what a model is, without code and without weights.
 COMPANIONS = (
     CONFIG,
     PREPROCESSING,
+    PROCESSOR,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -87,7 +88,7 @@ def check_folder(folder: Path) -> None:
     if (folder / ADAPTER).exists():
         raise merging(folder)
     weight_files(folder)
-    for name in (CONFIG, PREPROCESSING, "tokenizer_config.json"):
+    for name in (CONFIG, PREPROCESSING, PROCESSOR, "tokenizer_config.json"):
         if (folder / name).is_file():
             check_settings(folder / name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from anchorlab.models.folders import CONFIG, PREPROCESSING, check_folder, find_f
 from anchorlab.models.loading import explained, load_network, quiet, read_configuration
 from anchorlab.models.padding import embedding_rows, give_padding, refuse_dependence_on_batch, settle_padding
 from anchorlab.models.positions import token_limit
+from anchorlab.models.preprocessing import open_preprocessing
 from anchorlab.models.wrap import PixelClassifier, TextClassifier
 
 
@@ -80,7 +80,8 @@ def as_classifier(net: nn.Module, kind: Kind, source: str) -> nn.Module:
         return TextClassifier(net, encoding, settle_padding(net, encoding))
     if isinstance(net, SmallImageResNet):
         return net  # normalises by itself
-    return PixelClassifier(net, *_preprocessing(source))
+    with quiet(), explained(source, f"has a {PREPROCESSING} that cannot be read"):
+        return PixelClassifier(net, steps=open_preprocessing(source, net.config))
 
 
 def open_encoding(source: str, net: nn.Module) -> TextEncoding:
@@ -130,16 +131,3 @@ def _auto_class(kind: Kind) -> Any:
     from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
     return AutoModelForSequenceClassification if kind == "text" else AutoModelForImageClassification
-
-
-def _preprocessing(source: str) -> tuple[list[float], list[float], tuple[int, int] | None]:
-    """Mean, standard deviation and size of a model's images, from its folder or hub page."""
-    path = Path(source) / PREPROCESSING
-    with explained(source, f"has no {PREPROCESSING}, which says how its images are normalised"):
-        settings = json.loads(path.read_text())
-        mean, std = settings["image_mean"], settings["image_std"]
-    size = settings.get("crop_size") or settings.get("size")
-    size = {"height": size, "width": size} if isinstance(size, int) else size or {}
-    edge = size.get("shortest_edge")
-    height, width = size.get("height", edge), size.get("width", edge)
-    return mean, std, None if height is None or width is None else (height, width)

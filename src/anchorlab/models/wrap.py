@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from anchorlab.arguments import checked
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits_of
+from anchorlab.models.geometry import Geometry
+from anchorlab.models.preprocessing import Preprocessing, prepared
 from anchorlab.models.weight_files import check_finite, read_tensors
 
 #: What timm and most image networks were trained with, from ImageNet.
@@ -27,39 +28,49 @@ _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class PixelClassifier(nn.Module):
     """A network of normalised images as a classifier of raw pixels: uint8 ``[B, C, H, W]`` to logits ``[B, K]``.
 
-    Pixels are brought to 0 to 1, resized (bilinear, antialiased) if the network wants another size, grey images
-    repeated for a network of colours, and normalised.
+    Pixels are brought to 0 to 1, resized and cropped, grey images repeated for a network of colours, and normalised.
 
     Args:
         net: takes float ``[B, C, H, W]``; a model of transformers or any module.
         mean: of each channel, on the scale 0 to 1.
         std: of each channel.
-        size: height and width that the network wants; None for any.
+        size: height and width that the network wants (bilinear, antialiased); None for any.
+        steps: everything above and more, in place of it.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, net: nn.Module, mean: Sequence[float], std: Sequence[float], size: tuple[int, int] | None = None
+        self,
+        net: nn.Module,
+        mean: Sequence[float] = (),
+        std: Sequence[float] = (),
+        size: tuple[int, int] | None = None,
+        *,
+        steps: Preprocessing | None = None,
     ) -> None:
         super().__init__()
         self.net = net
-        self.size = size
+        self.steps = steps or Preprocessing(tuple(mean), tuple(std), Geometry(size))
         # Not persistent: the network's weights are saved without them, and they beside it.
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        for name, values in (("mean", self.steps.mean), ("std", self.steps.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1), persistent=False)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width that images are resized to; None for any, or for another rule."""
+        return self.steps.geometry.size
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """The logits of a batch of raw images."""
-        images = pixel_values.float() / 255
-        if self.size is not None and images.shape[-2:] != self.size:
-            images = functional.interpolate(images, self.size, mode="bilinear", antialias=True)
-        return _logits(self.net, pixel_values=(images - self.mean) / self.std)
+        return _logits(self.net, pixel_values=prepared(pixel_values, self.steps, self.mean, self.std))
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """Mean, standard deviation and size, as JSON values."""
+        """What says the same in ``preprocessor_config.json``, as JSON values."""
+        if self.steps.told is not None:
+            return dict(self.steps.told)
         return {
             "image_mean": self.mean.flatten().tolist(),
             "image_std": self.std.flatten().tolist(),

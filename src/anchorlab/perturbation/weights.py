@@ -138,7 +138,7 @@ def _check_preprocessing(reference: nn.Module, candidate: nn.Module, name: str) 
     """Raises AnchorlabError if the two models make other inputs of the same pixels."""
     if not isinstance(reference, PixelClassifier) or not isinstance(candidate, PixelClassifier):
         return
-    if reference.preprocessing != candidate.preprocessing:
+    if reference.steps != candidate.steps:
         raise AnchorlabError(
             f"{name} normalises or resizes images differently from the reference, so that their weights do not mean "
             "the same: give a model with the reference's preprocessing"
