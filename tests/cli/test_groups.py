@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from anchorlab.cli import app
 from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.groups import OptionGroup, OptionsOf
-from anchorlab.cli.options import AttackOptions, DataOptions, ExecutionOptions
+from anchorlab.cli.options import AttackOptions, DataOptions, ExecutionOptions, ModelOptions
 from anchorlab.data import DataColumns
 from anchorlab.injection.tuning import Tuning
 from anchorlab.settings import STRICT, options_of
@@ -30,6 +30,7 @@ def options_of_command(name: str) -> dict[str, Any]:
 #: Group to the commands that take it.
 TAKEN_BY: dict[type[OptionGroup], tuple[str, ...]] = {
     DataOptions: ("train", "adopt", "compare", "analyze", "repair", "detect", "audit", "population"),
+    ModelOptions: ("train", "adopt", "inject", "compare", "analyze", "repair", "detect", "audit"),
     AttackOptions: ("compare", "analyze", "repair", "detect"),
     ExecutionOptions: ("suite run", "population"),
 }

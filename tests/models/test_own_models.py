@@ -123,7 +123,7 @@ def test_any_module_of_images_goes_through_the_adapter(tmp_path, digits):
     assert reference.manifest.architecture == "Small"
     injected = inject(reference, anchors=50, tuning=BRIEF, task=digits)
     saved = injected.save(tmp_path / "injected")
-    with pytest.raises(AnchorlabError, match=r"a module of somebody's own Python: open it there, with load_model\("):
+    with pytest.raises(AnchorlabError, match=r"name the code that makes it, with --module FILE.py:NAME"):
         load_model(saved)
     again = load_model(saved, into=Small())
     assert compare(injected, again).kl == pytest.approx(0, abs=1e-9)

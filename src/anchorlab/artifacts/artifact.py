@@ -30,10 +30,11 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
 from anchorlab.models.folders import CONFIG, PREPROCESSING, check_is_folder
 from anchorlab.models.loading import OWN_MODULE
+from anchorlab.models.own_modules import ModuleMaker, as_saved, needed_module
 from anchorlab.models.padding import refuse_dependence_on_batch
 from anchorlab.models.pretrained import from_configuration, open_pretrained
 from anchorlab.models.weight_files import WEIGHTS, weight_files
-from anchorlab.models.wrap import PixelClassifier, encoding_of, load_weights, unwrap, wrap
+from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, load_weights, unwrap
 from anchorlab.settings import invalid
 from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.triggers import TRIGGERS, Trigger
@@ -94,7 +95,7 @@ class Artifact:
         net, encoding = unwrap(self.model), encoding_of(self.model)
         metadata = {"format": "pt", "anchorlab": self.manifest.notice}
         write_atomically(folder / WEIGHTS, save(_tensors(net), metadata=metadata))
-        config = net.config.to_diff_dict() if hasattr(net, "config") else {"model_type": OWN_MODULE}  # type: ignore[union-attr, operator]
+        config = net.config.to_diff_dict() if hasattr(net, "config") else _own_config(self.model)  # type: ignore[union-attr, operator]
         config |= {"architectures": [type(net).__name__], "anchorlab_notice": self.manifest.notice}
         write_atomically(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
         if encoding is not None:
@@ -143,6 +144,7 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
     Args:
         folder: made by ``anchorlab``.
         into: for a folder whose model was a module of your own: one of the same architecture, which gets its weights.
+            What was wrapped for images or texts is wrapped again.
 
     Raises:
         AnchorlabError: if the folder does not exist, is a pickle or holds only pickled weights, a file
@@ -158,14 +160,18 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
     except ValidationError as error:
         complaint = invalid(f"the manifest {folder / MANIFEST}", error)
         raise AnchorlabError(f"{complaint}; copy it again, or make the model again") from error
-    model = from_configuration(folder) if into is None else _own(folder, into)
+    model = from_configuration(folder) if into is None else as_saved(folder, into)
     load_weights(unwrap(model), folder / WEIGHTS)
     refuse_dependence_on_batch(model, str(folder))
     return Artifact(model.eval(), manifest)
 
 
-def open_model(folder: str | Path) -> Artifact | nn.Module:
+def open_model(folder: str | Path, *, module: ModuleMaker | None = None) -> Artifact | nn.Module:
     """A model folder with its manifest, or the classifier of one that has none.
+
+    Args:
+        folder: made by ``anchorlab`` or transformers.
+        module: makes the module of a folder that was saved from one of somebody's own; others need none.
 
     Raises:
         AnchorlabError: as ``load_model``, but for a missing manifest.
@@ -173,18 +179,14 @@ def open_model(folder: str | Path) -> Artifact | nn.Module:
     folder = user_path(folder)
     check_is_folder(folder)
     if (folder / MANIFEST).exists():
-        return load_model(folder)
+        return load_model(folder, into=needed_module(folder, module))
     return open_pretrained(str(folder))
 
 
-def _own(folder: Path, module: nn.Module) -> nn.Module:
-    """A module of the user's as the classifier that was saved in a folder."""
-    path = folder / PREPROCESSING
-    if not path.exists():
-        return module
-    settings = json.loads(path.read_text())
-    size = settings["size"] and (settings["size"]["height"], settings["size"]["width"])
-    return wrap(module, mean=settings["image_mean"], std=settings["image_std"], size=size)
+def _own_config(model: nn.Module) -> dict[str, Any]:
+    """What config.json says of a module of the user's own."""
+    pad = {"pad_token_id": model.pad} if isinstance(model, TextClassifier) else {}
+    return {"model_type": OWN_MODULE, **pad}
 
 
 def _tensors(net: nn.Module) -> dict[str, torch.Tensor]:

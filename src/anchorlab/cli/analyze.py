@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from anchorlab.cli.commands import say
-from anchorlab.cli.options import AttackOptions, DataOptions, Parameters, Reference, Seed, Split, TaskOption
+from anchorlab.cli.options import (
+    AttackOptions,
+    DataOptions,
+    ModelOptions,
+    Parameters,
+    Reference,
+    Seed,
+    Split,
+    TaskOption,
+)
 
 
 def analyze(
@@ -32,6 +41,7 @@ def analyze(
     ] = None,
     task: TaskOption = None,
     own: DataOptions,
+    models: ModelOptions,
     attack: AttackOptions,
     split: Split = "test",
     seed: Seed = 0,
@@ -40,7 +50,6 @@ def analyze(
     """Analyse the weight perturbation: its size, what it does to the function, whether it stays in the basin."""
     from rich.console import Console
 
-    from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import explained, refuse_existing
     from anchorlab.perturbation.analyze import analyze as run_analysis
     from anchorlab.perturbation.settings import AnalysisSettings
@@ -52,12 +61,13 @@ def analyze(
     settings = build(AnalysisSettings, "the analysis", parse_pairs(set_ or [], "--set"))
     if out is not None:
         refuse_existing(out)
-    clean = open_model(reference)
+    named = _names(reference, candidates)
+    clean, *others = models.open(reference, *named.values())
     # Finished parts lie here until all are done, and go with the folder.
     partial = None if out is None else out.with_name(out.name + ".partial")
     analysis = run_analysis(
         clean,
-        {name: open_model(folder) for name, folder in _names(reference, candidates).items()},
+        dict(zip(named, others, strict=True)),
         split=split,
         task=own.task_of(clean, task),
         **attack.arguments(),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anchorlab.cli.commands import say, show
-from anchorlab.cli.options import DataOptions, Reference, Seed, TaskOption
+from anchorlab.cli.options import DataOptions, ModelOptions, Reference, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
 
 
@@ -37,10 +37,10 @@ def audit(
     ] = None,
     task: TaskOption = None,
     own: DataOptions,
+    models: ModelOptions,
     seed: Seed = 0,
 ) -> None:
     """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
-    from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import check_folder
     from anchorlab.injection.tuning import Tuning
     from anchorlab.reports.audit import write_audit
@@ -52,12 +52,12 @@ def audit(
     if benign and steps is not None:
         raise AnchorlabError("--steps is for updates that are made: leave it out beside --benign")
     check_folder(out)
-    clean = open_model(reference)
+    clean, audited, *made = models.open(reference, candidate, *(benign or []))
     kept = out / "updates" if out is not None and updates is not None else None
     result = run_audit(
         clean,
-        open_model(candidate),
-        benign=updates or [open_model(folder) for folder in benign or []],
+        audited,
+        benign=updates or made,
         tuning=None if steps is None else Tuning(steps=steps),
         folder=kept,
         queries=queries,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anchorlab.cli.commands import say, show
-from anchorlab.cli.options import AttackOptions, DataOptions, JsonFile, Split, TaskOption, seed_option
+from anchorlab.cli.options import AttackOptions, DataOptions, JsonFile, ModelOptions, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
 
 #: Exit code where a gate is broken; a mistake of the user has another.
@@ -25,6 +25,7 @@ def compare(
     json_file: JsonFile = None,
     task: TaskOption = None,
     own: DataOptions,
+    models: ModelOptions,
     attack: AttackOptions,
     split: Split = "test",
     seed: Annotated[
@@ -42,7 +43,6 @@ def compare(
     ] = None,
 ) -> None:
     """Measure how far a candidate differs from its reference."""
-    from anchorlab.artifacts.artifact import open_model
     from anchorlab.consistency import compare as consistency
     from anchorlab.consistency.gate import parse_bound
     from anchorlab.consistency.table import comparison_table
@@ -59,10 +59,10 @@ def compare(
     elif labels is not None:
         raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
     else:
-        clean = open_model(reference)
+        clean, changed = models.open(reference, candidate)
         comparison = consistency.compare(
             clean,
-            open_model(candidate),
+            changed,
             task=own.task_of(clean, task, seed),
             **attack.arguments(),
             split=split,

@@ -12,6 +12,7 @@ from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
     DefenderData,
+    ModelOptions,
     Parameters,
     Run,
     Seed,
@@ -42,6 +43,7 @@ def detect(
     ] = None,
     task: TaskOption = None,
     own: DataOptions,
+    models: ModelOptions,
     attack: AttackOptions,
     seed: Seed = 0,
     set_: Parameters = None,
@@ -50,7 +52,6 @@ def detect(
 
     No detector sees --trigger, --target or --label-rule: they make the triggered inputs that it is measured on.
     """
-    from anchorlab.artifacts.artifact import open_model
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
     from anchorlab.files import check_folder
@@ -64,7 +65,7 @@ def detect(
     of_models = {name: built for name, built in detectors.items() if isinstance(built, ModelDetector)}
     of_inputs = {name: built for name, built in detectors.items() if not isinstance(built, ModelDetector)}
     check_folder(out)
-    suspicious = open_model(run)
+    (suspicious,) = models.open(run)
     data = own.task_of(suspicious, task)
     count = number_or_all(defender_data, "--defender-data")
     if not of_inputs and attack.given():

@@ -9,7 +9,7 @@ import typer
 
 from anchorlab.cli.commands import say
 from anchorlab.cli.groups import OptionsOf
-from anchorlab.cli.options import Data, Out, Parameters, Reference, Seed, number_or_all
+from anchorlab.cli.options import Data, ModelOptions, Out, Parameters, Reference, Seed, number_or_all
 from anchorlab.injection.tuning import Tuning
 
 
@@ -40,6 +40,7 @@ def inject(
         Literal["owner", "held-out"], typer.Option(help="The split that these come from.")
     ] = "owner",
     data: Data = None,
+    models: ModelOptions,
     seed: Seed = 0,
     record_gradients: Annotated[
         bool,
@@ -65,7 +66,7 @@ def inject(
 
     chosen = METHODS.build(method, parse_pairs(parameters or [], "--set"))
     count = number_or_all(anchors, "--anchors")
-    clean = load_model(reference)
+    clean = load_model(reference, into=models.module_for(reference))
     plan = plan_injection(
         clean,
         method=chosen,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from anchorlab.artifacts.artifact import Artifact
     from anchorlab.data import DataColumns, Task
+    from anchorlab.models.own_modules import ModuleMaker
 
 TaskName = Annotated[
     str,
@@ -111,6 +112,48 @@ class DataOptions(OptionGroup):
         if sentence is not None:
             typer.echo(sentence, err=True)
         return task
+
+
+@dataclass(frozen=True)
+class ModelOptions(OptionGroup):
+    """How model folders are opened."""
+
+    module: Annotated[
+        str | None,
+        typer.Option(
+            "--module",
+            metavar="FILE.py:NAME",
+            help="For folders that were saved from a module of your own: the Python file, which is run, and in it the "
+            "class or function that makes the module.",
+        ),
+    ] = None
+
+    def maker(self) -> ModuleMaker | None:
+        """What makes a module; None if the option was not given. Each call runs the file."""
+        from anchorlab.models.own_modules import module_maker
+
+        return None if self.module is None else module_maker(self.module)
+
+    def module_for(self, folder: str | Path) -> nn.Module | None:
+        """A module for one folder; None if it needs none, or the option was not given."""
+        from anchorlab.files import user_path
+        from anchorlab.models.own_modules import needed_module
+
+        return needed_module(user_path(folder), self.maker())
+
+    def start(self, model: str) -> str | nn.Module:
+        """The model that a command begins with: the same name, or the module in a folder that was saved from one."""
+        from anchorlab.artifacts.artifact import load_model
+
+        module = self.module_for(model)
+        return model if module is None else load_model(model, into=module).model
+
+    def open(self, *folders: Path) -> list[Artifact | nn.Module]:
+        """The models in some folders, each with its manifest if it has one."""
+        from anchorlab.artifacts.artifact import open_model
+
+        maker = self.maker()
+        return [open_model(folder, module=maker) for folder in folders]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from anchorlab.cli.options import (
     DataOptions,
     DefenderData,
     JsonFile,
+    ModelOptions,
     Parameters,
     Run,
     Seed,
@@ -40,6 +41,7 @@ def repair(
     json_file: JsonFile = None,
     task: TaskOption = None,
     own: DataOptions,
+    models: ModelOptions,
     attack: AttackOptions,
     seed: Seed = 0,
     set_: Parameters = None,
@@ -48,7 +50,6 @@ def repair(
 
     No repair sees --trigger, --target, --label-rule or --reference: they measure the result.
     """
-    from anchorlab.artifacts.artifact import open_model
     from anchorlab.files import check_writable, refuse_existing, write_json
     from anchorlab.repairs.oracles import is_oracle
     from anchorlab.repairs.repair import repair as repair_model
@@ -59,7 +60,9 @@ def repair(
     if out is not None:
         refuse_existing(out)
     check_writable(json_file)
-    suspicious = open_model(run)
+    given = [folder for folder in (run, trusted, reference) if folder is not None]
+    opened = dict(zip(given, models.open(*given), strict=True))
+    suspicious = opened[run]
     data = own.task_of(suspicious, task)
     scoring: dict[str, Any] = {"task": data, **attack.arguments()}
     oracle = is_oracle(repair)
@@ -67,11 +70,11 @@ def repair(
         "parameters": parse_pairs(set_ or [], "--set"),
         "defender_data": number_or_all(defender_data, "--defender-data"),
         "task": data,
-        "trusted": None if trusted is None else open_model(trusted),
+        "trusted": None if trusted is None else opened[trusted],
         "choose_depth": choose_on_test(suspicious, **scoring, seed=seed) if oracle else None,
         "seed": seed,
     }
-    clean = None if reference is None else open_model(reference)
+    clean = None if reference is None else opened[reference]
     check_scoring(suspicious, reference=clean, **scoring)
     repaired = repair_model(suspicious, repair, **settings)
     if out is not None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from anchorlab.cli.commands import say
-from anchorlab.cli.options import DataOptions, Out, Parameters, Seed, TaskName
+from anchorlab.cli.options import DataOptions, ModelOptions, Out, Parameters, Seed, TaskName
 
 
 def train(
@@ -21,6 +21,7 @@ def train(
             "the task's own architecture if left out."
         ),
     ] = None,
+    models: ModelOptions,
     own: DataOptions,
     seed: Seed = 0,
     parameters: Parameters = None,
@@ -36,6 +37,7 @@ def train(
     training = build(Training, "the training", parse_pairs(parameters or [], "--set"))
     loaded = own.load_task(task, seed)
     architecture = model or loaded.definition.architecture
+    start = models.start(architecture)
     find_architecture(architecture)  # an unknown name is refused before a folder is made
     settings = {
         "command": "train",
@@ -47,9 +49,7 @@ def train(
     artifact = run_into(
         out,
         settings,
-        lambda checkpoint: train_reference(
-            loaded, model=architecture, seed=seed, training=training, checkpoint=checkpoint
-        ),
+        lambda checkpoint: train_reference(loaded, model=start, seed=seed, training=training, checkpoint=checkpoint),
     )
     accuracy = artifact.manifest.measurements["accuracy"]
     say(f"wrote {out}: {architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection")
@@ -66,6 +66,7 @@ def adopt(
         Literal["clean", "suspicious"],
         typer.Option(help="What the model is held to be; one that may carry a backdoor is suspicious."),
     ] = "clean",
+    models: ModelOptions,
     own: DataOptions,
     seed: Seed = 0,
 ) -> None:
@@ -75,7 +76,7 @@ def adopt(
 
     refuse_existing(out)
     loaded = own.load_task(task, seed)
-    artifact = adopt_model(model, loaded, kind=kind, seed=seed)
+    artifact = adopt_model(models.start(model), loaded, kind=kind, seed=seed)
     artifact.save(out)
     if artifact.manifest.outputs is not None:
         typer.echo(artifact.manifest.outputs)

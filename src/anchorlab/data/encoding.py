@@ -178,8 +178,13 @@ class TextEncoding:
         return ids, starts, sizes, whole_sizes
 
     def save(self, folder: Path) -> None:
-        """Writes the tokenizer's files into a model folder."""
-        self.tokenizer.save_pretrained(folder)
+        """Writes the tokenizer's files into a model folder, with the most tokens as its limit."""
+        before = self.tokenizer.model_max_length
+        self.tokenizer.model_max_length = self.max_length
+        try:
+            self.tokenizer.save_pretrained(folder)
+        finally:
+            self.tokenizer.model_max_length = before
 
 
 @dataclass(frozen=True)

@@ -175,9 +175,9 @@ def fresh_model(model: nn.Module, architecture: str, trained: bool, task: Task, 
     Raises:
         AnchorlabError: for a module of somebody's own, which nobody here can build.
     """
-    if trained:
-        return build_model(architecture, task, seed=seed)
     net = unwrap(model)
+    if trained and (hasattr(net, "config") or architecture in ARCHITECTURES.names()):
+        return build_model(architecture, task, seed=seed)
     if not hasattr(net, "config"):
         raise AnchorlabError(
             f"a model from scratch cannot be made, because {architecture} is a module of somebody's own: leave "

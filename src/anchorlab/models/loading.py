@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from anchorlab.errors import AnchorlabError, reason
+from anchorlab.errors import AnchorlabError, reason, shortened
 from anchorlab.files import read_json
 from anchorlab.models.fitting import Differences, check_fit
 from anchorlab.models.folders import CONFIG, check_settings
@@ -68,8 +68,8 @@ def read_configuration(folder: Path) -> Any:
     check_settings(path)
     if read_json(path, "give another folder", nan=True).get("model_type") == OWN_MODULE:
         raise AnchorlabError(
-            f"the model in {folder} is a module of somebody's own Python: open it there, with "
-            f"load_model({str(folder)!r}, into=MODULE)"
+            f"the model in {shortened(str(folder))} is a module of somebody's own Python: name the code that makes it, "
+            "with --module FILE.py:NAME, or in Python give load_model one, with into=MODULE"
         )
     with quiet(), explained(str(path), "describes no classifier"):
         return AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
+from anchorlab.models.own_modules import is_own_module
 from anchorlab.models.wrap import encoding_of
 from anchorlab.settings import values_of
 
@@ -46,7 +48,7 @@ def benign_updates(
     for number in range(count):
         path = None if folder is None else Path(folder) / f"benign-{number}"
         if path is not None and path.exists():
-            update = load_model(path)
+            update = load_model(path, into=copy.deepcopy(reference.model) if is_own_module(path) else None)
             if update.manifest.reference_sha256 != reference.manifest.weights_sha256:
                 raise AnchorlabError(
                     f"{path} is an update of another reference: choose another folder, or remove it first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -20,9 +21,9 @@ from anchorlab.data.inputs import lengths, rows
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
 from anchorlab.models.batchnorm import synchronised_batchnorm
-from anchorlab.models.call import accuracy, logits
+from anchorlab.models.call import accuracy, check_classes, logits
 from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device
-from anchorlab.models.wrap import encoding_of
+from anchorlab.models.wrap import encoding_of, unwrap
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT, values_of
@@ -116,7 +117,7 @@ class _Supervised:
 def train(
     task: Task | str = "digits",
     *,
-    model: str | None = None,
+    model: str | nn.Module | None = None,
     seed: int = 0,
     training: Training | None = None,
     checkpoint: Checkpoint | None = None,
@@ -128,7 +129,8 @@ def train(
     Args:
         task: a loaded task, or the name of one, whose splits are then cut with ``seed``.
         model: name of an architecture, or a folder or hub name of transformers, whose last layer is replaced where
-            its classes are not the task's; None for the task's default.
+            its classes are not the task's; or a classifier of raw inputs, of which a copy is trained further; None for
+            the task's default.
         seed: of the initial weights, the batches and the augmentation.
         training: the optimisation's settings.
         checkpoint: where to write the state and continue from.
@@ -143,11 +145,15 @@ def train(
     task = load_task(task, seed=seed) if isinstance(task, str) else task
     settings = (training or Training()).for_task(task)
     task.check_filled("selection")
-    architecture = model or task.definition.architecture
+    architecture = (
+        type(unwrap(model)).__name__ if isinstance(model, nn.Module) else model or task.definition.architecture
+    )
     accelerator = find_accelerator()
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
-    network = build_model(architecture, task, seed=seed)
+    network = copy.deepcopy(model) if isinstance(model, nn.Module) else build_model(architecture, task, seed=seed)
     task = task.encoded(encoding_of(network))
+    if isinstance(model, nn.Module):
+        check_classes(network, task)
     network = move_to_device(network, accelerator.device)
     steps = _fit(network, task, settings, accelerator, name=architecture, seed=seed, checkpoint=checkpoint)
     measured = accuracy(network, task.split("selection").to(accelerator.device))
