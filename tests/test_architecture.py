@@ -19,6 +19,7 @@ ROOMS = [
     "registry",
     "seeding",
     "files",
+    "notices",
     "progress",
     "statistics",
     "data",

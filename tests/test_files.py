@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from anchorlab.files import (
     input_folder,
     read_json,
     refuse_existing,
+    sweep,
     user_path,
     write_atomically,
     write_folder_atomically,
@@ -233,3 +236,69 @@ def test_json_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": Infinity, "b": [1]}')
     assert read_json(path, "delete it", nan=True) == {"a": float("inf"), "b": [1]}
+
+
+def test_a_folder_is_replaced_once_the_new_one_is_whole(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "old.txt").write_text("old")
+
+    def fails(_temporary):
+        raise AnchorlabError("no")
+
+    with pytest.raises(AnchorlabError):
+        write_folder_atomically(folder, fails, replace=True)
+    assert [path.name for path in folder.iterdir()] == ["old.txt"]
+    write_folder_atomically(folder, lambda temporary: (temporary / "new.txt").touch(), replace=True)
+    assert [path.name for path in folder.iterdir()] == ["new.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_is_told_with_the_users_own_path(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AnchorlabError) as caught:
+        write_folder_atomically(tmp_path / "out", lambda temporary: write_atomically(temporary / "a.txt", "x"))
+    assert str(caught.value).startswith(f"cannot write {tmp_path / 'out' / 'a.txt'}: the disk is full")
+
+
+_WRITER = """
+import sys, time
+from pathlib import Path
+from anchorlab.files import write_folder_atomically, write_atomically
+def write(temporary):
+    write_atomically(temporary / "a.txt", "x")
+    print("written", flush=True)
+    sys.stdin.read()
+write_folder_atomically(Path(sys.argv[1]), write)
+"""
+
+
+def test_what_a_killed_process_was_writing_is_swept_up_and_what_a_living_one_writes_stays(tmp_path):
+    def temporaries():
+        return [path.name for path in tmp_path.glob(".out.*.tmp")]
+
+    (tmp_path / ".out.mine.tmp").touch()  # not of our pattern
+    command = [sys.executable, "-c", _WRITER, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"written\n"
+        assert len(temporaries()) == 2
+        sweep(tmp_path, "out")
+        assert len(temporaries()) == 2
+        process.kill()
+        process.wait()
+        assert len(temporaries()) == 2
+        sweep(tmp_path, "other")
+        assert len(temporaries()) == 2
+        refuse_existing(tmp_path / "out")
+        assert temporaries() == [".out.mine.tmp"]
+
+
+@pytest.mark.parametrize("check", [lambda folder: check_writable(folder / "a.json"), check_folder])
+def test_checks_of_outputs_sweep_up(tmp_path, check):
+    (tmp_path / ".a.json.abcd_123.tmp").write_text("half")
+    (tmp_path / ".a.json.txt").touch()
+    check(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".a.json.txt"]

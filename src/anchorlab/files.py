@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -127,8 +128,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     with explained(path):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        temporary = Path(name)
+        handle, temporary = _held_file(path)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -142,27 +142,41 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             raise
 
 
-def write_folder_atomically(folder: Path, write: Callable[[Path], None]) -> None:
+def write_folder_atomically(folder: Path, write: Callable[[Path], None], *, replace: bool = False) -> None:
     """Writes a folder, whole or not at all.
 
     Args:
         folder: what is made; it may be there already if it is empty.
         write: writes the files into the folder that it is called with, a temporary neighbour of ``folder``.
+        replace: whether a folder that is there and holds anything goes, once the new one is whole.
 
     Raises:
         AnchorlabError: if the disk is full or read-only, the path cannot be written, or the folder holds anything.
     """
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+        handle, temporary = _held_folder(folder)
+        former = temporary.with_name(f"{temporary.name.removesuffix('.tmp')}_.tmp")
         try:
-            write(temporary)
+            _write_named(folder, temporary, write)
             temporary.chmod(0o755)
-            if folder.is_dir():
+            if replace and folder.is_dir():
+                folder.replace(former)
+            elif folder.is_dir():
                 folder.rmdir()
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(former, ignore_errors=True)
+            os.close(handle)
+
+
+def _write_named(folder: Path, temporary: Path, write: Callable[[Path], None]) -> None:
+    """Writes into the temporary folder; a refusal names the folder that the user asked for."""
+    try:
+        write(temporary)
+    except AnchorlabError as error:
+        raise type(error)(str(error).replace(str(temporary), str(folder))) from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -190,7 +204,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def refuse_existing(folder: Path) -> None:
-    """Refuses a place for a new folder before any work is done.
+    """Refuses a place for a new folder before any work is done, and sweeps up what a killed process left beside it.
 
     Raises:
         AnchorlabError: if it holds anything, is a file, a pipe or a device, lies below a file, may not be written to,
@@ -203,10 +217,11 @@ def refuse_existing(folder: Path) -> None:
         raise AnchorlabError(f"{folder} already exists: choose another --out, or remove it first")
     with explained(folder):
         _check_writable(folder.absolute())
+    sweep(folder.parent, folder.name)
 
 
 def check_writable(file: Path | None) -> None:
-    """Refuses a place for a file before any work is done; None is no place, and all right.
+    """Refuses a place for a file before any work is done, and sweeps up beside it; None is no place, and all right.
 
     Raises:
         AnchorlabError: if there is a folder, a pipe or a device, or the file could not be made there.
@@ -215,6 +230,7 @@ def check_writable(file: Path | None) -> None:
         _refuse_irregular(file)
         with explained(file):
             _check_writable(file.absolute())
+        sweep(file.parent, file.name)
 
 
 def check_folder(folder: Path | None) -> None:
@@ -224,6 +240,68 @@ def check_folder(folder: Path | None) -> None:
             raise AnchorlabError(f"cannot write {folder}: it is not a folder: choose another place")
         with explained(folder):
             _check_writable(folder.absolute() / "file")
+        for within in (folder, *(path for path in folder.glob("*") if path.is_dir())):
+            sweep(within)
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Removes what killed processes were just writing into a folder; what a living one writes stays.
+
+    Args:
+        folder: where to look, not deeper; it may be missing.
+        name: of the file or folder whose temporary neighbours go; None for those of all.
+    """
+    temporary = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.[a-z0-9_]{{8,9}}\.tmp", re.DOTALL)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if temporary.fullmatch(entry.name) and not entry.is_symlink():
+                _remove_if_left(Path(entry.path))
+
+
+def _remove_if_left(temporary: Path) -> None:
+    """Removes a temporary file or folder, unless a process holds it."""
+    with suppress(OSError):
+        handle = os.open(temporary, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            if _hold(handle):
+                shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink()
+        finally:
+            os.close(handle)
+
+
+def _held_file(path: Path) -> tuple[int, Path]:
+    """A new temporary neighbour of a file, open and held by this process, so that no sweep takes it away."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        if _hold(handle) is not False and os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # a sweep was quicker
+
+
+def _held_folder(folder: Path) -> tuple[int, Path]:
+    """The same for a folder."""
+    while True:
+        name = tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp")
+        with suppress(FileNotFoundError):
+            handle = os.open(name, os.O_RDONLY)
+            if _hold(handle) is not False and Path(name).is_dir():
+                return handle, Path(name)
+            os.close(handle)
+
+
+def _hold(handle: int) -> bool | None:
+    """Takes the lock of an open file or folder, which ends with this process; None where there are no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _refuse_irregular(path: Path) -> None:

@@ -7,9 +7,12 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.training.checkpoint import Checkpoint, time_spent
+from anchorlab.models.accelerator import find_accelerator
+from anchorlab.notices import Notice
+from anchorlab.training.checkpoint import Checkpoint, damage_of, discard_damaged, time_spent
 from anchorlab.training.fit import LOG_EVERY
 from tests.training.regression import Drawn, Regression, run
 
@@ -47,7 +50,7 @@ def test_a_checkpoint_is_raw_tensors_and_nothing_else(tmp_path):
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     metadata = header.pop("__metadata__")
-    assert metadata.keys() == {"step", "seconds"}
+    assert metadata.keys() == {"step", "seconds", "crc32"}
     assert metadata["step"] == "20"
     spans = sorted(entry["data_offsets"] for entry in header.values())
     assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
@@ -85,4 +88,46 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
     interrupted(path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(AnchorlabError, match=r"checkpoint.safetensors is damaged .*delete it"):
+        run(Drawn(Regression()), checkpoint=Checkpoint(path))
+
+
+def changed(content: bytes, change) -> bytes:
+    """A safetensors file with other metadata, or without a tensor."""
+    tensors = load(content)
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    change(metadata, tensors)
+    return save(tensors, metadata=metadata)
+
+
+DAMAGES = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "binary": lambda content: b"\x80" * 99,
+    "a bit": lambda content: content[:-3] + bytes([content[-3] ^ 1]) + content[-2:],
+    "no step": lambda content: changed(content, lambda metadata, _: metadata.pop("step")),
+    "another step": lambda content: changed(content, lambda metadata, _: metadata.update(step="7")),
+    "a tensor less": lambda content: changed(content, lambda _, tensors: tensors.pop(sorted(tensors)[0])),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_checkpoint_is_removed_with_a_notice_and_the_run_begins_again(tmp_path, damage):
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+    discard_damaged(Checkpoint(path), find_accelerator())
+    assert damage_of(path) is None
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.warns(Notice, match=r"checkpoint.safetensors is damaged .*the run begins again"):
+        discard_damaged(Checkpoint(path), find_accelerator())
+    assert not path.exists()
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_checksum_and_is_taken(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+    path.write_bytes(changed(path.read_bytes(), lambda metadata, _: metadata.pop("crc32")))
+    assert damage_of(path) is None
+    path.write_bytes(changed(path.read_bytes(), lambda metadata, _: metadata.pop("step")))
+    with pytest.raises(AnchorlabError, match=r"checkpoint.safetensors is damaged .*by rm "):
         run(Drawn(Regression()), checkpoint=Checkpoint(path))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.errors import AnchorlabError, DivergenceError
+from anchorlab.notices import Notice
 from anchorlab.training.resumable import run_into
 
 SETTINGS = {"method": "anchoring", "seed": 0, "trigger": {"name": "five-pixel"}}
@@ -29,9 +32,53 @@ def test_what_the_work_returns_is_saved_and_the_rest_is_tidied(tmp_path, injecte
         checkpoint.path.write_bytes(b"some of the work")
         return injected
 
-    assert run_into(tmp_path / "out", SETTINGS, work, checkpoint_seconds=7.0) is injected
+    saved = run_into(tmp_path / "out", SETTINGS, work, checkpoint_seconds=7.0)
+    assert saved.model is injected.model
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert load_model(tmp_path / "out").manifest == injected.manifest
+    manifest = load_model(tmp_path / "out").manifest
+    assert manifest == saved.manifest
+    assert manifest.model_copy(update={"command_sha256": None}) == injected.manifest
+
+
+def test_the_same_settings_again_open_what_they_made_and_others_are_refused(tmp_path, injected):
+    out = tmp_path / "out"
+    saved = run_into(out, SETTINGS, lambda checkpoint: injected)
+    (tmp_path / "out.partial").mkdir()  # killed before it could tidy up
+    (tmp_path / "out.partial" / "settings.json").write_text(json.dumps(SETTINGS))
+    with pytest.warns(Notice, match="out is there already, made by the same command"):
+        again = run_into(out, dict(reversed(SETTINGS.items())), never)
+    assert again.manifest == saved.manifest
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    with pytest.raises(AnchorlabError, match="already exists"):
+        run_into(out, SETTINGS | {"seed": 1}, never)
+    injected.save(tmp_path / "other")  # of nobody knows which settings
+    with pytest.raises(AnchorlabError, match="already exists"):
+        run_into(tmp_path / "other", SETTINGS, never)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[1]", "7", '"text"', "\0\1\2"])
+def test_an_interrupted_run_whose_settings_are_damaged_begins_again(tmp_path, injected, damage):
+    interrupted(tmp_path / "out")
+    (tmp_path / "out.partial" / "settings.json").write_text(damage)
+
+    def work(checkpoint):
+        assert not checkpoint.path.exists()
+        return injected
+
+    with pytest.warns(Notice, match=r"settings.json .*the run begins again"):
+        run_into(tmp_path / "out", SETTINGS, work)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_checkpoint_without_settings_is_not_continued(tmp_path, injected):
+    interrupted(tmp_path / "out")
+    (tmp_path / "out.partial" / "settings.json").unlink()
+
+    def work(checkpoint):
+        assert not checkpoint.path.exists()
+        return injected
+
+    run_into(tmp_path / "out", SETTINGS, work)
 
 
 def test_the_same_settings_continue_an_interrupted_run(tmp_path, injected):

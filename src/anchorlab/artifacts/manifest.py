@@ -128,6 +128,10 @@ class Manifest(_Record):
         default=None, description="how the gradients of the losses agree along the run, if that was recorded"
     )
     versions: dict[str, str] = Field(description="versions of Python and of the libraries that matter")
+    command_sha256: str | None = Field(
+        default=None,
+        description="hash of all settings of the command that wrote the folder, so that it knows its own result again",
+    )
 
     @property
     def trained_here(self) -> bool:

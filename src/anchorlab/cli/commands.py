@@ -19,6 +19,7 @@ from anchorlab.cli.former import Command, Group
 from anchorlab.cli.groups import expand
 from anchorlab.errors import printable
 from anchorlab.files import user_path
+from anchorlab.notices import show_notices
 
 if TYPE_CHECKING:
     from anchorlab.statistics.table import Table
@@ -104,6 +105,7 @@ def _debuggable(function: Callable[..., None]) -> Callable[..., None]:
         invocation = context.obj if isinstance(context.obj, Invocation) else Invocation()
         if not invocation.debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
+        show_notices()
         function(**values)
 
     parameters = [

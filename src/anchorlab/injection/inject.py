@@ -26,7 +26,7 @@ from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.call import accuracy
 from anchorlab.progress import progress_bar
 from anchorlab.settings import values_of
-from anchorlab.training.checkpoint import Checkpoint, time_spent
+from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
 from anchorlab.training.processes import main_alone
 from anchorlab.training.resumable import run_into
 from anchorlab.triggers import TRIGGERS, Trigger
@@ -124,6 +124,7 @@ def run_injection(
     """Runs an injection that was planned; arguments, result and errors are as in ``inject``."""
     injection = plan.injection(reference_logits)
     accelerator = find_accelerator()
+    discard_damaged(checkpoint, accelerator)
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
     bar = progress_bar(f"injecting by {METHODS.label(plan.method)}", injection.steps)
     with main_alone(accelerator), bar as report:

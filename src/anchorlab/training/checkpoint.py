@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from anchorlab.errors import AnchorlabError
-from anchorlab.files import write_atomically
+from anchorlab.errors import AnchorlabError, first_line
+from anchorlab.files import explained, write_atomically
+from anchorlab.notices import notice
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,49 @@ def save_checkpoint(
         tensors |= {f"optimiser.{number}.{key}": value for key, value in entries.items()}
     tensors |= {f"objective.{key}": value for key, value in state.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    write_atomically(path, save(tensors, metadata={"step": json.dumps(step), "seconds": json.dumps(seconds)}))
+    metadata = {"step": json.dumps(step), "seconds": json.dumps(seconds)}
+    metadata["crc32"] = json.dumps(_checksum(tensors, metadata))
+    write_atomically(path, save(tensors, metadata=metadata))
+
+
+def discard_damaged(checkpoint: Checkpoint | None, accelerator: Accelerator) -> None:
+    """Removes a checkpoint that is damaged, and says so, because the run can begin again.
+
+    To be called before anything is prepared that a resumed run takes from its checkpoint; with several processes, by
+    all of them.
+    """
+    if checkpoint is None:
+        return
+    if accelerator.is_main_process and (damage := damage_of(checkpoint.path)) is not None:
+        notice(f"the checkpoint {checkpoint.path} is damaged ({damage}): it is removed, and the run begins again")
+        with explained(checkpoint.path):
+            checkpoint.path.unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a checkpoint, in words; None for one that is whole, or is not there."""
+    if not path.exists():
+        return None
+    try:
+        with _opened(path) as file:
+            metadata = dict(file.metadata())
+            before = metadata.pop("crc32", None)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
+    except AnchorlabError as error:
+        return first_line(error.__cause__ or error)
+    if before is None:  # written before there were checksums
+        return None
+    return None if before == json.dumps(_checksum(tensors, metadata)) else "its checksum is another"
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
+    """CRC-32 of the metadata, and of name, shape, type and bytes of all tensors."""
+    value = zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        value = zlib.crc32(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
+    return value
 
 
 def time_spent(checkpoint: Checkpoint | None) -> float:
@@ -85,6 +133,13 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         for key in file.keys():  # noqa: SIM118 (safe_open is not a mapping)
             group, _, rest = key.partition(".")
             groups[group][rest] = file.get_tensor(key)
+        _restore(groups, model, optimiser)
+    device = next(model.parameters()).device
+    state.update({key: value.to(device) for key, value in groups["objective"].items()})
+    return step
+
+
+def _restore(groups: dict[str, dict[str, Tensor]], model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     model.load_state_dict(groups["model"])
     entries: dict[int, dict[str, Tensor]] = {}
     parameters = optimiser.param_groups[0]["params"]
@@ -95,17 +150,18 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
         laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
         entries.setdefault(int(number), {})[name] = laid_out
     optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
-    device = next(model.parameters()).device
-    state.update({key: value.to(device) for key, value in groups["objective"].items()})
-    return step
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    """The file, for reading; whatever cannot be read or used within is damage."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             yield file
-    except SafetensorError as error:
-        raise AnchorlabError(f"the checkpoint {path} is damaged ({error}): delete it to start the run again") from error
+    except (SafetensorError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise AnchorlabError(
+            f"the checkpoint {path} is damaged ({first_line(error)}): delete it, by rm {shlex.quote(str(path))}, to "
+            "start the run again"
+        ) from error

@@ -27,7 +27,7 @@ from anchorlab.models.wrap import encoding_of, unwrap
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT, values_of
-from anchorlab.training.checkpoint import Checkpoint, time_spent
+from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
 from anchorlab.training.fit import Optimisation, Step, fit
 from anchorlab.training.processes import main_alone, share_of
 
@@ -149,6 +149,7 @@ def train(
         type(unwrap(model)).__name__ if isinstance(model, nn.Module) else model or task.definition.architecture
     )
     accelerator = find_accelerator()
+    discard_damaged(checkpoint, accelerator)
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
     network = copy.deepcopy(model) if isinstance(model, nn.Module) else build_model(architecture, task, seed=seed)
     task = task.encoded(encoding_of(network))

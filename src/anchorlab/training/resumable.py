@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anchorlab.artifacts.artifact import Artifact
-from anchorlab.errors import AnchorlabError, DivergenceError
-from anchorlab.files import explained, refuse_existing, write_json
+import torch
+from pydantic import ValidationError
+
+from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.manifest import MANIFEST, Manifest
+from anchorlab.errors import AnchorlabError, DivergenceError, quoted
+from anchorlab.files import explained, read_json, refuse_existing, write_json
 from anchorlab.models.accelerator import find_accelerator
+from anchorlab.notices import notice
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.processes import failed_elsewhere
 
@@ -20,6 +28,9 @@ if TYPE_CHECKING:
 
 #: File that holds the settings of an interrupted run.
 SETTINGS = "settings.json"
+
+#: File that holds its state.
+CHECKPOINT = "checkpoint.safetensors"
 
 
 def run_into(
@@ -33,10 +44,11 @@ def run_into(
 
     The checkpoint lies in ``OUT.partial``, together with the settings; the same settings continue it,
     others are refused. The folder goes when the run is done, diverges, or fails before its first checkpoint.
-    With several processes, the main one alone writes and removes; all of them read the checkpoint.
+    With several processes, the main one alone writes and removes; all of them read the checkpoint. An output that the
+    same settings made before is opened, and nothing is done again.
 
     Args:
-        out: the output folder, which must not hold anything yet.
+        out: the output folder, which must not hold anything else.
         settings: all that determines the result, as JSON values.
         work: does the run, writing its state to the checkpoint it is given.
         checkpoint_seconds: least time between two checkpoints.
@@ -46,14 +58,17 @@ def run_into(
     """
     out = Path(out)
     partial = out.with_name(out.name + ".partial")
-    checkpoint = Checkpoint(partial / "checkpoint.safetensors", checkpoint_seconds)
+    checkpoint = Checkpoint(partial / CHECKPOINT, checkpoint_seconds)
     processes = find_accelerator()
     try:
-        if processes.is_main_process:
+        finished = processes.is_main_process and is_finished(out, settings)
+        if processes.is_main_process and not finished:
             refuse_existing(out)
             _check_settings(partial, settings)
-        processes.wait_for_everyone()
-        artifact = _work(out, partial, settings, checkpoint, work, processes)
+        if _main_says(finished, processes):
+            artifact = _open_finished(out, partial, processes)
+        else:
+            artifact = _work(out, partial, settings, checkpoint, work, processes)
         processes.wait_for_everyone()
     except Exception as error:
         if failed_elsewhere(error):
@@ -62,15 +77,74 @@ def run_into(
     return artifact
 
 
+def command_hash(settings: dict[str, Any]) -> str:
+    """SHA-256 of all settings of a command, whatever their order."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def is_finished(out: Path, settings: dict[str, Any]) -> bool:
+    """Whether a model folder is there, made by a command of the same settings, and whole."""
+    try:
+        manifest = Manifest.model_validate_json((out / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
+        return False
+    return manifest.command_sha256 == command_hash(settings)
+
+
+def _open_finished(out: Path, partial: Path, processes: Accelerator) -> Artifact:
+    """The result of an earlier run, which perhaps did not live to tidy up and to say so."""
+    if processes.is_main_process:
+        notice(f"{out} is there already, made by the same command: nothing is done again")
+        _forget(partial)
+    return load_model(out)
+
+
+def save_finished(artifact: Artifact, out: Path, settings: dict[str, Any]) -> Artifact:
+    """Saves the result of a command, with the hash of its settings, and returns it so."""
+    manifest = artifact.manifest.model_copy(update={"command_sha256": command_hash(settings)})
+    artifact = replace(artifact, manifest=manifest)
+    artifact.save(out)
+    return artifact
+
+
+def _main_says(finished: bool, processes: Accelerator) -> bool:
+    """What the main process found, on all of them."""
+    if processes.num_processes == 1:
+        return finished
+    return bool(processes.gather(torch.tensor([int(finished)], device=processes.device)).any())
+
+
 def _check_settings(partial: Path, settings: dict[str, Any]) -> None:
-    """Raises AnchorlabError if an interrupted run with other settings lies there."""
+    """Begins again where nobody knows any more which run was interrupted.
+
+    Raises:
+        AnchorlabError: if an interrupted run with other settings lies there.
+    """
     record = partial / SETTINGS
-    before = json.loads(record.read_text()) if record.exists() else settings
-    if before != settings:
+    if not record.exists():
+        _forget(partial)
+        return
+    try:
+        before = read_json(record, "what it interrupted is not known any more, so the run begins again")
+    except AnchorlabError as error:
+        notice(str(error))
+        _forget(partial)
+        return
+    if before != json.loads(json.dumps(settings)):
         raise AnchorlabError(
-            f"{partial} holds an interrupted run with other settings ({_difference(before, settings)}): "
-            "repeat that command to finish it, or delete the folder"
+            f"{partial} holds an interrupted run with other settings ({_difference(before, settings)}): repeat that "
+            f"command to finish it, or delete the folder, by rm -r {shlex.quote(str(partial))}"
         )
+
+
+def _forget(partial: Path) -> None:
+    """Removes what an interrupted run left."""
+    if partial.is_dir():
+        with explained(partial):
+            for name in (SETTINGS, CHECKPOINT):
+                (partial / name).unlink(missing_ok=True)
+            if not any(partial.iterdir()):
+                partial.rmdir()
 
 
 def _work(
@@ -87,7 +161,7 @@ def _work(
             write_json(partial / SETTINGS, settings)
         artifact = work(checkpoint)
         if processes.is_main_process:
-            artifact.save(out)
+            artifact = save_finished(artifact, out, settings)
     except BaseException as error:
         # Nothing to continue from, or nothing worth continuing, so nothing to leave behind.
         gone = not checkpoint.path.exists() or isinstance(error, DivergenceError)
@@ -103,5 +177,5 @@ def _work(
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
-            return f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+            return f"{name} was {quoted(before.get(name))}, is {quoted(now.get(name))}"
     return "none is named"
