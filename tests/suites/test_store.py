@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,11 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.result(CELL) is None
     assert not store.done(CELL)
-    store.save(CELL, Measured([{"kl": 0.5}], b"a table", {"weights": b"w"}, {"torch": "2"}))
+    store.save(CELL, Measured([{"kl": 0.5}], b"PAR1, a table, PAR1", {"weights": b"w"}, {"torch": "2"}))
     for reader in (store, Store(tmp_path)):
         assert reader.result(CELL) == [{"kl": 0.5}]
         assert reader.versions(CELL) == {"torch": "2"}
-    assert store.instances(CELL.identity).read_bytes() == b"a table"
+    assert store.instances(CELL.identity).read_bytes() == b"PAR1, a table, PAR1"
     (model,) = store.models().items()
     assert model == (CELL.identity, tmp_path / "models" / f"a-label---with-a-slash-{CELL.identity}")
     assert (model[1] / "weights").read_bytes() == b"w"
@@ -73,9 +74,23 @@ def test_a_job_is_claimed_once_until_it_is_released(tmp_path: Path) -> None:
 def test_a_reference_is_a_folder_with_a_manifest(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.manifest(JOB) is None
-    store.save_reference(JOB, {"anchorlab.json": b'{"seed": 0}', "weights": b"w"})
-    assert store.manifest(JOB) == {"seed": 0}
+    manifest = next((Path(__file__).parent / "stored").glob("references/*/anchorlab.json")).read_bytes()
+    store.save_reference(JOB, {"anchorlab.json": manifest, "weights": b"w"})
+    assert store.manifest(JOB) is not None
+    assert store.manifest(JOB)["weights_sha256"] == json.loads(manifest)["weights_sha256"]
     assert store.done(JOB)
+
+
+def test_a_discarded_folder_counts_as_missing_until_it_is_replaced(tmp_path: Path) -> None:
+    manifest = next((Path(__file__).parent / "stored").glob("references/*/anchorlab.json")).read_bytes()
+    store = Store(tmp_path)
+    store.save_reference(JOB, {"anchorlab.json": manifest, "weights": b"damaged"})
+    store.discard(store.reference(JOB))
+    assert not store.done(JOB)
+    assert (store.reference(JOB) / "weights").read_bytes() == b"damaged"  # kept until there is another
+    store.save_reference(JOB, {"anchorlab.json": manifest, "weights": b"whole"})
+    assert store.done(JOB)
+    assert (store.reference(JOB) / "weights").read_bytes() == b"whole"
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,10 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.consistency.instances import read_instances
 from anchorlab.data import Task
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.files import write_atomically
 from anchorlab.models.wrap import encoding_of
+from anchorlab.notices import notice
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.suites.detection_tables import read_scores, read_triggers
@@ -120,28 +122,52 @@ class SuiteResults:
         }
 
     def instances(self, identity: str) -> pd.DataFrame:
-        """The per-instance table of a reported run, in the order of the split ``test``."""
-        frame: pd.DataFrame = read_instances(self._store.instances(identity))
+        """The per-instance table of a reported run, in the order of the split ``test``.
+
+        Raises:
+            AnchorlabError: if the table is missing or damaged, with the command that makes the suite measure it again.
+        """
+        path = self._store.check_table(identity)
+        try:
+            frame: pd.DataFrame = read_instances(path)
+        except AnchorlabError as error:
+            record = shlex.quote(str(path.with_suffix(".json")))
+            raise AnchorlabError(
+                f"the table {path} of a run cannot be read ({first_line(error.__cause__ or error)}): remove the run's "
+                f"record, by rm {record}, and run the suite again, which measures it again"
+            ) from error
         return frame
 
     def scores(self, identity: str) -> pd.DataFrame:
         """The scores of a detector of inputs: columns ``triggered`` and ``score``; empty if they were not kept."""
-        return read_scores(self._store.instances(identity))
+        return read_scores(self._store.check_table(identity))
 
     def inverted(self, identity: str) -> list[tuple[int, Tensor]]:
         """The triggers that a detector of models found, the most suspicious first: label, picture on black."""
-        return read_triggers(self._store.instances(identity))
+        return read_triggers(self._store.check_table(identity))
 
     @cached_property
     def examples(self) -> dict[str, Examples]:
         """A few inputs of each task and trigger (``"TASK, TRIGGER"``), with and without the trigger."""
-        tasks = {spec.name: self._encoded(spec) for spec in self._suite.tasks}
-        return {
-            f"{name}, {trigger.trigger}": attacked_examples(task, trigger)
-            for name, task in tasks.items()
-            if task is not None
-            for trigger in self._suite.triggers
-        }
+        shown: dict[str, Examples] = {}
+        for spec in self._suite.tasks:
+            try:
+                task = self._encoded(spec)
+            except AnchorlabError as error:  # the suite makes the reference again when a run needs it
+                notice(f"no examples of {spec.name} are shown, because its reference cannot be opened: {error}")
+                continue
+            shown |= {} if task is None else self._attacked(spec.name, task)
+        return shown
+
+    def _attacked(self, name: str, task: Task) -> dict[str, Examples]:
+        """The examples of one task, without those of triggers that do not fit it, whose runs have failed too."""
+        shown: dict[str, Examples] = {}
+        for trigger in self._suite.triggers:
+            try:
+                shown[f"{name}, {trigger.trigger}"] = attacked_examples(task, trigger)
+            except AnchorlabError as error:
+                notice(f"no examples with {trigger.trigger} are shown, because it does not fit {name}: {error}")
+        return shown
 
     def pictures(self, task: str, rows: list[int]) -> Examples | None:
         """Clean examples of a task's split ``test`` by their numbers; None if its data are not at hand."""

@@ -19,12 +19,13 @@ from filelock import FileLock
 
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
+from anchorlab.notices import notice
 from anchorlab.suites.cells import DetectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.executors import Executor, LocalProcesses
 from anchorlab.suites.plan import Plan, make_plan
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
-from anchorlab.suites.work import measure_cell, measure_evaluation, train_reference
+from anchorlab.suites.work import DamagedModel, measure_cell, measure_evaluation, train_reference
 
 #: Seconds between two looks at what other runners have done, while there is nothing to do here.
 _POLL_SECONDS = 0.5
@@ -73,6 +74,7 @@ class _Run:
     running: dict[Future[Any], tuple[str, Job, FileLock]] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
     models: OrderedDict[str, Any] = field(default_factory=OrderedDict)
+    damaged: set[Path] = field(default_factory=set)
     progress: Progress = field(default_factory=Progress)
     began: float = field(default_factory=time.monotonic)
 
@@ -159,6 +161,8 @@ class _Run:
         stage, job, lock = self.running.pop(future)
         try:
             error = future.exception()
+            if isinstance(error, DamagedModel) and self.make_again(job, error):
+                return True
             if isinstance(error, Exception) and not isinstance(error, CancelledError):
                 self.store.fail(job, stage, error)
                 self.progress.failed += 1
@@ -170,6 +174,28 @@ class _Run:
         finally:
             self.store.release(job, lock)
         return stage in ("reference", "selection") or job.identity in self.plan.evaluations.needed
+
+    def make_again(self, job: Job, error: DamagedModel) -> bool:
+        """Plans to make a reference or a model again that a job found damaged; says whether it was not made so yet."""
+        folder = self.folder_of(job, of_reference=error.of_reference)
+        if folder is None:  # another job has said so, and it is being made
+            return True
+        if folder in self.damaged:
+            return False
+        self.damaged.add(folder)
+        notice(f"{folder} is damaged ({error}): it is made again")
+        self.store.discard(folder)
+        self.shared.pop(folder.name, None)
+        self.models.pop(getattr(job, "model", None) or "", None)
+        return True
+
+    def folder_of(self, job: Job, *, of_reference: bool) -> Path | None:
+        """The folder of a job's reference, or of the model that it is about; None if it does not count as there."""
+        if not of_reference:
+            return self.store.models().get(getattr(job, "model", None) or "")
+        references = (known for _, known in self.plan.references if known.name == getattr(job, "reference", None))
+        known = next(references, None)
+        return None if known is None or self.store.manifest(known) is None else self.store.reference(known)
 
     def save(self, job: Job, result: Any) -> None:
         if isinstance(job, ReferenceJob):

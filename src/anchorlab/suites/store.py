@@ -12,7 +12,6 @@ models/                         injected models, if they are kept
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +21,18 @@ from filelock import FileLock, Timeout
 
 from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.errors import AnchorlabError, printable
-from anchorlab.files import explained, write_atomically, write_folder_atomically, write_json
+from anchorlab.files import explained, input_file, sweep, write_atomically, write_folder_atomically, write_json
 from anchorlab.suites.cells import Cell, Measured, ReferenceJob
+from anchorlab.suites.stored import (
+    StoredResult,
+    read_failure,
+    read_reference,
+    read_result,
+    read_run,
+    refuse_damaged_table,
+    result_record,
+)
+from anchorlab.training.checkpoint import damage_of
 
 Job = Cell | ReferenceJob
 
@@ -35,8 +44,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._results: dict[str, dict[str, Any]] = {}
+        self._results: dict[str, StoredResult] = {}
         self._references: dict[str, dict[str, Any]] = {}
+        self._discarded: dict[Path, int] = {}
 
     def begin(self, text: str, run: dict[str, Any]) -> None:
         """Writes the suite that is run here, and the record of the run.
@@ -48,6 +58,11 @@ class Store:
             raise AnchorlabError(
                 f"{self.folder} already exists and does not hold a suite: choose another --out, or remove it first"
             )
+        for part in (".", "cells", "failed", "models", "partial", "references", "report"):
+            sweep(self.folder / part)
+        for path in (self.folder / "failed").glob("*.json"):
+            if read_failure(path) is None:
+                path.unlink(missing_ok=True)
         write_atomically(self.folder / SUITE, text)
         write_json(self.folder / RUN, run)
 
@@ -58,17 +73,19 @@ class Store:
             AnchorlabError: if the folder does not hold a suite.
         """
         path = self.folder / SUITE
-        if not path.is_file():
+        if not self.folder.is_dir() or not (path.exists() or path.is_symlink()):
             raise AnchorlabError(f"{self.folder} holds no {SUITE}: give a folder that 'anchorlab suite run' filled")
-        return path.read_text(encoding="utf-8")
+        remedy = "run the suite again with --out, which writes it again"
+        try:
+            return input_file(path, remedy).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise AnchorlabError(f"{path} is damaged (byte {error.start} is not UTF-8): {remedy}") from error
 
     def run(self) -> dict[str, Any]:
-        """What ``begin`` wrote about the last run."""
-        path = self.folder / RUN
-        record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        return record
+        """What ``begin`` wrote about the last run; empty if it is damaged."""
+        return read_run(self.folder / RUN)
 
-    # What is done.
+    # What is done. What is damaged counts as not done, after a notice that names the file.
 
     def reference(self, job: ReferenceJob) -> Path:
         """The folder of a reference, whether it is there or not."""
@@ -76,28 +93,42 @@ class Store:
 
     def manifest(self, job: ReferenceJob) -> dict[str, Any] | None:
         """The manifest of a reference; None if it is not trained yet."""
+        if self._is_discarded(self.reference(job)):
+            return None
         if job.name not in self._references:
-            path = self.reference(job) / MANIFEST
-            if not path.exists():
+            manifest = read_reference(self.reference(job) / MANIFEST)
+            if manifest is None:
                 return None
-            self._references[job.name] = json.loads(path.read_text())
+            self._references[job.name] = manifest
         return self._references[job.name]
 
     def result(self, cell: Cell) -> list[dict[str, Any]] | None:
         """The records of a cell, one a scale; None if it is not done yet."""
-        if cell.identity not in self._results:
-            path = self._result(cell)
-            if not path.exists():
-                return None
-            self._results[cell.identity] = json.loads(path.read_text())
-        rows: list[dict[str, Any]] = self._results[cell.identity]["rows"]
-        return rows
+        record = self._record(cell)
+        return None if record is None else record.rows
 
     def versions(self, cell: Cell) -> dict[str, str]:
         """The versions of the libraries that a finished cell ran with."""
-        self.result(cell)
-        versions: dict[str, str] = self._results[cell.identity]["versions"]
-        return versions
+        record = self._record(cell)
+        return {} if record is None else record.versions
+
+    def _record(self, cell: Cell) -> StoredResult | None:
+        if cell.identity not in self._results:
+            record = read_result(self._result(cell), self.instances(cell.identity), cell)
+            if record is None:
+                return None
+            self._results[cell.identity] = record
+        return self._results[cell.identity]
+
+    def check_table(self, identity: str) -> Path:
+        """The table of a cell whose result was read, every byte of which is as it was written.
+
+        Raises:
+            AnchorlabError: if it is damaged.
+        """
+        path = self.instances(identity)
+        refuse_damaged_table(path, self._results.get(identity))
+        return path
 
     def instances(self, identity: str) -> Path:
         """The table of a cell: its instances, or the scores or triggers of a detector."""
@@ -110,45 +141,70 @@ class Store:
     def save(self, cell: Cell, measured: Measured) -> None:
         """Writes the result of a cell; its JSON comes last, and with it the cell is done."""
         if measured.model is not None:
-            self._save_folder(self.folder / "models" / f"{_for_a_folder(cell.label)}-{cell.identity}", measured.model)
+            folder = self.folder / "models" / f"{_for_a_folder(cell.label)}-{cell.identity}"
+            self._save_folder(folder, measured.model, replace=self._is_discarded(folder))
         if measured.instances is not None:
             write_atomically(self.instances(cell.identity), measured.instances)
-        record = {"cell": cell.model_dump(mode="json"), "rows": measured.rows, "versions": measured.versions}
-        write_json(self._result(cell), record)
+        write_json(self._result(cell), result_record(cell, measured))
         self._results.pop(cell.identity, None)
         self._forget(cell)
 
     def models(self) -> dict[str, Path]:
         """The folders of the injected models that are kept, by the identities of their runs."""
         folders = (self.folder / "models").glob("*/")
-        return {path.name.rpartition("-")[2]: path for path in folders if not path.name.startswith(".")}
+        return {
+            path.name.rpartition("-")[2]: path
+            for path in folders
+            if not path.name.startswith(".") and not self._is_discarded(path)
+        }
 
     def save_reference(self, job: ReferenceJob, files: Mapping[str, bytes]) -> None:
         """Writes the folder of a reference, whole or not at all."""
-        self._save_folder(self.reference(job), files)
+        self._save_folder(self.reference(job), files, replace=self.manifest(job) is None)
+        self._references.pop(job.name, None)
         self._forget(job)
+
+    def discard(self, folder: Path) -> None:
+        """From now on the folder of a reference or a model counts as missing, until another one replaces it."""
+        self._discarded[folder] = folder.stat().st_ino if folder.exists() else 0
+        self._references.pop(folder.name, None)
+
+    def _is_discarded(self, folder: Path) -> bool:
+        if folder not in self._discarded:
+            return False
+        if folder.exists() and folder.stat().st_ino != self._discarded[folder]:
+            del self._discarded[folder]  # this runner or another has replaced it
+            return False
+        return True
 
     # What failed.
 
     def fail(self, job: Job, stage: str, error: BaseException) -> None:
         """Notes that a job failed."""
-        message = str(error) if isinstance(error, AnchorlabError) else f"{type(error).__name__}: {error}"
-        record = {"what": job.name, "stage": stage, "error": " ".join(message.split()), "identity": job.identity}
-        write_json(self.folder / "failed" / f"{job.identity}.json", record)
+        text = " ".join(Exception.__str__(error).split()) if isinstance(error, Exception) else ""
+        message = text if isinstance(error, AnchorlabError) else f"{type(error).__name__}: {text}"
+        record = {"what": job.name, "stage": stage, "error": message, "identity": job.identity}
+        write_json(self._failure(job.identity), record)
 
     def failed(self, job: Job) -> bool:
         """Whether a job failed."""
-        return (self.folder / "failed" / f"{job.identity}.json").exists()
+        return read_failure(self._failure(job.identity)) is not None
 
     def failures(self) -> list[dict[str, str]]:
         """The records of all jobs that failed."""
-        folder = self.folder / "failed"
-        return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))] if folder.exists() else []
+        records = (read_failure(path) for path in sorted((self.folder / "failed").glob("*.json")))
+        return [record for record in records if record is not None]
 
     def forget_failures(self) -> None:
-        """Removes the records of failures, so that those jobs run again."""
+        """Removes the records of failures, so that those jobs run again, and their checkpoints that are damaged."""
         for path in (self.folder / "failed").glob("*.json"):
+            checkpoint = self._checkpoint(path.stem)
+            if damage_of(checkpoint) is not None:
+                checkpoint.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
+
+    def _failure(self, identity: str) -> Path:
+        return self.folder / "failed" / f"{identity}.json"
 
     # Who is at work.
 
@@ -172,24 +228,27 @@ class Store:
 
     def checkpoint(self, job: Job) -> Path:
         """The file that keeps the state of a job while it runs."""
-        return self.folder / "partial" / f"{job.identity}.safetensors"
+        return self._checkpoint(job.identity)
+
+    def _checkpoint(self, identity: str) -> Path:
+        return self.folder / "partial" / f"{identity}.safetensors"
 
     def _forget(self, job: Job) -> None:
         self.checkpoint(job).unlink(missing_ok=True)
-        (self.folder / "failed" / f"{job.identity}.json").unlink(missing_ok=True)
+        self._failure(job.identity).unlink(missing_ok=True)
 
     def _result(self, cell: Cell) -> Path:
         return self.folder / "cells" / f"{cell.identity}.json"
 
-    def _save_folder(self, folder: Path, files: Mapping[str, bytes]) -> None:
-        if folder.exists():
+    def _save_folder(self, folder: Path, files: Mapping[str, bytes], *, replace: bool) -> None:
+        if folder.exists() and not replace:
             return
 
         def write(temporary: Path) -> None:
             for name, content in files.items():
                 write_atomically(temporary / name, content)
 
-        write_folder_atomically(folder, write)
+        write_folder_atomically(folder, write, replace=replace)
 
 
 def _holds_other_files(folder: Path) -> bool:

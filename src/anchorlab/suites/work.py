@@ -23,13 +23,14 @@ from anchorlab.consistency.answers import Answers, answers, instances_of
 from anchorlab.consistency.compare import comparison_of
 from anchorlab.consistency.instances import instances_to_bytes
 from anchorlab.data import DataColumns, Task, load_task
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.device import mixed_precision
 from anchorlab.models.weights import interpolate
 from anchorlab.models.wrap import encoding_of
+from anchorlab.notices import notice
 from anchorlab.progress import no_bars
 from anchorlab.repairs.oracles import build_repair, is_oracle
 from anchorlab.repairs.repair import repair
@@ -49,6 +50,22 @@ _KEPT = 4
 
 #: A model folder, or the content of its files by name, as it comes over the network.
 Folder = Path | Mapping[str, bytes]
+
+
+class DamagedModel(AnchorlabError):  # noqa: N818  (it says what is so)
+    """The folder of a reference or of a kept model cannot be used; the suite can make it again.
+
+    Attributes:
+        of_reference: whether it is the reference's folder, and not the folder of an injected model.
+    """
+
+    of_reference = False
+
+
+class DamagedReference(DamagedModel):
+    """See ``DamagedModel``."""
+
+    of_reference = True
 
 
 @dataclass
@@ -81,8 +98,7 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, byt
             training=build(Training, "the training", job.training),
             checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
         )
-        encoded = task.encoded(encoding_of(artifact.model))
-        owner = answers(artifact.model, encoded.split("owner"), None).clean
+        owner = _answers_to_owner(artifact, task)
     return {**_files(artifact), OWNER_LOGITS: save({"logits": owner})}
 
 
@@ -140,7 +156,7 @@ def _load_candidate(cell: EvaluationCell, opened: _Opened, folder: Folder | None
             "--retry-failed, and it is made again"
         )
     with _on_disk(folder) as path:
-        injected = load_model(path)
+        injected = _load_whole(path, DamagedModel)
     if cell.scale == 1:
         return injected
     model = interpolate(opened.artifact.model.cpu(), injected.model, cell.scale)
@@ -256,13 +272,50 @@ def _on_disk(folder: Folder) -> Iterator[Path]:
 
 
 def _load(cell: Cell, folder: Path) -> _Opened:
-    from safetensors.torch import load_file
-
-    artifact = load_model(folder)
+    artifact = _load_whole(folder, DamagedReference)
     if artifact.manifest.weights_sha256 != cell.reference_sha256:
         raise AnchorlabError(f"the reference {folder} has changed since the suite was planned: run the suite again")
-    path = folder / OWNER_LOGITS
-    return _Opened(artifact, artifact.task(), load_file(path)["logits"] if path.exists() else None)
+    task = artifact.task()
+    return _Opened(artifact, task, _owner_logits(folder / OWNER_LOGITS, artifact, task))
+
+
+def _load_whole(folder: Path, damaged: type[DamagedModel]) -> Artifact:
+    """A model of the suite's own, with the weights that its manifest says.
+
+    Raises:
+        DamagedModel: for whatever stands in the way of that.
+    """
+    try:
+        artifact = load_model(folder)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged configuration fails anywhere in the libraries that read it
+        raise damaged(first_line(error)) from error
+    if weights_hash(artifact.model) != artifact.manifest.weights_sha256:
+        raise damaged(f"the weights in {folder} are not the weights that its manifest names")
+    return artifact
+
+
+def _owner_logits(path: Path, artifact: Artifact, task: Task) -> Tensor | None:
+    """The owner's logits that lie beside a reference, computed again if they are damaged; None if there are none."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        return None
+    try:
+        logits = load_file(path)["logits"]
+        damage = None if logits.shape == (len(task.split("owner")), len(task.classes)) else "their shape is another"
+    except (SafetensorError, KeyError, OSError) as error:
+        damage = first_line(error)
+    if damage is None:
+        return logits
+    notice(f"the logits in {path} are damaged ({damage}): they are computed again")
+    return _answers_to_owner(artifact, task)
+
+
+def _answers_to_owner(artifact: Artifact, task: Task) -> Tensor:
+    return answers(artifact.model, task.encoded(encoding_of(artifact.model)).split("owner"), None).clean
 
 
 def _files(artifact: Artifact) -> dict[str, bytes]:

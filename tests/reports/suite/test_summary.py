@@ -114,7 +114,9 @@ def test_the_instances_that_changed_most_are_those_of_largest_mean_kl(suite, con
 
 def test_a_suite_without_anything_is_refused_and_one_without_runs_shows_what_was_not_reached():
     suite = make_suite(seeds=(0,))
-    empty = dataclasses.replace(suite, results=pd.DataFrame(), choices=pd.DataFrame())
+    failing = dataclasses.replace(suite, results=pd.DataFrame(), choices=pd.DataFrame())
+    assert summarise(failing) == []  # the page names the failures
+    empty = dataclasses.replace(failing, failed=pd.DataFrame())
     with pytest.raises(AnchorlabError, match="no results to show"):
         summarise(empty)
     (only, _) = summarise(dataclasses.replace(suite, results=pd.DataFrame()), resamples=20)

@@ -12,7 +12,7 @@ from anchorlab.suites.results import SuiteResults
 def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list[str]:
     """The suite in plain sentences."""
     groups = [group for condition in conditions for group in condition.groups]
-    methods = list(dict.fromkeys(entry.label for group in groups for entry in group.of("method")))
+    methods = dict.fromkeys(entry.label for group in groups for entry in group.of("method"))
     settings = dict.fromkeys(condition.setting for condition in conditions)
     tasks = dict.fromkeys(
         f"{setting.task} ({setting.model})" if setting.model else setting.task for setting in settings
@@ -20,12 +20,19 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
     triggers = dict.fromkeys(_trigger_words(setting) for setting in settings)
     targets = dict.fromkeys(f"{condition.target_asr:g}" for condition in conditions)
     reported = results.results[results.results["role"] != "noise"] if len(results.results) else results.results
-    sentences = [
-        f"{len(methods)} methods that inject a benchmark backdoor into a trained classifier ({listed(methods)}), "
-        f"on {listed(tasks)}. Trigger: {listed(triggers)}.",
-        f"The attacker holds {listed(dict.fromkeys(group.title for group in groups))}, clean examples on which the "
-        "behaviour can be held fixed.",
-    ]
+    sentences = []
+    if methods:
+        sentences.append(
+            f"{len(methods)} methods that inject a benchmark backdoor into a trained classifier ({listed(methods)}), "
+            f"on {listed(tasks)}. Trigger: {listed(triggers)}."
+        )
+    else:
+        sentences.append("No method has a reported run so far: the rest of the page shows what is there.")
+    if groups:
+        sentences.append(
+            f"The attacker holds {listed(dict.fromkeys(group.title for group in groups))}, clean examples on which the "
+            "behaviour can be held fixed."
+        )
     if len(reported):
         counts = reported.drop_duplicates("identity")
         references = len(reported[["task", "reference_seed"]].drop_duplicates())
@@ -33,8 +40,9 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
             f"{len(counts):,} runs are reported, with {_several(counts['seed'].nunique(), 'injection seed')} on "
             f"{_several(references, 'trained reference')}."
         )
+    at_targets = f" of {listed(targets, 'or')}" if targets else ""
     sentences.append(
-        f"Methods are compared at a target attack success of {listed(targets, 'or')}. The strength of each method, and "
+        f"Methods are compared at a target attack success{at_targets}. The strength of each method, and "
         "the scale of the perturbation if several were tried, was chosen on the split selection with separate seeds: "
         "the one with the lowest KL among those that reach the target. It was then held fixed and measured once on "
         "the split test. The tables say which methods do not reach the target."

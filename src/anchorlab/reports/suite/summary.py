@@ -163,7 +163,7 @@ def summarise(results: SuiteResults, *, resamples: int = 2000, seed: int = 0) ->
     Raises:
         AnchorlabError: if there is nothing to show yet.
     """
-    if results.results.empty and results.choices.empty:
+    if results.results.empty and results.choices.empty and results.failed.empty:
         raise AnchorlabError("there are no results to show: run the suite first, with 'anchorlab suite run'")
     runs = _with_columns(results.results, _RUN_COLUMNS)
     choices = _with_columns(results.choices, _CHOICE_COLUMNS)
