@@ -7,6 +7,7 @@ happen, and remembers it, because the code under test may take the refusal for a
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,5 +80,7 @@ def _is_inside(name: object) -> bool:
     """Whether a file lies in a folder that is watched; names of no file, such as ``<string>``, do not."""
     if not isinstance(name, str | bytes) or not name:
         return False
-    path = Path(os.fsdecode(name)).absolute()  # not resolved: what asks the disk would call the hook again
+    if re.fullmatch("<.*>", text := os.fsdecode(name)):
+        return False
+    path = Path(text).absolute()  # not resolved: what asks the disk would call the hook again
     return any(path.is_relative_to(folder) for folder in _watched)

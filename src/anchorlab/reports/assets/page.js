@@ -66,8 +66,8 @@ document.addEventListener("toggle", (event) => {
   note.style.top = `${fits ? below : Math.max(button.top - note.offsetHeight - 6, 12)}px`;
 }, true);
 
-// Plotly reads a few elements of HTML in its labels; the user's words have none.
-const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+// Plotly reads a few elements of HTML and formulas between dollars in its labels; the user's words have none.
+const plain = (text) => text.replace(/[&<>$]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 // --- Plots: drawn when they come near the view, and again when the metric or the colour scheme changes.
 const dark = matchMedia("(prefers-color-scheme: dark)");
