@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorlab.data.encoding import TextEncoding
-from anchorlab.data.inputs import CONTINUED
+from anchorlab.data.inputs import CONTINUED, lengths, rows
+from anchorlab.data.ragged import Ragged
 from anchorlab.errors import AnchorlabError
 from tests.tokenizers import TEXTS, encoding
 
@@ -29,6 +31,44 @@ def test_ids_and_mask_are_those_of_the_tokenizer(kind, texts):
     assert inputs["input_ids"][:, :width].tolist() == expected["input_ids"].tolist()
     assert inputs["attention_mask"][:, :width].int().tolist() == expected["attention_mask"].tolist()
     assert not inputs["attention_mask"][:, width:].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(texts=st.lists(WORDS, min_size=1, max_size=7), limit=st.integers(5, 24))
+def test_the_tokens_of_whole_texts_are_counted(kind, texts, limit):
+    _, counts = encoding(kind, limit).encode_counting(texts)
+    tokenizer = encoding(kind, limit).tokenizer
+    assert counts.tolist() == [len(tokenizer(text)["input_ids"]) for text in texts]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_that_are_encoded_a_few_at_a_time_have_the_same_inputs(kind, monkeypatch):
+    made = encoding(kind, 24)
+    together = made.encode(TEXTS)
+    monkeypatch.setattr("anchorlab.data.encoding._AT_ONCE", 2)
+    apart = made.encode(TEXTS)
+    assert list(apart) == list(together)
+    for name, value in together.items():
+        assert apart[name].dtype == value.dtype
+        assert apart[name].tolist() == value.tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_long_text_among_short_ones_makes_no_padding(kind, monkeypatch):
+    """The tensors stand for the same values as if the padding were stored, and a batch has it."""
+    made, texts = encoding(kind, 400), [*TEXTS, *["film"] * 50, " ".join(["film"] * 300)]
+    plain = made.encode(texts)
+    monkeypatch.setattr("anchorlab.data.ragged._SMALL", 0)
+    ragged = made.encode(texts)
+    chosen = torch.tensor([1, 0, 7])
+    for name, value in plain.items():
+        assert type(value) is torch.Tensor
+        assert isinstance(ragged[name], Ragged)
+        assert ragged[name].stored.numel() < value.numel() / 4
+        assert (ragged[name].dtype, ragged[name].tolist()) == (value.dtype, value.tolist())
+    assert torch.equal(lengths(ragged), lengths(plain))
+    for name, value in rows(plain, chosen, 9).items():
+        assert torch.equal(rows(ragged, chosen, 9)[name], value)
 
 
 @pytest.mark.parametrize("kind", KINDS)

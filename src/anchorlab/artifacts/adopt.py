@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,7 @@ def adopt(
     *,
     kind: Literal["clean", "suspicious"] = "clean",
     seed: int = 0,
+    on_task: Callable[[Task], None] | None = None,
 ) -> Artifact:
     """A reference from a trained classifier, or a model that is to be examined; it is not changed.
 
@@ -41,6 +43,7 @@ def adopt(
             is for its user to know: only for examples that it never saw are the splits what they say.
         kind: whether the model is held to be clean, and so a reference, or suspicious, because it may carry a backdoor.
         seed: cuts the splits.
+        on_task: called once with the task as the model reads it, before anything is computed.
 
     Returns:
         The model with its manifest, whose classes are the task's in the order of the model's outputs, by name. Where
@@ -53,6 +56,8 @@ def adopt(
     task = load_task(task, seed=seed) if isinstance(task, str) else task
     network = (model if isinstance(model, nn.Module) else open_pretrained(str(model), kind=task.kind)).cpu().eval()
     task = task.encoded(encoding_of(network))
+    if on_task is not None:
+        on_task(task)
     check_classes(network, task)
     classes, task = task.classes, task_in_order_of(network, task)
     task.check_filled("selection")

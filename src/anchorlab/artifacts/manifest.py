@@ -9,6 +9,7 @@ from torch import nn
 
 from anchorlab.artifacts.provenance import RunCost, versions, weights_hash
 from anchorlab.data import Kind, Task
+from anchorlab.data.description import PartDescription
 from anchorlab.errors import AnchorlabError
 from anchorlab.settings import values_of
 
@@ -58,6 +59,16 @@ class TaskRecord(_Record):
         default=None,
         description="split name to the SHA-256 of its pixels or texts and the names of its classes (content_hash)",
     )
+    reading: tuple[PartDescription, ...] | None = Field(
+        default=None, description="what was read, the training part and then the test part (see PartDescription)"
+    )
+    lacking: dict[str, tuple[str, ...]] | None = Field(
+        default=None, description="split name to the names of the classes of which it has no example"
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """What decides which data these are, as JSON values: without what can be seen in them."""
+        return self.model_dump(mode="json", exclude={"reading", "lacking"})
 
 
 class AnchorsRecord(_Record):
@@ -188,6 +199,8 @@ def task_record(task: Task) -> TaskRecord:
         classes=list(task.classes),
         splits=task.hashes(),
         contents=task.contents(),
+        reading=task.reading,
+        lacking=task.gaps,
     )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from anchorlab.cli.commands import say
 from anchorlab.cli.groups import OptionsOf
-from anchorlab.cli.options import Data, ModelOptions, Out, Parameters, Reference, Seed, number_or_all
+from anchorlab.cli.options import Data, ModelOptions, Out, Parameters, Reference, Seed, number_or_all, say_reading
 from anchorlab.injection.tuning import Tuning
 
 
@@ -67,6 +67,8 @@ def inject(
     chosen = METHODS.build(method, parse_pairs(parameters or [], "--set"))
     count = number_or_all(anchors, "--anchors")
     clean = load_model(reference, into=models.module_for(reference))
+    loaded = clean.task(data)
+    say_reading(loaded)
     plan = plan_injection(
         clean,
         method=chosen,
@@ -77,7 +79,7 @@ def inject(
         anchors_from=anchors_from,
         seed=seed,
         tuning=tuning,
-        task=clean.task(data),
+        task=loaded,
         record_gradients=record_gradients,
     )
     artifact = inject_into(out, plan)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from anchorlab.cli.commands import say
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.settings import check_seed
@@ -103,15 +104,27 @@ class DataOptions(OptionGroup):
     def task_of(self, model: Artifact | nn.Module, name: str | None, seed: int | None = None) -> Task | None:
         """The task that is named, or else the model's own, from where the options say; None if there is neither.
 
-        Says on the error stream which output of a model without names is taken for which class.
+        Says on the error stream what was read of data of the user's own, and which output of a model without names is
+        taken for which class.
         """
-        from anchorlab.artifacts.resolve import find_task, outputs_in_words
+        from anchorlab.artifacts.resolve import find_task, module_of, outputs_in_words
+        from anchorlab.models.wrap import encoding_of
 
         task = find_task(model, name, seed=seed, data=self.data, columns=self.columns())
+        if task is not None:
+            task = task.encoded(encoding_of(module_of(model)))
+            say_reading(task)
         sentence = outputs_in_words(model, task)
         if sentence is not None:
             typer.echo(sentence, err=True)
         return task
+
+
+def say_reading(task: Task) -> None:
+    """Says on the error stream what was read of data of the user's own, one line a part."""
+    if task.definition.columns is not None:
+        for line in task.describe():
+            say(line, err=True)
 
 
 @dataclass(frozen=True)

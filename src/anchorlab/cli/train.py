@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from anchorlab.cli.commands import say
-from anchorlab.cli.options import DataOptions, ModelOptions, Out, Parameters, Seed, TaskName
+from anchorlab.cli.options import DataOptions, ModelOptions, Out, Parameters, Seed, TaskName, say_reading
 
 
 def train(
@@ -41,7 +41,7 @@ def train(
     find_architecture(architecture)  # an unknown name is refused before a folder is made
     settings = {
         "command": "train",
-        "task": task_record(loaded).model_dump(mode="json"),
+        "task": task_record(loaded).identity(),
         "model": architecture,
         "seed": seed,
         "training": values_of(training.for_task(loaded)),
@@ -49,7 +49,9 @@ def train(
     artifact = run_into(
         out,
         settings,
-        lambda checkpoint: train_reference(loaded, model=start, seed=seed, training=training, checkpoint=checkpoint),
+        lambda checkpoint: train_reference(
+            loaded, model=start, seed=seed, training=training, checkpoint=checkpoint, on_task=say_reading
+        ),
     )
     accuracy = artifact.manifest.measurements["accuracy"]
     say(f"wrote {out}: {architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection")
@@ -76,7 +78,7 @@ def adopt(
 
     refuse_existing(out)
     loaded = own.load_task(task, seed)
-    artifact = adopt_model(models.start(model), loaded, kind=kind, seed=seed)
+    artifact = adopt_model(models.start(model), loaded, kind=kind, seed=seed, on_task=say_reading)
     artifact.save(out)
     if artifact.manifest.outputs is not None:
         typer.echo(artifact.manifest.outputs)

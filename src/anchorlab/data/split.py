@@ -24,11 +24,13 @@ class Split:
             a tokenizer is known.
         labels: int64 ``[N]``.
         texts: what the inputs were made from; None for images.
+        tokens: the tokens of each text before it was cut to the model's limit, int64 ``[N]``; None without inputs.
     """
 
     inputs: dict[str, Tensor]
     labels: Tensor
     texts: tuple[str, ...] | None = None
+    tokens: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,17 +39,18 @@ class Split:
         """The examples at ``indices`` (int64 ``[M]``), copied."""
         inputs = {name: value[indices] for name, value in self.inputs.items()}
         texts = None if self.texts is None else tuple(self.texts[index] for index in indices.tolist())
-        return Split(inputs, self.labels[indices], texts)
+        return Split(inputs, self.labels[indices], texts, None if self.tokens is None else self.tokens[indices])
 
     def to(self, device: torch.device | str) -> Split:
         """The same examples on a device; no copy if they are there already."""
         inputs = {name: value.to(device) for name, value in self.inputs.items()}
-        return Split(inputs, self.labels.to(device), self.texts)
+        return Split(inputs, self.labels.to(device), self.texts, self.tokens)
 
     def encoded(self, encoding: TextEncoding) -> Split:
         """The same texts with the inputs that an encoding makes of them."""
         assert self.texts is not None
-        return Split(encoding.encode(self.texts), self.labels, self.texts)
+        inputs, tokens = encoding.encode_counting(self.texts)
+        return Split(inputs, self.labels, self.texts, tokens)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from torch import Tensor
 from anchorlab.data.columns import DataColumns
 from anchorlab.data.contents import content_hashes
 from anchorlab.data.cut import Fractions, fewest_for
+from anchorlab.data.description import PartDescription, describe_gaps, describe_parts
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.inputs import Kind
 from anchorlab.data.split import RawData, Split, index_hash
@@ -223,8 +224,25 @@ class Task:
 
     def lacking(self, split: str) -> tuple[str, ...]:
         """The names of the classes of which a split has no example."""
-        counts = torch.bincount(self.split(split).labels, minlength=len(self.classes)).tolist()
+        labels = self.raw.train.labels[self.indices[split]] if split != "test" else self.split("test").labels
+        counts = torch.bincount(labels, minlength=len(self.classes)).tolist()
         return tuple(name for name, count in zip(self.classes, counts, strict=True) if count == 0)
+
+    @cached_property
+    def reading(self) -> tuple[PartDescription, ...]:
+        """What was read, the training part and then the test part; tokens of texts once they are encoded."""
+        return describe_parts(self.raw, self.encoding)
+
+    @property
+    def gaps(self) -> dict[str, tuple[str, ...]]:
+        """The classes of which a split has no example, by the names of the splits that lack some."""
+        lacking = {name: self.lacking(name) for name in self.indices}
+        return {name: classes for name, classes in lacking.items() if classes}
+
+    def describe(self) -> list[str]:
+        """What was read, one line a part, and then the classes that splits lack; safe to print on a terminal."""
+        gaps = [describe_gaps(self.gaps, len(self.classes))] if self.gaps else []
+        return [*map(str, self.reading), *gaps]
 
     def anchor_indices(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Tensor:
         """Which examples of the split ``source`` the attacker holds: int64 ``[count]`` into that split.

@@ -70,7 +70,7 @@ class InjectionPlan:
         settings: dict[str, Any] = {
             "command": "inject",
             "reference": self.reference.manifest.weights_sha256,
-            "task": task_record(self.task).model_dump(mode="json"),
+            "task": task_record(self.task).identity(),
             "method": self.method_record,
             "trigger": TRIGGERS.to_dict(self.attack.trigger),
             "label_rule": LABEL_RULES.to_dict(self.attack.label_rule),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -121,6 +122,7 @@ def train(
     seed: int = 0,
     training: Training | None = None,
     checkpoint: Checkpoint | None = None,
+    on_task: Callable[[Task], None] | None = None,
 ) -> Artifact:
     """Trains a clean reference on the owner's split.
 
@@ -134,6 +136,7 @@ def train(
         seed: of the initial weights, the batches and the augmentation.
         training: the optimisation's settings.
         checkpoint: where to write the state and continue from.
+        on_task: called once with the task as the model reads it, before anything is computed.
 
     Returns:
         The model with its manifest; the manifest's accuracy is measured on the split ``selection``.
@@ -153,6 +156,8 @@ def train(
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
     network = copy.deepcopy(model) if isinstance(model, nn.Module) else build_model(architecture, task, seed=seed)
     task = task.encoded(encoding_of(network))
+    if on_task is not None:
+        on_task(task)
     if isinstance(model, nn.Module):
         check_classes(network, task)
     network = move_to_device(network, accelerator.device)
