@@ -15,7 +15,7 @@ from rich.text import Text
 
 from anchorlab.errors import printable
 from anchorlab.statistics.comma_separated import line
-from anchorlab.statistics.escaping import html, markdown
+from anchorlab.statistics.escaping import html, markdown, visible
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.latex import PREAMBLE, latex, row_of
 
@@ -299,8 +299,8 @@ def _title(text: str) -> Text | None:
 
 
 def _text(text: str, style: str = "") -> Text:
-    """A text for a terminal: as styled text and not as markup, which a console may read or not."""
-    return Text(printable(text), style=style)
+    """A text for a terminal, its lines kept: as styled text and not as markup, which a console may read or not."""
+    return Text(visible(text), style=style)
 
 
 def _terminal(cell: Cell) -> Text:
