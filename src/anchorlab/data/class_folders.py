@@ -77,7 +77,7 @@ def image_parts(root: Path, folders: Sequence[Path]) -> tuple[dict[str, tuple[Pa
                 "leave one of them in it"
             )
         parts[PARTS[path.name]] = (path,)
-    return parts, _left_aside(others, root)
+    return {part: parts[part] for part in PARTS if part in parts}, _left_aside(others, root)
 
 
 def _refuse_parts_among(root: Path, folders: Sequence[Path]) -> None:
@@ -127,6 +127,12 @@ def read_class_folders(folder: Path, root: Path) -> tuple[Any, tuple[str, ...], 
                 "the "
                 "folder of each class: add them, or remove the folder"
             )
+    if folder == root and len(classes) < 2:
+        raise AnchorlabError(
+            f"{root} holds images in the one folder '{classes[0]}', expected a folder for each class: add the "
+            "others, or "
+            f"give {folder / classes[0]} if the classes are folders in it"
+        )
     names = in_order(classes, f"{folder}")
     numbers = {name: number for number, name in enumerate(names)}
     files = sorted(below(path, root) for path in images)
@@ -178,4 +184,5 @@ def _left_aside(others: Sequence[Path], root: Path) -> tuple[str, ...]:
     if not others:
         return ()
     names = listed([below(path, root) for path in others[:3]])
-    return (f"{len(others):,} files that are no images were not read: {names}{', …' if len(others) > 3 else ''}",)
+    what = "files that are no images were" if len(others) > 1 else "file that is no image was"
+    return (f"{len(others):,} {what} not read: {names}{', …' if len(others) > 3 else ''}",)

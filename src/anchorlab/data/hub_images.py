@@ -67,7 +67,8 @@ def load_images(source: ImageSource, data: str | None) -> RawData:
     labels = [_labels(source, part.rows, len(classes), holders[name]) for name, part in read.items()]
     images = read_images(columns, mode=source.mode, size=source.size)
     train, test = (Split({"pixel_values": of.pixels}, at) for of, at in zip(images, labels, strict=True))
-    reading = tuple(PartReading(name, parts[name].files, of.notes) for name, of in zip(read, images, strict=True))
+    noted = zip(read.items(), images, strict=True)
+    reading = tuple(PartReading(name, part.files, (*part.notes, *of.notes)) for (name, part), of in noted)
     return RawData(train=train, test=test, classes=classes, reading=reading)
 
 

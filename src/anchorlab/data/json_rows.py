@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +43,17 @@ def read_json_rows(files: Sequence[Path]) -> tuple[Any, tuple[int, ...], tuple[s
                 column.append(value)
             total += 1
         counts.append(total - start)
+
+    def place(row: int) -> str:
+        starts = list(itertools.accumulate(counts, initial=0))
+        number = bisect.bisect_right(starts, row) - 1
+        return f"{files[number]}, row {row - starts[number]}"
+
     notes: list[str] = []
     arrays = {}
     for name, values in columns.items():
         values.extend([None] * (total - len(values)))
-        arrays[name] = _column(name, values, notes)
+        arrays[name] = _column(name, values, notes, place)
     return pa.table(arrays), tuple(counts), tuple(notes)
 
 
@@ -119,13 +127,13 @@ def _damaged(file: Path, line: int | None, error: Exception) -> AnchorlabError:
     )
 
 
-def _column(name: str, values: list[Any], notes: list[str]) -> Any:
+def _column(name: str, values: list[Any], notes: list[str], place: Callable[[int], str]) -> Any:
     """One column: of one type if all its values have it, otherwise of texts."""
     import pyarrow as pa
 
     kinds = {type(value) for value in values} - {type(None)}
     if kinds <= {str}:
-        return pa.array(values, pa.string())
+        return _texts(name, values, place)
     if kinds <= {bool}:
         return pa.array(values, pa.bool_())
     if kinds <= {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
@@ -139,7 +147,25 @@ def _column(name: str, values: list[Any], notes: list[str]) -> Any:
             return pa.array([None if value is None else _text(value) for value in values], pa.string())
     if len(kinds) > 1:
         notes.append(f"the column '{shortened(name)}' mixes texts and numbers: all of it is read as texts")
-    return pa.array([None if value is None else _text(value) for value in values], pa.string())
+    return _texts(name, [None if value is None else _text(value) for value in values], place)
+
+
+def _texts(name: str, values: list[str | None], place: Callable[[int], str]) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError as error:
+        row = next(row for row, value in enumerate(values) if value is not None and not _is_whole(value))
+        raise AnchorlabError(
+            f"{place(row)} has half a sign ({quoted(error.object[error.start])}) in the column '{shortened(name)}', "
+            "which no "
+            "text has: correct it"
+        ) from error
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _text(value: Any) -> str:

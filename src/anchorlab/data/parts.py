@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from anchorlab.data.class_folders import holds_images, image_parts
-from anchorlab.data.folders import below, visible
+from anchorlab.data.folders import below, files_below, visible
 from anchorlab.data.part_names import PARTS, begins_like_a_part, listed
 from anchorlab.data.tables import TABLES
 from anchorlab.errors import AnchorlabError, shortened
@@ -67,10 +67,10 @@ def find_layout(folder: Path) -> Layout | None:
         return Layout("tables", parts, _left_aside(places[0], parts, folder))
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return Layout("saved", {"train": (folder,)})
-    _refuse_doubtful([path for path in places[0].doubtful if path.is_file()], folder)
+    _refuse_doubtful([path for path in places[0].doubtful if not path.is_dir()], folder)
     if images:
         return Layout("images", *image_parts(folder, images))
-    _refuse_doubtful([path for place in places for path in place.doubtful if path.is_file()], folder)
+    _refuse_doubtful([path for place in places for path in place.doubtful if not path.is_dir()], folder)
     return None
 
 
@@ -120,6 +120,13 @@ class _Place:
         if holds_images(path):
             return
         content = visible(path)
+        deeper = [file for file in files_below(path) if file.parent != path and file.suffix.lower() in TABLES]
+        if path.name in PARTS and deeper:
+            raise AnchorlabError(
+                f"{below(deeper[0], path.parent)} of {self.folder} lies in a folder of the part '{path.name}', "
+                "expected "
+                "its files in that folder itself: move them there"
+            )
         tables = [file for file in content if file.suffix.lower() in TABLES and file.is_file()]
         saved = (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
         if path.name in PARTS and (tables or saved):

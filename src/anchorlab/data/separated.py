@@ -147,8 +147,9 @@ class _Rows:
                 f"up to {self.longest:,}"
             )
         if self.in_quotes:
+            fields = "fields of {} stand" if self.in_quotes > 1 else "field of {} stands"
             notes.append(
-                f"{self.in_quotes:,} fields of {shortened(self.file.name)} stand in quotation marks, which are kept: "
+                f"{self.in_quotes:,} {fields.format(shortened(self.file.name))} in quotation marks, which are kept: "
                 "tab-separated text has no quoting"
             )
         return tuple(notes)
@@ -192,11 +193,7 @@ def _column_names(file: Path, header: list[str], separator: str) -> list[str]:
             "them: "
             f"separate them so"
         )
-    names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise AnchorlabError(f"{file} has several columns '{shortened(twice)}', expected one of each name: rename them")
-    return names
+    return [name or f"Unnamed: {place}" for place, name in enumerate(header)]
 
 
 def _batch(rows: list[list[str]], schema: Any) -> Any:

@@ -6,6 +6,7 @@ which line of the file they are. Rows become Arrow tables as they come, so 300,0
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,11 @@ def _joined(
     for file in files:
         table, noticed = read(file)
         notes += noticed
+        twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+        if twice:
+            raise AnchorlabError(
+                f"{file} has several columns {listed(twice[:3], ' and ')}, expected one of each name: rename them"
+            )
         if tables:
             first, other = (Features.from_arrow_schema(of.schema) for of in (tables[0], table))
             if sorted(first) != sorted(other):

@@ -25,14 +25,14 @@ def check_labelled(parts: Mapping[str, OpenedPart], test: str, column: str, data
     train, rows = parts["train"], parts[test].rows
     if column not in train.rows.column_names:
         return  # what is named is that
-    values = set(map(str, rows.with_format(None)[column][:])) if column in rows.column_names else set()
-    if len(values) > 1:
-        return
-    if values:
-        names = set(label_column(parts[test], column, test).names)
-        if None not in names and names & set(label_column(train, column, "train").names):
+    found = "there is no such column"
+    if column in rows.column_names:
+        labels = label_column(parts[test], column, f"{data}, part '{test}'")
+        names = set(labels.names)
+        named = labels.declared is not None and names != {None}
+        if len(names) > 1 or named or names <= set(label_column(train, column, data).names) - {None}:
             return
-    found = f"all are {shortened(values.pop(), 40)}" if values else "there is no such column"
+        found = f"all are {shortened(str(rows[0][column]), 40) or 'empty'}, which no training example is"
     raise AnchorlabError(
         f"{data}: the part '{test}' has no labels in the column '{shortened(column)}' ({found}), expected one for each "
         f"row: {_remedy(parts, test)}"
