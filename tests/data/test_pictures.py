@@ -6,6 +6,7 @@ import io
 import logging
 import struct
 import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -336,6 +337,18 @@ def test_a_damaged_png_is_never_read_otherwise():
         except AnchorlabError:
             continue
         assert np.array_equal(pixels, expected)
+
+
+def test_the_tiff_library_writes_nothing_to_the_terminal(capfd):
+    content = encoded(Image.fromarray(TALL[..., :3]), "TIFF", compression="tiff_deflate")
+    damaged = bytearray(content)
+    start = content.index(b"\x78", 8)
+    damaged[start + 20] ^= 0xFF
+    with pytest.raises(AnchorlabError, match="it cannot be decoded"):
+        read(bytes(damaged))
+    assert capfd.readouterr() == ("", "")
+    sys.stderr.write("still here\n")
+    assert capfd.readouterr().err == "still here\n"
 
 
 def test_damaged_metadata_are_said():

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -62,7 +64,7 @@ class OpenedPicture:
         Raises:
             AnchorlabError: naming the picture, if it is damaged.
         """
-        with _named_errors(self.name), _warnings_noted(self.changes):
+        with _named_errors(self.name), _warnings_noted(self.changes), _silent(self.image.format == "TIFF"):
             raw = _raw_mode(self.image)
             turned = ImageOps.exif_transpose(self.image)
             return _eight_bits(turned, raw, _full_range(self.image), self.changes)
@@ -184,6 +186,25 @@ def _warnings_noted(changes: list[str]) -> Iterator[None]:
     phrase = "had damaged metadata: left unread"
     if any(issubclass(warning.category, UserWarning) for warning in caught) and phrase not in changes:
         changes.append(phrase)
+
+
+@contextmanager
+def _silent(wanted: bool) -> Iterator[None]:
+    """Keeps what the TIFF library itself writes off the terminal, because the refusal says it."""
+    try:
+        kept = os.dup(2) if wanted else None
+    except OSError:  # there is no standard error
+        kept = None
+    if kept is None:
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _check_pixels(image: Image.Image, name: str) -> None:
