@@ -206,6 +206,12 @@ def test_what_holds_no_encoded_images_is_refused_with_what_it_holds(tmp_path, ki
     refused(message, table(tmp_path / "photos.parquet", column), IMAGE)
 
 
+def test_in_several_files_a_row_is_named_with_its_file(tmp_path):
+    table(tmp_path / "train-00000-of-00002.parquet", pa.array(BYTES))
+    table(tmp_path / "train-00001-of-00002.parquet", pa.array([*BYTES[:7], b"no image"]))
+    refused("the image in train-00001-of-00002.parquet, row 7 of .* is not a PNG", tmp_path, IMAGE)
+
+
 @pytest.mark.parametrize("with_metadata", [False, True])
 @pytest.mark.parametrize("relative", [False, True])
 def test_data_open_no_other_file_of_the_machine(tmp_path, monkeypatch, with_metadata, relative):

@@ -81,18 +81,19 @@ class ImageColumn:
     def _opened(self, row: int, value: Any) -> OpenedPicture:
         stored = value if isinstance(value, dict) else {"bytes": value}
         content, path = stored.get("bytes"), stored.get("path")
+        place = self.part.place(row) if self.part.counts else f"row {row}"
         if content is None and path:
-            return self._opened_file(row, path)
+            return self._opened_file(place, path)
         hint = f" ('{shortened(path)}')" if path else ""
-        name = f"the image in row {row}{hint} of {self.where}"
+        name = f"the image in {place}{hint} of {self.where}"
         if content is None:
             raise AnchorlabError(f"{name} is missing: add it, or remove the row")
         return open_picture(content, name)
 
-    def _opened_file(self, row: int, path: str) -> OpenedPicture:
+    def _opened_file(self, place: str, path: str) -> OpenedPicture:
         if not self._may_open(path):
             raise AnchorlabError(
-                f"row {row} of {self.where} names the file {quoted(path)} and does not hold its bytes, and data may "
+                f"{place} of {self.where} names the file {quoted(path)} and does not hold its bytes, and data may "
                 "not open other files of this machine: store the bytes, or put the images into class folders"
             )
         name = f"the image '{shortened(path)}'"
