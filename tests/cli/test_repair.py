@@ -20,12 +20,25 @@ def test_repair_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
     assert "the clean" in ended.out
     assert f"the repaired model is {out}" in ended.out
     told = json.loads((tmp_path / "score.json").read_text())
-    assert set(told) == {"repaired", "suspicious", "harmed", "effectiveness", "seconds", "peak_bytes"}
+    assert set(told) == {"repaired", "suspicious", "harmed", "effectiveness", "seconds", "peak_bytes", "note"}
+    assert told["note"] is None
     assert told["repaired"]["asr_count"] == told["harmed"]["asr_count"] > 0
     assert load_model(out).manifest.defence["name"] == "fine-tuning"
     compared = run("compare", injected_folder, out)
     assert compared.code == 0
     assert "asr_reference" in compared.out
+
+
+def test_a_repair_that_changed_nothing_says_so(run, tmp_path, injected_folder):
+    ended = run(
+        "repair", injected_folder, "--repair", "clp", "--set", "deviations=1000", "--defender-data", "all",
+        "--out", tmp_path / "repaired", "--json", tmp_path / "score.json",
+    )  # fmt: skip
+    sentence = "the repair clp changed nothing; nothing was pruned, because no channel lies more than 1000 standard"
+    assert ended.code == 0
+    assert sentence in ended.out
+    assert json.loads((tmp_path / "score.json").read_text())["note"].startswith(sentence)
+    assert load_model(tmp_path / "repaired").manifest.note.startswith(sentence)
 
 
 def test_what_cannot_be_scored_is_refused_before_it_is_repaired(run, tmp_path, injected_folder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -32,3 +34,31 @@ def test_clp_prunes_what_stands_out(small, inputs, context):
     repaired = CLP(deviations=2.0).repair(small, data, context)
     assert torch.nonzero(repaired.second_norm.weight == 0).flatten().tolist() == [2]
     assert bool((repaired.first_norm.weight != 0).all())
+
+
+def test_clp_says_that_it_pruned_nothing_and_why(small, inputs, context):
+    data = DefenderData(Split(inputs, torch.zeros(20).long()), Split(inputs, torch.zeros(20).long()), 3, "image")
+    context = replace(context, notes=[])
+    before = {name: value.clone() for name, value in small.state_dict().items()}
+    repaired = CLP(deviations=1000.0).repair(small, data, context)
+    assert all(torch.equal(value, before[name]) for name, value in repaired.state_dict().items())
+    assert context.notes == [
+        "nothing was pruned, because no channel lies more than 1000 standard deviations above its layer's mean"
+    ]
+
+
+def test_clp_says_that_there_is_no_batchnorm(inputs, context):
+    channels = next(iter(inputs.values())).shape[1]
+
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(channels, 3, 3)
+
+        def forward(self, pixel_values):
+            return self.convolution(pixel_values.float()).mean((2, 3))
+
+    data = DefenderData(Split(inputs, torch.zeros(20).long()), Split(inputs, torch.zeros(20).long()), 3, "image")
+    context = replace(context, notes=[])
+    CLP().repair(Plain().eval(), data, context)
+    assert context.notes[0].startswith("nothing was pruned, because the network has no BatchNorm")

@@ -35,10 +35,25 @@ def test_the_backdoor_works(planted, digits):
 
 def test_nothing_that_a_repair_gets_knows_the_attack_or_the_test_data():
     assert {field.name for field in dataclasses.fields(DefenderData)} == {"train", "validation", "classes", "kind"}
-    assert {field.name for field in dataclasses.fields(DefenderContext)} == {"accelerator", "seed", "report", "trusted"}
+    means = {"accelerator", "seed", "report", "trusted", "notes"}
+    assert {field.name for field in dataclasses.fields(DefenderContext)} == means
     for name in REPAIRS.names():
         arguments = list(inspect.signature(REPAIRS[name].repair).parameters)
         assert arguments == ["self", "model", "data", "context"], name
+
+
+def test_a_repair_that_changes_nothing_says_so_in_its_manifest(planted, digits):
+    class Idle(Repair):
+        def repair(self, model, data, context):
+            context.notes.append("there was nothing to do")
+            return model
+
+    repaired = repair(planted, Idle(), task=digits, defender_data=None)
+    assert repaired.manifest.note.endswith("Idle changed nothing; there was nothing to do")
+    alike = repair(planted, "interpolation", trusted=planted.model, task=digits, defender_data=None)
+    assert "the trusted version has the weights of the model" in alike.manifest.note
+    tuned = repair(planted, "fine-tuning", parameters={"epochs": 1}, task=digits, defender_data=None)
+    assert tuned.manifest.note is None
 
 
 def test_a_model_that_a_repair_gets_does_not_tell_what_it_is(planted, digits, tmp_path):

@@ -329,3 +329,13 @@ def test_the_estimate_counts_repairs_and_detections(done: Path, tmp_path: Path, 
         return estimate(suite, make_plan(suite, Store(done)), Store(done)).seconds
 
     assert left(defender=[20, "all"]) > left() == 0
+
+
+def test_a_repair_that_changes_nothing_fails_no_cell_and_is_noted(tmp_path: Path) -> None:
+    idle = {"repair": "clp", "set": {"deviations": 1000}}
+    run_suite(evaluated_suite(repairs={"idle": idle}, detectors={}), tmp_path / "suite", executor=Inline())
+    found = load_results(tmp_path / "suite")
+    assert found.failed.empty
+    assert found.repairs["note"].str.startswith("the repair clp changed nothing; nothing was pruned, because").all()
+    write_results(found, tmp_path)
+    assert "nothing was pruned" in (tmp_path / "repairs.csv").read_text()

@@ -123,6 +123,9 @@ class Manifest(_Record):
     anchors: AnchorsRecord | None = Field(default=None, description="the attacker's clean examples")
     defence: dict[str, Any] | None = Field(default=None, description="name and hyper-parameters of the repair")
     defender: DefenderRecord | None = Field(default=None, description="the defender's clean examples")
+    note: str | None = Field(
+        default=None, description="what a repair has to say: that it changed nothing, for example, and why"
+    )
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation")
     steps: int = Field(description="steps taken")
     seconds: float = Field(description="duration of the optimisation, the time before an interruption included")

@@ -81,6 +81,8 @@ def repair(
         repaired.save(out)
     harmed = None if clean is None else repair_model(clean, repair, **settings)
     score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring)
+    if score.note is not None:
+        say(score.note)
     show(repair_table(score, f"{run} repaired by {repair}"))
     if score.effectiveness is not None:
         say(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")

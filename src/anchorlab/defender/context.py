@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from accelerate import Accelerator
@@ -55,12 +55,14 @@ class DefenderContext:
         seed: seed of all draws.
         report: called with steps done, steps in all, and figures to show.
         trusted: an earlier version of the model that the defender trusts, on the device; None if there is none.
+        notes: what a defence has to say about its result, in sentences without a full stop.
     """
 
     accelerator: Accelerator
     seed: int
     report: Callable[[int, int, dict[str, float]], None] = lambda _done, _total, _figures: None
     trusted: nn.Module | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def device(self) -> torch.device:

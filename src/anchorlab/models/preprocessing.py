@@ -10,6 +10,7 @@ brought to 0 to 1 and normalised. anchorlab writes such files for modules of you
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -245,7 +246,9 @@ def _ask(processor: Any, image: NDArray[np.uint8], refusal: AnchorlabError) -> N
     )
     further = {} if channels in (1, 3) else {"input_data_format": "channels_first"}
     try:
-        made = processor(images=[given], return_tensors="np", **further)
+        with warnings.catch_warnings():  # of a division by 0, which is refused
+            warnings.simplefilter("ignore")
+            made = processor(images=[given], return_tensors="np", **further)
     except Exception as error:
         raise refusal from error
     pixels = np.asarray(made.get("pixel_values"))

@@ -9,6 +9,7 @@ Examples serve only to find which layer follows which.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -35,12 +36,23 @@ class CLP(Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        del context
         repaired = copied(model)
-        for channels in channels_of(repaired, data.train.inputs, "CLP"):
+        layers = channels_of(repaired, data.train.inputs, "CLP")
+        pruned = 0
+        for channels in layers:
             bounds = lipschitz_bounds(channels)
-            channels.prune(bounds > bounds.mean() + self.deviations * bounds.std(unbiased=False))
+            outliers = bounds > bounds.mean() + self.deviations * bounds.std(unbiased=False)
+            channels.prune(outliers)
+            pruned += int(outliers.sum())
+        if pruned == 0:
+            context.notes.append(self._why_nothing(layers))
         return repaired
+
+    def _why_nothing(self, layers: Sequence[Channels]) -> str:
+        outliers = f"no channel lies more than {self.deviations:g} standard deviations above its layer's mean"
+        if all(channels.norm is None for channels in layers):
+            return f"nothing was pruned, because the network has no BatchNorm that scales channels, and {outliers}"
+        return f"nothing was pruned, because {outliers}"
 
 
 @torch.no_grad()

@@ -43,7 +43,16 @@ class Interpolation(Repair):
                 "the trusted version is of another architecture than the model, so that there is nothing between them: "
                 "give an earlier version of this model"
             )
+        if self.share == 1:
+            context.notes.append("a share of 1 keeps all of the change")
+        elif _same_weights(context.trusted, model):
+            context.notes.append("the trusted version has the weights of the model")
         return interpolate(context.trusted, model, self.share).eval().requires_grad_()
+
+
+def _same_weights(first: nn.Module, second: nn.Module) -> bool:
+    states = unwrap(first).state_dict(), unwrap(second).state_dict()
+    return all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:

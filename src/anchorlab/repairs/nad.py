@@ -49,6 +49,11 @@ class NAD(Schedule, Repair):
         teacher = tuning.repair(model, data, context)
         repaired = copied(model)
         ends = [self._stage_ends(net, data.train.inputs) for net in (teacher, repaired)]
+        if len(ends[1]) < self.stages:
+            context.notes.append(
+                f"attention was compared at the end of {len(ends[1])} of {self.stages} stages, because the network has "
+                "no more maps of different sizes"
+            )
         track_statistics(repaired)
 
         def loss(student: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:

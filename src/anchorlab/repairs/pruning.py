@@ -48,6 +48,10 @@ class Pruning(Repair):
         pruned = copied(model)
         depths, prune = self.plan(pruned, data, context)
         depth = choose_depth(pruned_models(pruned, depths, prune), self.tolerance)
+        if depth is None:
+            context.notes.append(
+                f"nothing was pruned, because no depth costs at most {self.tolerance:g} of the accuracy, or none helps"
+            )
 
         def prune_to_depth() -> None:
             if depth is not None:

@@ -103,18 +103,22 @@ def repair(
             repaired = move_to_cpu(repaired)
     copy_requires_grad(module_of(model), repaired)
     before = model.manifest if isinstance(model, Artifact) else None
+    original = weights_hash(module_of(model))
+    if weights_hash(repaired) == original:
+        context.notes.insert(0, f"the repair {name} changed nothing")
     manifest = manifest_of(
         repaired,
         task,
         kind="repaired",
         architecture=before.architecture if before else type(unwrap(module_of(model))).__name__,
         seed=seed,
-        reference_sha256=weights_hash(module_of(model)),
+        reference_sha256=original,
         method=before.method if before else None,
         trigger=before.trigger if before else None,
         label_rule=before.label_rule if before else None,
         anchors=before.anchors if before else None,
         defence={"name": name, **values_of(chosen)},
+        note="; ".join(context.notes) or None,
         defender=DefenderRecord(count=len(data), sha256=digest),
         cost=meter.cost(),
     )

@@ -38,6 +38,7 @@ class RepairScore:
         harmed: the clean reference after the same repair, against itself before; None if it was not repaired.
         seconds: time of the repair.
         peak_bytes: peak memory.
+        note: what the repair has to say, for example that it changed nothing, and why; None for nothing.
     """
 
     repaired: Comparison
@@ -45,6 +46,7 @@ class RepairScore:
     harmed: Comparison | None
     seconds: float
     peak_bytes: int
+    note: str | None = None
 
     @property
     def accuracy_before(self) -> float:
@@ -71,7 +73,8 @@ class RepairScore:
 
     def __repr__(self) -> str:
         asr = "" if self.asr_before is None else f", ASR {self.asr_before:.4f} -> {self.repaired.asr:.4f}"
-        return f"RepairScore(accuracy {self.accuracy_before:.4f} -> {self.repaired.accuracy:.4f}{asr})"
+        note = "" if self.note is None else f"; {self.note}"
+        return f"RepairScore(accuracy {self.accuracy_before:.4f} -> {self.repaired.accuracy:.4f}{asr}{note})"
 
     def _repr_html_(self) -> str:
         # Only here, because the table is made of scores.
@@ -94,6 +97,7 @@ class RepairScore:
             "effectiveness": self.effectiveness,
             "seconds": self.seconds,
             "peak_bytes": self.peak_bytes,
+            "note": self.note,
         }
 
 
@@ -220,4 +224,5 @@ def score_repair(
         harmed=None if reference is None or harmed is None else compare(reference, harmed, **options),
         seconds=repaired.manifest.seconds,
         peak_bytes=repaired.manifest.peak_bytes,
+        note=repaired.manifest.note,
     )

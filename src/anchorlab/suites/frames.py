@@ -73,7 +73,7 @@ def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:
 
 def _repair_columns() -> list[str]:
     """Columns of ``repairs``; they include what third parties have registered by now."""
-    return [*_EVALUATED, *_REPAIR, *consistency_fields(), *(f"{name}_before" for name in _BEFORE)]
+    return [*_EVALUATED, *_REPAIR, *consistency_fields(), *(f"{name}_before" for name in _BEFORE), "note"]
 
 
 def detections_frame(plan: Plan, store: Store) -> pd.DataFrame:

@@ -63,7 +63,8 @@ class SuiteResults:
             identity of the run (empty for a reference), and ``weights_sha256`` of the model before; ``defence``, its
             label, ``defence_name``, ``parameters`` of the repair, ``defender`` (asked), ``defender_count``,
             ``identity``, ``seconds``, ``peak_bytes``; the measurements of ``Comparison`` after the repair, against the
-            clean reference; and ``accuracy_before``, ``asr_before``, ``kl_before`` and ``churn_before``.
+            clean reference; ``accuracy_before``, ``asr_before``, ``kl_before`` and ``churn_before``; and ``note``, what
+            the repair has to say (that it changed nothing, and why).
         detections: a row for each model that a detector judged: the columns of the model as in ``repairs``,
             ``detector``, its label, ``detector_name``, ``kind`` (model or input), ``parameters``, ``defender`` and so
             on; for a detector of models ``score`` (missing where it found nothing to judge) and ``note``; for a
@@ -223,7 +224,10 @@ def load_results(folder: str | Path) -> SuiteResults:
 def write_results(results: SuiteResults, out: str | Path) -> None:
     """Writes results.csv, selection.csv and choices.csv into a folder, and repairs.csv and detections.csv if any."""
     frames = {"results": results.results, "selection": results.selection, "choices": results.choices}
-    evaluations = {"repairs": results.repairs, "detections": results.detections}
+    # A column of notes only where a repair has something to say.
+    silent = len(results.repairs) == 0 or results.repairs["note"].isna().all()
+    repairs = results.repairs.drop(columns="note", errors="ignore") if silent else results.repairs
+    evaluations = {"repairs": repairs, "detections": results.detections}
     for name, frame in (frames | {name: frame for name, frame in evaluations.items() if len(frame)}).items():
         write_atomically(Path(out) / f"{name}.csv", frame_csv(frame))
 

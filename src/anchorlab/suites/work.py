@@ -187,7 +187,8 @@ def _repair(cell: RepairCell, opened: _Opened, candidate: Artifact) -> dict[str,
     manifest = repaired.manifest
     assert manifest.defender is not None
     cost = {"seconds": manifest.seconds, "peak_bytes": manifest.peak_bytes}
-    return {"defender_count": manifest.defender.count, **cost, **row}
+    said = {} if manifest.note is None else {"note": manifest.note}
+    return {"defender_count": manifest.defender.count, **cost, **row, **said}
 
 
 def _injection(

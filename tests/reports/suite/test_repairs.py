@@ -32,6 +32,7 @@ def repairs() -> pd.DataFrame:
             "asr": asr + 0.1 * run,
             "accuracy": 0.9, "kl": 0.5, "churn": 0.1, "asr_before": 0.96 + 0.04 * run, "accuracy_before": 0.95,
             "kl_before": 0.02, "churn_before": 0.01,
+            "note": "nothing was pruned, because there is no BatchNorm" if defence == "prune" else None,
         }
         for method, defence, asr in (
             ("reference", "tune", 0.01), ("reference", "prune", 0.02), ("plain", "tune", 0.5), ("plain", "prune", 0.2)
@@ -54,6 +55,7 @@ def test_the_matrix_holds_each_repair_by_each_way(repairs):
     assert group.rows[0].cells[0].bounds == (pytest.approx(0.98 - half), 1.0)
     lower, upper = group.rows[1].cells[0].bounds
     assert 0 <= lower < 0.55 < upper <= 1
+    assert table.notes[1:] == ["prune, in 4 runs: nothing was pruned, because there is no BatchNorm."]
     assert [other.name for other in others] == ["repairs-accuracy", "repairs-kl", "repairs-churn"]
 
 

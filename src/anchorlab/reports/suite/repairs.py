@@ -83,9 +83,16 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
         groups=groups,
         notes=[
             f"A cell is a mean over at most {runs} runs. Intervals are Student's t over these runs, and wide if there "
-            "are few. The column of the clean reference shows what a repair does to a model without a backdoor."
+            "are few. The column of the clean reference shows what a repair does to a model without a backdoor.",
+            *_remarks(frame),
         ],
     )
+
+
+def _remarks(frame: pd.DataFrame) -> list[str]:
+    """What repairs had to say, a sentence each, with the number of runs."""
+    said = frame[frame["note"].notna()].groupby(["defence", "note"], sort=False)["identity"].nunique()
+    return [f"{row.defence}, in {row.identity} runs: {row.note}." for row in said.reset_index().itertuples()]
 
 
 def _rows(part: pd.DataFrame, methods: list[str], name: str) -> list[Row]:
