@@ -78,7 +78,7 @@ def _forbidden(event: str, arguments: tuple[Any, ...]) -> str | None:
 
 def _is_inside(name: object) -> bool:
     """Whether a file lies in a folder that is watched; names of no file, such as ``<string>``, do not."""
-    if not isinstance(name, str | bytes) or not name:
+    if not isinstance(name, str | bytes) or not name or os.fsdecode(name).startswith("<"):
         return False
     if re.fullmatch("<.*>", text := os.fsdecode(name)):
         return False

@@ -37,10 +37,12 @@ def test_a_pickle_that_would_start_a_process_is_refused(tmp_path: Path) -> None:
         pickle.loads(b"cos\nsystem\n(S'true'\ntR.")
 
 
-def test_what_is_read_and_imported_elsewhere_passes(tmp_path: Path) -> None:
+def test_what_is_read_and_imported_elsewhere_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "train.csv").write_text("text,label\nfine,1\n")
     with nothing_run(tmp_path) as refused:
         (tmp_path / "train.csv").read_text()
         importlib.reload(importlib.import_module("colorsys"))
         pickle.loads(pickle.dumps({"a": Path("b")}))
+        exec("1 + 1")  # code of no file, such as that of a named tuple
     assert refused == []
