@@ -52,11 +52,13 @@ PATHS: dict[str, str] = {
     "pickle": "{odd}/model.pt",
 }
 
-#: The kinds of paths where nothing can be written.
+#: The kinds of paths where nothing at all can be written.
 UNWRITABLE = [
-    *("empty", "dot", "root", "above", "nobody", "zero byte", "not utf-8", "long name", "long path", "loop"),
-    *("loop inside", "pipe", "device", "terminal", "text file", "below a file", "folder of a pipe"),
+    *("empty", "nobody", "zero byte", "not utf-8", "long name", "long path", "loop", "loop inside"),
+    *("pipe", "device", "terminal", "below a file"),
 ]
+#: The kinds of paths where there is a folder.
+FOLDERS = ["dot", "root", "above", "folder of a pipe"]
 
 
 def make_odd_paths(odd: Path) -> None:

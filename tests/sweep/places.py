@@ -51,17 +51,25 @@ suite show HOLE
 report HOLE
 """
 
-#: Paths that are written.
-OUTPUTS = f"""
+#: Folders that must be new.
+NEW_FOLDERS = f"""
 train --out HOLE --set epochs=1
 adopt REF digits --out HOLE
 inject REF --out HOLE {_BRIEF}
+analyze REF CAND --out HOLE
+repair CAND --repair fine-tuning --set epochs=1 --out HOLE
+"""
+
+#: Files that are written.
+FILES = """
 compare REF CAND --json HOLE
 compare REF CAND --instances HOLE
 compare LOGITS LOGITS --labels LABELS --json HOLE
-analyze REF CAND --out HOLE
-repair CAND --repair fine-tuning --set epochs=1 --out HOLE
 repair CAND --repair fine-tuning --set epochs=1 --json HOLE
+"""
+
+#: Folders that are filled, whatever they hold.
+FILLED_FOLDERS = """
 detect CAND --detector last-layer --out HOLE
 audit REF CAND --benign CAND --out HOLE
 audit REF CAND --updates 1 --steps 1 --out HOLE

@@ -31,8 +31,18 @@ def test_a_path_to_read(world: World, capsys: Capture, command: list[str], kind:
     attempt(world, world.words(command, world.path(kinds.PATHS[kind])), capsys)
 
 
-@table(places.OUTPUTS, kinds.UNWRITABLE)
-def test_a_path_to_write(world: World, capsys: Capture, command: list[str], kind: str) -> None:
+@table(places.NEW_FOLDERS, [*kinds.UNWRITABLE, *kinds.FOLDERS, "text file"])
+def test_a_new_folder(world: World, capsys: Capture, command: list[str], kind: str) -> None:
+    assert attempt(world, world.words(command, world.path(kinds.PATHS[kind])), capsys) == 2
+
+
+@table(places.FILES, [*kinds.UNWRITABLE, *kinds.FOLDERS])
+def test_a_file_to_write(world: World, capsys: Capture, command: list[str], kind: str) -> None:
+    assert attempt(world, world.words(command, world.path(kinds.PATHS[kind])), capsys) == 2
+
+
+@table(places.FILLED_FOLDERS, [*kinds.UNWRITABLE, "text file"])
+def test_a_folder_to_fill(world: World, capsys: Capture, command: list[str], kind: str) -> None:
     assert attempt(world, world.words(command, world.path(kinds.PATHS[kind])), capsys) == 2
 
 

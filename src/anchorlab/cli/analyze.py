@@ -64,7 +64,7 @@ def analyze(
     named = _names(reference, candidates)
     clean, *others = models.open(reference, *named.values())
     # Finished parts lie here until all are done, and go with the folder.
-    partial = None if out is None else out.with_name(out.name + ".partial")
+    partial = None if out is None else out.parent / f"{out.name}.partial"
     analysis = run_analysis(
         clean,
         dict(zip(named, others, strict=True)),

@@ -57,7 +57,7 @@ def run_into(
         AnchorlabError: if ``out`` holds something, or ``OUT.partial`` belongs to other settings.
     """
     out = Path(out)
-    partial = out.with_name(out.name + ".partial")
+    partial = out.parent / f"{out.name}.partial"
     checkpoint = Checkpoint(partial / CHECKPOINT, checkpoint_seconds)
     processes = find_accelerator()
     try:
