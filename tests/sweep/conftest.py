@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import os
 import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -66,13 +68,23 @@ def world(tmp_path_factory: pytest.TempPathFactory, reference: Artifact, injecte
     return World(folder, {word: whole / name for word, name in places.items()})
 
 
+@pytest.fixture(scope="session")
+def real_stderr(pytestconfig: pytest.Config) -> Iterator[IO[str]]:
+    """The error stream of the run, which pytest does not capture."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        number = os.dup(2)
+    with os.fdopen(number, "w") as stream:
+        yield stream
+
+
 @pytest.fixture(autouse=True)
-def _ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_stderr: IO[str]) -> Iterator[None]:
     """Works in a folder of the test's own, and ends the run with a traceback where a try has no end."""
     monkeypatch.chdir(tmp_path)
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, before[1]))
-    faulthandler.dump_traceback_later(_ENDLESS, exit=True)
+    faulthandler.dump_traceback_later(_ENDLESS, exit=True, file=real_stderr)
     yield
     faulthandler.cancel_dump_traceback_later()
     resource.setrlimit(resource.RLIMIT_AS, before)
