@@ -19,6 +19,7 @@ from anchorlab.data.split import RawData, Split
 from anchorlab.data.task import TaskDefinition
 from anchorlab.data.unlabelled import check_labelled
 from anchorlab.errors import AnchorlabError
+from anchorlab.files import user_path
 
 
 @lru_cache(maxsize=8)  # one object for one task, because its data are cached by it
@@ -119,7 +120,7 @@ def _images(
     assert columns.image is not None
     for part, opened in parts.items():
         find_column(opened.rows, columns.image, where[part])
-    folder = Path(data).expanduser()
+    folder = user_path(data)
     images = read_images(
         [
             ImageColumn(opened, columns.image, where[part], folder if folder.is_dir() else None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,6 +14,7 @@ from anchorlab.data.reading import PartReading
 from anchorlab.data.sources import HUB, Source, find_test, open_source
 from anchorlab.data.split import RawData, Split
 from anchorlab.errors import AnchorlabError
+from anchorlab.files import user_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def load_images(source: ImageSource, data: str | None) -> RawData:
     test_part = find_test(source, parts, source.test_parts, where)
     read = {name: parts[name] for name in ("train", test_part)}
     holders = {name: f"{where}, part '{name}'" for name in read}
-    folder = None if data in (None, HUB) or not Path(where).expanduser().is_dir() else Path(where).expanduser()
+    folder = None if data in (None, HUB) or not user_path(where).is_dir() else user_path(where)
     columns = [
         ImageColumn(part, _image_column(source, part.rows.features, holders[name]), holders[name], folder)
         for name, part in read.items()

@@ -17,6 +17,7 @@ from anchorlab.data.split import RawData
 from anchorlab.data.tables import TABLES
 from anchorlab.data.task import Task, TaskDefinition
 from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.files import kind_at, user_path
 
 
 @lru_cache(maxsize=2)
@@ -44,9 +45,9 @@ def find_task(
         return TASKS[name], data
     if columns is not None:
         location = data or name
-        location = str(Path(location).expanduser().resolve()) if Path(location).expanduser().exists() else location
+        location = str(user_path(location).resolve()) if kind_at(user_path(location)) is not None else location
         return custom_definition(location, columns), location
-    if Path(name).expanduser().exists() or "/" in name or Path(name).suffix in TABLES:
+    if kind_at(user_path(name)) is not None or "/" in name or Path(name).suffix in TABLES:
         raise AnchorlabError(
             f"'{name}' is not the name of a task; for your own data, name the columns: --text-column or "
             "--image-column, and --label-column"

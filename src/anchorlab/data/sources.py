@@ -181,4 +181,4 @@ def _stored_files(rows: Any, folder: Path) -> tuple[str, ...]:
 
 def data_path(given: str | None, default: Path) -> Path:
     """The folder or file with a task's data: the user's, or the default."""
-    return default if given is None else Path(given).expanduser()
+    return default if given is None else user_path(given)

@@ -14,6 +14,7 @@ from torch import nn
 
 from anchorlab.data import Kind
 from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.files import kind_at, user_path
 from anchorlab.models.wrap import encoding_of, unwrap
 from anchorlab.registry import Registry
 from anchorlab.seeding import seeded_globally
@@ -156,7 +157,7 @@ def find_architecture(name: str) -> Architecture:
     """
     if name in ARCHITECTURES.names():
         return ARCHITECTURES[name]
-    if Path(name).expanduser().exists() or "/" in name:
+    if kind_at(user_path(name)) is not None or "/" in name:
         return Architecture(_pretrained(name), f"the model {name}")
     raise unknown("model", name, ARCHITECTURES.names(), "a folder, or a name on the hub as in OWNER/NAME")
 
