@@ -110,6 +110,7 @@ REFUSED = {
     "a folder around": (several("x/a", "x/b"), None, "in the one folder 'x', .* give .*/x if the classes are folders"),
     "an image of no class": ([*several("a", "b"), "c.png"], None, "the image c.png of .* stands beside the folders"),
     "an image of no part": ([*several("train/a", "train/b"), "c.png"], None, "the image c.png of .* stands beside"),
+    "images alone": (["1.png"], empty("metadata.csv"), "holds images in no folder of a class"),
     "images of no class": (["train/1.png"], None, "the image train/1.png of .* stands beside the folders"),
     "an unread kind": (several("a", "b"), empty("a/1.heic"), "a/1.heic of .* is an image of another kind"),
     "an archive": (several("a", "b"), empty("more.zip"), "more.zip of .* is an archive, .*: unpack or remove it"),

@@ -71,16 +71,6 @@ def test_a_file_without_rows_is_refused(tmp_path, suffix):
     is_refused(f"a{suffix} holds no rows, expected some", read_tables, [path])
 
 
-def test_a_text_that_swallowed_rows_is_refused(tmp_path):
-    """A quotation mark opens by mistake, and a later one closes: the rows between have become one text."""
-    rows = "one,1\ntwo,2\n" * 20
-    (tmp_path / "a.csv").write_text(f'review,stars\n{rows}"three,1\n{rows}four",2\n{rows}')
-    refused("row 40 holds a text of 42 lines that look like rows, such as 'one,1'", tmp_path / "a.csv")
-    (tmp_path / "b.csv").write_text(f'review,stars\n{rows}"Dear all,\nyes, thanks\nand, bye",2\n{rows}')
-    notes = load_task(str(tmp_path / "b.csv"), columns=STARS).raw.reading[0].notes
-    assert notes == ("1 of 81 rows of b.csv run over several lines, up to 3",)
-
-
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_texts_and_labels_that_are_words_far_below_only_are_texts(tmp_path, suffix):
     table = pd.DataFrame({"review": [str(n) for n in range(3000)] + ["word"] * 30, "stars": ["01", "2", "3"] * 1010})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
@@ -70,20 +69,3 @@ def text_column(part: OpenedPart, name: str, where: str) -> tuple[str, ...]:
                 "it"
             )
     return tuple(column)
-
-
-def check_swallowed(part: OpenedPart, texts: Sequence[str], classes: Sequence[str], where: str) -> None:
-    """Refuses a text of a CSV file that holds other rows, because a quotation mark was opened by mistake.
-
-    Such a text runs over several lines, and each line that begins and ends in it has the name of a class as a field.
-    """
-    if not any(file.lower().endswith(".csv") for file in part.files):
-        return
-    names = set(classes)
-    for row, text in enumerate(texts):
-        lines = text.splitlines()[1:-1] if "\n" in text or "\r" in text else []
-        if lines and all(names.intersection(line.split(",")) for line in lines):
-            raise AnchorlabError(
-                f"{where}, {part.place(row)} holds a text of {len(lines) + 2:,} lines that look like rows, such as "
-                f"{quoted(lines[0], 60)}: close the quotation mark that opens it, or give the rows as JSONL"
-            )

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from anchorlab.data.columns import DataColumns, check_swallowed, find_column, label_column, text_column
+from anchorlab.data.columns import DataColumns, find_column, label_column, text_column
 from anchorlab.data.images import ImageColumn, read_images
 from anchorlab.data.labels import decide_classes
 from anchorlab.data.part_names import listed
 from anchorlab.data.reading import PartReading
 from anchorlab.data.sources import OpenedPart, Source, open_source
 from anchorlab.data.split import RawData, Split
+from anchorlab.data.swallowed import check_swallowed
 from anchorlab.data.task import TaskDefinition
 from anchorlab.data.unlabelled import check_labelled
 from anchorlab.errors import AnchorlabError
@@ -104,7 +105,7 @@ def _texts(
     splits = []
     for (part, opened), indices in zip(parts.items(), labels, strict=True):
         texts = text_column(opened, columns.text, where[part])
-        check_swallowed(opened, texts, classes, where[part])
+        check_swallowed(opened, (columns.text, columns.label), texts, classes, where[part])
         splits.append(Split({}, indices, texts))
     return splits, [()] * len(splits)
 

@@ -71,6 +71,12 @@ def find_layout(folder: Path) -> Layout | None:
     if images:
         return Layout("images", *image_parts(folder, images))
     _refuse_doubtful([path for place in places for path in place.doubtful if not path.is_dir()], folder)
+    if holds_images(folder, deep=False):
+        raise AnchorlabError(
+            f"{folder} holds images in no folder of a class, expected a folder for each class: put them into such "
+            "folders, "
+            "or write images and labels as parquet"
+        )
     return None
 
 
