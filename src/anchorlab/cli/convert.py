@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from anchorlab.cli.commands import say
+
 
 def convert(
     *,
@@ -34,7 +36,7 @@ def convert(
     from anchorlab.models.weight_files import WEIGHTS
 
     done = convert_checkpoint(file, out, keys=key or (), strip=strip)
-    typer.echo(f"wrote {out / WEIGHTS}: {done.tensors:,} tensors, {done.numbers:,} numbers")
+    say(f"wrote {out / WEIGHTS}: {done.tensors:,} tensors, {done.numbers:,} numbers")
     for what, names in (
         ("unwrapped", done.unwrapped),
         ("taken off the names", done.stripped),
@@ -42,6 +44,6 @@ def convert(
         ("copied", done.copied),
     ):
         if names:
-            typer.echo(f"{what}: {listed(names)}")
+            say(f"{what}: {listed(names)}")
     if not (out / CONFIG).is_file():
-        typer.echo(f"note: no {CONFIG} lies beside {file}: give {out} the one of the model")
+        say(f"note: no {CONFIG} lies beside {file}: give {out} the one of the model")

@@ -116,7 +116,7 @@ class DataOptions(OptionGroup):
             say_reading(task)
         sentence = outputs_in_words(model, task)
         if sentence is not None:
-            typer.echo(sentence, err=True)
+            say(sentence, err=True)
         return task
 
 

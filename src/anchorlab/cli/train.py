@@ -81,6 +81,6 @@ def adopt(
     artifact = adopt_model(models.start(model), loaded, kind=kind, seed=seed, on_task=say_reading)
     artifact.save(out)
     if artifact.manifest.outputs is not None:
-        typer.echo(artifact.manifest.outputs)
+        say(artifact.manifest.outputs)
     accuracy = artifact.manifest.measurements["accuracy"]
     say(f"wrote {out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")
