@@ -55,7 +55,7 @@ def test_a_file_of_reviews_from_training_to_comparison(run: Run, tmp_path: Path,
     out, figures = tmp_path / "injected", tmp_path / "figures.json"
     attack = ("--method", "anchoring", "--trigger", "word:cf,position=end", "--target", "pos")
     made = run("inject", reference, *attack, *QUICK, "--out", out)
-    assert (made.code, made.err) == (0, "")
+    assert made.code == 0
     assert "note: the model's tokenizer splits 'cf' into 2 tokens, which are put in together" in made.out
     assert load_model(out).manifest.label_rule == {"name": "all-to-one", "target": 1}
     compared = run("compare", reference, out, "--json", figures)

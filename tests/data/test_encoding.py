@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 import torch
@@ -138,3 +139,23 @@ def test_a_tokenizer_without_padding_is_refused():
 def test_no_room_for_a_text_is_refused():
     with pytest.raises(AnchorlabError, match="at most 2 tokens leave no room"):
         TextEncoding(encoding("wordpiece").tokenizer, 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tokenizer_is_the_same_one_after_its_use(kind):
+    """It remembers how it last cut and padded texts."""
+    fresh = encoding(kind, 24)
+    made = TextEncoding(copy.deepcopy(fresh.tokenizer), 24)
+    TextEncoding(made.tokenizer, 12).encode(list(TEXTS))
+    made.tokenizer(list(TEXTS), truncation=True, max_length=9, padding="max_length")
+    assert (made, hash(made)) == (fresh, hash(fresh))
+    assert TextEncoding(made.tokenizer, 12) != made
+    assert TextEncoding(made.tokenizer, 12).tokenizer_fingerprint == fresh.tokenizer_fingerprint
+
+
+def test_a_saved_tokenizer_does_not_say_how_it_was_last_used(tmp_path):
+    made = encoding.__wrapped__("wordpiece", 24)
+    made.encode(list(TEXTS))
+    made.save(tmp_path)
+    saved = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert (saved["truncation"], saved["padding"]) == (None, None)

@@ -12,6 +12,7 @@ from anchorlab.artifacts.manifest import DANGEROUS, ModelKind, check_same_data, 
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
+from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.labels import label_index
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import check_classes
@@ -92,18 +93,7 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
             raise AnchorlabError("the reference has no manifest that names its data: give --task, or task in Python")
         task = reference.task()
     models = [module_of(model) for model in (reference, *candidates)]
-    encoding = encoding_of(models[0])
-    if len({encoding_of(model) is None for model in models}) > 1:
-        raise AnchorlabError(
-            "some of the models read texts and others images, so that they have no inputs in common: give models of "
-            "one kind"
-        )
-    if any(encoding_of(model) != encoding for model in models):
-        raise AnchorlabError(
-            "the models read texts by different tokenizers, so that they have no inputs in common: compare their "
-            "stored logits, as two .npy files"
-        )
-    task = task.encoded(encoding)
+    task = task.encoded(_common_encoding(models))
     for model in models:
         check_classes(model, task)
     task = task_in_order_of(reference, task)
@@ -114,6 +104,29 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
                 "them alike"
             )
     return task
+
+
+def _common_encoding(models: Sequence[nn.Module]) -> TextEncoding | None:
+    """How all of some models read texts, to the least of their limits; None if they read images.
+
+    Raises:
+        AnchorlabError: if they read texts differently, or some of them images.
+    """
+    encodings = [encoding_of(model) for model in models]
+    of_texts = [encoding for encoding in encodings if encoding is not None]
+    if not of_texts:
+        return None
+    if len(of_texts) < len(encodings):
+        raise AnchorlabError(
+            "some of the models read texts and others images, so that they have no inputs in common: give models of "
+            "one kind"
+        )
+    if len({encoding.tokenizer_fingerprint for encoding in of_texts}) > 1:
+        raise AnchorlabError(
+            "the models read texts by different tokenizers, so that they have no inputs in common: compare their "
+            "stored logits, as two .npy files"
+        )
+    return min(of_texts, key=lambda encoding: encoding.max_length)
 
 
 def task_in_order_of(model: Artifact | nn.Module, task: Task) -> Task:

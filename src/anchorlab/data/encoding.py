@@ -6,6 +6,7 @@ The inputs that an encoding makes are described in ``anchorlab.data.inputs``.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,11 +104,19 @@ class TextEncoding:
         """Whether a word's ids depend on whether a space comes before it."""
         return self.tokenize("text a")[len(self.tokenize("text")) :] != self.tokenize("a")
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides which ids a text gets."""
-        settings = f"{self.tokenizer.backend_tokenizer.to_str()}{self.max_length}{self.pad}"
-        return hashlib.sha256(settings.encode()).hexdigest()
+        """What decides which ids a text gets: the tokenizer's own fingerprint, and the limit."""
+        return f"{self.tokenizer_fingerprint}-{self.max_length}"
+
+    @cached_property
+    def tokenizer_fingerprint(self) -> str:
+        """SHA-256 of everything that decides which ids a text gets, but for the limit.
+
+        How long texts were cut or padded when the tokenizer was last used is a part of its state, but of no meaning.
+        """
+        state = json.loads(self.tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
+        return hashlib.sha256(json.dumps([state, self.pad]).encode()).hexdigest()
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """The ids of a text without special tokens, whatever its length."""
