@@ -41,6 +41,20 @@ def test_a_repair_that_changed_nothing_says_so(run, tmp_path, injected_folder):
     assert load_model(tmp_path / "repaired").manifest.note.startswith(sentence)
 
 
+def test_a_repair_that_was_killed_while_it_scored_is_scored_by_the_same_command(run, tmp_path, injected_folder):
+    out, score = tmp_path / "repaired", tmp_path / "score.json"
+    command = ("repair", injected_folder, "--repair", "clp", "--defender-data", "all", "--out", out, "--json", score)
+    assert run(*command).code == 0
+    whole, weights = score.read_bytes(), (out / "model.safetensors").stat().st_mtime_ns
+    score.unlink()
+    again = run(*command)
+    assert again.code == 0
+    assert "is there already, made by the same command" in again.err
+    assert score.read_bytes() == whole
+    assert (out / "model.safetensors").stat().st_mtime_ns == weights
+    assert_refused(run(*command, "--seed", 1), "already exists")
+
+
 def test_what_cannot_be_scored_is_refused_before_it_is_repaired(run, tmp_path, injected_folder):
     out = tmp_path / "repaired"
     ended = run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from anchorlab import AnchorlabError
+from anchorlab.notices import Notice
 from anchorlab.perturbation import budget
 from anchorlab.perturbation.budget import Budget
 from anchorlab.perturbation.parts import Part, measure
@@ -45,6 +47,36 @@ def test_an_interruption_keeps_what_was_finished(tmp_path):
         measure([part("a", calls), Part("b", (1,), 1, interrupted)], Budget(), tmp_path, "x")
     measure([part("a", calls), part("b", calls)], Budget(), tmp_path, "x")
     assert calls == ["a", "b"]
+
+
+def without_tables(text: str) -> str:
+    return json.dumps({name: value for name, value in json.loads(text).items() if name != "tables"})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "\0\1",
+        lambda text: "[1]",
+        lambda text: "7",
+        without_tables,
+        lambda text: text.replace("value", "valve"),
+        lambda text: text.replace("0.3000", "0.4000"),
+        lambda text: json.dumps(json.loads(text)["tables"]),
+    ],
+    ids=["half", "empty", "binary", "list", "number", "no tables", "another column", "another value", "earlier form"],
+)
+def test_what_is_damaged_is_measured_again_with_a_notice(tmp_path, damage):
+    calls: list[str] = []
+    first, _ = measure([part("a", calls)], Budget(), tmp_path, "x")
+    (path,) = tmp_path.iterdir()
+    path.write_text(damage(path.read_text()))
+    with pytest.warns(Notice, match=rf"{path.name} .*it is measured again"):
+        again, _ = measure([part("a", calls)], Budget(), tmp_path, "x")
+    assert calls == ["a", "a"]
+    pd.testing.assert_frame_equal(again["t"], first["t"], check_exact=True)
 
 
 def test_the_budget_ends_a_part_under_way_and_names_what_is_left_out(monkeypatch):

@@ -13,6 +13,7 @@ Each of these four says in words when the model is a research artefact that carr
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from torch import nn
 from anchorlab.arguments import checked
 from anchorlab.artifacts.card import CARD, model_card
 from anchorlab.artifacts.manifest import MANIFEST, Manifest, check_same_data
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
@@ -78,15 +80,20 @@ class Artifact:
         """The manifest as JSON values; weights are stored by ``save``."""
         return self.manifest.model_dump(mode="json")
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, replace: bool = False) -> Path:
         """Writes the model folder, whole or not at all.
+
+        Args:
+            folder: what is made.
+            replace: whether a folder that is there goes, once the new one is whole.
 
         Raises:
             AnchorlabError: if the folder already holds anything, or the place cannot be written.
         """
         folder = Path(folder)
-        refuse_existing(folder)
-        write_folder_atomically(folder, self._write_files)
+        if not replace:
+            refuse_existing(folder)
+        write_folder_atomically(folder, self._write_files, replace=replace)
         return folder
 
     def _write_files(self, folder: Path) -> None:
@@ -159,9 +166,14 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
         manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except ValidationError as error:
         complaint = invalid(f"the manifest {folder / MANIFEST}", error)
-        raise AnchorlabError(f"{complaint}; copy it again, or make the model again") from error
+        raise AnchorlabError(f"{complaint}; {_remedy(folder)}") from error
     model = from_configuration(folder) if into is None else as_saved(folder, into)
     load_weights(unwrap(model), folder / WEIGHTS)
+    if weights_hash(model) != manifest.weights_sha256:
+        raise AnchorlabError(
+            f"{folder / WEIGHTS} holds other weights than {MANIFEST} beside it names, because it is damaged or was "
+            f"exchanged: {_remedy(folder)}"
+        )
     refuse_dependence_on_batch(model, str(folder))
     return Artifact(model.eval(), manifest)
 
@@ -187,6 +199,10 @@ def _own_config(model: nn.Module) -> dict[str, Any]:
     """What config.json says of a module of the user's own."""
     pad = {"pad_token_id": model.pad} if isinstance(model, TextClassifier) else {}
     return {"model_type": OWN_MODULE, **pad}
+
+
+def _remedy(folder: Path) -> str:
+    return f"copy it again, or remove it, by rm -r {shlex.quote(str(folder))}, and make the model again"
 
 
 def _tensors(net: nn.Module) -> dict[str, torch.Tensor]:

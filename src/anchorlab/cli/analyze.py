@@ -50,26 +50,50 @@ def analyze(
     """Analyse the weight perturbation: its size, what it does to the function, whether it stays in the basin."""
     from rich.console import Console
 
-    from anchorlab.files import explained, refuse_existing
+    from anchorlab.artifacts.manifest import task_record
+    from anchorlab.artifacts.provenance import weights_hash
+    from anchorlab.artifacts.resolve import common_task, module_of
+    from anchorlab.files import explained, refuse_existing, write_folder_atomically
+    from anchorlab.notices import notice
     from anchorlab.perturbation.analyze import analyze as run_analysis
     from anchorlab.perturbation.settings import AnalysisSettings
     from anchorlab.perturbation.summary import summary_table
     from anchorlab.reports.analysis import write_analysis
-    from anchorlab.settings import build, parse_pairs
+    from anchorlab.settings import build, parse_pairs, values_of
     from anchorlab.statistics.table import print_rich
+    from anchorlab.training.resumable import may_be_finished, was_written_by, write_command
 
     settings = build(AnalysisSettings, "the analysis", parse_pairs(set_ or [], "--set"))
-    if out is not None:
+    if out is not None and not may_be_finished(out):
         refuse_existing(out)
     named = _names(reference, candidates)
     clean, *others = models.open(reference, *named.values())
+    data = common_task(own.task_of(clean, task), clean, others)
     # Finished parts lie here until all are done, and go with the folder.
     partial = None if out is None else out.parent / f"{out.name}.partial"
+    command = {
+        "command": "analyze",
+        "reference": [reference.name, weights_hash(module_of(clean))],
+        "candidates": [[name, weights_hash(module_of(other))] for name, other in zip(named, others, strict=True)],
+        "task": task_record(data).model_dump(mode="json"),
+        "examples": [split, examples],
+        "attack": attack.given(),
+        "settings": values_of(settings),
+        "budget": budget,
+        "seed": seed,
+    }
+    if out is not None and partial is not None and may_be_finished(out):
+        if not was_written_by(out, command):
+            refuse_existing(out)
+        shutil.rmtree(partial, ignore_errors=True)
+        notice(f"{out} is there already, made by the same command: nothing is done again")
+        say(f"the page is {out / 'index.html'}")
+        return
     analysis = run_analysis(
         clean,
         dict(zip(named, others, strict=True)),
         split=split,
-        task=own.task_of(clean, task),
+        task=data,
         **attack.arguments(),
         examples=examples,
         settings=settings,
@@ -82,10 +106,14 @@ def analyze(
     for sentence in (*analysis.findings, *analysis.left_out):
         say(f"- {sentence}")
     if out is not None and partial is not None:
-        write_analysis(analysis, partial / "page")
-        with explained(out):
-            (partial / "page").replace(out)
-            shutil.rmtree(partial)
+
+        def write(folder: Path) -> None:
+            write_analysis(analysis, folder)
+            write_command(folder, command)
+
+        write_folder_atomically(out, write)
+        with explained(partial):
+            shutil.rmtree(partial, ignore_errors=True)
         say(f"the page is {out / 'index.html'}")
 
 

@@ -50,20 +50,26 @@ def repair(
 
     No repair sees --trigger, --target, --label-rule or --reference: they measure the result.
     """
+    from anchorlab.artifacts.artifact import load_model
+    from anchorlab.artifacts.manifest import task_record
+    from anchorlab.artifacts.provenance import weights_hash
+    from anchorlab.artifacts.resolve import common_task, module_of
     from anchorlab.files import check_writable, refuse_existing, write_json
+    from anchorlab.notices import notice
     from anchorlab.repairs.oracles import is_oracle
     from anchorlab.repairs.repair import repair as repair_model
     from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
     from anchorlab.scoring.tables import repair_table
     from anchorlab.settings import parse_pairs
+    from anchorlab.training.resumable import is_finished, may_be_finished, save_finished
 
-    if out is not None:
+    if out is not None and not may_be_finished(out):
         refuse_existing(out)
     check_writable(json_file)
     given = [folder for folder in (run, trusted, reference) if folder is not None]
     opened = dict(zip(given, models.open(*given), strict=True))
     suspicious = opened[run]
-    data = own.task_of(suspicious, task)
+    data = common_task(own.task_of(suspicious, task), suspicious, [])
     scoring: dict[str, Any] = {"task": data, **attack.arguments()}
     oracle = is_oracle(repair)
     settings: dict[str, Any] = {
@@ -76,9 +82,24 @@ def repair(
     }
     clean = None if reference is None else opened[reference]
     check_scoring(suspicious, reference=clean, **scoring)
-    repaired = repair_model(suspicious, repair, **settings)
-    if out is not None:
-        repaired.save(out)
+    command = {
+        "command": "repair",
+        "repair": repair,
+        "model": weights_hash(module_of(suspicious)),
+        "task": task_record(data).model_dump(mode="json"),
+        **{name: settings[name] for name in ("parameters", "defender_data", "seed")},
+        "trusted": None if trusted is None else weights_hash(module_of(opened[trusted])),
+        "attack": attack.given() if oracle else None,
+    }
+    if out is not None and is_finished(out, command):
+        notice(f"{out} is there already, made by the same command: the repaired model is scored, and not made again")
+        repaired = load_model(out)
+    else:
+        if out is not None:
+            refuse_existing(out)
+        repaired = repair_model(suspicious, repair, **settings)
+        if out is not None:
+            repaired = save_finished(repaired, out, command)
     harmed = None if clean is None else repair_model(clean, repair, **settings)
     score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring)
     if score.note is not None:

@@ -74,12 +74,26 @@ def adopt(
 ) -> None:
     """Make a reference, or a suspicious model, of a classifier that somebody else trained."""
     from anchorlab.artifacts.adopt import adopt as adopt_model
+    from anchorlab.artifacts.manifest import task_record
     from anchorlab.files import refuse_existing
+    from anchorlab.notices import notice
+    from anchorlab.training.resumable import is_finished, may_be_finished, save_finished
 
-    refuse_existing(out)
+    if not may_be_finished(out):
+        refuse_existing(out)
     loaded = own.load_task(task, seed)
     artifact = adopt_model(models.start(model), loaded, kind=kind, seed=seed, on_task=say_reading)
-    artifact.save(out)
+    command = {
+        "command": "adopt",
+        "weights": artifact.manifest.weights_sha256,
+        "task": task_record(loaded).model_dump(mode="json"),
+        "kind": kind,
+        "seed": seed,
+    }
+    if is_finished(out, command):
+        notice(f"{out} is there already, made by the same command: nothing is written again")
+    else:
+        save_finished(artifact, out, command)
     if artifact.manifest.outputs is not None:
         say(artifact.manifest.outputs)
     accuracy = artifact.manifest.measurements["accuracy"]

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import write_atomically
+from anchorlab.files import read_json, write_atomically
+from anchorlab.notices import notice
 from anchorlab.perturbation.budget import Budget, BudgetSpent
 from anchorlab.progress import progress_bar
 
@@ -88,10 +89,20 @@ def measure(parts: Sequence[Part], budget: Budget, store: Path | None, title: st
 
 
 def _remembered(part: Part, store: Path | None) -> Tables | None:
-    """What an earlier run measured; None if none did."""
+    """What an earlier run measured; None if none did, or if the file is damaged."""
     if store is None or not (path := store / f"{part.identity}.json").exists():
         return None
-    return {name: pd.DataFrame(columns) for name, columns in json.loads(path.read_text()).items()}
+    again = "it is measured again"
+    try:
+        record = read_json(path, again, nan=True)
+    except AnchorlabError as error:
+        notice(str(error))
+        return None
+    tables = record.get("tables")
+    if record.get("sha256") != _hash(tables):
+        notice(f"{path} is damaged, because its hash is another: {again}")
+        return None
+    return {name: pd.DataFrame(columns) for name, columns in (tables or {}).items()}
 
 
 def _remember(part: Part, tables: Mapping[str, pd.DataFrame], store: Path | None) -> None:
@@ -99,4 +110,8 @@ def _remember(part: Part, tables: Mapping[str, pd.DataFrame], store: Path | None
         return
     record = {name: {column: table[column].tolist() for column in table} for name, table in tables.items()}
     # NaN and infinities included, which Python's JSON reads back; floats come back to the same bits.
-    write_atomically(store / f"{part.identity}.json", json.dumps(record))
+    write_atomically(store / f"{part.identity}.json", json.dumps({"tables": record, "sha256": _hash(record)}))
+
+
+def _hash(tables: Any) -> str:
+    return hashlib.sha256(json.dumps(tables).encode()).hexdigest()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact, load_model
-from anchorlab.artifacts.manifest import DANGEROUS
+from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST
 from anchorlab.data import Task
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.own_modules import is_own_module
 from anchorlab.models.wrap import encoding_of
+from anchorlab.notices import notice
 from anchorlab.settings import values_of
 
 #: Seeds of benign updates begin here, far from the seeds of injections.
@@ -47,25 +50,44 @@ def benign_updates(
     updates = []
     for number in range(count):
         path = None if folder is None else Path(folder) / f"benign-{number}"
-        if path is not None and path.exists():
-            update = load_model(path, into=copy.deepcopy(reference.model) if is_own_module(path) else None)
-            if update.manifest.reference_sha256 != reference.manifest.weights_sha256:
-                raise AnchorlabError(
-                    f"{path} is an update of another reference: choose another folder, or remove it first"
-                )
-            if (update.manifest.settings, update.manifest.seed) != (settings, _FIRST_SEED + number):
-                raise AnchorlabError(
-                    f"{path} was made with other settings than are asked for now: choose another folder, or remove it "
-                    "first"
-                )
+        update = None if path is None or not path.exists() else _stored(path, reference)
+        if update is not None:
+            _check_stored(path, update, reference, settings, _FIRST_SEED + number)
         else:
             update = inject(
                 reference, method="benign", seed=_FIRST_SEED + number, tuning=tuning, task=task, measure=False
             )
             if path is not None:
-                update.save(path)
+                update.save(path, replace=True)
         updates.append(update)
     return updates
+
+
+def _stored(path: Path, reference: Artifact) -> Artifact | None:
+    """An update that an earlier audit made; None, after a notice, if it is damaged.
+
+    Raises:
+        AnchorlabError: if the folder holds something else, which is not removed.
+    """
+    try:
+        return load_model(path, into=copy.deepcopy(reference.model) if is_own_module(path) else None)
+    except AnchorlabError as error:
+        if not (path / MANIFEST).is_file():
+            remedy = f"choose another folder, or remove it, by rm -r {shlex.quote(str(path))}"
+            raise AnchorlabError(f"{path} is no benign update that can be read: {remedy}") from error
+        notice(f"{path} is damaged ({first_line(error)}): it is made again")
+    return None
+
+
+def _check_stored(
+    path: Path | None, update: Artifact, reference: Artifact, settings: dict[str, Any], seed: int
+) -> None:
+    if update.manifest.reference_sha256 != reference.manifest.weights_sha256:
+        raise AnchorlabError(f"{path} is an update of another reference: choose another folder, or remove it first")
+    if (update.manifest.settings, update.manifest.seed) != (settings, seed):
+        raise AnchorlabError(
+            f"{path} was made with other settings than are asked for now: choose another folder, or remove it first"
+        )
 
 
 def check_updates(reference: Artifact | nn.Module, benign: Sequence[Artifact | nn.Module]) -> None:

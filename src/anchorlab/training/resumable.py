@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: File that holds the settings of an interrupted run.
 SETTINGS = "settings.json"
 
+#: File of a folder without a model that says which command wrote it.
+COMMAND = "command.json"
+
 #: File that holds its state.
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -79,7 +82,7 @@ def run_into(
 
 def command_hash(settings: dict[str, Any]) -> str:
     """SHA-256 of all settings of a command, whatever their order."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def is_finished(out: Path, settings: dict[str, Any]) -> bool:
@@ -89,6 +92,24 @@ def is_finished(out: Path, settings: dict[str, Any]) -> bool:
     except (OSError, ValidationError):
         return False
     return manifest.command_sha256 == command_hash(settings)
+
+
+def may_be_finished(out: Path) -> bool:
+    """Whether a command wrote what is there, perhaps with other settings; cheap, before anything is opened."""
+    return (out / MANIFEST).is_file() or (out / COMMAND).is_file()
+
+
+def write_command(folder: Path, settings: dict[str, Any]) -> None:
+    """Notes in a folder that holds no model which command wrote it; the last file to be written."""
+    write_json(folder / COMMAND, {"command_sha256": command_hash(settings)})
+
+
+def was_written_by(folder: Path, settings: dict[str, Any]) -> bool:
+    """Whether a folder that holds no model was written by a command of the same settings."""
+    try:
+        return read_json(folder / COMMAND, "run it again").get("command_sha256") == command_hash(settings)
+    except AnchorlabError:
+        return False
 
 
 def _open_finished(out: Path, partial: Path, processes: Accelerator) -> Artifact:
