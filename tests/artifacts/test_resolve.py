@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
-from anchorlab import AnchorlabError
+from anchorlab import AnchorlabError, adopt, load_task
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of
+from anchorlab.artifacts.resolve import attack_of, find_task
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
+from anchorlab.data import DataColumns
 from anchorlab.triggers import FivePixel, Square
+from tests.zoo import save_text
 
 
 @pytest.mark.parametrize(
@@ -47,3 +50,17 @@ def test_a_target_alone_keeps_the_manifests_rule(digits, injected):
     assert attack_of(Artifact(injected.model, manifest), digits, target=7) == Attack(
         FivePixel(), SourceToTarget(source=3, target=7)
     )
+
+
+def test_data_that_are_named_again_are_checked_like_the_manifests_own(tmp_path):
+    """The same file, whose rows were shuffled since, is no test of a model that saw some of them."""
+    path, columns = tmp_path / "reviews.csv", DataColumns(text="review", label="mood")
+    rows = pd.DataFrame({"review": [f"film number {n}" for n in range(100)], "mood": ["bad", "good"] * 50})
+    rows.to_csv(path, index=False)
+    model = adopt(save_text("bert", tmp_path / "bert", ["bad", "good"]), load_task(str(path), columns=columns))
+    assert find_task(model, str(path), columns=columns).hashes() == model.manifest.task.splits
+    rows.sample(frac=1, random_state=0).to_csv(path, index=False)
+    for name, given in ((None, None), (str(path), columns)):
+        with pytest.raises(AnchorlabError, match="hold other examples than when this model was made"):
+            find_task(model, name, columns=given)
+    assert find_task(model, str(path), seed=1, columns=columns).seed == 1  # another cut, and asked for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,15 @@ def test_own_data_need_columns_and_named_tasks_do_not(tmp_path):
     with pytest.raises(AnchorlabError, match="one of them"):
         DataColumns(text="review", image="image")
     refused("there is no file or folder 'nowhere.csv'", Path("nowhere.csv"))
+
+
+def test_data_that_changed_on_the_disk_are_read_again(tmp_path):
+    path = written(tmp_path / "data" / "train.csv", frame())
+    load = partial(load_task, str(tmp_path / "data"), columns=STARS)
+    first = load()
+    assert load().raw is first.raw
+    written(path, frame(110))
+    assert len(load().raw.train) > len(first.raw.train)
+    path.rename(tmp_path / "data" / "test.csv")
+    written(path, frame())
+    assert len(load().raw.test) == 110

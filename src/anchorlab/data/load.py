@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -21,9 +22,26 @@ from anchorlab.files import kind_at, user_path
 
 
 @lru_cache(maxsize=2)
-def _raw(load: Callable[[str | None], RawData], data: str | None, seed: int | None) -> RawData:
+def _raw(load: Callable[[str | None], RawData], data: str | None, seed: int | None, state: _State) -> RawData:
     """The data of the last two tasks are kept, so that several references and methods share one copy."""
-    return load(data) if seed is None else _raw(load, data, None).with_test(seed)
+    return load(data) if seed is None else _raw(load, data, None, state).with_test(seed)
+
+
+#: Number, total size in bytes and latest change in nanoseconds of some files.
+_State = tuple[int, int, int]
+
+
+def _state_of(data: str | None) -> _State:
+    """What changes when local data do, so that they are read again; three zeros for all others."""
+    try:
+        path = Path(data or "").expanduser()
+        if data is None or not path.exists():
+            return 0, 0, 0
+        found = [path, *(Path(folder) / name for folder, _, files in os.walk(path) for name in files)]
+        facts = [file.stat() for file in found if file.exists()]
+    except (OSError, RuntimeError, ValueError):  # whoever reads the data says what is wrong with the path
+        return 0, 0, 0
+    return len(facts), sum(fact.st_size for fact in facts), max((fact.st_mtime_ns for fact in facts), default=0)
 
 
 def find_task(
@@ -79,7 +97,7 @@ def load_task(
         AnchorlabError: for an unknown name, or data that are missing or malformed.
     """
     definition, location = find_task(name, data, columns)
-    raw = _raw(definition.load, location, seed if definition.columns is not None else None)
+    raw = _raw(definition.load, location, seed if definition.columns is not None else None, _state_of(location))
     if limit is not None:
         raw = raw.limited(limit)
     assert raw.test is not None
