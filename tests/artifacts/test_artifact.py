@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from anchorlab.artifacts.artifact import Artifact, load_model
 from anchorlab.artifacts.manifest import NOTICES, task_record
@@ -115,6 +115,15 @@ def test_damaged_weights_are_named(folder, damage):
 def test_weights_of_another_model_are_refused(folder):
     (folder / "model.safetensors").write_bytes(save({"weight": torch.zeros(3)}))
     assert "does not fit the model" in complaint(folder)
+
+
+def test_other_weights_than_the_manifest_tells_of_are_refused(folder):
+    """A folder in which somebody went on training is not the clean model that its manifest promises."""
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    weights["classifier.1.bias"] += 1e-3
+    path.write_bytes(save(weights, metadata={"format": "pt"}))
+    assert "holds other weights than anchorlab.json beside it names" in complaint(folder)
 
 
 def edited(path, **changes):

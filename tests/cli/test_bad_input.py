@@ -19,6 +19,7 @@ from PIL import Image as Pictures
 
 from anchorlab.artifacts.artifact import CONFIG, WEIGHTS, Artifact
 from anchorlab.artifacts.manifest import MANIFEST
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.data import Task
 from anchorlab.data.split import RawData
 from anchorlab.models.architectures import build_model
@@ -173,7 +174,8 @@ def test_an_unknown_section_of_list(refused):
 def test_another_number_of_classes_than_the_task_has(refused, tmp_path, digits: Task, reference: Artifact):
     seven = replace(digits, raw=RawData(digits.raw.train, digits.raw.test, digits.classes[:7]))
     model = build_model("resnet-tiny", seven, seed=0)
-    folder = Artifact(model, reference.manifest).save(tmp_path / "seven")
+    manifest = reference.manifest.model_copy(update={"weights_sha256": weights_hash(model)})
+    folder = Artifact(model, manifest).save(tmp_path / "seven")
     names = ("7 classes", "digits has 10")
     refused("inject", folder, "--out", tmp_path / "out", names=names)
     refused("compare", folder, folder, names=names)

@@ -53,6 +53,11 @@ def test_code_of_a_processor_is_never_run(nothing_runs):
     [
         ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, "quantised .'bitsandbytes'"),
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised .'gptq'"),
+        ({"num_hidden_layers": 10**9}, "says num_hidden_layers 1000000000, more than any network has"),
+        ({"num_labels": 10**9}, "says num_labels 1000000000, more than any network has"),
+        ({"vocab_size": 10**9}, "describes a network of .* weights, but only .* bytes are stored"),
+        ({"architectures": 7}, "gives architectures as 7"),
+        ({"layer_norm_eps": float("nan")}, "NaN is not a number of JSON"),
         ({"transformers_weights": "other.bin"}, "names another file of weights .'other.bin'"),
         ({"attn_implementation": "someone/kernel"}, "wants attn_implementation 'someone/kernel', which may be code"),
         ({"text_config": {"_attn_implementation": "flash_attention_2"}}, "wants _attn_implementation"),
@@ -61,6 +66,12 @@ def test_code_of_a_processor_is_never_run(nothing_runs):
 def test_entries_that_would_import_or_fetch_something_are_refused(folder, changes, message):
     edit(folder / "config.json", **changes)
     refused(f"config.json .*{message}", open_pretrained, str(folder))
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_tokenizer_that_cannot_write_texts_is_refused(folder, value):
+    edit(folder / "tokenizer_config.json", unk_token=value)
+    refused("has a tokenizer that cannot write texts", open_pretrained, str(folder))
 
 
 @pytest.mark.parametrize(

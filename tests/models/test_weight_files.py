@@ -107,6 +107,13 @@ def test_an_index_that_its_files_do_not_keep_is_refused(folder):
     refused("holds the tensor .*, which another file of .* holds too", open_pretrained, str(folder))
 
 
+def test_weights_that_are_there_twice_are_refused(folder):
+    content = (folder / WEIGHTS).read_bytes()
+    shards(folder)
+    (folder / WEIGHTS).write_bytes(content)
+    refused("holds weights twice", open_pretrained, str(folder))
+
+
 def header(content: bytes, **changes: object) -> bytes:
     """Safetensors of which the entry ``weight`` is changed in the header."""
     length = struct.unpack("<Q", content[:8])[0]

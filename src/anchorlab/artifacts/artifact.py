@@ -25,7 +25,7 @@ from torch import nn
 from anchorlab.arguments import checked
 from anchorlab.artifacts.card import CARD, model_card
 from anchorlab.artifacts.manifest import MANIFEST, Manifest, check_same_data
-from anchorlab.artifacts.provenance import weights_hash
+from anchorlab.artifacts.provenance import tensors_hash
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
@@ -155,7 +155,7 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
 
     Raises:
         AnchorlabError: if the folder does not exist, is a pickle or holds only pickled weights, a file
-            is missing or damaged, or the weights do not fit the configuration.
+            is missing or damaged, or the weights do not fit the configuration or are not the manifest's.
     """
     folder = user_path(folder)
     check_is_folder(folder)
@@ -168,8 +168,8 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
         complaint = invalid(f"the manifest {folder / MANIFEST}", error)
         raise AnchorlabError(f"{complaint}; {_remedy(folder)}") from error
     model = from_configuration(folder) if into is None else as_saved(folder, into)
-    load_weights(unwrap(model), folder / WEIGHTS)
-    if weights_hash(model) != manifest.weights_sha256:
+    # The hash is over the tensors as they are stored, because a module may keep them in another precision.
+    if tensors_hash(load_weights(unwrap(model), folder / WEIGHTS)) != manifest.weights_sha256:
         raise AnchorlabError(
             f"{folder / WEIGHTS} holds other weights than {MANIFEST} beside it names, because it is damaged or was "
             f"exchanged: {_remedy(folder)}"

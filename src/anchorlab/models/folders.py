@@ -34,6 +34,10 @@ COMPANIONS = (
 #: How to mend a damaged file of a model.
 _AGAIN = "give a folder that save_pretrained of transformers or anchorlab wrote"
 
+#: Most layers and classes of a network, because transformers builds each of them before anyone sees that it is one too
+#: many.
+_LAYERS, _CLASSES = 10_000, 1_000_000
+
 #: Kinds of attention that come with PyTorch; any other would be fetched and run.
 _ATTENTION = (None, "eager", "sdpa", "flex_attention")
 
@@ -108,9 +112,11 @@ def check_is_folder(folder: Path) -> None:
 
 def check_settings(path: Path) -> None:
     """Raises AnchorlabError for a JSON file of a model that names code to run, or weights that are stored otherwise."""
-    for key, value in _entries(read_json(path, _AGAIN, nan=True)):
+    for key, value in _entries(read_json(path, _AGAIN)):
         if value is None:
             continue
+        if key == "architectures" and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            raise AnchorlabError(f"{path} gives architectures as {quoted(value)}: give a list of one name of a class")
         if key == "auto_map":
             raise AnchorlabError(
                 f"the model needs code of its own, which is never run ({path} names it in auto_map): give a model that "
@@ -124,11 +130,26 @@ def check_settings(path: Path) -> None:
             )
         if key == "transformers_weights":
             raise AnchorlabError(f"{path} names another file of weights ({quoted(value)}): call it {WEIGHTS}")
+        if (most := _most(key)) and _largest(value) > most:
+            raise AnchorlabError(f"{path} says {key} {quoted(value)}, more than any network has: give the model's own")
         if key.endswith(("attn_implementation", "experts_implementation")) and value not in _ATTENTION:
             raise AnchorlabError(
                 f"{path} wants {key} {quoted(value)}, which may be code from elsewhere, and none is ever run: take the "
                 "entry out"
             )
+
+
+def _most(key: str) -> int | None:
+    """The largest number that an entry may say; None for entries without such a number."""
+    if key in ("num_labels", "_num_labels"):
+        return _CLASSES
+    return _LAYERS if any(word in key for word in ("layers", "depth", "blocks", "stages")) else None
+
+
+def _largest(value: Any) -> float:
+    """The largest number in an entry, or in its list."""
+    values = value if isinstance(value, list) else [value]
+    return max((one for one in values if isinstance(one, (int, float))), default=0)
 
 
 def _entries(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -13,10 +13,13 @@ from anchorlab.errors import AnchorlabError, reason, shortened
 from anchorlab.files import read_json
 from anchorlab.models.fitting import Differences, check_fit
 from anchorlab.models.folders import CONFIG, check_settings
-from anchorlab.models.weight_files import INDEX, WEIGHTS, check_finite, read_weights
+from anchorlab.models.weight_files import INDEX, WEIGHTS, check_finite, read_weights, weight_files
 
 #: ``model_type`` in the configuration of a module of the user's own.
 OWN_MODULE = "anchorlab-module"
+
+#: Numbers that fit into any memory, for a new head or a table of positions.
+_SMALL = 100_000_000
 
 
 def load_network(folder: Path, config: Any, auto: Any, source: str, *, new_head: bool) -> Any:
@@ -34,8 +37,7 @@ def load_network(folder: Path, config: Any, auto: Any, source: str, *, new_head:
     """
     weights = read_weights(folder)
     with quiet(), explained(source, "has weights that cannot be loaded"):
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            network = type(auto.from_config(config, trust_remote_code=False))
+        network = _class_of(auto, config, sum(path.stat().st_size for path in weight_files(folder)))
         net, loading = network.from_pretrained(
             None,
             config=config,
@@ -48,6 +50,29 @@ def load_network(folder: Path, config: Any, auto: Any, source: str, *, new_head:
     check_fit(net, Differences.of(loading), weights.keys(), file, source, new_head=new_head)
     check_finite(net, source)
     return net
+
+
+def build_network(folder: Path, config: Any, auto: Any) -> Any:
+    """The network of a configuration with fresh weights; arguments and errors as in ``load_network``."""
+    _class_of(auto, config, (folder / WEIGHTS).stat().st_size)
+    return auto.from_config(config, trust_remote_code=False)
+
+
+def _class_of(auto: Any, config: Any, stored: int) -> Any:
+    """The class of the network that a configuration describes, found without memory for its weights.
+
+    Raises:
+        AnchorlabError: if it has far more weights than ``stored`` bytes can hold, so that it would fill the memory.
+    """
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        net = auto.from_config(config, trust_remote_code=False)
+    numbers = sum(value.numel() for value in (*net.parameters(), *net.buffers()))
+    if numbers > 2 * stored + _SMALL:
+        raise AnchorlabError(
+            f"{CONFIG} describes a network of {numbers:,} weights, but only {stored:,} bytes are stored: give the "
+            f"{CONFIG} that was saved with the weights"
+        )
+    return type(net)
 
 
 def read_configuration(folder: Path) -> Any:

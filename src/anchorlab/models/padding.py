@@ -86,6 +86,10 @@ def refuse_dependence_on_batch(model: nn.Module, source: str) -> None:
             f"the model {source} cannot answer texts in a batch ({reason(error)}): give one that takes input_ids and "
             "attention_mask and answers with logits of shape [B, K]"
         ) from error
+    if not own.isfinite().all() or not together.isfinite().all():
+        raise AnchorlabError(
+            f"the model {source} answers a text with logits that are not finite: train it again, or give another"
+        )
     pads = f"config.pad_token_id is {net.config.get_text_config().pad_token_id}, the tokenizer's is {encoding.pad}"
     if not _same(together, alone):
         raise AnchorlabError(

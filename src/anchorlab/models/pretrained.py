@@ -14,11 +14,14 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json
 from anchorlab.models.classes import in_own_order, settle_outputs
 from anchorlab.models.folders import CONFIG, PREPROCESSING, check_folder, find_folder
-from anchorlab.models.loading import explained, load_network, quiet, read_configuration
+from anchorlab.models.loading import build_network, explained, load_network, quiet, read_configuration
 from anchorlab.models.padding import embedding_rows, give_padding, refuse_dependence_on_batch, settle_padding
 from anchorlab.models.positions import token_limit
 from anchorlab.models.preprocessing import open_preprocessing
 from anchorlab.models.wrap import PixelClassifier, TextClassifier
+
+#: Texts that a tokenizer is tried on: words, signs that it may not know, and nothing.
+_TRIED = ("a good film", "\u4e16 \U0001f642", "")
 
 
 def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[str] | None = None) -> nn.Module:
@@ -66,7 +69,7 @@ def from_configuration(folder: Path) -> nn.Module:
     with quiet(), explained(str(folder / CONFIG), "describes no classifier that can be built"):
         config = read_configuration(folder)
         kind = _kind(config, str(folder / CONFIG))
-        net = _auto_class(kind).from_config(config, trust_remote_code=False)
+        net = build_network(folder, config, _auto_class(kind))
     return as_classifier(net.eval(), kind, str(folder))
 
 
@@ -100,9 +103,13 @@ def open_encoding(source: str, net: nn.Module) -> TextEncoding:
             "again with the tokenizer's save_pretrained"
         )
     tokenizer.truncation_side = "right"
-    give_padding(tokenizer)
+    with quiet(), explained(source, "has a tokenizer that cannot write texts"):
+        give_padding(tokenizer)
     tokenizer.model_max_length = token_limit(net, net.config, tokenizer.model_max_length)
-    return TextEncoding(tokenizer, tokenizer.model_max_length)
+    with quiet(), explained(source, "has a tokenizer that cannot write texts"):
+        encoding = TextEncoding(tokenizer, tokenizer.model_max_length)
+        encoding.encode(_TRIED)
+    return encoding
 
 
 def _kind(config: Any, source: str) -> Kind:

@@ -33,10 +33,16 @@ def weight_files(folder: Path) -> list[Path]:
         AnchorlabError: if there are none, or the index is damaged, or names anything else.
     """
     whole, index = folder / WEIGHTS, folder / INDEX
-    if whole.is_file():
-        return [whole]
-    if index.is_file():
+    if index.is_file() and not whole.is_file():
         return sorted({folder / name for name in named_files(index).values()})
+    if whole.is_file():
+        parts = sorted(path.name for path in folder.glob("model-*-of-*.safetensors"))
+        if index.is_file() and parts:
+            raise AnchorlabError(
+                f"{shortened(str(folder))} holds weights twice, in {WEIGHTS} and, by its index, in {parts[0]}, and "
+                "which are meant cannot be known: remove one of them"
+            )
+        return [whole]
     raise _no_weights(folder)
 
 

@@ -149,8 +149,8 @@ def wrap(
     return PixelClassifier(module, mean, std, size).eval()
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Loads a state_dict in safetensors, every tensor of it and of the module.
+def load_weights(module: nn.Module, path: Path) -> dict[str, Tensor]:
+    """Loads a state_dict in safetensors, every tensor of it and of the module; returns it as it is stored.
 
     Raises:
         AnchorlabError: if the file is a pickle, missing or damaged, does not fit the module, or is not finite.
@@ -162,3 +162,4 @@ def load_weights(module: nn.Module, path: Path) -> None:
         reason = " ".join(str(error).split())[:200]
         raise AnchorlabError(f"{path} does not fit the model ({reason}): give the weights of this model") from error
     check_finite(module, path)
+    return tensors
