@@ -44,6 +44,16 @@ MISTAKES = {
     "an unknown trigger": ("methods: {plain: }\ntriggers: [six-pixel]", 5, "did you mean 'five-pixel'?"),
     "a class below 0": ("methods: {plain: }\ntriggers: [{target: -1}]", 5, "by a number from 0, not by -1"),
     "a control's label": ("methods: {benign: }", 1, "'benign' belongs to a control"),
+    "the reference's label": (
+        "methods: {reference: {method: plain}}\nrepairs: [clp]",
+        1,
+        "'reference' belongs to the clean",
+    ),
+    "the label of no repair": (
+        "methods: {plain: }\nrepairs: {no repair: {repair: clp}}",
+        1,
+        "'no repair' belongs to the model",
+    ),
     "a key twice": ("methods: {plain: }\nseeds: 3\nseeds: 4", 6, "the key 'seeds' stands there twice"),
     "a missing key": ("seeds: 3", 1, "methods is missing"),
     "no YAML": ("methods: [", 4, "is not YAML"),

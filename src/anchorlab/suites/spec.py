@@ -35,6 +35,8 @@ from anchorlab.suites.short_forms import as_list, long_defences, long_entries, l
 #: Labels of the controls that every table has.
 STOPPED, BENIGN = "plain (stopped)", "benign"
 CONTROL_LABELS = (STOPPED, BENIGN)
+#: What tables of repairs and detectors call the clean reference among methods, and the model as it was among repairs.
+REFERENCE_LABEL, NO_REPAIR_LABEL = "reference", "no repair"
 
 #: Most runs of a suite.
 MOST_RUNS = 100_000
@@ -188,6 +190,10 @@ class Suite(Part):
         reserved = [label for label in self.methods if label in CONTROL_LABELS]
         if reserved and self.controls:
             raise ValueError(f"the label '{reserved[0]}' belongs to a control: choose another, or set controls: false")
+        if self.has_evaluations and REFERENCE_LABEL in self.methods:
+            raise ValueError(f"the label '{REFERENCE_LABEL}' belongs to the clean reference: choose another")
+        if NO_REPAIR_LABEL in self.repairs:
+            raise ValueError(f"the label '{NO_REPAIR_LABEL}' belongs to the model before its repair: choose another")
         return self
 
     @model_validator(mode="after")

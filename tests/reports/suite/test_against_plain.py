@@ -46,6 +46,8 @@ def population(hidden: float) -> pd.DataFrame:
         task="digits",
         model="resnet",
         trigger="square",
+        rule="all-to-one",
+        target=2,
         seed=0,
         defender="640",
         anchors_asked="all",

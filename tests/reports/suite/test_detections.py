@@ -52,7 +52,7 @@ def detections() -> pd.DataFrame:
         ]
     )  # fmt: skip
     every = pd.concat([models, inputs], ignore_index=True)
-    return every.assign(model="resnet", defender="640", anchors_asked="all", target_asr=0.9)
+    return every.assign(model="resnet", rule="all-to-one", defender="640", anchors_asked="all", target_asr=0.9)
 
 
 def test_each_model_of_the_population_counts_once(detections):

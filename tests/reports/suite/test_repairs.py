@@ -26,7 +26,8 @@ def repairs() -> pd.DataFrame:
     """Two runs of one method and the reference, repaired in two ways."""
     rows = [
         {
-            "task": "digits", "trigger": "square", "defender": "640", "anchors_asked": "all", "target_asr": 0.9,
+            "task": "digits", "trigger": "square", "rule": "all-to-one", "target": 2, "defender": "640",
+            "anchors_asked": "all", "target_asr": 0.9,
             "role": "method" if method == "plain" else "reference", "method": method, "defence": defence,
             "defence_name": defence, "identity": f"{method}{defence}{run}", "weights_sha256": f"{method}{run}",
             "asr": asr + 0.1 * run,
@@ -102,3 +103,14 @@ def test_one_size_and_target_are_not_named(repairs):
         "digits, 640 of the defender's examples"
     ]
     assert len(list(shown.split_into_parts(repairs.assign(role="reference"), ["task"]))) == 1
+
+
+def test_a_trigger_with_several_targets_has_a_part_for_each(repairs):
+    other = repairs.assign(target=3, asr=repairs["asr"] + 0.1, identity="o" + repairs["identity"])
+    every = repairs.assign(target=math.nan, rule="all-to-all", identity="a" + repairs["identity"])
+    table, *_ = shown.repairs_tables(Made(pd.concat([repairs, other, every])))
+    assert [group.title for group in table.groups] == [
+        f"digits, square, 640 of the defender's examples, {attack}"
+        for attack in ("all-to-one, target 2", "all-to-one, target 3", "all-to-all")
+    ]
+    assert [group.rows[1].cells[0].value for group in table.groups] == pytest.approx([0.55, 0.65, 0.55])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -23,16 +24,15 @@ _REFERENCE = "reference"
 def split_into_parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Parts of repairs or detections, with titles; in a part each method has one run for each reference and seed.
 
-    A suite with several numbers of anchors or target ASRs has a part for each. Controls and references serve several
-    parts and are in each of them.
+    A suite with several numbers of anchors or target ASRs has a part for each, and so has a trigger with several label
+    rules or targets. Controls and references serve several parts and are in each of them.
 
     Args:
         frame: the repairs or detections of a suite.
         by: further columns whose values make parts: ``task`` and ``trigger``, and ``defender`` if it matters.
     """
     sizes, targets = (frame[name][frame["role"] == "method"].nunique() for name in ("anchors_asked", "target_asr"))
-    for names, rows in frame.groupby(by, sort=False):
-        words = [str(name) for name in names]
+    for words, rows in _attacks(frame, by):
         if "defender" in by:
             words[by.index("defender")] += " of the defender's examples"
         methods = rows[rows["role"] == "method"]
@@ -45,6 +45,21 @@ def split_into_parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, 
             yield ", ".join([*words, *more]), rows[serves]
         if not pairs:
             yield ", ".join(words), rows
+
+
+def _attacks(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[list[str], pd.DataFrame]]:
+    """Parts by columns and by the attack, with words for them; for the attack only where a trigger has several."""
+    for names, rows in frame.groupby(by, sort=False):
+        attacks = [part for _, part in rows.groupby(["rule", "target"], sort=False, dropna=False)]
+        for part in attacks:
+            yield [*map(str, names), *(_attack_words(part.iloc[0]) if len(attacks) > 1 else [])], part
+
+
+def _attack_words(row: pd.Series[Any]) -> list[str]:
+    rule, target = row["rule"], row["target"]
+    if target is None or target != target:
+        return [str(rule)]
+    return [str(rule), f"target {target:g}" if isinstance(target, float) else f"target {target}"]
 
 
 def repairs_tables(results: SuiteResults) -> list[Table]:
