@@ -65,6 +65,7 @@ def test_text_becomes_values():
         ({"temperature": "hot"}, "oven: temperature='hot' is not possible: it should be a valid number"),
         ({"temperature": "nan"}, "oven: temperature='nan' is not possible: it should be a finite number"),
         ({"mode": "steam"}, "oven: mode='steam' is not possible: it should be 'fan' or 'grill'"),
+        ({"mode": "a\udcff"}, r"oven: mode='a\\udcff' is not possible: give it in UTF-8"),
         ({"shelves": "1.5"}, "oven: shelves='1.5' is not possible: it should be a valid integer"),
     ],
 )

@@ -69,6 +69,11 @@ def shortened(text: str, limit: int = QUOTED) -> str:
     return text[: limit - len(left_out) - end] + left_out + text[len(text) - end :]
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8; one that the command line got in another encoding cannot."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def quoted(value: object, limit: int = QUOTED) -> str:
     """How Python writes a value, shortened; for a message that names what the user gave."""
     try:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from anchorlab.errors import AnchorlabError, first_line, quoted, shortened
+from anchorlab.errors import AnchorlabError, first_line, is_utf8, quoted, shortened
 
 
 def user_path(given: str | os.PathLike[str]) -> Path:
@@ -26,7 +26,7 @@ def user_path(given: str | os.PathLike[str]) -> Path:
     text = os.fspath(given)
     if not text:
         raise AnchorlabError("a path is empty: give the name of a file or folder")
-    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+    if "\0" in text or not is_utf8(text):
         raise AnchorlabError(f"the path {quoted(text)} is not UTF-8 text without zero bytes: rename the file or folder")
     try:
         return Path(text).expanduser()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from anchorlab.errors import AnchorlabError, quoted, shortened, unknown
+from anchorlab.errors import AnchorlabError, is_utf8, quoted, shortened, unknown
 
 T = TypeVar("T")
 
@@ -80,9 +80,11 @@ def build(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:
         AnchorlabError: for a name that ``cls`` does not have, or a value that it refuses.
     """
     names = [option.name for option in options_of(cls)]
-    for name in values:
+    for name, value in values.items():
         if name not in names:
             raise unknown(f"parameter of {owner}", name, names)
+        if isinstance(value, str) and not is_utf8(value):
+            raise AnchorlabError(f"{owner}: {name}={quoted(value)} is not possible: give it in UTF-8")
     try:
         return cls(**values)
     except ValidationError as error:

@@ -34,7 +34,7 @@ def merging(folder: Path) -> AnchorlabError:
         reader="AutoImageProcessor" if images else "AutoTokenizer",
         classes="" if classes is None else f", num_labels={classes}, ignore_mismatched_sizes=True",
     )
-    out = folder.with_name(f"{folder.resolve().name}-merged")
+    out = folder.parent / f"{folder.resolve().name}-merged"
     short = "PeftModel.from_pretrained(BASE, ADAPTERS).merge_and_unload().save_pretrained(OUT)"
     words = ("python", "-c", program, base if isinstance(base, str) else "BASE_MODEL", folder, out)
     command = command_of(*words, otherwise=short)
