@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from PIL import Image
 
 from anchorlab.data import DataColumns, load_task
@@ -90,3 +92,28 @@ def test_data_that_changed_on_the_disk_are_read_again(tmp_path):
     path.rename(tmp_path / "data" / "test.csv")
     written(path, frame())
     assert len(load().raw.test) == 110
+
+
+def test_a_pipe_in_a_saved_folder_is_refused(tmp_path):
+    Dataset.from_pandas(frame()).save_to_disk(str(tmp_path / "a"))
+    data = next((tmp_path / "a").glob("*.arrow"))
+    data.unlink()
+    os.mkfifo(data)
+    refused("data-00000-of-00001.arrow is no file", tmp_path / "a")
+
+
+def test_parts_may_be_saved_each_in_a_folder_of_its_name(tmp_path):
+    for name in ("train", "val"):
+        Dataset.from_pandas(frame(60)).with_format("torch").save_to_disk(str(tmp_path / "a" / name))
+    raw = load_task(str(tmp_path / "a"), columns=STARS).raw
+    assert [(part.part, part.files) for part in raw.reading] == [
+        ("train", ("train/data-00000-of-00001.arrow",)),
+        ("validation", ("val/data-00000-of-00001.arrow",)),
+    ]
+
+
+def test_what_was_not_read_is_said(tmp_path):
+    for name in ("train", "test", "val", "more"):
+        written(tmp_path / f"a/{name}.csv", frame(30))
+    notes = load_task(str(tmp_path / "a"), columns=STARS).raw.reading[0].notes
+    assert notes == ("not read: 'more.csv', no part by name", "not read: the part 'validation'")

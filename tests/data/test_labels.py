@@ -72,6 +72,12 @@ def test_a_part_may_lack_classes_and_never_has_others():
     refused("has the labels 'B' and 'b', which differ in case", classes_of, ["a", "b"], test=["B"])
 
 
+def test_numbers_where_training_has_names_are_explained():
+    refused(
+        "expected 'neg', 'pos': write names in place of numbers", read_labels(["0", "1"], "a").indices, ["neg", "pos"]
+    )
+
+
 def test_whole_numbers_with_a_decimal_point_are_said():
     assert read_labels([1.0, 2.0, None], "here").notes == (
         "2 labels are stored with a decimal point: read as whole numbers",

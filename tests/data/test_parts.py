@@ -127,3 +127,14 @@ def test_every_name_with_more_than_the_part_in_it_begins_like_one(part, rest):
 def test_other_words_do_not_begin_like_parts(name):
     assert not begins_like_a_part(name)
     assert name not in PARTS
+
+
+HIDDEN = st.builds(
+    str.__add__, st.sampled_from([".", "._", "~$"]), st.sampled_from(["train.csv", "test.csv", "train.jsonl", "x"])
+)
+
+
+@given(st.sets(HIDDEN), st.sampled_from(["", ".git/", "__MACOSX/", "__pycache__/"]))
+def test_hidden_files_and_folders_change_nothing(tmp_path_factory, hidden, below):
+    root = folder(tmp_path_factory.mktemp("parts"), "train.csv", "val.csv", *(below + name for name in hidden))
+    assert set(find_layout(root).parts) == {"train", "validation"}

@@ -67,6 +67,9 @@ def _load(name: str, columns: DataColumns, data: str | None) -> RawData:
         check_labelled(parts, test, columns.label, str(data))
     used = {part: parts[part] for part in ("train", test) if part is not None}
     where = {part: f"{data}, part '{part}'" for part in used}
+    empty = next((part for part, opened in used.items() if not len(opened.rows)), None)
+    if empty is not None:
+        raise AnchorlabError(f"{where[empty]} holds no rows, expected some: add them, or remove the part")
     labels = {part: label_column(opened, columns.label, where[part]) for part, opened in used.items()}
     classes = decide_classes(labels)
     indices = [of.indices(classes) for of in labels.values()]

@@ -61,8 +61,13 @@ class Labels:
         shown = ", ".join(f"'{shortened(known, 40)}'" for known in classes[:8])
         return AnchorlabError(
             f"{self.where}, {self.place(row)} has the label '{shortened(name)}', which is not one of the "
-            f"classes, expected {shown}{', …' if len(classes) > 8 else ''}: correct it, or add training examples of it"
+            f"classes, expected {shown}{', …' if len(classes) > 8 else ''}: {self._remedy(classes)}"
         )
+
+    def _remedy(self, classes: Sequence[str]) -> str:
+        if all(name is None or _CANONICAL.fullmatch(name) for name in self.names) and not _canonical(classes):
+            return "write names in place of numbers, or both parts with one ClassLabel feature"
+        return "correct it, or add training examples of it"
 
 
 def read_labels(values: Sequence[Any], where: str, place: Callable[[int], str] = "row {}".format) -> Labels:

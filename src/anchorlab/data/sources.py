@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anchorlab.data.class_folders import read_class_folders
-from anchorlab.data.folders import below, visible
+from anchorlab.data.folders import below, files_below, visible
 from anchorlab.data.part_names import listed, own_parts
 from anchorlab.data.parts import Layout, find_layout
 from anchorlab.data.tables import TABLES, read_tables
@@ -161,6 +161,9 @@ def _saved(folder: Path, part: str, root: Path) -> dict[str, OpenedPart]:
     """What ``save_to_disk`` wrote: several parts, or rows that are the one part that is given."""
     from datasets import DatasetDict, load_from_disk
 
+    irregular = next((path for path in files_below(folder) if not path.is_file()), None)
+    if irregular is not None:
+        raise AnchorlabError(f"{irregular} is no file, or a broken link: make the copy again, or give another folder")
     try:
         saved = load_from_disk(str(folder))
     except Exception as error:  # pyarrow's exceptions and those of the system have no common base
