@@ -28,7 +28,7 @@ from anchorlab.artifacts.manifest import MANIFEST, Manifest, check_same_data
 from anchorlab.artifacts.provenance import tensors_hash
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, printable
 from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
 from anchorlab.models.folders import CONFIG, PREPROCESSING, check_is_folder
 from anchorlab.models.loading import OWN_MODULE
@@ -56,7 +56,7 @@ class Artifact:
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={fact}" for name, fact in self._facts().items())
-        return f"Artifact({facts})"
+        return printable(f"Artifact({facts})")
 
     def _repr_html_(self) -> str:
         return to_html(facts_table("model", self.manifest.notice, self._facts()))

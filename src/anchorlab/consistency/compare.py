@@ -21,7 +21,7 @@ from anchorlab.consistency.intervals import intervals as intervals_of
 from anchorlab.consistency.stored_logits import StoredLogits, stored_labels
 from anchorlab.consistency.summary import Consistency, summarise
 from anchorlab.data import Split, Task
-from anchorlab.errors import AnchorlabError, renamed_keywords
+from anchorlab.errors import AnchorlabError, printable, renamed_keywords
 from anchorlab.metrics import predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
@@ -50,7 +50,7 @@ class Comparison(Consistency):
     def __repr__(self) -> str:
         measured_on = f"{self.task} {self.split}, " if self.task else ""
         values = (f"{name}={value:.4g}" for name in _MAIN if (value := getattr(self, name)) is not None)
-        return f"Comparison({measured_on}{self.count} instances, {', '.join(values)})"
+        return printable(f"Comparison({measured_on}{self.count} instances, {', '.join(values)})")
 
     __str__ = __repr__
 

@@ -17,7 +17,7 @@ from anchorlab.data.description import PartDescription, describe_gaps, describe_
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.inputs import Kind
 from anchorlab.data.split import RawData, Split, index_hash
-from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.errors import AnchorlabError, printable, unknown
 from anchorlab.seeding import generator
 from anchorlab.statistics.table import facts_table, to_html
 
@@ -129,7 +129,7 @@ class Task:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(indices):,}" for name, indices in self.indices.items())
-        return f"Task({self.name}: {self.kind}s of {len(self.classes)} classes; {sizes}; seed {self.seed})"
+        return printable(f"Task({self.name}: {self.kind}s of {len(self.classes)} classes; {sizes}; seed {self.seed})")
 
     def _repr_html_(self) -> str:
         facts = {f"split {name}": f"{len(indices):,} examples" for name, indices in self.indices.items()}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.defence import Defence
+from anchorlab.errors import printable
 from anchorlab.models.hooks import features
 from anchorlab.statistics.escaping import html
 from anchorlab.statistics.table import Table, frame_table, to_html
@@ -46,7 +47,7 @@ class ModelScore:
         parts = [f"{self.score:.4g}", f"{len(self.details)} rows of details"]
         if self.patterns is not None:
             parts.append(f"{len(self.patterns)} patterns")
-        return f"ModelScore({', '.join([*parts, *([self.note] if self.note else [])])})"
+        return printable(f"ModelScore({', '.join([*parts, *([self.note] if self.note else [])])})")
 
     def details_table(self, caption: str = "what was tried") -> Table:
         """The details for a reader, a row for each attempt."""

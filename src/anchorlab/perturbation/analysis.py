@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from anchorlab.errors import printable
 from anchorlab.perturbation.summary import summary_table
 from anchorlab.statistics.escaping import html
 from anchorlab.statistics.table import to_html
@@ -55,7 +56,9 @@ class Analysis:
 
     def __repr__(self) -> str:
         names = ", ".join(self.candidates)
-        return f"Analysis({names} against {self.reference}: {self.task}, {self.count} examples of {self.split})"
+        return printable(
+            f"Analysis({names} against {self.reference}: {self.task}, {self.count} examples of {self.split})"
+        )
 
     def _repr_html_(self) -> str:
         """The summary and the findings, for notebooks."""
