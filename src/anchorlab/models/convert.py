@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.files import explained, input_file, refuse_existing, user_path, write_folder_atomically
 from anchorlab.models.folders import COMPANIONS
@@ -43,6 +44,7 @@ class Conversion:
     copied: tuple[str, ...]
 
 
+@checked
 def convert(file: str | Path, out: str | Path, *, keys: Sequence[str] = (), strip: str = "") -> Conversion:
     """Turns a pickled checkpoint into ``model.safetensors``, with the files of the model that lie beside it.
 
