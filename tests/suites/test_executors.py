@@ -191,18 +191,20 @@ def test_leaving_ends_what_runs_and_cancels_what_waits(tmp_path: Path) -> None:
     assert not any(alive(int(path.name)) for path in tmp_path.iterdir())
 
 
-def test_threads_fill_the_cores_and_ignore_how_much_there_is_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_what_a_run_gets_however_many_workers_and_jobs_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "_gpus", list)
     monkeypatch.setattr(executors, "_cores", lambda: 8)
     sizes = {(workers, pending): LocalProcesses(workers, pending) for workers in (None, 3, 20) for pending in (None, 2)}
     assert {asked: (made.slots, made.threads) for asked, made in sizes.items()} == {
         (None, None): (8, 1),
         (None, 2): (2, 1),
-        (3, None): (3, 2),
-        (3, 2): (2, 2),
+        (3, None): (3, 1),
+        (3, 2): (2, 1),
         (20, None): (20, 1),
         (20, 2): (2, 1),
     }
+    wide = {workers: LocalProcesses(workers, cpus=3.5) for workers in (None, 1)}
+    assert {workers: (made.slots, made.threads) for workers, made in wide.items()} == {None: (2, 3), 1: (1, 3)}
     assert LocalProcesses(pending=0).slots == 1
     with pytest.raises(AnchorlabError, match="0 processes"):
         LocalProcesses(0)
@@ -212,7 +214,7 @@ def test_threads_fill_the_cores_and_ignore_how_much_there_is_to_do(monkeypatch: 
 def test_a_process_has_its_threads_and_sees_its_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "_cores", lambda: 7)
     monkeypatch.setattr(executors, "_gpus", lambda: ["3", "5"])
-    with LocalProcesses() as processes:
+    with LocalProcesses(cpus=3) as processes:
         found = {processes.submit(settings).result(PATIENCE) for _ in range(2)}  # one each, because they take turns
     assert processes.slots == 2
     assert found == {(3, "3", "3"), (3, "3", "5")}

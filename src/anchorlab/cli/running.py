@@ -47,7 +47,7 @@ def executor_of(suite: Suite, execution: ExecutionOptions) -> AbstractContextMan
     from anchorlab.suites.executors import LocalProcesses, RayCluster
 
     if execution.ray is None:
-        return LocalProcesses(execution.workers)
+        return LocalProcesses(execution.workers, cpus=suite.resources.cpus)
     if execution.workers is not None:
         raise AnchorlabError("--workers is for this machine and --ray for a cluster: give one of them")
     return RayCluster(execution.ray, cpus=suite.resources.cpus, gpus=suite.resources.gpus)

@@ -177,7 +177,7 @@ def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -
     from anchorlab.suites.executors import LocalProcesses
 
     left = estimate(suite, planned, store)
-    with LocalProcesses(workers) as executor:
+    with LocalProcesses(workers, cpus=suite.resources.cpus) as executor:
         processes = executor.slots
     yield f"time left: about {duration(left.seconds / processes)} with {processes} processes here"
     for task, reason in left.untimed.items():

@@ -58,9 +58,10 @@ class LocalProcesses:
     process is killed, they end by themselves.
 
     Args:
-        workers: processes at a time; by default one for each GPU, or one for each core if there is no GPU.
-        pending: number of jobs to come; no more processes than that start. The number of threads of a process, ``max(1,
-            cores // workers)``, does not depend on it, and so the results do not either.
+        workers: processes at a time; by default one for each GPU, or as many as the cores suffice for if there is none.
+        pending: number of jobs to come; no more processes than that start.
+        cpus: cores a job is given; it runs ``max(1, int(cpus))`` threads, however many workers there are, because
+            another number of threads adds in another order.
 
     Attributes:
         slots: processes at a time.
@@ -70,13 +71,13 @@ class LocalProcesses:
         AnchorlabError: if ``workers`` is less than 1.
     """
 
-    def __init__(self, workers: int | None = None, pending: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, pending: int | None = None, *, cpus: float = 1) -> None:
         if workers is not None and workers < 1:
             raise AnchorlabError(f"a suite cannot run in {workers} processes: ask for 1 or more workers")
         cores, gpus = _cores(), _gpus()
-        workers = workers or len(gpus) or cores
+        self.threads = max(1, int(cpus))
+        workers = workers or len(gpus) or max(1, cores // self.threads)
         self.slots = workers if pending is None else max(1, min(workers, pending))
-        self.threads = max(1, cores // workers)
         self._workers = [
             _Worker(self.threads, gpus[number % len(gpus)] if gpus else None) for number in range(self.slots)
         ]

@@ -254,10 +254,10 @@ class DetectorSpec(Part):
 
 
 class Resources(Part):
-    """What a Ray cluster reserves for each run."""
+    """What each run gets."""
 
-    cpus: float = Field(default=1, ge=0, description="processor cores")
-    gpus: float = Field(default=0, ge=0, description="GPUs; a fraction shares one")
+    cpus: float = Field(default=1, ge=0, description="processor cores, as many threads as are whole")
+    gpus: float = Field(default=0, ge=0, description="GPUs, on a Ray cluster; a fraction shares one")
 
 
 def _geometric(grid: list[float]) -> bool:
