@@ -186,14 +186,14 @@ def test_what_the_file_said_is_written_again_and_means_the_same(tmp_path):
     assert json.loads((saved / PREPROCESSING).read_text())["image_processor_type"] == "CLIPImageProcessor"
     again = load_model(saved).model
     assert again.steps == reference.model.steps
-    assert again.steps.geometry == Geometry(shortest=20, filter="bicubic", crop=(16, 16))
+    assert again.steps.geometry == Geometry(shortest=20, filter="bicubic", crop=(16, 16), whole=True)
     raw = task.split("test").inputs["pixel_values"][:3]
     torch.testing.assert_close(again(raw), reference.model(raw))
 
 
 def test_the_operations_have_gradients():
     steps = PixelClassifier(nn.Identity(), [0.5], [0.5]).steps
-    geometry = Geometry(shortest=20, filter="bicubic", crop=(16, 16))
+    geometry = Geometry(shortest=20, filter="bicubic", crop=(16, 16), whole=True)
     pixels = (255 * torch.rand(1, 1, 9, 12)).requires_grad_()
     (steps.__class__(steps.mean, steps.std, geometry).geometry(pixels / 255) ** 2).sum().backward()
     assert (pixels.grad != 0).any()

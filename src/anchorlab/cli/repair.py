@@ -102,14 +102,14 @@ def repair(
             repaired = save_finished(repaired, out, command)
     harmed = None if clean is None else repair_model(clean, repair, **settings)
     score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring)
-    if score.note is not None:
-        say(score.note)
     show(repair_table(score, f"{run} repaired by {repair}"))
     if score.effectiveness is not None:
         say(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
     if oracle:
         say("an oracle: test data and trigger chose how deep to prune, which no defender can do")
     say(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
+    if score.note is not None:
+        say(score.note)
     if json_file is not None:
         write_json(json_file, score.to_dict())
     if out is not None:

@@ -10,6 +10,9 @@ from torch.nn import functional
 #: Pillow's numbers of the filters that torch has too, and their names there.
 FILTERS = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
 
+#: Pillow rounds halves up; a little more, because single precision falls short of some halves.
+_HALF = 0.501
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -21,6 +24,7 @@ class Geometry:
         longest: with ``shortest``, most pixels of the longer edge.
         filter: a name of ``FILTERS``.
         crop: height and width of the centre to cut out, with black beyond the image; None for all.
+        whole: whether resized pixels are whole 255ths, as Pillow makes them.
     """
 
     size: tuple[int, int] | None = None
@@ -28,6 +32,7 @@ class Geometry:
     longest: int | None = None
     filter: str = "bilinear"
     crop: tuple[int, int] | None = None
+    whole: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images, float ``[B, C, H, W]`` from 0 to 1, resized and cropped."""
@@ -51,13 +56,16 @@ class Geometry:
         return (edge, other) if height <= width else (other, edge)
 
     def _resize(self, images: Tensor, size: tuple[int, int]) -> Tensor:
-        if self.filter != "bicubic":
-            options = {"antialias": True} if self.filter == "bilinear" else {}
-            return functional.interpolate(images, size, mode=self.filter, **options)
-        # Bicubic overshoots, and Pillow cuts off what lies outside 0 to 255 after each of its two passes. It mostly
-        # begins with the rows, as here; some versions begin with the columns of tall images that shrink.
+        if self.filter == "nearest-exact":
+            return functional.interpolate(images, size, mode=self.filter)
+        if not self.whole and self.filter == "bilinear":
+            return functional.interpolate(images, size, mode=self.filter, antialias=True)
+        # Bicubic overshoots, and Pillow cuts off what lies outside 0 to 255 after each of its two passes, and rounds.
+        # It mostly begins with the rows, as here; some versions begin with the columns of tall images that shrink.
         for part in ((images.shape[-2], size[1]), size):
-            images = functional.interpolate(images, part, mode="bicubic", antialias=True).clamp(0, 1)
+            images = functional.interpolate(images, part, mode=self.filter, antialias=True).clamp(0, 1)
+            if self.whole:
+                images = images + ((255 * images + _HALF).floor() / 255 - images).detach()  # with the gradient of none
         return images
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,10 @@ def open_preprocessing(source: str, config: Any) -> Preprocessing:
         _refuse_unknown_steps(told, processor, source)
     else:
         processor = _literal(told, source)
-    return imitated(processor, _channels(config, told), source, dict(told))
+    return _imitated(processor, _channels(config, told), source, dict(told), whole=bool(typed))
 
 
-def imitated(processor: Any, channels: int, source: str, told: Mapping[str, Any] | None = None) -> Preprocessing:
+def _imitated(processor: Any, channels: int, source: str, told: Mapping[str, Any], *, whole: bool) -> Preprocessing:
     """Our operations that do what a processor of transformers does.
 
     Args:
@@ -95,12 +95,13 @@ def imitated(processor: Any, channels: int, source: str, told: Mapping[str, Any]
         channels: of the network's images.
         source: where it came from, for the message.
         told: what its file says.
+        whole: whether resized pixels are rounded, as Pillow does.
 
     Raises:
         AnchorlabError: if there are none.
     """
     refusal = _refusal(processor, source)
-    geometries = list(_geometries(processor, refusal))
+    geometries = [replace(geometry, whole=whole) for geometry in _geometries(processor, refusal)]
     shapes = _probe_shapes(geometries[0])
     probes = [_noise(channels, height, width) for height, width in shapes]
     answers = [_ask(processor, probe, refusal) for probe in probes]
