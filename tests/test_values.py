@@ -12,6 +12,7 @@ import pytest
 import anchorlab
 from anchorlab import Artifact, Task, Tuning
 from anchorlab.scoring.repairs import score_repair
+from tests.made_up_analysis import made_up
 
 
 class Page(HTMLParser):
@@ -88,3 +89,9 @@ def test_a_comparison_of_logits_names_no_task():
     logits = [[2.0, 0.0], [0.0, 1.0]]
     comparison = anchorlab.compare_logits(logits, logits, [0, 1])
     assert repr(comparison).startswith("Comparison(2 instances, accuracy=1, ")
+
+
+def test_a_name_cannot_steer_the_terminal_on_which_a_value_is_shown():
+    shown = repr(made_up(names=("\x1b[31m", "b")))
+    assert "\\x1b[31m" in shown
+    assert "\x1b" not in shown
