@@ -154,4 +154,4 @@ def check_classes(model: nn.Module, task: Task) -> None:
         )
     watch = Watch("the model")
     watch.see(answers.cpu().numpy())
-    watch.check(", by leaving out the softmax at the model's end")
+    watch.check("return logits or log-probabilities, by leaving out the softmax at the model's end")

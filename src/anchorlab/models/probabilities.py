@@ -110,17 +110,21 @@ class Watch:
         with np.errstate(all="ignore"):
             self._possible = [one for one in self._possible if one.holds(rows, self._first)]
 
-    def complaint(self) -> str | None:
-        """What is wrong with all answers seen so far, and how to mend it; None if they may be logits."""
+    def complaint(self, cure: str | None = None) -> str | None:
+        """What is wrong with all answers seen so far, and how to mend it; None if they may be logits.
+
+        Args:
+            cure: how to mend it; None for what helps stored answers.
+        """
         for one in self._possible:
             if (self._count if one.rows == 1 else self._different + 1) >= one.rows:
-                return f"the answers of {self._whose} are {one.evidence}, but logits are wanted: {one.cure}"
+                return f"the answers of {self._whose} are {one.evidence}, but logits are wanted: {cure or one.cure}"
         return None
 
-    def check(self, hint: str = "") -> None:
-        """Raises AnchorlabError for answers that are no logits; ``hint`` ends the sentence."""
-        if (complaint := self.complaint()) is not None:
-            raise AnchorlabError(complaint + hint)
+    def check(self, cure: str | None = None) -> None:
+        """Raises AnchorlabError for answers that are no logits; ``cure`` is as in ``complaint``."""
+        if (complaint := self.complaint(cure)) is not None:
+            raise AnchorlabError(complaint)
 
 
 class Watched:
