@@ -57,7 +57,11 @@ def test_folders_are_parts_where_all_have_names_of_parts(tmp_path):
 
 def test_images_in_folders_below_a_class_belong_to_it(tmp_path):
     names = [*several("ill/patient1", "ill/patient2/left", "well/patient1"), "well/1.png"]
-    assert counts(written(tmp_path / "scans", *names)) == {"ill": 6, "well": 4}
+    root = written(tmp_path / "scans", *names)
+    assert counts(root) == {"ill": 6, "well": 4}
+    assert opened(root)["train"].notes == (
+        "9 in folders below the classes ('patient1', 'patient2'): of the class above",
+    )
 
 
 def test_whole_numbers_are_in_their_order(tmp_path):
@@ -119,6 +123,7 @@ REFUSED = {
     "two spellings": (several("cat", "Cat"), None, "has the labels 'Cat' and 'cat', which differ in case"),
     "parts and another": (several("train/a", "test/a", "more/a"), None, "whether 'test' is a part"),
     "parts by other names": (several("Training/a", "Testing/a"), None, "whether 'Testing' is a part"),
+    "parts in longer names": (several("seg_train/a", "seg_test/b", "seg_pred"), None, "whether 'seg_test' is a part"),
     "two parts of one kind": (several("val/a", "dev/a"), None, "the folders 'dev' and 'val', which mean one part"),
     "a new class in test": (several("train/a", "train/b", "test/c"), None, "test/c/0.png has the label 'c'"),
     "no training part": (several("test/a", "test/b"), None, "has the parts 'test', expected one named 'train'"),

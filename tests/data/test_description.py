@@ -45,13 +45,23 @@ def test_many_classes_are_shown_by_their_smallest_and_largest():
     (line,) = lines(RawData(split, None, tuple("abcdefgh")))
     assert line == "train: 42 texts; 8 classes of 3 (b) to 9 (a)"
     even = Split({}, torch.arange(14) % 7, ("text",) * 14)
-    assert lines(RawData(even, None, tuple("abcdefg"))) == ["train: 14 texts; 7 classes of 2 each"]
+    assert lines(RawData(even, None, tuple("abcdefg"))) == ["train: 14 texts; 7 classes of 2 each (a, b, c and 4 more)"]
 
 
 def test_classes_that_a_part_lacks_are_named():
     split = Split({}, torch.tensor([0, 0]), ("one", "two"))
     (line,) = lines(RawData(split, None, tuple("abcdef")))
     assert line == "train: 2 texts; 1 class (a 2), none of b, c, d and 2 more"
+
+
+def test_examples_of_the_test_part_that_are_in_the_training_part_are_counted():
+    train, readings = images(6), (PartReading("train"), PartReading("test"))
+    pixels = train.inputs["pixel_values"][[1, 4, 1]]
+    pixels[1] += 1
+    (_, line) = lines(RawData(train, Split({"pixel_values": pixels}, train.labels[:3]), ("cat", "dog"), readings))
+    assert line.endswith("; 2 images are in the training part too")
+    texts = [Split({}, torch.tensor([0, 1]), words) for words in (("one", "two"), ("two", "One"))]
+    assert lines(RawData(*texts, ("a", "b"), readings))[1].endswith("; 1 text is in the training part too")
 
 
 def test_names_cannot_steer_a_terminal_or_fill_it():

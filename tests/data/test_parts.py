@@ -17,7 +17,7 @@ from tests.refusals import refused
 def folder(tmp_path: Path, *names: str) -> Path:
     """A folder of empty files; a name that ends in / is a folder."""
     root = tmp_path / "data"
-    root.mkdir()
+    root.mkdir(parents=True)
     for name in names:
         path = root / name
         (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
@@ -105,6 +105,8 @@ def test_a_folder_without_parts_holds_no_data(tmp_path, names):
 def test_files_of_rows_that_are_no_part_are_said(tmp_path):
     layout = find_layout(folder(tmp_path, "train.csv", "more.csv", "README.md"))
     assert layout.notes == ("not read: 'more.csv', no part by name",)
+    layout = find_layout(folder(tmp_path / "hub", "data/train.csv", "data/unsupervised-00000-of-00001.csv"))
+    assert layout.notes == ("not read: 'data/unsupervised-00000-of-00001.csv', no part by name",)
 
 
 def test_names_of_parts_in_a_data_set_of_the_hub():

@@ -9,7 +9,7 @@ from typing import Any
 
 from anchorlab.data.folders import below, files_below, visible
 from anchorlab.data.labels import in_order
-from anchorlab.data.part_names import PARTS, begins_like_a_part, listed
+from anchorlab.data.part_names import PARTS, begins_like_a_part, listed, parts_in
 from anchorlab.errors import AnchorlabError
 
 #: How the names of images end that can be read; any file that begins as these do is one, too.
@@ -81,12 +81,15 @@ def image_parts(root: Path, folders: Sequence[Path]) -> tuple[dict[str, tuple[Pa
 
 
 def _refuse_parts_among(root: Path, folders: Sequence[Path]) -> None:
-    """Refuses folders such as Training/cat and Testing/cat, or train/cat and extra/cat."""
+    """Refuses folders such as Training/cat and Testing/cat, train/cat and extra/cat, or seg_train and seg_test."""
     alike = [path for path in folders if begins_like_a_part(path.name)]
     inside = {path: {sub.name for sub in visible(path) if sub.is_dir()} for path in folders} if alike else {}
     shared = next((one for one in alike for other in folders if one != other and inside[one] & inside[other]), None)
+    worded = [path for path in folders if path.name not in PARTS and parts_in(path.name)]
     if shared is None and len(alike) < len(folders):
-        return
+        if len({part for path in worded for part in parts_in(path.name)}) < 2:
+            return
+        shared = worded[0]
     raise AnchorlabError(
         f"{root} holds the folders {listed([path.name for path in folders[:8]])}, and nobody can know whether "
         f"'{(shared or alike[0]).name}' is a part of the data or a class: call the parts 'train', 'test' and "
@@ -141,7 +144,7 @@ def read_class_folders(folder: Path, root: Path) -> tuple[Any, tuple[str, ...], 
         {"image": [str(root / file) for file in files], "label": [numbers[file.split("/")[depth]] for file in files]},
         features=Features({"image": Image(), "label": ClassLabel(names=list(names))}),
     )
-    return rows, tuple(files), _left_aside(others, root)
+    return rows, tuple(files), (*_left_aside(others, root), *_deeper(files, depth))
 
 
 def _images_of(folder: Path, root: Path, others: list[Path]) -> Sequence[Path]:
@@ -178,6 +181,16 @@ def _refuse_unread(path: Path, root: Path) -> None:
             f"{remedy} or "
             "remove it"
         )
+
+
+def _deeper(files: Sequence[str], depth: int) -> tuple[str, ...]:
+    """A sentence on the images in folders below a class, because those might be the classes."""
+    folders = [file.split("/")[depth + 1] for file in files if file.count("/") > depth + 1]
+    if not folders:
+        return ()
+    names = sorted(set(folders))
+    shown = f"{listed(names[:3])}{', …' if len(names) > 3 else ''}"
+    return (f"{len(folders):,} in folders below the classes ({shown}): of the class above",)
 
 
 def _left_aside(others: Sequence[Path], root: Path) -> tuple[str, ...]:

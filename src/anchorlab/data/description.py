@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from anchorlab.data.contents import content_digests
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.reading import PartReading
 from anchorlab.data.split import RawData, Split
@@ -54,7 +55,7 @@ class PartDescription:
     classes: dict[str, int] = Field(description="name of each class to its number of examples")
     image: ImageFacts | None = Field(default=None, description="of images")
     tokens: TokenFacts | None = Field(default=None, description="of texts, as the model reads them")
-    notes: tuple[str, ...] = Field(default=(), description="what was changed on the way")
+    notes: tuple[str, ...] = Field(default=(), description="what was changed or noticed on the way")
 
     def __str__(self) -> str:
         """One line, in which nothing that the user named can steer a terminal."""
@@ -75,7 +76,7 @@ class PartDescription:
             counts = f"{len(present)} class{'es' * (len(present) != 1)} ({words})"
         else:
             least, most = min(present, key=present.__getitem__), max(present, key=present.__getitem__)
-            counts = f"{len(present)} classes of {present[least]:,} each"
+            counts = f"{len(present)} classes of {present[least]:,} each ({_some(list(present))})"
             if present[least] < present[most]:
                 ends = f"{present[least]:,} ({_named(least)}) to {present[most]:,} ({_named(most)})"
                 counts = f"{len(present)} classes of {ends}"
@@ -105,6 +106,7 @@ def describe_parts(raw: RawData, encoding: TextEncoding | None) -> tuple[PartDes
     """
     parts = [part for part in (raw.train, raw.test) if part is not None]
     readings = raw.reading or (PartReading("train"), PartReading("test"))
+    repeated = _repeated(raw.train, raw.test) if raw.test is not None and raw.reading else ()
     return tuple(
         PartDescription(
             part=reading.part,
@@ -114,7 +116,7 @@ def describe_parts(raw: RawData, encoding: TextEncoding | None) -> tuple[PartDes
             classes=_counts(part, raw.classes),
             image=_image_facts(part),
             tokens=_token_facts(part, encoding),
-            notes=reading.notes,
+            notes=(*reading.notes, *repeated) if part is raw.test else reading.notes,
         )
         for part, reading in zip(parts, readings, strict=False)
     )
@@ -134,6 +136,17 @@ def describe_gaps(gaps: dict[str, tuple[str, ...]], classes: int) -> str:
 def _counts(part: Split, classes: Sequence[str]) -> dict[str, int]:
     counts = torch.bincount(part.labels.cpu(), minlength=len(classes)).tolist()
     return dict(zip(classes, counts, strict=True))
+
+
+def _repeated(train: Split, test: Split) -> tuple[str, ...]:
+    """A sentence on the examples of a test part whose pixels or text stand in the training part too."""
+    known = set(content_digests(train))
+    count = sum(digest in known for digest in content_digests(test))
+    if count == 0:
+        return ()
+    kind = "text" if test.texts is not None else "image"
+    words = f"1 {kind} is" if count == 1 else f"{count:,} {kind}s are"
+    return (f"{words} in the training part too",)
 
 
 def _image_facts(part: Split) -> ImageFacts | None:

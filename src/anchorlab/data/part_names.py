@@ -20,6 +20,11 @@ def begins_like_a_part(name: str) -> bool:
     return _LIKE_A_PART.match(name) is not None
 
 
+def parts_in(name: str) -> set[str]:
+    """The parts whose names are words of a name: ``seg_train`` holds ``train``, ``trainer`` none."""
+    return {PARTS[word] for word in re.split(r"[\W_]+", name.lower()) if word in PARTS}
+
+
 def own_parts(names: Iterable[str], where: str) -> dict[str, str]:
     """Part to its name in a data set that names its parts itself, as on the hub.
 

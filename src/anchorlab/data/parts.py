@@ -64,7 +64,7 @@ def find_layout(folder: Path) -> Layout | None:
         _refuse_doubtful([path for place in places for path in place.doubtful], folder)
         _refuse_two_forms(tables, [path for path in images if path.name in PARTS], folder)
         parts = _one_of_each(tables, folder)
-        return Layout("tables", parts, _left_aside(places[0], parts, folder))
+        return Layout("tables", parts, _left_aside(places, parts, folder))
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return Layout("saved", {"train": (folder,)})
     _refuse_doubtful([path for path in places[0].doubtful if not path.is_dir()], folder)
@@ -255,8 +255,8 @@ def _refuse_beside_saved(folder: Path) -> None:
         )
 
 
-def _left_aside(place: _Place, parts: dict[str, tuple[Path, ...]], folder: Path) -> tuple[str, ...]:
+def _left_aside(places: Sequence[_Place], parts: dict[str, tuple[Path, ...]], folder: Path) -> tuple[str, ...]:
     """A sentence on files of rows in the folder that are no part."""
     used = {path for paths in parts.values() for path in paths}
-    others = [below(path, folder) for path in place.tables if path not in used]
+    others = [below(path, folder) for place in places for path in place.tables if path not in used]
     return (f"not read: {listed(others[:3])}{', …' if len(others) > 3 else ''}, no part by name",) if others else ()
