@@ -43,7 +43,11 @@ def test_what_was_read_stays_with_the_data_and_a_cut_test_part_says_so():
     )
 
 
-def test_too_few_examples_for_a_test_part_are_refused():
-    split = Split({"pixel_values": torch.arange(2).view(2, 1)}, torch.arange(2))
-    with pytest.raises(AnchorlabError, match="2 examples are too few to cut a test part, 20% of them: give 3 or more"):
-        RawData(split, None, ("a", "b")).with_test(3)
+@pytest.mark.parametrize(
+    ("count", "wanted"), [(2, "give 3 or more, or a test part"), (60, "give two or more of some class, or a test part")]
+)
+def test_too_few_examples_for_a_test_part_are_refused(count, wanted):
+    """One example of each class, all of which stay in training."""
+    split = Split({"pixel_values": torch.arange(count).view(count, 1)}, torch.arange(count))
+    with pytest.raises(AnchorlabError, match=f"of {count} examples, none is left for a test part .*: {wanted}"):
+        RawData(split, None, tuple(map(str, range(count)))).with_test(3)

@@ -87,9 +87,11 @@ class RawData:
             return self
         parts = cut_splits(self.train.labels, Fractions(held_out=0, selection=0, defender=TEST_SHARE), seed=seed)
         if len(parts["defender"]) == 0:
+            fewest = fewest_for(TEST_SHARE)
+            wanted = f"{fewest} or more" if len(self.train) < fewest else "two or more of some class"
             raise AnchorlabError(
-                f"{len(self.train):,} examples are too few to cut a test part, {TEST_SHARE:.0%} of them: give "
-                f"{fewest_for(TEST_SHARE)} or more, and two or more of some class, or a test part"
+                f"of {len(self.train):,} examples, none is left for a test part ({TEST_SHARE:.0%} of them; one of each "
+                f"class stays in training): give {wanted}, or a test part"
             )
         cut = PartReading("test", notes=(f"a fifth of each class of the part 'train', cut with the seed {seed}",))
         return replace(
