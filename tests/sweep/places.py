@@ -42,7 +42,6 @@ detect TEXTREF --detector onion --set language_model=HOLE
 audit HOLE CAND --benign CAND
 audit REF HOLE --benign CAND
 audit REF CAND --benign HOLE
-population HOLE --out NEW {_TEXT}
 suite run HOLE --out NEW
 suite check HOLE --out NEW --no-timing
 suite check FILE --out HOLE --no-timing

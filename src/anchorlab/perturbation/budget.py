@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, shortened
 
 
 class BudgetSpent(Exception):  # noqa: N818 (not an error: what is under way is left out, and all else stays)
@@ -35,12 +35,12 @@ class Budget:
         Raises:
             AnchorlabError: if it is neither, or not above 0.
         """
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)s|(\d+)p", text.strip())
+        match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?)s|(\d{1,12})p", text.strip())
         seconds, products = (match[1], match[2]) if match else (None, None)
         if not (float(seconds or 0) > 0 or int(products or 0) > 0) or math.isinf(float(seconds or 0)):
             raise AnchorlabError(
-                f"the budget '{text}' is not possible: give seconds, as in 120s, or Hessian-vector products, as in "
-                "40p, above 0"
+                f"the budget '{shortened(text)}' is not possible: give seconds, as in 120s, or Hessian-vector "
+                "products, as in 40p, above 0"
             )
         return cls(seconds=float(seconds)) if seconds else cls(products=int(products or 0))
 

@@ -13,7 +13,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
 from anchorlab.data import Split, Task
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, quoted
 from anchorlab.injection.tuning import Tuning
 from anchorlab.metrics import Pair
 from anchorlab.models.accelerator import find_device
@@ -29,6 +29,9 @@ from anchorlab.scoring.benign_updates import benign_updates, check_updates
 from anchorlab.seeding import derive
 from anchorlab.statistics.escaping import html
 from anchorlab.statistics.table import to_html
+
+#: Most benign updates that are made.
+_MOST_UPDATES = 10_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,6 +138,10 @@ def _updates(
         raise AnchorlabError(
             "an audit needs at least one benign update of the reference to compare with: give --benign FOLDER, or "
             "--updates N; in Python benign, a list of models or a number"
+        )
+    if isinstance(benign, int) and not 1 <= benign <= _MOST_UPDATES:
+        raise AnchorlabError(
+            f"{quoted(benign)} benign updates cannot be made: give a number from 1 to {_MOST_UPDATES:,}"
         )
     if not isinstance(benign, int):
         if tuning is not None or folder is not None:

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
-from anchorlab.errors import AnchorlabError, reason
+from anchorlab.errors import AnchorlabError, quoted, reason
 
 
 class WorkerDied(AnchorlabError):  # noqa: N818  (it says what happened)
@@ -51,6 +51,10 @@ class Executor(Protocol):
     ) -> None: ...
 
 
+#: Most processes of one machine.
+MOST_WORKERS = 1024
+
+
 class LocalProcesses:
     """Processes of this machine, one a slot; each starts when it is first needed and then runs job after job.
 
@@ -68,12 +72,14 @@ class LocalProcesses:
         threads: threads of each process.
 
     Raises:
-        AnchorlabError: if ``workers`` is less than 1.
+        AnchorlabError: if ``workers`` is less than 1 or more than a machine takes.
     """
 
     def __init__(self, workers: int | None = None, pending: int | None = None, *, cpus: float = 1) -> None:
-        if workers is not None and workers < 1:
-            raise AnchorlabError(f"a suite cannot run in {workers} processes: ask for 1 or more workers")
+        if workers is not None and not 1 <= workers <= MOST_WORKERS:
+            raise AnchorlabError(
+                f"a suite cannot run in {quoted(workers)} processes: ask for 1 or more workers, up to {MOST_WORKERS:,}"
+            )
         cores, gpus = _cores(), _gpus()
         self.threads = max(1, int(cpus))
         workers = workers or len(gpus) or max(1, cores // self.threads)
