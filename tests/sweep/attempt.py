@@ -12,7 +12,6 @@ from anchorlab.cli import main
 from anchorlab.errors import SCREEN
 from tests.guard import nothing_run
 
-
 #: Most lines before and with a refusal; a terminal has 24.
 _LINES = 20
 
