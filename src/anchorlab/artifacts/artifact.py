@@ -101,7 +101,7 @@ class Artifact:
 
         net, encoding = unwrap(self.model), encoding_of(self.model)
         metadata = {"format": "pt", "anchorlab": self.manifest.notice}
-        write_atomically(folder / WEIGHTS, save(_tensors(net), metadata=metadata))
+        write_atomically(folder / WEIGHTS, _in_order(save(_tensors(net), metadata=metadata)))
         config = net.config.to_diff_dict() if hasattr(net, "config") else _own_config(self.model)  # type: ignore[union-attr, operator]
         config |= {"architectures": [type(net).__name__], "anchorlab_notice": self.manifest.notice}
         write_atomically(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
@@ -203,6 +203,16 @@ def _own_config(model: nn.Module) -> dict[str, Any]:
 
 def _remedy(folder: Path) -> str:
     return f"copy it again, or remove it, by rm -r {shlex.quote(str(folder))}, and make the model again"
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file whose metadata stand in order; safetensors writes them in another order in each process."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def _tensors(net: nn.Module) -> dict[str, torch.Tensor]:

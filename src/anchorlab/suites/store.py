@@ -38,6 +38,12 @@ Job = Cell | ReferenceJob
 
 SUITE, RUN = "suite.yaml", "run.json"
 
+#: Folders in which a killed process may have been writing.
+_PARTS = (
+    *(".", "cells", "failed", "models", "partial", "references"),
+    *("report", "report/figures", "report/tables"),
+)
+
 
 class Store:
     """The results of a suite's folder; several runners may have one open on the same folder."""
@@ -58,7 +64,7 @@ class Store:
             raise AnchorlabError(
                 f"{self.folder} already exists and does not hold a suite: choose another --out, or remove it first"
             )
-        for part in (".", "cells", "failed", "models", "partial", "references", "report"):
+        for part in _PARTS:
             sweep(self.folder / part)
         for path in (self.folder / "failed").glob("*.json"):
             if read_failure(path) is None:
