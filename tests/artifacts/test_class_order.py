@@ -90,6 +90,13 @@ def test_audits_and_repairs_put_other_models_in_order_too(reviews, models):
     torch.testing.assert_close(fused.model.net.classifier.weight, reference.model.net.classifier.weight)
 
 
+def test_two_adopted_models_are_compared_by_the_names_of_their_classes(reviews, models):
+    plain, turned = (adopt(models / name, load(reviews / "names.csv")) for name in ("plain", "turned"))
+    result = compare(plain, turned)
+    assert (result.churn, result.kl) == (0, pytest.approx(0, abs=1e-9))
+    assert turned.manifest.task.classes == ["pos", "neg", "neutral"]  # what was given is not changed
+
+
 def test_an_injection_into_a_model_of_another_order_aims_at_the_named_class(reviews, models):
     task = load(reviews / "names.csv")
     tuning = Tuning(steps=1, batch_size=2)

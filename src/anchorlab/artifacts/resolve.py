@@ -179,8 +179,13 @@ def in_order_of(
         )
     module = module_of(candidate)
     data = (common_task(None, reference, []) if task is None else task).encoded(encoding_of(module))
-    moved = rearranged(module, [order.index(place) for place in range(len(order))], data.split("test").inputs)
-    return replace(candidate, model=moved) if isinstance(candidate, Artifact) else moved
+    places = [order.index(place) for place in range(len(order))]
+    moved = rearranged(module, places, data.split("test").inputs)
+    if not isinstance(candidate, Artifact):
+        return moved
+    record = candidate.manifest.task
+    record = record.model_copy(update={"classes": [record.classes[place] for place in places]})
+    return replace(candidate, model=moved, manifest=candidate.manifest.model_copy(update={"task": record}))
 
 
 def _order(reference: Artifact | nn.Module, candidate: Artifact | nn.Module, task: Task) -> list[int]:
