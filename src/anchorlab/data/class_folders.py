@@ -93,8 +93,7 @@ def _refuse_parts_among(root: Path, folders: Sequence[Path]) -> None:
     raise AnchorlabError(
         f"{root} holds the folders {listed([path.name for path in folders[:8]])}, and nobody can know whether "
         f"'{(shared or alike[0]).name}' is a part of the data or a class: call the parts 'train', 'test' and "
-        "'validation', "
-        "with no other folders of images beside them"
+        "'validation', with no other folders of images beside them"
     )
 
 
@@ -127,14 +126,12 @@ def read_class_folders(folder: Path, root: Path) -> tuple[Any, tuple[str, ...], 
         elif path.is_dir() and folder == root:
             raise AnchorlabError(
                 f"{below(path, root)}/ of {root} holds no image (PNG, JPEG, BMP, GIF, WebP, TIFF), expected some in "
-                "the "
-                "folder of each class: add them, or remove the folder"
+                "the folder of each class: add them, or remove the folder"
             )
     if folder == root and len(classes) < 2:
         raise AnchorlabError(
-            f"{root} holds images in the one folder '{classes[0]}', expected a folder for each class: add the "
-            "others, or "
-            f"give {folder / classes[0]} if the classes are folders in it"
+            f"{root} holds images in the one folder '{classes[0]}', expected a folder for each class: add the others, "
+            f"or give {folder / classes[0]} if the classes are folders in it"
         )
     names = in_order(classes, f"{folder}")
     numbers = {name: number for number, name in enumerate(names)}
@@ -163,9 +160,8 @@ def _images_of(folder: Path, root: Path, others: list[Path]) -> Sequence[Path]:
 def _refuse_loose(path: Path, root: Path, others: list[Path]) -> Sequence[Path]:
     if is_image(path):
         raise AnchorlabError(
-            f"the image {below(path, root)} of {root} stands beside the folders of the classes, in none of them: "
-            "move it "
-            "into one, or remove it"
+            f"the image {below(path, root)} of {root} stands beside the folders of the classes, in none of them: move "
+            "it into one, or remove it"
         )
     _refuse_unread(path, root)
     others.append(path)
@@ -178,8 +174,7 @@ def _refuse_unread(path: Path, root: Path) -> None:
         what, remedy = ("an archive", "unpack") if archive else ("an image of another kind", "convert")
         raise AnchorlabError(
             f"{below(path, root)} of {root} is {what}, expected PNG, JPEG, BMP, GIF, WebP or TIFF files alone: "
-            f"{remedy} or "
-            "remove it"
+            f"{remedy} or remove it"
         )
 
 

@@ -65,7 +65,6 @@ def text_column(part: OpenedPart, name: str, where: str) -> tuple[str, ...]:
             content = "no text" if text is None or text == "" or text != text else quoted(text)
             raise AnchorlabError(
                 f"{where}, {part.place(row)} holds {content} in the column '{shortened(name)}', expected words: "
-                "correct "
-                "it"
+                "correct it"
             )
     return tuple(column)

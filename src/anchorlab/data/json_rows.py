@@ -159,8 +159,7 @@ def _texts(name: str, values: list[str | None], place: Callable[[int], str]) -> 
         row = next(row for row, value in enumerate(values) if value is not None and not _is_whole(value))
         raise AnchorlabError(
             f"{place(row)} has half a sign ({quoted(error.object[error.start])}) in the column '{shortened(name)}', "
-            "which no "
-            "text has: correct it"
+            "which no text has: correct it"
         ) from error
 
 

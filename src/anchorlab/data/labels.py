@@ -139,8 +139,7 @@ def decide_classes(parts: Mapping[str, Labels]) -> tuple[str, ...]:
     if len(found) < 2:
         raise AnchorlabError(
             f"{train.where} has the one label {', '.join(map(repr, found)) or 'none'}, expected two classes or more: "
-            "add "
-            "others"
+            "add others"
         )
     if len(found) > _MANY_CLASSES and 2 * len(found) > len(train.names):
         raise AnchorlabError(
@@ -155,9 +154,8 @@ def decide_classes(parts: Mapping[str, Labels]) -> tuple[str, ...]:
     if _canonical(classes) and int(classes[-1]) - int(classes[0]) + 1 != len(classes):
         shown = ", ".join(classes[:8])
         raise AnchorlabError(
-            f"{train.where} has the labels {shown}{', …' if len(classes) > 8 else ''}, which leave numbers out: "
-            "number the "
-            "classes without gaps, or give them names"
+            f"{train.where} has the labels {shown}{', …' if len(classes) > 8 else ''}, which leave numbers out: number "
+            "the classes without gaps, or give them names"
         )
     return classes
 

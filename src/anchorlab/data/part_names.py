@@ -42,8 +42,7 @@ def own_parts(names: Iterable[str], where: str) -> dict[str, str]:
         if name not in PARTS and begins_like_a_part(name):
             raise AnchorlabError(
                 f"{where} has the parts {listed(given)}, and nobody can know what '{shortened(name)}' is for: give a "
-                "copy "
-                "without it, which DatasetDict.save_to_disk writes"
+                "copy without it, which DatasetDict.save_to_disk writes"
             )
         found[part] = name
     return found

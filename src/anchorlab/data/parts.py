@@ -74,8 +74,7 @@ def find_layout(folder: Path) -> Layout | None:
     if holds_images(folder, deep=False):
         raise AnchorlabError(
             f"{folder} holds images in no folder of a class, expected a folder for each class: put them into such "
-            "folders, "
-            "or write images and labels as parquet"
+            "folders, or write images and labels as parquet"
         )
     return None
 
@@ -130,8 +129,7 @@ class _Place:
         if path.name in PARTS and deeper:
             raise AnchorlabError(
                 f"{below(deeper[0], path.parent)} of {self.folder} lies in a folder of the part '{path.name}', "
-                "expected "
-                "its files in that folder itself: move them there"
+                "expected its files in that folder itself: move them there"
             )
         tables = [file for file in content if file.suffix.lower() in TABLES and file.is_file()]
         saved = (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
@@ -182,9 +180,8 @@ def _only_format(folder: Path, tables: Sequence[Path]) -> tuple[Path, ...]:
     doubtful = [path for path in tables if begins_like_a_part(path.name) and not _belongs(path, folder.name)]
     if doubtful:
         raise AnchorlabError(
-            f"{folder} holds {listed([path.name for path in doubtful[:8]])}, and nobody can know whether that is "
-            "part of "
-            f"'{folder.name}': move it, or rename it"
+            f"{folder} holds {listed([path.name for path in doubtful[:8]])}, and nobody can know whether that is part "
+            f"of '{folder.name}': move it, or rename it"
         )
     numbered = [(shard, path) for path in tables if (shard := re.search(r"(\d+)-of-(\d+)", path.stem))]
     if numbered and len(numbered) == len(tables) and len({shard[2] for shard, _ in numbered}) == 1:
@@ -205,15 +202,13 @@ def _one_of_each(found: Sequence[_Found], folder: Path) -> dict[str, tuple[Path,
         if other is not one:
             raise AnchorlabError(
                 f"{folder} holds '{shortened(other.name)}' and '{shortened(one.name)}', and nobody can know which of "
-                "them "
-                f"is the part '{one.part}': {_ALONE}"
+                f"them is the part '{one.part}': {_ALONE}"
             )
     elsewhere = next((one for one in found if one.place != found[0].place), None)
     if elsewhere is not None:
         raise AnchorlabError(
             f"{folder} holds '{shortened(found[0].name)}' and, in another folder, '{shortened(elsewhere.name)}', "
-            "expected "
-            "all parts in one folder: move them together, or give the folder that is meant"
+            "expected all parts in one folder: move them together, or give the folder that is meant"
         )
     return {part: parts[part].paths for part in PARTS if part in parts}
 
@@ -225,19 +220,16 @@ def _refuse_doubtful(paths: Sequence[Path], folder: Path) -> None:
     begin = "which begin like parts" if len(paths) > 1 else "which begins like a part"
     raise AnchorlabError(
         f"{folder} holds {listed([below(path, folder) for path in paths[:8]])}{more}, {begin}, and nobody can know "
-        "what is "
-        "meant, expected files named exactly train, test or validation with an ending such as .csv: rename or move "
-        "what is "
-        "no part, or give one file alone"
+        "what is meant, expected files named exactly train, test or validation with an ending such as .csv: rename or "
+        "move what is no part, or give one file alone"
     )
 
 
 def _refuse_two_forms(tables: Sequence[_Found], images: Sequence[Path], folder: Path) -> None:
     if images:
         raise AnchorlabError(
-            f"{folder} holds the file '{shortened(tables[0].name)}' and images in '{images[0].name}/', and nobody "
-            "can know "
-            "which of them are the data: move one of them"
+            f"{folder} holds the file '{shortened(tables[0].name)}' and images in '{images[0].name}/', and nobody can "
+            "know which of them are the data: move one of them"
         )
 
 

@@ -113,8 +113,7 @@ class _Rows:
         if length > LONGEST_CELL:
             raise AnchorlabError(
                 f"{self.file}, line {self.line} begins a field of {length:,} characters over several lines, expected "
-                "at "
-                f"most {LONGEST_CELL:,}: close its quotation mark, or give texts as long as this as JSONL or parquet"
+                f"at most {LONGEST_CELL:,}: close its quotation mark, or give texts as long as this as JSONL or parquet"
             )
 
     def _unreadable(self, error: csv.Error) -> AnchorlabError:
@@ -143,8 +142,7 @@ class _Rows:
         if self.over_lines:
             notes.append(
                 f"{self.over_lines:,} of {self.records - 1:,} rows of {shortened(self.file.name)} run over several "
-                "lines, "
-                f"up to {self.longest:,}"
+                f"lines, up to {self.longest:,}"
             )
         if self.in_quotes:
             fields = "fields of {} stand" if self.in_quotes > 1 else "field of {} stands"
@@ -171,9 +169,8 @@ def text_bytes(file: Path) -> bytes:
         ) from error
     if zero >= 0:
         raise AnchorlabError(
-            f"{file} holds a zero byte ({_place(content, zero)}), which no text has: save it as UTF-8, and remove "
-            "what is "
-            "damaged"
+            f"{file} holds a zero byte ({_place(content, zero)}), which no text has: save it as UTF-8, and remove what "
+            "is damaged"
         )
     return content.removeprefix(b"\xef\xbb\xbf")
 
@@ -190,8 +187,7 @@ def _column_names(file: Path, header: list[str], separator: str) -> list[str]:
         what = "a tab" if separator == "\t" else "a comma"
         raise AnchorlabError(
             f"{file} has one column, {quoted(header[0])}, expected texts or images and labels with {what} between "
-            "them: "
-            f"separate them so"
+            "them: separate them so"
         )
     return [name or f"Unnamed: {place}" for place, name in enumerate(header)]
 

@@ -135,9 +135,8 @@ def _open_folder(source: Source, folder: Path) -> dict[str, OpenedPart]:
         found = f" (it holds {listed(tables[:3])}, of which none is called so)" if tables else ""
         raise AnchorlabError(
             f"{source.task}: the folder '{folder}' holds no data, expected files such as train-*.parquet, train.csv or "
-            f"train.jsonl, a folder of images for each class, or what datasets' save_to_disk wrote{found}: correct "
-            "it, or "
-            "give the file itself"
+            f"train.jsonl, a folder of images for each class, or what datasets' save_to_disk wrote{found}: correct it, "
+            "or give the file itself"
         )
     parts = {name: opened for part in layout.parts for name, opened in _opened(layout, part, folder).items()}
     first = next(iter(parts))

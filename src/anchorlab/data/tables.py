@@ -54,8 +54,7 @@ def read_tables(files: Sequence[Path]) -> tuple[Any, tuple[int, ...], tuple[str,
     except Exception as error:  # pyarrow's own exceptions, and those of the system, have no common base
         raise AnchorlabError(
             f"{_named(files)} could not be read ({type(error).__name__}: {shortened(first_line(error))}): repair it, "
-            "or "
-            "give another file"
+            "or give another file"
         ) from error
     for file, count in zip(files, counts, strict=True):
         if not count:
@@ -86,8 +85,7 @@ def _read_parquet(file: Path) -> tuple[Any, tuple[str, ...]]:
     except Exception as error:  # pyarrow's own exceptions have no common base
         raise AnchorlabError(
             f"{file} could not be read ({type(error).__name__}: {shortened(first_line(error))}): make it again, or "
-            "give "
-            "another file"
+            "give another file"
         ) from error
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):

@@ -47,8 +47,7 @@ def _remedy(parts: Mapping[str, OpenedPart], test: str) -> str:
         kept = [part for part in parts if part != test]
         return (
             f"save a copy with {listed(kept, ' and ')} alone (DatasetDict.save_to_disk) and give that, then {serves} "
-            "as the "
-            "test part"
+            "as the test part"
         )
     more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
     return f"move '{shortened(files[0])}'{more} out of the folder, then {serves} as the test part"
