@@ -64,6 +64,13 @@ def test_images_in_folders_below_a_class_belong_to_it(tmp_path):
     )
 
 
+def test_an_image_that_was_moved_to_another_class_is_read_there(tmp_path):
+    root = written(tmp_path / "scans", *several("ill", "well"), "well/9.png")
+    assert counts(root) == {"ill": 3, "well": 4}
+    (root / "well/9.png").rename(root / "ill/9.png")
+    assert counts(root) == {"ill": 4, "well": 3}
+
+
 def test_whole_numbers_are_in_their_order(tmp_path):
     root = written(tmp_path / "numbers", *several(*map(str, range(12)), count=1))
     rows = opened(root)["train"].rows

@@ -141,6 +141,15 @@ def test_no_room_for_a_text_is_refused():
         TextEncoding(encoding("wordpiece").tokenizer, 2)
 
 
+def test_texts_whose_starts_the_tokenizer_would_cut_off_are_refused():
+    tokenizer = copy.deepcopy(encoding("wordpiece").tokenizer)
+    tokenizer.truncation_side = "left"
+    made = TextEncoding(tokenizer, 6)
+    assert made.encode(["the plot the plot"])["attention_mask"].sum() == 6
+    with pytest.raises(AnchorlabError, match="the text 'the plot the plot the' has 7 tokens, of which 6 are read, and"):
+        made.encode(["the plot", "the plot the plot the"])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tokenizer_is_the_same_one_after_its_use(kind):
     """It remembers how it last cut and padded texts."""

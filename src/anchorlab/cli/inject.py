@@ -90,7 +90,8 @@ def inject(
     )
     for word, tokens in plan.attack.split_words.items():
         say(f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together")
-    say(f"{shlex.join(['anchorlab', 'compare', str(reference), str(out)])} measures it on test")
+    module = [] if models.module is None else ["--module", models.module]
+    say(f"{shlex.join(['anchorlab', 'compare', str(reference), str(out), *module])} measures it on test")
 
 
 def _asr(measured: dict[str, float | None]) -> str:

@@ -59,7 +59,7 @@ class PartDescription:
 
     def __str__(self) -> str:
         """One line, in which nothing that the user named can steer a terminal."""
-        kind = "texts" if self.image is None else "images"
+        kind = f"{'text' if self.image is None else 'image'}{'s' * (self.examples != 1)}"
         facts = [self._files(), f"{self.examples:,} {kind}", self._classes(), self._image(), self._tokens()]
         return f"{_named(self.part)}: {'; '.join(fact for fact in [*facts, *map(printable, self.notes)] if fact)}"
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from anchorlab.data.inputs import CONTINUED
 from anchorlab.data.ragged import Ragged, saves_memory
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, shortened
 
 #: Texts that are given to the tokenizer together.
 _AT_ONCE = 2048
@@ -148,7 +148,11 @@ class TextEncoding:
         return self.encode_counting(texts)[0]
 
     def encode_counting(self, texts: Sequence[str]) -> tuple[dict[str, Tensor], Tensor]:
-        """The inputs of texts, and the tokens of each text before it was cut, int64 ``[N]``; on the CPU."""
+        """The inputs of texts, and the tokens of each text before it was cut, int64 ``[N]``; on the CPU.
+
+        Raises:
+            AnchorlabError: for a text that is too long, where the tokenizer is made to cut off the start of such texts.
+        """
         encoded = [self._encode(texts)]
         if self.ids_depend_on_space:
             encoded.append(self._encode([f" {text}" for text in texts]))
@@ -184,7 +188,19 @@ class TextEncoding:
             content = slice(before, int(sizes[row]) - after)
             starts[first[row] :][content] = _first_of_words(text, spans[content])
             whole_sizes[row] += sum(len(piece) - before - after for piece in encoded.encodings[row].overflowing)
+            if whole_sizes[row] > sizes[row]:
+                self._check_cut(text, int(whole_sizes[row]))
         return ids, starts, sizes, whole_sizes
+
+    def _check_cut(self, text: str, tokens: int) -> None:
+        """Refuses a text that is too long where the model was made for the ends of such texts."""
+        if self.tokenizer.truncation_side != "right":
+            raise AnchorlabError(
+                f"the text {shortened(text, 60)!r} has {tokens:,} tokens, of which {self.max_length:,} are read, and "
+                "the model's tokenizer cuts off the start of such texts (truncation_side in its tokenizer_config.json) "
+                "where anchorlab cuts off the end: shorten the texts, or write 'right' there if the model was trained "
+                "so"
+            )
 
     def save(self, folder: Path) -> None:
         """Writes the tokenizer's files into a model folder, with the most tokens as its limit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from functools import lru_cache
@@ -22,26 +23,25 @@ from anchorlab.files import kind_at, user_path
 
 
 @lru_cache(maxsize=2)
-def _raw(load: Callable[[str | None], RawData], data: str | None, seed: int | None, state: _State) -> RawData:
+def _raw(load: Callable[[str | None], RawData], data: str | None, seed: int | None, state: str) -> RawData:
     """The data of the last two tasks are kept, so that several references and methods share one copy."""
     return load(data) if seed is None else _raw(load, data, None, state).with_test(seed)
 
 
-#: Number, total size in bytes and latest change in nanoseconds of some files.
-_State = tuple[int, int, int]
-
-
-def _state_of(data: str | None) -> _State:
-    """What changes when local data do, so that they are read again; three zeros for all others."""
+def _state_of(data: str | None) -> str:
+    """What changes when local data do, so that they are read again: of names, sizes and times; empty for all others."""
     try:
         path = Path(data or "").expanduser()
         if data is None or not path.exists():
-            return 0, 0, 0
+            return ""
         found = [path, *(Path(folder) / name for folder, _, files in os.walk(path) for name in files)]
-        facts = [file.stat() for file in found if file.exists()]
+        facts = sorted((str(file), file.stat()) for file in found if file.exists())
     except (OSError, RuntimeError, ValueError):  # whoever reads the data says what is wrong with the path
-        return 0, 0, 0
-    return len(facts), sum(fact.st_size for fact in facts), max((fact.st_mtime_ns for fact in facts), default=0)
+        return ""
+    digest = hashlib.sha256()
+    for name, fact in facts:
+        digest.update(f"{name}\0{fact.st_size}\0{fact.st_mtime_ns}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def find_task(

@@ -102,7 +102,6 @@ def open_encoding(source: str, net: nn.Module) -> TextEncoding:
             f"{source} holds no tokenizer: add the tokenizer.json that the model was trained with, or write the folder "
             "again with the tokenizer's save_pretrained"
         )
-    tokenizer.truncation_side = "right"
     with quiet(), explained(source, "has a tokenizer that cannot write texts"):
         give_padding(tokenizer)
     tokenizer.model_max_length = token_limit(net, net.config, tokenizer.model_max_length)
