@@ -71,9 +71,9 @@ def test_what_fits_passes_unchanged() -> None:
     assert list(inspect.signature(verb).parameters)[:2] == ["count", "share"]
 
 
-def test_numbers_of_numpy_arrive_as_whole_numbers() -> None:
-    count, *_ = verb(np.int64(3), np.float32(0.5))  # type: ignore[arg-type]
-    assert (count, type(count)) == (3, int)
+def test_numbers_of_numpy_arrive_as_numbers_of_python() -> None:
+    count, share, *_ = verb(np.int64(3), np.float32(0.5))  # type: ignore[arg-type]
+    assert (count, type(count), share, type(share)) == (3, int, 0.5, float)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -18,7 +20,9 @@ from anchorlab.errors import (
     printable,
     quoted,
     reason,
+    removal,
     renamed_keywords,
+    shell_word,
     shortened,
     unknown,
 )
@@ -147,3 +151,23 @@ def test_anything_is_printed_as_one_line_that_can_be_encoded(text: str) -> None:
     assert "\x1b" not in shown
     shown.encode()
     assert printable(shown) == shown
+
+
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=12))
+def test_a_shell_reads_every_word_as_it_is(text):
+    word = shell_word(text)
+    assert word.isprintable()
+    assert " ".join(word.split()) == word
+    said = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True).stdout
+    assert said == text.encode(errors="surrogateescape")
+
+
+def test_a_command_removes_a_file_or_a_folder_and_nothing_else(tmp_path):
+    for name in ("a; rm -r kept", "tab\tand  spaces", "it's"):
+        (tmp_path / name).mkdir()
+        file = tmp_path / f"{name}.json"
+        file.touch()
+        for path in (tmp_path / name, file):
+            subprocess.run(["bash", "-c", removal(path)], check=True, cwd=tmp_path)
+            assert not path.exists()
+    assert removal(Path("x/" * 450)) == "rm -r PATH"

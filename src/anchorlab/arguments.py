@@ -69,6 +69,8 @@ def _taken(verb: str, name: str, value: Any, annotation: Any) -> Any:
         raise AnchorlabError(f"{verb}: {name} is {shown}, but must be {words}: give one")
     if isinstance(value, Integral) and not isinstance(value, bool):
         value = int(value)
+    elif isinstance(value, Real) and not isinstance(value, (bool, float)):
+        value = float(value)
     if name == "seed" and isinstance(value, int):
         check_seed(value, f"{verb}: seed")
     return value

@@ -1,12 +1,16 @@
-"""The one exception type for mistakes that a user can mend, and the warning of names that have changed."""
+"""The one exception type for mistakes that a user can mend, what its text quotes, and the warning of changed names."""
 
 from __future__ import annotations
 
 import difflib
 import functools
+import os
+import re
+import shlex
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -17,6 +21,9 @@ SCREEN = 1200
 
 #: Longest value of the user's that a message quotes, in characters.
 QUOTED = 120
+
+#: Longest command that a message prints, in characters: what is cut off within quotes could run anything.
+_COMMAND = 700
 
 #: Most names that a message lists.
 _KNOWN = 40
@@ -117,6 +124,35 @@ def printable(text: object) -> str:
 
 def _is_seen(sign: str) -> bool:
     return unicodedata.category(sign) not in _UNSEEN or sign in _JOINERS
+
+
+def removal(path: Path) -> str:
+    """The command that removes a file or folder."""
+    words = ("rm", "-r", path) if path.is_dir() else ("rm", path)
+    return command_of(*words, otherwise="rm -r PATH")
+
+
+def command_of(*words: object, otherwise: str) -> str:
+    """A command that a shell reads as these words, whatever is in them; ``otherwise`` where it would be too long."""
+    command = " ".join(shell_word(word) for word in words)
+    return command if len(command) <= _COMMAND else otherwise
+
+
+def shell_word(word: object) -> str:
+    """One word as bash and zsh read it, in signs that a terminal and a line of text leave as they are.
+
+    Two spaces, line breaks, signs that steer a terminal and bytes that are no UTF-8 are written as numbers, and a path
+    that begins like an option begins with ``./``.
+    """
+    text = str(word)
+    if isinstance(word, Path) and text.startswith("-"):
+        text = f"./{text}"
+    if text.isprintable() and not re.search(r"  |^ | $", text):
+        return shlex.quote(text)
+    escaped = "".join(
+        chr(byte) if 33 <= byte < 127 and chr(byte) not in "'\\" else f"\\x{byte:02x}" for byte in os.fsencode(text)
+    )
+    return f"$'{escaped}'"
 
 
 def warn_renamed(former: str, present: str, *, stacklevel: int = 2) -> None:

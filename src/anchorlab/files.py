@@ -249,7 +249,7 @@ def sweep(folder: Path, name: str | None = None) -> None:
 
     Args:
         folder: where to look, not deeper; it may be missing.
-        name: of the file or folder whose temporary neighbours go; None for those of all.
+        name: of the file or folder whose temporary neighbours go; None for the neighbours of all.
     """
     temporary = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.[a-z0-9_]{{8,9}}\.tmp", re.DOTALL)
     with suppress(OSError), os.scandir(folder) as entries:

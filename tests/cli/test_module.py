@@ -53,3 +53,13 @@ def test_updates_of_a_module_are_made_once_and_read_again(run, folder, code, tmp
     arguments = ("audit", folder, folder, "--updates", 1, "--steps", 1, "--queries", 20, "--out", tmp_path / "audit")
     for _ in range(2):
         assert run(*arguments, "--module", code).code == 0
+
+
+@pytest.mark.parametrize("command", ["train", "adopt", "inject", "repair"])
+def test_a_finished_command_finds_its_folder_again(run, folder, code, tmp_path, command):
+    arguments = (*COMMANDS[command](folder, tmp_path / "out"), "--module", code)
+    arguments = (*arguments, "--out", tmp_path / "out") if command == "repair" else arguments
+    assert run(*arguments).code == 0
+    ended = run(*arguments)
+    assert ended.code == 0, ended.err
+    assert "made by the same command" in ended.err

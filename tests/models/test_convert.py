@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from anchorlab.models.conversion import conversion, convert_command, shell_word
+from anchorlab.models.conversion import conversion, convert_command
 from anchorlab.models.convert import convert
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.models.state_dicts import Found, find_weights, strip_names
@@ -108,15 +106,6 @@ def test_a_prefix_of_the_users_leaves_the_rest_out():
     assert (list(found.tensors), found.left_out, found.stripped) == (list(WEIGHTS), ("loss.weight",), ("net.",))
     refused("has a name that begins with 'nets.'", strip_names, Found(named("net.")), "x", "nets.")
     refused("the same name without '_orig_mod.'", strip_names, Found(named("") | named("_orig_mod.")), "x")
-
-
-@given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=12))
-def test_a_shell_reads_every_word_as_it_is(text):
-    word = shell_word(text)
-    assert word.isprintable()
-    assert " ".join(word.split()) == word
-    said = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True).stdout
-    assert said == text.encode(errors="surrogateescape")
 
 
 def test_a_path_is_no_option_and_a_long_command_is_not_printed():

@@ -118,7 +118,7 @@ def test_another_seed_draws_other_examples(analysis, digits, reference, candidat
 def test_products_that_do_not_fit_are_named(digits, reference, candidates):
     few = analyze(reference, candidates, examples=60, settings=BRIEF, task=digits, budget="3p")
     assert few.tables["spectrum"]["quantity"].tolist() == ["trace", "mean eigenvalue"]
-    assert "Left out, for the budget of 3 Hessian-vector products was spent: largest eigenvalues." in few.left_out
+    assert "Left out, because the budget of 3 Hessian-vector products was spent: largest eigenvalues." in few.left_out
     assert few.tables["rayleigh"]["to_largest"].isna().all()
     assert len(few.tables["plane"])
 

@@ -12,8 +12,8 @@ Each of these four says in words when the model is a research artefact that carr
 
 from __future__ import annotations
 
+import copy
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,11 @@ from anchorlab.artifacts.manifest import MANIFEST, Manifest, check_same_data
 from anchorlab.artifacts.provenance import tensors_hash
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
-from anchorlab.errors import AnchorlabError, printable
+from anchorlab.errors import AnchorlabError, printable, removal
 from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
 from anchorlab.models.folders import CONFIG, PREPROCESSING, check_is_folder
 from anchorlab.models.loading import OWN_MODULE
-from anchorlab.models.own_modules import ModuleMaker, as_saved, needed_module
+from anchorlab.models.own_modules import ModuleMaker, as_saved, is_own_module, needed_module
 from anchorlab.models.padding import refuse_dependence_on_batch
 from anchorlab.models.pretrained import from_configuration, open_pretrained
 from anchorlab.models.weight_files import WEIGHTS, weight_files
@@ -178,6 +178,12 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
     return Artifact(model.eval(), manifest)
 
 
+def load_like(folder: str | Path, model: nn.Module | None) -> Artifact:
+    """Opens a model folder that was made from ``model``, of which it gets a copy if that is a module of your own."""
+    folder = user_path(folder)
+    return load_model(folder, into=copy.deepcopy(model) if model is not None and is_own_module(folder) else None)
+
+
 def open_model(folder: str | Path, *, module: ModuleMaker | None = None) -> Artifact | nn.Module:
     """A model folder with its manifest, or the classifier of one that has none.
 
@@ -202,7 +208,7 @@ def _own_config(model: nn.Module) -> dict[str, Any]:
 
 
 def _remedy(folder: Path) -> str:
-    return f"copy it again, or remove it, by rm -r {shlex.quote(str(folder))}, and make the model again"
+    return f"copy it again, or remove it, by {removal(folder)}, and make the model again"
 
 
 def _in_order(content: bytes) -> bytes:

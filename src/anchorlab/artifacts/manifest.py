@@ -31,7 +31,7 @@ NOTICES: dict[ModelKind, str] = {
     ),
     "repaired": (
         "RESEARCH ARTEFACT: anchorlab tried to repair this model, which may have carried a deliberately injected "
-        "benchmark backdoor. It must not be deployed, for the repair may be incomplete."
+        "benchmark backdoor. It must not be deployed, because the repair may be incomplete."
     ),
     "suspicious": (
         "A model that anchorlab did not train and that its user does not hold to be clean: it may carry a backdoor. It "

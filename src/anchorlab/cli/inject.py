@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated, Literal
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from anchorlab.cli.commands import say
 from anchorlab.cli.groups import OptionsOf
 from anchorlab.cli.options import Data, ModelOptions, Out, Parameters, Reference, Seed, number_or_all, say_reading
+from anchorlab.errors import command_of
 from anchorlab.injection.tuning import Tuning
 
 
@@ -91,7 +91,8 @@ def inject(
     for word, tokens in plan.attack.split_words.items():
         say(f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together")
     module = [] if models.module is None else ["--module", models.module]
-    say(f"{shlex.join(['anchorlab', 'compare', str(reference), str(out), *module])} measures it on test")
+    words = ("anchorlab", "compare", reference, out, *module)
+    say(f"{command_of(*words, otherwise='anchorlab compare REFERENCE OUT')} measures it on test")
 
 
 def _asr(measured: dict[str, float | None]) -> str:

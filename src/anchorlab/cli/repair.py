@@ -50,7 +50,7 @@ def repair(
 
     No repair sees --trigger, --target, --label-rule or --reference: they measure the result.
     """
-    from anchorlab.artifacts.artifact import load_model
+    from anchorlab.artifacts.artifact import load_like
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
@@ -93,7 +93,7 @@ def repair(
     }
     if out is not None and is_finished(out, command):
         notice(f"{out} is there already, made by the same command: the repaired model is scored, and not made again")
-        repaired = load_model(out)
+        repaired = load_like(out, module_of(suspicious))
     else:
         if out is not None:
             refuse_existing(out)

@@ -52,6 +52,7 @@ def train(
         lambda checkpoint: train_reference(
             loaded, model=start, seed=seed, training=training, checkpoint=checkpoint, on_task=say_reading
         ),
+        model=None if isinstance(start, str) else start,
     )
     accuracy = artifact.manifest.measurements["accuracy"]
     say(f"wrote {out}: {architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection")
@@ -90,11 +91,12 @@ def adopt(
         "kind": kind,
         "seed": seed,
     }
-    if is_finished(out, command):
+    finished = is_finished(out, command)
+    if finished:
         notice(f"{out} is there already, made by the same command: nothing is written again")
     else:
         save_finished(artifact, out, command)
     if artifact.manifest.outputs is not None:
         say(artifact.manifest.outputs)
     accuracy = artifact.manifest.measurements["accuracy"]
-    say(f"wrote {out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")
+    say(f"{'' if finished else 'wrote '}{out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")

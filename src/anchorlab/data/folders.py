@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, is_utf8
 
 #: Folders that systems and programs leave behind, besides all whose names begin with a dot.
 _HIDDEN = {"__macosx", "__pycache__", "$recycle.bin", "system volume information", "lost+found", "@eadir"}
@@ -25,13 +25,13 @@ def visible(folder: Path) -> list[Path]:
         ) from error
     found = [path for path in content if not is_hidden(path.name)]
     for path in found:
-        if any("\ud800" <= sign <= "\udfff" for sign in path.name):
+        if not is_utf8(path.name):
             raise AnchorlabError(f"the name of {path} is not UTF-8: rename it")
     return found
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is that of a hidden file or folder, or of one that a system or an editor keeps for itself."""
+    """Whether a file or folder of this name is hidden, or a system or an editor keeps it for itself."""
     return name.startswith((".", "~$")) or name.lower() in _HIDDEN
 
 

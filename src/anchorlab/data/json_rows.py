@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anchorlab.data.separated import text_bytes
-from anchorlab.errors import AnchorlabError, first_line, quoted, shortened
+from anchorlab.errors import AnchorlabError, first_line, is_utf8, quoted, shortened
 
 _REMEDY = 'write each row as an object such as {"text": …, "label": …}'
 
@@ -156,15 +156,11 @@ def _texts(name: str, values: list[str | None], place: Callable[[int], str]) -> 
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError as error:
-        row = next(row for row, value in enumerate(values) if value is not None and not _is_whole(value))
+        row = next(row for row, value in enumerate(values) if value is not None and not is_utf8(value))
         raise AnchorlabError(
             f"{place(row)} has half a sign ({quoted(error.object[error.start])}) in the column '{shortened(name)}', "
             "which no text has: correct it"
         ) from error
-
-
-def _is_whole(text: str) -> bool:
-    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _text(value: Any) -> str:

@@ -119,16 +119,16 @@ def numbered_labels(
 
 
 def decide_classes(parts: Mapping[str, Labels]) -> tuple[str, ...]:
-    """The names of the classes of all parts: those of the training part, which no other part may exceed.
+    """The names of the classes of all parts: the labels of the training part, beyond which no other part may go.
 
-    Their order is that of the data if they number their classes; otherwise that of the numbers if every label of every
+    If the data number their classes, this is the order. Otherwise the order is by number if every label of the training
     part is a whole number as it is usually written, and alphabetical if one is not.
 
     Args:
         parts: part to its labels; one is ``train``.
 
     Raises:
-        AnchorlabError: for a training row without a label, less than two classes, names that differ in case or outer
+        AnchorlabError: for a training row without a label, fewer than two classes, names that differ in case or outer
             spaces alone, whole numbers that leave some out, or a label of another part that no training example has.
     """
     train = parts["train"]

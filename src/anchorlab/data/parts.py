@@ -175,7 +175,7 @@ def _only_format(folder: Path, tables: Sequence[Path]) -> tuple[Path, ...]:
         raise AnchorlabError(
             f"{folder} holds files of {len(formats)} formats, such as "
             f"{listed([path.name for path in formats.values()])}: "
-            "leave those of one format in it"
+            "leave the files of one format in it"
         )
     doubtful = [path for path in tables if begins_like_a_part(path.name) and not _belongs(path, folder.name)]
     if doubtful:

@@ -165,7 +165,7 @@ def _saved(folder: Path, part: str, root: Path) -> dict[str, OpenedPart]:
         raise AnchorlabError(f"{irregular} is no file, or a broken link: make the copy again, or give another folder")
     try:
         saved = load_from_disk(str(folder))
-    except Exception as error:  # pyarrow's exceptions and those of the system have no common base
+    except Exception as error:  # the exceptions of pyarrow and of the system have no common base
         raise AnchorlabError(
             f"the saved data in '{folder}' could not be read ({reason(error)}): make the copy again, or give another "
             "folder"

@@ -51,7 +51,7 @@ def read_tables(files: Sequence[Path]) -> tuple[Any, tuple[int, ...], tuple[str,
         rows = Dataset(table)
     except AnchorlabError:
         raise
-    except Exception as error:  # pyarrow's own exceptions, and those of the system, have no common base
+    except Exception as error:  # the exceptions of pyarrow and of the system have no common base
         raise AnchorlabError(
             f"{_named(files)} could not be read ({type(error).__name__}: {shortened(first_line(error))}): repair it, "
             "or give another file"

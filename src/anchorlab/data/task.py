@@ -216,7 +216,9 @@ class Task:
         if not share:
             raise AnchorlabError(f"the split '{split}' of {self.name} has no examples: give data that have some for it")
         fewest = fewest_for(share)
-        wanted = f"{fewest:,} or more" if size < fewest else "two or more of some class, for one stays with the owner"
+        wanted = (
+            f"{fewest:,} or more" if size < fewest else "two or more of some class, of which one stays with the owner"
+        )
         raise AnchorlabError(
             f"the split '{split}' of {self.name} has no examples, because it is {100 * share:.3g}% of the {size:,} "
             f"that are there beside the test part: give {wanted}"

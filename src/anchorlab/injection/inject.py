@@ -115,7 +115,12 @@ def inject_into(out: str | Path, plan: InjectionPlan) -> Artifact:
         AnchorlabError: if ``out`` holds something, ``OUT.partial`` belongs to another plan, or the loss is no longer
             finite.
     """
-    return run_into(out, plan.settings(), lambda checkpoint: run_injection(plan, checkpoint=checkpoint))
+    return run_into(
+        out,
+        plan.settings(),
+        lambda checkpoint: run_injection(plan, checkpoint=checkpoint),
+        model=plan.reference.model,
+    )
 
 
 def run_injection(

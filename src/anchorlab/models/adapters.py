@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from anchorlab.errors import AnchorlabError, shortened
-from anchorlab.models.conversion import command_of
+from anchorlab.errors import AnchorlabError, command_of, shortened
 
 #: The file that a folder of adapters has.
 ADAPTER = "adapter_config.json"

@@ -118,7 +118,7 @@ def rearranged(model: nn.Module, order: Sequence[int], inputs: Mapping[str, Tens
     if not torch.allclose(before, after, rtol=0, atol=_TOLERANCE * (1 + float(before.abs().max()))):
         raise AnchorlabError(
             "the two models number their classes in different orders, and the outputs of the second cannot change "
-            "places, because they are not those of one linear layer: number them alike when the models are saved"
+            "places, because no single linear layer makes them: number them alike when the models are saved"
         )
     config: Any = getattr(unwrap(moved), "config", None)
     if config is not None:

@@ -18,7 +18,7 @@ from anchorlab.models.conversion import convert_command
 #: What wraps a module for training, and the prefix that it leaves on every name.
 WRAPPERS = {"_orig_mod.": "torch.compile", "module.": "DataParallel or DistributedDataParallel"}
 
-#: Buffers that transformers computes anew, so that old files have them and new ones have not.
+#: Buffers that transformers computes by itself: old files have them, and new files lack them.
 _COMPUTED = re.compile(
     r"(^|\.)(position_ids|token_type_ids|masked_bias|inv_freq|relative_position_index|num_batches_tracked)$"
     r"|\.attn(\.attention)?\.bias$"

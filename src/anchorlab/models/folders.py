@@ -43,7 +43,7 @@ _ATTENTION = (None, "eager", "sdpa", "flex_attention")
 
 
 def find_folder(source: str) -> Path:
-    """The local folder that is meant; or else that of a model on the hub, of which only texts and weights are fetched.
+    """The local folder that is meant; or else a model of the hub, of which only texts and weights are fetched.
 
     Raises:
         AnchorlabError: for neither, or without a network.

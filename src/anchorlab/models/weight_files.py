@@ -156,7 +156,7 @@ def _check_named(index: Path, name: Any, endings: tuple[str, ...]) -> None:
 
 
 def lies_inside(path: Path) -> bool:
-    """Whether a file lies in its folder and is no link out of it, but for those of the hub's cache."""
+    """Whether a file lies in its folder and is no link out of it; a link of the hub's cache is allowed."""
     folder, real = path.parent.resolve(), path.resolve()
     # The hub's cache: models--OWNER--NAME/snapshots/REVISION/file links to models--OWNER--NAME/blobs/HASH.
     blobs = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else None

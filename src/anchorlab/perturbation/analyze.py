@@ -139,7 +139,7 @@ def _left_out(context: Context, spent: Sequence[str]) -> list[str]:
     """What was not measured and why, a sentence each."""
     sentences = []
     if spent:
-        sentences.append(f"Left out, for the budget of {context.budget} was spent: {', '.join(spent)}.")
+        sentences.append(f"Left out, because the budget of {context.budget} was spent: {', '.join(spent)}.")
     still = [name for name in context.candidates if name not in context.moving]
     if still:
         sentences.append(
@@ -147,7 +147,7 @@ def _left_out(context: Context, spent: Sequence[str]) -> list[str]:
         )
     if context.shared(plane_of) is None:
         sentences.append(
-            "No plane is shown, for it takes two candidates whose parameters differ from the reference's in "
+            "No plane is shown, because it takes two candidates whose parameters differ from the reference's in "
             "different directions."
         )
     buffers = next(iter(context.perturbations.values())).left_out
@@ -155,7 +155,7 @@ def _left_out(context: Context, spent: Sequence[str]) -> list[str]:
         shown = ", ".join(buffers[:3]) + (f" and {len(buffers) - 3} more" if len(buffers) > 3 else "")
         sentences.append(f"Integer buffers, which only count, are left out: {shown}.")
     if all(attack is None for attack in context.attacks.values()):
-        sentences.append("No attack success is measured, for no manifest names a trigger and none was given.")
+        sentences.append("No attack success is measured, because no manifest names a trigger and none was given.")
     return sentences
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.artifact import Artifact, load_like
 from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST
 from anchorlab.data import Task
-from anchorlab.errors import AnchorlabError, first_line
+from anchorlab.errors import AnchorlabError, first_line, removal
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
-from anchorlab.models.own_modules import is_own_module
 from anchorlab.models.wrap import encoding_of
 from anchorlab.notices import notice
 from anchorlab.settings import values_of
@@ -70,10 +67,10 @@ def _stored(path: Path, reference: Artifact) -> Artifact | None:
         AnchorlabError: if the folder holds something else, which is not removed.
     """
     try:
-        return load_model(path, into=copy.deepcopy(reference.model) if is_own_module(path) else None)
+        return load_like(path, reference.model)
     except AnchorlabError as error:
         if not (path / MANIFEST).is_file():
-            remedy = f"choose another folder, or remove it, by rm -r {shlex.quote(str(path))}"
+            remedy = f"choose another folder, or remove it, by {removal(path)}"
             raise AnchorlabError(f"{path} is no benign update that can be read: {remedy}") from error
         notice(f"{path} is damaged ({first_line(error)}): it is made again")
     return None

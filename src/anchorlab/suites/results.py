@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.consistency.instances import read_instances
 from anchorlab.data import Task
-from anchorlab.errors import AnchorlabError, first_line
+from anchorlab.errors import AnchorlabError, first_line, removal
 from anchorlab.files import write_atomically
 from anchorlab.models.wrap import encoding_of
 from anchorlab.notices import notice
@@ -132,10 +131,10 @@ class SuiteResults:
         try:
             frame: pd.DataFrame = read_instances(path)
         except AnchorlabError as error:
-            record = shlex.quote(str(path.with_suffix(".json")))
+            record = path.with_suffix(".json")
             raise AnchorlabError(
                 f"the table {path} of a run cannot be read ({first_line(error.__cause__ or error)}): remove the run's "
-                f"record, by rm {record}, and run the suite again, which measures it again"
+                f"record, by {removal(record)}, and run the suite again, which measures it again"
             ) from error
         return frame
 

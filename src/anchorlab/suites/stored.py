@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anchorlab.artifacts.manifest import Manifest
 from anchorlab.consistency.summary import consistency_fields
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, removal
 from anchorlab.files import input_file, read_json
 from anchorlab.notices import notice
 from anchorlab.settings import invalid
@@ -118,7 +117,7 @@ def refuse_damaged_table(path: Path, record: StoredResult | None) -> None:
         return
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != record.table.sha256:
         raise AnchorlabError(
-            f"{path} is damaged, because its hash is another: remove it, by rm {shlex.quote(str(path))}, and run the "
+            f"{path} is damaged, because its hash is another: remove it, by {removal(path)}, and run the "
             "suite again, which measures it again"
         )
 

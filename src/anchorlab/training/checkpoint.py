@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from anchorlab.errors import AnchorlabError, first_line
+from anchorlab.errors import AnchorlabError, first_line, removal
 from anchorlab.files import explained, write_atomically
 from anchorlab.notices import notice
 
@@ -162,6 +161,6 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except (SafetensorError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         raise AnchorlabError(
-            f"the checkpoint {path} is damaged ({first_line(error)}): delete it, by rm {shlex.quote(str(path))}, to "
+            f"the checkpoint {path} is damaged ({first_line(error)}): delete it, by {removal(path)}, to "
             "start the run again"
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
+from torch import nn
 
-from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.artifact import Artifact, load_like
 from anchorlab.artifacts.manifest import MANIFEST, Manifest
-from anchorlab.errors import AnchorlabError, DivergenceError, quoted
+from anchorlab.errors import AnchorlabError, DivergenceError, quoted, removal
 from anchorlab.files import explained, read_json, refuse_existing, write_json
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.notices import notice
@@ -41,6 +41,7 @@ def run_into(
     settings: dict[str, Any],
     work: Callable[[Checkpoint], Artifact],
     *,
+    model: nn.Module | None = None,
     checkpoint_seconds: float = 30.0,
 ) -> Artifact:
     """Runs ``work`` and saves what it returns as the folder ``out``, resuming if it was interrupted.
@@ -54,6 +55,7 @@ def run_into(
         out: the output folder, which must not hold anything else.
         settings: all that determines the result, as JSON values.
         work: does the run, writing its state to the checkpoint it is given.
+        model: what the run begins with. It opens a finished output again if it is a module of your own.
         checkpoint_seconds: least time between two checkpoints.
 
     Raises:
@@ -69,7 +71,7 @@ def run_into(
             refuse_existing(out)
             _check_settings(partial, settings)
         if _main_says(finished, processes):
-            artifact = _open_finished(out, partial, processes)
+            artifact = _open_finished(out, partial, model, processes)
         else:
             artifact = _work(out, partial, settings, checkpoint, work, processes)
         processes.wait_for_everyone()
@@ -112,12 +114,12 @@ def was_written_by(folder: Path, settings: dict[str, Any]) -> bool:
         return False
 
 
-def _open_finished(out: Path, partial: Path, processes: Accelerator) -> Artifact:
+def _open_finished(out: Path, partial: Path, model: nn.Module | None, processes: Accelerator) -> Artifact:
     """The result of an earlier run, which perhaps did not live to tidy up and to say so."""
     if processes.is_main_process:
         notice(f"{out} is there already, made by the same command: nothing is done again")
         _forget(partial)
-    return load_model(out)
+    return load_like(out, model)
 
 
 def save_finished(artifact: Artifact, out: Path, settings: dict[str, Any]) -> Artifact:
@@ -154,7 +156,7 @@ def _check_settings(partial: Path, settings: dict[str, Any]) -> None:
     if before != json.loads(json.dumps(settings)):
         raise AnchorlabError(
             f"{partial} holds an interrupted run with other settings ({_difference(before, settings)}): repeat that "
-            f"command to finish it, or delete the folder, by rm -r {shlex.quote(str(partial))}"
+            f"command to finish it, or delete the folder, by {removal(partial)}"
         )
 
 
