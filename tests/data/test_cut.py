@@ -156,3 +156,11 @@ def test_the_fewest_examples_for_a_share_are_just_enough(share):
     fewest = fewest_for(share)
     assert round(share * fewest) >= 1
     assert fewest == 1 or round(share * (fewest - 1)) == 0
+
+
+@given(st.integers(0, 50))
+def test_equal_rare_classes_give_in_turn(seed):
+    """Three classes of four give one example to each of three splits, and no class gives two."""
+    labels = torch.arange(3).repeat_interleave(4)
+    cut = cut_splits(labels, Fractions(), seed=seed)
+    assert torch.bincount(labels[cut["owner"]]).tolist() == [3, 3, 3]

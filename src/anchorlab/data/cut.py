@@ -33,7 +33,8 @@ def cut_splits(labels: Tensor, fractions: Fractions, *, seed: int) -> dict[str, 
     """Cuts examples into owner, held-out, selection and defender, each class in the same proportions.
 
     Each class gives a split its share, rounded. The classes that are too small for that are taken together: the split
-    gets their common share, rounded, as one example of each of the largest of them, and chance decides between equals.
+    gets their common share, rounded, as one example of each of the largest of them; between equals, of those that gave
+    fewer to the splits before it, and then chance decides.
     The owner keeps at least one example of every class.
 
     Args:
@@ -87,7 +88,8 @@ def _of_rare_classes(
         total = round(share * sum(sizes[label] for label in rare))
         by_chance = torch.randperm(len(rare), generator=generator(seed, "cut", "rare", name)).tolist()
         able = [rare[index] for index in by_chance if spare[rare[index]] > 0]
-        for label in sorted(able, key=lambda label: -sizes[label])[:total]:  # a share below one is its own remainder
+        by_size = sorted(able, key=lambda label: (-sizes[label], sum(given[label].values())))
+        for label in by_size[:total]:  # a share below one is its own remainder
             given[label][name] = 1
             spare[label] -= 1
     return given
