@@ -13,6 +13,9 @@ from anchorlab.data.split import RawData, Split, index_hash
 #: The hashes of data that are resident, so that nothing is hashed twice: data to what was hashed of them.
 _KNOWN: WeakKeyDictionary[RawData, dict[tuple[str, str], str]] = WeakKeyDictionary()
 
+#: The same for how many examples are repeated.
+_REPEATED: WeakKeyDictionary[RawData, int] = WeakKeyDictionary()
+
 
 def content_hashes(raw: RawData, indices: dict[str, Tensor]) -> dict[str, str]:
     """Split name to the SHA-256 of what it holds, see ``content_hash``.
@@ -55,8 +58,18 @@ def content_hash(part: Split, classes: Sequence[str], indices: Tensor) -> str:
     return digest.hexdigest()
 
 
-def content_digests(part: Split) -> Iterator[bytes]:
-    """16 bytes for each example, equal where pixels or texts are, whatever the labels."""
+def repeated_examples(raw: RawData) -> int:
+    """How many examples of the test part have the content of an example of the training part, whatever their class."""
+    if raw.test is None:
+        return 0
+    if raw not in _REPEATED:
+        known = set(_digests(raw.train))
+        _REPEATED[raw] = sum(digest in known for digest in _digests(raw.test))
+    return _REPEATED[raw]
+
+
+def _digests(part: Split) -> Iterator[bytes]:
+    """A hash of the content of each example."""
     for pieces in _contents(part, list(range(len(part)))):
         digest = hashlib.blake2b(digest_size=16)
         for piece in pieces:

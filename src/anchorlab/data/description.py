@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from anchorlab.data.contents import content_digests
+from anchorlab.data.contents import repeated_examples
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.reading import PartReading
 from anchorlab.data.split import RawData, Split
@@ -106,7 +106,7 @@ def describe_parts(raw: RawData, encoding: TextEncoding | None) -> tuple[PartDes
     """
     parts = [part for part in (raw.train, raw.test) if part is not None]
     readings = raw.reading or (PartReading("train"), PartReading("test"))
-    repeated = _repeated(raw.train, raw.test) if raw.test is not None and raw.reading else ()
+    repeated = _repeated(raw) if raw.reading else ()
     return tuple(
         PartDescription(
             part=reading.part,
@@ -138,13 +138,12 @@ def _counts(part: Split, classes: Sequence[str]) -> dict[str, int]:
     return dict(zip(classes, counts, strict=True))
 
 
-def _repeated(train: Split, test: Split) -> tuple[str, ...]:
-    """A sentence on the examples of a test part whose pixels or text stand in the training part too."""
-    known = set(content_digests(train))
-    count = sum(digest in known for digest in content_digests(test))
+def _repeated(raw: RawData) -> tuple[str, ...]:
+    """A sentence on the examples of the test part whose pixels or text stand in the training part too."""
+    count = repeated_examples(raw)
     if count == 0:
         return ()
-    kind = "text" if test.texts is not None else "image"
+    kind = "text" if raw.train.texts is not None else "image"
     words = f"1 {kind} is" if count == 1 else f"{count:,} {kind}s are"
     return (f"{words} in the training part too",)
 
