@@ -135,7 +135,7 @@ def test_report_of_an_unfinished_suite_says_so(run: Run, finished: Path, tmp_pat
     ("arguments", "words"),
     [
         (["suite", "run", "dmeo"], "unknown suite 'dmeo': did you mean 'demo'?"),
-        (["suite", "check", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["suite", "check", "nowhere.yaml"], "there is no file nowhere.yaml"),
         (["suite", "run", "demo", "--ray", "auto", "--workers", "2"], "give one of them"),
         (["suite", "check", "demo", "--data", "digits"], "is not of the form name=value"),
         (["suite", "check", "demo", "--data", "cifar10=x"], "unknown task of this suite 'cifar10'"),

@@ -153,3 +153,13 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path):
     root = written(tmp_path / "photos", *several("a", "b"))
     (root / "a/0.png").rename(root / "a/\udcff.png")
     refused(r"the name of .*a/\\udcff.png is not UTF-8: rename it", root, IMAGES)
+
+
+def test_the_root_of_the_machine_is_no_data():
+    refused("is the root of this machine", Path("/"), IMAGES)
+
+
+def test_a_home_or_a_disk_is_not_searched_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("anchorlab.data.class_folders._SEARCHED", 10)
+    written(tmp_path, "cat/0.png", *(f"notes/{number}.txt" for number in range(20)))
+    refused("holds more than 10 files that are no images", tmp_path, IMAGES)

@@ -46,6 +46,7 @@ def audit(
     from anchorlab.reports.audit import write_audit
     from anchorlab.scoring.audit import audit as run_audit
     from anchorlab.scoring.tables import audit_table
+    from anchorlab.settings import build
 
     if bool(benign) == (updates is not None):
         raise AnchorlabError("an audit compares with benign updates: give --benign FOLDER, or --updates N, one of them")
@@ -58,7 +59,7 @@ def audit(
         clean,
         audited,
         benign=updates or made,
-        tuning=None if steps is None else Tuning(steps=steps),
+        tuning=None if steps is None else build(Tuning, "the benign updates", {"steps": steps}),
         folder=kept,
         queries=queries,
         split=split,

@@ -23,6 +23,9 @@ _UNREAD = re.compile(
 )
 _ARCHIVE = re.compile(r"\.(zip|tar|gz|tgz|bz2|xz|zst|7z|rar)")
 
+#: Files without an image in a folder, after which it is no folder of images, but a home or a disk.
+_SEARCHED = 20_000
+
 
 def is_image(path: Path) -> bool:
     """Whether a file is called like an image, or begins like one."""
@@ -39,8 +42,16 @@ def is_image(path: Path) -> bool:
 
 
 def holds_images(folder: Path, *, deep: bool = True) -> bool:
-    """Whether there is any image in a folder, or, if ``deep``, in one below it."""
-    return any(is_image(path) for path in (files_below(folder) if deep else visible(folder)) if not path.is_dir())
+    """Whether there is any image in a folder, or, if ``deep``, in one below it.
+
+    Raises:
+        AnchorlabError: for a folder of very many files without an image among them.
+    """
+    for number, path in enumerate(files_below(folder) if deep else visible(folder)):
+        if not path.is_dir() and is_image(path):
+            return True
+        _refuse_other_files(number, folder)
+    return False
 
 
 def image_parts(root: Path, folders: Sequence[Path]) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
@@ -150,11 +161,19 @@ def _images_of(folder: Path, root: Path, others: list[Path]) -> Sequence[Path]:
         if not is_image(path):
             _refuse_unread(path, root)
             others.append(path)
+            _refuse_other_files(len(others), root)
         elif not path.is_file():
             raise AnchorlabError(f"the image {below(path, root)} of {root} is no file, or a broken link: remove it")
         else:
             images.append(path)
     return images
+
+
+def _refuse_other_files(count: int, folder: Path) -> None:
+    if count > _SEARCHED:
+        raise AnchorlabError(
+            f"the folder {folder} holds more than {_SEARCHED:,} files that are no images: give a folder of data alone"
+        )
 
 
 def _refuse_loose(path: Path, root: Path, others: list[Path]) -> Sequence[Path]:

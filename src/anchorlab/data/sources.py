@@ -81,6 +81,8 @@ def open_source(source: Source, data: str | None) -> dict[str, OpenedPart]:
     path = user_path(data)
     kind = kind_at(path)
     if kind == "folder":
+        if path.resolve() == Path(path.resolve().anchor):  # no search through a whole machine
+            raise AnchorlabError(f"{source.task}: '{path}' is the root of this machine: give the folder with the data")
         return _open_folder(source, path)
     if kind == "file":
         return {"train": _tables([path], path.parent)}
