@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from anchorlab.errors import AnchorlabError, command_of, shortened
+from anchorlab.files import read_json
 
 #: The file that a folder of adapters has.
 ADAPTER = "adapter_config.json"
@@ -44,11 +44,11 @@ def merging(folder: Path) -> AnchorlabError:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
+    """What the adapters say of themselves; nothing where it cannot be read, because it only completes the command."""
     try:
-        settings = json.loads((folder / ADAPTER).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return read_json(folder / ADAPTER, "save the adapters again", nan=True)
+    except AnchorlabError:
         return {}
-    return settings if isinstance(settings, dict) else {}
 
 
 def _classes(folder: Path) -> int | None:

@@ -107,7 +107,8 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
 def _remarks(frame: pd.DataFrame) -> list[str]:
     """What repairs had to say, a sentence each, with the number of runs."""
     said = frame[frame["note"].notna()].groupby(["defence", "note"], sort=False)["identity"].nunique()
-    return [f"{row.defence}, in {row.identity} runs: {row.note}." for row in said.reset_index().itertuples()]
+    counted = ((row, f"{row.identity} run{'s' * (row.identity != 1)}") for row in said.reset_index().itertuples())
+    return [f"{row.defence}, in {runs}: {row.note}." for row, runs in counted]
 
 
 def _rows(part: pd.DataFrame, methods: list[str], name: str) -> list[Row]:
