@@ -161,5 +161,7 @@ def test_the_root_of_the_machine_is_no_data():
 
 def test_a_home_or_a_disk_is_not_searched_to_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr("anchorlab.data.class_folders._SEARCHED", 10)
-    written(tmp_path, "cat/0.png", *(f"notes/{number}.txt" for number in range(20)))
+    written(tmp_path, "cat/0.png", "cat/1.png")
+    for number in range(20):
+        (tmp_path / f"cat/{number}.txt").touch()
     refused("holds more than 10 files that are no images", tmp_path, IMAGES)
