@@ -224,3 +224,11 @@ def test_the_defences_of_texts_are_those_of_the_experiment() -> None:
     assert len(shown) == 2
     for name, *cells in shown:
         assert cells[:3] == [interval(scored.loc[(name, method)], "auroc") for method in methods], name
+
+
+def test_the_kills_are_those_of_the_experiment() -> None:
+    kills = pd.read_csv(ROOT / "experiments/kill.csv")
+    page = " ".join((ROOT / "docs/suites.md").read_text().split())
+    assert set(kills["command"]) == {"train", "inject", "repair", "audit", "analyze", "suite"}
+    assert kills["killed"].all()
+    assert f"all {kills['equal'].sum()} of {len(kills)} ended with the same bytes" in page

@@ -79,8 +79,10 @@ def refuse_dependence_on_batch(model: nn.Module, source: str) -> None:
     try:
         with torch.inference_mode(), evaluating(model), exact_arithmetic(torch.device("cpu")):
             together = _together(model, encoding, texts)
-            alone = torch.cat([_together(model, encoding, [text]) for text in texts])
             own = torch.cat([_as_its_makers_would(net, encoding, text) for text in texts])
+            # Only a refusal needs to know which of two causes it has, and large networks are slow.
+            same = _same(together, own)
+            alone = own if same else torch.cat([_together(model, encoding, [text]) for text in texts])
     except Exception as error:  # each family has errors of its own, for a missing decoder, say, or a language
         raise AnchorlabError(
             f"the model {source} cannot answer texts in a batch ({reason(error)}): give one that takes input_ids and "
