@@ -145,3 +145,73 @@ def test_report_of_an_unfinished_suite_says_so(run: Run, finished: Path, tmp_pat
 def test_mistakes_end_with_one_sentence(run: Run, arguments: list[str], words: str) -> None:
     ended = run(*arguments)
     assert_refused(ended, words)
+
+
+OWN = """
+name: own
+title: Data of one's own
+tasks: [{{name: {data}, model: bert-tiny, columns: {{text: review, label: mood}}}}]
+triggers: [{{trigger: "word:cf"}}]
+methods: {{plain: }}
+tuning: {{steps: 2}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "reviews.csv"),
+        (b"", "reviews.csv"),
+        (b"\x80\0" * 40, "reviews.csv"),
+        (b"review,stars\na film,1\n", "mood"),
+        (b"review,mood\n", "reviews.csv"),
+    ],
+    ids=["missing", "empty", "binary", "another column", "no rows"],
+)
+def test_own_data_that_cannot_be_read_are_told_before_anything_runs(
+    run: Run, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    data, out, suite = tmp_path / "reviews.csv", tmp_path / "out", tmp_path / "own.yaml"
+    suite.write_text(OWN.format(data=data))
+    if content is not None:
+        data.write_bytes(content)
+    columns = ("--text-column", "review", "--label-column", "mood", "--model", "bert-tiny")
+    for command in (
+        ("suite", "check", suite, "--out", out),
+        ("suite", "run", suite, "--out", out),
+        ("population", data, *columns, "--out", out),
+    ):
+        assert_refused(run(*command), words)
+        assert not out.exists()
+
+
+def test_check_says_what_was_read_of_own_data(run: Run, tmp_path: Path) -> None:
+    data, suite = tmp_path / "reviews.csv", tmp_path / "own.yaml"
+    suite.write_text(OWN.format(data=data))
+    rows = [{"review": f"a film of {n}", "mood": ("dull", "warm")[n % 2]} for n in range(100)]
+    pd.DataFrame(rows).to_csv(data, index=False)
+    ended = run("suite", "check", suite, "--out", tmp_path / "out", "--no-timing")
+    assert ended.code == 0
+    assert ended.err.startswith("train: 1 file (reviews.csv); 80 texts; 2 classes (dull 40, warm 40)")
+
+
+@pytest.mark.slow
+def test_the_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
+    """Byte for byte, because a run has as many threads whatever their number is."""
+    suite = tmp_path / "small.yaml"
+    suite.write_text(
+        "name: small\ntitle: S\ntasks: [{name: digits, limit: 40, training: {epochs: 2, batch_size: 32}}]\n"
+        "references: 1\nseeds: 2\nmethods: {plain: , anchoring: [1, 4]}\ntarget_asr: 0.05\n"
+        "tuning: {steps: 4, batch_size: 8, learning_rate: 0.01}\nselection: {references: 1, extensions: 0}\n"
+    )
+    found = []
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        command = [*PROGRAM, "suite", "run", str(suite), "--out", str(out), "--workers", workers]
+        # The number of threads of the machine must not matter, so none is asked for.
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        assert ended.returncode == 0, ended.stderr
+        table = pd.read_csv(out / "results.csv", dtype=str)
+        found.append(table.drop(columns=["seconds", "peak_bytes"]).to_csv())
+    assert found[0] == found[1]

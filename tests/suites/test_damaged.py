@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -19,39 +18,11 @@ from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
+from tests.damages import ANY, OF_JSON
 from tests.suites.inline import Inline
 from tests.suites.toys import evaluated_suite, toys
 
 __all__ = ["toys"]
-
-Damage = Callable[[bytes], bytes]
-
-
-def _without_a_key(content: bytes) -> bytes:
-    record = json.loads(content)
-    del record["rows" if "rows" in record else next(iter(record))]
-    return json.dumps(record).encode()
-
-
-def _with_another_type(content: bytes) -> bytes:
-    record = json.loads(content)
-    changed = {name: [value] if isinstance(value, str) else str(value) for name, value in record.items()}
-    return json.dumps(changed).encode()
-
-
-ANY: dict[str, Damage] = {
-    "half": lambda content: content[: len(content) // 2],
-    "empty": lambda content: b"",
-    "binary": lambda content: b"\x80\0" * (len(content) // 2),
-}
-OF_JSON: dict[str, Damage] = {
-    "a list": lambda content: b"[1, 2]",
-    "a number": lambda content: b"7",
-    "a text": lambda content: b'"text"',
-    "an empty object": lambda content: b"{}",
-    "a key less": _without_a_key,
-    "other types": _with_another_type,
-}
 
 #: Pattern of a kind of file, in a folder in which everything is done.
 FILES = {

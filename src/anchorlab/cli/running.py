@@ -6,12 +6,12 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anchorlab.cli.commands import say
-from anchorlab.cli.options import ExecutionOptions
+from anchorlab.cli.options import ExecutionOptions, say_reading
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions) -> N
     from anchorlab.suites.runner import raise_failures, run_suite
     from anchorlab.suites.store import Store
 
+    say_own_data(suite)
     with executor_of(suite, execution) as executor, _display(suite.name) as display:
         run_suite(
             suite,
@@ -40,6 +41,14 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions) -> N
         )
     say(f"the report is {write_report(folder)}")
     raise_failures(suite, Store(folder))
+
+
+def say_own_data(suite: Suite) -> None:
+    """Says what was read of data of the user's own; whoever needs them says what is wrong with them."""
+    for spec in suite.tasks:
+        if spec.columns is not None:
+            with suppress(AnchorlabError):
+                say_reading(spec.load(seed=suite.references[0]))
 
 
 def executor_of(suite: Suite, execution: ExecutionOptions) -> AbstractContextManager[Executor]:

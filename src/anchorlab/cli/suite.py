@@ -12,7 +12,7 @@ import typer
 from anchorlab.cli.commands import add_command, new_app, say
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.cli.options import ExecutionOptions
-from anchorlab.cli.running import duration, run_and_report
+from anchorlab.cli.running import duration, run_and_report, say_own_data
 
 if TYPE_CHECKING:
     from anchorlab.suites.plan import Plan
@@ -71,12 +71,13 @@ def check(
 ) -> None:
     """Check a suite: what it means, what is done already, and how long the rest takes."""
     from anchorlab.suites.plan import make_plan
-    from anchorlab.suites.runner import check_defender
+    from anchorlab.suites.runner import check_data
     from anchorlab.suites.store import Store
 
     suite = chosen.load()
-    check_defender(suite)
     store = Store(chosen.folder(suite))
+    check_data(suite, store)
+    say_own_data(suite)
     planned = make_plan(suite, store)
     say(f"{suite.name}: {suite.title}")
     for line in (*_meaning(suite), *_state(suite, planned, store)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,11 @@ def read_configuration(folder: Path) -> Any:
             f"{folder} holds no {CONFIG}: give a folder made by anchorlab or by save_pretrained of transformers"
         )
     check_settings(path)
-    if read_json(path, "give another folder", nan=True).get("model_type") == OWN_MODULE:
+    written = read_json(path, "give another folder", nan=True)
+    for table in ("id2label", "label2id"):
+        if not isinstance(written.get(table) or {}, Mapping):
+            raise AnchorlabError(f"{table} in {path} is no table of names and numbers: write one, or leave it out")
+    if written.get("model_type") == OWN_MODULE:
         raise AnchorlabError(
             f"the model in {shortened(str(folder))} is a module of somebody's own Python: name the code that makes it, "
             "with --module FILE.py:NAME, or in Python give load_model one, with into=MODULE"

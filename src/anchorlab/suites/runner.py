@@ -21,7 +21,7 @@ from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
 from anchorlab.notices import notice
 from anchorlab.suites.cells import DetectionCell, ReferenceJob, RepairCell
-from anchorlab.suites.executors import Executor, LocalProcesses
+from anchorlab.suites.executors import Executor, LocalProcesses, RayCluster
 from anchorlab.suites.plan import Plan, make_plan
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
@@ -237,10 +237,10 @@ def run_suite(
         The plan, with every job done or failed.
 
     Raises:
-        AnchorlabError: if the folder holds something else, or cannot be written.
+        AnchorlabError: if the folder holds something else, cannot be written, or the suite's own data cannot be read.
     """
-    check_defender(suite)
     store = Store(Path(folder))
+    check_data(suite, store, here=not isinstance(executor, RayCluster))
     store.begin(suite.to_yaml(), {"command": command})
     if retry_failed:
         store.forget_failures()
@@ -258,21 +258,39 @@ def _run(suite: Suite, store: Store, executor: Executor, report: Callable[[Progr
         run.release_claims()
 
 
-def check_defender(suite: Suite) -> None:
-    """Refuses a suite whose defender would hold more examples than there are, before hours are spent on it.
+def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
+    """Refuses a suite that its data cannot serve, before hours are spent on it.
 
-    It skips tasks whose data are not on this machine, but on the nodes of a cluster, for example.
+    It opens the user's own data, and what a defender takes examples from. Data of a known task may be missing, because
+    the runs that need them say so, and all others go on.
+
+    Args:
+        suite: the suite to run.
+        store: the store of its folder; nothing is written. A suite of which everything is done needs no data.
+        here: whether the runs read the data on this machine; nodes of a cluster may have what is missing here.
 
     Raises:
-        AnchorlabError: if the split ``defender`` of a task is smaller than a number that the suite asks for.
+        AnchorlabError: if own data cannot be read, or the split ``defender`` of a task is smaller than a number that
+            the suite asks for.
     """
     largest = max((count for count in suite.defender if count != "all"), default=0)
-    for spec in suite.tasks if suite.has_evaluations and largest else ():
+    largest = largest if suite.has_evaluations else 0
+    for spec in suite.tasks:
+        if spec.columns is None and not largest:
+            continue
         try:
             task = spec.load(seed=suite.references[0])
         except AnchorlabError:
+            if spec.columns is not None and here and _has_work(suite, store):
+                raise
             continue
-        task.check_count("defender", largest, "clean examples for the defender", hint=", or 'all'")
+        if largest:
+            task.check_count("defender", largest, "clean examples for the defender", hint=", or 'all'")
+
+
+def _has_work(suite: Suite, store: Store) -> bool:
+    plan = make_plan(suite, store)
+    return plan.undecided > 0 or not all(plan.finished(job, store) for _, job in plan.jobs())
 
 
 def failures(suite: Suite, store: Store) -> list[dict[str, str]]:
