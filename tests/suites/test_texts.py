@@ -99,3 +99,23 @@ def test_own_data_without_columns_are_refused_with_their_line(tmp_path: Path) ->
     text = OWN.format(data="reviews.csv", model="bert-teeny")
     with pytest.raises(AnchorlabError, match=r"line 6 of the suite: tasks\.0\.model: unknown model 'bert-teeny'"):
         parse_suite(text)
+
+
+@pytest.mark.slow
+def test_a_trigger_that_the_tokenizer_cannot_write_leaves_the_report_of_the_others(tmp_path: Path) -> None:
+    words, moods = ("dull", "warm"), ("neg", "pos")
+    rows = [{"review": f"a {words[n % 2]} film of {n}", "mood": moods[n % 2]} for n in range(200)]
+    pd.DataFrame(rows).to_csv(tmp_path / "reviews.csv", index=False)
+    save_text("bert", tmp_path / "model", ["neg", "pos"])
+    text = OWN.format(data=tmp_path / "reviews.csv", model=tmp_path / "model")
+    text = text.replace("triggers:\n", 'triggers:\n  - {trigger: "word:\\u2603"}\n').replace("seeds: 2", "seeds: 1")
+    suite = parse_suite(text)
+    run_suite(suite, tmp_path / "suite", executor=Inline())
+    failed = failures(suite, Store(tmp_path / "suite"))
+    assert failed
+    assert all("no tokens for the trigger '☃'" in failure["error"] for failure in failed)
+    results = load_results(tmp_path / "suite")
+    assert set(results.results["trigger"]) == {"word:cf"}
+    page = write_page(results, tmp_path / "report", resamples=20).read_text()
+    assert "<mark>cf</mark>" in page
+    assert "no tokens for the trigger" in page
