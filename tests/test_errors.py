@@ -24,6 +24,7 @@ from anchorlab.errors import (
     renamed_keywords,
     shell_word,
     shortened,
+    some,
     unknown,
 )
 
@@ -171,3 +172,10 @@ def test_a_command_removes_a_file_or_a_folder_and_nothing_else(tmp_path):
             subprocess.run(["bash", "-c", removal(path)], check=True, cwd=tmp_path)
             assert not path.exists()
     assert removal(Path("x/" * 450)) == "rm -r PATH"
+
+
+def test_several_names_are_few_short_and_printable() -> None:
+    assert some(["a", "b"]) == "a, b"
+    assert some(["a", "b", "c", "d\x1b"], 2) == "a, b and 2 more"
+    assert "\x1b" not in some(["d\x1b"])
+    assert len(some(["long" * 100])) <= 80

@@ -25,6 +25,9 @@ QUOTED = 120
 #: Longest command that a message prints, in characters: what is cut off within quotes could run anything.
 _COMMAND = 700
 
+#: Longest of several names that a message lists, in characters.
+_NAME = 80
+
 #: Most names that a message lists.
 _KNOWN = 40
 
@@ -87,6 +90,13 @@ def quoted(value: object, limit: int = QUOTED) -> str:
         return shortened(repr(value), limit)
     except (ValueError, RecursionError):  # more digits than Python converts, or a value that is endless
         return f"a value of type {type(value).__name__} that is too large to show"
+
+
+def some(names: Iterable[object], most: int = 3) -> str:
+    """The first ``most`` names, fit for a terminal, and how many there are besides."""
+    written = [shortened(printable(str(name)), _NAME) for name in names]
+    more = f" and {len(written) - most:,} more" if len(written) > most else ""
+    return ", ".join(written[:most]) + more
 
 
 def first_line(error: BaseException) -> str:

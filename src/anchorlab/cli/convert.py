@@ -30,9 +30,10 @@ def convert(
     ] = "",
 ) -> None:
     """Turn a pickled checkpoint into a model folder with safetensors, without running what is in it."""
+    from anchorlab.errors import some
     from anchorlab.models.convert import convert as convert_checkpoint
     from anchorlab.models.folders import CONFIG
-    from anchorlab.models.state_dicts import listed
+    from anchorlab.models.state_dicts import NAMED
     from anchorlab.models.weight_files import WEIGHTS
 
     done = convert_checkpoint(file, out, keys=key or (), strip=strip)
@@ -44,6 +45,6 @@ def convert(
         ("copied", done.copied),
     ):
         if names:
-            say(f"{what}: {listed(names)}")
+            say(f"{what}: {some(names, NAMED)}")
     if not (out / CONFIG).is_file():
         say(f"note: no {CONFIG} lies beside {file}: give {out} the one of the model")

@@ -12,7 +12,7 @@ from anchorlab.data.contents import repeated_examples
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.reading import PartReading
 from anchorlab.data.split import RawData, Split
-from anchorlab.errors import printable, shortened
+from anchorlab.errors import printable, shortened, some
 from anchorlab.settings import STRICT
 
 #: Names of files, or of classes that are missing, that a line shows.
@@ -76,12 +76,12 @@ class PartDescription:
             counts = f"{len(present)} class{'es' * (len(present) != 1)} ({words})"
         else:
             least, most = min(present, key=present.__getitem__), max(present, key=present.__getitem__)
-            counts = f"{len(present)} classes of {present[least]:,} each ({_some(list(present))})"
+            counts = f"{len(present)} classes of {present[least]:,} each ({some(list(present))})"
             if present[least] < present[most]:
                 ends = f"{present[least]:,} ({_named(least)}) to {present[most]:,} ({_named(most)})"
                 counts = f"{len(present)} classes of {ends}"
         lacking = [name for name, count in self.classes.items() if not count]
-        return f"{counts}, none of {_some(lacking)}" if lacking else counts
+        return f"{counts}, none of {some(lacking)}" if lacking else counts
 
     def _image(self) -> str:
         if self.image is None:
@@ -129,7 +129,7 @@ def describe_gaps(gaps: dict[str, tuple[str, ...]], classes: int) -> str:
         gaps: split name to the names of the classes of which it has no example; at least one split.
         classes: number of all classes.
     """
-    each = (f"'{split}' has none of {len(names)} of {classes} ({_some(names)})" for split, names in gaps.items())
+    each = (f"'{split}' has none of {len(names)} of {classes} ({some(names)})" for split, names in gaps.items())
     return f"splits without some classes: {'; '.join(each)}"
 
 
@@ -172,8 +172,3 @@ def _token_facts(part: Split, encoding: TextEncoding | None) -> TokenFacts | Non
 
 def _named(name: str) -> str:
     return shortened(printable(name), _NAME)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(map(_named, names[:_SHOWN]))}{more}"

@@ -45,7 +45,7 @@ class Layout:
 def find_layout(folder: Path) -> Layout | None:
     """How the data in a folder are stored, and which files are which part; None if there are none that can be read.
 
-    A part is a file ``train.EXT``, shards ``train-00000-of-00003.EXT``, or a folder ``train``; likewise ``test`` and
+    A part is a file ``train.EXT``, shards ``train-00000-of-00003.EXT``, or a folder ``train``; so are ``test`` and
     ``validation`` (``valid``, ``val``, ``dev``). All stand in the folder itself, or all in one folder below. Hidden
     files and folders do not count.
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anchorlab.errors import AnchorlabError, quoted, shortened
+from anchorlab.errors import AnchorlabError, quoted, some
 from anchorlab.models.call import evaluating, logits
 from anchorlab.models.hooks import last_layer
 from anchorlab.models.wrap import unwrap
@@ -61,8 +61,9 @@ def match_classes(
     for names, wanted in pairs:
         if not _only_numbers(names) and not _only_numbers(wanted):
             raise AnchorlabError(
-                f"{model} names its classes {_listed(names)}, but {others} {_listed(wanted)}, so that nobody knows "
-                "which is which: write the same names, in the order of its outputs, into id2label of its config.json"
+                f"{model} names its classes {some(names, _NAMED)}, but {others} {some(wanted, _NAMED)}, so that nobody "
+                "knows which is which: write the same names, in the order of its outputs, into id2label of its "
+                "config.json"
             )
     return list(range(len(classes[0])))
 
@@ -135,7 +136,7 @@ def settle_outputs(config: Any, written: Mapping[str, Any], source: str) -> None
     Args:
         config: the configuration as transformers reads it; gets names that it would drop.
         written: the content of config.json.
-        source: where it came from, for the message.
+        source: the folder or hub name of the model, which the message names.
 
     Raises:
         AnchorlabError: for fewer than two outputs, another problem than classification, or names in disorder.
@@ -174,7 +175,7 @@ def _check_names(written: Mapping[str, Any], source: str) -> None:
         found = [str(number) for number in given]
         if sorted(found) != sorted(str(number) for number in range(len(found))):
             raise AnchorlabError(
-                f"{table} in the config.json of {source} numbers its classes {_listed(found)}, not 0 to "
+                f"{table} in the config.json of {source} numbers its classes {some(found, _NAMED)}, not 0 to "
                 f"{len(found) - 1}: {mend}"
             )
     called = [str(name) for name in names.values()]
@@ -203,8 +204,3 @@ def _only_numbers(names: Sequence[str]) -> bool:
 
 def _plain(name: str) -> str:
     return " ".join(str(name).casefold().split())
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(shortened(str(name)) for name in names[:_NAMED]) + more

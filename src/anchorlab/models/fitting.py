@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from anchorlab.errors import AnchorlabError, shortened
+from anchorlab.errors import AnchorlabError, shortened, some
 from anchorlab.files import user_path
 from anchorlab.models.conversion import convert_command
 
@@ -29,9 +29,6 @@ _LEFT_OVER = re.compile(
     r"(^|\.)pooler\.|^(cls|lm_head|mask_predictions|lm_predictions|predictions|sop_classifier|generator_lm_head"
     r"|generator_predictions|discriminator_predictions|vocab_transform|vocab_layer_norm|vocab_projector)(\.|$)"
 )
-
-#: Most names of tensors that a message lists.
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Differences:
     def __str__(self) -> str:
         sizes = [f"{name} {list(stored)} in place of {list(own)}" for name, (stored, own) in self.resized.items()]
         parts = (("missing", self.missing), ("not of this model", self.unexpected), ("of another size", sizes))
-        return ", ".join(f"{len(names):,} {what} ({_some(names)})" for what, names in parts if names)
+        return ", ".join(f"{len(names):,} {what} ({some(names)})" for what, names in parts if names)
 
 
 def check_fit(
@@ -198,8 +195,3 @@ def _is_encoder(name: str, net: Any) -> bool:
     inner = name.removeprefix(prefix)
     parts = {child for child, _ in (net if encoder is None else encoder).named_children()}
     return inner.partition(".")[0] in parts
-
-
-def _some(names: Collection[str]) -> str:
-    shown = ", ".join(shortened(name) for name in list(names)[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED:,} more" if len(names) > _NAMED else shown

@@ -69,7 +69,7 @@ def refuse_dependence_on_batch(model: nn.Module, source: str) -> None:
 
     Args:
         model: an opened classifier, on the CPU; one of images, or a module without transformers, is not tried.
-        source: where it came from, for the message.
+        source: the folder or hub name of the model, which the message names.
     """
     encoding: TextEncoding | None = getattr(model, "encoding", None)
     net = getattr(model, "net", None)

@@ -93,7 +93,7 @@ def _imitated(processor: Any, channels: int, source: str, told: Mapping[str, Any
     Args:
         processor: one of its processors of images, on Pillow.
         channels: of the network's images.
-        source: where it came from, for the message.
+        source: the folder or hub name of the model, which the message names.
         told: what its file says.
         whole: whether resized pixels are rounded, as Pillow does.
 
@@ -121,7 +121,7 @@ def prepared(images: torch.Tensor, preprocessing: Preprocessing, mean: torch.Ten
         images: the pixels; grey ones are repeated for a network of colours.
         preprocessing: the operations.
         mean: the mean on the images' device, ``[1, C, 1, 1]``.
-        std: the deviation, likewise.
+        std: the deviation, in the same units.
     """
     pixels = preprocessing.geometry(images.float() / 255)
     return ((pixels.flip(1) if preprocessing.reverse else pixels) - mean) / std

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anchorlab.errors import AnchorlabError, printable, shortened
+from anchorlab.errors import AnchorlabError, shortened, some
 
 #: Entries under which training scripts store the weights, beside epoch and optimiser.
 USUAL = ("state_dict", "model_state_dict", "model", "net", "module")
@@ -21,7 +21,7 @@ _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _AVERAGED = "n_averaged"
 
 #: Most names that a message lists.
-_NAMED = 8
+NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -105,18 +105,11 @@ def strip_names(found: Found, source: str, prefix: str = "") -> Found:
         if not inside:
             raise AnchorlabError(
                 f"no tensor of {source} has a name that begins with '{shortened(prefix)}': its names are "
-                f"{listed(tensors)}"
+                f"{some(tensors, NAMED)}"
             )
         left_out += [name for name in tensors if not name.startswith(prefix)]
         rename({name: name.removeprefix(prefix) for name in inside}, prefix)
     return replace(found, tensors=tensors, stripped=tuple(stripped), left_out=tuple(left_out))
-
-
-def listed(names: Any) -> str:
-    """Some names, as a message shows them."""
-    names = [shortened(printable(name), 60) for name in names]
-    shown = ", ".join(names[:_NAMED])
-    return f"{shown} and {len(names) - _NAMED:,} more" if len(names) > _NAMED else shown
 
 
 def _next(stored: Any, source: str, keys: Sequence[str] | None) -> str | None:
@@ -125,7 +118,7 @@ def _next(stored: Any, source: str, keys: Sequence[str] | None) -> str | None:
         if not keys:
             return None
         if not isinstance(stored, Mapping) or not isinstance(stored.get(keys[0]), Mapping):
-            names = listed(stored) if isinstance(stored, Mapping) else "none"
+            names = some(stored, NAMED) if isinstance(stored, Mapping) else "none"
             raise AnchorlabError(
                 f"{source} has no dictionary under the key '{shortened(keys[0])}': its entries are {names}"
             )
@@ -172,5 +165,5 @@ def _nothing(stored: Any, source: str) -> str:
     if isinstance(stored, Mapping):
         inner = [str(key) for key, value in stored.items() if _holds_tensors(value)]
         hint = f"give --key {shortened(inner[0])}, say" if inner else "store model.state_dict()"
-        return f"{source} holds no weights under its entries ({listed(stored) or 'none'}): {hint}"
+        return f"{source} holds no weights under its entries ({some(stored, NAMED) or 'none'}): {hint}"
     return f"{source} holds a {type(stored).__name__} and no dictionary of weights: store model.state_dict()"
