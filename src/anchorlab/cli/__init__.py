@@ -10,7 +10,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from anchorlab import __version__
-from anchorlab.cli import analyze, audit, compare, convert, detect, inject, listing, population, repair, suite, train
+from anchorlab.cli import (
+    analyze,
+    audit,
+    compare,
+    convert,
+    detect,
+    inject,
+    listing,
+    population,
+    repair,
+    report,
+    suite,
+    train,
+)
 from anchorlab.cli.commands import Debug, Invocation, add_command, new_app
 from anchorlab.cli.ending import ending, open_streams
 
@@ -34,7 +47,7 @@ add_command(app, "detect", detect.detect)
 add_command(app, "audit", audit.audit)
 add_command(app, "population", population.population)
 app.add_typer(suite.app, name="suite")
-add_command(app, "report", suite.report)
+add_command(app, "report", report.report)
 add_command(app, "list", listing.show)
 
 

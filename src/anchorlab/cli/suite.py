@@ -1,4 +1,4 @@
-"""``anchorlab suite`` and ``anchorlab report``."""
+"""``anchorlab suite``."""
 
 from __future__ import annotations
 
@@ -118,17 +118,6 @@ for _name, _command in (
     ("schema", schema),
 ):
     add_command(app, _name, _command)
-
-
-def report(
-    *,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A suite's folder, finished or not.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write the report; FOLDER/report if left out.")] = None,
-) -> None:
-    """Write the report of a suite: one web page, with tables and figures beside it."""
-    from anchorlab.reports.write import write_report
-
-    say(f"the report is {write_report(folder, out=out)}")
 
 
 def _meaning(suite: Suite) -> list[str]:

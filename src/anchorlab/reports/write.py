@@ -1,29 +1,28 @@
-"""Writes the report of a suite's folder."""
+"""Writes the page of a folder that a command wrote."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from anchorlab.arguments import checked
-from anchorlab.reports.suite.page import write_page
-from anchorlab.suites.results import load_results, write_results
+from anchorlab.files import user_path
+from anchorlab.reports.folders import write_folder_page
 
 
 @checked
 def write_report(folder: str | Path, *, out: str | Path | None = None) -> Path:
-    """Writes the report of a suite: one web page with tables and figures beside it, and the results as CSV.
+    """Writes the page of a folder that a command wrote; of a suite, with tables, figures and the results as CSV.
 
     Args:
-        folder: of the suite, finished or not.
-        out: where to write; if left out, the CSVs go into the folder and the page into ``report`` in it.
+        folder: of a suite, finished or not; of a model, an analysis, an audit, a comparison or a detection; or the
+            file that ``compare --json`` wrote.
+        out: where to write. If left out, the page of a suite or a model goes into ``report`` in the folder, and that
+            of an analysis, an audit, a comparison or a detection into the folder itself.
 
     Returns:
         The path of the page.
 
     Raises:
-        AnchorlabError: if the folder holds no suite or nothing to show, or a file cannot be written.
+        AnchorlabError: if no command wrote the folder, it holds nothing to show, or a file cannot be written.
     """
-    folder = Path(folder)
-    results = load_results(folder)
-    write_results(results, folder if out is None else Path(out))
-    return write_page(results, folder / "report" if out is None else Path(out))
+    return write_folder_page(user_path(folder), None if out is None else user_path(out))

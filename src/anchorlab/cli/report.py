@@ -1,0 +1,31 @@
+"""``anchorlab report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anchorlab.cli.commands import say
+
+
+def report(
+    *,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="A folder that a command wrote: of a suite, a model, an analysis, an audit, a comparison or a "
+            "detection; or a file of compare --json.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the page; FOLDER/report, or FOLDER where the page is there already."),
+    ] = None,
+) -> None:
+    """Write the page of a folder that any command wrote: one file that can be mailed; a suite's tables beside it."""
+    from anchorlab.reports.write import write_report
+
+    say(f"the report is {write_report(folder, out=out)}")

@@ -1,0 +1,156 @@
+"""The page of a comparison of two models: its findings in words, every measurement, and churn by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from anchorlab.consistency.compare import Comparison
+from anchorlab.consistency.table import comparison_table
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import read_json, write_json
+from anchorlab.reports.plain import PlainPage, PlainSection, write_plain
+from anchorlab.settings import invalid
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
+
+#: The file that tells a folder with a comparison.
+RECORD = "comparison.json"
+
+_REMEDY = "run anchorlab compare again"
+
+
+def write_comparison(comparison: Comparison, reference: str, candidate: str, out: Path) -> Path:
+    """Writes ``comparison.json`` and the page to a folder.
+
+    Args:
+        comparison: what ``compare`` measured.
+        reference: the name of the reference.
+        candidate: the name of the candidate.
+        out: the folder.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        AnchorlabError: if a file cannot be written.
+    """
+    names = {"reference": reference, "candidate": candidate}
+    write_json(out / RECORD, {**names, "values": comparison.model_dump(mode="json")})
+    return write_plain(comparison_page(comparison, **names), out)
+
+
+def write_folder(folder: Path, out: Path) -> Path:
+    """Writes the page of a folder that ``compare --out`` filled; errors are as in ``write_file_page``."""
+    return write_plain(_page_of(folder / RECORD), out)
+
+
+def write_file_page(file: Path, out: Path | None) -> Path:
+    """Writes the page of a file that ``compare --json`` wrote.
+
+    Args:
+        file: the file.
+        out: where to write; a folder beside the file, called after it, if None.
+
+    Raises:
+        AnchorlabError: if the file holds no comparison, or the page cannot be written.
+    """
+    return write_plain(_page_of(file), file.with_name(f"{file.stem}-report") if out is None else out)
+
+
+def _page_of(file: Path) -> PlainPage:
+    record = read_json(file, "give a folder that a command wrote, or the file of compare --json")
+    values = record.get("values", record)
+    if not isinstance(values, dict) or not {"kl", "churn", "intervals"} <= values.keys():
+        raise AnchorlabError(
+            f"{file} holds no comparison of two models: give the file of 'anchorlab compare --json', or a folder that "
+            "a command wrote"
+        )
+    try:
+        comparison = Comparison.model_validate(values)
+    except ValidationError as error:
+        raise AnchorlabError(f"{invalid(f'the comparison {file}', error)}; {_REMEDY}") from error
+    names = {name: _name(record, name) for name in ("reference", "candidate")}
+    return comparison_page(comparison, **names)
+
+
+def _name(record: dict[str, Any], role: str) -> str:
+    name = record.get(role)
+    return name if isinstance(name, str) else f"the {role}"
+
+
+def comparison_page(comparison: Comparison, reference: str, candidate: str) -> PlainPage:
+    """What a page says of a comparison."""
+    tables = [comparison_table(comparison, f"{candidate} against {reference}")]
+    by_class = [_class_table(comparison)] if comparison.by_class else []
+    return PlainPage(
+        kind="comparison",
+        title=f"How consistent is {candidate} with {reference}?",
+        findings=list(_findings(comparison)),
+        sections=[
+            *([PlainSection("Churn by class", tables=by_class)] if by_class else []),
+            PlainSection("Every measurement", tables=tables),
+        ],
+    )
+
+
+def _findings(comparison: Comparison) -> Iterator[str]:
+    where = f" of {comparison.task}, split {comparison.split}" if comparison.task else ""
+    yield (
+        f"On {comparison.count:,} clean examples{where}, the candidate is right on {_share(comparison, 'accuracy')} "
+        f"and the reference on {_share(comparison, 'accuracy_reference')}."
+    )
+    if comparison.churn == 0:
+        yield "No prediction differs."
+    else:
+        yield (
+            f"{_share(comparison, 'churn')} of the predictions differ; {_share(comparison, 'negative_flips')} were "
+            "right and became wrong."
+        )
+    yield f"The mean KL divergence from the reference is {_value(comparison, 'kl')} nats."
+    if comparison.asr is None:
+        yield f"No attack success rate: {comparison.undefined.get('asr', 'no trigger is known')}."
+    else:
+        yield (
+            f"The trigger leads {_share(comparison, 'asr')} of {comparison.asr_count:,} attacked examples to the "
+            f"target; the reference's own rate is {_share(comparison, 'asr_reference')}."
+        )
+
+
+def _share(comparison: Comparison, name: str) -> str:
+    """A rate in percent, with its interval."""
+    bounds = comparison.intervals.get(name)
+    interval = "" if bounds is None else f" [{100 * bounds[0]:.3g}%, {100 * bounds[1]:.3g}%]"
+    return f"{100 * getattr(comparison, name):.3g}%{interval}"
+
+
+def _value(comparison: Comparison, name: str) -> str:
+    bounds = comparison.intervals.get(name)
+    interval = "" if bounds is None else f" [{bounds[0]:.3g}, {bounds[1]:.3g}]"
+    return f"{getattr(comparison, name):.3g}{interval}"
+
+
+def _class_table(comparison: Comparison) -> Table:
+    """A row for each true class, the one that changed most first."""
+    rows = [
+        Row(
+            name,
+            [
+                Cell(f"{rates.count:,}", rates.count),
+                *(
+                    Cell(f"{100 * rate:.3g}%", rate)
+                    for rate in (rates.churn, rates.negative_flips, rates.positive_flips)
+                ),
+            ],
+        )
+        for name, rates in sorted(comparison.by_class.items(), key=lambda item: -item[1].churn)
+    ]
+    columns = (
+        Column("count", "examples"),
+        Column("churn", "churn"),
+        Column("negative_flips", "right, became wrong"),
+        Column("positive_flips", "wrong, became right"),
+    )
+    return Table("churn-by-class", "Churn by true class", "true class", columns, (Rows(rows),))

@@ -1,0 +1,110 @@
+"""The page of any folder that a command wrote: each kind of folder is known by one of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from anchorlab.artifacts.manifest import MANIFEST
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import kind_at
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """A kind of folder that commands write.
+
+    Attributes:
+        file: the pattern of the file that tells it, within the folder.
+        commands: the commands that write such folders, in words.
+        write: writes the page of a folder, in a place or, for None, where it usually is; returns its path.
+    """
+
+    file: str
+    commands: str
+    write: Callable[[Path, Path | None], Path]
+
+
+def write_folder_page(folder: Path, out: Path | None = None) -> Path:
+    """Writes the page of a folder that a command wrote.
+
+    Args:
+        folder: a suite's, an analysis's, an audit's, a model's, or one that detect or compare wrote; or the file that
+            compare wrote by --json.
+        out: where to write; None for where the page of this kind of folder usually is.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        AnchorlabError: if no command wrote the folder, or it is damaged, or the page cannot be written.
+    """
+    if kind_at(folder) == "file":
+        from anchorlab.reports.comparison import write_file_page
+
+        return write_file_page(folder, out)
+    if kind_at(folder) != "folder":
+        raise AnchorlabError(f"there is no folder {folder}: give one that a command wrote")
+    for kind in KINDS:
+        if any(folder.glob(kind.file)):
+            return kind.write(folder, out)
+    raise AnchorlabError(_refusal(folder))
+
+
+def _refusal(folder: Path) -> str:
+    """Why a folder has no page, and which commands write folders that have one."""
+    if (folder / "config.json").is_file():
+        return (
+            f"{folder} is a model folder without {MANIFEST}, which says how the model was made: give it one by "
+            "'anchorlab adopt'"
+        )
+    if any(folder.glob("settings.json")) and folder.name.endswith(".partial"):
+        return f"{folder} is what an interrupted command left: repeat the command to finish it"
+    known = "; ".join(dict.fromkeys(f"{kind.file.rpartition('/')[2]} by {kind.commands}" for kind in KINDS))
+    return f"{folder} holds nothing that a command of anchorlab wrote: give a folder with one of these files: {known}"
+
+
+def _suite(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.suite.page import write_page
+    from anchorlab.suites.results import load_results, write_results
+
+    results = load_results(folder)
+    write_results(results, folder if out is None else out)
+    return write_page(results, folder / "report" if out is None else out)
+
+
+def _analysis(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.analysis.page import write_analysis
+    from anchorlab.reports.analysis.stored import read_analysis
+
+    return write_analysis(read_analysis(folder), folder if out is None else out)
+
+
+def _detections(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.detections_page import write_detections_page
+
+    return write_detections_page(folder, folder if out is None else out)
+
+
+def _comparison(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.comparison import write_folder
+
+    return write_folder(folder, folder if out is None else out)
+
+
+def _model(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.model import write_model_page
+
+    return write_model_page(folder, folder / "report" if out is None else out)
+
+
+#: Every kind of folder, the most telling files first.
+KINDS = (
+    FolderKind("suite.yaml", "anchorlab suite run and population", _suite),
+    FolderKind("analysis.json", "anchorlab analyze --out", _analysis),
+    FolderKind("comparison.json", "anchorlab compare --out", _comparison),
+    FolderKind(MANIFEST, "anchorlab train, adopt, inject and repair", _model),
+    FolderKind("detection.json", "anchorlab detect --out", _detections),
+    FolderKind("*/detection.json", "anchorlab detect --out", _detections),
+)

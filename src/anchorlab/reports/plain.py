@@ -1,0 +1,63 @@
+"""A plain page: findings in words, and then sections of words, tables, pictures and code. It needs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anchorlab.artifacts.provenance import versions
+from anchorlab.files import write_atomically
+from anchorlab.reports.html import PAGE, asset, environment
+from anchorlab.statistics.table import Table
+
+
+@dataclass(frozen=True)
+class PlainSection:
+    """A part of a plain page.
+
+    Attributes:
+        title: its heading.
+        words: paragraphs.
+        tables: below the words.
+        pictures: caption and URI of each.
+        code: what a reader can copy.
+    """
+
+    title: str
+    words: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    pictures: Sequence[tuple[str, str]] = ()
+    code: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class PlainPage:
+    """A page of one thing.
+
+    Attributes:
+        kind: what it is a page of, in a word or two, above the title.
+        title: its heading.
+        findings: what a reader wants to know first, a sentence each.
+        sections: everything else.
+        caution: what must not be done with the thing; empty for nothing.
+    """
+
+    kind: str
+    title: str
+    findings: Sequence[str]
+    sections: Sequence[PlainSection]
+    caution: str = ""
+
+
+def write_plain(page: PlainPage, out: Path) -> Path:
+    """Writes ``index.html`` to a folder, and returns its path.
+
+    Raises:
+        AnchorlabError: if it cannot be written.
+    """
+    template = environment().get_template("plain.html")
+    text = template.render(page=page, css=asset("page.css"), version=versions()["anchorlab"])
+    path = out / PAGE
+    write_atomically(path, text)
+    return path
