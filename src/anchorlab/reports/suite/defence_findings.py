@@ -1,0 +1,138 @@
+"""What a suite found of repairs and detectors, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from anchorlab.reports.suite.detections import Scores, detections_of_kind, scores_by_detector
+from anchorlab.reports.suite.paired import capitalised, several
+from anchorlab.reports.suite.parts import TOLERANCE
+from anchorlab.reports.suite.repairs import by_oracle, split_into_parts
+from anchorlab.reports.suite.sentences import listed
+from anchorlab.statistics.numbers import span
+from anchorlab.statistics.roc import auroc, tpr_at
+from anchorlab.suites.results import SuiteResults
+
+#: A repair that leaves less than this ASR removes the backdoor.
+_REMOVED = 0.2
+
+#: Fewer models without a backdoor than this have no threshold at an FPR of 5%.
+_ENOUGH_CLEAN = 20
+
+
+def repair_findings(results: SuiteResults) -> tuple[str, ...]:
+    """Which repairs remove working backdoors, and at what cost of accuracy."""
+    frame = results.repairs
+    if not len(frame):
+        return ()
+    parts = list(split_into_parts(frame, ["task", "trigger", "defender"]))
+    sentences: list[str] = []
+    for title, part in parts:
+        where = f"{title}: " if len(parts) > 1 else ""
+        sentences += [_sentence(where, words) for words in _repairs(part)]
+    return tuple(sentences)
+
+
+def _repairs(part: pd.DataFrame) -> Iterator[str]:
+    attacked = part[(part["role"] == "method") & ~by_oracle(part)]
+    working = attacked[attacked["asr_before"].astype(float) >= attacked["target_asr"].astype(float) - TOLERANCE]
+    once = working.drop_duplicates(["defence", "identity"])
+    if not len(once):
+        return
+    left = once.groupby("defence", sort=False)["asr"].mean().astype(float).sort_values(kind="stable")
+    removing = [str(name) for name, asr in left.items() if asr < _REMOVED]
+    runs = once.groupby("defence")["identity"].nunique().max()
+    counts = f"means over {several(int(runs), 'run')} on {several(once['reference_seed'].nunique(), 'reference')}"
+    count = several(len(left), "repair")
+    if removing and len(left) == 1:
+        yield f"{_removal(once, removing[0], part)} leaves an ASR under {_REMOVED:g}; {counts}."
+    elif removing:
+        each = listed(_removal(once[once["defence"] == name], name, part) for name in removing)
+        verb = "leaves" if len(removing) == 1 else "leave"
+        yield f"of {count}, {len(removing)} {verb} an ASR under {_REMOVED:g}: {each}; {counts}."
+    else:
+        yield f"{'no repair' if len(left) == 1 else f'none of {count}'} leaves an ASR under {_REMOVED:g}; {counts}."
+    kept = left[left >= _REMOVED]
+    if len(kept):
+        ends = f"{kept.iloc[0]:.2f}" if len(kept) == 1 else f"from {kept.iloc[0]:.2f} to {kept.iloc[-1]:.2f}"
+        yield f"{listed(map(str, kept.index))} {'leaves' if len(kept) == 1 else 'leave'} {ends}."
+    best = once[once["defence"] == left.index[0]]
+    by_method = best.groupby("method", sort=False)[["asr_before", "asr"]].mean()
+    if len(by_method) > 1:
+        kept_of = listed(f"{row.asr:.2f} of {row.asr_before:.2f} by {name}" for name, row in by_method.iterrows())
+        yield f"after {left.index[0]} the ASR of each method is {kept_of}."
+
+
+def _removal(runs: pd.DataFrame, name: str, part: pd.DataFrame) -> str:
+    """A repair with the ASR that it leaves and what it costs, on injected models and on clean references."""
+    cost = _cost(runs)
+    clean = part[(part["role"] == "reference") & (part["defence"] == name)].drop_duplicates("identity")
+    harm = f", {_cost(clean)} on the clean reference" if len(clean) else ""
+    return f"{name} ({runs['asr'].astype(float).mean():.2f}, accuracy {cost}{harm})"
+
+
+def _cost(runs: pd.DataFrame) -> str:
+    change = float((runs["accuracy"].astype(float) - runs["accuracy_before"].astype(float)).mean())
+    return f"{change:+.3f}".replace("-", "−")
+
+
+def detector_findings(results: SuiteResults) -> tuple[str, ...]:
+    """How well detectors separate models with a working backdoor from others, and triggered inputs from clean ones."""
+    if not len(results.detections):
+        return ()
+    working = replace(results, detections=_of_working(results))
+    sentences = []
+    for title, scores_of in scores_by_detector(working).items():
+        where = f"{title}: " if title else ""
+        sentences += [_sentence(where, _of_models(name, scores)) for name, scores in scores_of.items()]
+    frame = detections_of_kind(working, "input")
+    parts = list(split_into_parts(frame, ["task", "trigger", "defender"])) if len(frame) else []
+    for title, part in parts:
+        where = f"{title}: " if len(parts) > 1 else ""
+        sentences += [
+            _sentence(where, _of_inputs(str(detector), runs)) for detector, runs in part.groupby("detector", sort=False)
+        ]
+    return tuple(sentences)
+
+
+def _of_working(results: SuiteResults) -> pd.DataFrame:
+    """The detections without models whose backdoor failed."""
+    runs = results.results
+    if not len(runs) or "asr" not in runs:
+        return results.detections
+    failed = runs[(runs["role"] == "method") & (runs["asr"].astype(float) < runs["target_asr"] - TOLERANCE)]
+    return results.detections[~results.detections["of"].isin(failed["identity"])]
+
+
+def _of_models(name: str, scores: Scores) -> str:
+    area = auroc(scores.clean, scores.every)
+    counts = f"{several(len(scores.every), 'model')} with a backdoor and {len(scores.clean):,} without"
+    if len(scores.clean) >= _ENOUGH_CLEAN:
+        rate = f"TPR {tpr_at(scores.clean, scores.every, 0.05):.2f} at an FPR of 5%"
+    else:
+        above = sum(score > max(scores.clean) for score in scores.every)
+        rate = f"{above} of {len(scores.every)} score above all without one, too few for a TPR at 5% FPR"
+    chance = area.bounds is not None and area.bounds[0] <= 0.5 <= area.bounds[1]
+    judgement = "does not separate" if chance else "ranks"
+    return f"{name} {judgement} {counts}: AUROC {area:.2f}; {rate}."
+
+
+def _of_inputs(name: str, runs: pd.DataFrame) -> str:
+    once = runs.drop_duplicates(["method", "identity"])
+    means = once.groupby("method", sort=False)[["tpr_at_5", "false_alarms_at_5", "auroc"]].mean().astype(float)
+    each = listed(
+        f"TPR {row.tpr_at_5:.2f} (AUROC {row.auroc:.2f}) on models by {method}" for method, row in means.iterrows()
+    )
+    asked = once["triggered_count"].astype(float)
+    return (
+        f"{name}, at a threshold for 5% FPR (measured: {means['false_alarms_at_5'].mean():.2f}): {each}; "
+        f"means over {several(len(once), 'model')} on {several(once['reference_seed'].nunique(), 'reference')}, with "
+        f"{span(asked.min(), asked.max())} triggered inputs each."
+    )
+
+
+def _sentence(where: str, words: str) -> str:
+    return where + words if where else capitalised(words)

@@ -1,0 +1,130 @@
+"""What a suite did not reach, and what its numbers cannot mean, each with its likeliest cure: sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from anchorlab.reports.suite.paired import ENOUGH_REFERENCES, several
+from anchorlab.reports.suite.parts import TOLERANCE, Part, parts_of
+from anchorlab.reports.suite.sentences import listed
+from anchorlab.statistics.numbers import defined
+from anchorlab.suites.results import SuiteResults
+
+
+def none_reached(results: SuiteResults) -> bool:
+    """Whether strengths were chosen, and no method reached any target anywhere."""
+    chosen = results.choices
+    return len(chosen) > 0 and not chosen["reached"].astype(bool).any()
+
+
+def doubts(results: SuiteResults) -> tuple[str, ...]:
+    """What was not reached, what failed, and what the numbers cannot mean; the gravest first.
+
+    Args:
+        results: of the suite, finished or not.
+    """
+    parts = parts_of(results)
+    sentences: list[str] = []
+    for part in parts:
+        missed = _not_reached(part, _with_grids(results.selection))
+        sentences += [part.say(sentence) for sentence in (*missed, *_below_target(part))]
+    return (*sentences, *_failed(results), *_pending(results), *_few_references(results))
+
+
+def _with_grids(selection: pd.DataFrame) -> set[str]:
+    """The methods of which several strengths were tried."""
+    if not len(selection):
+        return set()
+    tried = selection.groupby("method")["strength"].nunique()
+    return {str(label) for label in tried[tried > 1].index}
+
+
+def _not_reached(part: Part, with_grids: set[str]) -> Iterator[str]:
+    """Methods without a strength that reaches the target on ``selection``: how near they came, and the cure."""
+    missed = part.missed.assign(at_edge=part.missed["at_edge"].astype(bool) & part.missed["method"].isin(with_grids))
+    rows = missed.to_dict("records")
+    if not rows:
+        return
+    every = len(rows) == len(part.choices) and len(rows) > 1
+    names = listed(str(row["method"]) for row in rows)
+    who = f"none of {len(rows)} methods reached" if every else f"{names} did not reach"
+    best = listed(_best(row) for row in rows)
+    yield f"{who} an ASR of {part.target_asr:g} on selection; the best was {best}. {_cure(missed)}"
+
+
+def _best(row: dict[Hashable, Any]) -> str:
+    """The nearest that a method came, and where."""
+    if not defined(row["best_asr"]):
+        return f"{row['method']} none, because every run that would choose its strength failed"
+    strength = f" at strength {row['strength']:g}" if defined(row["strength"]) else ""
+    edge = ", which is the edge of its grid" if row["at_edge"] and strength else ""
+    return f"{row['method']} {row['best_asr']:.2f}{strength}{edge}"
+
+
+def _cure(missed: pd.DataFrame) -> str:
+    """What most likely helps: more training, or other strengths where the best one is the last that was tried."""
+    at_edge = missed[missed["at_edge"] & missed["strength"].notna()]
+    more = "raise steps or learning_rate under tuning"
+    if not len(at_edge):
+        return f"The likeliest cure: {more}."
+    return (
+        f"The likeliest cure: {more}; or let the grid of {listed(map(str, at_edge['method']))} go further beyond that "
+        "strength."
+    )
+
+
+def _below_target(part: Part) -> Iterator[str]:
+    """Methods of which a reported run lies under the target on ``test``, and those whose backdoor failed."""
+    failed, below = {}, {}
+    for label, runs in part.methods.items():
+        asr = runs["asr"].astype(float)
+        worst = (asr < part.target_asr - TOLERANCE) | asr.isna()
+        if worst.any():
+            failed[label] = (
+                f"{label} in {int(worst.sum())} of {several(len(runs), 'run')} (ASR down to {asr.min():.2f})"
+            )
+        elif asr.mean() < part.target_asr:
+            below[label] = f"{label} {asr.mean():.3f}"
+    if failed:
+        yield (
+            f"the backdoor failed on test, more than {100 * TOLERANCE:.0f} points under the target of "
+            f"{part.target_asr:g}: {listed(failed.values())}. These runs are no evidence of consistency, and the "
+            "findings leave them out; raise the number of selection seeds, or steps under tuning."
+        )
+    if below:
+        yield (
+            f"the mean ASR on test lies under the {part.target_asr:g} asked for: {listed(below.values())}. A lower ASR "
+            "makes it easier to change little."
+        )
+
+
+def _failed(results: SuiteResults) -> Iterator[str]:
+    if len(results.failed):
+        first = results.failed.iloc[0]
+        yield (
+            f"{several(len(results.failed), 'run')} failed, the first: {first['what']}: {first['error']}. "
+            "'--retry-failed' runs what failed again."
+        )
+
+
+def _pending(results: SuiteResults) -> Iterator[str]:
+    if results.pending:
+        verb = "is" if results.pending == 1 else "are"
+        yield f"{several(results.pending, 'run')} {verb} not done yet: the numbers may change."
+
+
+def _few_references(results: SuiteResults) -> Iterator[str]:
+    """That one or two references say nothing of others."""
+    runs = results.results
+    if not len(runs) or "reference_seed" not in runs:
+        return
+    counts = runs.groupby("task")["reference_seed"].nunique()
+    if counts.min() < ENOUGH_REFERENCES:
+        yield (
+            f"The runs of a task are on {several(int(counts.min()), 'reference')}: no interval between references can "
+            f"be given, so that other references may give another order. Three are the fewest: list more under "
+            "'references'."
+        )

@@ -1,0 +1,236 @@
+"""What a suite found, in sentences: a pure function of its results, for the terminal and the page.
+
+What is claimed of methods is claimed of runs whose backdoor works, paired by reference and seed. Intervals are
+Student's t over references; with one or two references the range of the runs stands in their place, and a method
+counts as lower only if it is lower in every pair. ``doubts`` says what was not reached and what the numbers cannot
+mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from anchorlab.metrics import METRICS
+from anchorlab.reports.suite.defence_findings import detector_findings, repair_findings
+from anchorlab.reports.suite.paired import ENOUGH_RUNS, Paired, capitalised, pair, several
+from anchorlab.reports.suite.parts import Part, parts_of
+from anchorlab.reports.suite.sentences import listed
+from anchorlab.statistics.numbers import defined, significant
+from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.spec import BENIGN
+
+#: The method that every other one is compared with.
+BASELINE = "plain"
+
+#: What else is compared after KL, which ranks the methods.
+_FURTHER = ("churn", "negative_flips", "accuracy")
+
+
+def findings(results: SuiteResults) -> tuple[str, ...]:
+    """What a suite found, in sentences, the most important first; empty if no backdoor works yet.
+
+    Args:
+        results: of the suite, finished or not.
+    """
+    parts = parts_of(results)
+    leads = [(part, _Lead.of(part)) for part in parts]
+    sentences = list(_overview([lead for _, lead in leads if lead is not None]))
+    for part, lead in leads:
+        if lead is not None:
+            sentences += [part.say(sentence) for sentence in lead.sentences(part)]
+    return (*sentences, *repair_findings(results), *detector_findings(results))
+
+
+@dataclass(frozen=True)
+class _Lead:
+    """The method of least KL in a part.
+
+    Attributes:
+        label: its name.
+        methods: label to the runs whose backdoor works, of each method that has any, the lead first, by KL.
+        rivals: methods that are not distinguishable from it in KL.
+    """
+
+    label: str
+    methods: Mapping[str, pd.DataFrame]
+    rivals: Sequence[str]
+
+    @classmethod
+    def of(cls, part: Part) -> _Lead | None:
+        """The lead of a part; None where no backdoor works."""
+        working = {label: part.working(runs) for label, runs in part.methods.items()}
+        kl = _mean_kl({label: runs for label, runs in working.items() if len(runs)})
+        ordered = sorted((label for label in kl if defined(kl[label])), key=lambda label: kl[label])
+        if not ordered:
+            return None
+        methods = {label: working[label] for label in ordered}
+        first, *others = ordered
+        pairs = {label: pair(methods[first], methods[label], "kl") for label in others}
+        rivals = [label for label, paired in pairs.items() if paired is None or paired.side >= 0]
+        return cls(first, methods, rivals)
+
+    @property
+    def others(self) -> list[str]:
+        """All methods but the lead."""
+        return [label for label in self.methods if label != self.label]
+
+    @property
+    def baseline(self) -> str:
+        """Plain tuning, or the second if plain tuning leads or was not run."""
+        return BASELINE if BASELINE in self.others else self.others[0]
+
+    @property
+    def _few(self) -> bool:
+        """Whether so few runs are paired that nothing is distinguishable."""
+        paired = pair(self.methods[self.label], self.methods[self.baseline], "kl")
+        return paired is None or (paired.bounds is None and paired.runs < ENOUGH_RUNS)
+
+    def sentences(self, part: Part) -> Iterator[str]:
+        """What a part found of its methods."""
+        if not self.others:
+            yield _alone(self.label, self.methods[self.label], part)
+        else:
+            yield self._first(part)
+            if not self._few:
+                yield from self._further()
+                yield from self._others_against_baseline()
+        yield from _beside_controls(self.label, self.methods[self.label], part)
+
+    def _first(self, part: Part) -> str:
+        ours, theirs = self.methods[self.label], self.methods[self.baseline]
+        paired = pair(ours, theirs, "kl")
+        ratio = "" if paired is None else f"its KL is {_against(paired, self.baseline)}; "
+        reached = f"{ratio}its ASR is {_mean(ours, 'asr', 3)} of the {part.target_asr:g} asked for"
+        count = several(len(self.methods), "method")
+        if self._few:
+            return f"{self.label} has the least KL of {count}, in too few runs to distinguish them: {reached}."
+        if not self.rivals:
+            return f"{self.label} changes clean behaviour least of {count}: {reached}."
+        if len(self.rivals) == len(self.others):
+            return f"{self.label} has the least KL of {count}, but no other is distinguishable from it: {reached}."
+        verb = "is" if len(self.rivals) == 1 else "are"
+        return (
+            f"{self.label} has the least KL of {count}, and {listed(self.rivals)} {verb} not distinguishable from it: "
+            f"{reached}."
+        )
+
+    def _further(self) -> Iterator[str]:
+        """How the lead differs from the baseline beside KL."""
+        ours, theirs = self.methods[self.label], self.methods[self.baseline]
+        compared = {METRICS[name].title: pair(ours, theirs, name) for name in _FURTHER}
+        differing = [
+            f"in {title} {_difference(paired)}"
+            for title, paired in compared.items()
+            if paired is not None and paired.side
+        ]
+        alike = [title for title, paired in compared.items() if paired is not None and not paired.side]
+        if differing:
+            yield f"{self.label} differs from {self.baseline} {listed(differing)}."
+        if alike:
+            yield f"{self.label} is not distinguishable from {self.baseline} in {listed(alike, 'or')}."
+
+    def _others_against_baseline(self) -> Iterator[str]:
+        """How the methods that do not lead differ in KL from the baseline."""
+        if self.baseline != BASELINE:
+            return
+        pairs = {
+            label: paired
+            for label in self.others
+            if label != BASELINE and (paired := pair(self.methods[label], self.methods[BASELINE], "kl")) is not None
+        }
+        differing = [f"{label}'s is {_factor(paired)}" for label, paired in pairs.items() if paired.side]
+        alike = [label for label, paired in pairs.items() if not paired.side]
+        if differing:
+            yield f"against {BASELINE}, the KL of the other methods: {listed(differing)}."
+        if alike:
+            yield f"not distinguishable from {BASELINE} in KL: {listed(alike)}."
+
+
+def _mean_kl(methods: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """The mean KL of each method, over the references and seeds that all have if there are any."""
+    keys = ["reference_seed", "seed"]
+    indexed = {label: runs.set_index(keys)["kl"].astype(float) for label, runs in methods.items()}
+    common = None
+    for kl in indexed.values():
+        common = kl.index if common is None else common.intersection(kl.index)
+    if common is None or not len(common):
+        return {label: float(kl.mean()) for label, kl in indexed.items()}
+    return {label: float(kl.loc[common].mean()) for label, kl in indexed.items()}
+
+
+def _overview(leads: Sequence[_Lead]) -> Iterator[str]:
+    """One sentence over all parts, if there are several."""
+    if len(leads) < 2:
+        return
+    counts: dict[str, list[bool]] = {}
+    for lead in leads:
+        counts.setdefault(lead.label, []).append(bool(lead.others) and not lead.rivals)
+    words = [
+        f"{label} has the least KL in {len(alone)} of {len(leads)} parts of the suite, and in {sum(alone) or 'none'} "
+        "of them is distinguishable from every other method"
+        for label, alone in sorted(counts.items(), key=lambda item: -len(item[1]))
+    ]
+    yield capitalised(f"{'; '.join(words)}.")
+
+
+def _alone(label: str, runs: pd.DataFrame, part: Part) -> str:
+    found = len(part.methods)
+    why = (
+        "the only method that was run"
+        if found == 1 and not len(part.missed)
+        else "the only method whose backdoor works"
+    )
+    references = runs["reference_seed"].nunique()
+    return (
+        f"{label} is {why}, so nothing is compared: its KL is {_mean(runs, 'kl')}, its churn {_mean(runs, 'churn')}, "
+        f"its ASR {_mean(runs, 'asr', 3)} of the {part.target_asr:g} asked for, mean of {several(len(runs), 'run')} on "
+        f"{several(references, 'reference')}."
+    )
+
+
+def _beside_controls(label: str, runs: pd.DataFrame, part: Part) -> Iterator[str]:
+    """What an update without a backdoor changes, as a scale for the lead's KL."""
+    benign = part.controls.get(BENIGN)
+    if benign is None or not len(benign):
+        return
+    yield (
+        f"for scale, a benign update with the same settings changes the reference by a KL of {_mean(benign, 'kl')}, "
+        f"and {label} by {_mean(runs, 'kl')}."
+    )
+
+
+def _mean(runs: pd.DataFrame, name: str, digits: int = 2) -> str:
+    mean = float(runs[name].astype(float).mean()) if name in runs else float("nan")
+    return "undefined" if mean != mean else significant(mean, digits)
+
+
+def _against(paired: Paired, baseline: str) -> str:
+    """A ratio in words: ``0.39 times plain's [0.30, 0.51], paired over 9 runs on 3 references``."""
+    return f"{_factor(paired, f' times {_genitive(baseline)}')}, paired over {paired.counts}"
+
+
+def _factor(paired: Paired, unit: str = " times") -> str:
+    return f"{significant(paired.value, 2)}{unit} {_spread(paired, lambda value: significant(value, 2))}"
+
+
+def _difference(paired: Paired) -> str:
+    """A difference in words: ``0.012 lower [0.004, 0.020]``."""
+    size = paired if paired.side > 0 else paired.turned()
+    word = "higher" if paired.side > 0 else "lower"
+    return f"{significant(size.value, 2)} {word} {_spread(size, lambda value: significant(value, 2))}"
+
+
+def _spread(paired: Paired, write: Callable[[float], str]) -> str:
+    """The interval in brackets, or the range of the runs in words; nothing for one run."""
+    if paired.bounds is not None:
+        return f"[{write(paired.bounds[0])}, {write(paired.bounds[1])}]"
+    if paired.runs == 1:
+        return "(one run)"
+    return f"({write(paired.least)} to {write(paired.most)} by run)"
+
+
+def _genitive(name: str) -> str:
+    return f"{name}'s"

@@ -1,0 +1,114 @@
+"""Runs paired by reference and seed, with Student's interval over references.
+
+Runs on one reference are not independent, so the unit is the reference. One or two references give no interval: then
+the least and the greatest value of any run stand in its place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from anchorlab.metrics import METRICS
+from anchorlab.statistics.intervals import student_mean
+
+#: Fewer references than this give no interval between references.
+ENOUGH_REFERENCES = 3
+
+#: Fewer pairs than this distinguish nothing where there is no interval.
+ENOUGH_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A measurement of one method's runs against the same runs of another.
+
+    Attributes:
+        value: mean over references of ``a - b``; if ``is_ratio``, the geometric mean of ``a / b``.
+        bounds: 95% interval by Student's t over references; None with fewer than three.
+        least: the least value of any pair.
+        most: the greatest.
+        runs: number of pairs.
+        references: number of references.
+        is_ratio: whether it is a ratio.
+    """
+
+    value: float
+    bounds: tuple[float, float] | None
+    least: float
+    most: float
+    runs: int
+    references: int
+    is_ratio: bool
+
+    @property
+    def side(self) -> int:
+        """-1 if a is lower, 1 if it is higher, 0 where the two are not distinguishable.
+
+        The interval decides; without one, all of three pairs or more have to agree.
+        """
+        if self.bounds is None and self.runs < ENOUGH_RUNS:
+            return 0
+        low, high = self.bounds or (self.least, self.most)
+        middle = 1.0 if self.is_ratio else 0.0
+        return -1 if high < middle else int(low > middle)
+
+    def turned(self) -> Paired:
+        """The difference with its sign turned: ``b - a``."""
+        bounds = None if self.bounds is None else (-self.bounds[1], -self.bounds[0])
+        return replace(self, value=-self.value, bounds=bounds, least=-self.most, most=-self.least)
+
+    @property
+    def counts(self) -> str:
+        """The number of pairs and references in words."""
+        return f"{several(self.runs, 'run')} on {several(self.references, 'reference')}"
+
+
+def several(count: int, what: str) -> str:
+    """A number with its noun: ``1 run``, ``1,200 runs``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def capitalised(sentence: str) -> str:
+    """The sentence with a capital at its beginning."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def pair(ours: pd.DataFrame, theirs: pd.DataFrame, metric: str) -> Paired | None:
+    """A measurement of runs against their partners, which have the same reference and seed.
+
+    Args:
+        ours: a row for each run, with ``reference_seed``, ``seed`` and the measurement.
+        theirs: the other method's runs.
+        metric: name of the measurement; it is compared as its record says, by difference or by ratio.
+
+    Returns:
+        None if there is no pair, or the measurement is undefined in one, or a ratio of one.
+    """
+    keys = ["reference_seed", "seed"]
+    if metric not in ours or metric not in theirs:
+        return None
+    pairs = ours[[*keys, metric]].merge(theirs[[*keys, metric]], on=keys, suffixes=("", "_other"))
+    a, b = (pairs[name].astype(float).to_numpy() for name in (metric, f"{metric}_other"))
+    is_ratio = METRICS[metric].compared_as == "ratio"
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.log(a) - np.log(b) if is_ratio else a - b
+    if not len(each) or not np.isfinite(each).all():
+        return None
+    by_reference = pd.Series(each).groupby(pairs["reference_seed"]).mean().tolist()
+    mean = student_mean(by_reference)
+    assert mean.value is not None
+    bounds = mean.bounds if len(by_reference) >= ENOUGH_REFERENCES else None
+    write = math.exp if is_ratio else float
+    return Paired(
+        value=write(mean.value),
+        bounds=None if bounds is None else (write(bounds[0]), write(bounds[1])),
+        least=write(float(each.min())),
+        most=write(float(each.max())),
+        runs=len(each),
+        references=len(by_reference),
+        is_ratio=is_ratio,
+    )
