@@ -148,8 +148,8 @@ def test_what_was_not_reached_comes_with_its_best_asr_and_the_cure():
     assert none_reached(made)
     assert doubts(made) == (
         "None of 2 methods reached an ASR of 0.95 on selection; the best was plain 0.80 and l2 0.70 at strength 4, "
-        "which is the edge of its grid. The likeliest cure: raise steps or learning_rate under tuning; or let the grid of l2 "
-        "go further beyond that strength.",
+        "which is the edge of its grid. The likeliest cure: raise steps or learning_rate under tuning; or let the "
+        "grid of l2 go further beyond that strength.",
     )
 
 
