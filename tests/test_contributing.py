@@ -66,6 +66,7 @@ def test_a_method_is_one_file_and_one_line(sources: Path) -> None:
     text = text.replace('        "anchoring": Anchoring,\n', f'        "anchoring": Anchoring,\n{line}')
     imported = "from anchorlab.methods.top_anchoring import TopAnchoring\n"
     registry.write_text(text.replace("from anchorlab.registry", f"{imported}from anchorlab.registry", 1))
+    output_of(sources, "-m", "anchorlab.cli.generated")
     assert "top-anchoring" in output_of(sources, "-m", "anchorlab", "list", "methods")
 
 

@@ -1,23 +1,27 @@
-"""``anchorlab list``."""
+"""``anchorlab list``. It reads the catalogue, and imports a package of somebody else only to show its members."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from anchorlab.cli.catalogue import OWN, SECTIONS, Entry, entries_of, oracles
 from anchorlab.cli.former import SECTIONS as FORMER_SECTIONS
 from anchorlab.cli.former import present
 from anchorlab.cli.options import seed_option
-from anchorlab.errors import unknown
+from anchorlab.errors import printable, unknown
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from anchorlab.registry import Registry
+#: Greatest bound that is worth showing; larger ones only keep nonsense out.
+_SHOWN_BOUND = 50_000
+
+#: Keyword of JSON Schema to how a bound is said.
+_BOUNDS = {"minimum": "from {}", "exclusiveMinimum": "above {}", "maximum": "to {}", "exclusiveMaximum": "below {}"}
 
 
 def show(
@@ -39,124 +43,68 @@ def show(
     what = None if what is None else present(what, FORMER_SECTIONS, "anchorlab list ")
     if what is not None and what not in SECTIONS:
         raise unknown("section", what, SECTIONS)
+    listed = {name: entries_of(name) for name in (SECTIONS if what is None else [what])}
     console = Console(markup=False, highlight=False, emoji=False)
-    for name in SECTIONS if what is None else [what]:
+    for name, entries in listed.items():
         console.print(name, style="bold underline")
-        for part in SECTIONS[name]():
+        for part in _shown(name, entries):
             console.print(part)
         console.print()
 
 
-def _tasks() -> Iterator[Table]:
-    from anchorlab.data import TASKS
-
-    yield _described({name: TASKS[name].description for name in TASKS.names()})
-
-
-def _models() -> Iterator[Table]:
-    from anchorlab.models.architectures import ARCHITECTURES
-
-    yield _described({name: ARCHITECTURES[name].description for name in ARCHITECTURES.names()})
-
-
-def _triggers() -> Iterator[Table | Text]:
-    from anchorlab.triggers import TRIGGERS
-
-    yield from _classes(TRIGGERS)
-
-
-def _label_rules() -> Iterator[Table | Text]:
-    from anchorlab.attacks.label_rules import LABEL_RULES
-
-    yield from _classes(LABEL_RULES)
-
-
-def _methods() -> Iterator[Table | Text]:
-    from anchorlab.methods import METHODS
-
-    yield from _classes(METHODS)
-
-
-def _repairs() -> Iterator[Table | Text]:
+def _shown(section: str, entries: list[Entry]) -> Iterator[Table | Text]:
+    """A section as a reader sees it."""
     from rich.text import Text
 
-    from anchorlab.repairs import REPAIRS
-    from anchorlab.repairs.oracles import oracles
-
-    yield from _classes(REPAIRS)
-    yield Text(f"With the depth chosen by test data and trigger, as no defender can: {', '.join(oracles())}.")
-
-
-def _detectors() -> Iterator[Table | Text]:
-    from anchorlab.detectors import DETECTORS
-
-    yield from _classes(DETECTORS)
-
-
-def _metrics() -> Iterator[Table]:
-    from anchorlab.metrics import METRICS
-
-    yield _described({name: METRICS[name].definition for name in METRICS.names()})
+    if section in ("tuning", "training"):
+        yield _parameters(entries)
+    elif section in ("tasks", "models", "metrics"):
+        yield _described(entries)
+    else:
+        for entry in entries:
+            yield Text(f"{printable(entry['name'])}: {_summary(entry)}")
+            if entry.get("parameters"):
+                yield _parameters(entry["parameters"])
+    if section == "repairs":
+        yield Text(f"With the depth chosen by test data and trigger, as no defender can: {', '.join(oracles())}.")
 
 
-def _tuning() -> Iterator[Table | Text]:
-    from anchorlab.injection.tuning import Tuning
-
-    yield _parameters(Tuning)
-
-
-def _training() -> Iterator[Table | Text]:
-    from anchorlab.training.reference import Training
-
-    yield _parameters(Training)
+def _summary(entry: Entry) -> str:
+    """What a member is, and whose it is if it is not anchorlab's."""
+    if "error" in entry:
+        return printable(f"cannot be loaded from the package {entry['provider']} ({entry['error']})")
+    kind = entry.get("modality", "any")
+    fits = "" if kind == "any" else f" For {kind}s."
+    other = "" if entry["provider"] == OWN else f" From the package {entry['provider']}."
+    return printable(entry["summary"] + fits + other)
 
 
-SECTIONS: dict[str, Callable[[], Iterator[Table | Text]]] = {
-    "tasks": _tasks,
-    "models": _models,
-    "triggers": _triggers,
-    "label-rules": _label_rules,
-    "methods": _methods,
-    "repairs": _repairs,
-    "detectors": _detectors,
-    "metrics": _metrics,
-    "tuning": _tuning,
-    "training": _training,
-}
-
-
-def _classes(registry: Registry[type]) -> Iterator[Table | Text]:
-    """Name and first line of documentation of each member, and a table of its parameters."""
-    from rich.text import Text
-
-    from anchorlab.settings import options_of
-
-    for name in registry.names():
-        member = registry[name]
-        summary = (inspect.getdoc(member) or "").partition("\n")[0].replace("``", "")
-        yield Text(f"{name}: {summary}")
-        if options_of(member):
-            yield _parameters(member)
-
-
-def _described(descriptions: dict[str, str]) -> Table:
+def _described(entries: list[Entry]) -> Table:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    for name, description in descriptions.items():
-        table.add_row(f"  {name}", description)
+    for entry in entries:
+        table.add_row(f"  {printable(entry['name'])}", _summary(entry))
     return table
 
 
-def _parameters(cls: type) -> Table:
-    """A row a parameter: name, type, default, description."""
-    from pydantic_core import PydanticUndefined
+def _parameters(parameters: list[Entry]) -> Table:
+    """A row a parameter: name, type, default, description with its bounds."""
     from rich.table import Table
 
-    from anchorlab.settings import options_of
-
     table = Table.grid(padding=(0, 2))
-    for option in options_of(cls):
-        default = "required" if option.default is PydanticUndefined else f"= {option.default!r}"
-        table.add_row(f"    {option.name}", option.type, default, option.description)
+    for parameter in parameters:
+        default = "required" if parameter["required"] else f"= {parameter['default']!r}"
+        words = printable(parameter["description"] + _bounds(parameter))
+        table.add_row(f"    {parameter['name']}", parameter["type"], printable(default), words)
     return table
+
+
+def _bounds(parameter: dict[str, Any]) -> str:
+    """Between which values a parameter lies, in words; nothing for bounds that nobody meets."""
+    words = [
+        text.format(f"{parameter[key]:g}")
+        for key, text in _BOUNDS.items()
+        if key in parameter and abs(parameter[key]) < _SHOWN_BOUND
+    ]
+    return f" ({' '.join(words)})" if words else ""
