@@ -25,7 +25,7 @@ def test_it_measures_prints_and_writes_a_page(run, tmp_path, reference_folder, i
     assert ended.code == 0
     assert "injected" in ended.out
     assert "- The parameters' change, as a share of the reference's L2 norm: injected" in ended.out
-    assert f"the page is {out / 'index.html'}" in ended.out
+    assert f"wrote {out / 'index.html'} in " in ended.out
     assert (out / "index.html").is_file()
     record = json.loads((out / "analysis.json").read_text())
     assert (record["reference"], record["candidates"], record["count"]) == ("reference", ["injected"], 60)
@@ -34,7 +34,7 @@ def test_it_measures_prints_and_writes_a_page(run, tmp_path, reference_folder, i
     (tmp_path / "analysis.partial" / "parts").mkdir(parents=True)  # killed before it could tidy up
     again = run("analyze", reference_folder, injected_folder, "--out", out, *BRIEF)
     assert again.code == 0
-    assert "is there already, made by the same command" in again.err
+    assert "nothing was left to do" in again.out
     assert not (tmp_path / "analysis.partial").exists()
     other = run("analyze", reference_folder, injected_folder, "--out", out, *BRIEF, "--seed", 1)
     assert other.code == 2

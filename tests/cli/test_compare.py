@@ -30,7 +30,7 @@ def test_compare_measures_what_it_is_told_to(run: Run, tmp_path, reference_folde
     assert run("compare", reference_folder, reference_folder, *arguments).code == 0
     task = anchorlab.load_task("digits", seed=8)
     expected = anchorlab.compare(reference, reference, task=task, trigger="square:size=4", target=3, split="selection")
-    assert json.loads(figures.read_text()) == expected.model_dump(mode="json")
+    assert expected.model_dump(mode="json").items() <= json.loads(figures.read_text()).items()
 
 
 def test_compare_measures_on_another_task(run: Run, reference_folder, monkeypatch):
@@ -55,7 +55,7 @@ def test_compare_takes_folders_without_a_manifest(run: Run, reference_folder, in
     by_hand = run(
         "compare", reference_folder, injected_folder, "--task", "digits", "--trigger", "five-pixel", "--target", 0
     )
-    assert by_hand.out == by_manifest.out
+    assert by_hand.out.splitlines()[:-1] == by_manifest.out.splitlines()[:-1]  # the last line says how long it took
 
 
 @pytest.fixture

@@ -62,4 +62,4 @@ def test_a_finished_command_finds_its_folder_again(run, folder, code, tmp_path, 
     assert run(*arguments).code == 0
     ended = run(*arguments)
     assert ended.code == 0, ended.err
-    assert "made by the same command" in ended.err
+    assert "made by the same command" in ended.err + ended.out

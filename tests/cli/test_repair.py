@@ -18,9 +18,10 @@ def test_repair_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
     )  # fmt: skip
     assert ended.code == 0
     assert "the clean" in ended.out
-    assert f"the repaired model is {out}" in ended.out
+    assert f"wrote {out} and {tmp_path / 'score.json'} in " in ended.out
     told = json.loads((tmp_path / "score.json").read_text())
-    assert set(told) == {"repaired", "suspicious", "harmed", "effectiveness", "seconds", "peak_bytes", "note"}
+    measured = {"repaired", "suspicious", "harmed", "effectiveness", "seconds", "peak_bytes", "note"}
+    assert set(told) == measured | {"sentences", "cautions", "settings", "wrote", "version"}
     assert told["note"] is None
     assert told["repaired"]["asr_count"] == told["harmed"]["asr_count"] > 0
     assert load_model(out).manifest.defence["name"] == "fine-tuning"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.commands import say
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
@@ -46,7 +46,7 @@ def analyze(
     split: Split = "test",
     seed: Seed = 0,
     set_: Parameters = None,
-) -> None:
+) -> Answer:
     """Analyse the weight perturbation: its size, what it does to the function, whether it stays in the basin."""
     from rich.console import Console
 
@@ -54,7 +54,6 @@ def analyze(
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
     from anchorlab.files import explained, refuse_existing, write_folder_atomically
-    from anchorlab.notices import notice
     from anchorlab.perturbation.analyze import analyze as run_analysis
     from anchorlab.perturbation.settings import AnalysisSettings
     from anchorlab.perturbation.summary import summary_table
@@ -86,9 +85,7 @@ def analyze(
         if not was_written_by(out, command):
             refuse_existing(out)
         shutil.rmtree(partial, ignore_errors=True)
-        notice(f"{out} is there already, made by the same command: nothing is done again")
-        say(f"the page is {out / 'index.html'}")
-        return
+        return Answer(wrote=out / "index.html", already=True)
     analysis = run_analysis(
         clean,
         dict(zip(named, others, strict=True)),
@@ -103,8 +100,6 @@ def analyze(
         reference_name=reference.name or str(reference),
     )
     print_rich(summary_table(analysis), Console(markup=False, highlight=False, emoji=False))
-    for sentence in (*analysis.findings, *analysis.left_out):
-        say(f"- {sentence}")
     if out is not None and partial is not None:
 
         def write(folder: Path) -> None:
@@ -114,7 +109,8 @@ def analyze(
         write_folder_atomically(out, write)
         with explained(partial):
             shutil.rmtree(partial, ignore_errors=True)
-        say(f"the page is {out / 'index.html'}")
+    sentences = tuple(f"- {sentence}" for sentence in (*analysis.findings, *analysis.left_out))
+    return Answer(sentences, wrote=None if out is None else out / "index.html")
 
 
 def _names(reference: Path, candidates: list[Path]) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.commands import say, show
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import DataOptions, ModelOptions, Reference, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
 
@@ -39,7 +39,7 @@ def audit(
     own: DataOptions,
     models: ModelOptions,
     seed: Seed = 0,
-) -> None:
+) -> Answer:
     """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
     from anchorlab.files import check_folder
     from anchorlab.injection.tuning import Tuning
@@ -66,9 +66,10 @@ def audit(
         task=own.task_of(clean, task),
         seed=seed,
     )
-    show(audit_table(result, f"{candidate} against benign updates of {reference}"))
-    for sentence in result.sentences:
-        say(f"- {sentence}")
     if out is not None:
         write_audit(result, candidate.resolve().name, out)
-        say(f"written to {out}")
+    return Answer(
+        tuple(f"- {sentence}" for sentence in result.sentences),
+        table=audit_table(result, f"{candidate} against benign updates of {reference}"),
+        wrote=out,
+    )

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from anchorlab.cli.commands import say, show
-from anchorlab.cli.options import AttackOptions, DataOptions, JsonFile, ModelOptions, Split, TaskOption, seed_option
+from anchorlab.cli.answer import Answer
+from anchorlab.cli.commands import say
+from anchorlab.cli.options import AttackOptions, DataOptions, ModelOptions, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
 
 #: Exit code where a gate is broken; a mistake of the user has another.
@@ -22,7 +23,6 @@ def compare(
         typer.Argument(metavar="REFERENCE", help="The folder of the clean model, or its logits in a .npy file."),
     ],
     candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The folder, or logits, to compare with it.")],
-    json_file: JsonFile = None,
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
@@ -41,15 +41,14 @@ def compare(
     instances: Annotated[
         Path | None, typer.Option(help="A parquet file to write every instance's values to. It is replaced.")
     ] = None,
-) -> None:
+) -> Answer:
     """Measure how far a candidate differs from its reference."""
     from anchorlab.consistency import compare as consistency
     from anchorlab.consistency.gate import parse_bound
     from anchorlab.consistency.table import comparison_table
-    from anchorlab.files import check_writable, write_json
+    from anchorlab.files import check_writable
 
     bounds = [parse_bound(text) for text in fail_if or []]
-    check_writable(json_file)
     check_writable(instances)
     if reference.suffix == ".npy" or candidate.suffix == ".npy":
         alone = {"task": task, "seed": seed}
@@ -68,14 +67,14 @@ def compare(
             split=split,
             save_instances=instances,
         )
-    show(comparison_table(comparison, f"{candidate} against {reference}"))
-    if json_file is not None:
-        write_json(json_file, comparison.model_dump(mode="json"))
     broken = [sentence for bound in bounds if (sentence := bound.broken(comparison))]
     for sentence in broken:
         say(sentence, err=True)
-    if broken:
-        raise typer.Exit(BROKEN)
+    return Answer(
+        table=comparison_table(comparison, f"{candidate} against {reference}"),
+        values=comparison.model_dump(mode="json"),
+        code=BROKEN if broken else 0,
+    )
 
 
 def _check_logits(reference: Path, candidate: Path, labels: Path | None, for_models: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.commands import say
+from anchorlab.cli.answer import Answer
 
 
 def convert(
@@ -28,7 +28,7 @@ def convert(
     strip: Annotated[
         str, typer.Option(metavar="PREFIX", help="A prefix that the names lose; weights without it are left out.")
     ] = "",
-) -> None:
+) -> Answer:
     """Turn a pickled checkpoint into a model folder with safetensors, without running what is in it."""
     from anchorlab.errors import some
     from anchorlab.models.convert import convert as convert_checkpoint
@@ -37,7 +37,7 @@ def convert(
     from anchorlab.models.weight_files import WEIGHTS
 
     done = convert_checkpoint(file, out, keys=key or (), strip=strip)
-    say(f"wrote {out / WEIGHTS}: {done.tensors:,} tensors, {done.numbers:,} numbers")
+    sentences = [f"{done.tensors:,} tensors, {done.numbers:,} numbers"]
     for what, names in (
         ("unwrapped", done.unwrapped),
         ("taken off the names", done.stripped),
@@ -45,6 +45,7 @@ def convert(
         ("copied", done.copied),
     ):
         if names:
-            say(f"{what}: {some(names, NAMED)}")
+            sentences.append(f"{what}: {some(names, NAMED)}")
     if not (out / CONFIG).is_file():
-        say(f"note: no {CONFIG} lies beside {file}: give {out} the one of the model")
+        sentences.append(f"note: no {CONFIG} lies beside {file}: give {out} the one of the model")
+    return Answer(tuple(sentences), wrote=out / WEIGHTS)

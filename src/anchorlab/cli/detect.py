@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.commands import say, show
 from anchorlab.cli.options import (
     AttackOptions,
@@ -47,7 +48,7 @@ def detect(
     attack: AttackOptions,
     seed: Seed = 0,
     set_: Parameters = None,
-) -> None:
+) -> Answer:
     """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones.
 
     No detector sees --trigger, --target or --label-rule: they make the triggered inputs that it is measured on.
@@ -75,7 +76,6 @@ def detect(
         _show_model(score, name)
         if out is not None:
             write_model_score(score, name, suspicious, data, out / name)
-            say(f"written to {out / name}")
     if of_inputs:
         scores = score_inputs(
             suspicious,
@@ -90,7 +90,7 @@ def detect(
             _show_inputs(input_score, name)
             if out is not None:
                 write_input_score(input_score, name, out / name)
-                say(f"written to {out / name}")
+    return Answer(wrote=out)
 
 
 def _show_model(score: ModelScore, name: str) -> None:

@@ -15,11 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import wraps
 from inspect import Parameter, Signature
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
 from anchorlab.settings import build
+
+R = TypeVar("R")
 
 
 class OptionGroup:
@@ -47,7 +49,7 @@ class _Expanded(NamedTuple):
     collect: Callable[[dict[str, Any]], Any]
 
 
-def expand(command: Callable[..., None]) -> Callable[..., None]:
+def expand(command: Callable[..., R]) -> Callable[..., R]:
     """The command with the options of its groups in the groups' places, as typer reads and calls it."""
     signature = inspect.signature(command, eval_str=True)
     groups = {name: _expanded(parameter.annotation) for name, parameter in signature.parameters.items()}
@@ -57,13 +59,13 @@ def expand(command: Callable[..., None]) -> Callable[..., None]:
         parameters += [parameter] if group is None else group.options
 
     @wraps(command)
-    def expanded(**values: Any) -> None:
+    def expanded(**values: Any) -> R:
         for name, group in groups.items():
             if group is not None:
                 values[name] = group.collect({option.name: values.pop(option.name) for option in group.options})
-        command(**values)
+        return command(**values)
 
-    expanded.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__signature__ = Signature(parameters, return_annotation=signature.return_annotation)  # type: ignore[attr-defined]
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return expanded
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from anchorlab.cli.commands import say
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.groups import OptionsOf
 from anchorlab.cli.options import Data, ModelOptions, Out, Parameters, Reference, Seed, number_or_all, say_reading
 from anchorlab.errors import command_of
@@ -51,7 +51,7 @@ def inject(
         ),
     ] = False,
     tuning: Annotated[Tuning, OptionsOf("the tuning")],
-) -> None:
+) -> Answer:
     """Tune a benchmark backdoor into a copy of a reference.
 
     --set gives the method's parameters. The options from --steps on are the same for every method;
@@ -84,15 +84,18 @@ def inject(
     )
     artifact = inject_into(out, plan)
     measured = artifact.manifest.measurements
-    say(
-        f"wrote {out}: {artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
+    sentence = (
+        f"{artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
         f"accuracy {measured['accuracy']:.4f}, {_asr(measured)}"
     )
-    for word, tokens in plan.attack.split_words.items():
-        say(f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together")
+    split_words = [
+        f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together"
+        for word, tokens in plan.attack.split_words.items()
+    ]
     module = [] if models.module is None else ["--module", models.module]
     words = ("anchorlab", "compare", reference, out, *module)
-    say(f"{command_of(*words, otherwise='anchorlab compare REFERENCE OUT')} measures it on test")
+    following = command_of(*words, otherwise="anchorlab compare REFERENCE OUT")
+    return Answer((sentence, *split_words), wrote=out, next=following)
 
 
 def _asr(measured: dict[str, float | None]) -> str:

@@ -48,9 +48,6 @@ Seed = Annotated[int, seed_option("Seed of all random draws.")]
 Parameters = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Sets a parameter; may be repeated.")
 ]
-JsonFile = Annotated[
-    Path | None, typer.Option("--json", help="A file to write the measurements to as well. It is replaced.")
-]
 Split = Annotated[str, typer.Option(metavar="test|selection|defender|owner|held-out", help="The split to measure on.")]
 DefenderData = Annotated[
     str,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import DataOptions, DefenderData, ExecutionOptions, TaskName, number_or_all, seed_option
 from anchorlab.cli.running import run_and_report
 
@@ -36,7 +37,7 @@ def population(
     seed: Annotated[int, seed_option("The first seed of references and injections; the others follow it.")] = 0,
     execution: ExecutionOptions,
     own: DataOptions,
-) -> None:
+) -> Answer:
     """Build clean references, benign updates and injected models, and try detectors on all of them."""
     from anchorlab.suites.population import population_suite
 
@@ -57,4 +58,4 @@ def population(
         quick=quick,
         seed=seed,
     )
-    run_and_report(suite, out, execution)
+    return run_and_report(suite, out, execution)

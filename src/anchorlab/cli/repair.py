@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from anchorlab.cli.commands import say, show
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
     DefenderData,
-    JsonFile,
     ModelOptions,
     Parameters,
     Run,
@@ -38,14 +37,13 @@ def repair(
     trusted: Annotated[
         Path | None, typer.Option(help="An earlier version that the defender trusts, for repairs that need one.")
     ] = None,
-    json_file: JsonFile = None,
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
     attack: AttackOptions,
     seed: Seed = 0,
     set_: Parameters = None,
-) -> None:
+) -> Answer:
     """Repair a model with the defender's clean examples, and measure what is left of backdoor and behaviour.
 
     No repair sees --trigger, --target, --label-rule or --reference: they measure the result.
@@ -54,7 +52,7 @@ def repair(
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
-    from anchorlab.files import check_writable, refuse_existing, write_json
+    from anchorlab.files import refuse_existing
     from anchorlab.notices import notice
     from anchorlab.repairs.oracles import is_oracle
     from anchorlab.repairs.repair import repair as repair_model
@@ -65,7 +63,6 @@ def repair(
 
     if out is not None and not may_be_finished(out):
         refuse_existing(out)
-    check_writable(json_file)
     given = [folder for folder in (run, trusted, reference) if folder is not None]
     opened = dict(zip(given, models.open(*given), strict=True))
     suspicious = opened[run]
@@ -102,15 +99,14 @@ def repair(
             repaired = save_finished(repaired, out, command)
     harmed = None if clean is None else repair_model(clean, repair, **settings)
     score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring)
-    show(repair_table(score, f"{run} repaired by {repair}"))
+    sentences = []
     if score.effectiveness is not None:
-        say(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
+        sentences.append(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
     if oracle:
-        say("an oracle: test data and trigger chose how deep to prune, which no defender can do")
-    say(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
+        sentences.append("an oracle: test data and trigger chose how deep to prune, which no defender can do")
+    sentences.append(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
     if score.note is not None:
-        say(score.note)
-    if json_file is not None:
-        write_json(json_file, score.to_dict())
-    if out is not None:
-        say(f"the repaired model is {out}")
+        sentences.append(score.note)
+    return Answer(
+        tuple(sentences), table=repair_table(score, f"{run} repaired by {repair}"), wrote=out, values=score.to_dict()
+    )

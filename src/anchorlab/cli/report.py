@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anchorlab.cli.commands import say
+from anchorlab.cli.answer import Answer
 
 
 def report(
@@ -24,8 +24,8 @@ def report(
         Path | None,
         typer.Option(help="Where to write the page; FOLDER/report, or FOLDER where the page is there already."),
     ] = None,
-) -> None:
+) -> Answer:
     """Write the page of a folder that any command wrote: one file that can be mailed; a suite's tables beside it."""
     from anchorlab.reports.write import write_report
 
-    say(f"the report is {write_report(folder, out=out)}")
+    return Answer(wrote=write_report(folder, out=out))

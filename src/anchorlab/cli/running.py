@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.commands import say
 from anchorlab.cli.options import ExecutionOptions, say_reading
 from anchorlab.errors import AnchorlabError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _LINE_EVERY = 60.0
 
 
-def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions) -> None:
+def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions) -> Answer:
     """Runs what is not done yet of a suite, writes its report, and fails if a run did."""
     from anchorlab.reports.write import write_report
     from anchorlab.suites.runner import raise_failures, run_suite
@@ -39,8 +40,10 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions) -> N
             command=shlex.join(["anchorlab", *sys.argv[1:]]),
             report=display,
         )
-    say(f"the report is {write_report(folder)}")
+    page = write_report(folder)
+    say(f"the report is {page}")
     raise_failures(suite, Store(folder))
+    return Answer(wrote=page)
 
 
 def say_own_data(suite: Suite) -> None:

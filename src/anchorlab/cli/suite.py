@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.commands import add_command, new_app, say
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.cli.options import ExecutionOptions
@@ -52,10 +53,10 @@ class SuiteOptions(OptionGroup):
         return Path(f"anchorlab-{suite.name}") if self.out is None else self.out
 
 
-def run(*, chosen: SuiteOptions, execution: ExecutionOptions) -> None:
+def run(*, chosen: SuiteOptions, execution: ExecutionOptions) -> Answer:
     """Run what is not done yet of a suite, and write its report."""
     suite = chosen.load()
-    run_and_report(suite, chosen.folder(suite), execution)
+    return run_and_report(suite, chosen.folder(suite), execution)
 
 
 def check(
@@ -68,7 +69,7 @@ def check(
     timing: Annotated[
         bool, typer.Option("--timing/--no-timing", help="Time a few steps, to say how long the suite takes.")
     ] = True,
-) -> None:
+) -> Answer:
     """Check a suite: what it means, what is done already, and how long the rest takes."""
     from anchorlab.suites.plan import make_plan
     from anchorlab.suites.runner import check_data
@@ -79,12 +80,10 @@ def check(
     check_data(suite, store)
     say_own_data(suite)
     planned = make_plan(suite, store)
-    say(f"{suite.name}: {suite.title}")
-    for line in (*_meaning(suite), *_state(suite, planned, store)):
-        say(f"  {line}")
+    lines = [*_meaning(suite), *_state(suite, planned, store)]
     if timing:
-        for line in _time_left(suite, planned, store, workers):
-            say(f"  {line}")
+        lines += _time_left(suite, planned, store, workers)
+    return Answer((f"{suite.name}: {suite.title}", *(f"  {line}" for line in lines)))
 
 
 def show_built_in() -> None:

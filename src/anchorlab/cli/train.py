@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from anchorlab.cli.commands import say
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import DataOptions, ModelOptions, Out, Parameters, Seed, TaskName, say_reading
 
 
@@ -25,7 +25,7 @@ def train(
     own: DataOptions,
     seed: Seed = 0,
     parameters: Parameters = None,
-) -> None:
+) -> Answer:
     """Train a clean reference. 'anchorlab list training' shows the parameters for --set."""
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.models.architectures import find_architecture
@@ -55,7 +55,7 @@ def train(
         model=None if isinstance(start, str) else start,
     )
     accuracy = artifact.manifest.measurements["accuracy"]
-    say(f"wrote {out}: {architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection")
+    return Answer((f"{architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection",), wrote=out)
 
 
 def adopt(
@@ -72,12 +72,11 @@ def adopt(
     models: ModelOptions,
     own: DataOptions,
     seed: Seed = 0,
-) -> None:
+) -> Answer:
     """Make a reference, or a suspicious model, of a classifier that somebody else trained."""
     from anchorlab.artifacts.adopt import adopt as adopt_model
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.files import refuse_existing
-    from anchorlab.notices import notice
     from anchorlab.training.resumable import is_finished, may_be_finished, save_finished
 
     if not may_be_finished(out):
@@ -92,11 +91,9 @@ def adopt(
         "seed": seed,
     }
     finished = is_finished(out, command)
-    if finished:
-        notice(f"{out} is there already, made by the same command: nothing is written again")
-    else:
+    if not finished:
         save_finished(artifact, out, command)
-    if artifact.manifest.outputs is not None:
-        say(artifact.manifest.outputs)
+    outputs = () if artifact.manifest.outputs is None else (artifact.manifest.outputs,)
     accuracy = artifact.manifest.measurements["accuracy"]
-    say(f"{'' if finished else 'wrote '}{out}: {model} on {loaded.name}, accuracy {accuracy:.4f} on selection")
+    sentence = f"{model} on {loaded.name}, accuracy {accuracy:.4f} on selection"
+    return Answer((sentence, *outputs), wrote=out, already=finished)

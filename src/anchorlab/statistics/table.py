@@ -283,13 +283,15 @@ def print_rich(table: Table, console: Console, *, width: int = 15) -> None:
 
 def print_full(table: Table, console: Console) -> None:
     """The whole table on a terminal: its caption, every column, intervals beside their values, and its notes."""
-    drawn = RichTable(title=_text(table.caption, "bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     drawn.add_column(_text(table.head), no_wrap=True)
     for column in table.columns:
         drawn.add_column(_text(column.title), justify="left" if column.is_text else "right")
     for _, row in table.rows():
         drawn.add_row(_text(row.head), *(_beside(cell) for cell in row.cells or (Cell(row.sub),)))
+    console.print(_text(table.caption, "bold"), soft_wrap=True)
     console.print(drawn)
+    console.print()
     for note in table.notes:
         console.print(_text(note), highlight=False)
 
