@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import example, given
@@ -11,7 +12,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 from anchorlab.errors import printable
-from anchorlab.statistics.escaping import html, markdown, plotted, visible
+from anchorlab.statistics.escaping import html, markdown, plotted, visible, xml
 from tests.hostile import HOSTILE, any_text
 
 
@@ -78,3 +79,11 @@ def test_a_figure_shows_dollars_and_reads_no_formula(text: str) -> None:
     drawn, formula = Text(fontproperties=FontProperties())._preprocess_math(plotted(text))
     assert formula is False
     assert drawn == visible(text)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "\x00\x0b\x7f", "\ufffe\uffff", "\ud800"])
+def test_xml_takes_the_text_and_gives_it_back(text: str) -> None:
+    element = ElementTree.Element("e", {"a": xml(text)})
+    element.text = xml(text)
+    read = ElementTree.fromstring(ElementTree.tostring(element, encoding="utf-8"))
+    assert read.text == read.attrib["a"] == xml(text)

@@ -1,15 +1,18 @@
-"""A gate on a comparison: bounds that break it, for example in the tests of a new version of a model."""
+"""A gate on measurements: bounds that break it, for example in the tests of a new version of a model."""
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from anchorlab.consistency.compare import Comparison
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.metrics import METRICS
+
+if TYPE_CHECKING:
+    from anchorlab.consistency.compare import Comparison
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -22,8 +25,42 @@ _FORM = re.compile(r"\s*(?P<name>\w+)(?:\.(?P<end>\w+))?\s*(?P<sign>>=|<=|>|<)\s
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a gate judges.
+
+    Attributes:
+        values: measurement to its value; None if it is undefined.
+        intervals: measurement to its 95% interval, of those that have one.
+        undefined: measurement to a sentence that says why it is undefined.
+    """
+
+    values: Mapping[str, float | None]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    undefined: Mapping[str, str] = field(default_factory=dict)
+
+
+def measured_by(comparison: Comparison) -> Measured:
+    """The measurements of a comparison."""
+    values = {name: getattr(comparison, name, None) for name in METRICS}
+    return Measured(values, comparison.intervals, comparison.undefined)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a bound says of some measurements.
+
+    Attributes:
+        is_broken: whether they meet the condition.
+        sentence: what was found.
+    """
+
+    is_broken: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Bound:
-    """A condition that no comparison may meet, such as ``kl.upper > 0.01``.
+    """A condition that no measurement may meet, such as ``kl.upper > 0.01``.
 
     Attributes:
         name: of a measurement.
@@ -38,36 +75,46 @@ class Bound:
     bound: float
 
     def __str__(self) -> str:
-        return f"{self._what} {self.sign} {self.bound:g}"
+        return f"{self.what} {self.sign} {self.bound:g}"
 
     @property
-    def _what(self) -> str:
+    def what(self) -> str:
+        """The measurement, or the end of its interval, that is meant, as in ``kl.upper``."""
         return self.name if self.end is None else f"{self.name}.{self.end}"
 
-    def broken(self, comparison: Comparison) -> str | None:
-        """A sentence on how the comparison meets the condition; None if it does not.
+    def judge(self, measured: Measured) -> Judgement:
+        """Whether the measurements meet the condition.
 
         Raises:
             AnchorlabError: if the measurement is undefined or has no interval, so that nothing can be said.
         """
-        value: float | None = getattr(comparison, self.name, None)
+        value = measured.values.get(self.name)
         if value is None:
-            why = comparison.undefined.get(self.name, "it could not be measured")
+            why = measured.undefined.get(self.name, "it could not be measured")
             raise AnchorlabError(f"the gate '{self}' cannot be judged, because {self.name} is undefined: {why}")
         if self.end is not None:
-            if self.name not in comparison.intervals:
+            if self.name not in measured.intervals:
                 raise AnchorlabError(
                     f"the gate '{self}' cannot be judged, because {self.name} has no interval: "
                     f"give a bound on {self.name}"
                 )
-            value = comparison.intervals[self.name][0 if self.end == "lower" else 1]
-        if not _COMPARE[self.sign](value, self.bound):
-            return None
-        return f"the gate '{self}' is broken: {self._what} is {value:.6g}"
+            value = measured.intervals[self.name][0 if self.end == "lower" else 1]
+        is_broken = _COMPARE[self.sign](value, self.bound)
+        how = "is broken" if is_broken else "holds"
+        return Judgement(is_broken, f"the gate '{self}' {how}: {self.what} is {value:.6g}")
+
+    def broken(self, comparison: Comparison) -> str | None:
+        """A sentence on how a comparison meets the condition; None if it does not. Raises as ``judge`` does."""
+        judgement = self.judge(measured_by(comparison))
+        return judgement.sentence if judgement.is_broken else None
 
 
-def parse_bound(text: str) -> Bound:
+def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
     """A bound from text: a measurement, ``.lower`` or ``.upper`` where its interval is meant, a sign and a number.
+
+    Args:
+        text: the condition.
+        known: names of the measurements; those of comparisons if left out.
 
     Raises:
         AnchorlabError: for another form, an unknown measurement, or what is no number.
@@ -79,8 +126,9 @@ def parse_bound(text: str) -> Bound:
             "'kl.upper > 0.01'"
         )
     name, end = match["name"], match["end"]
-    if name not in METRICS:
-        raise unknown("measurement", name, METRICS)
+    names = list(known)
+    if name not in names:
+        raise unknown("measurement", name, names)
     if end not in (None, "lower", "upper"):
         raise unknown("end of an interval", end, ("lower", "upper"))
     try:

@@ -1,4 +1,4 @@
-"""Words of the user's on their way into a page, a Markdown file or a figure: there they are words and nothing else.
+"""Words of the user's on their way into a page, Markdown, XML or a figure: there they are words and nothing else.
 
 A class, a file, a method's label or a title may be called anything. Each writer passes what it writes through one of
 these functions, so that no name makes an element, a link, a formula or a command. `anchorlab.statistics.latex` and
@@ -23,6 +23,9 @@ _MARKDOWN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+#: What no document of XML 1.0 may hold, beside control characters.
+_NOT_IN_XML = re.compile("[\ufffe\uffff]")
 
 
 def visible(text: object) -> str:
@@ -54,6 +57,14 @@ def _entity(sign: str) -> str:
     if sign.isalnum() or sign.isspace():
         return sign
     return {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(sign, f"&#{ord(sign)};")
+
+
+def xml(text: object) -> str:
+    """A text of an element or an attribute of XML 1.0, which has no sign for most control characters. Lines stay.
+
+    Whoever builds the document escapes its brackets and quotes, as ``xml.etree`` does.
+    """
+    return _NOT_IN_XML.sub(lambda found: found.group().encode("unicode_escape").decode(), visible(text))
 
 
 def plotted(text: object) -> str:

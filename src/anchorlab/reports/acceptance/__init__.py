@@ -1,0 +1,1 @@
+"""Acceptance in continuous integration: what a command judged, as JUnit XML, as SARIF, and as Markdown."""
