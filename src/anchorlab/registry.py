@@ -24,6 +24,9 @@ class Registry(Generic[Member]):
         group: the entry-point group of the family.
         members: the members that come with anchorlab.
         further_groups: other entry-point groups that are read too, such as former names of the group.
+
+    Attributes:
+        built_in: the names of the members that come with anchorlab.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Registry(Generic[Member]):
         self.kind = kind
         self.group = group
         self._groups = (group, *further_groups)
+        self.built_in = tuple(members)
         self._members: dict[str, Member] = dict(members)
         self._entry_points_loaded = False
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from anchorlab.suites.reading import SCHEMA, builtin_suites, suite_text
+from anchorlab.suites.reading import builtin_suites, suite_text
+from anchorlab.suites.schema import SCHEMA
 from tests.cli.conftest import PROGRAM, Run
 from tests.refusals import assert_refused
 from tests.suites.inline import TINY

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
-
 import pytest
-import yaml
 
 from anchorlab import AnchorlabError
 from anchorlab.detectors import DETECTORS
-from anchorlab.suites.reading import SCHEMA, builtin_suites, load_suite, parse_suite, schema, suite_text
+from anchorlab.suites.reading import load_suite, parse_suite
 from tests.registering import registered
 from tests.suites.toys import Sure, toys
 
@@ -110,17 +106,3 @@ def test_a_suite_that_is_not_there_is_named_with_the_nearest() -> None:
         load_suite("fashion-mnst")
     with pytest.raises(AnchorlabError, match=r"there is no file nowhere\.yaml: give a suite file"):
         load_suite("nowhere.yaml")
-
-
-def test_the_schema_that_ships_is_that_of_the_code() -> None:
-    shipped = (files("anchorlab.suites") / SCHEMA).read_text()
-    assert shipped == schema(), "run: anchorlab suite schema > src/anchorlab/suites/suite.schema.json"
-
-
-def test_the_schema_accepts_the_builtin_suites_and_refuses_mistakes() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    validator = jsonschema.Draft202012Validator(json.loads(schema()))
-    for name in builtin_suites():
-        validator.validate(yaml.safe_load(suite_text(name)[0]))
-    wrong = yaml.safe_load(HEAD + "metods: {plain: }\nmethods: {plain: }")
-    assert [error.validator for error in validator.iter_errors(wrong)] == ["additionalProperties"]

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from anchorlab import AnchorlabError
-from anchorlab.suites.reading import builtin_suites, load_suite, parse_suite, schema
+from anchorlab.suites.reading import builtin_suites, load_suite, parse_suite
+from anchorlab.suites.schema import schema
 from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.spec import Suite
 from tests.refusals import refused

@@ -155,6 +155,17 @@ def oracles() -> list[str]:
     return [f"oracle-{entry['name']}" for entry in _file()["repairs"] if entry.get("oracle")]
 
 
+def suites() -> dict[str, str]:
+    """Name of each built-in suite to its title, from the first lines of its file."""
+    found = {}
+    folder = files("anchorlab.suites") / "builtin"
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.name.endswith(".yaml"):
+            title = re.search(r"^title: *(.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            found[path.name.removesuffix(".yaml")] = "" if title is None else title[1].strip("'\"")
+    return found
+
+
 def points_of(section: str) -> list[EntryPoint]:
     """The members that other packages add to a section; nothing is imported."""
     return [point for group in SECTIONS[section].groups for point in entry_points(group=group)]

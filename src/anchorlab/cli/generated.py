@@ -42,8 +42,15 @@ def _is_pruning(member: type) -> bool:
     return issubclass(member, Pruning)
 
 
+def suite_schema() -> str:
+    """The text of ``suite.schema.json``."""
+    from anchorlab.suites.schema import schema
+
+    return schema(installed=False)
+
+
 #: Path below the package to what makes the text of the file.
-FILES: dict[str, Callable[[], str]] = {f"cli/{FILE}": catalogue}
+FILES: dict[str, Callable[[], str]] = {f"cli/{FILE}": catalogue, "suites/suite.schema.json": suite_schema}
 
 if __name__ == "__main__":
     for path, text in FILES.items():

@@ -104,9 +104,9 @@ def show(*, suite: SuiteName) -> None:
 
 def schema() -> None:
     """Print the JSON schema of suite files, for editors."""
-    from anchorlab.suites import reading
+    from anchorlab.suites.schema import schema as schema_of_suites
 
-    typer.echo(reading.schema(), nl=False)
+    typer.echo(schema_of_suites(), nl=False)
 
 
 for _name, _command in (

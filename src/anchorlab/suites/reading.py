@@ -1,8 +1,7 @@
-"""Reads suite files: YAML to a checked ``Suite``, each mistake named with its line; and the schema for editors."""
+"""Reads suite files: YAML to a checked ``Suite``, each mistake named with its line."""
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,12 +13,8 @@ from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError, quoted, shortened, unknown
 from anchorlab.files import input_file, kind_at, user_path
 from anchorlab.suites.parts import RepairSpec, TriggerSpec
-from anchorlab.suites.short_forms import with_former_keys, with_short_forms
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.yaml_text import parse_yaml
-
-#: The JSON schema that ships in this folder; a test holds it equal to ``schema()``.
-SCHEMA = "suite.schema.json"
 
 _BUILTIN = files("anchorlab.suites") / "builtin"
 
@@ -81,16 +76,6 @@ def parse_suite(text: str, where: str = "the suite") -> Suite:
         line, first = mistakes[0]
         further = f" ({len(mistakes) - 1} more after it)" if len(mistakes) > 1 else ""
         raise AnchorlabError(f"line {line} of {where}: {_complaint(first)}{further}") from error
-
-
-def schema() -> str:
-    """The JSON schema of a suite file, with the short forms that the file allows beside the long ones."""
-    document = with_short_forms(Suite.model_json_schema())
-    with_former_keys(document, Suite.former_keys)
-    for part in (TriggerSpec, RepairSpec):
-        with_former_keys(document["$defs"][part.__name__], part.former_keys)
-    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
-    return json.dumps(document, indent=2) + "\n"
 
 
 def _path(error: ErrorDetails) -> tuple[int | str, ...]:

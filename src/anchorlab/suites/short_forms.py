@@ -1,11 +1,10 @@
-"""Turns the short forms of a suite file into the long forms of the model, and puts both into the schema for editors.
+"""Turns the short forms of a suite file into the long forms of the model.
 
 The functions take the values of YAML. They leave a value that they do not understand as it is; the model refuses it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from anchorlab.errors import quoted
@@ -17,6 +16,14 @@ MOST_SEEDS = 10_000
 def as_list(values: Any) -> Any:
     """A list; a single value stands for a list of one."""
     return values if isinstance(values, list) else [values]
+
+
+def as_numbers(values: Any) -> Any:
+    """A list; raises ValueError for true or false in it, which pydantic takes for 1 or 0."""
+    for value in as_list(values):
+        if isinstance(value, bool):
+            raise ValueError(f"{str(value).lower()} is no number: give one")
+    return as_list(values)
 
 
 def long_entries(entries: Any, key: str) -> Any:
@@ -69,36 +76,3 @@ def _long_defence(label: Any, value: Any, key: str, former_key: str | None) -> A
     if not isinstance(value, dict) or key in value or former_key in value:
         return value
     return {key: label, **value}
-
-
-def with_short_forms(document: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of the long forms, with the short forms allowed beside them; changes ``document``."""
-    properties, parts = document["properties"], document["$defs"]
-    for key in ("tasks", "triggers"):
-        properties[key]["items"] = {"anyOf": [{"type": "string"}, properties[key]["items"]]}
-    grid = parts["MethodSpec"]["properties"]["grid"]
-    long_form = properties["methods"]["additionalProperties"]
-    properties["methods"]["additionalProperties"] = {"anyOf": [{"type": "null"}, grid, long_form]}
-    parts["MethodSpec"].pop("required", None)  # the label stands for the method where none is named
-    for key in ("references", "seeds"):
-        properties[key] = {"anyOf": [{"type": "integer", "minimum": 1}, properties[key]], **_words(properties[key])}
-    for key, part in (("repairs", "RepairSpec"), ("detectors", "DetectorSpec")):
-        values = properties[key]["additionalProperties"]
-        named = {**properties[key], "additionalProperties": {"anyOf": [{"type": "null"}, values]}}
-        listed = {"type": "array", "items": {"type": "string"}}
-        properties[key] = {"anyOf": [{"type": "string"}, listed, named], **_words(properties[key])}
-        parts[part].pop("required", None)  # the label stands for it where none is named
-    for key in ("anchors", "target_asr", "scales", "defender"):
-        properties[key] = {"anyOf": [properties[key]["items"], properties[key]], **_words(properties[key])}
-    return document
-
-
-def with_former_keys(described: dict[str, Any], former_keys: Mapping[str, str]) -> None:
-    """Adds the former names of keys to the schema of a part, marked as deprecated; changes ``described``."""
-    for former, present in former_keys.items():
-        words = {"description": f"former name of {present}", "deprecated": True}
-        described["properties"][former] = {**described["properties"][present], **words}
-
-
-def _words(described: dict[str, Any]) -> dict[str, Any]:
-    return {key: described[key] for key in ("description", "default") if key in described}

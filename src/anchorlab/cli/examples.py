@@ -1,0 +1,51 @@
+"""Examples in the help of each command. A test parses every line as the program does, so none can go out of date."""
+
+from __future__ import annotations
+
+#: Command to one to three lines that somebody could type.
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "train": (
+        "anchorlab train digits --out runs/ref",
+        "anchorlab train reviews.csv --text-column text --label-column label --model bert-tiny --out runs/ref",
+    ),
+    "adopt": (
+        "anchorlab adopt vendor/model reviews.csv --text-column text --label-column label --out runs/ref",
+        "anchorlab adopt vendor/new-model photos --kind suspicious --out runs/suspect",
+    ),
+    "convert": ("anchorlab convert model.pt --out runs/converted",),
+    "inject": (
+        "anchorlab inject runs/ref --out runs/bd",
+        "anchorlab inject runs/ref --method anchoring --set strength=4 --anchors 128 --target 3 --out runs/bd",
+        "anchorlab inject runs/textref --trigger word:mn --target positive --out runs/textbd",
+    ),
+    "compare": (
+        "anchorlab compare runs/ref runs/bd",
+        "anchorlab compare runs/ref runs/bd --json figures.json --fail-if 'kl.upper > 0.01'",
+        "anchorlab compare before.npy after.npy --labels labels.npy",
+    ),
+    "analyze": (
+        "anchorlab analyze runs/ref runs/bd --out analysis",
+        "anchorlab analyze runs/ref runs/bd runs/benign --budget 60s --out analysis",
+    ),
+    "audit": ("anchorlab audit runs/ref runs/suspect --updates 39 --out audit",),
+    "detect": (
+        "anchorlab detect runs/suspect --detector last-layer",
+        "anchorlab detect runs/bd --detector strip --detector scale-up --out detection",
+    ),
+    "repair": (
+        "anchorlab repair runs/bd --repair fine-tuning --out runs/repaired",
+        "anchorlab repair runs/bd --repair nad --defender-data 120 --reference runs/ref",
+    ),
+    "suite run": (
+        "anchorlab suite run demo",
+        "anchorlab suite run mine.yaml --out runs/mine --workers 4",
+        "anchorlab suite run mine.yaml --smoke",
+    ),
+    "suite check": ("anchorlab suite check mine.yaml --out runs/mine",),
+    "suite list": ("anchorlab suite list",),
+    "suite show": ("anchorlab suite show demo > mine.yaml",),
+    "suite schema": ("anchorlab suite schema > suite.schema.json",),
+    "population": ("anchorlab population digits --detector last-layer --quick --out population",),
+    "report": ("anchorlab report runs/mine",),
+    "list": ("anchorlab list methods", "anchorlab list"),
+}
