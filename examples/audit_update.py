@@ -23,10 +23,10 @@ def main() -> None:
     print(f"churn {result.churn:.3f}, allowed {allowed}: {'refused' if result.churn > allowed else 'accepted'}")
     print(f"right answers that became wrong: {result.negative_flips:.3f}")
 
-    # Updates of the same length on clean data alone. 19 of them allow a test at level 0.05; four show how it works.
-    found = audit(trusted, update, benign=4, tuning=tuning)
+    # Short and long updates on clean data alone. 39 of them allow a test at level 0.05; four show how it works.
+    found = audit(trusted, update, benign=4, level=0.4)
     for access in found.accesses:
-        print(f"an auditor who sees {access.access}: p = {access.p:.2f} (at least {1 / (1 + found.updates):.2f})")
+        print(f"an auditor who sees {access.access}: p = {access.p:.2f} (at least {2 / (1 + found.updates):.2f})")
     print("\n".join(found.sentences))
 
 

@@ -45,7 +45,9 @@ def values(digits: Task, reference: Artifact, injected: Artifact) -> dict[str, A
         "RepairScore": score_repair(injected, repaired, reference=reference),
         "ModelScore": anchorlab.detect(injected, "last-layer", defender_data=None),
         "InputScore": anchorlab.detect(injected, "activation-clustering", defender_data=None, examples=40),
-        "Audit": anchorlab.audit(reference, injected, benign=1, tuning=Tuning(steps=2, batch_size=8), queries=50),
+        "Audit": anchorlab.audit(
+            reference, injected, benign=3, level=0.5, tuning=Tuning(steps=2, batch_size=8), queries=50
+        ),
     }
 
 
@@ -57,7 +59,7 @@ SHOWN = {
     "RepairScore": ("RepairScore(accuracy 0.", "logit_distance"),
     "ModelScore": ("ModelScore(", "deviations"),
     "InputScore": ("InputScore(auroc=", "AUROC"),
-    "Audit": ("Audit(50 queries, 1 benign updates, p=", "probabilities"),
+    "Audit": ("Audit(unusual: more, 50 queries, 3 benign updates, p=", "probabilities"),
 }
 
 

@@ -24,13 +24,15 @@ from anchorlab.detectors import predict
 from anchorlab.metrics import Pair
 from anchorlab.reports.audit import draw_power_curves
 from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, queries_until_a_difference, values_of
-from anchorlab.scoring.benign_updates import benign_updates
+from anchorlab.scoring.benign_updates import benign_updates, plan_updates
 from anchorlab.suites.store import Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 #: Benign updates of each reference: just enough for a test at level 0.05.
 UPDATES = 19
+#: Nineteen updates allow a two-sided p of 0.1, the least possible.
+LEVEL = 0.1
 #: How they are made: with the settings of the injections of the population.
 TUNING = Tuning(steps=300, batch_size=32)
 #: What the figure shows: three methods, and the control.
@@ -87,11 +89,12 @@ def audited(
     test = reference.task().split("test")
     reference_logits = test_logits(reference, test)
     by_candidate = [values_of(Pair(reference_logits, test_logits(candidate.model, test))) for candidate in candidates]
-    updates = benign_updates(reference, UPDATES, folder, TUNING)
+    task = reference.task()
+    updates = benign_updates(reference, plan_updates(task, UPDATES, [TUNING]), folder, task=task)
     null = [values_of(Pair(reference_logits, test_logits(update, test))) for update in updates]
     for candidate, values in zip(candidates, by_candidate, strict=True):
         churn = float(values["labels"].mean())
-        for access in audit_values(values, null, seed=0):
+        for access in audit_values(values, null, seed=0, level=LEVEL):
             about = {"method": candidate.method, "trigger": candidate.trigger, "churn": churn}
             queries = {"queries_until_a_difference": queries_until_a_difference(churn)}
             yield about | record_of(access) | queries, access.power
@@ -107,7 +110,8 @@ def record_of(access: AccessAudit) -> dict[str, Any]:
         "upper": access.statistic.upper,
         "null_median": null.median(),
         "null_max": null.max(),
-        "p": access.p,
+        "p": access.upper,
+        "p_less": access.lower,
         "level": access.level,
         "queries_for_95": access.queries,
     }

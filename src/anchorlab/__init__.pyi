@@ -32,8 +32,8 @@ from .perturbation.analyze import analyze as analyze
 from .perturbation.settings import AnalysisSettings as AnalysisSettings
 from .repairs.repair import repair as repair
 from .reports.write import write_report as write_report
-from .scoring.audit import Audit as Audit
 from .scoring.audit import audit as audit
+from .scoring.audit_result import Audit as Audit
 from .scoring.detect import detect as detect
 from .scoring.input_score import InputScore as InputScore
 from .scoring.repairs import RepairScore as RepairScore

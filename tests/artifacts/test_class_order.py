@@ -85,7 +85,7 @@ def test_audits_and_repairs_put_other_models_in_order_too(reviews, models):
     task = load(reviews / "names.csv")
     reference = adopt(models / "plain", task)
     turned = open_pretrained(str(models / "turned"))
-    assert audit(reference, turned, benign=[turned], queries=8).accesses[0].statistic.value == 0
+    assert audit(reference, turned, benign=[turned] * 3, level=0.5, queries=8).accesses[0].statistic.value == 0
     fused = repair(reference, "interpolation", parameters={"share": 0.5}, trusted=turned, defender_data=2)
     torch.testing.assert_close(fused.model.net.classifier.weight, reference.model.net.classifier.weight)
 

@@ -39,7 +39,10 @@ def test_it_is_examined_like_any_candidate(suspect, reference, digits):
 
 def test_it_is_neither_a_reference_nor_trusted_nor_a_benign_update(suspect, reference, digits):
     refused("the reference is a model of kind 'suspicious'", inject, suspect, tuning=BRIEF, task=digits)
-    refused("benign update 1 is a model of kind 'suspicious'", audit, reference, suspect, benign=[suspect], task=digits)
+    refused(
+        "benign update 1 is a model of kind 'suspicious'",
+        audit, reference, suspect, benign=[suspect] * 3, level=0.5, task=digits,
+    )  # fmt: skip
     refused(
         "the trusted version is a model of kind 'suspicious'",
         repair, suspect, "interpolation", defender_data=60, trusted=suspect, task=digits,
@@ -49,7 +52,7 @@ def test_it_is_neither_a_reference_nor_trusted_nor_a_benign_update(suspect, refe
 @pytest.mark.parametrize("kind", DANGEROUS)
 def test_no_audit_trusts_what_may_carry_a_backdoor(suspect, reference, digits, kind):
     other = Artifact(suspect.model, suspect.manifest.model_copy(update={"kind": kind}))
-    refused(f"the reference of an audit is a model of kind '{kind}'", audit, other, reference, benign=1, task=digits)
+    refused(f"the reference of an audit is a model of kind '{kind}'", audit, other, reference, task=digits)
 
 
 def test_another_kind_is_refused(planted, digits):

@@ -18,6 +18,7 @@ from tests.damages import ANY, OF_JSON
 from tests.refusals import Ended, assert_refused
 
 DAMAGES = ANY | OF_JSON
+FEW_UPDATES = ("--updates", 3, "--level", 0.5, "--steps", 1)
 
 #: Commands on two model folders, the second of which is damaged.
 COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
@@ -26,7 +27,7 @@ COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {
     "repair": lambda reference, model, out: [
         *("repair", model, "--repair", "fine-tuning", "--defender-data", 20, "--set", "epochs=1", "--out", out),
     ],
-    "audit": lambda reference, model, out: ["audit", reference, model, "--updates", 1, "--steps", 1, "--out", out],
+    "audit": lambda reference, model, out: ["audit", reference, model, *FEW_UPDATES, "--out", out],
     "analyze": lambda reference, model, out: ["analyze", reference, model, "--budget", "1p", "--examples", 20],
 }
 FILES = [(name, damage) for name in (MANIFEST, CONFIG, WEIGHTS) for damage in (DAMAGES if "json" in name else ANY)]
@@ -143,14 +144,14 @@ def test_damaged_updates_of_an_audit_are_made_again_or_named(
     run: Run, tmp_path: Path, reference_folder: Path, injected_folder: Path
 ) -> None:
     out = tmp_path / "audit"
-    command = ("audit", reference_folder, injected_folder, "--updates", 1, "--steps", 1, "--out", out)
+    command = ("audit", reference_folder, injected_folder, *FEW_UPDATES, "--out", out)
     assert run(*command).code == 0
     wanted = (out / "audit.json").read_bytes()
     kept = shutil.copytree(out, tmp_path / "kept")
     for name, damage in FILES:
         shutil.rmtree(out)
         shutil.copytree(kept, out)
-        (path,) = (out / "updates").rglob(name)
+        path = out / "updates" / "benign-0" / name
         path.write_bytes(DAMAGES[damage](path.read_bytes()))
         ended = run(*command)
         goes_on_or_names(ended, path)

@@ -94,7 +94,7 @@ def test_every_command_works_with_a_limit_below_the_models_own(run: Run, tmp_pat
         ("inject", ref, "--trigger", "word:film", "--target", "good", *QUICK, "--out", injected),
         ("compare", ref, injected),
         ("repair", injected, "--repair", "fine-tuning", *ALL, "--reference", ref, "--set", "epochs=1"),
-        ("audit", ref, injected, "--updates", 1, "--steps", 1),
+        ("audit", ref, injected, "--updates", 3, "--level", 0.5, "--steps", 1),
         ("detect", injected, "--detector", "strip", *ALL, "--examples", 10),
         ("analyze", ref, injected, "--examples", 8, *FAST),
     ):

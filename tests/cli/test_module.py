@@ -10,6 +10,7 @@ from tests.refusals import assert_refused
 
 CODE = "import torch\nnet = lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))\n"
 FEW = ("--defender-data", 40)
+THREE = ("--updates", 3, "--level", 0.5, "--steps", 1)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ COMMANDS = {
         *("--trigger", "square", "--target", "0"),
     ),
     "detect": lambda ref, out: ("detect", ref, "--detector", "universal-scan", *FEW),
-    "audit": lambda ref, out: ("audit", ref, ref, "--benign", ref, "--queries", 20),
+    "audit": lambda ref, out: ("audit", ref, ref, *("--benign", ref) * 3, "--level", 0.5, "--queries", 20),
 }
 
 
@@ -50,7 +51,7 @@ def test_the_module_that_is_named_is_opened(run, folder, code, tmp_path, command
 
 
 def test_updates_of_a_module_are_made_once_and_read_again(run, folder, code, tmp_path):
-    arguments = ("audit", folder, folder, "--updates", 1, "--steps", 1, "--queries", 20, "--out", tmp_path / "audit")
+    arguments = ("audit", folder, folder, *THREE, "--queries", 20, "--out", tmp_path / "audit")
     for _ in range(2):
         assert run(*arguments, "--module", code).code == 0
 

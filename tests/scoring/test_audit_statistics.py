@@ -10,25 +10,11 @@ from anchorlab.metrics import Pair
 from anchorlab.scoring.audit_statistics import (
     audit_values,
     largest_churn,
+    noticeable,
     queries_until_a_difference,
-    rank_p,
     sizes,
     values_of,
 )
-
-
-def test_the_p_value_is_a_rank_by_hand():
-    assert rank_p(5, [1, 2, 3]) == 0.25
-    assert rank_p(2, [1, 2, 3]) == 0.75
-    assert rank_p(0, [1, 2, 3]) == 1
-
-
-def test_it_is_uniform_where_the_candidate_is_one_of_them():
-    """2,000 audits with 9 updates: p is one of ten values, each as likely as the others."""
-    draw = np.random.default_rng(0)
-    values = draw.normal(size=(2000, 10))
-    found = [round(10 * rank_p(row[0], row[1:].tolist())) for row in values]
-    assert stats.chisquare(np.bincount(found, minlength=11)[1:]).pvalue > 0.01
 
 
 def test_labels_alone_see_no_logits():
@@ -40,31 +26,64 @@ def test_labels_alone_see_no_logits():
     assert other["labels"].mean() == 1
 
 
-def made(mean: float, updates: list[float], count: int = 3000) -> list:
+def made(mean: float, updates: list[float], count: int = 3000, level: float = 0.05) -> list:
     """An audit of values drawn around these means."""
     draw = np.random.default_rng(1)
 
     def around(value: float) -> dict[str, np.ndarray]:
         return {"probabilities": draw.gamma(1.0, value, size=count)}
 
-    return audit_values(around(mean), [around(value) for value in updates], seed=0)
+    return audit_values(around(mean), [around(value) for value in updates], seed=0, level=level)
 
 
-def test_power_grows_with_queries_where_something_is_there():
-    (found,) = made(2.0, [1.0] * 19)
-    assert found.p == 0.05
-    assert found.level == 0.05
+@pytest.mark.parametrize(("mean", "direction"), [(2.0, "more"), (0.5, "less")])
+def test_power_grows_with_queries_where_something_is_there(mean, direction):
+    (found,) = made(mean, [1.0] * 39)
+    assert (found.p, found.direction) == (0.05, direction)
     assert found.power["power"].iloc[-1] == 1
     assert found.queries < 1000
     assert np.corrcoef(np.log(found.power["queries"]), found.power["power"])[0, 1] > 0.8
-    assert found.statistic.lower < 2 < found.statistic.upper
+    assert found.statistic.lower < mean < found.statistic.upper
 
 
 def test_and_stays_at_the_level_where_nothing_is():
-    (found,) = made(1.0, [1.0] * 19)
+    (found,) = made(1.0, [1.0] * 39)
     assert found.power["power"].iloc[:8].mean() < 0.12
-    (few,) = made(2.0, [1.0] * 4)
-    assert few.level == 0.2
+
+
+def test_what_would_have_been_noticed_is_noticed_in_nineteen_of_twenty_draws():
+    """Labels by the binomial, a mean of exponential values by the normal: audits of candidates just so large."""
+    draw = np.random.default_rng(3)
+    updates = (draw.random((400, 39)) < 0.05).astype(float)
+    labels = noticeable("labels", updates, 0.05)
+    counts = updates.sum(axis=0)
+    assert (draw.binomial(400, labels.above, 4000) > counts.max()).mean() == pytest.approx(0.95, abs=0.012)
+    assert (draw.binomial(400, labels.below, 4000) < counts.min()).mean() == pytest.approx(0.95, abs=0.012)
+    values = draw.exponential(0.2, (400, 39))
+    kl = noticeable("probabilities", values, 0.05)
+    means = values.mean(axis=0)
+    assert (draw.exponential(kl.above, (4000, 400)).mean(axis=1) > means.max()).mean() == pytest.approx(0.95, abs=0.015)
+    assert (draw.exponential(kl.below, (4000, 400)).mean(axis=1) < means.min()).mean() == pytest.approx(0.95, abs=0.015)
+
+
+def test_nothing_is_noticed_below_updates_that_change_no_label_nor_by_too_few_updates():
+    still = np.zeros((20, 39))
+    assert noticeable("labels", still, 0.05).below is None
+    assert noticeable("labels", still, 0.05).above == pytest.approx(stats.beta.ppf(0.95, 1, 20))
+    assert noticeable("labels", still[:, :38], 0.05).above is None
+    assert noticeable("labels", np.ones((3, 39)), 0.05).above is None
+
+
+def test_each_setting_is_read_alone():
+    (found,) = audit_values(
+        {"labels": np.full(4, 0.5)},
+        [{"labels": np.full(4, value)} for value in (0.1, 0.2, 0.7, 0.8, 0.9)],
+        seed=0,
+        settings=["short"] * 2 + ["long"] * 3,
+    )
+    assert dict(found.by_setting) == {"short": 2 / 3, "long": 0.5}
+    assert found.null_of("long") == (0.7, 0.8, 0.9)
+    assert found.p == 1.0
 
 
 def test_how_many_queries_a_difference_takes():

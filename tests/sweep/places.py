@@ -39,9 +39,9 @@ repair CAND --repair fine-tuning --set epochs=1 --reference HOLE
 repair CAND --repair interpolation --trusted HOLE
 detect HOLE --detector last-layer
 detect TEXTREF --detector onion --set language_model=HOLE
-audit HOLE CAND --benign CAND
-audit REF HOLE --benign CAND
-audit REF CAND --benign HOLE
+audit HOLE CAND --benign CAND --benign CAND --benign CAND --level 0.5
+audit REF HOLE --benign CAND --benign CAND --benign CAND --level 0.5
+audit REF CAND --benign CAND --benign CAND --benign HOLE --level 0.5
 suite run HOLE --out NEW
 suite check HOLE --out NEW --no-timing
 suite check FILE --out HOLE --no-timing
@@ -70,8 +70,8 @@ repair CAND --repair fine-tuning --set epochs=1 --json HOLE
 #: Folders that are filled, whatever they hold.
 FILLED_FOLDERS = """
 detect CAND --detector last-layer --out HOLE
-audit REF CAND --benign CAND --out HOLE
-audit REF CAND --updates 1 --steps 1 --out HOLE
+audit REF CAND --benign CAND --benign CAND --benign CAND --level 0.5 --out HOLE
+audit REF CAND --updates 3 --level 0.5 --steps 1 --out HOLE
 suite run FILE --out HOLE
 report SUITE --out HOLE
 """
@@ -119,10 +119,13 @@ detect CAND --detector last-layer --defender-data HOLE
 detect CAND --detector last-layer --seed HOLE
 detect CAND --detector scale-up --examples HOLE --defender-data 20
 detect CAND --detector strip --examples 5 --defender-data 20 --set blends=HOLE
-audit REF CAND --benign CAND --queries HOLE
-audit REF CAND --benign CAND --seed HOLE
-audit REF CAND --updates HOLE --steps 1
-audit REF CAND --updates 1 --steps HOLE
+audit REF CAND --benign CAND --benign CAND --benign CAND --level 0.5 --queries HOLE
+audit REF CAND --benign CAND --benign CAND --benign CAND --level 0.5 --seed HOLE
+audit REF CAND --updates HOLE --level 0.5 --steps 1
+audit REF CAND --updates 3 --steps 1 --level HOLE
+audit REF CAND --updates 3 --level 0.5 --steps 1 --learning-rate HOLE
+audit REF CAND --updates 3 --level 0.5 --steps 1 --access HOLE
+audit REF CAND --updates 3 --level 0.5 --steps HOLE
 population digits --out NEW --references HOLE --detector nothing
 population digits --out NEW --seeds HOLE --detector nothing
 population digits --out NEW --defender-data HOLE --detector nothing
@@ -165,7 +168,7 @@ repair CAND --repair HOLE
 repair CAND --repair fine-tuning --set HOLE
 detect CAND --detector HOLE
 detect CAND --detector last-layer --set HOLE
-audit REF CAND --benign CAND --split HOLE
+audit REF CAND --benign CAND --benign CAND --benign CAND --level 0.5 --split HOLE
 population HOLE --out NEW
 population digits --out NEW --trigger HOLE --detector nothing
 population digits --out NEW --method HOLE --detector nothing

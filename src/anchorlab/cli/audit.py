@@ -21,11 +21,24 @@ def audit(
     ] = None,
     updates: Annotated[
         int | None,
-        typer.Option(min=1, help="Make this many benign updates instead; 19 allow a test at level 0.05."),
+        typer.Option(min=1, help="Number of benign updates to make; as many as the level needs if left out."),
+    ] = None,
+    level: Annotated[float, typer.Option(help="Level of the test; 0.05 takes 39 benign updates.")] = 0.05,
+    access: Annotated[
+        str | None,
+        typer.Option(
+            metavar="labels|probabilities|logits|joint",
+            help="What the verdict is judged by; the richest access that there is if left out.",
+        ),
     ] = None,
     steps: Annotated[
-        int | None,
-        typer.Option(min=1, help="Steps of each such update; as of an injection if left out."),
+        list[int] | None,
+        typer.Option(
+            min=1, help="Steps of each update to make; may be repeated. A short and a long setting if left out."
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Learning rate of updates to make; the task's if left out.")
     ] = None,
     queries: Annotated[int | None, typer.Option(help="Clean queries; all of the split if left out.")] = None,
     split: Annotated[
@@ -40,7 +53,7 @@ def audit(
     models: ModelOptions,
     seed: Seed = 0,
 ) -> Answer:
-    """Audit a model against its trusted reference: does it differ by more than benign updates do?"""
+    """Audit a model against its trusted reference: does it differ as ordinary updates do?"""
     from anchorlab.files import check_folder
     from anchorlab.injection.tuning import Tuning
     from anchorlab.reports.audit import write_audit
@@ -48,28 +61,36 @@ def audit(
     from anchorlab.scoring.tables import audit_table
     from anchorlab.settings import build
 
-    if bool(benign) == (updates is not None):
-        raise AnchorlabError("an audit compares with benign updates: give --benign FOLDER, or --updates N, one of them")
-    if benign and steps is not None:
-        raise AnchorlabError("--steps is for updates that are made: leave it out beside --benign")
+    if benign:
+        for flag, given in (("updates", updates), ("steps", steps), ("learning-rate", learning_rate)):
+            if given is not None:
+                raise AnchorlabError(f"--{flag} is for updates that are made: leave it out beside --benign")
     check_folder(out)
-    clean, audited, *made = models.open(reference, candidate, *(benign or []))
-    kept = out / "updates" if out is not None and updates is not None else None
+    clean, audited, *given_updates = models.open(reference, candidate, *(benign or []))
+    own_task = own.task_of(clean, task)
+    tuning = None
+    if steps:
+        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+        tuning = [build(Tuning, "the benign updates", {"steps": one, **rate}) for one in steps]
     result = run_audit(
         clean,
         audited,
-        benign=updates or made,
-        tuning=None if steps is None else build(Tuning, "the benign updates", {"steps": steps}),
-        folder=kept,
+        benign=given_updates or updates,
+        level=level,
+        access=access,
+        tuning=tuning,
+        folder=out / "updates" if out is not None and not benign else None,
         queries=queries,
         split=split,
-        task=own.task_of(clean, task),
+        task=own_task,
         seed=seed,
     )
     if out is not None:
         write_audit(result, candidate.resolve().name, out)
     return Answer(
-        tuple(f"- {sentence}" for sentence in result.sentences),
+        result.sentences,
         table=audit_table(result, f"{candidate} against benign updates of {reference}"),
+        cautions=result.cautions,
         wrote=out,
+        values=result.to_dict(),
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from anchorlab.files import write_atomically, write_json
 from anchorlab.reports.drawing import logarithmic_axis, shorten, written_figure
-from anchorlab.scoring.audit import Audit
+from anchorlab.scoring.audit_result import Audit
 from anchorlab.statistics.comma_separated import frame_csv
 
 #: Colour (Okabe and Ito's) and line of each kind of access.

@@ -1,8 +1,8 @@
-"""``audit``: does a candidate differ from its trusted reference by more than benign updates do?"""
+"""``audit``: is a candidate's difference from its trusted reference like that of ordinary updates?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,73 +13,34 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
 from anchorlab.data import Split, Task
-from anchorlab.errors import AnchorlabError, quoted
+from anchorlab.errors import AnchorlabError, quoted, unknown
 from anchorlab.injection.tuning import Tuning
 from anchorlab.metrics import Pair
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
+from anchorlab.scoring.audit_ranks import least_p, updates_needed
+from anchorlab.scoring.audit_result import Audit, AuditedAnswers, Judged, UpdateSetting
 from anchorlab.scoring.audit_statistics import (
-    AccessAudit,
+    ACCESSES,
+    LEVEL,
+    Access,
     audit_values,
-    largest_churn,
-    queries_until_a_difference,
+    joint_audit,
     values_of,
 )
-from anchorlab.scoring.benign_updates import benign_updates, check_updates
+from anchorlab.scoring.audit_words import sentences_of, verdict_of
+from anchorlab.scoring.benign_updates import (
+    as_reference,
+    benign_updates,
+    check_updates,
+    ordinary_tunings,
+    plan_updates,
+)
 from anchorlab.seeding import derive
-from anchorlab.statistics.escaping import html
-from anchorlab.statistics.table import to_html
+from anchorlab.statistics.arrays import Floats
 
 #: Most benign updates that are made.
 _MOST_UPDATES = 10_000
-
-
-@dataclass(frozen=True, repr=False)
-class Audit:
-    """The result of an audit.
-
-    Attributes:
-        count: number of queries.
-        updates: number of benign updates.
-        accesses: the result for each kind of access.
-        sentences: the results in words.
-    """
-
-    count: int
-    updates: int
-    accesses: tuple[AccessAudit, ...]
-    sentences: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        p_values = ", ".join(f"p={access.p:.3g} from {access.access}" for access in self.accesses)
-        return f"Audit({self.count} queries, {self.updates} benign updates, {p_values})"
-
-    def _repr_html_(self) -> str:
-        # Only here, because the table is made of audits.
-        from anchorlab.scoring.tables import audit_table
-
-        sentences = "".join(f"<li>{html(sentence)}</li>" for sentence in self.sentences)
-        return f"{to_html(audit_table(self))}<ul>{sentences}</ul>"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON values."""
-        return {
-            "queries": self.count,
-            "updates": self.updates,
-            "accesses": [
-                {
-                    "access": access.access,
-                    "statistic": [access.statistic.value, access.statistic.lower, access.statistic.upper],
-                    "null": list(access.null),
-                    "p": access.p,
-                    "level": access.level,
-                    "queries_for_95": access.queries,
-                    "power": access.power.to_dict("list"),
-                }
-                for access in self.accesses
-            ],
-            "sentences": list(self.sentences),
-        }
 
 
 @checked
@@ -87,23 +48,29 @@ def audit(
     reference: Artifact | nn.Module,
     candidate: Artifact | nn.Module,
     *,
-    benign: int | Sequence[Artifact | nn.Module] = 19,
-    tuning: Tuning | None = None,
+    benign: int | Sequence[Artifact | nn.Module] | None = None,
+    level: float = LEVEL,
+    access: str | None = None,
+    tuning: Tuning | Sequence[Tuning] | None = None,
     folder: str | Path | None = None,
     queries: int | None = None,
     split: str = "test",
     task: Task | None = None,
     seed: int = 0,
 ) -> Audit:
-    """Tests whether a candidate differs from its reference by more than benign updates do.
+    """Tests whether a candidate's difference from its reference is like that of ordinary updates.
 
-    An audit compares answers to clean queries alone, so that the candidate may have another architecture.
+    The test is two-sided: an update that moves less than any benign one is as unusual as one that moves more. An audit
+    compares answers to clean queries alone, so that the candidate may have another architecture.
 
     Args:
         reference: the trusted clean model, with its manifest or as a bare classifier of raw inputs.
         candidate: the model to audit, in either form.
-        benign: benign updates of the reference, or the number of updates to make; 19 allow a test at level 0.05.
-        tuning: settings of updates to make; an injection's if None.
+        benign: benign updates of the reference, or the number of updates to make; None for as many as the level needs.
+        level: of the test, above 0 and below 1.
+        access: what the verdict is judged by: labels, probabilities, logits, or joint for all at once; None for
+            logits, the richest.
+        tuning: settings of updates to make, one or several, which share them; None for a short and a long one.
         folder: the folder of updates to make; updates that are there already are read from it; None to keep none.
         queries: number of clean examples to draw; all of the split if None.
         split: the split that the queries come from.
@@ -111,48 +78,128 @@ def audit(
         seed: seed of the queries, and of random sets of them.
 
     Raises:
-        AnchorlabError: if there is no benign update, if updates must be made of a reference without a manifest, if
-            there are fewer examples than queries, or if a model cannot read them.
+        AnchorlabError: if there are too few benign updates for the level, if there are fewer examples than queries, or
+            if a model cannot read them.
     """
     check_trusted(reference, "the reference of an audit")
-    candidate = in_order_of(reference, candidate, task)
-    check_queries(reference, [candidate], split, task=task, queries=queries)
-    updates = [in_order_of(reference, update, task) for update in _updates(reference, benign, tuning, folder, task)]
-    task = check_queries(reference, [candidate, *updates], split, task=task, queries=queries)
-    examples = task.split(split).select(task.draw(split, queries, "queries", seed=seed, what="queries"))
-    reference_logits = _logits(reference, examples)
-    values = [values_of(Pair(reference_logits, _logits(model, examples))) for model in (candidate, *updates)]
-    accesses = audit_values(values[0], values[1:], seed=derive(seed, "audit"))
-    return Audit(len(examples), len(updates), tuple(accesses), tuple(_sentences(accesses, len(examples), len(updates))))
-
-
-def _updates(
-    reference: Artifact | nn.Module,
-    benign: int | Sequence[Artifact | nn.Module],
-    tuning: Tuning | None,
-    folder: str | Path | None,
-    task: Task | None,
-) -> Sequence[Artifact | nn.Module]:
-    """The benign updates of the caller, checked, or as many new ones as the caller wants."""
-    if not benign:
-        raise AnchorlabError(
-            "an audit needs at least one benign update of the reference to compare with: give --benign FOLDER, or "
-            "--updates N; in Python benign, a list of models or a number"
-        )
-    if isinstance(benign, int) and not 1 <= benign <= _MOST_UPDATES:
-        raise AnchorlabError(
-            f"{quoted(benign)} benign updates cannot be made: give a number from 1 to {_MOST_UPDATES:,}"
-        )
-    if not isinstance(benign, int):
+    judged = judged_by(access, list(ACCESSES))
+    check_level(level)
+    count = updates_needed(level, sides=_sides(judged)) if benign is None else _count(benign)
+    check_enough(count, level, judged)
+    if not isinstance(benign, int) and benign is not None:
         if tuning is not None or folder is not None:
             raise AnchorlabError("tuning and folder are for updates that are made: leave them out beside a list")
         check_updates(reference, benign)
-        return benign
-    if not isinstance(reference, Artifact):
+    candidate = in_order_of(reference, candidate, task)
+    data = check_queries(reference, [candidate], split, task=task, queries=queries)
+    updates: Iterable[Artifact | nn.Module]
+    if benign is None or isinstance(benign, int):
+        tunings = ordinary_tunings(data) if tuning is None else tuning
+        planned = plan_updates(data, count, [tunings] if isinstance(tunings, Tuning) else list(tunings))
+        settings = tuple(of.setting() for of in planned)
+        updates = benign_updates(as_reference(reference, data), planned, folder, task=data)
+    else:
+        for update in benign:
+            data = check_queries(reference, [candidate, in_order_of(reference, update, task)], split, task=data)
+        settings, updates = (UpdateSetting("given", count),), benign
+    examples = data.split(split).select(data.draw(split, queries, "queries", seed=seed, what="queries"))
+    logits = _logits(reference, examples)
+    pair = Pair(logits, _logits(candidate, examples))
+    # One update at a time, because 39 large models do not fit into memory.
+    null = [values_of(Pair(logits, _logits(in_order_of(reference, update, task), examples))) for update in updates]
+    answers = AuditedAnswers(
+        reference_predictions=pair.p.prediction,
+        candidate_predictions=pair.q.prediction,
+        reference=pair.p.probability,
+        candidate=pair.q.probability,
+        labels=examples.labels.cpu().numpy(),
+        classes=tuple(data.classes),
+        queries=examples,
+    )
+    return audit_of(Measured([values_of(pair), *null], settings, answers), judged=judged, level=level, seed=seed)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an audit is computed from.
+
+    Attributes:
+        values: kind of access to its statistic on each query, of the candidate and then of each update.
+        settings: how the updates came to be, in their order.
+        answers: what both models answered.
+    """
+
+    values: Sequence[dict[Access, Floats]]
+    settings: tuple[UpdateSetting, ...]
+    answers: AuditedAnswers
+
+
+def audit_of(measured: Measured, *, judged: Judged, level: float, seed: int) -> Audit:
+    """The audit from what was measured."""
+    names = [setting.name for setting in measured.settings for _ in range(setting.count)]
+    candidate, *null = measured.values
+    accesses = audit_values(candidate, null, seed=derive(seed, "audit"), level=level, settings=names)
+    joint = joint_audit(accesses)
+    verdict = verdict_of(accesses, joint, judged, level)
+    count = len(next(iter(candidate.values())))
+    sentences = sentences_of(verdict, accesses, joint, measured.settings, count)
+    return Audit(
+        count=count,
+        updates=len(null),
+        level=level,
+        settings=measured.settings,
+        accesses=tuple(accesses),
+        joint=joint,
+        verdict=verdict,
+        sentences=sentences,
+        cautions=(),
+        answers=measured.answers,
+    )
+
+
+def judged_by(access: str | None, there: Sequence[Access]) -> Judged:
+    """What the verdict is judged by: what the auditor names, or else the richest access that there is.
+
+    Raises:
+        AnchorlabError: for another name, or an access that the answers do not allow.
+    """
+    if access is None:
+        return there[-1]
+    possible: list[Judged] = [*there, "joint"]
+    if access not in possible:
+        raise unknown("access", access, possible)
+    return access
+
+
+def check_level(level: float) -> None:
+    """Raises AnchorlabError unless a level is one."""
+    if not 0 < level < 1:
+        raise AnchorlabError(f"the level {quoted(level)} is not possible: give a number above 0 and below 1, as 0.05")
+
+
+def check_enough(count: int, level: float, judged: Judged) -> None:
+    """Raises AnchorlabError, which says how many it takes, if a number of updates is too small for the level."""
+    if not 1 <= count <= _MOST_UPDATES:
         raise AnchorlabError(
-            "updates can be made of a reference with a manifest only: give them, by --benign FOLDER or as a list"
+            f"{count} benign updates are not possible: give a number from 1 to {_MOST_UPDATES:,}, "
+            "or leave it out to make as many as the level needs"
         )
-    return benign_updates(reference, benign, folder, tuning, task=task)
+    sides = _sides(judged)
+    needed, least = updates_needed(level, sides=sides), least_p(count, sides=sides)
+    if count < needed:
+        larger = "" if least >= 1 else f", or a level of {least:.2g} or more"
+        raise AnchorlabError(
+            f"{count} benign update{'s' * (count != 1)} allow{'s' * (count == 1)} no p-value below {least:.2g}, and a "
+            f"{'two-sided ' * (sides == 2)}test at the level of {level:g} needs {needed}: give {needed} or more{larger}"
+        )
+
+
+def _sides(judged: Judged) -> int:
+    return 1 if judged == "joint" else 2
+
+
+def _count(benign: int | Sequence[Any]) -> int:
+    return benign if isinstance(benign, int) else len(benign)
 
 
 def check_queries(
@@ -182,30 +229,3 @@ def _logits(model: Artifact | nn.Module, examples: Split) -> Any:
             "weights"
         )
     return answers.cpu().numpy()
-
-
-def _sentences(accesses: Sequence[AccessAudit], count: int, updates: int) -> list[str]:
-    sentences = [
-        f"{count:,} queries; the candidate against {updates} benign update{'s' * (updates != 1)}, so that no p-value "
-        f"is below {1 / (updates + 1):.3g}."
-    ]
-    for access in accesses:
-        as_large = sum(value >= (access.statistic.value or 0) for value in access.null)
-        power = (
-            f"a test at level {access.level:.2g} has a power of 0.95 with {access.queries:,} queries"
-            if access.queries is not None
-            else f"a test at level {access.level:.2g} does not reach a power of 0.95 with all of them"
-        )
-        sentences.append(
-            f"From {access.access}: {as_large} of the {updates} benign updates differ as much as the candidate (p = "
-            f"{access.p:.3g}); {power}."
-        )
-    churn = next(access.statistic.value for access in accesses if access.access == "labels") or 0.0
-    if churn == 0:
-        sentences.append(f"No label differs; with 95% confidence fewer than {largest_churn(count):.2g} of all do.")
-    else:
-        sentences.append(
-            f"{100 * churn:.2g}% of the labels differ (queries until one shows with a chance of 95%: "
-            f"{queries_until_a_difference(churn):,.0f}), which says that something changed, not that it is a backdoor."
-        )
-    return sentences

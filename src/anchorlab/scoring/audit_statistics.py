@@ -1,9 +1,8 @@
-"""Statistics of an audit: the p-value of a candidate among benign updates, and the power of the test.
+"""Statistics of an audit: a candidate among benign updates, the power of the test, and what it would have noticed.
 
 The auditor asks both models the same clean queries, and sees labels alone, probabilities or logits. The difference is
-compared with the differences of real benign updates of the reference: the p-value is the rank of the candidate among
-them, ``(1 + #{null >= candidate}) / (1 + n)``, valid however few there are (Phipson and Smyth 2010, arXiv 1603.05766),
-if the candidate, were it benign, would be an update of their kind. With n updates it is never below ``1 / (n + 1)``.
+compared with the differences of benign updates of the reference, in both directions: an update that moves less than
+any benign one is as unusual as one that moves more. ``audit_ranks`` has the p-values.
 """
 
 from __future__ import annotations
@@ -11,28 +10,53 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
 
 from anchorlab.metrics import Pair
+from anchorlab.scoring.audit_ranks import joint_p, lower_p, rejected_ranks, two_sided_p, upper_p
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates
 from anchorlab.statistics.resampling import resampled_means
 
-#: Kinds of access, each with the statistic of a query.
-ACCESSES = {
+Access = Literal["labels", "probabilities", "logits"]
+Direction = Literal["more", "less"]
+
+#: Kinds of access, each with the statistic of a query, the poorest first.
+ACCESSES: dict[Access, str] = {
     "labels": "share of queries with another label",
     "probabilities": "KL divergence from the reference, nats",
     "logits": "mean squared shift of the centred logits",
 }
 
-#: Level of the test, if there are enough updates for it.
+#: Level of the test if the auditor names none.
 LEVEL = 0.05
+
+#: The chance with which a difference is noticed, where a size or a number of queries is named.
+POWER = 0.95
 
 #: Random sets of queries of each size.
 _DRAWS = 400
+
+#: The standard normal's quantile of ``POWER``.
+_Z = 1.6448536269514722
+
+
+@dataclass(frozen=True)
+class Noticeable:
+    """Sizes of a difference that an audit with these queries and updates notices with a chance of 95%.
+
+    Attributes:
+        above: a candidate whose true difference is at least this is found to move more; None if no size is noticed.
+        below: one whose true difference is at most this is found to move less; None if no size is noticed.
+    """
+
+    above: float | None
+    below: float | None
 
 
 @dataclass(frozen=True)
@@ -43,22 +67,61 @@ class AccessAudit:
         access: a key of ``ACCESSES``.
         statistic: the candidate's statistic over all queries, with its 95% interval by bootstrap over queries.
         null: the statistic of each benign update.
-        p: rank of the candidate among the updates.
-        level: level of the test whose power is given: 0.05, or the smallest p that the number of updates allows.
+        settings: the name of each update's setting, such as "short".
+        p: the two-sided p-value.
+        upper: the p-value of "moves more".
+        lower: the p-value of "moves less".
+        by_setting: the two-sided p-value against the updates of each setting alone.
+        level: level of the test whose power is given.
         power: for each number of queries, the share of random sets of them that reject; columns ``queries``, ``power``.
         queries: the smallest number of queries of the grid with a power of 0.95; None if all do not suffice.
+        noticeable: the differences that these queries and updates would have shown.
     """
 
-    access: str
+    access: Access
     statistic: Estimate
     null: tuple[float, ...]
+    settings: tuple[str, ...]
     p: float
+    upper: float
+    lower: float
+    by_setting: Mapping[str, float]
     level: float
     power: pd.DataFrame
     queries: int | None
+    noticeable: Noticeable
+
+    @property
+    def value(self) -> float:
+        """The candidate's statistic over all queries."""
+        return float(self.statistic.value or 0.0)
+
+    @property
+    def direction(self) -> Direction:
+        """Whether the candidate lies nearer to the largest or to the smallest of the updates."""
+        return "more" if self.upper <= self.lower else "less"
+
+    def null_of(self, setting: str) -> tuple[float, ...]:
+        """The statistic of each update of one setting."""
+        return tuple(value for value, name in zip(self.null, self.settings, strict=True) if name == setting)
 
 
-def values_of(pair: Pair) -> dict[str, Floats]:
+@dataclass(frozen=True)
+class JointAudit:
+    """The test of all accesses at once.
+
+    Attributes:
+        p: the p-value.
+        access: in which the candidate's rank is the most extreme.
+        direction: to which side it lies there.
+    """
+
+    p: float
+    access: Access
+    direction: Direction
+
+
+def values_of(pair: Pair) -> dict[Access, Floats]:
     """The statistic of each kind of access on each query, ``[N]``."""
     return {
         "labels": (pair.p.prediction != pair.q.prediction).astype(np.float64),
@@ -67,13 +130,13 @@ def values_of(pair: Pair) -> dict[str, Floats]:
     }
 
 
-def rank_p(candidate: float, null: Sequence[float]) -> float:
-    """``(1 + #{null >= candidate}) / (1 + n)``."""
-    return (1 + sum(value >= candidate for value in null)) / (1 + len(null))
-
-
 def audit_values(
-    candidate: Mapping[str, Floats], null: Sequence[Mapping[str, Floats]], *, seed: int
+    candidate: Mapping[Access, Floats],
+    null: Sequence[Mapping[Access, Floats]],
+    *,
+    seed: int,
+    level: float = LEVEL,
+    settings: Sequence[str] | None = None,
 ) -> list[AccessAudit]:
     """The audit from statistics on the same N queries.
 
@@ -81,35 +144,91 @@ def audit_values(
         candidate: kind of access to its values ``[N]``.
         null: the same of each benign update, at least one.
         seed: seed of the random sets of queries.
+        level: of the test.
+        settings: the name of each update's setting; "given" for all if None.
     """
+    names = tuple(settings or ["given"] * len(null))
     return [
-        _audit_access(access, np.stack([values, *(update[access] for update in null)], axis=1), seed)
+        _audit_access(access, np.stack([values, *(update[access] for update in null)], axis=1), names, level, seed)
         for access, values in candidate.items()
     ]
 
 
-def _audit_access(access: str, table: Floats, seed: int) -> AccessAudit:
+def joint_audit(accesses: Sequence[AccessAudit]) -> JointAudit:
+    """The test over all accesses at once, see ``audit_ranks``."""
+    values = np.array([(access.value, *access.null) for access in accesses], dtype=np.float64).T
+    # Of accesses that are equally extreme the richest names the direction, because it sees the most.
+    extreme = min(reversed(accesses), key=lambda access: access.p)
+    return JointAudit(joint_p(values), extreme.access, extreme.direction)
+
+
+def _audit_access(access: Access, table: Floats, settings: tuple[str, ...], level: float, seed: int) -> AccessAudit:
     """The audit of one kind of access, from a table with a row for each query and the candidate's column first."""
     means = table.mean(axis=0)
-    level = max(LEVEL, 1 / table.shape[1])
+    value, null = float(means[0]), means[1:]
     rng = np.random.default_rng(seed)
     whole = resampled_means(rng, table, len(table), _DRAWS)
+    power = _power(rng, table, level)
+    sufficient = power[power["power"] >= POWER]["queries"]
+    of_setting = {name: null[[other == name for other in settings]] for name in dict.fromkeys(settings)}
+    return AccessAudit(
+        access=access,
+        statistic=Estimate(value, *between_replicates(whole[:, 0], DECIMAL_TAILS)),
+        null=tuple(float(one) for one in null),
+        settings=settings,
+        p=two_sided_p(value, null),
+        upper=upper_p(value, null),
+        lower=lower_p(value, null),
+        by_setting={name: two_sided_p(value, values) for name, values in of_setting.items()},
+        level=level,
+        power=power,
+        queries=int(sufficient.iloc[0]) if len(sufficient) else None,
+        noticeable=noticeable(access, table[:, 1:], level),
+    )
+
+
+def _power(rng: np.random.Generator, table: Floats, level: float) -> pd.DataFrame:
+    """The share of random sets of queries that reject, by their number."""
+    rejected = rejected_ranks(table.shape[1] - 1, level)
     rows = []
     for queries in sizes(len(table)):
         samples = resampled_means(rng, table, queries, _DRAWS)
-        p = (1 + (samples[:, 1:] >= samples[:, :1]).sum(axis=1)) / table.shape[1]
-        rows.append({"queries": queries, "power": float((p <= level + 1e-12).mean())})
-    power = pd.DataFrame(rows)
-    sufficient = power[power["power"] >= 1 - LEVEL]["queries"]
-    return AccessAudit(
-        access,
-        Estimate(float(means[0]), *between_replicates(whole[:, 0], DECIMAL_TAILS)),
-        tuple(float(value) for value in means[1:]),
-        rank_p(means[0], means[1:].tolist()),
-        level,
-        power,
-        int(sufficient.iloc[0]) if len(sufficient) else None,
-    )
+        above = 1 + (samples[:, 1:] >= samples[:, :1]).sum(axis=1)
+        below = 1 + (samples[:, 1:] <= samples[:, :1]).sum(axis=1)
+        rows.append({"queries": queries, "power": float((np.minimum(above, below) <= rejected).mean())})
+    return pd.DataFrame(rows)
+
+
+def noticeable(access: Access, updates: Floats, level: float) -> Noticeable:
+    """The differences that a test notices with a chance of 95%, given these updates.
+
+    A label differs or not, so that the number of labels that differ is binomial. The other statistics are means over
+    queries, taken as normal, whose standard deviation grows with their mean as it does in the median update.
+
+    Args:
+        access: the kind of access.
+        updates: the statistic on each query, ``[N, n]``, a column an update.
+        level: of the test.
+    """
+    count, means = len(updates), np.sort(updates.mean(axis=0))
+    rejected = rejected_ranks(len(means), level)
+    if rejected == 0:
+        return Noticeable(None, None)
+    low, high = float(means[rejected - 1]), float(means[-rejected])
+    if access == "labels":
+        return _noticeable_labels(round(low * count), round(high * count), count)
+    spread = updates.std(axis=0) / np.where(updates.mean(axis=0) > 0, updates.mean(axis=0), np.inf)
+    noise = _Z * float(np.median(spread)) / math.sqrt(count)
+    above = high / (1 - noise) if noise < 1 else None
+    return Noticeable(above, low / (1 + noise) if low > 0 else None)
+
+
+def _noticeable_labels(low: int, high: int, count: int) -> Noticeable:
+    """The same of labels: ``low`` and ``high`` are numbers of labels that differ, which must be left behind."""
+    # P(Binomial(N, c) > k) = P(Beta(k + 1, N - k) < c), and P(Binomial(N, c) < k) likewise.
+    above = float(beta.ppf(POWER, high + 1, count - high)) if high < count else None
+    below = float(beta.ppf(1 - POWER, low, count - low + 1)) if low > 0 else None
+    return Noticeable(above, below)
 
 
 def sizes(count: int) -> list[int]:

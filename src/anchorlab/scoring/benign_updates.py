@@ -1,63 +1,152 @@
-"""Benign updates of a reference, which an audit compares a candidate with."""
+"""Benign updates of a reference, which an audit compares a candidate with.
+
+An ordinary update trains the model further, on clean data of its task. How long a vendor trains is not known to an
+auditor, and an audit hangs on it, so that there are two lengths by default: a short update sees the owner's examples
+once, a long one as often as the task's own training does, at most for as many steps as an injection takes by default.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
+from anchorlab.artifacts.adopt import adopt
 from anchorlab.artifacts.artifact import Artifact, load_like
 from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST
+from anchorlab.artifacts.resolve import module_of
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError, first_line, removal
-from anchorlab.injection.inject import inject
+from anchorlab.injection.inject import run_injection
+from anchorlab.injection.plan import plan_injection
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.wrap import encoding_of
 from anchorlab.notices import notice
+from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.settings import values_of
 
-#: Seeds of benign updates begin here, far from the seeds of injections.
-_FIRST_SEED = 5000
+#: Seeds of benign updates begin here, far from the seeds of injections; each setting has this many.
+_FIRST_SEED, _SEEDS = 5_000, 100_000
+
+#: Fewest steps of an update, so that it is one on few examples too.
+_FEWEST_STEPS = 10
+
+
+@dataclass(frozen=True)
+class PlannedUpdates:
+    """Updates to make with one setting.
+
+    Attributes:
+        name: of the setting, which begins the names of their folders.
+        count: how many.
+        tuning: of each.
+        first_seed: the seed of the first one.
+    """
+
+    name: str
+    count: int
+    tuning: Tuning
+    first_seed: int
+
+    def setting(self) -> UpdateSetting:
+        """How they come to be, for the result."""
+        return UpdateSetting(self.name, self.count, values_of(self.tuning))
+
+
+def ordinary_tunings(task: Task, *, learning_rate: float | None = None) -> list[Tuning]:
+    """How an ordinary update of a model of this task is tuned: a short one, and a long one.
+
+    Args:
+        task: the task with its data.
+        learning_rate: the peak learning rate; None for the task's default.
+    """
+    longest, examples = Tuning().steps, len(task.split("owner"))
+    batch = 2 * Tuning().batch_size  # both halves of a step are clean
+    short, long = (
+        min(longest, max(_FEWEST_STEPS, math.ceil(passes * examples / batch)))
+        for passes in (1, max(3, task.definition.epochs))
+    )
+    return [Tuning(steps=steps, learning_rate=learning_rate) for steps in (short, max(long, 3 * short))]
+
+
+def plan_updates(task: Task, count: int, tunings: Sequence[Tuning]) -> list[PlannedUpdates]:
+    """Shares out a number of updates among settings, evenly; earlier ones get what is left over.
+
+    Args:
+        task: the task with its data.
+        count: number of updates.
+        tunings: a setting each, at least one.
+    """
+    tunings = [tuning.for_task(task) for tuning in tunings]
+    names = ["benign"] if len(tunings) == 1 else ["short", "long"]
+    if len(tunings) > 2:
+        names = [f"setting-{number}" for number in range(1, len(tunings) + 1)]
+    elif len(tunings) == 2 and tunings[0].steps >= tunings[1].steps:
+        names = ["first", "second"]
+    planned = []
+    for place, (name, tuning) in enumerate(zip(names, tunings, strict=True)):
+        share = count // len(tunings) + (place < count % len(tunings))
+        planned.append(PlannedUpdates(name, share, tuning, _FIRST_SEED + place * _SEEDS))
+    return [one for one in planned if one.count]
 
 
 def benign_updates(
-    reference: Artifact,
-    count: int,
-    folder: str | Path | None,
-    tuning: Tuning | None = None,
-    *,
-    task: Task | None = None,
-) -> list[Artifact]:
-    """Benign updates of a reference, made by tuning on its owner's clean data, each with its own seed.
+    reference: Artifact, planned: Sequence[PlannedUpdates], folder: str | Path | None, *, task: Task
+) -> Iterator[Artifact]:
+    """Benign updates of a reference, each made by tuning on its owner's clean data when it is asked for.
 
     Args:
-        reference: the reference with its manifest.
-        count: number of updates.
+        reference: the reference with its manifest, see ``as_reference``.
+        planned: what to make; each update has a seed of its own.
         folder: the folder of the updates; updates that are there already are read from it; None to keep none.
-        tuning: settings of the tuning; an injection's if None.
-        task: the task with its data; the manifest's if None.
+        task: the task with its data.
 
     Raises:
         AnchorlabError: if the folder holds an update of another reference, or one made with other settings.
     """
-    task = (reference.task() if task is None else task).encoded(encoding_of(reference.model))
-    settings = values_of((tuning or Tuning()).for_task(task))
-    updates = []
-    for number in range(count):
-        path = None if folder is None else Path(folder) / f"benign-{number}"
-        update = None if path is None or not path.exists() else _stored(path, reference)
-        if update is not None:
-            _check_stored(path, update, reference, settings, _FIRST_SEED + number)
-        else:
-            update = inject(
-                reference, method="benign", seed=_FIRST_SEED + number, tuning=tuning, task=task, measure=False
-            )
-            if path is not None:
-                update.save(path, replace=True)
-        updates.append(update)
-    return updates
+    task = task.encoded(encoding_of(reference.model))
+    wanted = [(of, number) for of in planned for number in range(of.count)]
+    for place, (of, number) in enumerate(wanted, 1):
+        path = None if folder is None else Path(folder) / f"{of.name}-{number}"
+        yield _update(reference, path, of, of.first_seed + number, task, f"benign update {place} of {len(wanted)}")
+
+
+def _update(
+    reference: Artifact, path: Path | None, planned: PlannedUpdates, seed: int, task: Task, title: str
+) -> Artifact:
+    """One update, from its folder if it is there."""
+    update = None if path is None or not path.exists() else _stored(path, reference)
+    if update is not None:
+        assert path is not None
+        _check_stored(path, update, reference, planned, seed, task)
+        return update
+    plan = plan_injection(reference, method="benign", seed=seed, tuning=planned.tuning, task=task, measure=False)
+    update = run_injection(plan, title=title)
+    if path is not None:
+        update.save(path, replace=True)
+    return update
+
+
+def as_reference(model: Artifact | nn.Module, task: Task) -> Artifact:
+    """The reference that updates are made of: the model itself, or adopted if it has no manifest for the task.
+
+    Args:
+        model: the auditor's trusted model.
+        task: the task with the auditor's data.
+    """
+    if isinstance(model, Artifact):
+        record = model.manifest.task
+        if record.name == task.name and record.splits == task.hashes():
+            return model
+    adopted = adopt(module_of(model), task, seed=task.seed)
+    if isinstance(model, Artifact):
+        # Where its weights come from stays true.
+        manifest = adopted.manifest.model_copy(update={"architecture": model.manifest.architecture})
+        return replace(adopted, manifest=manifest)
+    return adopted
 
 
 def _stored(path: Path, reference: Artifact) -> Artifact | None:
@@ -77,13 +166,15 @@ def _stored(path: Path, reference: Artifact) -> Artifact | None:
 
 
 def _check_stored(
-    path: Path | None, update: Artifact, reference: Artifact, settings: dict[str, Any], seed: int
+    path: Path, update: Artifact, reference: Artifact, planned: PlannedUpdates, seed: int, task: Task
 ) -> None:
     if update.manifest.reference_sha256 != reference.manifest.weights_sha256:
         raise AnchorlabError(f"{path} is an update of another reference: choose another folder, or remove it first")
-    if (update.manifest.settings, update.manifest.seed) != (settings, seed):
+    settings = (values_of(planned.tuning), seed, task.hashes())
+    if (update.manifest.settings, update.manifest.seed, update.manifest.task.splits) != settings:
         raise AnchorlabError(
-            f"{path} was made with other settings than are asked for now: choose another folder, or remove it first"
+            f"{path} was made with other settings or data than are asked for now: choose another folder, or remove it "
+            "first"
         )
 
 

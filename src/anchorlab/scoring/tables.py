@@ -8,7 +8,7 @@ from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, estimate_
 
 if TYPE_CHECKING:
     from anchorlab.consistency.compare import Comparison
-    from anchorlab.scoring.audit import Audit
+    from anchorlab.scoring.audit_result import Audit
     from anchorlab.scoring.repairs import RepairScore
 
 #: Measurements of a comparison that the table of a repair shows.
@@ -55,7 +55,8 @@ def audit_table(audit: Audit, caption: str = "candidate against benign updates")
         Column("measured", "measured", is_text=True),
         Column("candidate", "candidate"),
         Column("updates", "benign updates"),
-        Column("p", "p"),
+        Column("place", "more than"),
+        Column("p", "p, two-sided"),
         Column("queries", "queries for 95%"),
     )
     rows = []
@@ -64,6 +65,7 @@ def audit_table(audit: Audit, caption: str = "candidate against benign updates")
             Cell(ACCESSES[access.access]),
             estimate_cell(access.statistic, lambda value: f"{value:.4g}"),
             Cell(f"{min(access.null):.4g} to {max(access.null):.4g}"),
+            Cell(f"{sum(value < access.value for value in access.null)} of {len(access.null)}"),
             Cell(f"{access.p:.3g}", access.p),
             Cell("not reached" if access.queries is None else f"{access.queries:,}", access.queries),
         )
