@@ -8,12 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.commands import say
+from anchorlab.cli.gates import GateOptions
 from anchorlab.cli.options import AttackOptions, DataOptions, ModelOptions, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
-
-#: Exit code where a gate is broken; a mistake of the user has another.
-BROKEN = 1
 
 
 def compare(
@@ -34,47 +31,45 @@ def compare(
     labels: Annotated[
         Path | None, typer.Option(help="True labels in a .npy file, to compare two .npy files of logits.")
     ] = None,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(metavar="BOUND", help="Exit with 1 if this holds, as in 'kl.upper > 0.01'; may be repeated."),
-    ] = None,
+    gates: GateOptions,
     instances: Annotated[
         Path | None, typer.Option(help="A parquet file to write every instance's values to. It is replaced.")
     ] = None,
 ) -> Answer:
     """Measure how far a candidate differs from its reference."""
     from anchorlab.consistency import compare as consistency
-    from anchorlab.consistency.gate import parse_bound
+    from anchorlab.consistency.gate import measured_by
     from anchorlab.consistency.table import comparison_table
-    from anchorlab.files import check_writable
+    from anchorlab.reports.acceptance.gates import gate_checks
 
-    bounds = [parse_bound(text) for text in fail_if or []]
-    check_writable(instances)
-    if reference.suffix == ".npy" or candidate.suffix == ".npy":
-        alone = {"task": task, "seed": seed}
-        for_models = {flag: value for flag, value in alone.items() if value is not None} | own.given() | attack.given()
-        _check_logits(reference, candidate, labels, for_models)
-        comparison = consistency.compare_logits(reference, candidate, labels, save_instances=instances)
-    elif labels is not None:
-        raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
-    else:
-        clean, changed = models.open(reference, candidate)
-        comparison = consistency.compare(
-            clean,
-            changed,
-            task=own.task_of(clean, task, seed),
-            **attack.arguments(),
-            split=split,
-            save_instances=instances,
+    gates.check(instances=instances)
+    with gates.judging("compare", reference, candidate) as judging:
+        bounds = gates.bounds()
+        if reference.suffix == ".npy" or candidate.suffix == ".npy":
+            alone = {"task": task, "seed": seed}
+            given = {flag: value for flag, value in alone.items() if value is not None}
+            _check_logits(reference, candidate, labels, given | own.given() | attack.given())
+            comparison = consistency.compare_logits(reference, candidate, labels, save_instances=instances)
+        elif labels is not None:
+            raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
+        else:
+            clean, changed = models.open(reference, candidate)
+            comparison = consistency.compare(
+                clean,
+                changed,
+                task=own.task_of(clean, task, seed),
+                **attack.arguments(),
+                split=split,
+                save_instances=instances,
+            )
+        judging.checks += gate_checks(bounds, measured_by(comparison))
+        judging.answer = Answer(
+            sentences=judging.sentences,
+            table=comparison_table(comparison, f"{candidate} against {reference}"),
+            values=comparison.model_dump(mode="json"),
+            code=judging.code,
         )
-    broken = [sentence for bound in bounds if (sentence := bound.broken(comparison))]
-    for sentence in broken:
-        say(sentence, err=True)
-    return Answer(
-        table=comparison_table(comparison, f"{candidate} against {reference}"),
-        values=comparison.model_dump(mode="json"),
-        code=BROKEN if broken else 0,
-    )
+    return judging.answer
 
 
 def _check_logits(reference: Path, candidate: Path, labels: Path | None, for_models: dict[str, Any]) -> None:

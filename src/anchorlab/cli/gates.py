@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anchorlab import __version__
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.ending import ending
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.errors import AnchorlabError
@@ -19,7 +20,6 @@ from anchorlab.errors import AnchorlabError
 if TYPE_CHECKING:
     from anchorlab.consistency.gate import Bound
     from anchorlab.reports.acceptance.record import Check
-    from anchorlab.statistics.table import Table
 
 #: Exit code where a gate is broken; a mistake of the user has another.
 BROKEN = 1
@@ -27,31 +27,26 @@ BROKEN = 1
 
 @dataclass
 class Judging:
-    """What a command finds while it runs; each field may be filled in at any time.
+    """What a command finds while it runs.
 
     Attributes:
         checks: the judgements.
-        sentences: the result in words.
-        cautions: what a measurement cannot mean.
-        table: the numbers.
-        files: further files that the command wrote.
+        answer: what the command answers, as far as it got; its words, its table and its files are written too.
     """
 
     checks: list[Check] = field(default_factory=list)
-    sentences: Sequence[str] = ()
-    cautions: Sequence[str] = ()
-    table: Table | None = None
-    files: Sequence[Path] = ()
+    answer: Answer = field(default_factory=Answer)
 
     @property
-    def broken(self) -> list[str]:
-        """A sentence on each gate that is broken."""
-        return [check.sentence for check in self.checks if check.outcome == "failed"]
+    def sentences(self) -> tuple[str, ...]:
+        """A sentence on each check, the broken ones first."""
+        ranked = sorted(self.checks, key=lambda check: check.outcome != "failed")
+        return tuple(check.sentence for check in ranked)
 
     @property
     def code(self) -> int:
         """Exit code of the command: 1 where a gate is broken, else 0."""
-        return BROKEN if self.broken else 0
+        return BROKEN if any(check.outcome == "failed" for check in self.checks) else 0
 
 
 @dataclass(frozen=True)
@@ -136,17 +131,19 @@ class GateOptions(OptionGroup):
         from anchorlab.reports.acceptance.record import Acceptance
         from anchorlab.reports.acceptance.write import write_acceptance
 
+        answer = judging.answer
+        judged = {check.sentence for check in judging.checks}
         acceptance = Acceptance(
             command,
             reference,
             candidate,
             __version__,
             judging.checks,
-            judging.sentences,
-            judging.cautions,
-            judging.table,
-            judging.files,
-            seconds,
-            code,
+            sentences=[sentence for sentence in answer.sentences if sentence not in judged],
+            cautions=answer.cautions,
+            table=answer.table,
+            files=() if answer.wrote is None else (answer.wrote,),
+            seconds=seconds,
+            code=code,
         )
         write_acceptance(acceptance, junit=self.junit, sarif=self.sarif, summary=self.summary)
