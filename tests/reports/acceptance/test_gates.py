@@ -11,7 +11,7 @@ MEASURED = Measured({"kl": 0.2, "churn": 0.01, "asr": None}, {"kl": (0.1, 0.3)},
 def test_each_bound_is_a_check() -> None:
     texts = ["kl.upper > 0.25", "churn > 0.02", "asr > 0.1", "churn.upper > 0.1"]
     broken, held, undefined, without = gate_checks([parse_bound(text) for text in texts], MEASURED)
-    assert (broken.outcome, broken.rule, broken.name) == ("failed", "gate/kl.upper", "kl.upper > 0.25")
+    assert (broken.outcome, broken.rule, broken.name) == ("failed", "gate/kl.upper", "fail if kl.upper > 0.25")
     assert (broken.value, broken.interval) == (0.2, (0.1, 0.3))
     assert broken.sentence == "the gate 'kl.upper > 0.25' is broken: kl.upper is 0.3"
     assert broken.definition

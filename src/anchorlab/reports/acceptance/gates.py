@@ -12,14 +12,15 @@ from anchorlab.reports.acceptance.record import Check
 
 def gate_check(bound: Bound, measured: Measured) -> Check:
     """A bound, judged; one that cannot be judged is an error and says why."""
-    rule, definition = f"gate/{bound.what}", METRICS[bound.name].definition if bound.name in METRICS else ""
+    rule, name = f"gate/{bound.what}", f"fail if {bound}"
+    definition = METRICS[bound.name].definition if bound.name in METRICS else ""
     try:
         judgement = bound.judge(measured)
     except AnchorlabError as error:
-        return Check(rule, str(bound), "error", str(error), definition)
+        return Check(rule, name, "error", str(error), definition)
     outcome = "failed" if judgement.is_broken else "passed"
     value, interval = measured.values[bound.name], measured.intervals.get(bound.name)
-    return Check(rule, str(bound), outcome, judgement.sentence, definition, value, interval)  # type: ignore[arg-type]
+    return Check(rule, name, outcome, judgement.sentence, definition, value, interval)  # type: ignore[arg-type]
 
 
 def gate_checks(bounds: Iterable[Bound], measured: Measured) -> list[Check]:

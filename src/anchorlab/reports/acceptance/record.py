@@ -19,7 +19,7 @@ class Check:
 
     Attributes:
         rule: its stable name, whatever the bound is: ``gate/kl.upper``, ``verdict``, ``run``.
-        name: its name with the bound, as in ``kl.upper > 0.01``.
+        name: its name with the bound, as in ``fail if kl.upper > 0.01``.
         outcome: how it ended.
         sentence: what was found.
         definition: what is measured; empty where the name says it.
