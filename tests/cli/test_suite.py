@@ -140,7 +140,7 @@ def test_report_of_an_unfinished_suite_says_so(run: Run, finished: Path, tmp_pat
         (["suite", "run", "demo", "--ray", "auto", "--workers", "2"], "give one of them"),
         (["suite", "check", "demo", "--data", "digits"], "is not of the form name=value"),
         (["suite", "check", "demo", "--data", "cifar10=x"], "unknown task of this suite 'cifar10'"),
-        (["report", "nowhere"], "holds no suite.yaml"),
+        (["report", "nowhere"], "there is no folder nowhere: give one that a command wrote"),
     ],
 )
 def test_mistakes_end_with_one_sentence(run: Run, arguments: list[str], words: str) -> None:
