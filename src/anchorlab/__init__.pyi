@@ -36,6 +36,8 @@ from .scoring.audit import audit as audit
 from .scoring.audit_result import Audit as Audit
 from .scoring.detect import detect as detect
 from .scoring.input_score import InputScore as InputScore
+from .scoring.rank_inputs import RankedInputs as RankedInputs
+from .scoring.rank_inputs import detect_inputs as detect_inputs
 from .scoring.repairs import RepairScore as RepairScore
 from .scoring.repairs import score_repair as score_repair
 from .suites.reading import load_suite as load_suite

@@ -19,7 +19,7 @@ LONGEST_CELL = 32_767
 _BATCH = 20_000
 
 
-def read_separated(file: Path, separator: str) -> tuple[Any, tuple[str, ...]]:
+def read_separated(file: Path, separator: str, *, one_column: bool = False) -> tuple[Any, tuple[str, ...]]:
     """A file of rows below a row of names, all columns as texts.
 
     Commas follow RFC 4180: a field in double quotes may hold commas, line breaks and doubled quotes. Between tabs,
@@ -28,6 +28,7 @@ def read_separated(file: Path, separator: str) -> tuple[Any, tuple[str, ...]]:
     Args:
         file: UTF-8 text, with or without a byte order mark.
         separator: a comma or a tab.
+        one_column: whether one column will do, because nobody looks for labels beside texts.
 
     Returns:
         The table, and what was noticed, as sentences.
@@ -47,7 +48,7 @@ def read_separated(file: Path, separator: str) -> tuple[Any, tuple[str, ...]]:
             else csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
         )
         records = rows.read(reader)
-        names = _column_names(file, next(records, []), separator)
+        names = _column_names(file, next(records, []), separator, one_column=one_column)
         schema = pa.schema([(name, pa.string()) for name in names])
         batches: list[Any] = []
         batch: list[list[str]] = []
@@ -179,11 +180,11 @@ def _place(content: bytes, byte: int) -> str:
     return f"line {content.count(bytes([10]), 0, byte) + 1:,}, byte {byte:,}"
 
 
-def _column_names(file: Path, header: list[str], separator: str) -> list[str]:
+def _column_names(file: Path, header: list[str], separator: str, *, one_column: bool) -> list[str]:
     """The names in the first row; a column without one, as pandas writes its index, is named by its place."""
     if not header:
         raise AnchorlabError(f"{file} is empty, expected rows below the names of the columns: give another file")
-    if len(header) == 1:
+    if len(header) == 1 and not one_column:
         what = "a tab" if separator == "\t" else "a comma"
         raise AnchorlabError(
             f"{file} has one column, {quoted(header[0])}, expected texts or images and labels with {what} between "

@@ -87,6 +87,12 @@ def _detections(folder: Path, out: Path | None) -> Path:
     return write_detections_page(folder, folder if out is None else out)
 
 
+def _ranking(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.ranking import write_ranking_page
+
+    return write_ranking_page(folder, folder if out is None else out)
+
+
 def _comparison(folder: Path, out: Path | None) -> Path:
     from anchorlab.reports.comparison import write_folder
 
@@ -103,6 +109,7 @@ def _model(folder: Path, out: Path | None) -> Path:
 KINDS = (
     FolderKind("suite.yaml", "anchorlab suite run and population", _suite),
     FolderKind("analysis.json", "anchorlab analyze --out", _analysis),
+    FolderKind("inputs.json", "anchorlab detect --inputs --out", _ranking),
     FolderKind("comparison.json", "anchorlab compare --out", _comparison),
     FolderKind(MANIFEST, "anchorlab train, adopt, inject and repair", _model),
     FolderKind("detection.json", "anchorlab detect --out", _detections),

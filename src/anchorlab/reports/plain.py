@@ -13,6 +13,21 @@ from anchorlab.statistics.table import Table
 
 
 @dataclass(frozen=True)
+class ShownInput:
+    """An input with words about it.
+
+    Attributes:
+        words: a line each.
+        uri: of its picture; empty for a text.
+        text: of the input; empty for an image.
+    """
+
+    words: Sequence[str]
+    uri: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class PlainSection:
     """A part of a plain page.
 
@@ -21,6 +36,7 @@ class PlainSection:
         words: paragraphs.
         tables: below the words.
         pictures: caption and URI of each.
+        inputs: inputs with words about them.
         code: what a reader can copy.
     """
 
@@ -28,6 +44,7 @@ class PlainSection:
     words: Sequence[str] = ()
     tables: Sequence[Table] = ()
     pictures: Sequence[tuple[str, str]] = ()
+    inputs: Sequence[ShownInput] = ()
     code: Sequence[str] = ()
 
 

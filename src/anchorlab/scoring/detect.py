@@ -109,7 +109,7 @@ def score_model(
     name = DETECTORS.label(detector)
     check_modality(detector, task, name)
     with progress_bar(f"scoring by {name}", _BAR) as bar:
-        module, data, context = _prepare(model, task, detector.min_examples, defender_data, seed, bar)
+        module, data, context = prepare(model, task, detector.min_examples, defender_data, seed, bar)
         with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
             return detector.score(module, data, context)
 
@@ -149,7 +149,7 @@ def score_inputs(
     with progress_bar(f"scoring by {', '.join(map(DETECTORS.label, detectors))}", _BAR) as bar:
         # At least one example to learn from, and one for validation.
         min_examples = max(2, *(detector.min_examples for detector in detectors))
-        module, data, context = _prepare(model, task, min_examples, defender_data, seed, bar)
+        module, data, context = prepare(model, task, min_examples, defender_data, seed, bar)
         trial = Trial(module, data, context, task.split(split), attack, examples, seed)
         for detector in detectors:
             meter = RunMeter(context.device)
@@ -159,7 +159,7 @@ def score_inputs(
     return scores
 
 
-def _prepare(
+def prepare(
     model: Artifact | nn.Module, task: Task, min_examples: int, defender_data: int | None, seed: int, bar: Any
 ) -> tuple[nn.Module, DefenderData, DefenderContext]:
     """Model and data on the device, and the defender's context."""

@@ -1,0 +1,267 @@
+"""``detect_inputs``: the inputs of a file ranked by how suspicious they look, without a known trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from anchorlab.arguments import checked
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.resolve import common_task
+from anchorlab.data import DataColumns, Task
+from anchorlab.data.inputs import joined
+from anchorlab.data.unjudged import UnjudgedInputs, as_inputs, read_inputs
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.device import check_modality
+from anchorlab.detectors import DETECTORS
+from anchorlab.detectors.base import InputDetector
+from anchorlab.errors import AnchorlabError, first_line, shortened
+from anchorlab.models.call import predict
+from anchorlab.progress import progress_bar
+from anchorlab.scoring.detect import prepare
+from anchorlab.scoring.trial import of_one_form
+from anchorlab.seeding import seeded_globally
+from anchorlab.statistics.arrays import Floats, Integers
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, to_html
+
+#: Most characters of an input that a table shows.
+_SHOWN = 60
+
+
+@dataclass(frozen=True, repr=False)
+class RankedInputs:
+    """Inputs and how suspicious each of them looks to some detectors.
+
+    Attributes:
+        inputs: as they were given, N of them.
+        scores: detector to its scores, float64 ``[N]``; the higher, the more suspicious.
+        clean_shares: detector to the share of the defender's held-back clean examples with at least the score of each
+            input, float64 ``[N]``.
+        order: the inputs from the most suspicious one on, int64 ``[N]``.
+        predictions: labels that the model gives, int64 ``[N]``.
+        probabilities: of these labels, float64 ``[N]``.
+        classes: names of the classes by label.
+        left_out: detector to why it did not judge the inputs.
+        validation_count: number of the held-back clean examples.
+    """
+
+    inputs: UnjudgedInputs
+    scores: Mapping[str, Floats]
+    clean_shares: Mapping[str, Floats]
+    order: Integers
+    predictions: Integers
+    probabilities: Floats
+    classes: tuple[str, ...]
+    left_out: Mapping[str, str]
+    validation_count: int
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __repr__(self) -> str:
+        first = ", ".join(self.inputs.places[index] for index in self.order[:3])
+        return f"RankedInputs({len(self)} inputs by {', '.join(self.scores)}; first {first})"
+
+    def _repr_html_(self) -> str:
+        return to_html(self.table())
+
+    def frame(self) -> pd.DataFrame:
+        """Every input, the most suspicious first.
+
+        Columns: ``rank`` from 1, ``place``, ``prediction``, ``probability``, ``label`` that it came with, and of each
+        detector its score and ``NAME_clean_share``.
+        """
+        columns: dict[str, Any] = {
+            "rank": np.arange(1, len(self) + 1),
+            "place": [self.inputs.places[index] for index in self.order],
+            "prediction": [self.classes[self.predictions[index]] for index in self.order],
+            "probability": self.probabilities[self.order],
+            "label": [self.inputs.labels[index] for index in self.order],
+        }
+        for name, scores in self.scores.items():
+            columns[name] = scores[self.order]
+            columns[f"{name}_clean_share"] = self.clean_shares[name][self.order]
+        return pd.DataFrame(columns)
+
+    def table(self, top: int = 20) -> Table:
+        """The most suspicious inputs for a reader."""
+        columns = [Column("prediction", "prediction"), *(Column(name, name) for name in self.scores)]
+        labelled = any(label is not None for label in self.inputs.labels)
+        columns += [Column("label", "its label")] * labelled + [Column("input", "input", is_text=True)]
+        rows = []
+        for index in self.order[:top]:
+            cells = [Cell(f"{self.classes[self.predictions[index]]} ({self.probabilities[index]:.2f})")]
+            cells += [Cell(f"{scores[index]:.3g}", float(scores[index])) for scores in self.scores.values()]
+            cells += [Cell(self.inputs.labels[index] or "–")] * labelled + [Cell(self.shown(int(index)))]
+            rows.append(Row(self.inputs.places[index], cells))
+        caption = f"the {len(rows)} most suspicious of {len(self):,} inputs"
+        return Table("inputs", caption, "input at", columns, (Rows(rows),))
+
+    def shown(self, index: int) -> str:
+        """An input in a few characters: a text's beginning and end; nothing of an image, whose place is its name."""
+        texts = self.inputs.split.texts
+        return "" if texts is None else shortened(texts[index], _SHOWN)
+
+    def sentences(self) -> list[str]:
+        """The result in words."""
+        said = []
+        expected = 0.05
+        for name, shares in self.clean_shares.items():
+            above = float((shares <= expected).mean())
+            said.append(
+                f"{name}: {100 * above:.3g}% of the {len(self):,} inputs score as high as the highest {expected:.0%} "
+                f"of {self.validation_count:,} clean examples of the defender do."
+            )
+        said.append(
+            "An input's place is its best place by any detector; ties go by the mean place. A high place is no proof: "
+            "some input is always first."
+        )
+        said += [f"{name} did not judge them: {why}" for name, why in self.left_out.items()]
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the inputs themselves, as JSON values; ``rows`` are in the order of their ranks."""
+        frame = self.frame().astype(object)
+        return {
+            "inputs": len(self),
+            "detectors": list(self.scores),
+            "left_out": dict(self.left_out),
+            "validation": self.validation_count,
+            "sentences": self.sentences(),
+            "rows": frame.where(frame.notna(), None).to_dict("records"),
+        }
+
+
+@checked
+def detect_inputs(
+    model: Artifact | nn.Module,
+    inputs: str | Path | Sequence[str] | Tensor,
+    detectors: Sequence[str | InputDetector] | None = None,
+    *,
+    defender_data: int | None = 640,
+    task: Task | None = None,
+    columns: DataColumns | None = None,
+    seed: int = 0,
+) -> RankedInputs:
+    """Ranks inputs of unknown origin by how suspicious they look. No trigger needs to be known.
+
+    Args:
+        model: the model, with its manifest or as a bare classifier of raw inputs.
+        inputs: a file of rows, a folder of images, one image, or a hub name, with labels or without; or texts, or
+            images as uint8 ``[N, C, H, W]``.
+        detectors: detectors of inputs, or their registered names; all that fit the model and its data if None.
+        defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
+            None for all. A fifth of them is held back, and says which scores clean inputs have.
+        task: the task with its data; the manifest's if None.
+        columns: what is where in the file; the columns of the task's own data if None.
+        seed: seed of all draws.
+
+    Raises:
+        AnchorlabError: for inputs that cannot be read, a detector that does not fit, or too few clean examples.
+    """
+    task = common_task(task, model, [])
+    chosen, left_out = _chosen(detectors, task)
+    given = read_inputs(inputs, task, columns) if isinstance(inputs, (str, Path)) else as_inputs(inputs, task)
+    scores: dict[str, Floats] = {}
+    shares: dict[str, Floats] = {}
+    # At least one example to learn from, and one for validation.
+    min_examples = max(2, *(detector.min_examples for detector in chosen.values()))
+    with progress_bar(f"ranking {len(given):,} inputs", len(chosen)) as bar:
+        module, data, context = prepare(model, task, min_examples, defender_data, seed, lambda *_: None)
+        parts = of_one_form([data.validation.inputs, given.split.to(context.device).inputs])
+        answers = predict(module, parts[1]).double().softmax(1)
+        for number, (name, detector) in enumerate(chosen.items(), 1):
+            try:
+                with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
+                    clean, scores[name] = _scores(detector, module, data, parts, context)
+            except AnchorlabError as error:
+                if detectors is not None:
+                    raise
+                left_out[name] = first_line(error)
+                continue
+            shares[name] = clean_shares(scores[name], clean)
+            bar(number, {})
+    if not scores:
+        why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise AnchorlabError(f"no detector of inputs fits this model and its data ({why}): name one by --detector")
+    probabilities, predictions = answers.max(1)
+    return RankedInputs(
+        given,
+        scores,
+        shares,
+        suspicion_order(list(scores.values())),
+        predictions.cpu().numpy(),
+        probabilities.cpu().numpy(),
+        task.classes,
+        left_out,
+        len(data.validation),
+    )
+
+
+def suspicion_order(scores: Sequence[Floats]) -> Integers:
+    """The indices of inputs from the most suspicious one on, int64 ``[N]``.
+
+    An input's place is its best place by any detector, because a trigger that one detector sees may escape all others.
+    Ties go by the mean place, and then by the order given.
+
+    Args:
+        scores: of each detector, float64 ``[N]``; what is not a number counts as least suspicious.
+    """
+    places = np.stack([rankdata(-np.nan_to_num(one, nan=-np.inf), method="average") for one in scores])
+    return np.asarray(np.lexsort((places.mean(axis=0), places.min(axis=0))), dtype=np.int64)
+
+
+def clean_shares(scores: Floats, clean: Floats) -> Floats:
+    """The share of clean examples with at least each score, float64 ``[N]``."""
+    ordered = np.sort(clean)
+    return np.asarray(1 - np.searchsorted(ordered, scores, side="left") / len(ordered), dtype=np.float64)
+
+
+def _chosen(
+    detectors: Sequence[str | InputDetector] | None, task: Task
+) -> tuple[dict[str, InputDetector], dict[str, str]]:
+    """The detectors by name, and why others do not judge; all registered ones if none are named."""
+    wanted = DETECTORS.names(InputDetector) if detectors is None else detectors
+    chosen: dict[str, InputDetector] = {}
+    left_out: dict[str, str] = {}
+    for each in wanted:
+        detector = DETECTORS.build(each)
+        name = DETECTORS.label(detector)
+        if not isinstance(detector, InputDetector):
+            raise AnchorlabError(f"{name} scores models, not inputs: name a detector of inputs, or none for all")
+        try:
+            check_modality(detector, task, name)
+        except AnchorlabError:
+            if detectors is not None:
+                raise
+            left_out[name] = f"it is for {detector.modality}s"
+            continue
+        chosen[name] = detector
+    if not chosen:
+        raise AnchorlabError("no detector of inputs is named: name one or more, or leave detectors out for all")
+    return chosen, left_out
+
+
+def _scores(
+    detector: InputDetector,
+    module: nn.Module,
+    data: DefenderData,
+    parts: Sequence[dict[str, Tensor]],
+    context: DefenderContext,
+) -> tuple[Floats, Floats]:
+    """Scores of the held-back clean examples, and of the inputs."""
+    validation, given = parts
+    if not detector.is_set_level:
+        both = [detector.scores(module, data, part, context) for part in parts]
+        return both[0], both[1]
+    # All in one set, because scores of another set would be on another scale.
+    together = detector.scores(module, data, joined(validation, given), context)
+    count = len(next(iter(validation.values())))
+    return together[:count], together[count:]

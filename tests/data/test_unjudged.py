@@ -1,0 +1,101 @@
+"""Inputs of unknown origin: files of rows with and without labels, folders of images, one image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from anchorlab.data import DataColumns, Task, load_task
+from anchorlab.data.unjudged import as_inputs, read_inputs
+from tests.refusals import refused
+from tests.tokenizers import encoding
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Task:
+    rows = [{"review": f"a {'fine' if n % 2 else 'dull'} film {n}", "mood": "ab"[n % 2]} for n in range(60)]
+    pd.DataFrame(rows).to_csv(tmp_path / "own.csv", index=False)
+    task = load_task(str(tmp_path / "own.csv"), columns=DataColumns(text="review", label="mood"))
+    return task.encoded(encoding("wordpiece", 16))
+
+
+def write(path: Path, **columns: list[str]) -> Path:
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return path
+
+
+def test_texts_come_from_the_column_of_the_task_with_their_labels(texts: Task, tmp_path: Path) -> None:
+    file = write(tmp_path / "in.csv", id=["x", "y"], review=["one film", "two"], mood=["a", "new"])
+    read = read_inputs(file, texts)
+    assert read.split.texts == ("one film", "two")
+    assert read.labels == ("a", "new")
+    assert read.places == ("row 0", "row 1")
+    assert set(read.split.inputs) >= {"input_ids", "attention_mask"}
+
+
+@pytest.mark.parametrize("name", ["text", "words"])
+def test_labels_may_be_missing_and_the_column_may_be_guessed(texts: Task, tmp_path: Path, name: str) -> None:
+    read = read_inputs(write(tmp_path / "in.csv", **{name: ["one film", "two"]}), texts)
+    assert read.split.texts == ("one film", "two")
+    assert read.labels == (None, None)
+
+
+def test_a_text_file_has_a_text_a_line(texts: Task, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("one, film\n\ntwo\n")
+    assert read_inputs(tmp_path / "in.txt", texts).split.texts == ("one, film", "two")
+
+
+def test_several_columns_of_texts_must_be_named(texts: Task, tmp_path: Path) -> None:
+    file = write(tmp_path / "in.csv", first=["one", "two"], second=["three", "four"])
+    refused("no column 'review', and the columns .*name the one of texts by --text-column", read_inputs, file, texts)
+    read = read_inputs(file, texts, DataColumns(text="second"))
+    assert read.split.texts == ("three", "four")
+
+
+def pictures(folder: Path, size: int = 8) -> Path:
+    folder.mkdir(parents=True)
+    for number in range(3):
+        Image.fromarray(np.full((size, size), 20 * number, dtype=np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+def test_images_lie_in_a_folder_without_classes(digits: Task, tmp_path: Path) -> None:
+    read = read_inputs(pictures(tmp_path / "photos"), digits)
+    assert read.places == ("0.png", "1.png", "2.png")
+    assert read.split.inputs["pixel_values"][:, 0, 0, 0].tolist() == [0, 20, 40]
+    assert read.labels == (None,) * 3
+
+
+def test_one_image_will_do(digits: Task, tmp_path: Path) -> None:
+    read = read_inputs(pictures(tmp_path / "photos") / "2.png", digits)
+    assert read.places == ("2.png",)
+
+
+def test_class_folders_keep_their_labels(digits: Task, tmp_path: Path) -> None:
+    for name in "ab":
+        pictures(tmp_path / "photos" / name)
+    read = read_inputs(tmp_path / "photos", digits)
+    assert sorted(read.labels) == ["a"] * 3 + ["b"] * 3
+    assert len(set(read.places)) == 6
+
+
+def test_images_of_another_size_are_refused(digits: Task, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "photos", 9)
+    refused(r"images of 1×9×9 .* of digits are 1×8×8: bring them to that size first", read_inputs, folder, digits)
+
+
+def test_what_is_in_memory_must_fit_the_model(digits: Task, texts: Task) -> None:
+    assert as_inputs(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), digits).places == ("row 0", "row 1")
+    assert as_inputs(["one", "two"], texts).split.texts == ("one", "two")
+    refused("the inputs are texts, but the model reads images: give images", as_inputs, ["one"], digits)
+    refused("there are no inputs to judge", as_inputs, [], texts)
+
+
+def test_an_empty_file_is_refused(texts: Task, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("review\n")
+    refused("holds no rows", read_inputs, tmp_path / "in.csv", texts)

@@ -1,0 +1,101 @@
+"""Ranking of inputs of unknown origin, without a known trigger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from anchorlab import Artifact, RankedInputs, Task, detect_inputs, write_report
+from anchorlab.artifacts.resolve import attack_of
+from anchorlab.detectors import STRIP
+from anchorlab.reports.ranking import write_ranking
+from anchorlab.scoring.rank_inputs import clean_shares, suspicion_order
+from tests.refusals import refused
+
+#: Every tenth of the inputs carries the trigger.
+EVERY = 10
+
+
+@pytest.fixture(scope="module")
+def mixed(planted: Artifact, digits: Task) -> torch.Tensor:
+    """Images of which some carry the planted model's trigger, none of them of its target."""
+    attack = attack_of(planted, digits)
+    test = digits.split("test")
+    images = test.inputs["pixel_values"][test.labels != 3][:200].clone()
+    images[::EVERY] = attack.apply({"pixel_values": images[::EVERY]})["pixel_values"]
+    return images
+
+
+@pytest.fixture(scope="module")
+def ranked(planted: Artifact, mixed: torch.Tensor, digits: Task) -> RankedInputs:
+    detectors = [STRIP(blends=8), "spectral-signatures"]
+    return detect_inputs(planted, mixed, detectors, task=digits, defender_data=None)
+
+
+def test_triggered_inputs_come_first(ranked: RankedInputs) -> None:
+    triggered = np.arange(200) % EVERY == 0
+    place = np.empty(200)
+    place[ranked.order] = np.arange(200)
+    assert roc_auc_score(triggered, -place) > 0.9
+
+
+def test_the_frame_has_a_row_an_input_and_the_table_the_first(ranked: RankedInputs) -> None:
+    frame = ranked.frame()
+    assert list(frame["rank"]) == list(range(1, 201))
+    assert sorted(frame["place"]) == sorted(f"row {row}" for row in range(200))
+    assert frame["strip_clean_share"].between(0, 1).all()
+    assert [row.head for _, row in ranked.table(5).rows()] == list(frame["place"][:5])
+
+
+def test_the_words_say_how_many_score_as_high_and_that_it_is_no_proof(ranked: RankedInputs) -> None:
+    words = " ".join(ranked.sentences())
+    assert "of the 200 inputs score as high as the highest 5% of" in words
+    assert "some input is always first" in words
+
+
+def test_all_detectors_that_fit_judge_if_none_is_named(planted: Artifact, mixed: torch.Tensor, digits: Task) -> None:
+    found = detect_inputs(planted, mixed[:20], task=digits, defender_data=None)
+    assert {"strip", "scale-up", "spectral-signatures", "activation-clustering"} <= set(found.scores)
+    assert {"onion": "it is for texts", "rap": "it is for texts"}.items() <= found.left_out.items()
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ("onion", "onion is for texts"),
+        ("last-layer", "last-layer scores models, not inputs"),
+        ("stripp", "mean 'strip'"),
+    ],
+)
+def test_a_named_detector_that_does_not_fit_is_refused(
+    planted: Artifact, mixed: torch.Tensor, digits: Task, detector: str, message: str
+) -> None:
+    refused(message, detect_inputs, planted, mixed, [detector], task=digits, defender_data=None)
+
+
+def test_the_best_place_by_any_detector_counts() -> None:
+    first, second = np.array([9.0, 1, 2, 3]), np.array([1.0, 9, 2, np.nan])
+    assert suspicion_order([first, second]).tolist() == [0, 1, 2, 3]
+    assert suspicion_order([np.array([1.0, 3, 2])]).tolist() == [1, 2, 0]
+
+
+def test_the_share_of_clean_examples_counts_ties() -> None:
+    assert clean_shares(np.array([0.0, 2, 2.5, 9]), np.array([1.0, 2, 3, 4])).tolist() == [1, 0.75, 0.5, 0]
+
+
+def test_a_ranking_is_written_with_its_pictures_and_read_back(ranked: RankedInputs, tmp_path: Path) -> None:
+    page = write_ranking(ranked, model="m", file="<b>.csv", out=tmp_path, top=3)
+    before = page.read_text()
+    assert before.count("data:image/png") == 3
+    assert "<b>.csv" not in before
+    assert "&lt;b&gt;.csv" in before
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == 200
+    page.unlink()
+    assert write_report(tmp_path).read_text() == before
+    (tmp_path / "inputs.json").write_text("{}")
+    refused("inputs.json is damaged", write_report, tmp_path)
