@@ -55,9 +55,28 @@ def test_detect_takes_several_of_both_kinds(run, injected_folder):
     assert "--set is for one detector, but 3 are asked" in refused.err
 
 
+def test_the_images_of_a_folder_are_ranked_without_a_trigger(run, tmp_path, injected_folder):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 255, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{number}.png")
+    how = ("--detector", "spectral-signatures", "--defender-data", "all", "--top", 3, "--out", tmp_path / "out")
+    ended = run("detect", injected_folder, "--inputs", photos, *how)
+    assert ended.code == 0, ended.err
+    assert "the 3 most suspicious of 12 inputs" in ended.out
+    assert "no detector proves the absence of a backdoor" in ended.out
+    names = {"index.html", "inputs.json", "scores.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    scores = pd.read_csv(tmp_path / "out" / "scores.csv")
+    assert set(scores["place"]) == {f"{number}.png" for number in range(12)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
+        (("detect",), ("give --detector NAME, or --inputs FILE",)),
+        (("detect", "--inputs", "x.csv", "--trigger", "square"), ("--trigger: --inputs ranks rows without a known",)),
         (("detect", "--detector", "onion", "--defender-data", "all"), ("onion is for texts", "holds images")),
         (
             ("detect", "--detector", "last-layer", "--target", "1"),

@@ -20,6 +20,7 @@ from anchorlab.cli.options import (
     TaskOption,
     number_or_all,
 )
+from anchorlab.cli.ranking import check_ranking, rank_inputs
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
@@ -30,7 +31,20 @@ if TYPE_CHECKING:
 def detect(
     *,
     run: Run,
-    detector: Annotated[list[str], typer.Option(help="A detector, see 'anchorlab list detectors'; may be repeated.")],
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A detector, see 'anchorlab list detectors'; may be repeated. With --inputs, all that fit if left out."
+        ),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Rank the rows of this file, or the images of this folder, by suspicion; they need no labels.",
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many of the ranked inputs are shown.")] = 20,
     defender_data: DefenderData = "640",
     examples: Annotated[
         str, typer.Option(metavar="N|all", help="Clean test inputs that a detector of inputs scores.")
@@ -51,6 +65,8 @@ def detect(
 ) -> Answer:
     """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones.
 
+    With --inputs, no trigger need be known: the rows of a file are ranked by how suspicious they look.
+
     No detector sees --trigger, --target or --label-rule: they make the triggered inputs that it is measured on.
     """
     from anchorlab.detectors import DETECTORS
@@ -60,8 +76,10 @@ def detect(
     from anchorlab.scoring.detect import score_inputs, score_model
     from anchorlab.settings import parse_pairs
 
-    if set_ and len(detector) > 1:
-        raise AnchorlabError(f"--set is for one detector, but {len(detector)} are asked: ask them one by one")
+    detector = detector or []
+    check_ranking(inputs, detector, attack.given())
+    if set_ and len(detector) != 1:
+        raise AnchorlabError(f"--set is for one detector, but {len(detector)} are asked: ask for one")
     detectors = {name: DETECTORS.build(name, parse_pairs(set_ or [], "--set")) for name in detector}
     of_models = {name: built for name, built in detectors.items() if isinstance(built, ModelDetector)}
     of_inputs = {name: built for name, built in detectors.items() if not isinstance(built, ModelDetector)}
@@ -69,6 +87,19 @@ def detect(
     (suspicious,) = models.open(run)
     data = own.task_of(suspicious, task)
     count = number_or_all(defender_data, "--defender-data")
+    if inputs is not None:
+        return rank_inputs(
+            suspicious,
+            inputs,
+            detectors,
+            name=run.name,
+            top=top,
+            defender_data=count,
+            task=data,
+            columns=own.columns(),
+            out=out,
+            seed=seed,
+        )
     if not of_inputs and attack.given():
         raise AnchorlabError(f"{detector[0]} scores models and needs no attack: leave --trigger and --target out")
     for name, model_detector in of_models.items():

@@ -91,18 +91,34 @@ class RankedInputs:
         return pd.DataFrame(columns)
 
     def table(self, top: int = 20) -> Table:
-        """The most suspicious inputs for a reader."""
-        columns = [Column("prediction", "prediction"), *(Column(name, name) for name in self.scores)]
+        """The most suspicious inputs for a reader, each with the detector that ranks it highest."""
         labelled = any(label is not None for label in self.inputs.labels)
-        columns += [Column("label", "its label")] * labelled + [Column("input", "input", is_text=True)]
+        of_texts = self.inputs.split.texts is not None
+        columns = [
+            Column("prediction", "prediction"),
+            *([Column("label", "its label")] if labelled else []),
+            Column("detector", "stands out by"),
+            Column("score", "score"),
+            Column("clean", "clean ones as high"),
+            *([Column("input", "text", is_text=True)] if of_texts else []),
+        ]
+        names = list(self.scores)
+        best = places_of(list(self.scores.values())).argmin(axis=0)
         rows = []
         for index in self.order[:top]:
-            cells = [Cell(f"{self.classes[self.predictions[index]]} ({self.probabilities[index]:.2f})")]
-            cells += [Cell(f"{scores[index]:.3g}", float(scores[index])) for scores in self.scores.values()]
-            cells += [Cell(self.inputs.labels[index] or "–")] * labelled + [Cell(self.shown(int(index)))]
+            name = names[best[index]]
+            score, share = float(self.scores[name][index]), float(self.clean_shares[name][index])
+            cells = [
+                Cell(f"{self.classes[self.predictions[index]]} ({self.probabilities[index]:.2f})"),
+                *([Cell(self.inputs.labels[index] or "–")] if labelled else []),
+                Cell(name),
+                Cell(f"{score:.3g}", score),
+                Cell(f"{share:.0%}", share),
+                *([Cell(self.shown(int(index)))] if of_texts else []),
+            ]
             rows.append(Row(self.inputs.places[index], cells))
         caption = f"the {len(rows)} most suspicious of {len(self):,} inputs"
-        return Table("inputs", caption, "input at", columns, (Rows(rows),))
+        return Table("inputs", caption, "input", columns, (Rows(rows),))
 
     def shown(self, index: int) -> str:
         """An input in a few characters: a text's beginning and end; nothing of an image, whose place is its name."""
@@ -214,8 +230,13 @@ def suspicion_order(scores: Sequence[Floats]) -> Integers:
     Args:
         scores: of each detector, float64 ``[N]``; what is not a number counts as least suspicious.
     """
-    places = np.stack([rankdata(-np.nan_to_num(one, nan=-np.inf), method="average") for one in scores])
+    places = places_of(scores)
     return np.asarray(np.lexsort((places.mean(axis=0), places.min(axis=0))), dtype=np.int64)
+
+
+def places_of(scores: Sequence[Floats]) -> Floats:
+    """Each input's place by each detector, float64 ``[D, N]``: 1 is the most suspicious; ties share a mean place."""
+    return np.stack([rankdata(-np.nan_to_num(one, nan=-np.inf), method="average") for one in scores])
 
 
 def clean_shares(scores: Floats, clean: Floats) -> Floats:
