@@ -14,7 +14,15 @@ ROOT = Path(__file__).parent.parent.parent
 #: Pages of the site that are files of the repository's root.
 PAGES = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 #: What a page may link to outside of docs/: it is copied into the site.
-FILES = ["CITATION.cff", "examples/*", "experiments/**/*.csv", "experiments/**/*.txt", "benchmarks/*.csv"]
+FILES = [
+    "CITATION.cff",
+    "examples/*.*",
+    "examples/ci/*.yml",
+    "examples/plugin/**/*.*[!d]",  # its README is for the repository
+    "experiments/**/*.csv",
+    "experiments/**/*.txt",
+    "benchmarks/*.csv",
+]
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
