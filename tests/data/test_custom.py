@@ -69,10 +69,12 @@ def test_a_folder_of_images_is_read_and_cut(tmp_path):
     assert {image.numpy().tobytes() for image in everything} == expected
 
 
-def test_own_data_need_columns_and_named_tasks_do_not(tmp_path):
-    path = written(tmp_path / "reviews.csv", frame())
-    with pytest.raises(AnchorlabError, match="name the columns: --text-column"):
+def test_own_data_need_columns_where_there_is_a_doubt_and_named_tasks_do_not(tmp_path):
+    path = written(tmp_path / "reviews.csv", frame().rename(columns={"stars": "first"}).assign(second="x"))
+    with pytest.raises(AnchorlabError, match="so name them, by --text-column or --image-column, and --label-column"):
         load_task(str(path))
+    with pytest.raises(AnchorlabError, match="name the columns: --text-column"):
+        load_task("owner/reviews")
     with pytest.raises(AnchorlabError, match="the task digits has columns of its own"):
         load_task("digits", columns=STARS)
     with pytest.raises(AnchorlabError, match="one of them"):

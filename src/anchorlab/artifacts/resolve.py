@@ -90,7 +90,9 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
     """
     if task is None:
         if not isinstance(reference, Artifact):
-            raise AnchorlabError("the reference has no manifest that names its data: give --task, or task in Python")
+            raise AnchorlabError(
+                "the reference has no manifest that names its data: give --data FILE or --task NAME, or task in Python"
+            )
         task = reference.task()
     models = [module_of(model) for model in (reference, *candidates)]
     task = task.encoded(_common_encoding(models))

@@ -77,37 +77,54 @@ class DataOptions(OptionGroup):
         typer.Option(help="Largest number of tokens of a text, in data of your own; the model's limit if left out."),
     ] = None
 
-    def columns(self) -> DataColumns | None:
+    def columns(self, location: str | None = None) -> DataColumns | None:
         """What is where in the user's own data; None if no option says it.
 
         Each option but ``--data`` is a field of ``DataColumns``, under the same name without ``_column``.
+
+        Args:
+            location: the data, if they are the user's own: the column of texts or images is inferred if only others are
+                named.
 
         Raises:
             AnchorlabError: if a column of labels is named, but neither one of texts nor one of images, or both are.
         """
         from anchorlab.data import DataColumns
+        from anchorlab.data.inferred import inferred_columns
+        from anchorlab.files import kind_at, user_path
         from anchorlab.settings import build
 
         values = {field.name.removesuffix("_column"): getattr(self, field.name) for field in fields(self)}
         given = {name: value for name, value in values.items() if name != "data" and value is not None}
+        if given and not {"text", "image"} & set(given) and location and kind_at(user_path(location)) is not None:
+            inferred = inferred_columns(location, label=self.label_column)
+            found = {"text": inferred.text, "image": inferred.image, "label": inferred.label}
+            given = {name: value for name, value in found.items() if value is not None} | given
         return build(DataColumns, "own data", given) if given else None
 
     def load_task(self, name: str, seed: int) -> Task:
         """The named task, from where the options say."""
         from anchorlab.data import load_task
 
-        return load_task(name, seed=seed, data=self.data, columns=self.columns())
+        return load_task(name, seed=seed, data=self.data, columns=self.columns(self.data or name))
 
     def task_of(self, model: Artifact | nn.Module, name: str | None, seed: int | None = None) -> Task | None:
         """The task that is named, or else the model's own, from where the options say; None if there is neither.
 
+        The data of a model without a manifest are the user's own, and ``--data`` alone names them.
+
         Says on the error stream what was read of data of the user's own, and which output of a model without names is
         taken for which class.
         """
+        from anchorlab.artifacts.artifact import Artifact
         from anchorlab.artifacts.resolve import find_task, module_of, outputs_in_words
         from anchorlab.models.wrap import encoding_of
 
-        task = find_task(model, name, seed=seed, data=self.data, columns=self.columns())
+        columns = self.columns(self.data or name)
+        if name is None and not isinstance(model, Artifact):
+            task = find_task(model, self.data, seed=seed, columns=columns)
+        else:
+            task = find_task(model, name, seed=seed, data=self.data, columns=columns)
         if task is not None:
             task = task.encoded(encoding_of(module_of(model)))
             say_reading(task)

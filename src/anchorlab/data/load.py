@@ -14,6 +14,7 @@ from anchorlab.arguments import checked
 from anchorlab.data.columns import DataColumns
 from anchorlab.data.custom import custom_definition
 from anchorlab.data.cut import cut_splits
+from anchorlab.data.inferred import inferred_columns
 from anchorlab.data.named import TASKS
 from anchorlab.data.split import RawData
 from anchorlab.data.tables import TABLES
@@ -50,12 +51,12 @@ def find_task(
     """The definition of a task, and where its data are.
 
     Args:
-        name: one of ``TASKS.names()``, or, with columns, the user's own data: a file, a folder, a hub name.
+        name: one of ``TASKS.names()``, or the user's own data: a file, a folder, or, with columns, a hub name.
         data: where the data are, if neither the default nor ``name`` says so.
-        columns: the columns of the user's own data.
+        columns: the columns of the user's own data; those of a file or folder are inferred where there is no doubt.
 
     Raises:
-        AnchorlabError: for an unknown name, columns for a task that has its own, or own data without columns.
+        AnchorlabError: for an unknown name, columns for a task that has its own, or own data whose columns are unclear.
     """
     if name in TASKS.names():
         if columns is not None:
@@ -65,7 +66,9 @@ def find_task(
         location = data or name
         location = str(user_path(location).resolve()) if kind_at(user_path(location)) is not None else location
         return custom_definition(location, columns), location
-    if kind_at(user_path(name)) is not None or "/" in name or Path(name).suffix in TABLES:
+    if kind_at(user_path(name)) in ("file", "folder"):
+        return find_task(name, data, inferred_columns(data or name))
+    if "/" in name or Path(name).suffix in TABLES:
         raise AnchorlabError(
             f"'{name}' is not the name of a task; for your own data, name the columns: --text-column or "
             "--image-column, and --label-column"
@@ -87,11 +90,11 @@ def load_task(
     Texts have no inputs yet: ``Task.encoded`` makes them, and ``train``, ``inject`` and ``compare`` call it.
 
     Args:
-        name: one of ``TASKS.names()``, or, with columns, the user's own data: a file, a folder or a hub name.
+        name: one of ``TASKS.names()``, or the user's own data: a file, a folder, or, with columns, a hub name.
         seed: cuts the splits; the same seed gives the same splits on every machine.
         data: where the data are, if not at the default: a file or folder, or a hub name for hub tasks.
         limit: examples of each class to keep, the first ones, of the training and of the test part; None for all.
-        columns: the columns of the user's own data.
+        columns: the columns of the user's own data; those of a file or folder are inferred where there is no doubt.
 
     Raises:
         AnchorlabError: for an unknown name, or data that are missing or malformed.
