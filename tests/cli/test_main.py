@@ -68,7 +68,7 @@ def test_version_and_help(run: Run):
     assert run("--version").out == f"anchorlab {anchorlab.__version__}\n"
     shown = run("--help").out
     assert "--debug" in shown
-    assert "completion" not in shown
+    assert "--install-completion" in shown
     for name in commands():
         assert name in shown
         assert ("--seed" in run(name, "--help").out) == (name in SEEDED)

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pandas as pd
 import pytest
@@ -31,7 +33,14 @@ def test_list_and_show(run: Run) -> None:
     listed = run("suite", "list")
     assert listed.code == 0
     assert [line.partition(":")[0] for line in listed.out.splitlines()] == builtin_suites()
-    assert run("suite", "show", "demo").out == suite_text("demo")[0]
+    shown, text = run("suite", "show", "demo").out, suite_text("demo")[0]
+    assert shown.partition("\n")[2] == text.partition("\n")[2]
+
+
+def test_a_suite_that_was_shown_names_a_schema_that_exists_from_any_folder(run: Run) -> None:
+    first = run("suite", "show", "demo").out.partition("\n")[0]
+    address = first.removeprefix("# yaml-language-server: $schema=")
+    assert json.loads(Path(url2pathname(urlsplit(address).path)).read_text())["type"] == "object"
 
 
 def test_schema(run: Run) -> None:

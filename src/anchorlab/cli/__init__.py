@@ -24,8 +24,9 @@ from anchorlab.cli import (
     suite,
     train,
 )
-from anchorlab.cli.commands import Debug, Invocation, add_command, new_app
+from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.ending import ending, open_streams
+from anchorlab.cli.shared import Debug, Invocation, Quiet, Verbose
 
 #: Keeps the libraries' own bars and warnings off the error stream; read when they are imported.
 _QUIET = {
@@ -35,17 +36,17 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 
-app = new_app(name="anchorlab")
-add_command(app, "train", train.train)
-add_command(app, "adopt", train.adopt)
+app = new_app(name="anchorlab", completion=True)
+add_command(app, "train", train.train, computes=True)
+add_command(app, "adopt", train.adopt, computes=True)
 add_command(app, "convert", convert.convert)
-add_command(app, "inject", inject.inject)
-add_command(app, "compare", compare.compare)
-add_command(app, "analyze", analyze.analyze)
-add_command(app, "repair", repair.repair)
-add_command(app, "detect", detect.detect)
-add_command(app, "audit", audit.audit)
-add_command(app, "population", population.population)
+add_command(app, "inject", inject.inject, computes=True)
+add_command(app, "compare", compare.compare, computes=True)
+add_command(app, "analyze", analyze.analyze, computes=True)
+add_command(app, "repair", repair.repair, computes=True)
+add_command(app, "detect", detect.detect, computes=True)
+add_command(app, "audit", audit.audit, computes=True)
+add_command(app, "population", population.population, computes=True)
 app.add_typer(suite.app, name="suite")
 add_command(app, "report", report.report)
 add_command(app, "list", listing.show)
@@ -60,13 +61,15 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _anchorlab(
     *,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Inject benchmark backdoors into trained classifiers, and measure what that changes."""
-    del debug, version  # their callbacks did the work
+    del quiet, verbose, debug, version  # their callbacks did the work
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

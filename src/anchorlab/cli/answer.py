@@ -37,6 +37,7 @@ class Answer:
         next: the next command, complete, as ``errors.command_of`` writes it.
         values: the measurements for ``--json``; its keys stand at the top level of the JSON.
         code: exit code of the process.
+        data: whether the sentences are data, such as a list, so that nothing is said of the time.
     """
 
     sentences: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Answer:
     next: str | None = None
     values: Mapping[str, Any] | None = None
     code: int = 0
+    data: bool = False
 
 
 def words_of(answer: Answer, seconds: float, json_file: Path | None = None, *, quiet: bool = False) -> list[str]:
@@ -78,7 +80,7 @@ def _places(answer: Answer, seconds: float, json_file: Path | None, *, quiet: bo
         lines.append(f"nothing was left to do: {answer.wrote.absolute()} is there already, made by the same command")
     if written:
         lines.append(f"wrote {' and '.join(str(path.absolute()) for path in written)} in {elapsed(seconds)}")
-    elif not lines and not quiet:
+    elif not lines and not quiet and not answer.data:
         lines.append(f"took {elapsed(seconds)}")
     return lines
 

@@ -2,108 +2,75 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import sys
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import wraps
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from anchorlab.cli.annotations import polished
 from anchorlab.cli.answer import STANDARD_OUTPUT, Answer, check_json, words_of, write_json_answer
 from anchorlab.cli.former import Command, Group
 from anchorlab.cli.groups import expand
-from anchorlab.errors import printable
-from anchorlab.files import user_path
+from anchorlab.cli.shared import (
+    Debug,
+    Device,
+    Invocation,
+    JsonFile,
+    Quiet,
+    Threads,
+    Verbose,
+    detail,
+    is_verbose,
+    say,
+    speaking,
+)
+from anchorlab.cli.surroundings import surroundings
 from anchorlab.notices import show_notices
 
 if TYPE_CHECKING:
     from anchorlab.statistics.table import Table
 
-
-@dataclass
-class Invocation:
-    """One call of the program.
-
-    Attributes:
-        debug: whether an error's traceback is wanted.
-        quiet: whether only results and cautions are wanted.
-    """
-
-    debug: bool = False
-    quiet: bool = False
+__all__ = ["add_command", "give", "new_app", "say", "show"]
 
 
-def note_debug(context: typer.Context, wanted: bool) -> None:
-    """Notes ``--debug``, which is read before everything else."""
-    if wanted and isinstance(context.obj, Invocation):
-        context.obj.debug = True
-
-
-Debug = Annotated[
-    bool,
-    typer.Option("--debug", callback=note_debug, is_eager=True, help="Show the traceback of an error, and warnings."),
-]
-
-JsonFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        help="A file to write the result to as well, as JSON; '-' is the standard output, and words then go to the "
-        "error stream.",
-    ),
-]
-
-
-def new_app(**options: Any) -> typer.Typer:
-    """A program, or a part of one, that holds commands."""
+def new_app(*, completion: bool = False, **options: Any) -> typer.Typer:
+    """A program, or a part of one, that holds commands; the program itself can be completed by a shell."""
     return typer.Typer(
         cls=Group,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completion,
+        context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         **options,
     )
 
 
-def add_command(app: typer.Typer, name: str, function: Callable[..., Answer | None]) -> None:
+#: Switches of every command, by their names as parameters.
+_SWITCHES = {"quiet": Quiet, "verbose": Verbose, "debug": Debug}
+
+
+def add_command(app: typer.Typer, name: str, function: Callable[..., Answer | None], *, computes: bool = False) -> None:
     """Makes a function a command: its options are its own, its groups' options, ``--debug`` and others for all.
 
     A function that returns an ``Answer`` also gets ``--json``, and its answer is printed. One that returns None prints
-    data itself, as ``anchorlab list`` does.
+    data itself, as ``anchorlab suite show`` does.
+
+    Args:
+        app: the program, or a part of it.
+        name: of the command.
+        function: what it does.
+        computes: whether models compute in it, so that it has ``--device`` and ``--threads``.
     """
-    app.command(name, cls=Command)(_finished(expand(function)))
-
-
-def _path(given: str) -> Path:
-    return user_path(given)
-
-
-def _with_user_paths(annotation: Any) -> Any:
-    """The annotation of an option, of which each path is read by ``user_path``; of another option, itself."""
-    if get_origin(annotation) is not Annotated:
-        return annotation
-    kind, info = get_args(annotation)
-    if Path not in (kind, *get_args(kind)):
-        return annotation
-    reading = copy.copy(info)
-    reading.parser = _path
-    reading.metavar = info.metavar or "<path>"
-    return Annotated[kind, reading]
-
-
-def say(line: str, *, err: bool = False) -> None:
-    """Prints a line; characters in it that steer a terminal are printed as their codes."""
-    typer.echo(printable(line), err=err)
+    app.command(name, cls=Command)(_finished(expand(function), computes=computes))
 
 
 def show(table: Table) -> None:
@@ -127,33 +94,70 @@ def give(answer: Answer, seconds: float, json_file: Path | None = None, *, quiet
         write_json_answer(answer, seconds, json_file, echo=lambda text: typer.echo(text, nl=False))
 
 
-def _finished(function: Callable[..., Answer | None]) -> Callable[..., None]:
+def _finished(function: Callable[..., Answer | None], *, computes: bool) -> Callable[..., None]:
     """The function with the options of every command, and with its answer given to the user."""
     answers = inspect.signature(function).return_annotation is Answer
 
     @wraps(function)
-    def command(*, context: typer.Context, debug: bool, json_file: Path | None = None, **values: Any) -> None:
-        del debug  # its callback noted it
+    def command(
+        *,
+        context: typer.Context,
+        json_file: Path | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+        **values: Any,
+    ) -> None:
+        for switch in _SWITCHES:
+            del values[switch]  # their callbacks noted them
         begun = time.monotonic()
         invocation = context.obj if isinstance(context.obj, Invocation) else Invocation()
+        invocation.check()
         if not invocation.debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
-        show_notices()
+        if not invocation.quiet:
+            show_notices()
         check_json(json_file)
-        with redirect_stdout(sys.stderr) if json_file == STANDARD_OUTPUT else nullcontext():
-            answer = function(**values)
-        if answer is not None:
-            give(answer, time.monotonic() - begun, json_file, quiet=invocation.quiet)
-            if answer.code:
-                raise typer.Exit(answer.code)
+        with speaking(invocation), _computing(device, threads, computes=computes):
+            with redirect_stdout(sys.stderr) if json_file == STANDARD_OUTPUT else nullcontext():
+                answer = function(**values)
+            if answer is not None:
+                give(answer, time.monotonic() - begun, json_file, quiet=invocation.quiet)
+        if answer is not None and answer.code:
+            raise typer.Exit(answer.code)
 
+    own = inspect.signature(function).parameters.values()
+    shared: dict[str, Any] = {"json_file": JsonFile} if answers else {}
+    shared |= {"device": Device, "threads": Threads} if computes else {}
     parameters = [
         Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *inspect.signature(function).parameters.values(),
-        *([Parameter("json_file", Parameter.KEYWORD_ONLY, default=None, annotation=JsonFile)] if answers else []),
-        Parameter("debug", Parameter.KEYWORD_ONLY, default=False, annotation=Debug),
+        *(each.replace(annotation=polished(each.name, each.annotation)) for each in own),
+        *(
+            Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=polished(name, annotation))
+            for name, annotation in shared.items()
+        ),
+        *(
+            Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+            for name, annotation in _SWITCHES.items()
+        ),
     ]
-    parameters = [each.replace(annotation=_with_user_paths(each.annotation)) for each in parameters]
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+@contextmanager
+def _computing(device: str | None, threads: int | None, *, computes: bool) -> Iterator[None]:
+    """Inside, models compute on the device and in the threads that were asked for; with ``--verbose``, says which."""
+    if is_verbose():
+        for line in surroundings(computes=False):
+            detail(line)
+    if not computes:
+        yield
+        return
+    from anchorlab.models.accelerator import computing_on
+
+    with computing_on(device, threads):
+        if is_verbose():
+            for line in surroundings(computes=True):
+                detail(line)
+        yield

@@ -50,6 +50,11 @@ def _suites(incomplete: str) -> Offer:
     return _offer(suites() | found, incomplete)
 
 
+def _devices(incomplete: str) -> Offer:
+    words = {"cpu": "the processor", "cuda": "a GPU of NVIDIA or AMD; cuda:1 is the second", "mps": "Apple's GPU"}
+    return _offer(words, incomplete)
+
+
 def _sections(incomplete: str) -> Offer:
     return _offer(dict.fromkeys(SECTIONS, ""), incomplete)
 
@@ -87,6 +92,7 @@ COMPLETERS: dict[str, Callable[..., Offer]] = {
     "repair": _repairs,
     "detector": _names("detectors"),
     "suite": _suites,
+    "device": _devices,
     "what": _sections,
     "set_": _parameters,
     "parameters": _parameters,

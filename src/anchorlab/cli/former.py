@@ -7,6 +7,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from anchorlab.cli.help import CommandHelp, GroupHelp
+
 #: Former command to the present one.
 COMMANDS = {"defend": "repair"}
 
@@ -32,7 +34,7 @@ def present(spelling: str, renamed: dict[str, str], what: str) -> str:
     return renamed[spelling]
 
 
-class Command(TyperCommand):
+class Command(CommandHelp, TyperCommand):
     """A command that also takes former spellings of its options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -45,7 +47,7 @@ class Command(TyperCommand):
         return super().parse_args(ctx, words)
 
 
-class Group(TyperGroup):
+class Group(GroupHelp, TyperGroup):
     """A group that also takes former names of its commands."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

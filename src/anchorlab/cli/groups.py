@@ -10,12 +10,13 @@ class of hyper-parameters (``anchorlab.settings``): each of its fields becomes a
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import wraps
 from inspect import Parameter, Signature
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -25,7 +26,13 @@ R = TypeVar("R")
 
 
 class OptionGroup:
-    """Base of groups: frozen dataclasses whose fields are options, ``Annotated[type, typer.Option(...)] = default``."""
+    """Base of groups: frozen dataclasses whose fields are options, ``Annotated[type, typer.Option(...)] = default``.
+
+    Attributes:
+        heading: what stands above the options in a long help; None for the command's own options.
+    """
+
+    heading: ClassVar[str | None] = None
 
     def given(self) -> dict[str, Any]:
         """Flag without its dashes to value, of those options that were given."""
@@ -39,9 +46,11 @@ class OptionsOf:
 
     Attributes:
         owner: what the values belong to, for messages.
+        heading: what stands above the options in a long help.
     """
 
     owner: str
+    heading: str = "Optimisation"
 
 
 class _Expanded(NamedTuple):
@@ -75,9 +84,10 @@ def _expanded(annotation: Any) -> _Expanded | None:
         return _Expanded(_declared(annotation), lambda values: annotation(**values))
     if get_origin(annotation) is Annotated:
         cls, *marks = get_args(annotation)
-        owners = [mark.owner for mark in marks if isinstance(mark, OptionsOf)]
-        if owners:
-            return _Expanded(_generated(cls), lambda values: build(cls, owners[0], _without_none(values)))
+        found = [mark for mark in marks if isinstance(mark, OptionsOf)]
+        if found:
+            owner, options = found[0].owner, _generated(cls, found[0].heading)
+            return _Expanded(options, lambda values: build(cls, owner, _without_none(values)))
     return None
 
 
@@ -87,15 +97,34 @@ def _declared(group: type[OptionGroup]) -> list[Parameter]:
     for field in fields(group):  # type: ignore[arg-type]
         default = Parameter.empty if field.default is MISSING else field.default
         parameters.append(
-            Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotations[field.name])
+            Parameter(
+                field.name,
+                Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=_below(group.heading, annotations[field.name]),
+            )
         )
     return parameters
 
 
-def _generated(cls: Any) -> list[Parameter]:
+def _below(heading: str | None, annotation: Any) -> Any:
+    """The annotation of an option with the heading that it stands below."""
+    kind, info = get_args(annotation)
+    info = copy.copy(info)
+    if hasattr(info, "rich_help_panel"):
+        info.rich_help_panel = info.rich_help_panel or heading
+    return Annotated[kind, info]
+
+
+def _generated(cls: Any, heading: str) -> list[Parameter]:
     """An option a field, None where it is left out, so that the class itself fills in its default and checks."""
     return [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=_option(field.annotation, field.description))
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=_below(heading, _option(field.annotation, field.description)),
+        )
         for name, field in cls.__pydantic_fields__.items()
     ]
 

@@ -16,11 +16,14 @@ WORK = {
     "Measure what changed": ("compare", "analyze"),
     "Look for a backdoor, or remove it": ("audit", "detect", "repair"),
     "Many runs": ("suite", "population"),
-    "Look things up": ("report", "trigger", "list"),
+    "Look things up": ("report", "list"),
 }
 
 #: Most options that stand in one list.
 FEW = 12
+
+#: Widest first column, in characters.
+_WIDEST = 30
 
 #: Heading of the options that every command has, and their names.
 SHARED = "Every command"
@@ -42,23 +45,23 @@ class CommandHelp:
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the arguments, and the options: in one list, or in groups where there are many."""
         arguments: list[tuple[str, str]] = []
-        groups: dict[str, list[tuple[str, str]]] = {"Options": []}
-        shared: list[tuple[str, str]] = []
+        options: list[tuple[str, tuple[str, str]]] = []
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
             record = parameter.get_help_record(ctx)
             if record is None:
                 continue
             if parameter.param_type_name == "argument":
                 arguments.append((_argument(parameter), record[1]))
-            elif parameter.name in SHARED_OPTIONS:
-                shared.append(record)
             else:
-                groups.setdefault(getattr(parameter, "rich_help_panel", None) or "Options", []).append(record)
-        if sum(map(len, groups.values())) + len(shared) <= FEW:
-            groups = {"Options": [record for records in (*groups.values(), shared) for record in records]}
-            shared = []
-        for heading, records in {"Arguments": arguments, **groups, SHARED: shared}.items():
-            write_section(formatter, heading, records)
+                options.append((_heading(parameter), record))
+        several = len(options) > FEW
+        groups: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for heading, record in sorted(options, key=lambda option: option[0] == SHARED):
+            groups.setdefault(heading if several else "Options", []).append(record)
+        sections = {"Arguments": arguments, **groups}
+        widths = [len(first) for records in sections.values() for first, _ in records]
+        for heading, records in sections.items():
+            write_section(formatter, heading, records, first_column=min(_WIDEST, max(widths, default=0)))
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Writes the examples, each on a line of its own, however long it is."""
@@ -74,8 +77,9 @@ class GroupHelp:
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of the commands, in the order of work."""
-        del ctx
         names: Sequence[str] = list(self.commands)  # type: ignore[attr-defined]
+        if ctx.parent is not None:
+            return list(names)
         order = [name for section in WORK.values() for name in section]
         return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
@@ -92,8 +96,9 @@ class GroupHelp:
 
 
 def summary(command: Any) -> str:
-    """The first paragraph of a command's help."""
-    return " ".join((command.help or "").partition("\n\n")[0].split())
+    """The first sentence of a command's help."""
+    first, stop, _ = " ".join((command.help or "").partition("\n\n")[0].split()).partition(". ")
+    return first + stop.strip()
 
 
 def write_section(formatter: Any, heading: str, rows: list[tuple[str, str]], *, first_column: int = 0) -> None:
@@ -108,6 +113,11 @@ def write_section(formatter: Any, heading: str, rows: list[tuple[str, str]], *, 
     if rows:
         with formatter.section(heading):
             formatter.write_dl([(first.ljust(first_column), second) for first, second in rows])
+
+
+def _heading(parameter: Any) -> str:
+    """The heading that an option stands below where there are many."""
+    return SHARED if parameter.name in SHARED_OPTIONS else getattr(parameter, "rich_help_panel", None) or "Options"
 
 
 def _argument(parameter: Any) -> str:

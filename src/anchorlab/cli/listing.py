@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from anchorlab.cli.answer import Answer
 from anchorlab.cli.catalogue import OWN, SECTIONS, Entry, entries_of, oracles
 from anchorlab.cli.former import SECTIONS as FORMER_SECTIONS
 from anchorlab.cli.former import present
@@ -35,7 +36,7 @@ def show(
         ),
     ] = None,
     seed: Annotated[int, seed_option("Changes nothing, because nothing is drawn here.")] = 0,
-) -> None:
+) -> Answer:
     """List all that you can choose from, with all parameters."""
     from rich.console import Console
 
@@ -50,6 +51,7 @@ def show(
         for part in _shown(name, entries):
             console.print(part)
         console.print()
+    return Answer(values=listed, data=True)
 
 
 def _shown(section: str, entries: list[Entry]) -> Iterator[Table | Text]:

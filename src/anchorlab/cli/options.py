@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anchorlab.cli.commands import say
 from anchorlab.cli.groups import OptionGroup
+from anchorlab.cli.shared import detail, is_verbose, remark
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.settings import check_seed
 
@@ -63,6 +63,8 @@ Data = Annotated[
 @dataclass(frozen=True)
 class DataOptions(OptionGroup):
     """Where the data are, and what is where in data of the user's own."""
+
+    heading = "Your own data"
 
     data: Data = None
     text_column: Annotated[str | None, typer.Option(help="The column of texts, in data of your own.")] = None
@@ -130,20 +132,22 @@ class DataOptions(OptionGroup):
             say_reading(task)
         sentence = outputs_in_words(model, task)
         if sentence is not None:
-            say(sentence, err=True)
+            remark(sentence)
         return task
 
 
 def say_reading(task: Task) -> None:
-    """Says on the error stream what was read of data of the user's own, one line a part."""
-    if task.definition.columns is not None:
+    """Says what was read of data of the user's own, one line a part; of a named task too, if more is wanted."""
+    if task.definition.columns is not None or is_verbose():
         for line in task.describe():
-            say(line, err=True)
+            remark(line)
 
 
 @dataclass(frozen=True)
 class ModelOptions(OptionGroup):
     """How model folders are opened."""
+
+    heading = "Model folders"
 
     module: Annotated[
         str | None,
@@ -180,12 +184,16 @@ class ModelOptions(OptionGroup):
         from anchorlab.artifacts.artifact import open_model
 
         maker = self.maker()
+        for folder in folders:
+            detail(f"the model {folder} is {folder.absolute()}")
         return [open_model(folder, module=maker) for folder in folders]
 
 
 @dataclass(frozen=True)
 class AttackOptions(OptionGroup):
     """The attack that measurements are made with. No repair and no detector sees it."""
+
+    heading = "The attack that is measured"
 
     trigger: Annotated[
         str | None,
@@ -208,6 +216,8 @@ class AttackOptions(OptionGroup):
 @dataclass(frozen=True)
 class ExecutionOptions(OptionGroup):
     """Where the runs of a suite are worked on."""
+
+    heading = "Where it runs"
 
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes on this machine; one a core, or one a GPU, if left out.")

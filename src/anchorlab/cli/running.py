@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.commands import say
 from anchorlab.cli.options import ExecutionOptions, say_reading
+from anchorlab.cli.shared import say
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
@@ -56,13 +56,26 @@ def say_own_data(suite: Suite) -> None:
 
 def executor_of(suite: Suite, execution: ExecutionOptions) -> AbstractContextManager[Executor]:
     """What works on the runs: processes of this machine, or a cluster."""
+    from anchorlab.models.accelerator import asked
     from anchorlab.suites.executors import LocalProcesses, RayCluster
 
     if execution.ray is None:
-        return LocalProcesses(execution.workers, cpus=suite.resources.cpus)
+        return LocalProcesses(execution.workers, cpus=cpus_of(suite))
     if execution.workers is not None:
         raise AnchorlabError("--workers is for this machine and --ray for a cluster: give one of them")
-    return RayCluster(execution.ray, cpus=suite.resources.cpus, gpus=suite.resources.gpus)
+    if asked().device is not None:
+        raise AnchorlabError(
+            "--device is for this machine and --ray for a cluster: leave --device out, and give the suite "
+            "'resources: {gpus: 1}' for GPUs of the cluster"
+        )
+    return RayCluster(execution.ray, cpus=cpus_of(suite), gpus=suite.resources.gpus)
+
+
+def cpus_of(suite: Suite) -> float:
+    """Cores of each run, as many threads as are whole: those of ``--threads``, or else the suite's own."""
+    from anchorlab.models.accelerator import asked
+
+    return asked().threads or suite.resources.cpus
 
 
 def duration(seconds: float) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.commands import add_command, new_app, say
+from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.cli.options import ExecutionOptions
-from anchorlab.cli.running import duration, run_and_report, say_own_data
+from anchorlab.cli.running import cpus_of, duration, run_and_report, say_own_data
 
 if TYPE_CHECKING:
     from anchorlab.suites.plan import Plan
@@ -86,20 +86,22 @@ def check(
     return Answer((f"{suite.name}: {suite.title}", *(f"  {line}" for line in lines)))
 
 
-def show_built_in() -> None:
+def show_built_in() -> Answer:
     """List the built-in suites."""
-    from anchorlab.suites.reading import builtin_suites, load_suite
+    from anchorlab.cli.catalogue import suites
 
-    for name in builtin_suites():
-        say(f"{name}: {load_suite(name).title}")
+    found = suites()
+    lines = tuple(f"{name}: {title}" for name, title in found.items())
+    return Answer(lines, values={"suites": found}, data=True)
 
 
 def show(*, suite: SuiteName) -> None:
     """Print a suite file, for you to copy and change."""
     from anchorlab.statistics.escaping import visible
     from anchorlab.suites.reading import suite_text
+    from anchorlab.suites.schema import with_schema
 
-    typer.echo(visible(suite_text(suite)[0]), nl=False)
+    typer.echo(visible(with_schema(suite_text(suite)[0])), nl=False)
 
 
 def schema() -> None:
@@ -109,14 +111,11 @@ def schema() -> None:
     typer.echo(schema_of_suites(), nl=False)
 
 
-for _name, _command in (
-    ("run", run),
-    ("check", check),
-    ("list", show_built_in),
-    ("show", show),
-    ("schema", schema),
-):
-    add_command(app, _name, _command)
+add_command(app, "list", show_built_in)
+add_command(app, "show", show)
+add_command(app, "schema", schema)
+add_command(app, "check", check, computes=True)
+add_command(app, "run", run, computes=True)
 
 
 def _meaning(suite: Suite) -> list[str]:
@@ -166,7 +165,7 @@ def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -
     from anchorlab.suites.executors import LocalProcesses
 
     left = estimate(suite, planned, store)
-    with LocalProcesses(workers, cpus=suite.resources.cpus) as executor:
+    with LocalProcesses(workers, cpus=cpus_of(suite)) as executor:
         processes = executor.slots
     yield f"time left: about {duration(left.seconds / processes)} with {processes} processes here"
     for task, reason in left.untimed.items():

@@ -353,6 +353,10 @@ def _gpus() -> list[str]:
     """A name for CUDA_VISIBLE_DEVICES for every GPU that this process may use; CUDA is not started for it."""
     import torch
 
+    from anchorlab.models.accelerator import asked
+
+    if asked().device == "cpu":
+        return []
     count = torch.cuda.device_count() or torch.accelerator.device_count()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return visible.split(",")[:count] if visible else [str(number) for number in range(count)]

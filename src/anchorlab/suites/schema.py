@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -51,6 +53,15 @@ def schema(*, installed: bool = True) -> str:
         installed: whether names are in it that other packages add; the file that ships has those of anchorlab alone.
     """
     return json.dumps(_Document(installed).build(), indent=1, ensure_ascii=False) + "\n"
+
+
+def with_schema(text: str) -> str:
+    """The text of a suite file for a copy anywhere on this machine: its first line names the schema that is installed.
+
+    Editors that know YAML read that line. A file without one is left as it is.
+    """
+    installed = Path(str(files("anchorlab.suites") / SCHEMA)).as_uri()
+    return re.sub(r"\A(# yaml-language-server: \$schema=)\S+", rf"\g<1>{installed}", text)
 
 
 class _Document:

@@ -1,0 +1,73 @@
+"""Which device a process computes on, and how those that it starts inherit that."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from anchorlab import AnchorlabError
+from anchorlab.models.accelerator import Asked, asked, computing_on, find_device
+from anchorlab.suites.executors import LocalProcesses
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that seems to have two GPUs."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def environment() -> tuple[str | None, str | None]:
+    return os.environ.get("ACCELERATE_USE_CPU"), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_the_environment_says_the_device_inside_and_what_it_said_before_outside() -> None:
+    with computing_on("cpu"):
+        assert environment() == ("true", "")
+    with computing_on("cuda:1"):
+        assert environment() == (None, "1")
+    with computing_on("cuda"):
+        assert environment() == (None, None)
+    assert environment() == (None, None)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_number_counts_the_gpus_that_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    with computing_on("cuda:1"):
+        assert environment() == (None, "7")
+    assert environment() == (None, "5,7")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
+    words = "'cuda:2' is not there: give --device cpu or cuda or cuda:0 or cuda:1"
+    with pytest.raises(AnchorlabError, match=words), computing_on("cuda:2"):
+        pass
+
+
+def test_one_of_several_processes_has_its_device_from_its_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(AnchorlabError, match="launcher has given each its own"), computing_on("cpu"):
+        pass
+
+
+def test_what_was_asked_for_is_known_inside() -> None:
+    with computing_on("cpu", 3):
+        assert asked() == Asked("cpu", 3)
+        assert torch.get_num_threads() == 3
+        assert find_device().type == "cpu"
+    assert asked() == Asked()
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_processes_of_a_suite_leave_the_gpus_alone_where_the_cpu_was_asked_for() -> None:
+    with LocalProcesses() as executor:
+        assert executor.slots == 2  # one a GPU
+    with computing_on("cpu"), LocalProcesses(3) as executor:
+        assert executor.slots == 3
+        assert executor.submit(os.getenv, "ACCELERATE_USE_CPU").result() == "true"
+        assert executor.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == ""
