@@ -225,3 +225,24 @@ def test_the_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> N
         table = pd.read_csv(out / "results.csv", dtype=str)
         found.append(table.drop(columns=["seconds", "peak_bytes"]).to_csv())
     assert found[0] == found[1]
+
+
+def test_all_mistakes_of_a_file_are_named_at_once_each_with_its_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: bad\ntitle: Bad\ntasks: [digitz]\nmethods: {anchoringg: [1, 2]}\nanchors: -3\n")
+    ended = run("suite", "check", path, "--no-timing")
+    assert (ended.code, ended.out) == (2, "")
+    *mistakes, last = ended.err.splitlines()
+    assert [line.partition(" of ")[0] for line in mistakes] == ["line 3", "line 4", "line 5"]
+    assert "did you mean 'digits'?" in mistakes[0]
+    assert last == "error: the suite has 3 mistakes, named above: correct them, and check it again"
+
+
+def test_of_very_many_mistakes_the_first_are_named(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: bad\ntitle: Bad\ntasks: [digits]\nmethods:\n" + "".join(f"  no{n}:\n" for n in range(99)))
+    ended = run("suite", "check", path, "--no-timing")
+    assert len(ended.err.splitlines()) == 16
+    assert ended.err.endswith(
+        "error: the suite has 99 mistakes, the first 15 named above: correct them, and check it again\n"
+    )

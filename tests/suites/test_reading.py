@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from anchorlab import AnchorlabError
 from anchorlab.detectors import DETECTORS
-from anchorlab.suites.reading import load_suite, parse_suite
+from anchorlab.suites.reading import SuiteMistakes, load_suite, parse_suite
 from tests.registering import registered
 from tests.suites.toys import Sure, toys
 
@@ -106,3 +108,12 @@ def test_a_suite_that_is_not_there_is_named_with_the_nearest() -> None:
         load_suite("fashion-mnst")
     with pytest.raises(AnchorlabError, match=r"there is no file nowhere\.yaml: give a suite file"):
         load_suite("nowhere.yaml")
+
+
+def test_the_error_holds_all_mistakes_and_survives_the_way_between_processes() -> None:
+    with pytest.raises(SuiteMistakes) as caught:
+        parse_suite(HEAD + "seeds: [0, 0]\nanchors: 0\nmethods: {plain: }")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.mistakes == caught.value.mistakes
+    assert str(again) == str(caught.value)
+    assert [sentence.partition(" of ")[0] for sentence in again.mistakes] == ["line 4", "line 5"]

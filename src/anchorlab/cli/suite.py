@@ -14,9 +14,12 @@ from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.cli.options import ExecutionOptions
 from anchorlab.cli.running import cpus_of, duration, run_and_report, say_own_data
+from anchorlab.cli.shared import say
+from anchorlab.errors import AnchorlabError, shortened
 
 if TYPE_CHECKING:
     from anchorlab.suites.plan import Plan
+    from anchorlab.suites.reading import SuiteMistakes
     from anchorlab.suites.spec import Suite
     from anchorlab.suites.store import Store
 
@@ -42,15 +45,33 @@ class SuiteOptions(OptionGroup):
     def load(self) -> Suite:
         """The suite that is wanted."""
         from anchorlab.settings import parse_pairs
-        from anchorlab.suites.reading import load_suite
+        from anchorlab.suites.reading import SuiteMistakes, load_suite
         from anchorlab.suites.smoke import smoke_form
 
-        suite = load_suite(self.suite).with_data(parse_pairs(self.data or [], "--data"))
+        try:
+            suite = load_suite(self.suite).with_data(parse_pairs(self.data or [], "--data"))
+        except SuiteMistakes as error:
+            raise _all_said(error) from error
         return smoke_form(suite) if self.smoke else suite
 
     def folder(self, suite: Suite) -> Path:
         """Where it lies."""
         return Path(f"anchorlab-{suite.name}") if self.out is None else self.out
+
+
+#: Most mistakes of a file that are named; a terminal has 24 lines.
+_NAMED = 15
+
+
+def _all_said(error: SuiteMistakes) -> AnchorlabError:
+    """Names all mistakes of a suite file, one a line; the refusal that ends the command is the last word."""
+    if len(error.mistakes) == 1:
+        return error
+    for sentence in error.mistakes[:_NAMED]:
+        say(shortened(sentence, 400), err=True)
+    return AnchorlabError(
+        f"the suite has {len(error.mistakes)} mistakes, named above: correct them, and check it again"
+    )
 
 
 def run(*, chosen: SuiteOptions, execution: ExecutionOptions) -> Answer:

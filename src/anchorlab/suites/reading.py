@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +23,22 @@ _BUILTIN = files("anchorlab.suites") / "builtin"
 _FORMER_KEYS = {
     present: former for part in (Suite, TriggerSpec, RepairSpec) for former, present in part.former_keys.items()
 }
+
+
+class SuiteMistakes(AnchorlabError):  # noqa: N818  (it says what they are)
+    """All mistakes that were found in a suite file; the text has the first one, and how many come after it.
+
+    Attributes:
+        mistakes: a sentence each, with its line.
+    """
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        further = f" ({len(mistakes) - 1} more after it)" if len(mistakes) > 1 else ""
+        super().__init__(f"{mistakes[0]}{further}")
+        self.mistakes = tuple(mistakes)
+
+    def __reduce__(self) -> tuple[type[SuiteMistakes], tuple[tuple[str, ...]]]:
+        return type(self), (self.mistakes,)
 
 
 def builtin_suites() -> list[str]:
@@ -60,7 +77,8 @@ def load_suite(given: str | Path) -> Suite:
         given: the path of a suite file, or the name of a built-in suite.
 
     Raises:
-        AnchorlabError: naming the line and the key of the first mistake, and the nearest valid name.
+        SuiteMistakes: an AnchorlabError that names the line and the key of each mistake, and the nearest valid name.
+        AnchorlabError: if there is no such suite, or it is not YAML.
     """
     text, where = suite_text(given)
     return parse_suite(text, where)
@@ -72,10 +90,8 @@ def parse_suite(text: str, where: str = "the suite") -> Suite:
     try:
         return Suite.model_validate(data)
     except ValidationError as error:
-        mistakes = sorted(((_line(root, _path(item)), item) for item in error.errors()), key=lambda pair: pair[0])
-        line, first = mistakes[0]
-        further = f" ({len(mistakes) - 1} more after it)" if len(mistakes) > 1 else ""
-        raise AnchorlabError(f"line {line} of {where}: {_complaint(first)}{further}") from error
+        found = sorted(((_line(root, _path(item)), item) for item in error.errors()), key=lambda pair: pair[0])
+        raise SuiteMistakes([f"line {line} of {where}: {_complaint(item)}" for line, item in found]) from error
 
 
 def _path(error: ErrorDetails) -> tuple[int | str, ...]:
