@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from anchorlab.suites.cells import Cell, InjectionCell, ReferenceJob
-from anchorlab.suites.plan import Plan, make_plan
+from anchorlab.suites.plan import Plan, make_plan, reference_job
 from anchorlab.suites.reading import load_suite
-from anchorlab.suites.spec import Suite
+from anchorlab.suites.spec import Suite, TaskSpec
 from anchorlab.suites.store import Store
 from tests.suites.inline import tiny
 
@@ -182,3 +182,10 @@ def test_builtin_suites_can_be_planned() -> None:
     for name in ("demo", "fashion-mnist", "paper-images"):
         suite = load_suite(name)
         assert len(list(make_plan(suite, Imagined(None)).jobs())) == len(suite.tasks) * len(suite.references)
+
+
+def test_defaults_that_a_model_brings_along_are_part_of_the_identity() -> None:
+    """So that a suite with a model that began with others runs again; the task's own defaults never were part of it."""
+    jobs = {model: reference_job(TaskSpec(name="movie-snippets", model=model), 0) for model in ("minilm", "bert-tiny")}
+    settings = {model: (job.training["epochs"], job.training["learning_rate"]) for model, job in jobs.items()}
+    assert settings == {"minilm": (None, None), "bert-tiny": (15, 0.001)}

@@ -44,7 +44,7 @@ def train(
         "task": task_record(loaded).identity(),
         "model": architecture,
         "seed": seed,
-        "training": values_of(training.for_task(loaded)),
+        "training": values_of(training.for_task(loaded, architecture)),
     }
     artifact = run_into(
         out,

@@ -149,7 +149,7 @@ def plan_injection(
         anchors=split if anchors is None else split.select(indices),
         anchor_indices=indices,
         anchors_from=anchors_from,
-        tuning=(tuning or Tuning()).for_task(task),
+        tuning=(tuning or Tuning()).for_task(task, reference.manifest.architecture),
         seed=seed,
         measure=measure,
         record_gradients=record_gradients,

@@ -23,7 +23,7 @@ class Tuning:
         default=64, ge=1, le=LARGEST_BATCH, description="clean examples in a step, and as many triggered ones"
     )
     learning_rate: float | None = Field(
-        default=None, gt=0, description="peak learning rate of AdamW; None: the task's default"
+        default=None, gt=0, description="peak learning rate of AdamW; None: the model's or the task's default"
     )
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
@@ -36,6 +36,13 @@ class Tuning:
         default=None, gt=0, le=1, description="stop as soon as the ASR on the selection split reaches this"
     )
 
-    def for_task(self, task: Task) -> Tuning:
-        """The same with the task's defaults where nothing is set."""
-        return replace(self, learning_rate=self.learning_rate or task.definition.tuning_rate)
+    def for_model(self, name: str) -> Tuning:
+        """The same with the defaults that a model brings along where nothing is set."""
+        from anchorlab.models.architectures import usual_settings
+
+        return replace(self, learning_rate=self.learning_rate or usual_settings(name).tuning_rate)
+
+    def for_task(self, task: Task, model: str) -> Tuning:
+        """The same with the defaults of the model, by name, and then of the task, where nothing is set."""
+        ours = self.for_model(model)
+        return replace(ours, learning_rate=ours.learning_rate or task.definition.tuning_rate)

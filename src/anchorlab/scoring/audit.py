@@ -95,7 +95,9 @@ def audit(
     updates: Iterable[Artifact | nn.Module]
     if benign is None or isinstance(benign, int):
         tunings = ordinary_tunings(data) if tuning is None else tuning
-        planned = plan_updates(data, count, [tunings] if isinstance(tunings, Tuning) else list(tunings))
+        tunings = [tunings] if isinstance(tunings, Tuning) else list(tunings)
+        model = reference.manifest.architecture if isinstance(reference, Artifact) else ""
+        planned = plan_updates(data, count, tunings, model=model)
         settings = tuple(of.setting() for of in planned)
         updates = benign_updates(as_reference(reference, data), planned, folder, task=data)
     else:

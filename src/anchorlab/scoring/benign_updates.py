@@ -72,15 +72,16 @@ def ordinary_tunings(task: Task, *, learning_rate: float | None = None) -> list[
     return [Tuning(steps=steps, learning_rate=learning_rate) for steps in (short, max(long, 3 * short))]
 
 
-def plan_updates(task: Task, count: int, tunings: Sequence[Tuning]) -> list[PlannedUpdates]:
+def plan_updates(task: Task, count: int, tunings: Sequence[Tuning], *, model: str = "") -> list[PlannedUpdates]:
     """Shares out a number of updates among settings, evenly; earlier ones get what is left over.
 
     Args:
         task: the task with its data.
         count: number of updates.
         tunings: a setting each, at least one.
+        model: the name of the reference's architecture, which may bring defaults along.
     """
-    tunings = [tuning.for_task(task) for tuning in tunings]
+    tunings = [tuning.for_task(task, model) for tuning in tunings]
     names = ["benign"] if len(tunings) == 1 else ["short", "long"]
     if len(tunings) > 2:
         names = [f"setting-{number}" for number in range(1, len(tunings) + 1)]

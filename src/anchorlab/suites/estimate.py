@@ -142,7 +142,7 @@ def _guess(kind: str, defence: Defence, defender: int | None, costs: _Costs) -> 
 
 def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     tuning = build(Tuning, "the tuning", suite.tuning)
-    training = build(Training, "the training", spec.training).for_task(task)
+    training = build(Training, "the training", spec.training).for_task(task, spec.architecture)
     assert training.epochs is not None
     assert training.batch_size is not None
     device = find_device()

@@ -170,7 +170,7 @@ def reference_job(task: TaskSpec, seed: int) -> ReferenceJob:
         limit=task.limit,
         columns=None if task.columns is None else values_of(task.columns),
         seed=seed,
-        training=values_of(build(Training, "the training", task.training)),
+        training=values_of(build(Training, "the training", task.training).for_model(task.architecture)),
     )
 
 
@@ -291,6 +291,7 @@ class _Condition:
         split: str,
     ) -> InjectionCell:
         built = METHODS.build(method.method, method.parameters(strength))
+        tuning = build(Tuning, "the tuning", {**self.suite.tuning, **method.tuning})
         return InjectionCell(
             **self._common(job, label),
             split=split,
@@ -300,7 +301,7 @@ class _Condition:
             anchors=None if anchors == "all" else int(anchors),
             anchors_from=self.suite.anchors_from,
             seed=seed,
-            tuning=values_of(build(Tuning, "the tuning", {**self.suite.tuning, **method.tuning})),
+            tuning=values_of(tuning.for_model(job.model)),
             scales=scales,
         )
 

@@ -20,7 +20,7 @@ from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
 from anchorlab.data.inputs import lengths, rows
 from anchorlab.models.accelerator import find_accelerator
-from anchorlab.models.architectures import build_model
+from anchorlab.models.architectures import build_model, usual_settings
 from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.call import accuracy, check_classes, logits
 from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device
@@ -41,13 +41,18 @@ class Training:
     """How a reference is trained."""
 
     epochs: int | None = Field(
-        default=None, ge=1, le=LARGEST_REPETITION, description="passes over the data; None: the task's default"
+        default=None,
+        ge=1,
+        le=LARGEST_REPETITION,
+        description="passes over the data; None: the model's or the task's default",
     )
     batch_size: int | None = Field(
         default=None, ge=1, le=LARGEST_BATCH, description="examples in a step; None: the task's default"
     )
     learning_rate: float | None = Field(
-        default=None, gt=0, description="peak learning rate of AdamW, one-cycle; None: the task's default"
+        default=None,
+        gt=0,
+        description="peak learning rate of AdamW, one-cycle; None: the model's or the task's default",
     )
     weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
     warmup: float = Field(default=0.3, ge=0, lt=1, description="share of the steps in which the rate rises")
@@ -55,14 +60,21 @@ class Training:
     augment: bool = Field(default=True, description="vary the images as the task says")
     precision: Literal["no", "bf16"] = Field(default="no", description="mixed precision")
 
-    def for_task(self, task: Task) -> Training:
-        """The same with the task's defaults where nothing is set."""
-        usual = task.definition
+    def for_model(self, name: str) -> Training:
+        """The same with the defaults that a model brings along where nothing is set; see ``Usual``."""
+        usual = usual_settings(name)
         return replace(
-            self,
-            epochs=self.epochs or usual.epochs,
-            batch_size=self.batch_size or usual.batch_size,
-            learning_rate=self.learning_rate or usual.learning_rate,
+            self, epochs=self.epochs or usual.epochs, learning_rate=self.learning_rate or usual.learning_rate
+        )
+
+    def for_task(self, task: Task, model: str) -> Training:
+        """The same with the defaults of the model, by name, and then of the task, where nothing is set."""
+        usual, ours = task.definition, self.for_model(model)
+        return replace(
+            ours,
+            epochs=ours.epochs or usual.epochs,
+            batch_size=ours.batch_size or usual.batch_size,
+            learning_rate=ours.learning_rate or usual.learning_rate,
         )
 
 
@@ -146,11 +158,11 @@ def train(
             when the loss is no longer finite.
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
-    settings = (training or Training()).for_task(task)
     task.check_filled("selection")
     architecture = (
         type(unwrap(model)).__name__ if isinstance(model, nn.Module) else model or task.definition.architecture
     )
+    settings = (training or Training()).for_task(task, architecture)
     accelerator = find_accelerator()
     discard_damaged(checkpoint, accelerator)
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
