@@ -69,9 +69,9 @@ def _all_said(error: SuiteMistakes) -> AnchorlabError:
         return error
     for sentence in error.mistakes[:_NAMED]:
         say(shortened(sentence, 400), err=True)
-    return AnchorlabError(
-        f"the suite has {len(error.mistakes)} mistakes, named above: correct them, and check it again"
-    )
+    count = len(error.mistakes)
+    named = "named above" if count <= _NAMED else f"the first {_NAMED} named above"
+    return AnchorlabError(f"the suite has {count} mistakes, {named}: correct them, and check it again")
 
 
 def run(*, chosen: SuiteOptions, execution: ExecutionOptions) -> Answer:
