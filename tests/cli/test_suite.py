@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 
 from anchorlab.suites.reading import builtin_suites, suite_text
 from anchorlab.suites.schema import SCHEMA
+from anchorlab.suites.selection import Choice, choose
 from tests.cli.conftest import PROGRAM, Run
 from tests.refusals import assert_refused
 from tests.suites.inline import TINY
@@ -82,8 +85,9 @@ def test_run_in_processes_of_its_own_leaves_the_results_of_one(
     out = tmp_path / "out"
     ended = run("suite", "run", tiny_file, "--out", out, "--workers", 2)
     assert ended.code == 0, ended.err
-    assert "the report is" in ended.out
-    assert "done" in ended.err
+    assert f"wrote {out.absolute()}/report/index.html in " in ended.out
+    assert "jobs were run now" in ended.out
+    assert re.search(r"^tiny: \d+ of \d+ done, about .* left; running: ", ended.err, re.MULTILINE), ended.err
     page = (out / "report" / "index.html").read_text()
     assert "must not be deployed" in page
     wanted = run("report", finished, "--out", tmp_path / "again")
@@ -125,8 +129,9 @@ def test_a_failed_run_is_told_at_the_end(run: Run, tmp_path: Path) -> None:
     )
     ended = run("suite", "run", path, "--out", tmp_path / "out", "--workers", 1)
     assert ended.code == 2
-    assert "1 run failed: broken" in ended.err
-    assert "--retry-failed" in ended.err
+    assert "caution: 1 run failed, the first: broken" in ended.out
+    assert ended.out.splitlines()[-1].startswith("next: anchorlab suite run ")
+    assert ended.out.splitlines()[-1].endswith(" --retry-failed")
     assert (tmp_path / "out" / "report" / "index.html").exists()
 
 
@@ -139,6 +144,82 @@ def test_report_of_an_unfinished_suite_says_so(run: Run, finished: Path, tmp_pat
     ended = run("report", folder)
     assert ended.code == 0, ended.err
     assert (folder / "report" / "index.html").exists()
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished suite, whose page is a word, because drawing it takes seconds."""
+
+    def write_page(_results: object, out: Path) -> Path:
+        out.mkdir(exist_ok=True)
+        (out / "index.html").write_text("the page")
+        return out / "index.html"
+
+    monkeypatch.setattr("anchorlab.reports.suite.written.write_page", write_page)
+    return shutil.copytree(finished, tmp_path / "suite", ignore=shutil.ignore_patterns("report"))
+
+
+def test_a_suite_ends_with_its_table_its_findings_and_its_counts(run: Run, tiny_file: Path, folder: Path) -> None:
+    ended = run("suite", "run", tiny_file, "--out", folder)
+    assert ended.code == 0, ended.err
+    first, heads, *_ = ended.out.splitlines()
+    assert first == "tiny: means over runs on the split test"
+    assert heads.split()[:6] == ["method", "runs", "ASR", "accuracy", "KL", "churn"]
+    assert max(map(len, ended.out[: ended.out.index("\n\n")].splitlines())) <= 80
+    assert re.search(r"^0 of (\d+) jobs were run now \(\1 were done before\), \d+ runs", ended.out, re.MULTILINE)
+    assert "caution: The runs of a task are on 2 references: no interval between references can be given" in ended.out
+    assert f"wrote {folder}/report/index.html in " in ended.out
+
+
+def test_a_report_that_is_up_to_date_is_not_written_again(run: Run, tiny_file: Path, folder: Path) -> None:
+    page = folder / "report" / "index.html"
+    assert run("report", folder).code == 0
+    page.write_text("as it was")
+    ended = run("suite", "run", tiny_file, "--out", folder)
+    assert ended.code == 0, ended.err
+    assert f"nothing was left to do: {page} is there already" in ended.out
+    assert page.read_text() == "as it was"
+    (folder / "results.csv").unlink()
+    assert f"wrote {page} in " in run("suite", "run", tiny_file, "--out", folder).out
+    assert page.read_text() == "the page"
+
+
+def test_a_report_that_says_less_than_the_results_is_written_again(run: Run, tiny_file: Path, folder: Path) -> None:
+    cells = sorted(folder.glob("cells/*.json"))
+    cell, kept = cells[0], cells[0].read_bytes()
+    cell.unlink()
+    assert run("report", folder).code == 0
+    cell.write_bytes(kept)
+    assert "wrote " in run("suite", "run", tiny_file, "--out", folder).out
+
+
+def test_the_answer_of_a_suite_as_json(run: Run, tiny_file: Path, folder: Path) -> None:
+    answer = json.loads(run("suite", "run", tiny_file, "--out", folder, "--json", "-").out)
+    assert answer["suite"] == "tiny"
+    assert {row["part"] for row in answer["methods"]} == {"10 anchors", "all anchors"}
+    assert {"runs", "asr", "kl", "churn", "kl_ratio"} <= set(answer["methods"][0])
+    assert answer["findings"] == answer["sentences"][:-1]
+    assert (answer["failed"], answer["pending"], answer["not_reached"]) == (0, 0, 0)
+
+
+def test_where_no_method_reached_its_target_the_code_is_three(
+    run: Run, tiny_file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missed(tried: pd.DataFrame, target_asr: float) -> Choice:
+        return dataclasses.replace(choose(tried, target_asr), reached=False, best_asr=0.04)
+
+    monkeypatch.setattr("anchorlab.suites.plan.choose", missed)
+    for command in (("suite", "run", tiny_file, "--out", folder),) * 2 + (("report", folder),):
+        ended = run(*command)
+        assert ended.code == 3, ended.out + ended.err
+        assert "caution: 10 anchors: none of 2 methods reached an ASR of 0.05 on selection" in ended.out
+        assert "The likeliest cure: raise steps or learning_rate under tuning" in ended.out
+        assert "4 of 4 choices of a strength missed the target ASR" in ended.out
+
+
+def test_check_ends_with_the_command_that_runs_the_suite(run: Run, tiny_file: Path, tmp_path: Path) -> None:
+    ended = run("suite", "check", tiny_file, "--out", tmp_path / "new", "--no-timing")
+    assert ended.out.splitlines()[-1] == f"next: anchorlab suite run {tiny_file} --out {tmp_path / 'new'}"
 
 
 @pytest.mark.parametrize(

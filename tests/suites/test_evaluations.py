@@ -21,7 +21,7 @@ from anchorlab.scoring.detect import detect
 from anchorlab.suites.estimate import estimate
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.results import SuiteResults, load_results, write_results
-from anchorlab.suites.runner import Progress, failures, raise_failures, run_suite
+from anchorlab.suites.runner import Progress, failures, run_suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import Inline, tiny
 from tests.suites.toys import Shrink, Sure, evaluated_suite, registered_toys, toys
@@ -256,8 +256,7 @@ def test_a_repair_that_refuses_is_a_failed_cell_and_the_others_go_on(tmp_path: P
     assert found.failed["what"].str.contains("refusing with 20 of the defender's examples, seed 0, on plain").any()
     done, failed, total = last[-1]
     assert (failed, done + failed) == (3, total)
-    with pytest.raises(AnchorlabError, match="3 runs failed, the first: refusing"):
-        raise_failures(suite, Store(tmp_path))
+    assert len(failures(suite, Store(tmp_path))) == 3
     quiet, retried = Inline(), Inline()
     run_suite(suite, tmp_path, executor=quiet)
     assert quiet.jobs == []

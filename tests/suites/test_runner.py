@@ -18,7 +18,7 @@ from anchorlab import AnchorlabError, compare, load_model
 from anchorlab.consistency.instances import read_instances
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.results import load_results
-from anchorlab.suites.runner import Progress, failures, raise_failures, run_suite
+from anchorlab.suites.runner import Progress, failures, run_suite
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import Inline, tiny
@@ -172,8 +172,6 @@ def test_a_failing_cell_is_reported_and_does_not_stop_the_rest(tmp_path: Path) -
     assert "diverged: the loss was not finite at step" in results.failed["error"].item()
     choice = results.choices.set_index("method").loc["broken"]
     assert not choice["reached"]
-    with pytest.raises(AnchorlabError, match=r"1 run failed: broken.*--retry-failed"):
-        raise_failures(suite, Store(tmp_path))
 
     quiet = Inline()
     run_suite(suite, tmp_path, executor=quiet)
@@ -242,6 +240,8 @@ def test_progress_ends_with_everything_done(tmp_path: Path) -> None:
     total = len(list(plan.jobs()))
     assert seen[-1] == (total, 0, total)
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+    # All is expected from the beginning, but extensions of grids: at most one strength of one method, by 2 anchors.
+    assert total - 2 <= seen[0][2] <= total
 
 
 def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:

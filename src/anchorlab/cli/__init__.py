@@ -76,8 +76,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits.
 
     The exit code is 0 after success; 2 for a mistake of the user or a refusal of the operating system,
-    with one sentence on the error stream; 1 where a gate of ``compare --fail-if`` is broken; 70 for a mistake of
-    ours; 130 when interrupted; 141 when nobody reads the output any more, as in ``| head -1``.
+    with one sentence on the error stream; 1 where a gate of ``compare --fail-if`` is broken; 3 where no method of a
+    suite reached its target; 70 for a mistake of ours; 130 when interrupted; 141 when nobody reads the output any more,
+    as in ``| head -1``.
 
     Args:
         arguments: the words after the program's name; this process's own if None.

@@ -9,7 +9,7 @@ import typer
 
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import DataOptions, DefenderData, ExecutionOptions, TaskName, number_or_all, seed_option
-from anchorlab.cli.running import run_and_report
+from anchorlab.cli.running import run_and_report, this_command
 
 
 def population(
@@ -58,4 +58,4 @@ def population(
         quick=quick,
         seed=seed,
     )
-    return run_and_report(suite, out, execution)
+    return run_and_report(suite, out, execution, this_command())

@@ -28,4 +28,11 @@ def report(
     """Write the page of a folder that any command wrote: one file that can be mailed; a suite's tables beside it."""
     from anchorlab.reports.write import write_report
 
-    return Answer(wrote=write_report(folder, out=out))
+    if not (folder / "suite.yaml").is_file():
+        return Answer(wrote=write_report(folder, out=out))
+    from anchorlab.cli.suite_answer import suite_answer
+    from anchorlab.reports.suite.written import write_suite_report
+    from anchorlab.suites.results import load_results
+
+    results = load_results(folder)
+    return suite_answer(results, write_suite_report(results, folder, out))

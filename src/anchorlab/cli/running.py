@@ -4,46 +4,63 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import ExecutionOptions, say_reading
-from anchorlab.cli.shared import say
-from anchorlab.errors import AnchorlabError
+from anchorlab.cli.suite_answer import Counts, suite_answer
+from anchorlab.errors import AnchorlabError, command_of
 
 if TYPE_CHECKING:
     from anchorlab.suites.executors import Executor
     from anchorlab.suites.runner import Progress
     from anchorlab.suites.spec import Suite
 
-#: Seconds between two lines of progress where there is no terminal for a bar.
-_LINE_EVERY = 60.0
 
+def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, again: str) -> Answer:
+    """Runs what is not done yet of a suite, and writes its report unless the one that is there says all of it.
 
-def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions) -> Answer:
-    """Runs what is not done yet of a suite, writes its report, and fails if a run did."""
-    from anchorlab.reports.write import write_report
-    from anchorlab.suites.runner import raise_failures, run_suite
-    from anchorlab.suites.store import Store
+    Args:
+        suite: the suite to run.
+        folder: its folder.
+        execution: where the runs are worked on.
+        again: the command that does the same, for what failed.
+    """
+    from anchorlab.reports.suite.written import current_page, write_suite_report
+    from anchorlab.suites.display import suite_display
+    from anchorlab.suites.results import load_results
+    from anchorlab.suites.runner import run_suite
 
     say_own_data(suite)
-    with executor_of(suite, execution) as executor, _display(suite.name) as display:
+    counts = Counts()
+    with executor_of(suite, execution) as executor, suite_display(suite.name) as show:
+
+        def report(progress: Progress) -> None:
+            counts.note(progress)
+            show(progress)
+
         run_suite(
             suite,
             folder,
             executor=executor,
             retry_failed=execution.retry_failed,
             command=shlex.join(["anchorlab", *sys.argv[1:]]),
-            report=display,
+            report=report,
         )
-    page = write_report(folder)
-    say(f"the report is {page}")
-    raise_failures(suite, Store(folder))
-    return Answer(wrote=page)
+    results = load_results(folder)
+    page = None if counts.ran else current_page(results, folder)
+    already = page is not None
+    page = page or write_suite_report(results, folder)
+    next_ = f"{again} --retry-failed" if len(results.failed) else None
+    return suite_answer(results, page, counts=counts, already=already, next_=next_)
+
+
+def this_command() -> str:
+    """The command that runs now, as a shell reads it, without ``--retry-failed``."""
+    words = [word for word in sys.argv[1:] if word != "--retry-failed"]
+    return command_of("anchorlab", *words, otherwise="the same command with")
 
 
 def say_own_data(suite: Suite) -> None:
@@ -76,33 +93,3 @@ def cpus_of(suite: Suite) -> float:
     from anchorlab.models.accelerator import asked
 
     return asked().threads or suite.resources.cpus
-
-
-def duration(seconds: float) -> str:
-    """A duration in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-@contextmanager
-def _display(name: str) -> Iterator[Callable[[Progress], None]]:
-    """Shows the progress: a bar on a terminal, else a line each minute and one at the end."""
-    from anchorlab.progress import status_bar
-
-    last = -_LINE_EVERY
-
-    def line(progress: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY or progress.done + progress.failed == progress.total:
-            last = time.monotonic()
-            say(f"{name}: {_words(progress)}", err=True)
-
-    with status_bar(name) as bar:
-        yield line if bar is None else lambda p: bar(p.done + p.failed, p.total, _words(p))
-
-
-def _words(progress: Progress) -> str:
-    """The progress in words."""
-    left = "" if progress.left is None else f", about {duration(progress.left)} left"
-    return f"{progress.done} of {progress.total} done, {progress.running} running, {progress.failed} failed{left}"

@@ -13,9 +13,9 @@ from anchorlab.cli.answer import Answer
 from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.cli.options import ExecutionOptions
-from anchorlab.cli.running import cpus_of, duration, run_and_report, say_own_data
+from anchorlab.cli.running import cpus_of, run_and_report, say_own_data
 from anchorlab.cli.shared import say
-from anchorlab.errors import AnchorlabError, shortened
+from anchorlab.errors import AnchorlabError, command_of, shortened
 
 if TYPE_CHECKING:
     from anchorlab.suites.plan import Plan
@@ -54,6 +54,13 @@ class SuiteOptions(OptionGroup):
             raise _all_said(error) from error
         return smoke_form(suite) if self.smoke else suite
 
+    def command(self, name: str) -> str:
+        """The command of this name about the same suite."""
+        out = () if self.out is None else ("--out", self.out)
+        data = (word for place in self.data or () for word in ("--data", place))
+        words = (self.suite, *out, *(["--smoke"] if self.smoke else []), *data)
+        return command_of("anchorlab", "suite", name, *words, otherwise=f"anchorlab suite {name} with the same options")
+
     def folder(self, suite: Suite) -> Path:
         """Where it lies."""
         return Path(f"anchorlab-{suite.name}") if self.out is None else self.out
@@ -77,7 +84,7 @@ def _all_said(error: SuiteMistakes) -> AnchorlabError:
 def run(*, chosen: SuiteOptions, execution: ExecutionOptions) -> Answer:
     """Run what is not done yet of a suite, and write its report."""
     suite = chosen.load()
-    return run_and_report(suite, chosen.folder(suite), execution)
+    return run_and_report(suite, chosen.folder(suite), execution, chosen.command("run"))
 
 
 def check(
@@ -104,7 +111,7 @@ def check(
     lines = [*_meaning(suite), *_state(suite, planned, store)]
     if timing:
         lines += _time_left(suite, planned, store, workers)
-    return Answer((f"{suite.name}: {suite.title}", *(f"  {line}" for line in lines)))
+    return Answer((f"{suite.name}: {suite.title}", *(f"  {line}" for line in lines)), next=chosen.command("run"))
 
 
 def show_built_in() -> Answer:
@@ -182,6 +189,7 @@ def _state(suite: Suite, planned: Plan, store: Store) -> Iterator[str]:
 
 
 def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -> Iterator[str]:
+    from anchorlab.progress import duration
     from anchorlab.suites.estimate import estimate
     from anchorlab.suites.executors import LocalProcesses
 

@@ -66,12 +66,10 @@ def _refusal(folder: Path) -> str:
 
 
 def _suite(folder: Path, out: Path | None) -> Path:
-    from anchorlab.reports.suite.page import write_page
-    from anchorlab.suites.results import load_results, write_results
+    from anchorlab.reports.suite.written import write_suite_report
+    from anchorlab.suites.results import load_results
 
-    results = load_results(folder)
-    write_results(results, folder if out is None else out)
-    return write_page(results, folder / "report" if out is None else out)
+    return write_suite_report(load_results(folder), folder, out)
 
 
 def _analysis(folder: Path, out: Path | None) -> Path:

@@ -287,8 +287,11 @@ def print_full(table: Table, console: Console) -> None:
     drawn.add_column(_text(table.head), no_wrap=True)
     for column in table.columns:
         drawn.add_column(_text(column.title), justify="left" if column.is_text else "right")
-    for _, row in table.rows():
-        drawn.add_row(_text(row.head), *(_beside(cell) for cell in row.cells or (Cell(row.sub),)))
+    for group in table.groups:
+        if group.title:
+            drawn.add_row(_text(group.title, "italic"))
+        for row in group.rows:
+            drawn.add_row(_text(row.head), *(_beside(cell) for cell in row.cells or (Cell(row.sub),)))
     console.print(_text(table.caption, "bold"), soft_wrap=True)
     console.print(drawn)
     console.print()

@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import chdir, contextmanager, suppress
 from multiprocessing import get_context, parent_process, resource_tracker
@@ -23,8 +23,11 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from anchorlab.errors import AnchorlabError, quoted, reason
+from anchorlab.progress import listening
+from anchorlab.suites.telling import awaited_answer, teller, timed
 
 
 class WorkerDied(AnchorlabError):  # noqa: N818  (it says what happened)
@@ -90,6 +93,7 @@ class LocalProcesses:
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
+        self._told: WeakKeyDictionary[Future[Any], dict[str, float]] = WeakKeyDictionary()
         # One thread a process waits for its answers; the signal is left to the main thread.
         self._waiting = ThreadPoolExecutor(self.slots, "anchorlab-slot", initializer=_block_interrupts)
 
@@ -102,12 +106,19 @@ class LocalProcesses:
 
         The future raises what the function raised, or WorkerDied if its process died.
         """
-        return self._waiting.submit(self._run, function, args)
+        told: dict[str, float] = {}
+        future = self._waiting.submit(self._run, function, args, told)
+        self._told[future] = told
+        return future
 
-    def _run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def figures(self, future: Future[Any]) -> Mapping[str, float]:
+        """What the job of a future told last, such as its loss, and its ``seconds`` at its end; empty before that."""
+        return self._told.get(future, {})
+
+    def _run(self, function: Callable[..., Any], args: tuple[Any, ...], told: dict[str, float]) -> Any:
         worker = self._idle.get()
         try:
-            return _result(worker.run(pickle.dumps((function, args))))
+            return _result(worker.run(pickle.dumps((function, args)), told))
         finally:
             self._idle.put(worker)
 
@@ -133,12 +144,15 @@ class _Worker:
         self._process: Any = None
         self._pipe: Connection | None = None
 
-    def run(self, job: bytes) -> bytes:
-        """The pickle that `_attempt` returns; raises WorkerDied, or CancelledError if stopped meanwhile."""
+    def run(self, job: bytes, told: dict[str, float]) -> bytes:
+        """The pickle that `_attempt` returns; raises WorkerDied, or CancelledError if stopped meanwhile.
+
+        What the job tells of its progress until then goes into ``told``.
+        """
         pipe = self._start()
         try:
             pipe.send_bytes(job)
-            return pipe.recv_bytes()
+            return awaited_answer(pipe, told)
         except (EOFError, OSError):  # the other end is closed
             self._process.join()
             if self._stopped:
@@ -177,9 +191,9 @@ def _serve(pipe: Connection, threads: int, gpu: str | None) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, BrokenPipeError), listening(teller(pipe)):
         while True:
-            pipe.send_bytes(_attempt(threads, _call, pipe.recv_bytes()))
+            pipe.send_bytes(_attempt(threads, timed(pipe), pipe.recv_bytes()))
 
 
 #: Held while the environment is changed, which all threads share.
@@ -202,11 +216,6 @@ def _without_current_folder() -> Iterator[None]:
                 del os.environ["PYTHONSAFEPATH"]
             else:
                 os.environ["PYTHONSAFEPATH"] = before
-
-
-def _call(job: bytes) -> Any:
-    function, args = pickle.loads(job)
-    return function(*args)
 
 
 def _end_with_parent() -> None:

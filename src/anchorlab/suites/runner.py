@@ -8,9 +8,10 @@ folder.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
 from anchorlab.notices import notice
 from anchorlab.suites.cells import DetectionCell, ReferenceJob, RepairCell
+from anchorlab.suites.display import short_name, suite_display
 from anchorlab.suites.executors import Executor, LocalProcesses, RayCluster
+from anchorlab.suites.expected import expected_jobs, kind_of
+from anchorlab.suites.pace import Kind, Pace
 from anchorlab.suites.plan import Plan, make_plan
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
@@ -39,28 +43,30 @@ class Progress:
     """How far a suite is.
 
     Attributes:
-        total: jobs planned so far, and jobs expected once strengths are chosen.
+        total: jobs planned so far, and jobs that are expected once references are trained and strengths are chosen.
         done: jobs that this or another runner finished, now or before.
         failed: jobs that failed.
         running: jobs at work for this runner.
-        finished_before: jobs that finished before this runner began; they say nothing about its speed.
-        seconds: seconds since this runner began.
+        at_work: what these are, in words, with the attack success rate so far where it is known.
+        left: seconds that the rest takes, by the times of jobs that finished here; None while there are none.
     """
 
     total: int = 0
     done: int = 0
     failed: int = 0
     running: int = 0
-    finished_before: int = 0
-    seconds: float = 0.0
+    at_work: tuple[str, ...] = ()
+    left: float | None = None
 
-    @property
-    def left(self) -> float | None:
-        """Seconds left at the speed so far; None while nothing has finished."""
-        finished = self.done + self.failed - self.finished_before
-        if finished <= 0:
-            return None
-        return self.seconds / finished * (self.total - self.done - self.failed)
+
+@dataclass
+class _Running:
+    """A job at work: its stage, the claim on it, and when it began."""
+
+    stage: str
+    job: Job
+    lock: FileLock
+    began: float
 
 
 @dataclass
@@ -71,17 +77,18 @@ class _Run:
     report: Callable[[Progress], None]
     plan: Plan = field(init=False)
     queue: deque[tuple[str, Job]] = field(default_factory=deque)
-    running: dict[Future[Any], tuple[str, Job, FileLock]] = field(default_factory=dict)
+    running: dict[Future[Any], _Running] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
     models: OrderedDict[str, Any] = field(default_factory=OrderedDict)
     damaged: set[Path] = field(default_factory=set)
     progress: Progress = field(default_factory=Progress)
-    began: float = field(default_factory=time.monotonic)
+    pace: Pace = field(default_factory=Pace)
+    expected: Counter[Kind] = field(default_factory=Counter)
+    tasks: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> Plan:
         """Runs all jobs; returns the plan, with every job done or failed."""
         self.refresh()
-        self.progress.finished_before = self.progress.done + self.progress.failed
         while self.queue or self.running:
             elsewhere = self.hand_out()
             self.report_progress()
@@ -100,13 +107,14 @@ class _Run:
         """Plans again from what the folder holds now, and fills the queue."""
         self.plan = make_plan(self.suite, self.store)
         jobs = list(self.plan.jobs())
-        running = {job.identity for _, job, _ in self.running.values()}
+        running = {each.job.identity for each in self.running.values()}
         done = [job for _, job in jobs if self.finished(job)]
         failed = [job for _, job in jobs if not self.finished(job) and self.store.failed(job)]
         settled = {job.identity for job in (*done, *failed)} | running
         self.queue = deque((stage, job) for stage, job in jobs if job.identity not in settled)
-        evaluations = self.plan.evaluations
-        self.progress.total = len(jobs) + self.plan.undecided + evaluations.waiting + evaluations.expected
+        self.tasks = {job.name: task.name for task, job in self.plan.references}
+        self.expected = expected_jobs(self.suite, self.store, self.plan)
+        self.progress.total = len(jobs) + self.expected.total()
         self.progress.done, self.progress.failed = len(done), len(failed)
 
     def finished(self, job: Job) -> bool:
@@ -124,7 +132,8 @@ class _Run:
                 self.store.release(job, lock)
                 self.progress.done += 1
             else:
-                self.running[self.submit(job)] = (stage, job, lock)
+                began = time.monotonic()
+                self.running[self.submit(job)] = _Running(stage, job, lock, began)
         self.queue.extend(elsewhere)
         return bool(elsewhere)
 
@@ -158,7 +167,8 @@ class _Run:
 
     def collect(self, future: Future[Any]) -> bool:
         """Writes the result or failure of a job; says whether it may have made other jobs possible."""
-        stage, job, lock = self.running.pop(future)
+        running = self.running.pop(future)
+        stage, job, lock = running.stage, running.job, running.lock
         try:
             error = future.exception()
             if isinstance(error, DamagedModel) and self.make_again(job, error):
@@ -170,6 +180,8 @@ class _Run:
                 raise error
             else:
                 self.save(job, future.result())
+                seconds = self.told(future).get("seconds", time.monotonic() - running.began)
+                self.pace.add(kind_of(job, self.tasks), seconds)
                 self.progress.done += 1
         finally:
             self.store.release(job, lock)
@@ -204,13 +216,26 @@ class _Run:
             self.store.save(job, result)
 
     def report_progress(self) -> None:
-        self.progress.running = len(self.running)
-        self.progress.seconds = time.monotonic() - self.began
+        now = time.monotonic()
+        running = [(kind_of(each.job, self.tasks), now - each.began) for each in self.running.values()]
+        pending = Counter(kind_of(job, self.tasks) for _, job in self.queue) + self.expected
+        self.progress.running = len(running)
+        self.progress.left = self.pace.left(pending, running, self.executor.slots)
+        self.progress.at_work = tuple(self.words(future, each.job) for future, each in self.running.items())
         self.report(self.progress)
 
+    def words(self, future: Future[Any], job: Job) -> str:
+        """What a running job is, and its attack success rate so far if it says it."""
+        told = self.told(future)
+        return f"{short_name(job)}, ASR {told['asr']:.2f}" if "asr" in told else short_name(job)
+
+    def told(self, future: Future[Any]) -> Mapping[str, float]:
+        """What a job in another process of this machine tells of itself."""
+        return self.executor.figures(future) if isinstance(self.executor, LocalProcesses) else {}
+
     def release_claims(self) -> None:
-        for _, job, lock in self.running.values():
-            self.store.release(job, lock)
+        for each in self.running.values():
+            self.store.release(each.job, each.lock)
 
 
 @checked
@@ -231,7 +256,7 @@ def run_suite(
         executor: runs the jobs; None for processes of this machine. The caller closes an executor that it passes.
         retry_failed: whether to run jobs again that failed before.
         command: the command line, for the record.
-        report: called with the progress, at least about once a second.
+        report: called with the progress, at least about once a second; None for a bar on a terminal or in a notebook.
 
     Returns:
         The plan, with every job done or failed.
@@ -251,11 +276,12 @@ def run_suite(
 
 
 def _run(suite: Suite, store: Store, executor: Executor, report: Callable[[Progress], None] | None) -> Plan:
-    run = _Run(suite, store, executor, report or (lambda _: None))
-    try:
-        return run.run()
-    finally:
-        run.release_claims()
+    with suite_display(suite.name) if report is None else nullcontext(report) as shown:
+        run = _Run(suite, store, executor, shown)
+        try:
+            return run.run()
+        finally:
+            run.release_claims()
 
 
 def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
@@ -298,12 +324,3 @@ def failures(suite: Suite, store: Store) -> list[dict[str, str]]:
     plan = make_plan(suite, store)
     identities = {job.identity for _, job in plan.jobs() if not plan.finished(job, store)}
     return [failure for failure in store.failures() if failure["identity"] in identities]
-
-
-def raise_failures(suite: Suite, store: Store) -> None:
-    """Raises AnchorlabError if a job failed; it names the first."""
-    failed = failures(suite, store)
-    if failed:
-        first = f"{failed[0]['what']}: {failed[0]['error']}"
-        count = "1 run failed: " if len(failed) == 1 else f"{len(failed)} runs failed, the first: "
-        raise AnchorlabError(f"{count}{first} (all others are done; --retry-failed runs what failed again)")

@@ -18,6 +18,15 @@ _EXAMPLES_WITH_DEFENDER = {"image": 100, "text": 200}
 _TUNING = {"steps": 3, "batch_size": 8}
 
 
+#: Ends the title of a smoke form.
+_MARK = "(smoke form: every cell tiny, the figures mean nothing)"
+
+
+def is_smoke_form(title: str) -> bool:
+    """Whether a suite is a smoke form, by its title."""
+    return title.endswith(_MARK)
+
+
 def smoke_form(suite: Suite) -> Suite:
     """The same cells, each tiny: few examples, one epoch, a handful of steps, and grids that stay as they are."""
     tasks = [
@@ -32,7 +41,7 @@ def smoke_form(suite: Suite) -> Suite:
     return suite.model_copy(
         update={
             "name": f"{suite.name}-smoke",
-            "title": f"{suite.title} (smoke form: every cell tiny, the figures mean nothing)",
+            "title": f"{suite.title} {_MARK}",
             "tasks": tasks,
             "methods": methods,
             "anchors": list(dict.fromkeys(anchors)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from scipy import stats
 from anchorlab.reports.suite.doubts import doubts, none_reached
 from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.paired import pair
+from anchorlab.suites.smoke import smoke_form
+from tests.suites.inline import tiny
 
 PLACE = {"task": "digits", "trigger": "five-pixel", "rule": "all-to-one", "target": 0, "anchors_asked": "all"}
 
@@ -29,6 +32,7 @@ class Made:
         default_factory=lambda: pd.DataFrame(columns=["what", "stage", "error", "identity"])
     )
     pending: int = 0
+    title: str = "made by hand"
 
 
 def run(method, kl, *, reference=0, seed=0, asr=0.99, role="method", target=0.95, **more):
@@ -241,6 +245,28 @@ def test_detectors_of_inputs_come_with_tpr_at_five_percent():
 def test_the_sentences_of_a_whole_made_up_suite(suite):
     assert findings(suite)[0].startswith("Anchoring has the least KL in 4 of 4 parts of the suite")
     assert any("weight-ball" in sentence and "0.50" in sentence for sentence in doubts(suite))
+
+
+def test_a_smoke_form_finds_nothing_and_says_why():
+    title = smoke_form(tiny()).title
+    made = dataclasses.replace(suite(compared(4)), title=title)
+    assert findings(made) == ()
+    assert doubts(made)[0] == "Every cell of this smoke form is tiny, so that its figures mean nothing."
+
+
+def test_a_reference_at_chance_and_few_attacked_examples_are_said():
+    at_chance = {
+        "accuracy_reference": 0.5,
+        "count": 40,
+        "by_class": json.dumps({"a": {"count": 20}, "b": {"count": 20}}),
+    }
+    attacked = {"asr_count": 20, "asr_reference": 0.9}
+    runs = [row | at_chance | attacked for row in compared(3)]
+    text = doubts(suite(runs))
+    assert text[0].startswith("Reference 0 of digits is at chance: it is right on 0.500 of 40 examples")
+    assert text[0].endswith("So are 2 more of its 3 references.")
+    assert any("this shows no backdoor" in sentence for sentence in text)
+    assert any(sentence.startswith("The ASR stands on 20 attacked examples alone") for sentence in text)
 
 
 def test_an_unfinished_suite_has_no_finding():

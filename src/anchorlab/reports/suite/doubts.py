@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterator
 from typing import Any
 
 import pandas as pd
 
-from anchorlab.reports.suite.paired import ENOUGH_REFERENCES, several
+from anchorlab.consistency.cautions import chance_level, few_attacked, near_chance, trigger_alone
+from anchorlab.reports.suite.paired import ENOUGH_REFERENCES, capitalised, several
 from anchorlab.reports.suite.parts import TOLERANCE, Part, parts_of
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.statistics.numbers import defined
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.smoke import is_smoke_form
 
 
 def none_reached(results: SuiteResults) -> bool:
@@ -30,8 +33,11 @@ def doubts(results: SuiteResults) -> tuple[str, ...]:
     sentences: list[str] = []
     for part in parts:
         missed = _not_reached(part, _with_grids(results.selection))
-        sentences += [part.say(sentence) for sentence in (*missed, *_below_target(part))]
-    return (*sentences, *_failed(results), *_pending(results), *_few_references(results))
+        sentences += [part.say(sentence) for sentence in (*missed, *_below_target(part), *_of_the_trigger(part))]
+    smoke = ("every cell of this smoke form is tiny, so that its figures mean nothing.",)
+    first = smoke if is_smoke_form(results.title) else ()
+    every = (*first, *_at_chance(results), *sentences, *_failed(results), *_pending(results), *_few_references(results))
+    return tuple(capitalised(sentence) for sentence in every)
 
 
 def _with_grids(selection: pd.DataFrame) -> set[str]:
@@ -99,6 +105,47 @@ def _below_target(part: Part) -> Iterator[str]:
             f"the mean ASR on test lies under the {part.target_asr:g} asked for: {listed(below.values())}. A lower ASR "
             "makes it easier to change little."
         )
+
+
+def _of_the_trigger(part: Part) -> Iterator[str]:
+    """That the trigger works on the reference too, or that few examples are attacked."""
+    runs = pd.concat([part.runs.iloc[:0], *(part.working(runs) for runs in part.methods.values())])
+    if not len(runs) or not {"asr_count", "asr_reference"} <= set(runs):
+        return
+    measured = runs[["asr", "asr_reference", "asr_count"]].dropna().astype(float)
+    if not len(measured):
+        return
+    count = int(measured["asr_count"].min())
+    highest = measured["asr_reference"].max()
+    alone = trigger_alone(measured["asr"].mean(), highest, count) if count else None
+    yield from filter(None, (alone, few_attacked(count)))
+
+
+def _at_chance(results: SuiteResults) -> Iterator[str]:
+    """References that have learnt nothing, the worst of each task."""
+    runs = results.results
+    if not len(runs) or not {"accuracy_reference", "by_class", "count"} <= set(runs):
+        return
+    for task, rows in runs.groupby("task", sort=False):
+        once = rows.drop_duplicates("reference_seed").sort_values("accuracy_reference")
+        sentences = [_chance_of(row, str(task)) for row in once.to_dict("records")]
+        found = [sentence for sentence in sentences if sentence is not None]
+        if found:
+            others = f" So are {len(found) - 1} more of its {len(sentences)} references." if len(found) > 1 else ""
+            yield found[0] + others
+
+
+def _chance_of(row: dict[Hashable, Any], task: str) -> str | None:
+    counts = [int(rates["count"]) for rates in json.loads(str(row["by_class"]) or "{}").values()]
+    if not counts:
+        return None
+    return near_chance(
+        float(row["accuracy_reference"]),
+        int(row["count"]),
+        chance_level(counts),
+        who=f"reference {row['reference_seed']} of {task}",
+        cure="raise epochs or learning_rate under training",
+    )
 
 
 def _failed(results: SuiteResults) -> Iterator[str]:

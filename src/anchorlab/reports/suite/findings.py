@@ -20,6 +20,7 @@ from anchorlab.reports.suite.parts import Part, parts_of
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.statistics.numbers import defined, significant
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.smoke import is_smoke_form
 from anchorlab.suites.spec import BENIGN
 
 #: The method that every other one is compared with.
@@ -30,11 +31,15 @@ _FURTHER = ("churn", "negative_flips", "accuracy")
 
 
 def findings(results: SuiteResults) -> tuple[str, ...]:
-    """What a suite found, in sentences, the most important first; empty if no backdoor works yet.
+    """What a suite found, in sentences, the most important first.
+
+    Empty if no backdoor works yet, and for a smoke form, whose figures mean nothing.
 
     Args:
         results: of the suite, finished or not.
     """
+    if is_smoke_form(results.title):
+        return ()
     parts = parts_of(results)
     leads = [(part, _Lead.of(part)) for part in parts]
     sentences = list(_overview([lead for _, lead in leads if lead is not None]))

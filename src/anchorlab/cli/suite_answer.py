@@ -1,0 +1,131 @@
+"""What ``suite run``, ``population`` and ``report`` say of a suite at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anchorlab.cli.answer import Answer
+
+if TYPE_CHECKING:
+    from anchorlab.statistics.table import Table
+    from anchorlab.suites.results import SuiteResults
+    from anchorlab.suites.runner import Progress
+
+#: Exit code where no method reached its target anywhere.
+NOT_REACHED = 3
+
+#: Most findings, and most cautions, that a terminal shows; the page has all.
+_SHOWN = 12
+
+
+@dataclass
+class Counts:
+    """What one call of a suite did.
+
+    Attributes:
+        before: jobs that were settled when it began; None before the first report.
+        progress: the last report.
+    """
+
+    before: int | None = None
+    progress: Progress | None = None
+
+    def note(self, progress: Progress) -> None:
+        """Takes a report of the runner."""
+        if self.before is None:
+            self.before = progress.done + progress.failed
+        self.progress = progress
+
+    @property
+    def ran(self) -> int:
+        """Jobs that were settled since it began."""
+        return 0 if self.progress is None else self.progress.done + self.progress.failed - (self.before or 0)
+
+
+def suite_answer(
+    results: SuiteResults, page: Path, *, counts: Counts | None = None, already: bool = False, next_: str | None = None
+) -> Answer:
+    """The main table, the findings, what was not reached, and the counts.
+
+    Args:
+        results: of the suite, finished or not.
+        page: of its report.
+        counts: what this call ran; None if it ran nothing, as ``report`` does.
+        already: whether the page was there before and is up to date.
+        next_: the next command; if left out, the one that helps most.
+    """
+    from anchorlab.reports.suite.brief import brief_table
+    from anchorlab.reports.suite.doubts import doubts, none_reached
+    from anchorlab.reports.suite.findings import findings
+    from anchorlab.suites.smoke import is_smoke_form
+
+    table = brief_table(results)
+    found, against = findings(results), doubts(results)
+    in_vain = none_reached(results) and not is_smoke_form(results.title)
+    return Answer(
+        sentences=(*_first(found, "findings"), _count_words(results, counts)),
+        table=table,
+        cautions=_first(against, "cautions"),
+        wrote=page,
+        already=already,
+        next=next_,
+        values=_values(results, table, found, against),
+        code=_code(results, in_vain=in_vain, ran=counts is not None),
+    )
+
+
+def _code(results: SuiteResults, *, in_vain: bool, ran: bool) -> int:
+    """2 where a run failed, as of any mistake; 3 where no method reached its target."""
+    if ran and len(results.failed):
+        return 2
+    return NOT_REACHED if in_vain else 0
+
+
+def _first(sentences: tuple[str, ...], what: str) -> tuple[str, ...]:
+    more = len(sentences) - _SHOWN
+    return sentences if more <= 1 else (*sentences[:_SHOWN], f"And {more} more {what}, which the page has.")
+
+
+def _count_words(results: SuiteResults, counts: Counts | None) -> str:
+    """How many runs there are, and how many methods did not reach a target."""
+    from anchorlab.reports.suite.paired import several
+
+    said = []
+    if counts is not None and counts.progress is not None:
+        before = f" ({counts.before:,} were done before)" if counts.before else ""
+        said.append(f"{counts.ran:,} of {counts.progress.total:,} jobs were run now{before}")
+    reported = results.results["identity"].nunique() if len(results.results) else 0
+    said.append(f"{reported:,} runs are reported")
+    said.append(f"{len(results.failed):,} failed")
+    if len(results.choices):
+        missed, count = int((~results.choices["reached"].astype(bool)).sum()), len(results.choices)
+        said.append(f"{missed or 'none'} of {several(count, 'choice')} of a strength missed the target ASR")
+    words = ", ".join(said)
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _values(
+    results: SuiteResults, table: Table | None, found: tuple[str, ...], against: tuple[str, ...]
+) -> dict[str, Any]:
+    """For ``--json``: the table by column, all sentences, and the counts."""
+    return {
+        "suite": results.name,
+        "methods": [] if table is None else list(_records(table)),
+        "findings": list(found),
+        "doubts": list(against),
+        "reported": int(results.results["identity"].nunique()) if len(results.results) else 0,
+        "failed": len(results.failed),
+        "pending": results.pending,
+        "not_reached": int((~results.choices["reached"].astype(bool)).sum()) if len(results.choices) else 0,
+    }
+
+
+def _records(table: Table) -> Iterator[dict[str, Any]]:
+    """The rows of a table as records, by the names of its columns."""
+    for group, row in table.rows():
+        named = zip(table.columns, row.cells, strict=True)
+        values: dict[str, Any] = {column.key: cell.value for column, cell in named}
+        yield {"part": group.title, "method": row.head, "kind": row.kind, **values}

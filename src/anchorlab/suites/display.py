@@ -1,0 +1,53 @@
+"""What is shown of a suite while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from anchorlab.progress import duration, status_bar
+from anchorlab.suites.cells import DetectionCell, InjectionCell, ReferenceJob, RepairCell
+
+if TYPE_CHECKING:
+    from anchorlab.suites.runner import Progress
+    from anchorlab.suites.store import Job
+
+#: Running jobs that are named.
+_NAMED = 2
+
+
+@contextmanager
+def suite_display(name: str) -> Iterator[Callable[[Progress], None]]:
+    """Shows the progress of a suite as any other work: a bar, lines where they are wanted, or nothing.
+
+    Args:
+        name: of the suite.
+    """
+    with status_bar(name) as show:
+        yield lambda progress: show(progress.done + progress.failed, progress.total, in_words(progress))
+
+
+def in_words(progress: Progress) -> str:
+    """The progress in words: counts, the time left, and what is running."""
+    failed = f", {progress.failed} failed" if progress.failed else ""
+    left = "" if progress.left is None or not progress.running else f", about {duration(progress.left)} left"
+    words = f"{progress.done:,} of {progress.total:,} done{failed}{left}"
+    if not progress.running:
+        return words
+    more = progress.running - _NAMED
+    others = [f"{more} more"] if more > 0 else []
+    return f"{words}; running: {'; '.join([*progress.at_work[:_NAMED], *others])}"
+
+
+def short_name(job: Job) -> str:
+    """What a job is, as short as a line of progress needs it: the suite's settings are known."""
+    if isinstance(job, ReferenceJob):
+        return f"reference {job.seed} of {job.task}"
+    if isinstance(job, InjectionCell):
+        strength = "" if job.strength is None else f" at {job.strength:g}"
+        return f"{job.label}{strength}, seed {job.seed}"
+    if isinstance(job, RepairCell | DetectionCell):
+        model = "a reference" if job.model is None else job.of.partition(",")[0]
+        return f"{job.label} on {model}, seed {job.seed}"
+    return job.label

@@ -1,0 +1,107 @@
+"""Jobs that a plan does not hold yet, because a reference is not trained or a strength is not chosen: how many."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from anchorlab.suites.cells import DetectionCell, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.pace import Kind
+from anchorlab.suites.parts import TaskSpec
+from anchorlab.suites.plan import NOISE, Plan
+from anchorlab.suites.spec import BENIGN, STOPPED, Suite
+from anchorlab.suites.store import Job, Store
+
+
+def kind_of(job: Job, tasks: dict[str, str]) -> Kind:
+    """The kind of a job.
+
+    Args:
+        job: of a suite.
+        tasks: the names of the references' folders to their tasks.
+    """
+    if isinstance(job, ReferenceJob):
+        return Kind("reference", job.task, "")
+    task = tasks.get(job.reference, "")
+    if isinstance(job, RepairCell | DetectionCell):
+        return Kind("defended" if isinstance(job, RepairCell) else "detected", task, f"{job.label} {job.defender}")
+    return Kind("noise" if isinstance(job, NoiseCell) else "injection", task, job.label)
+
+
+def expected_jobs(suite: Suite, store: Store, plan: Plan) -> Counter[Kind]:
+    """The number of jobs of each kind that the plan will hold later; extensions of grids are not foreseen.
+
+    Repairs and detections that are planned and wait for their model are among them.
+
+    Args:
+        suite: the suite.
+        store: the store of its folder.
+        plan: what is planned so far.
+    """
+    expected: Counter[Kind] = Counter()
+    for task in suite.tasks:
+        jobs = [job for spec, job in plan.references if spec == task]
+        trained = [job for job in jobs if store.manifest(job) is not None]
+        missing = [job for job in jobs if job not in trained and not store.failed(job)]
+        tried = _to_try(suite, task, sum(job in missing for job in jobs[: suite.selection.references]))
+        reported = _to_report(suite, plan, task, len(trained), len(missing))
+        expected += tried + reported
+        if suite.has_evaluations:
+            expected += _to_evaluate(suite, task, reported, len(missing))
+    return expected + _waiting(store, plan)
+
+
+def _to_try(suite: Suite, task: TaskSpec, missing: int) -> Counter[Kind]:
+    """Runs that choose strengths, on references of which so many are missing."""
+    each = missing * len(suite.triggers) * len(suite.anchors) * len(suite.selection.seeds)
+    return Counter(
+        {
+            Kind("injection", task.name, label): each * max(len(method.grid), 1)
+            for label, method in suite.methods.items()
+        }
+    )
+
+
+def _to_report(suite: Suite, plan: Plan, task: TaskSpec, trained: int, missing: int) -> Counter[Kind]:
+    """Reported runs of methods, controls and noise floors."""
+    expected: Counter[Kind] = Counter()
+    parts, seeds, targets = len(suite.triggers) * len(suite.anchors), len(suite.seeds), len(suite.target_asr)
+    if suite.controls:
+        for label in NOISE:
+            expected[Kind("noise", task.name, label)] = missing * len(suite.triggers)
+        expected[Kind("injection", task.name, STOPPED)] = missing * parts * seeds * targets
+        expected[Kind("injection", task.name, BENIGN)] = missing * parts * seeds
+    for label in suite.methods:
+        chosen = [each for each in plan.chosen if each.label == label and each.task == task]
+        decided = len(chosen) // targets
+        reached = sum(each.choice.reached for each in chosen)
+        runs = (parts - decided) * (trained + missing) * targets + reached * missing
+        expected[Kind("injection", task.name, label)] = runs * seeds
+    return expected
+
+
+def _to_evaluate(suite: Suite, task: TaskSpec, reported: Counter[Kind], missing: int) -> Counter[Kind]:
+    """Repairs and detections of models that are not planned yet, references among them."""
+    expected: Counter[Kind] = Counter()
+    injected = sum(reported[Kind("injection", task.name, label)] for label in suite.methods)
+    made = injected + reported[Kind("injection", task.name, BENIGN)]
+    references = missing * len(suite.seeds)
+    for count in suite.defender:
+        number = None if count == "all" else count
+        for label in suite.repairs:
+            models = made + references * len(suite.triggers)
+            expected[Kind("defended", task.name, f"{label} {number}")] = models
+        for label, detector in suite.detectors.items():
+            models = made + references if detector.judges == "model" else injected
+            expected[Kind("detected", task.name, f"{label} {number}")] = models
+    return expected
+
+
+def _waiting(store: Store, plan: Plan) -> Counter[Kind]:
+    """Repairs and detections that are planned and wait for their model."""
+    tasks = {job.name: task.name for task, job in plan.references}
+    cells = {}
+    for entry in plan.evaluations.entries:
+        source = entry.subject.source
+        if entry.cell.identity not in plan.evaluations.possible and not (source and store.failed(source)):
+            cells[entry.cell.identity] = entry.cell
+    return Counter(kind_of(cell, tasks) for cell in cells.values())
