@@ -170,4 +170,4 @@ def test_any_texts_are_printed_without_a_sign_that_steers_the_terminal(texts, ma
 def test_markup_is_text_in_every_place(markup):
     console = Console(width=200, file=io.StringIO(), markup=markup)
     print_full(hostile_table(["[red]a[/red]"] * 15), console)
-    assert console.file.getvalue().count("[red]a[/red]") == 15
+    assert console.file.getvalue().count("[red]a[/red]") == 17

@@ -39,15 +39,12 @@ _CURRENT: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 @contextmanager
 def speaking(invocation: Invocation) -> Iterator[None]:
-    """Inside, ``remark`` and ``detail`` say as much as is wanted, and bars are shown unless it is quiet."""
-    from anchorlab.progress import no_bars
+    """Inside, ``remark`` and ``detail`` say as much as is wanted, and progress is shown unless it is quiet."""
+    from anchorlab.progress import lines, no_bars
 
     before = _CURRENT.set(invocation)
     try:
-        if invocation.quiet:
-            with no_bars():
-                yield
-        else:
+        with no_bars() if invocation.quiet else lines():
             yield
     finally:
         _CURRENT.reset(before)
