@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab import __version__
+from anchorlab.artifacts.provenance import versions
 from anchorlab.files import write_json
 from anchorlab.reports.html import PAGE
 from anchorlab.reports.suite.page import write_page
@@ -52,7 +52,7 @@ def current_page(results: SuiteResults, folder: Path) -> Path | None:
 def made_from(results: SuiteResults) -> str:
     """A hash of all that a report depends on: the suite, what is done of it, and this version of anchorlab."""
     record: dict[str, Any] = {
-        "version": __version__,
+        "version": versions()["anchorlab"],
         "suite": results.spec_text,
         "pending": results.pending,
         "references": [reference["weights_sha256"] for reference in results.references],
