@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import common_task
-from anchorlab.data import DataColumns, Task
+from anchorlab.data import DataColumns, Split, Task
 from anchorlab.data.inputs import joined
 from anchorlab.data.unjudged import UnjudgedInputs, as_inputs, read_inputs
 from anchorlab.defender.context import DefenderContext, DefenderData
@@ -185,40 +185,84 @@ def detect_inputs(
     task = common_task(task, model, [])
     chosen, left_out = _chosen(detectors, task)
     given = read_inputs(inputs, task, columns) if isinstance(inputs, (str, Path)) else as_inputs(inputs, task)
+    judged = judge_inputs(
+        model, chosen, given.split, task=task, defender_data=defender_data, seed=seed, strict=detectors is not None
+    )
+    left_out |= judged.left_out
+    if not judged.scores:
+        why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise AnchorlabError(f"no detector of inputs fits this model and its data ({why}): name one by --detector")
+    return RankedInputs(
+        given,
+        judged.scores,
+        judged.clean_shares,
+        suspicion_order(list(judged.scores.values())),
+        judged.predictions,
+        judged.probabilities,
+        task.classes,
+        left_out,
+        judged.validation_count,
+    )
+
+
+@dataclass(frozen=True)
+class JudgedInputs:
+    """What some detectors say of inputs; attributes are as in ``RankedInputs``."""
+
+    scores: Mapping[str, Floats]
+    clean_shares: Mapping[str, Floats]
+    left_out: Mapping[str, str]
+    predictions: Integers
+    probabilities: Floats
+    validation_count: int
+
+
+def judge_inputs(
+    model: Artifact | nn.Module,
+    detectors: Mapping[str, InputDetector],
+    inputs: Split,
+    *,
+    task: Task,
+    defender_data: int | None,
+    seed: int,
+    strict: bool = True,
+) -> JudgedInputs:
+    """Scores of inputs by some detectors, beside the scores of the defender's held-back clean examples.
+
+    Args:
+        model: the model.
+        detectors: name to detector, each of which fits the data.
+        inputs: N inputs as the model reads them.
+        task: the task as the model reads it.
+        defender_data: number of clean examples of the defender; None for all.
+        seed: seed of all draws.
+        strict: whether a detector that cannot judge the inputs is an error; otherwise it is left out.
+
+    Raises:
+        AnchorlabError: for a detector that cannot judge them, or too few clean examples.
+    """
     scores: dict[str, Floats] = {}
     shares: dict[str, Floats] = {}
+    left_out: dict[str, str] = {}
     # At least one example to learn from, and one for validation.
-    min_examples = max(2, *(detector.min_examples for detector in chosen.values()))
-    with progress_bar(f"ranking {len(given):,} inputs", len(chosen)) as bar:
+    min_examples = max(2, *(detector.min_examples for detector in detectors.values()))
+    with progress_bar(f"judging {len(inputs):,} inputs by {', '.join(detectors)}", len(detectors)) as bar:
         module, data, context = prepare(model, task, min_examples, defender_data, seed, lambda *_: None)
-        parts = of_one_form([data.validation.inputs, given.split.to(context.device).inputs])
+        parts = of_one_form([data.validation.inputs, inputs.to(context.device).inputs])
         answers = predict(module, parts[1]).double().softmax(1)
-        for number, (name, detector) in enumerate(chosen.items(), 1):
+        for number, (name, detector) in enumerate(detectors.items(), 1):
             try:
                 with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
                     clean, scores[name] = _scores(detector, module, data, parts, context)
             except AnchorlabError as error:
-                if detectors is not None:
+                if strict:
                     raise
                 left_out[name] = first_line(error)
                 continue
             shares[name] = clean_shares(scores[name], clean)
             bar(number, {})
-    if not scores:
-        why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise AnchorlabError(f"no detector of inputs fits this model and its data ({why}): name one by --detector")
-    probabilities, predictions = answers.max(1)
-    return RankedInputs(
-        given,
-        scores,
-        shares,
-        suspicion_order(list(scores.values())),
-        predictions.cpu().numpy(),
-        probabilities.cpu().numpy(),
-        task.classes,
-        left_out,
-        len(data.validation),
-    )
+    probabilities, predictions = (part.cpu().numpy() for part in answers.max(1))
+    return JudgedInputs(scores, shares, left_out, predictions, probabilities, len(data.validation))
 
 
 def suspicion_order(scores: Sequence[Floats]) -> Integers:

@@ -1,4 +1,4 @@
-"""Writes an audit into a folder: its numbers, and the power curve as a table and a figure."""
+"""The power curve of an audit as a figure."""
 
 from __future__ import annotations
 
@@ -7,31 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from anchorlab.files import write_atomically, write_json
 from anchorlab.reports.drawing import logarithmic_axis, shorten, written_figure
-from anchorlab.scoring.audit_result import Audit
-from anchorlab.statistics.comma_separated import frame_csv
 
 #: Colour (Okabe and Ito's) and line of each kind of access.
 _LINES = {"labels": ("#0072b2", "-"), "probabilities": ("#d55e00", "--"), "logits": ("#009e73", "-.")}
-
-
-def write_audit(audit: Audit, candidate: str, out: Path) -> None:
-    """Writes ``audit.json``, and the power curve as ``power.csv``, ``power.png`` and ``power.svg``.
-
-    Args:
-        audit: of the candidate.
-        candidate: its name, the title of the figure.
-        out: the folder.
-
-    Raises:
-        AnchorlabError: if a file cannot be written.
-    """
-    write_json(out / "audit.json", audit.to_dict())
-    curves = [access.power.assign(access=access.access, level=access.level) for access in audit.accesses]
-    power = pd.concat(curves)
-    write_atomically(out / "power.csv", frame_csv(power))
-    draw_power_curves({candidate: power}, out / "power")
 
 
 def draw_power_curves(panels: Mapping[str, pd.DataFrame], stem: Path) -> None:
