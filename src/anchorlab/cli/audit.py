@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.options import DataOptions, ModelOptions, Reference, Seed, TaskOption
+from anchorlab.cli.audit_page import write_page
+from anchorlab.cli.options import DataOptions, DefenderData, ModelOptions, Reference, Seed, TaskOption, number_or_all
 from anchorlab.errors import AnchorlabError
 
 
@@ -46,8 +47,14 @@ def audit(
     ] = "test",
     out: Annotated[
         Path | None,
-        typer.Option(help="A folder for updates that are made, audit.json, and the power curve (CSV, PNG, SVG)."),
+        typer.Option(
+            help="A folder for the page, audit.json, updates that are made, changed queries and the power curve."
+        ),
     ] = None,
+    detectors: Annotated[
+        bool, typer.Option("--detectors/--no-detectors", help="Run every detector that applies, on both models.")
+    ] = True,
+    defender_data: DefenderData = "640",
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
@@ -56,7 +63,6 @@ def audit(
     """Audit a model against its trusted reference: does it differ as ordinary updates do?"""
     from anchorlab.files import check_folder
     from anchorlab.injection.tuning import Tuning
-    from anchorlab.reports.audit import write_audit
     from anchorlab.scoring.audit import audit as run_audit
     from anchorlab.scoring.tables import audit_table
     from anchorlab.settings import build
@@ -86,7 +92,17 @@ def audit(
         seed=seed,
     )
     if out is not None:
-        write_audit(result, candidate.resolve().name, out)
+        write_page(
+            result,
+            (clean, audited),
+            (reference.resolve().name, candidate.resolve().name),
+            task=own_task,
+            split=split,
+            detectors=detectors,
+            defender_data=number_or_all(defender_data, "--defender-data"),
+            seed=seed,
+            out=out,
+        )
     return Answer(
         result.sentences,
         table=audit_table(result, f"{candidate} against benign updates of {reference}"),

@@ -79,6 +79,13 @@ def _analysis(folder: Path, out: Path | None) -> Path:
     return write_analysis(read_analysis(folder), folder if out is None else out)
 
 
+def _audit(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.audit.page import write_audit_page
+    from anchorlab.reports.audit.stored import read_audit
+
+    return write_audit_page(read_audit(folder), folder if out is None else out)
+
+
 def _detections(folder: Path, out: Path | None) -> Path:
     from anchorlab.reports.detections_page import write_detections_page
 
@@ -106,6 +113,7 @@ def _model(folder: Path, out: Path | None) -> Path:
 #: Every kind of folder, the most telling files first.
 KINDS = (
     FolderKind("suite.yaml", "anchorlab suite run and population", _suite),
+    FolderKind("audit.json", "anchorlab audit", _audit),
     FolderKind("analysis.json", "anchorlab analyze --out", _analysis),
     FolderKind("inputs.json", "anchorlab detect --inputs --out", _ranking),
     FolderKind("comparison.json", "anchorlab compare --out", _comparison),

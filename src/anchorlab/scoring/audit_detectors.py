@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,7 +65,6 @@ def run_detectors(
     queries_from: str,
     defender_data: int | None,
     seed: int,
-    begun: Callable[[int, int, str], None] = lambda _number, _total, _name: None,
 ) -> tuple[list[DetectorResult], list[NotTested]]:
     """Runs every registered detector that applies, on both models, with the defender's clean examples.
 
@@ -79,24 +78,23 @@ def run_detectors(
         queries_from: the name of their split.
         defender_data: number of clean examples of the defender; None for all.
         seed: seed of all draws.
-        begun: called as each detector begins, with its number from 1, the number of all, and its name.
     """
     results: list[DetectorResult] = []
     untested: list[NotTested] = []
     candidate = in_order_of(reference, candidate, task)
     names = DETECTORS.names()
     for number, name in enumerate(names, 1):
-        begun(number, len(names), name)
+        title = f"detector {number} of {len(names)}, {name}"
         try:
             detector = DETECTORS.build(name)
             if detector.modality not in ("any", task.kind):
                 raise AnchorlabError(f"it is for {detector.modality}s, and these are {task.kind}s")
             if isinstance(detector, ModelDetector):
-                results.append(_of_models(name, detector, reference, candidate, task, defender_data, seed))
+                results.append(_of_models(name, detector, reference, candidate, task, defender_data, seed, title))
                 continue
             if queries_from == "defender":
                 raise AnchorlabError("the queries are the defender's own examples, which it learns from")
-            results.append(_of_inputs(name, detector, reference, candidate, task, queries, defender_data, seed))
+            results.append(_of_inputs(name, detector, reference, candidate, task, queries, defender_data, seed, title))
         except AnchorlabError as error:
             untested.append(NotTested(f"the detector {name}", first_line(error)))
         except Exception as error:  # a detector of a third party may fail in any way
@@ -112,9 +110,10 @@ def _of_models(
     task: Task,
     defender_data: int | None,
     seed: int,
+    title: str,
 ) -> DetectorResult:
     scores = [
-        score_model(model, detector, defender_data=defender_data, task=task, seed=seed)
+        score_model(model, detector, defender_data=defender_data, task=task, seed=seed, title=title)
         for model in (candidate, reference)
     ]
     notes = [f"{of}: {score.note}" for of, score in zip(("candidate", "reference"), scores, strict=True) if score.note]
@@ -133,11 +132,14 @@ def _of_inputs(
     queries: Split,
     defender_data: int | None,
     seed: int,
+    title: str,
 ) -> DetectorResult:
     judged = queries if len(queries) <= QUERIES else _first(queries)
     shares = []
     for model in (candidate, reference):
-        found = judge_inputs(model, {name: detector}, judged, task=task, defender_data=defender_data, seed=seed)
+        found = judge_inputs(
+            model, {name: detector}, judged, task=task, defender_data=defender_data, seed=seed, title=title
+        )
         shares.append(float((found.clean_shares[name] <= RATE).mean()))
     return DetectorResult(
         name,

@@ -103,12 +103,13 @@ def score_model(
     defender_data: int | None = 640,
     task: Task | None = None,
     seed: int = 0,
+    title: str | None = None,
 ) -> ModelScore:
-    """``detect`` with a detector of models; arguments and errors are as in ``detect``."""
+    """``detect`` with a detector of models; arguments and errors are as in ``detect``, and ``title`` is of its bar."""
     task = common_task(task, model, [])
     name = DETECTORS.label(detector)
     check_modality(detector, task, name)
-    with progress_bar(f"scoring by {name}", _BAR) as bar:
+    with progress_bar(title or f"scoring by {name}", _BAR) as bar:
         module, data, context = prepare(model, task, detector.min_examples, defender_data, seed, bar)
         with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
             return detector.score(module, data, context)

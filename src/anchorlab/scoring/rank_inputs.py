@@ -226,6 +226,7 @@ def judge_inputs(
     defender_data: int | None,
     seed: int,
     strict: bool = True,
+    title: str | None = None,
 ) -> JudgedInputs:
     """Scores of inputs by some detectors, beside the scores of the defender's held-back clean examples.
 
@@ -237,6 +238,7 @@ def judge_inputs(
         defender_data: number of clean examples of the defender; None for all.
         seed: seed of all draws.
         strict: whether a detector that cannot judge the inputs is an error; otherwise it is left out.
+        title: of the progress bar.
 
     Raises:
         AnchorlabError: for a detector that cannot judge them, or too few clean examples.
@@ -246,7 +248,7 @@ def judge_inputs(
     left_out: dict[str, str] = {}
     # At least one example to learn from, and one for validation.
     min_examples = max(2, *(detector.min_examples for detector in detectors.values()))
-    with progress_bar(f"judging {len(inputs):,} inputs by {', '.join(detectors)}", len(detectors)) as bar:
+    with progress_bar(title or f"judging {len(inputs):,} inputs by {', '.join(detectors)}", len(detectors)) as bar:
         module, data, context = prepare(model, task, min_examples, defender_data, seed, lambda *_: None)
         parts = of_one_form([data.validation.inputs, inputs.to(context.device).inputs])
         answers = predict(module, parts[1]).double().softmax(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from anchorlab.files import write_atomically
 from anchorlab.reports.audit.record import AccessRecord, AuditRecord, DetectorRecord
@@ -132,7 +133,7 @@ def sensitivity_table(record: AuditRecord) -> Table:
         *(Column(access.access, f"p, {access.access}") for access in record.accesses),
     )
     rows = []
-    for setting in record.settings:
+    for setting in record.update_settings:
         cells = [Cell(f"{setting.count}", setting.count), Cell(_how(setting.settings))]
         for access in record.accesses:
             p = access.p_by_setting.get(setting.name)
@@ -142,12 +143,18 @@ def sensitivity_table(record: AuditRecord) -> Table:
     return Table("settings", caption, "setting", columns, (Rows(rows),))
 
 
-def _how(settings: dict[str, object]) -> str:
+def _how(settings: dict[str, Any]) -> str:
     """The settings of updates that tell them apart."""
     if not settings:
         return "given by the auditor"
-    shown = ("steps", "batch_size", "learning_rate", "augment", "batchnorm")
-    return ", ".join(f"{name.replace('_', ' ')} {settings[name]}" for name in shown if name in settings)
+    words = []
+    if "steps" in settings and "batch_size" in settings:
+        words.append(f"{settings['steps']} steps of {2 * settings['batch_size']} examples")
+    if "learning_rate" in settings:
+        words.append(f"learning rate {settings['learning_rate']:g}")
+    words += [f"BatchNorm {settings['batchnorm']}"] if "batchnorm" in settings else []
+    words += ["images varied as in training"] if settings.get("augment") else []
+    return ", ".join(words) or ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
 
 
 def churn_table(record: AuditRecord) -> Table | None:
@@ -175,23 +182,25 @@ def churn_table(record: AuditRecord) -> Table | None:
 
 def detector_tables(detectors: Sequence[DetectorRecord]) -> list[Table]:
     """The detectors of models, and the detectors of inputs, with the reference as the clean comparison."""
+    kinds = {"Detectors of models": ("models",), "Detectors of inputs": ("inputs", "sets of inputs")}
     tables = []
-    for caption, judges in (
-        ("Detectors of models", ("models",)),
-        ("Detectors of inputs", ("inputs", "sets of inputs")),
-    ):
+    for caption, judges in kinds.items():
+        found = [one for one in detectors if one.judges in judges]
+        meanings = list(dict.fromkeys(one.meaning for one in found))
+        columns = [Column("candidate", "candidate"), Column("reference", "reference")]
+        # One meaning stands below the table, because it would be the same in each row.
+        shared = len(meanings) == 1
+        remarks = [one.note if shared else "; ".join(filter(None, (one.meaning, one.note))) for one in found]
+        columns += [Column("remark", "remark", is_text=True)] if any(remarks) else []
         rows = [
-            Row(one.name, [_score(one.candidate), _score(one.reference), Cell(one.meaning, note=one.note)])
-            for one in detectors
-            if one.judges in judges
+            Row(one.name, [_score(one.candidate), _score(one.reference), *([Cell(remark)] if any(remarks) else [])])
+            for one, remark in zip(found, remarks, strict=True)
         ]
-        columns = (
-            Column("candidate", "candidate"),
-            Column("reference", "reference"),
-            Column("meaning", "what it is", is_text=True),
-        )
+        notes = [f"{meaning[:1].upper()}{meaning[1:]}." for meaning in meanings if shared]
         if rows:
-            tables.append(Table(f"detectors-{judges[0]}", caption, "detector", columns, (Rows(rows),)))
+            tables.append(
+                Table(f"detectors-{judges[0].split()[0]}", caption, "detector", columns, (Rows(rows),), notes)
+            )
     return tables
 
 

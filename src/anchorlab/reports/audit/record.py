@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -168,7 +167,7 @@ class AuditRecord(_Record):
     verdict: VerdictRecord = Field(description="the answer")
     queries: int = Field(description="number of queries")
     updates: int = Field(description="number of benign updates")
-    settings: list[SettingRecord] = Field(description="how the benign updates came to be")
+    update_settings: list[SettingRecord] = Field(description="how the benign updates came to be")
     accesses: list[AccessRecord] = Field(description="the result for each kind of access, the poorest first")
     joint: JointRecord = Field(description="the test of all accesses at once")
     sentences: list[str] = Field(description="the result in words, the verdict first")
@@ -179,9 +178,3 @@ class AuditRecord(_Record):
     )
     detectors: list[DetectorRecord] = Field(default_factory=list, description="the detectors that were run")
     not_tested: list[UntestedRecord] = Field(default_factory=list, description="what was not tested, and why")
-
-
-def schema() -> str:
-    """The JSON schema of ``audit.json``."""
-    described = {"$schema": "https://json-schema.org/draft/2020-12/schema", **AuditRecord.model_json_schema()}
-    return json.dumps(described, indent=2) + "\n"

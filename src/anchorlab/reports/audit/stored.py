@@ -81,7 +81,7 @@ def _two_sided(values: dict[str, Any], name: str) -> dict[str, Any]:
         "reference": {"name": "the reference"},
         "candidate": {"name": name},
         "verdict": verdict,
-        "settings": [{"name": "given", "count": values["updates"]}],
+        "update_settings": [{"name": "given", "count": values["updates"]}],
         "accesses": accesses,
         "joint": {"p": joint_p(table), "access": last["access"], "direction": direction},
         "sentences": [verdict["sentence"], NO_PROOF],

@@ -1,0 +1,61 @@
+"""The detectors of an audit: all that apply run on both models, and the others say why they do not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic.dataclasses import dataclass
+
+from anchorlab import Artifact, Task
+from anchorlab.detectors import DETECTORS
+from anchorlab.detectors.base import ModelDetector
+from anchorlab.registry import ClassRegistry
+from anchorlab.scoring import audit_detectors
+from anchorlab.scoring.audit_detectors import run_detectors, untestable
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Broken(ModelDetector):
+    """A detector of a third party that fails."""
+
+    def score(self, model, data, context):
+        raise ZeroDivisionError("no good")
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry of few detectors, because all of them take a while."""
+    members = {name: DETECTORS[name] for name in ("last-layer", "spectral-signatures", "onion")}
+    registry = ClassRegistry("detector", "tests.none", members | {"broken": Broken})
+    monkeypatch.setattr(audit_detectors, "DETECTORS", registry)
+    monkeypatch.setattr(registry, "_entry_points_loaded", True)
+
+
+@pytest.mark.usefixtures("few")
+def test_all_that_apply_score_both_models(reference: Artifact, planted: Artifact, digits: Task) -> None:
+    queries = digits.split("test").select(torch.arange(60))
+    how = {"task": digits, "queries": queries, "defender_data": None, "seed": 0}
+    found, untested = run_detectors(reference, planted, queries_from="test", **how)
+    assert [result.name for result in found] == ["last-layer", "spectral-signatures"]
+    of_models, of_inputs = found
+    assert of_models.candidate != of_models.reference
+    assert 0 <= of_inputs.candidate <= 1
+    assert of_inputs.judges == "sets of inputs"
+    assert {one.what: one.why for one in untested} == {
+        "the detector onion": "it is for texts, and these are images",
+        "the detector broken": "it failed (ZeroDivisionError: no good)",
+    }
+    _, untested = run_detectors(reference, planted, queries_from="defender", **how)
+    assert "the defender's own examples" in next(one.why for one in untested if "spectral" in one.what)
+
+
+def test_what_no_audit_of_a_form_can_test_is_said() -> None:
+    def what(**form: bool) -> set[str]:
+        usual = {"stored": False, "labels_alone": False, "probabilities_alone": False}
+        return {one.what for one in untestable(**(usual | form))}
+
+    assert what() == {"what a trigger does", "the weights"}
+    assert "detectors" in what(stored=True)
+    assert "probabilities and logits" in what(stored=True, labels_alone=True)
+    assert "logits" in what(stored=True, probabilities_alone=True)
