@@ -15,8 +15,36 @@ from anchorlab.artifacts.manifest import MANIFEST
 from tests.cli.conftest import Run
 
 
-def test_compare_names_what_is_undefined_and_why(run: Run, reference_folder):
+def test_compare_without_an_attack_shows_no_rows_of_one(run: Run, reference_folder):
     compared = run("compare", reference_folder, reference_folder)
+    assert compared.code == 0
+    assert "undefined" not in compared.out
+    assert "No trigger is known, so there is no ASR: --trigger and --target measure one." in compared.out
+    assert (
+        "The candidate answers exactly like the reference on 539 clean examples of digits, split test" in compared.out
+    )
+
+
+def test_the_table_of_a_comparison_fits_eighty_columns(run: Run, reference_folder, injected_folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    table = run("compare", reference_folder, injected_folder).out.partition("\n\n")[0].splitlines()[2:]
+    assert max(map(len, table)) <= 80
+    names = [line.split()[0] for line in table if line[0].isalpha()]
+    assert names[1:] == ["accuracy", "accuracy_reference", "asr", "asr_reference", "churn", "negative_flips", "kl",
+                         "logit_distance"]  # fmt: skip
+    assert not any("–" in line for line in table)
+
+
+def test_the_next_command_looks_closer_with_the_same_data(run: Run, reference_folder, injected_folder):
+    ended = run("compare", reference_folder, injected_folder)
+    words = f"analyze {reference_folder} {injected_folder} --out {injected_folder}-analysis"
+    assert ended.out.splitlines()[-1] == f"next: anchorlab {words}"
+    other = run("compare", reference_folder, reference_folder, "--task", "digits")
+    assert other.out.splitlines()[-1] == f"next: anchorlab audit {reference_folder} {reference_folder} --task digits"
+
+
+def test_compare_names_what_is_undefined_and_why_with_all(run: Run, reference_folder):
+    compared = run("compare", reference_folder, reference_folder, "--all")
     assert compared.code == 0
     row = next(line for line in compared.out.splitlines() if line.split()[:1] == ["asr"])
     assert row.split()[1] == "undefined"
@@ -51,11 +79,11 @@ def test_compare_takes_folders_without_a_manifest(run: Run, reference_folder, in
     for folder in (reference_folder, injected_folder):
         (folder / MANIFEST).unlink()
     refused = run("compare", reference_folder, injected_folder)
-    assert (refused.code, "no manifest that names its data: give --task" in refused.err) == (2, True)
+    assert (refused.code, "no manifest that names its data: give --data FILE or --task" in refused.err) == (2, True)
     by_hand = run(
         "compare", reference_folder, injected_folder, "--task", "digits", "--trigger", "five-pixel", "--target", 0
     )
-    assert by_hand.out.splitlines()[:-1] == by_manifest.out.splitlines()[:-1]  # the last line says how long it took
+    assert by_hand.out.splitlines()[:-2] == by_manifest.out.splitlines()[:-2]  # until time and next command
 
 
 @pytest.fixture

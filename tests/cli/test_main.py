@@ -49,7 +49,7 @@ def test_train_inject_compare(run: Run, tmp_path):
     assert expected.items() <= written.items()
     assert f"{written['accuracy']:#.4g}" in compared.out
     low, high = written["intervals"]["asr"]
-    assert f"{low:.4f}–{high:.4f}" in compared.out
+    assert f"[{low:.4f}, {high:.4f}]" in compared.out
     assert "split test, 539 clean instances" in compared.out
     assert not list(tmp_path.glob("*.partial"))
 

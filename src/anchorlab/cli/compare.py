@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.following import beside, examined_by, next_command, target_name
 from anchorlab.cli.gates import GateOptions
 from anchorlab.cli.options import AttackOptions, DataOptions, ModelOptions, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
@@ -35,16 +36,22 @@ def compare(
     instances: Annotated[
         Path | None, typer.Option(help="A parquet file to write every instance's values to. It is replaced.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every measurement with its definition, and not the main ones alone.")
+    ] = False,
 ) -> Answer:
     """Measure how far a candidate differs from its reference."""
     from anchorlab.consistency import compare as consistency
+    from anchorlab.consistency.cautions import cautions_of
     from anchorlab.consistency.gate import measured_by
-    from anchorlab.consistency.table import comparison_table
+    from anchorlab.consistency.table import comparison_table, headline_table
+    from anchorlab.consistency.words import words_of_comparison
     from anchorlab.reports.acceptance.gates import gate_checks
 
     gates.check(instances=instances)
     with gates.judging("compare", reference, candidate) as judging:
         bounds = gates.bounds()
+        target = following = None
         if reference.suffix == ".npy" or candidate.suffix == ".npy":
             alone = {"task": task, "seed": seed}
             given = {flag: value for flag, value in alone.items() if value is not None}
@@ -54,18 +61,32 @@ def compare(
             raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
         else:
             clean, changed = models.open(reference, candidate)
+            data = own.task_of(clean, task, seed)
+            target = target_name(changed, data, attack)
+            command = examined_by(changed)
+            following = next_command(
+                command,
+                reference,
+                candidate,
+                *([] if task is None else ["--task", task]),
+                *own.words(),
+                *models.words(),
+                *(["--out", beside(candidate, "analysis")] if command == "analyze" else []),
+            )
             comparison = consistency.compare(
                 clean,
                 changed,
-                task=own.task_of(clean, task, seed),
+                task=data,
                 **attack.arguments(),
                 split=split,
                 save_instances=instances,
             )
         judging.checks += gate_checks(bounds, measured_by(comparison))
         judging.answer = Answer(
-            sentences=judging.sentences,
-            table=comparison_table(comparison, f"{candidate} against {reference}"),
+            sentences=(*judging.sentences, *words_of_comparison(comparison, target=target)),
+            table=(comparison_table if every else headline_table)(comparison, f"{candidate} against {reference}"),
+            cautions=cautions_of(comparison),
+            next=following,
             values=comparison.model_dump(mode="json"),
             code=judging.code,
         )

@@ -39,6 +39,10 @@ class OptionGroup:
         values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         return {name.replace("_", "-"): value for name, value in values.items() if value is not None}
 
+    def words(self) -> list[object]:
+        """The same as words of a command line, for the next command."""
+        return [word for flag, value in self.given().items() for word in (f"--{flag}", value)]
+
 
 @dataclass(frozen=True)
 class OptionsOf:

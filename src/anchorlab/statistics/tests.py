@@ -1,11 +1,11 @@
-"""Tests of paired differences: the sign-flip test and Holm's correction."""
+"""Tests of paired differences: the sign-flip test, McNemar's, and Holm's correction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import permutation_test
+from scipy.stats import binomtest, permutation_test
 
 from anchorlab.seeding import derive
 from anchorlab.statistics.arrays import Floats
@@ -45,6 +45,17 @@ def sign_flips(several: Sequence[Floats], *, seed: int) -> list[float]:
 def smallest_p(runs: int) -> float:
     """The least p that the sign-flip test can give: with fewer than six runs it is above .05."""
     return min(1.0, 2.0 / 2.0**runs)
+
+
+def mcnemar(one_way: int, other_way: int) -> float:
+    """Two-sided p of McNemar's exact test (1947) that changes of both ways are equally likely.
+
+    Args:
+        one_way: pairs that changed one way, such as predictions that were right and became wrong.
+        other_way: pairs that changed the other way.
+    """
+    changed = one_way + other_way
+    return float(binomtest(one_way, changed).pvalue) if changed else 1.0
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

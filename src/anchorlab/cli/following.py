@@ -1,0 +1,69 @@
+"""What the endings of several commands share: the next command, names of classes, and settings that were filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anchorlab.errors import command_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.cli.options import AttackOptions
+    from anchorlab.data import Task
+
+#: Kinds of models of which their maker asks how large the change is; of others one asks whether they may be trusted.
+_MADE = ("injected", "benign", "repaired")
+
+
+def next_command(*words: object) -> str | None:
+    """A command that a shell reads as these words after ``anchorlab``; None where it would be too long to print."""
+    return command_of("anchorlab", *words, otherwise="") or None
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """A folder that is not there yet, called after another: ``runs/ref-injected``, or ``runs/ref-injected-2``."""
+    number, found = 1, folder.with_name(f"{folder.name}-{ending}")
+    while found.exists():
+        number += 1
+        found = folder.with_name(f"{folder.name}-{ending}-{number}")
+    return found
+
+
+def examined_by(candidate: Artifact | nn.Module) -> str:
+    """The command that looks closer at a candidate: ``analyze`` at one's own change, ``audit`` at somebody's model."""
+    from anchorlab.artifacts.artifact import Artifact
+
+    made = isinstance(candidate, Artifact) and candidate.manifest.kind in _MADE
+    return "analyze" if made else "audit"
+
+
+def target_name(candidate: Artifact | nn.Module, task: Task | None, attack: AttackOptions) -> str | None:
+    """The name of the class that the attacker wants; None where it is not one class, or no attack is known.
+
+    Args:
+        candidate: the model whose manifest may name an attack.
+        task: the data; None where the command refuses for want of them.
+        attack: what the user said of the attack.
+    """
+    from anchorlab.artifacts.resolve import attack_of
+
+    found = None if task is None else attack_of(candidate, task, **attack.arguments())
+    target = None if found is None else found.label_rule.target
+    return None if target is None or task is None else task.classes[target]
+
+
+def chance_of(task: Task, split: str) -> float:
+    """The accuracy that needs no model on a split of a task, see ``cautions.chance_level``."""
+    from anchorlab.consistency.cautions import chance_level
+
+    return chance_level(task.split(split).labels.bincount().tolist())
+
+
+def filled_in(values: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
+    """The settings that the user did not give, of those that have a value."""
+    known = set(given)
+    return {name: value for name, value in values.items() if name not in known and value is not None}

@@ -1,0 +1,104 @@
+"""A comparison in sentences: does the candidate still answer like the reference, and does the backdoor work?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from anchorlab.statistics.numbers import p_value, significant
+from anchorlab.statistics.tests import mcnemar
+
+if TYPE_CHECKING:
+    from anchorlab.consistency.compare import Comparison
+
+#: Level of the test of two accuracies.
+_LEVEL = 0.05
+
+
+def words_of_comparison(comparison: Comparison, *, target: str | None = None) -> tuple[str, ...]:
+    """What was found, in two to four sentences with counts and 95% intervals.
+
+    Args:
+        comparison: what ``compare`` measured.
+        target: the name of the class that the attacker wants; None where it is not one class, or is not known.
+    """
+    return (*_answers(comparison), *_accuracy(comparison), *_attack(comparison, target))
+
+
+def _answers(comparison: Comparison) -> Iterator[str]:
+    where = f" of {comparison.task}, split {comparison.split}" if comparison.task else ""
+    examples = f"{comparison.count:,} clean examples{where}"
+    changed = round(comparison.churn * comparison.count)
+    if not changed and comparison.kl == 0:
+        yield f"The candidate answers exactly like the reference on {examples}: no prediction differs, and the KL is 0."
+        return
+    kl = f"the KL is {with_interval(comparison, 'kl')} nats"
+    if not changed:
+        yield f"The candidate predicts the same as the reference on all {examples}; {kl}."
+        return
+    worse, better = _flips(comparison)
+    yield (
+        f"The candidate predicts otherwise than the reference on {changed:,} of {examples}: {worse:,} were right and "
+        f"became wrong, {better:,} were wrong and became right; the churn is {with_interval(comparison, 'churn')}, "
+        f"{kl}."
+    )
+
+
+def _flips(comparison: Comparison) -> tuple[int, int]:
+    """How many predictions were right and became wrong, and the other way."""
+    flips = comparison.negative_flips, comparison.positive_flips
+    worse, better = (round(share * comparison.count) for share in flips)
+    return worse, better
+
+
+def _accuracy(comparison: Comparison) -> Iterator[str]:
+    """Whether the accuracies differ by more than chance explains."""
+    ours, theirs = comparison.accuracy, comparison.accuracy_reference
+    worse, better = _flips(comparison)
+    if worse == better == 0:
+        yield f"Its accuracy is the reference's, {theirs:.3f}."
+        return
+    p = mcnemar(worse, better)
+    test = f"McNemar's exact test, p {p_value(p) if p < 0.0005 else f'= {p_value(p)}'}"
+    if p >= _LEVEL:
+        yield f"Its accuracy, {ours:.3f}, is not distinguishable from the reference's, {theirs:.3f} ({test})."
+    else:
+        side = "below" if ours < theirs else "above"
+        yield f"Its accuracy, {ours:.3f}, is {abs(ours - theirs):.3f} {side} the reference's, {theirs:.3f} ({test})."
+
+
+def _attack(comparison: Comparison, target: str | None) -> Iterator[str]:
+    if comparison.asr is None:
+        reason = comparison.undefined.get("asr", "")
+        if reason.startswith("no trigger"):
+            yield "No trigger is known, so there is no ASR: --trigger and --target measure one."
+        elif comparison.task and reason:
+            yield f"There is no ASR: {reason}."
+        return
+    wanted = "the label that the attacker wants" if target is None else f"the target '{target}'"
+    hits = round(comparison.asr * comparison.asr_count)
+    sentence = (
+        f"With the trigger, {hits:,} of {comparison.asr_count:,} attacked examples get {wanted}: ASR "
+        f"{with_interval(comparison, 'asr', rate)}"
+    )
+    if comparison.asr_reference is not None:
+        sentence += f"; the reference's own rate is {with_interval(comparison, 'asr_reference', rate)}"
+    yield f"{sentence}."
+
+
+def rate(value: float) -> str:
+    """A rate with three decimals."""
+    return f"{value:.3f}"
+
+
+def with_interval(comparison: Comparison, name: str, write: Callable[[float], str] = significant) -> str:
+    """A measurement with its interval, as in ``0.0301 [0.0203, 0.0416]``.
+
+    Args:
+        comparison: what was measured.
+        name: of the measurement.
+        write: writes a number.
+    """
+    bounds = comparison.intervals.get(name)
+    value = write(getattr(comparison, name))
+    return value if bounds is None else f"{value} [{write(bounds[0])}, {write(bounds[1])}]"
