@@ -1,18 +1,18 @@
-"""How every figure is drawn: one style, one look for each method, PNG and SVG files.
+"""How every figure is drawn: one style and size of text, on a sheet of a width, as PNG, SVG or PDF files.
 
-The same data give the same bytes. Every method has one colour and marker everywhere (Okabe and Ito's palette, safe for
-colour-blind readers). A variant of a method, such as ``plain (stopped)``, shares them, with another filling and line.
+The same data give the same bytes. Text in SVG and PDF files is text: it can be searched and edited.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -22,22 +22,28 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from anchorlab.errors import printable
 from anchorlab.files import write_atomically
+from anchorlab.reports.lettering import in_lines, widest
+from anchorlab.reports.looks import CONTROL as CONTROL
+from anchorlab.reports.looks import GRID, PAPER
+from anchorlab.reports.looks import Look as Look
+from anchorlab.reports.looks import looks as looks
 from anchorlab.statistics.escaping import plotted
 
-DPI = 150
+DPI = 180
 
 STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
+    "axes.linewidth": 0.7,
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
     "svg.hashsalt": "anchorlab",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
 }
 
 #: Fonts for names in other scripts, where they are installed.
@@ -46,53 +52,51 @@ _FURTHER_FONTS = (
     *("Droid Sans Fallback", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Arial Unicode MS"),
     *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Noto Emoji"),
 )
+#: What browsers take where matplotlib's font is missing: Verdana is as wide.
+_IN_BROWSERS = "'DejaVu Sans', Verdana, Geneva, sans-serif"
 
-
-class Look(NamedTuple):
-    """How a method is drawn: colour on light and on dark, marker of matplotlib and of plotly, filling, line."""
-
-    light: str
-    dark: str
-    marker: str
-    symbol: str
-    filling: str = "full"
-    line: str = "-"
-
-
-_LOOKS = {
-    "plain": Look("#000000", "#f2f2f2", "o", "circle"),
-    "scratch": Look("#8c6d1f", "#c9a64a", "X", "x"),
-    "l2": Look("#56b4e9", "#56b4e9", "v", "triangle-down"),
-    "ewc": Look("#0072b2", "#3d9bd6", "^", "triangle-up"),
-    "surgery": Look("#009e73", "#22b98c", "P", "cross"),
-    "weight-ball": Look("#cc79a7", "#d98fb8", "s", "square"),
-    "anchoring": Look("#d55e00", "#ee7d22", "D", "diamond"),
-    "distillation": Look("#e69f00", "#e69f00", "h", "hexagon"),
-    "benign": Look("#8a8a8a", "#9a9a9a", "d", "diamond-tall"),
+#: No date and no version, so that the same figure is the same file.
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": "anchorlab"},
+    "svg": {"Creator": "anchorlab", "Date": None},
+    "pdf": {"Creator": "anchorlab", "Producer": "anchorlab", "CreationDate": None},
 }
-_OTHER_LOOKS = (
-    Look("#332288", "#8c7fe0", "<", "triangle-left"),
-    Look("#882255", "#d0639a", ">", "triangle-right"),
-    Look("#44aa99", "#44aa99", "p", "pentagon"),
-    Look("#999933", "#b3b34a", "8", "octagon"),
-)
-#: Filling of the marker, and line, of a method and then of its variants; what is not filled is white.
-_VARIANTS = (("full", "-"), ("none", "--"), ("left", ":"), ("bottom", "-."))
-
-#: The control that has no backdoor; its ASR says nothing about an attack.
-CONTROL = "benign"
 
 
-def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """How each method is drawn."""
-    by_method: dict[str, Look] = {}
-    for method in methods:
-        base = method.partition(" (")[0]
-        look = _LOOKS.get(base) or _OTHER_LOOKS[sum(base.encode(errors="surrogatepass")) % len(_OTHER_LOOKS)]
-        variant = sum(other.partition(" (")[0] == base for other in by_method) % len(_VARIANTS)
-        filling, line = _VARIANTS[variant]
-        by_method[method] = look._replace(filling=filling, line=line)
-    return by_method
+@dataclass(frozen=True)
+class Sheet:
+    """What a figure is drawn on. A figure is laid out for its sheet and never scaled, so that text keeps its size.
+
+    Attributes:
+        width: of the sheet, inches; a figure may be narrower.
+        font: size of all text, points.
+        kinds: of the files: ``png``, ``svg``, ``pdf``.
+        titled: whether the finding stands above the figure.
+    """
+
+    width: float
+    font: float = 9.0
+    kinds: tuple[str, ...] = ("png", "svg")
+    titled: bool = True
+
+    def across(self, panels: int, least: float, beside: float = 0.0) -> int:
+        """How many of the panels, ``least`` inches wide each, stand beside each other, and ``beside`` inches of else."""
+        return max(1, min(panels, int((self.width - beside) / least)))
+
+    @property
+    def line(self) -> float:
+        """The height of a line of text, inches."""
+        return 1.35 * self.font / 72
+
+    def label_width(self, labels: Iterable[str]) -> float:
+        """The room for labels beside an axis, inches."""
+        return widest(labels, self.font) + 0.15
+
+
+#: The width of a page of A4 and of a page on a screen; nothing on it is scaled down on GitHub.
+WIDE = Sheet(7.0)
+#: The width of a phone.
+NARROW = Sheet(3.6, kinds=("svg",))
 
 
 def shorten(text: str, length: int) -> str:
@@ -114,16 +118,67 @@ def _families() -> list[str]:
 
 
 @contextmanager
-def written_figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of a size in inches, in our style and not the user's, written as PNG and SVG at the end."""
-    with matplotlib.style.context(["default", STYLE, {"font.family": _families()}]), warnings.catch_warnings():
+def written_figure(
+    stem: Path,
+    width: float,
+    height: float,
+    sheet: Sheet = WIDE,
+    *,
+    title: str = "",
+    note: str = "",
+    legend: Sequence[tuple[Any, str]] = (),
+) -> Iterator[Figure]:
+    """A figure of a size in inches, in our style and not the user's, written as files at the end.
+
+    Args:
+        stem: the files to write, less their endings.
+        width: of the figure.
+        height: of its panels; title, legend and note come on top of it.
+        sheet: says which files, and the size of the text.
+        title: the finding, above the figure; the user's words in it escaped by ``shorten``.
+        note: what the signs mean, below everything; escaped as the title.
+        legend: handles and labels, between the panels and the note, in as many columns as fit.
+    """
+    settings = {"font.size": sheet.font, "axes.titlesize": sheet.font, "font.family": _families()}
+    settings |= {f"{part}.labelsize": sheet.font for part in ("axes", "xtick", "ytick")}
+    settings |= {"legend.fontsize": sheet.font, "legend.columnspacing": 1.2}
+    above = in_lines(title, width - 0.1, sheet.font + 1, bold=True) if sheet.titled else ""
+    below = in_lines(note, width - 0.1, sheet.font)
+    columns = _legend_columns([label for _, label in legend], sheet, width)
+    heights = [
+        (above.count("\n") + 1.6) * sheet.line * 1.1 if above else 0.0,
+        (-(-len(legend) // columns) + 0.9) * sheet.line if legend else 0.0,
+        (below.count("\n") + 1.6) * sheet.line if below else 0.0,
+    ]
+    whole = height + sum(heights)
+    with matplotlib.style.context(["default", STYLE, settings]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for the character
-        figure = Figure(figsize=(width, height))
+        figure = Figure(figsize=(width, whole), facecolor=PAPER)
+        figure.set_layout_engine("constrained", rect=(0, sum(heights[1:]) / whole, 1, height / whole))
+        line = {"ha": "left", "linespacing": 1.35 / 1.2}
+        figure.text(0.05 / width, 1 - 0.05 / whole, above, va="top", fontsize=sheet.font + 1, weight="bold", **line)
+        figure.text(0.05 / width, 0.05 / whole, below, va="bottom", **line)
+        if legend:
+            handles, labels = zip(*legend, strict=True)
+            place = (0.5, heights[2] / whole)
+            figure.legend(handles, labels, loc="lower center", bbox_to_anchor=place, ncols=columns, borderaxespad=0)
         yield figure
-        for kind, metadata in (("png", {"Software": "anchorlab"}), ("svg", {"Creator": "anchorlab", "Date": None})):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # once for all files
+        for kind in sheet.kinds:
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
-            write_atomically(stem.with_name(f"{stem.name}.{kind}"), buffer.getvalue())
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
+            content = buffer.getvalue()
+            if kind == "svg":
+                content = content.replace(b"'DejaVu Sans'", _IN_BROWSERS.encode())
+            write_atomically(stem.with_name(f"{stem.name}.{kind}"), content)
+
+
+def _legend_columns(labels: Sequence[str], sheet: Sheet, width: float) -> int:
+    """How many columns of a legend fit, the same number of entries in each."""
+    fitting = max(1, min(len(labels), int((width - 0.1) / (widest(labels, sheet.font) + 4.6 * sheet.font / 72))))
+    lines = -(-len(labels) // fitting) if labels else 1
+    return max(1, -(-len(labels) // lines))
 
 
 def marker_style(look: Look) -> dict[str, Any]:
@@ -133,8 +188,8 @@ def marker_style(look: Look) -> dict[str, Any]:
         "color": look.light,
         "marker": look.marker,
         "fillstyle": "full" if hollow else look.filling,
-        "markerfacecolor": "white" if hollow else look.light,
-        "markerfacecoloralt": "white",
+        "markerfacecolor": PAPER if hollow else look.light,
+        "markerfacecoloralt": PAPER,
         "markersize": 6,
         "markeredgewidth": 1.2,
         "linestyle": "none",
@@ -145,6 +200,7 @@ def logarithmic_axis(axis: Any, which: str, low: float, high: float) -> None:
     """A logarithmic axis with plain numbers at its ticks, also between the powers of ten if there are few."""
     axis.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     ticks = getattr(axis, f"{which}axis")
-    ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 60 else (1,)))
+    ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 20 else (1, 3) if high / low < 100 else (1,)))
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ticks.set_minor_formatter(NullFormatter())
+

@@ -1,4 +1,4 @@
-"""The detectors of a suite: tables, ROC curves, and the triggers that they found beside the true ones."""
+"""The detectors of a suite: tables, and the triggers that they found beside the true ones."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from anchorlab.reports.suite.repairs import cell_of, split_into_parts
-from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.intervals import student_mean
-from anchorlab.statistics.roc import auroc, curve, fpr_at, tpr_at
+from anchorlab.statistics.roc import auroc, fpr_at, tpr_at
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table
 from anchorlab.suites.results import SuiteResults
 
-#: False positive rates and true positive rates, float64 ``[K]`` each.
-Curve = tuple[Floats, Floats]
-
 #: True positive rate at which the table of model detectors shows the false positive rate.
 _TPR = 0.9
-
-#: False positive rates at which curves of several runs are averaged.
-_GRID = np.linspace(0, 1, 401)
 
 
 def inputs_table(results: SuiteResults) -> Table | None:
@@ -152,42 +144,6 @@ def _population_row(detector: str, scores: Scores, methods: Sequence[str]) -> Ro
 
 def _area(clean: Sequence[float], injected: Sequence[float]) -> Cell:
     return cell_of(auroc(clean, injected), "asr") if injected else NONE
-
-
-def roc_of_models(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
-    """ROC curves over the population: part (``comparable_models``) to method to detector to curve."""
-    by_part: dict[str, dict[str, dict[str, Curve]]] = {}
-    for title, part in scores_by_detector(results).items():
-        for detector, scores in part.items():
-            for method, injected in scores.injected.items():
-                curves = by_part.setdefault(title, {}).setdefault(method, {})
-                curves[detector] = curve(scores.clean, injected)
-    return by_part
-
-
-def roc_of_inputs(results: SuiteResults) -> dict[str, dict[str, dict[str, Curve]]]:
-    """ROC curves of detectors of inputs: part of the suite to method to detector to the mean over runs."""
-    frame = detections_of_kind(results, "input")
-    by_part: dict[str, dict[str, dict[str, Curve]]] = {}
-    for title, part in split_into_parts(frame, ["task", "trigger", "defender"]) if len(frame) else ():
-        for (method, detector), runs in part.groupby(["method", "detector"], sort=False):
-            scores_by_run = [results.scores(identity) for identity in runs["identity"].drop_duplicates()]
-            curves = [_curve(scores) for scores in scores_by_run if len(scores)]
-            if curves:
-                by_part.setdefault(title, {}).setdefault(str(method), {})[str(detector)] = mean_curve(curves)
-    return by_part
-
-
-def _curve(scores: pd.DataFrame) -> Curve:
-    triggered = scores["triggered"].to_numpy(dtype=bool)
-    return curve(scores["score"][~triggered], scores["score"][triggered])
-
-
-def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """The mean TPR at equal FPR over several curves (Fawcett 2006, vertical averaging)."""
-    # Where a curve rises vertically, interp takes the last of the values there, which is the upper end.
-    tpr = np.mean([np.interp(_GRID, false, true) for false, true in curves], axis=0)
-    return np.r_[0.0, _GRID], np.r_[0.0, tpr]
 
 
 @dataclass(frozen=True)

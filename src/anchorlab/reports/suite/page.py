@@ -20,7 +20,8 @@ from anchorlab.reports.measures import DRAWN, PLOTTED, shown_metrics
 from anchorlab.reports.suite import detections, repairs, tables
 from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
-from anchorlab.reports.suite.figures import asr_against, metrics_by_method
+from anchorlab.reports.suite.figures import metrics_by_method
+from anchorlab.reports.suite.front_figures import asr_against
 from anchorlab.reports.suite.fronts import front
 from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data

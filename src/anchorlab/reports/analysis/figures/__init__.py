@@ -1,7 +1,8 @@
-"""Still figures of an analysis of weights, as PNG and SVG files: the same data give the same bytes."""
+"""Still figures of an analysis of weights: the same data give the same bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from anchorlab.perturbation.analysis import Analysis
@@ -9,29 +10,31 @@ from anchorlab.reports.analysis.figures.angles import ANGLES
 from anchorlab.reports.analysis.figures.basin import BASIN
 from anchorlab.reports.analysis.figures.bounds import BOUNDS
 from anchorlab.reports.analysis.figures.curvature import CURVATURE
-from anchorlab.reports.analysis.figures.figure import AnalysisFigure, candidate_looks
+from anchorlab.reports.analysis.figures.figure import AnalysisFigure, looks_of
 from anchorlab.reports.analysis.figures.gradients import GRADIENTS
 from anchorlab.reports.analysis.figures.layers import LAYERS
 from anchorlab.reports.analysis.figures.paths import PATHS
 from anchorlab.reports.analysis.figures.quadratic import QUADRATIC
+from anchorlab.reports.drawing import WIDE, Sheet
 
 FIGURES: tuple[AnalysisFigure, ...] = (BASIN, PATHS, LAYERS, QUADRATIC, CURVATURE, ANGLES, BOUNDS, GRADIENTS)
 
 
-def draw_figures(analysis: Analysis, folder: Path) -> dict[str, str]:
-    """Draws every figure for which there is something to draw; returns name to caption, in order.
+def figures_of(analysis: Analysis) -> Iterator[AnalysisFigure]:
+    """Every figure for which there is something to draw."""
+    return (figure for figure in FIGURES if len(analysis.tables[figure.table]))
+
+
+def draw_figure(figure: AnalysisFigure, analysis: Analysis, stem: Path, sheet: Sheet = WIDE) -> None:
+    """Draws one figure.
 
     Args:
+        figure: one of ``figures_of``.
         analysis: the result of ``analyze``.
-        folder: where the files go.
+        stem: the files to write, less their endings.
+        sheet: what it is drawn on.
 
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    look = candidate_looks(analysis)
-    drawn = {}
-    for figure in FIGURES:
-        if len(analysis.tables[figure.table]):
-            figure.draw(analysis.tables, look, folder / figure.name)
-            drawn[figure.name] = figure.caption
-    return drawn
+    figure.draw(analysis.tables, looks_of(analysis), stem, sheet)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from anchorlab.perturbation.analysis import Analysis
-from anchorlab.reports.drawing import Look, looks, marker_style, shorten
+from anchorlab.reports.drawing import Look, Sheet, looks, marker_style, shorten
 
 Tables = Mapping[str, pd.DataFrame]
 Looks = Mapping[str, Look]
@@ -28,28 +28,39 @@ class AnalysisFigure:
         name: of its files.
         table: the table without which there is nothing to draw.
         caption: what it shows.
-        draw: writes it; takes all tables, how each candidate is drawn, and the files' path without their ending.
+        draw: writes it; takes all tables, how each candidate is drawn, the files' path without their ending, and the
+            sheet that it is drawn on.
     """
 
     name: str
     table: str
     caption: str
-    draw: Callable[[Tables, Looks, Path], None]
+    draw: Callable[[Tables, Looks, Path, Sheet], None]
 
 
-def candidate_looks(analysis: Analysis) -> dict[str, Look]:
-    """How each candidate is drawn: with the look of its method, as a variant if several share the method."""
-    kinds = [analysis.kinds.get(name) or name for name in analysis.candidates]
-    labels = [kind if kinds.count(kind) == 1 else f"{kind} ({kinds[:i].count(kind)})" for i, kind in enumerate(kinds)]
+def candidate_looks(candidates: Sequence[str], kinds: Mapping[str, str]) -> dict[str, Look]:
+    """How each candidate is drawn: with the look of its method, as a variant if several share the method.
+
+    Args:
+        candidates: their names.
+        kinds: what each is, by name; a candidate without a kind is looked up by its name.
+    """
+    known = [kinds.get(name) or name for name in candidates]
+    labels = [kind if known.count(kind) == 1 else f"{kind} ({known[:i].count(kind)})" for i, kind in enumerate(known)]
     by_label = looks(labels)
-    return {name: by_label[label] for name, label in zip(analysis.candidates, labels, strict=True)}
+    return {name: by_label[label] for name, label in zip(candidates, labels, strict=True)}
 
 
-def draw_legend(figure: Any, look: Looks, candidates: pd.Series[Any]) -> None:
-    """The candidates that a table has, below a figure."""
-    names = [name for name in look if name in set(candidates)]
-    lines = [Line2D([], [], **(marker_style(look[name]) | {"linestyle": look[name].line})) for name in names]
-    figure.legend(lines, [shorten(name, 28) for name in names], loc="outside lower center", ncols=5, fontsize=8)
+def looks_of(analysis: Analysis) -> dict[str, Look]:
+    """How each candidate of an analysis is drawn."""
+    return candidate_looks(analysis.candidates, analysis.kinds)
+
+
+def legend_of(look: Looks, candidates: Iterable[Any], *, line: bool = True) -> list[tuple[Line2D, str]]:
+    """Handle and label of each candidate that a table has."""
+    having = set(candidates)
+    styles = {name: marker_style(look[name]) | ({"linestyle": look[name].line} if line else {}) for name in look}
+    return [(Line2D([], [], **styles[name]), shorten(name, 28)) for name in look if name in having]
 
 
 def bar(row: Mapping[Any, Any], name: str) -> Sequence[Sequence[float]]:

@@ -2,34 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from anchorlab.perturbation.tables.sizes import BUFFERS, WHOLE
-from anchorlab.reports.analysis.figures.figure import AnalysisFigure, Looks, Tables, draw_legend
-from anchorlab.reports.drawing import marker_style, shorten, written_figure
+from anchorlab.reports.analysis.figures.figure import AnalysisFigure, Looks, Tables, legend_of
+from anchorlab.reports.drawing import Sheet, logarithmic_axis, marker_style, shorten, written_figure
+from anchorlab.reports.lettering import widest
+from anchorlab.reports.looks import GRID
+
+#: Layers that are drawn at most.
+_MOST = 40
 
 
-def _draw(tables: Tables, look: Looks, stem: Path) -> None:
+def _draw(tables: Tables, look: Looks, stem: Path, sheet: Sheet) -> None:
     sizes = tables["sizes"]
-    inner = sizes[~sizes["layer"].isin([WHOLE, BUFFERS])]
-    layers = list(dict.fromkeys(inner["layer"]))
-    with written_figure(stem, min(4 + 0.22 * len(layers), 13), 4.6) as figure:
+    inner = sizes[~sizes["layer"].isin([WHOLE, BUFFERS])].assign(relative=sizes["relative"].astype(float))
+    every = list(dict.fromkeys(inner["layer"]))
+    largest = inner.groupby("layer")["relative"].max().nlargest(_MOST).index
+    layers = [layer for layer in every if layer in set(largest)]
+    labels = layer_labels(layers, 0.45 * sheet.width, sheet.font)
+    note = "Lengths are L2 norms; from the input at the top to the output."
+    if len(layers) < len(every):
+        note += f" The {len(layers)} of {len(every)} layers that changed most."
+    legend = legend_of(look, inner["candidate"], line=False)
+    height = 0.6 + len(layers) * 1.55 * sheet.font / 72
+    title = _finding(inner)
+    with written_figure(stem, sheet.width, height, sheet, title=title, note=note, legend=legend) as figure:
         axis = figure.subplots()
+        for row in range(len(layers)):
+            axis.axhline(row, color=GRID, linewidth=0.6)
         for candidate, table in inner.groupby("candidate", sort=False):
-            relative = table.set_index("layer")["relative"].astype(float).reindex(layers)
-            drawn = look[str(candidate)]
-            style = marker_style(drawn) | {"markersize": 4, "linestyle": drawn.line, "linewidth": 0.7}
-            axis.plot(range(len(layers)), relative.where(relative > 0), **style)
-        step = -(-len(layers) // 40)
-        labelled = range(0, len(layers), step)
-        axis.set_xticks(labelled, [_short_layer(layers[i]) for i in labelled], rotation=90, fontsize=6.5)
-        axis.set(yscale="log", ylabel="L2 of the perturbation / L2 of the weights")
-        draw_legend(figure, look, inner["candidate"])
+            relative = table.drop_duplicates("layer").set_index("layer")["relative"].reindex(layers)
+            style = marker_style(look[str(candidate)]) | {"markersize": 4.5, "alpha": 0.85}
+            axis.plot(relative.where(relative > 0), range(len(layers)), **style)
+        shown = inner["relative"][inner["layer"].isin(layers) & (inner["relative"] > 0)]
+        if len(shown):
+            logarithmic_axis(axis, "x", float(shown.min()) / 1.4, float(shown.max()) * 1.4)
+        axis.set_yticks(range(len(layers)), labels)
+        axis.set(ylim=(len(layers) - 0.4, -0.6), xlabel="length of the perturbation / length of the weights")
+        axis.grid(False, axis="y")
 
 
-def _short_layer(name: str) -> str:
-    """The end of a layer's name, which identifies it."""
-    return shorten(name if len(name) <= 32 else f"…{name[-31:]}", 32)
+def _finding(inner: pd.DataFrame) -> str:
+    if not inner["relative"].notna().any():
+        return ""
+    most = inner.loc[inner["relative"].idxmax()]
+    return (
+        f"The largest relative change is {100 * most['relative']:.3g}%: of {shorten(str(most['layer']), 60)} "
+        f"in {shorten(str(most['candidate']), 24)}"
+    )
+
+
+def layer_labels(names: Sequence[str], width: float, points: float) -> list[str]:
+    """Names of layers that fit into ``width`` inches, no two alike.
+
+    What all begin with is left out; then words are shortened and numbers kept, as in ``enco.stag.0.laye.1.conv``.
+    """
+    parts = [name.split(".") for name in names]
+    while len(parts) > 1 and all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
+        parts = [part[1:] for part in parts]
+    for length in (99, 8, 6, 5, 4, 3, 2, 1):
+        labels = [".".join(word[:length] if word.isalpha() else word for word in part) for part in parts]
+        if len(set(labels)) == len(set(names)) and widest(labels, points) <= width:
+            return [shorten(label, 80) for label in labels]
+    most = max(int(width / (0.65 * points / 72)) - 5, 6)
+    return [f"{number}: {shorten(name[-most:], most)}" for number, name in enumerate(names, start=1)]
 
 
 LAYERS = AnalysisFigure(
