@@ -84,7 +84,7 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_analysis_is_read_back_and_its_page_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anchorlab.reports.analysis.page.draw_figures", lambda *_: {})  # they take seconds
+    monkeypatch.setattr("anchorlab.reports.analysis.page.figures_of", lambda _: ())  # they take seconds
     page = write_analysis(made_up(), tmp_path / "analysis")
     before = page.read_text()
     page.unlink()

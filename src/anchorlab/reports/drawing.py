@@ -80,7 +80,7 @@ class Sheet:
     titled: bool = True
 
     def across(self, panels: int, least: float, beside: float = 0.0) -> int:
-        """How many of the panels, ``least`` inches wide each, stand beside each other, and ``beside`` inches of else."""
+        """How many panels of at least ``least`` inches stand beside each other, with ``beside`` inches for labels."""
         return max(1, min(panels, int((self.width - beside) / least)))
 
     @property
@@ -155,7 +155,7 @@ def written_figure(
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for the character
         figure = Figure(figsize=(width, whole), facecolor=PAPER)
         figure.set_layout_engine("constrained", rect=(0, sum(heights[1:]) / whole, 1, height / whole))
-        line = {"ha": "left", "linespacing": 1.35 / 1.2}
+        line: dict[str, Any] = {"ha": "left", "linespacing": 1.35 / 1.2}
         figure.text(0.05 / width, 1 - 0.05 / whole, above, va="top", fontsize=sheet.font + 1, weight="bold", **line)
         figure.text(0.05 / width, 0.05 / whole, below, va="bottom", **line)
         if legend:
@@ -203,4 +203,3 @@ def logarithmic_axis(axis: Any, which: str, low: float, high: float) -> None:
     ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 20 else (1, 3) if high / low < 100 else (1,)))
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ticks.set_minor_formatter(NullFormatter())
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,24 +12,39 @@ from markupsafe import Markup
 from torch import Tensor
 
 from anchorlab.data.pictures import to_png
+from anchorlab.reports.attached import attached
+from anchorlab.reports.looks import dark_variables
 from anchorlab.statistics.escaping import visible
 
 #: The file name of a page.
 PAGE = "index.html"
 
 
-def environment() -> Environment:
+def environment(out: Path | None = None) -> Environment:
     """Loads templates from the folder ``assets``. Values are escaped, and unknown names are errors.
 
     Characters that steer what shows them are written as their codes; see `anchorlab.statistics.escaping.visible`.
+
+    Args:
+        out: the folder of the page, whose small files templates put into it with ``attached``; None if it has none.
     """
-    return Environment(
+    templates = Environment(
         loader=PackageLoader("anchorlab.reports", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+    if out is not None:
+        templates.globals["attached"] = partial(attached, out)
+    return templates
+
+
+def style_sheet() -> Markup:
+    """The style sheet of every page, with the colours that figures have on dark ground."""
+    return asset("page.css") + Markup(
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark_variables()} }} }}\n"
     )
 
 
@@ -40,11 +56,6 @@ def asset(name: str) -> Markup:
 def png_uri(png: bytes) -> str:
     """The bytes of a PNG file inside a URI."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def figure_uri(out: Path, figure: str) -> str:
-    """A still figure that was written to the folder ``figures`` of a page, as a PNG inside a URI."""
-    return png_uri((out / "figures" / f"{figure}.png").read_bytes())
 
 
 def picture_uri(picture: Tensor) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anchorlab.artifacts.provenance import versions
 from anchorlab.files import write_atomically
-from anchorlab.reports.html import PAGE, asset, environment
+from anchorlab.reports.html import PAGE, environment, style_sheet
 from anchorlab.statistics.table import Table
 
 
@@ -74,7 +74,7 @@ def write_plain(page: PlainPage, out: Path) -> Path:
         AnchorlabError: if it cannot be written.
     """
     template = environment().get_template("plain.html")
-    text = template.render(page=page, css=asset("page.css"), version=versions()["anchorlab"])
+    text = template.render(page=page, css=style_sheet(), version=versions()["anchorlab"])
     path = out / PAGE
     write_atomically(path, text)
     return path

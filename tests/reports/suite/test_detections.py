@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from anchorlab.reports.suite import detections as shown
+from anchorlab.reports.suite import rocs
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
 from anchorlab.statistics.roc import curve
 from anchorlab.suites.examples import Examples
@@ -81,7 +82,7 @@ def test_scores_of_other_tasks_and_budgets_are_not_compared(detections):
         ("digits, resnet, 640 of the defender's examples", 1.0),
         ("letters, resnet, 640 of the defender's examples", 1.0),
     ]
-    assert list(shown.roc_of_models(made)) == [group.title for group in groups]
+    assert list(rocs.roc_of_models(made)) == [group.title for group in groups]
 
 
 def test_detectors_of_inputs_are_means_over_runs(detections):
@@ -98,9 +99,12 @@ def test_a_model_without_a_score_is_counted_as_unjudged(detections):
 
 
 def test_the_curves_of_models_have_the_area_of_the_table(detections, tmp_path):
-    curves = shown.roc_of_models(Made(detections))[""]
+    curves = rocs.roc_of_models(Made(detections))[""]
     assert list(curves) == ["plain", "anchoring"]
-    false, true = curves["plain"]["cleanse"]
+    roc = curves["plain"]["cleanse"]
+    false, true = roc.false, roc.true
+    assert roc.counts == "2 models with a backdoor and 4 without"
+    assert roc.area.value == pytest.approx((2.5 + 3.5) / 8)
     assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
     # Scores 3 and 4 against 1, 2, 3, 4.
     assert np.trapezoid(true, false) == pytest.approx((2.5 + 3.5) / 8)
@@ -108,10 +112,23 @@ def test_the_curves_of_models_have_the_area_of_the_table(detections, tmp_path):
     assert np.asarray(Image.open(tmp_path / "roc.png").convert("L")).std() > 5
 
 
+def test_the_band_of_a_curve_holds_it_and_narrows_with_more_models():
+    draw = np.random.default_rng(0)
+    widths = []
+    for count in (10, 200):
+        roc = rocs._over_models(draw.normal(size=count).tolist(), draw.normal(1, size=count).tolist())
+        grid, lower, upper = roc.band
+        assert ((lower >= 0) & (upper <= 1) & (lower <= upper)).all()
+        inside = np.interp(grid, roc.false, roc.true)
+        assert ((lower - 0.05 <= inside) & (inside <= upper + 0.05)).mean() > 0.9
+        widths.append((upper - lower).mean())
+    assert widths[1] < widths[0] / 2
+
+
 def test_the_mean_curve_has_the_mean_area():
     draw = np.random.default_rng(0)
     pairs = [(draw.normal(size=40).round(1), draw.normal(shift, size=60).round(1)) for shift in (0.5, 1, 2)]
-    false, true = shown.mean_curve([curve(clean, triggered) for clean, triggered in pairs])
+    false, true = rocs.mean_curve([curve(clean, triggered) for clean, triggered in pairs])
     areas = [roc_auc_score(np.r_[0 * clean, 1 + 0 * hit], np.r_[clean, hit]) for clean, hit in pairs]
     assert np.trapezoid(true, false) == pytest.approx(np.mean(areas), abs=5e-3)
     assert (np.diff(true) >= 0).all()
@@ -119,16 +136,17 @@ def test_the_mean_curve_has_the_mean_area():
 
 
 def test_a_perfect_detector_s_curve_goes_up_at_once():
-    false, true = shown.mean_curve([curve([0, 1], [2, 3])])
+    false, true = rocs.mean_curve([curve([0, 1], [2, 3])])
     assert np.trapezoid(true, false) == 1
 
 
 def test_curves_of_inputs_are_of_the_scores_that_are_known(detections):
     scores = {"i0.8": pd.DataFrame({"triggered": [False, True, True], "score": [1.0, 2.0, 0.0]})}
-    curves = shown.roc_of_inputs(Made(detections, scores=scores))
-    false, true = curves["digits, square, 640 of the defender's examples"]["plain"]["strip"]
-    assert np.trapezoid(true, false) == pytest.approx(0.5, abs=2e-3)
-    assert shown.roc_of_inputs(Made(detections)) == {}
+    curves = rocs.roc_of_inputs(Made(detections, scores=scores))
+    roc = curves["digits, square, 640 of the defender's examples"]["plain"]["strip"]
+    assert (roc.band, roc.counts) == (None, "1 run")
+    assert np.trapezoid(roc.true, roc.false) == pytest.approx(0.5, abs=2e-3)
+    assert rocs.roc_of_inputs(Made(detections)) == {}
 
 
 def test_found_triggers_stand_beside_the_true_one(detections, tmp_path):
@@ -162,4 +180,4 @@ def test_nothing_is_shown_of_nothing():
     empty = Made(pd.DataFrame())
     assert shown.inputs_table(empty) is None
     assert shown.population_table(empty) is None
-    assert shown.roc_of_models(empty) == shown.roc_of_inputs(empty) == shown.found_triggers(empty) == {}
+    assert rocs.roc_of_models(empty) == rocs.roc_of_inputs(empty) == shown.found_triggers(empty) == {}

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from anchorlab.reports.drawing import looks
-from anchorlab.reports.suite.figures import metrics_by_method
-from anchorlab.reports.suite.front_figures import asr_against, triggered_examples
+from anchorlab.reports.suite.figures import metrics_by_method, triggered_examples
+from anchorlab.reports.suite.front_figures import asr_against
 from anchorlab.reports.suite.fronts import front
 from anchorlab.reports.suite.summary import summarise
 from tests.reports.conftest import pictures

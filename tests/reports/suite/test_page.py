@@ -1,9 +1,11 @@
 """The page without a browser: self-contained, escaped, whole."""
 
+import base64
 import csv
 import dataclasses
 import html.parser
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -20,7 +22,7 @@ class Parsed(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.addresses, self.scripts, self.tags, self.ids, self.text = [], {}, [], [], ""
-        self.inside = None
+        self.inside, self.downloads = None, {}
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -28,6 +30,8 @@ class Parsed(html.parser.HTMLParser):
         self.tags.append(tag)
         self.ids += [found["id"]] if "id" in found else []
         self.addresses += [found[name] for name in ("src", "href", "action", "srcset", "data") if name in found]
+        if "download" in found:
+            self.downloads[found["download"]] = found["href"]
         self.inside = found.get("id", "script") if tag == "script" else tag if tag == "style" else None
 
     def handle_endtag(self, tag):
@@ -54,15 +58,19 @@ def page(out):
 
 @pytest.mark.slow
 def test_the_page_needs_nothing_beside_it(page, out):
-    outside = [address for address in page.addresses if not address.startswith(("#", "data:", "tables/", "figures/"))]
-    assert outside == []
-    for address in page.addresses:
-        if address.startswith(("tables/", "figures/")):
-            assert (out / address).is_file(), address
-        if address.startswith("#"):
-            assert address[1:] in page.ids, address
+    assert [address for address in page.addresses if not address.startswith(("#", "data:"))] == []
+    assert [address for address in page.addresses if address.startswith("#") and address[1:] not in page.ids] == []
+    named = re.findall(r'class="place">((?:tables|figures)/[^<]+)<', (out / "index.html").read_text())
+    assert [name for name in named if not (out / name).is_file()] == ["figures/…png"]
     assert len(page.ids) == len(set(page.ids))
     assert "url(" not in page.scripts["style"]
+
+
+def test_small_files_are_inside_the_page_under_their_names(page, out):
+    files = {path.name: path for folder in ("tables", "figures") for path in (out / folder).iterdir()}
+    assert {name.rpartition(".")[2] for name in page.downloads} == {"csv", "tex", "svg"}
+    for name, address in page.downloads.items():
+        assert base64.b64decode(address.split(",")[1]) == files[name].read_bytes(), name
 
 
 def test_it_says_what_was_run_and_what_was_not(page, suite):

@@ -70,7 +70,7 @@ def test_oracles_are_shown_apart(repairs):
 
 
 def test_the_matrix_is_drawn(repairs, tmp_path):
-    draw_repairs(repairs, tmp_path / "matrix")
+    draw_repairs(repairs.assign(reference_seed=range(len(repairs))), tmp_path / "matrix")
     assert np.asarray(Image.open(tmp_path / "matrix.png").convert("L")).std() > 5
 
 

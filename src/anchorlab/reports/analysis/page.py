@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from markupsafe import Markup
 
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.files import write_atomically, write_json
 from anchorlab.perturbation.analysis import Analysis
-from anchorlab.perturbation.summary import table_of
+from anchorlab.perturbation.summary import summary_table, table_of
 from anchorlab.perturbation.tables import TABLES
-from anchorlab.reports.analysis.figures import draw_figures
-from anchorlab.reports.html import PAGE, asset, environment, figure_uri
+from anchorlab.reports.analysis.answer import DEFINITIONS, answer_of
+from anchorlab.reports.analysis.figures import draw_figure, figures_of
+from anchorlab.reports.html import PAGE, environment, style_sheet
+from anchorlab.reports.inline import drawn
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import Table, to_latex
+
+#: How a sentence begins that every analysis has; the settings at the page's end say it.
+COUNTING = "Integer buffers"
 
 #: Heading of each section of the page, its figures and its tables. A table that is not here has a section of its own.
 _SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -32,12 +40,17 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True)
 class _Section:
-    """A section of the page: figures as name, caption and URI, tables, and names of further files."""
+    """A section of the page: figures as name, caption and element, tables, and names of further files."""
 
     title: str
-    figures: Sequence[tuple[str, str, str]]
+    figures: Sequence[tuple[str, str, Markup]]
     tables: Sequence[Table]
     files: Sequence[str]
+
+    @property
+    def id(self) -> str:
+        """The anchor of links to it."""
+        return f"part-{self.title.lower().replace(' ', '-')}"
 
 
 def write_analysis(analysis: Analysis, out: str | Path) -> Path:
@@ -56,24 +69,34 @@ def write_analysis(analysis: Analysis, out: str | Path) -> Path:
         AnchorlabError: if a file cannot be written.
     """
     out = Path(out)
-    captions = draw_figures(analysis, out / "figures")
+    figures = {
+        figure.name: (
+            figure.caption,
+            drawn(partial(draw_figure, figure, analysis), out / "figures" / figure.name, figure.caption),
+        )
+        for figure in figures_of(analysis)
+    }
     for name, frame in analysis.tables.items():
         if len(frame):
             write_atomically(out / "tables" / f"{name}.csv", frame_csv(frame))
-    sections = list(_sections(analysis, captions, out))
+    sections = list(_sections(analysis, figures))
     for section in sections:
         for table in section.tables:
             write_atomically(out / "tables" / f"{table.name}.tex", to_latex(table))
     write_json(out / "analysis.json", analysis.to_dict())
     text = (
-        environment()
+        environment(out)
         .get_template("analysis.html")
         .render(
             analysis=analysis,
             notice=NOTICES["injected"],
+            answer=answer_of(analysis),
+            summary=summary_table(analysis),
+            left_out=[words for words in analysis.left_out if not words.startswith(COUNTING)],
+            definitions=DEFINITIONS,
             sections=sections,
             descriptions={name: table.description for name, table in TABLES.items()},
-            css=asset("page.css"),
+            css=style_sheet(),
         )
     )
     page = out / PAGE
@@ -81,7 +104,7 @@ def write_analysis(analysis: Analysis, out: str | Path) -> Path:
     return page
 
 
-def _sections(analysis: Analysis, captions: dict[str, str], out: Path) -> Iterator[_Section]:
+def _sections(analysis: Analysis, drawings: dict[str, tuple[str, Markup]]) -> Iterator[_Section]:
     """The sections in which there is something to show."""
     named = {table for _, _, tables in _SECTIONS for table in tables}
     others = [(name.replace("_", " ").capitalize(), (), (name,)) for name in TABLES if name not in named]
@@ -89,7 +112,7 @@ def _sections(analysis: Analysis, captions: dict[str, str], out: Path) -> Iterat
         measured = [name for name in tables if len(analysis.tables[name])]
         section = _Section(
             title,
-            figures=[(name, captions[name], figure_uri(out, name)) for name in figures if name in captions],
+            figures=[(name, *drawings[name]) for name in figures if name in drawings],
             tables=[table_of(analysis, name) for name in measured if TABLES[name].in_page],
             files=[name for name in measured if not TABLES[name].in_page],
         )

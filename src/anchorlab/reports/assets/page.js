@@ -1,6 +1,7 @@
 "use strict";
 // Sorting, definitions, plots and the list of every run. Tables and words are in the page already.
 
+document.documentElement.classList.add("js"); // plots in the place of still figures
 const data = JSON.parse(document.getElementById("data").textContent);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const make = (tag, properties = {}, ...children) => {
@@ -69,11 +70,11 @@ document.addEventListener("toggle", (event) => {
 // Plotly reads a few elements of HTML and formulas between dollars in its labels; the user's words have none.
 const plain = (text) => text.replace(/[&<>$]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
-// --- Plots: drawn when they come near the view, and again when the metric or the colour scheme changes.
+// --- Plots: drawn when they come near the view, and again when the metric or the colour scheme changes. Print shows the
+// still figures instead.
 const dark = matchMedia("(prefers-color-scheme: dark)");
-let printing = false;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const colour = (label) => data.looks[label][dark.matches && !printing ? "dark" : "light"];
+const colour = (label) => data.looks[label][dark.matches ? "dark" : "light"];
 const number = (value) => (value === null || value === undefined ? "undefined" : Number(value.toPrecision(4)).toString());
 const bounds = ([value, low, high]) => `${number(value)}${low === null ? "" : ` [${number(low)}, ${number(high)}]`}`;
 const bar = ([value, low, high]) => ({
@@ -184,7 +185,7 @@ function draw(element) {
 const GLYPHS = {
   circle: "\u25cf", "circle-open": "\u25cb", x: "\u2716", "triangle-down": "\u25bc", "triangle-up": "\u25b2", cross: "\u271a",
   square: "\u25a0", diamond: "\u25c6", hexagon: "\u2b22", "triangle-left": "\u25c0", "triangle-right": "\u25b6",
-  pentagon: "\u2b1f", octagon: "\u2bc3",
+  pentagon: "\u2b1f", star: "\u2605", "diamond-tall": "\u2b27",
 };
 function drawKey(list) {
   const plots = all(".plot", list.closest(".plots")).map((element) => data.plots[element.dataset.plot]);
@@ -218,8 +219,15 @@ all(".plot").forEach((element) => near.observe(element));
 all(".plots").forEach((block) => block.querySelector("select").addEventListener("change", () => redraw(block)));
 const restyle = () => { keys(); redraw(); };
 dark.addEventListener("change", restyle);
-addEventListener("beforeprint", () => { printing = true; restyle(); });
-addEventListener("afterprint", () => { printing = false; restyle(); });
+
+// --- Words above a table that is cut off say so; the style sheet guesses where there are no scripts.
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const words = target.previousElementSibling;
+    if (words?.classList.contains("sideways")) words.style.display = target.scrollWidth > target.clientWidth + 1 ? "block" : "none";
+  }
+});
+all(".scroll").forEach((box) => sizes.observe(box));
 
 // --- Every run: built when opened, some rows at a time.
 const STEP = 200;

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import patheffects
 
 from anchorlab.metrics import METRICS
 from anchorlab.reports.drawing import Look, logarithmic_axis
-from anchorlab.reports.looks import PAPER
 from anchorlab.reports.suite.summary import Entry
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import defined
@@ -34,11 +32,8 @@ def bar_of(estimate: Estimate, logarithmic: bool = False) -> list[list[float]] |
 
 
 def bar_style(look: Look) -> dict[str, Any]:
-    """How an interval is drawn: with ends, and a thin rim of paper where it crosses something."""
-    rim = [patheffects.Stroke(linewidth=2.2, foreground=PAPER), patheffects.Normal()]
-    return {"fmt": "none", "ecolor": look.light, "elinewidth": 1.2, "capsize": 2.5, "capthick": 1.2, "zorder": 4} | {
-        "path_effects": rim
-    }
+    """How an interval is drawn: with ends, behind the signs."""
+    return {"fmt": "none", "ecolor": look.light, "elinewidth": 1.2, "capsize": 2.5, "capthick": 1.2, "zorder": 2}
 
 
 def by_reference(entry: Entry, name: str) -> list[float]:

@@ -123,7 +123,10 @@ def draw_found_triggers(triggers: FoundTriggers, stem: Path, sheet: Sheet = WIDE
     across = sheet.across(len(columns), _CELL, room)
     parts = [columns[start : start + across] for start in range(0, len(columns), across)]
     width = min(sheet.width, room + across * 1.5)
-    heads = [[in_lines(shorten(head.replace("\n", " "), 60), (width - room) / across - 0.1, sheet.font) for head in part] for part in parts]
+    heads = [
+        [in_lines(shorten(head.replace("\n", " "), 60), (width - room) / across - 0.1, sheet.font) for head in part]
+        for part in parts
+    ]
     lines = [1 + max(head.count("\n") for head in part) for part in heads]
     height = sum(sheet.line * (most + 1) + len(names) * (_CELL + sheet.line) for most in lines)
     with written_figure(stem, width, height, sheet, title=_how_many(triggers)) as figure:
@@ -161,8 +164,10 @@ def _how_many(triggers: FoundTriggers) -> str:
         return ""
     right = sum(trigger.label == triggers.true.label for trigger in first)
     models = "the model" if len(first) == 1 else f"{len(first)} searches in models with a backdoor"
-    return f"In {right} of {models}, the most suspicious class is the target" if len(first) > 1 else (
-        f"The most suspicious class is {'' if right else 'not '}the target"
+    return (
+        f"In {right} of {models}, the most suspicious class is the target"
+        if len(first) > 1
+        else (f"The most suspicious class is {'' if right else 'not '}the target")
     )
 
 

@@ -129,7 +129,9 @@ def _finding(condition: Condition, names: Sequence[str]) -> str:
 def _signs(condition: Condition, names: Sequence[str]) -> str:
     made = [entry for group in condition.groups for entry in group.entries if len(entry.runs)]
     bounded = any(entry.estimate(name).bounds for entry in made for name in names)
-    return f"Dots: runs. Marker: mean. Bar: {'95% interval' if bounded else 'from the mean on one reference to another'}."
+    return (
+        f"Dots: runs. Marker: mean. Bar: {'95% interval' if bounded else 'from the mean on one reference to another'}."
+    )
 
 
 def _draw_runs(axis: Any, row: int, entry: Entry, name: str, look: Look) -> None:
@@ -151,7 +153,7 @@ def _draw_runs(axis: Any, row: int, entry: Entry, name: str, look: Look) -> None
         ends = by_reference(entry, name)
         if estimate.bounds is not None:
             axis.errorbar(estimate.value, row + 0.06, xerr=bar_of(estimate, logarithmic), **bar_style(look))
-        elif len(ends) > 1:
+        elif len(ends) > 1 and estimate.value is not None:
             reach = [[estimate.value - min(ends)], [max(ends) - estimate.value]]
             axis.errorbar(estimate.value, row + 0.06, xerr=np.maximum(reach, 0), **bar_style(look))
         return

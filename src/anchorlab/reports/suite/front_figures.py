@@ -19,7 +19,7 @@ from anchorlab.statistics.numbers import defined
 
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2}
 #: Sizes of the markers of the lowest and of the highest target.
-_SIZES = (4.5, 8.0)
+_SIZES = (4.0, 7.0)
 
 #: Size to method to its lines, see ``anchorlab.reports.suite.fronts``.
 Fronts = Mapping[str, Mapping[str, Sequence[Sequence[Tried]]]]
@@ -81,7 +81,7 @@ def _sizes(targets: Sequence[float]) -> dict[float, float]:
     """The size of the markers of each target."""
     ordered = sorted(set(targets))
     if len(ordered) == 1:
-        return {ordered[0]: 6.5}
+        return {ordered[0]: 5.5}
     steps = np.linspace(*_SIZES, len(ordered))
     return {target: float(size) for target, size in zip(ordered, steps, strict=True)}
 
@@ -121,9 +121,7 @@ def _signs(conditions: Sequence[Condition], lowest: float | None) -> str:
     return " ".join(filter(None, sentences))
 
 
-def _scale(
-    axis: Any, name: str, reported: Sequence[Entry], points: Sequence[Tried], lowest: float | None
-) -> None:
+def _scale(axis: Any, name: str, reported: Sequence[Entry], points: Sequence[Tried], lowest: float | None) -> None:
     """Limits that hold every run, interval and strength tried, but no strength with a success rate below ``lowest``."""
     values = [end for entry in reported for end in ends_of(entry, name)]
     shown = [point for point in points if lowest is None or point.asr >= lowest]

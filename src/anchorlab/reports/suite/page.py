@@ -15,12 +15,16 @@ from plotly.offline import get_plotlyjs
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.files import write_atomically
 from anchorlab.metrics import METRICS
-from anchorlab.reports.html import PAGE, asset, environment, figure_uri
+from anchorlab.reports.drawing import WIDE
+from anchorlab.reports.html import PAGE, asset, environment, style_sheet
+from anchorlab.reports.inline import Draw, drawn, inline_svg
 from anchorlab.reports.measures import DRAWN, PLOTTED, shown_metrics
-from anchorlab.reports.suite import detections, repairs, tables
+from anchorlab.reports.suite import detections, repairs, rocs, tables
 from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
+from anchorlab.reports.suite.doubts import doubts
 from anchorlab.reports.suite.figures import metrics_by_method
+from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.front_figures import asr_against
 from anchorlab.reports.suite.fronts import front
 from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
@@ -33,6 +37,9 @@ from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import Table, to_csv, to_latex
 from anchorlab.suites.results import SuiteResults
+
+#: Findings that stand above the first table; the others are a click away.
+FINDINGS_SHOWN = 4
 
 #: Metrics of the still fronts, without Pearson's correlation, which shows the trade-off least.
 _STILL_FRONTS = DRAWN[:3]
@@ -52,6 +59,15 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Still:
+    """A still figure: its title, the name of its files, and the element of the page."""
+
+    title: str
+    name: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
 class ConditionView:
     """A condition as the template shows it."""
 
@@ -63,7 +79,7 @@ class ConditionView:
     cost: Table
     classes: Sequence[tuple[str, Table]]
     plots: Sequence[Plot]
-    stills: Sequence[tuple[str, str]]
+    stills: Sequence[Still]
     changed: Sequence[tuple[str, str, Sequence[Picture]]]
 
 
@@ -73,7 +89,7 @@ class SettingView:
 
     setting: Setting
     fronts: Sequence[Plot]
-    stills: Sequence[tuple[str, str]]
+    stills: Sequence[Still]
     conditions: Sequence[ConditionView]
 
 
@@ -126,16 +142,17 @@ def write_page(
         "measures": [METRICS[name] for name in PLOTTED],
         "definitions": shown_metrics(),
         "run_count": results.results["identity"].nunique() if len(results.results) else 0,
-        "css": asset("page.css"),
+        "found": findings(results),
+        "findings_shown": FINDINGS_SHOWN,
+        "doubts": doubts(results),
+        "several": len(every) > 2,
+        "css": style_sheet(),
         "script": asset("page.js"),
         "plotly": Markup(_plotly()),
         "data": Markup(_json(page_data)),
     }
-    templates = environment()
-    templates.filters["slug"] = slug
-    templates.filters["still"] = partial(figure_uri, out)
     page = out / PAGE
-    write_atomically(page, templates.get_template("page.html").render(context))
+    write_atomically(page, environment(out).get_template("page.html").render(context))
     return page
 
 
@@ -144,20 +161,33 @@ class _Defences:
     """Repairs and detectors: tables, and the figures as words and file name."""
 
     tables: Sequence[Table]
-    stills: Sequence[tuple[str, str]]
+    stills: Sequence[Still]
 
 
 def _write_defences(results: SuiteResults, out: Path) -> _Defences:
-    stills: list[tuple[str, str]] = []
+    stills: list[Still] = []
     if len(results.repairs):
         parts = dict(repairs.split_into_parts(results.repairs, ["task", "trigger", "defender"]))
         slugs = _short(parts)
         for title, part in parts.items():
-            stills.append((title, f"repairs-{slugs[title]}"))
-            draw_repairs(part, out / "figures" / stills[-1][1])
+            draw = partial(draw_repairs, part, setting=title)
+            stills.append(_still(f"{title}: repairs", f"repairs-{slugs[title]}", draw, out))
     optional = [detections.population_table(results), detections.inputs_table(results)]
     every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
     return _Defences(every, [*stills, *_detection_stills(results, out)])
+
+
+def _still(title: str, name: str, draw: Draw, out: Path) -> Still:
+    """A figure for screens and for phones."""
+    return Still(title, name, drawn(draw, out / "figures" / name, title))
+
+
+def _beside_plots(title: str, name: str, draw: Draw, out: Path) -> Still:
+    """A figure that stands in the place of plots in print and where scripts are off."""
+    stem = out / "figures" / name
+    draw(stem, WIDE)
+    text = stem.with_name(f"{name}.svg").read_text(encoding="utf-8")
+    return Still(title, name, inline_svg(text, name, title))
 
 
 def _short(titles: Iterable[str]) -> dict[str, str]:
@@ -165,24 +195,26 @@ def _short(titles: Iterable[str]) -> dict[str, str]:
     return distinct({title: slug(title.replace(" of the defender's examples", "")) for title in titles})
 
 
-def _detection_stills(results: SuiteResults, out: Path) -> list[tuple[str, str]]:
-    """Words and name of each figure of detectors, which it writes."""
+def _detection_stills(results: SuiteResults, out: Path) -> list[Still]:
+    """The figures of detectors."""
     stills = []
-    of_models, of_inputs = detections.roc_of_models(results), detections.roc_of_inputs(results)
+    of_models, of_inputs = rocs.roc_of_models(results), rocs.roc_of_inputs(results)
     found = detections.found_triggers(results)
     slugs = _short(of_models)
     for title, models in of_models.items():
         words = f"{title}: detectors of models" if title else "detectors of models"
-        stills.append((f"{words}, ROC curves over the population", f"roc-models-{slugs[title]}".removesuffix("-")))
-        draw_roc_curves(models, out / "figures" / stills[-1][1], of="models without backdoor")
+        name = f"roc-models-{slugs[title]}".removesuffix("-")
+        draw = partial(draw_roc_curves, models, of="models without backdoor", setting=title)
+        stills.append(_still(f"{words}, ROC curves over the population", name, draw, out))
     slugs = slugs_of(found)
     for title, triggers in found.items():
-        stills.append((f"{title}: triggers found in the first model of each kind", f"found-{slugs[title]}"))
-        draw_found_triggers(triggers, out / "figures" / stills[-1][1])
+        words = f"{title}: triggers found in the first model of each kind"
+        stills.append(_still(words, f"found-{slugs[title]}", partial(draw_found_triggers, triggers), out))
     slugs = _short(of_inputs)
     for title, panels in of_inputs.items():
-        stills.append((f"{title}: ROC curves of detectors of inputs, mean over runs", f"roc-inputs-{slugs[title]}"))
-        draw_roc_curves(panels, out / "figures" / stills[-1][1], of="clean inputs")
+        draw = partial(draw_roc_curves, panels, of="clean inputs", setting=title)
+        words = f"{title}: ROC curves of detectors of inputs, mean over runs"
+        stills.append(_still(words, f"roc-inputs-{slugs[title]}", draw, out))
     return stills
 
 
@@ -201,11 +233,10 @@ def _setting_view(
     for asked, title in titles.items():
         plots.append(Plot(f"front-{setting.slug}-{asked}", title))
         data[plots[-1].key] = front_plot(asked, lines[asked], conditions)
-    stills: list[tuple[str, str]] = []
+    stills = []
     for name in _STILL_FRONTS:
-        still = f"asr-against-{slug(name)}-{setting.slug}"
-        asr_against(name, lines, conditions, out / "figures" / still)
-        stills.append((METRICS[name].title, still))
+        file = f"asr-against-{slug(name)}-{setting.slug}"
+        stills.append(_beside_plots(METRICS[name].title, file, partial(asr_against, name, lines, conditions), out))
     views = [_condition_view(results, condition, pictures, out, data) for condition in conditions]
     return SettingView(setting, plots, stills, views)
 
@@ -217,8 +248,8 @@ def _condition_view(
     for group in condition.groups:
         plots.append(Plot(f"methods-{condition.slug}-{group.asked}", group.title))
         data[plots[-1].key] = methods_plot(group)
-    still = f"metrics-by-method-{condition.slug}"
-    metrics_by_method(condition, out / "figures" / still)
+    file = f"metrics-by-method-{condition.slug}"
+    still = _beside_plots("several metrics", file, partial(metrics_by_method, condition), out)
     differences = [tables.differences_table(condition, baseline) for baseline in BASELINES]
     classes = [(group.title, tables.classes_table(condition, group)) for group in condition.groups]
     return ConditionView(
@@ -230,7 +261,7 @@ def _condition_view(
         cost=tables.cost_table(condition),
         classes=[(title, table) for title, table in classes if table is not None],
         plots=plots,
-        stills=[("several metrics", still)],
+        stills=[still],
         changed=[
             (group.title, method, pictures.of(condition.setting.task, changed))
             for group in condition.groups

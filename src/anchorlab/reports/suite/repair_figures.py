@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ def draw_repairs(repairs: pd.DataFrame, stem: Path, sheet: Sheet = WIDE, *, sett
     )
     if oracles:
         note += " Below the line: repairs whose depth was chosen by test data and trigger, as no defender can."
-    title = _finding(repairs[~oracle], defences)
+    title = _finding(repairs[~oracle])
     with written_figure(stem, sheet.width, height, sheet, title=title, note=note, legend=legend) as figure:
         axes = figure.subplots(2 // across, across, squeeze=False)
         measures = (("asr", "attack success rate that is left"), ("accuracy", "accuracy →"))
@@ -110,7 +109,7 @@ def _marker(look: Look) -> dict[str, Any]:
     return marker_style(look) | {"markersize": 4.5, "markeredgewidth": 1.0}
 
 
-def _finding(repairs: pd.DataFrame, defences: Sequence[str]) -> str:
+def _finding(repairs: pd.DataFrame) -> str:
     """The repair that leaves least of the attack over all methods, beside its accuracy and no repair."""
     attacked = repairs[repairs["asr_before"].notna() & ~repairs["method"].isin(["reference", "benign"])]
     if not len(attacked):

@@ -20,7 +20,7 @@ def _draw(tables: Tables, _look: Looks, stem: Path, sheet: Sheet) -> None:
     room = sheet.label_width(short) + 0.9
     cell = min((sheet.width - room) / len(names), 0.62)
     width = min(room + cell * len(names) + 0.3, sheet.width)
-    with written_figure(stem, width, cell * len(names) + 0.8 * room, sheet, title=_finding(angles)) as figure:
+    with written_figure(stem, width, cell * len(names) + 0.6 * room, sheet, title=_finding(angles)) as figure:
         axis = figure.subplots()
         shown = axis.imshow(np.ma.masked_invalid(matrix), cmap="viridis", vmin=0, vmax=120)
         for (i, j), value in np.ndenumerate(matrix):
@@ -36,7 +36,7 @@ def _finding(angles: pd.DataFrame) -> str:
     known = angles.dropna(subset=["degrees"])
     if not len(known):
         return ""
-    low, high = known.loc[known["degrees"].idxmin()], known.loc[known["degrees"].idxmax()]
+    low, high = (known.iloc[int(at)] for at in (known["degrees"].argmin(), known["degrees"].argmax()))
     pairs = [f"{shorten(row['candidate'], 20)} and {shorten(row['other'], 20)}" for row in (low, high)]
     if len(known) < 3:
         return f"The angle between {pairs[0]} is {low['degrees']:.0f}°"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
-from scipy.interpolate import RegularGridInterpolator
+from scipy.interpolate import PchipInterpolator
 
 from anchorlab.perturbation.tables.paths import CONNECTED
 from anchorlab.perturbation.wording import REFERENCE
@@ -20,7 +20,7 @@ from anchorlab.statistics.arrays import Floats
 #: Levels of the clean loss, nats.
 _LOSS_LEVELS = 10 ** np.arange(-3, 1.01, 0.125)
 #: Points of the drawn plane between two measured ones.
-_FINER = 12
+_FINER = 6
 #: A strip is drawn with equal axes if it is at least so high, inches.
 _LOWEST = 0.55
 
@@ -64,10 +64,9 @@ def _finer(x: Floats, y: Floats, values: Floats, name: str) -> tuple[Floats, Flo
         # Where the loss is infinite or beyond the levels, the darkest colour.
         values = np.log10(np.clip(np.where(np.isfinite(values), values, np.inf), _LOSS_LEVELS[0], 2 * HIGHEST))
     values = np.nan_to_num(values)
-    kind = "pchip" if min(len(x), len(y)) >= 4 else "linear"
     fine_x, fine_y = (np.linspace(line[0], line[-1], _FINER * (len(line) - 1) + 1) for line in (x, y))
-    points = np.stack(np.meshgrid(fine_y, fine_x, indexing="ij"), axis=-1)
-    return fine_x, fine_y, RegularGridInterpolator((y, x), values, method=kind)(points)
+    along = np.asarray(PchipInterpolator(x, values, axis=1)(fine_x))
+    return fine_x, fine_y, np.asarray(PchipInterpolator(y, along, axis=0)(fine_y))
 
 
 def _draw_loss(figure: Any, axis: Any, plane: tuple[Floats, Floats, Floats]) -> None:
@@ -107,7 +106,7 @@ def _mark_models(axis: Any, models: pd.DataFrame, look: Looks, across: str, up: 
     for row, off in zip(models.to_dict("records"), _is_off(models), strict=True):
         name = str(row["candidate"])
         style = _star() if name == REFERENCE else _marked(look[name], hollow=bool(off))
-        axis.plot(row[across], row[up], **style, zorder=3, clip_on=False)
+        axis.plot(row[across], row[up], **style, zorder=4 if name == REFERENCE else 3, clip_on=False)
 
 
 def _keys(models: pd.DataFrame, look: Looks, sheet: Sheet) -> list[tuple[Line2D, str]]:
@@ -160,7 +159,9 @@ def _marked(look: Look, *, hollow: bool) -> dict[str, Any]:
     colour = unchanging(look.light)
     face = ON_DARK if hollow else colour
     edge = {"markeredgecolor": colour if hollow else ON_DARK, "markeredgewidth": 1.2 if hollow else 0.6}
-    return marker_style(look) | {"color": colour, "fillstyle": "full", "markerfacecolor": face, "markersize": 6.5} | edge
+    return (
+        marker_style(look) | {"color": colour, "fillstyle": "full", "markerfacecolor": face, "markersize": 6.5} | edge
+    )
 
 
 BASIN = AnalysisFigure(

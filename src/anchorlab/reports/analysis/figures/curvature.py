@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -19,7 +20,7 @@ def _draw(tables: Tables, look: Looks, stem: Path, sheet: Sheet) -> None:
     rayleigh, spectrum = tables["rayleigh"], tables["spectrum"]
     values = dict(zip(spectrum["quantity"], spectrum["value"], strict=True)) if len(spectrum) else {}
     lines = {"mean eigenvalue": ("mean eigenvalue", ":"), "eigenvalue 1": ("largest eigenvalue", "--")}
-    style = {"color": RULE, "linewidth": 1}
+    style: dict[str, Any] = {"color": RULE, "linewidth": 1}
     legend = [(Line2D([], [], linestyle=line, **style), words) for key, (words, line) in lines.items() if key in values]
     height = 0.7 + 0.26 * len(rayleigh)
     note = "Curvature in nats per squared unit of weight, with 95% intervals over examples; linear near 0."
@@ -48,7 +49,7 @@ def _finding(rayleigh: pd.DataFrame, values: Mapping[str, float]) -> str:
     known = rayleigh.dropna(subset=["rayleigh"])
     if not len(known):
         return ""
-    most = known.loc[known["rayleigh"].idxmax()]
+    most = known.iloc[int(known["rayleigh"].argmax())]
     words = f"The curvature is largest along {shorten(str(most['candidate']), 24)}: {most['rayleigh']:.3g}"
     largest = values.get("eigenvalue 1", 0.0)
     return words if largest <= 0 else f"{words}, {100 * most['rayleigh'] / largest:.2g}% of the largest eigenvalue"

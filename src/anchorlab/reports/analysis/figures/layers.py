@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,9 +48,10 @@ def _draw(tables: Tables, look: Looks, stem: Path, sheet: Sheet) -> None:
 
 
 def _finding(inner: pd.DataFrame) -> str:
-    if not inner["relative"].notna().any():
+    known = inner.dropna(subset=["relative"])
+    if not len(known):
         return ""
-    most = inner.loc[inner["relative"].idxmax()]
+    most = known.iloc[int(known["relative"].argmax())]
     return (
         f"The largest relative change is {100 * most['relative']:.3g}%: of {shorten(str(most['layer']), 60)} "
         f"in {shorten(str(most['candidate']), 24)}"
@@ -59,17 +61,26 @@ def _finding(inner: pd.DataFrame) -> str:
 def layer_labels(names: Sequence[str], width: float, points: float) -> list[str]:
     """Names of layers that fit into ``width`` inches, no two alike.
 
-    What all begin with is left out; then words are shortened and numbers kept, as in ``enco.stag.0.laye.1.conv``.
+    What most begin with is left out; then words are shortened and numbers kept, as in ``stag.0.laye.1.conv``.
     """
-    parts = [name.split(".") for name in names]
-    while len(parts) > 1 and all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
-        parts = [part[1:] for part in parts]
+    parts = _without_beginnings([name.split(".") for name in names])
     for length in (99, 8, 6, 5, 4, 3, 2, 1):
         labels = [".".join(word[:length] if word.isalpha() else word for word in part) for part in parts]
         if len(set(labels)) == len(set(names)) and widest(labels, points) <= width:
             return [shorten(label, 80) for label in labels]
     most = max(int(width / (0.65 * points / 72)) - 5, 6)
     return [f"{number}: {shorten(name[-most:], most)}" for number, name in enumerate(names, start=1)]
+
+
+def _without_beginnings(parts: list[list[str]]) -> list[list[str]]:
+    """Names in parts, without the words that most of them begin with, as long as all names stay different."""
+    while True:
+        first = Counter(part[0] for part in parts if len(part) > 1 and not part[1].isdigit())
+        word, count = first.most_common(1)[0] if first else ("", 0)
+        shorter = [part[1:] if len(part) > 1 and part[0] == word else part for part in parts]
+        if 2 * count <= len(parts) or len({tuple(part) for part in shorter}) < len({tuple(part) for part in parts}):
+            return parts
+        parts = shorter
 
 
 LAYERS = AnalysisFigure(

@@ -33,7 +33,9 @@ def _draw(tables: Tables, look: Looks, stem: Path, sheet: Sheet) -> None:
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)
         for (kind, name), axis in zip(panels, axes.flat, strict=False):
-            for number, (candidate, path) in enumerate(paths[paths["buffers"] == kind].groupby("candidate", sort=False)):
+            for number, (candidate, path) in enumerate(
+                paths[paths["buffers"] == kind].groupby("candidate", sort=False)
+            ):
                 _line(axis, path.sort_values("scale"), name, look[str(candidate)], number % _APART)
             for model in (0, 1):
                 axis.axvline(model, color=RULE, linewidth=0.8, linestyle=":")
@@ -74,16 +76,17 @@ def _line(axis: Any, path: pd.DataFrame, name: str, look: Look, first: int) -> N
 
 def _finding(tables: Tables) -> str:
     barriers = tables["barriers"]
-    stored = barriers[barriers["buffers"] == "stored"] if len(barriers) else barriers
-    if not len(stored) or not stored["loss"].notna().any():
+    stored = barriers[barriers["buffers"] == "stored"].dropna(subset=["loss"]) if len(barriers) else barriers
+    if not len(stored):
         return ""
-    highest, lowest = stored.loc[stored["loss"].idxmax()], stored.loc[stored["loss"].idxmin()]
+    highest, lowest = (stored.iloc[int(at)] for at in (stored["loss"].argmax(), stored["loss"].argmin()))
     if highest["loss"] <= 0:
         return "No straight path rises above the line between the losses of its ends"
     words = f"The highest barrier of the loss is on the way to {shorten(str(highest['candidate']), 24)}"
     if len(stored) == 1:
         return f"{words}: {highest['loss']:.3g} nats"
-    return f"{words}, {highest['loss']:.3g} nats; the lowest to {shorten(str(lowest['candidate']), 24)}, {lowest['loss']:.3g}"
+    beside = f"the lowest to {shorten(str(lowest['candidate']), 24)}, {lowest['loss']:.3g}"
+    return f"{words}, {highest['loss']:.3g} nats; {beside}"
 
 
 PATHS = AnalysisFigure(

@@ -37,7 +37,7 @@ def _draw(tables: Tables, look: Looks, stem: Path, sheet: Sheet) -> None:
             for name in _SIGNS:
                 if row[name] > 0:
                     style = marker_style(drawn) | ({"markerfacecolor": PAPER} if name == "ewc" else {})
-                    axis.plot(row["kl"], row[name], **style)
+                    axis.plot(row["kl"], row[name], **style | {"markersize": 5}, zorder=3)
                     axis.errorbar(row["kl"], row[name], xerr=bar(row, "kl"), yerr=bar(row, name), **bar_style(drawn))
         logarithmic_axis(axis, "x", low, high)
         logarithmic_axis(axis, "y", low, high)
