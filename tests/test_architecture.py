@@ -37,6 +37,7 @@ ROOMS = [
     "repairs",
     "detectors",
     "scoring",
+    "testing",
     "suites",
     "reports",
     "cli",
