@@ -18,6 +18,7 @@ from anchorlab.cli import (
     detect,
     inject,
     listing,
+    plugin,
     population,
     repair,
     report,
@@ -50,6 +51,7 @@ add_command(app, "population", population.population, computes=True)
 app.add_typer(suite.app, name="suite")
 add_command(app, "report", report.report)
 add_command(app, "list", listing.show)
+app.add_typer(plugin.app, name="plugin")
 
 
 def _print_version(wanted: bool) -> None:

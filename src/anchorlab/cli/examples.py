@@ -47,5 +47,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "suite schema": ("anchorlab suite schema > suite.schema.json",),
     "population": ("anchorlab population digits --detector last-layer --quick --out population",),
     "report": ("anchorlab report runs/mine",),
+    "plugin check": ("anchorlab plugin check my-package", "anchorlab plugin check my-package --json contracts.json"),
     "list": ("anchorlab list methods", "anchorlab list"),
 }

@@ -17,6 +17,7 @@ WORK = {
     "Look for a backdoor, or remove it": ("audit", "detect", "repair"),
     "Many runs": ("suite", "population"),
     "Look things up": ("report", "list"),
+    "Extend": ("plugin",),
 }
 
 #: Most options that stand in one list.

@@ -28,6 +28,8 @@ _FAMILIES: dict[str, tuple[Registry[Any], Callable[[Any, str], Contract]]] = {
     "anchorlab.repairs": (REPAIRS, check_repair),
     "anchorlab.defences": (REPAIRS, check_repair),
     "anchorlab.detectors": (DETECTORS, check_detector),
+    "anchorlab.model_detectors": (DETECTORS, check_detector),
+    "anchorlab.input_detectors": (DETECTORS, check_detector),
     "anchorlab.metrics": (METRICS, check_metric),
 }
 

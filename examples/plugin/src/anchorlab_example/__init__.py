@@ -1,0 +1,1 @@
+"""A method, a trigger, a repair, two detectors and a metric for anchorlab."""
