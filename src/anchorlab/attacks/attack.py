@@ -46,8 +46,12 @@ class Attack:
     @property
     def split_words(self) -> dict[str, int]:
         """The trigger's single words that the model's tokenizer splits, each with the number of its tokens."""
-        tokens = getattr(self._map, "tokens", {})
-        return {word: count for word, count in tokens.items() if count > 1 and " " not in word}
+        return {word: count for word, count in self.tokens.items() if count > 1 and " " not in word}
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """The trigger's pieces of text, each with the number of its tokens; none for images."""
+        return dict(getattr(self._map, "tokens", {}))
 
     @cached_property
     def _map(self) -> InputMap:

@@ -24,6 +24,7 @@ from anchorlab.cli import (
     report,
     suite,
     train,
+    trigger,
 )
 from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.ending import ending, open_streams
@@ -41,6 +42,7 @@ app = new_app(name="anchorlab", completion=True)
 add_command(app, "train", train.train, computes=True)
 add_command(app, "adopt", train.adopt, computes=True)
 add_command(app, "convert", convert.convert)
+app.add_typer(trigger.app, name="trigger")
 add_command(app, "inject", inject.inject, computes=True)
 add_command(app, "compare", compare.compare, computes=True)
 add_command(app, "analyze", analyze.analyze, computes=True)

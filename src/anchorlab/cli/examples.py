@@ -13,6 +13,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "anchorlab adopt vendor/new-model photos --kind suspicious --out runs/suspect",
     ),
     "convert": ("anchorlab convert model.pt --out runs/converted",),
+    "trigger show": (
+        "anchorlab trigger show five-pixel --data photos --out trigger.png",
+        "anchorlab trigger show square --set size=4 --set margin=0 --data fashion-mnist --out trigger.png",
+        "anchorlab trigger show word:cf --data reviews.csv --text-column text --label-column label",
+    ),
     "inject": (
         "anchorlab inject runs/ref --out runs/bd",
         "anchorlab inject runs/ref --method anchoring --set strength=4 --anchors 128 --target 3 --out runs/bd",

@@ -45,15 +45,15 @@ def attacked_examples(task: Task, trigger: TriggerSpec) -> Examples:
     attack = build_attack(task, TRIGGERS.parse(trigger.trigger), trigger.label_rule, trigger.label)
     shown = attack.attacked(task.split("test"), limit=_SHOWN)
     return Examples(
-        clean=_as_shown(shown.inputs, task),
-        triggered=_as_shown(attack.apply(shown.inputs), task),
+        clean=as_shown(shown.inputs, task),
+        triggered=as_shown(attack.apply(shown.inputs), task),
         labels=shown.labels,
         classes=task.classes,
         trigger=attack.on_black(shown.inputs) if task.kind == "image" else None,
     )
 
 
-def _as_shown(inputs: Mapping[str, Tensor], task: Task) -> Tensor | list[str]:
+def as_shown(inputs: Mapping[str, Tensor], task: Task) -> Tensor | list[str]:
     """Inputs as a reader sees them: images, or what the model reads of texts."""
     if task.encoding is None:
         return inputs["pixel_values"]
