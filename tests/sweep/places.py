@@ -48,6 +48,9 @@ suite check FILE --out HOLE --no-timing
 suite check FILE --out NEW --no-timing --data digits=HOLE
 suite show HOLE
 report HOLE
+trigger show five-pixel --data HOLE
+trigger show picture:HOLE
+trigger show word --data CSV --model HOLE
 """
 
 #: Folders that must be new.
@@ -65,6 +68,8 @@ compare REF CAND --json HOLE
 compare REF CAND --instances HOLE
 compare LOGITS LOGITS --labels LABELS --json HOLE
 repair CAND --repair fine-tuning --set epochs=1 --json HOLE
+trigger show five-pixel --out HOLE
+list --json HOLE
 """
 
 #: Folders that are filled, whatever they hold.
@@ -132,12 +137,24 @@ population digits --out NEW --defender-data HOLE --detector nothing
 population digits --out NEW --seed HOLE --detector nothing
 suite check FILE --out NEW --no-timing --workers HOLE
 list --seed HOLE
+train --out NEW --set epochs=1 --threads HOLE
+trigger show square --count HOLE
+trigger show square --set size=HOLE
+trigger show square --target HOLE
+trigger show square --seed HOLE
+suite check FILE --out NEW --no-timing --threads HOLE
 """
 
 #: Names and other texts.
 NAMES = f"""
 HOLE
 list HOLE
+trigger HOLE
+trigger show HOLE
+trigger show square --set HOLE
+trigger show square --label-rule HOLE
+trigger show word:HOLE --data CSV
+train --out NEW --set epochs=1 --device HOLE
 suite HOLE
 suite show HOLE
 suite check FILE --out NEW --no-timing --data HOLE
