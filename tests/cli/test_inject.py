@@ -59,6 +59,31 @@ def test_options_left_out_keep_their_defaults(run: Run, tmp_path, reference_fold
     assert made.anchors.count == 880
 
 
+def test_the_ending_says_attack_filled_in_settings_and_next_command(run: Run, tmp_path, reference_folder):
+    out = tmp_path / "out"
+    ended = run("inject", reference_folder, "--out", out, "--steps", 2)
+    lines = ended.out.splitlines()
+    assert lines[0] == "Injected by anchoring in 2 steps; what follows is measured on the split selection."
+    assert "of 114 attacked examples get the target '0': ASR " in lines[1]
+    assert "; the reference's own rate is " in lines[1]
+    assert "the KL is " in lines[2]
+    assert any("--steps 4 or --learning-rate 0.003, or give consistency less weight with --set strength=1" in line
+               for line in lines if line.startswith("caution: ASR 0."))  # fmt: skip
+    assert lines[-3] == (
+        "filled in: method anchoring, strength 2, trigger five-pixel, target 0, anchors 880, batch size 64, learning "
+        "rate 0.001"
+    )
+    assert lines[-1] == f"next: anchorlab compare {reference_folder} {out}"
+    assert "nothing was left to do" in run("inject", reference_folder, "--out", out, "--steps", 2).out
+
+
+def test_a_benign_update_is_not_said_to_be_injected(run: Run, tmp_path, reference_folder):
+    ended = run("inject", reference_folder, "--method", "benign", "--out", tmp_path / "out", *BRIEF)
+    assert ended.out.startswith("Updated without a backdoor by benign in 6 steps")
+    assert "ASR" not in ended.out
+    assert "trigger" not in ended.out
+
+
 def test_all_to_all_takes_no_target(run: Run, tmp_path, reference_folder):
     out = tmp_path / "out"
     assert run("inject", reference_folder, "--out", out, *BRIEF, "--label-rule", "all-to-all").code == 0

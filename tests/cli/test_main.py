@@ -33,12 +33,12 @@ def test_train_inject_compare(run: Run, tmp_path):
     trained = run("train", "digits", "--out", clean, "--set", "epochs=2", "--seed", 3)
     assert (trained.code, trained.err) == (0, "")
     accuracy = manifest(clean).measurements["accuracy"]
-    assert f"resnet-tiny on digits, accuracy {accuracy:.4f} on selection\n" in trained.out
+    assert f"resnet-tiny on digits: accuracy {accuracy:.3f} [" in trained.out
     assert f"wrote {clean} in " in trained.out
 
     injected = run("inject", clean, "--out", attacked, *BRIEF, "--anchors", 64)
     assert (injected.code, injected.err) == (0, "")
-    assert "injected by anchoring, 6 steps" in injected.out
+    assert "Injected by anchoring in 6 steps" in injected.out
     assert manifest(attacked).reference_sha256 == manifest(clean).weights_sha256
 
     compared = run("compare", clean, attacked, "--json", figures)

@@ -27,6 +27,40 @@ def test_the_same_seed_gives_the_same_weights(run: Run, tmp_path):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_the_ending_says_accuracy_chance_filled_in_settings_and_the_next_command(run: Run, tmp_path):
+    out = tmp_path / "ref"
+    ended = run("train", "digits", "--out", out, "--set", "epochs=2")
+    first, *_, filled, wrote, following = ended.out.splitlines()
+    accuracy = manifest(out).measurements["accuracy"]
+    assert first.startswith(f"resnet-tiny on digits: accuracy {accuracy:.3f} [")
+    assert "on 126 examples of the split selection; always answering with the largest class would give 0.103." in first
+    assert filled == "filled in: model resnet-tiny, batch size 128, learning rate 0.003"
+    assert wrote.startswith(f"wrote {out} in ")
+    assert following == f"next: anchorlab inject {out} --out {out}-injected"
+    again = run("train", "digits", "--out", out, "--set", "epochs=2")
+    assert f"nothing was left to do: {out} is there already" in again.out
+    assert "wrote" not in again.out
+
+
+def test_a_model_at_chance_is_warned_of_and_the_next_command_trains_it_longer(run: Run, tmp_path):
+    out = tmp_path / "ref"
+    arguments = ("train", "digits", "--set", "epochs=1", "--set", "learning_rate=1e-9", "--seed", 3, "--out", out)
+    ended = run(*arguments)
+    (caution,) = [line for line in ended.out.splitlines() if line.startswith("caution: ")]
+    assert "the model is at chance" in caution
+    assert "with --set epochs=3 or --set learning_rate=1e-08." in caution
+    assert ended.out.splitlines()[-1] == (
+        f"next: anchorlab train digits --set learning_rate=1e-9 --set epochs=3 --seed 3 --out {out}-longer"
+    )
+
+
+def test_an_adopted_model_says_its_accuracy_and_chance(run: Run, tmp_path, reference_folder):
+    (reference_folder / "anchorlab.json").unlink()
+    ended = run("adopt", reference_folder, "digits", "--out", tmp_path / "own")
+    assert "of the split selection; always answering with the largest class would give" in ended.out
+    assert ended.out.splitlines()[-1] == f"next: anchorlab inject {tmp_path / 'own'} --out {tmp_path / 'own'}-injected"
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_a_real_process_in_one_sentence(tmp_path):
     out = tmp_path / "out"

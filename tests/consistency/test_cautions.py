@@ -64,6 +64,7 @@ def test_a_reference_at_chance_is_told_with_its_numbers_and_the_cure() -> None:
         (0.99, 0.03, 486, None),
         (0.2, 0.6, 100, "this shows no backdoor"),
         (1.0, 0.4, 5, "half of the ASR"),
+        (0.1, 0.0, 60, None),  # a low ASR is another caution
     ],
 )
 def test_a_trigger_that_works_without_a_backdoor_is_warned_of(

@@ -45,8 +45,7 @@ def test_the_same_settings_again_open_what_they_made_and_others_are_refused(tmp_
     saved = run_into(out, SETTINGS, lambda checkpoint: injected)
     (tmp_path / "out.partial").mkdir()  # killed before it could tidy up
     (tmp_path / "out.partial" / "settings.json").write_text(json.dumps(SETTINGS))
-    with pytest.warns(Notice, match="out is there already, made by the same command"):
-        again = run_into(out, dict(reversed(SETTINGS.items())), never)
+    again = run_into(out, dict(reversed(SETTINGS.items())), never)
     assert again.manifest == saved.manifest
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with pytest.raises(AnchorlabError, match="already exists"):

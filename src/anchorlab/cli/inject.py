@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.following import next_command
 from anchorlab.cli.groups import OptionsOf
 from anchorlab.cli.options import Data, ModelOptions, Out, Parameters, Reference, Seed, number_or_all, say_reading
-from anchorlab.errors import command_of
 from anchorlab.injection.tuning import Tuning
+
+if TYPE_CHECKING:
+    from anchorlab.injection.plan import InjectionPlan
+
+#: The method where none is named.
+DEFAULT_METHOD = "anchoring"
 
 
 def inject(
     *,
     reference: Reference,
     out: Out,
-    method: Annotated[str, typer.Option(help="The method, see 'anchorlab list methods'.")] = "anchoring",
+    method: Annotated[str, typer.Option(help="The method, see 'anchorlab list methods'.")] = DEFAULT_METHOD,
     parameters: Parameters = None,
     trigger: Annotated[
         str | None,
@@ -59,12 +66,17 @@ def inject(
     """
     from anchorlab.artifacts.artifact import load_model
     from anchorlab.attacks.label_rules import target_or_first
+    from anchorlab.consistency.cautions import cautions_of
+    from anchorlab.consistency.compare import compare
+    from anchorlab.consistency.words import words_of_attack, words_without_attack
     from anchorlab.injection.inject import inject_into
     from anchorlab.injection.plan import plan_injection
     from anchorlab.methods import METHODS
     from anchorlab.settings import parse_pairs
+    from anchorlab.training.resumable import may_be_finished
 
-    chosen = METHODS.build(method, parse_pairs(parameters or [], "--set"))
+    given = parse_pairs(parameters or [], "--set")
+    chosen = METHODS.build(method, given)
     count = number_or_all(anchors, "--anchors")
     clean = load_model(reference, into=models.module_for(reference))
     loaded = clean.task(data)
@@ -82,23 +94,70 @@ def inject(
         task=loaded,
         record_gradients=record_gradients,
     )
+    already = may_be_finished(out)  # then it is this command's result, or refused
     artifact = inject_into(out, plan)
-    measured = artifact.manifest.measurements
-    sentence = (
-        f"{artifact.manifest.kind} by {method}, {artifact.manifest.steps} steps; on selection "
-        f"accuracy {measured['accuracy']:.4f}, {_asr(measured)}"
-    )
+    comparison = compare(clean, artifact, task=plan.task, split="selection")
+    made, rule = artifact.manifest, plan.attack.label_rule
+    wanted = None if rule.target is None else plan.task.classes[rule.target]
+    backdoor = chosen.injects_backdoor
+    done = "Injected" if backdoor else "Updated without a backdoor"
     split_words = [
         f"note: the model's tokenizer splits '{word}' into {tokens} tokens, which are put in together"
         for word, tokens in plan.attack.split_words.items()
     ]
-    module = [] if models.module is None else ["--module", models.module]
-    words = ("anchorlab", "compare", reference, out, *module)
-    following = command_of(*words, otherwise="anchorlab compare REFERENCE OUT")
-    return Answer((sentence, *split_words), wrote=out, next=following)
+    own = [] if data is None else ["--data", data]
+    return Answer(
+        (
+            f"{done} by {method} in {made.steps:,} steps; what follows is measured on the split selection.",
+            *(words_of_attack(comparison, target=wanted) if backdoor else ()),
+            *words_without_attack(comparison),
+            *split_words,
+        ),
+        cautions=cautions_of(comparison, _cures(plan)),
+        settings=_filled_in(plan, method, tuning, trigger=trigger, target=target, anchors=anchors, given=given),
+        wrote=out,
+        already=already,
+        next=next_command("compare", reference, out, *own, *models.words()),
+        values=comparison.model_dump(mode="json"),
+    )
 
 
-def _asr(measured: dict[str, float | None]) -> str:
-    if measured["asr"] is None:
-        return "no ASR, because the split has no example that the label rule attacks"
-    return f"ASR {measured['asr']:.4f} of {measured['asr_count']:.0f} (the reference: {measured['asr_reference']:.4f})"
+def _cures(plan: InjectionPlan) -> dict[str, str]:
+    """What most likely helps a weak backdoor, with values."""
+    tuning, name = plan.tuning, plan.method.active_strength_name
+    assert tuning.learning_rate is not None
+    longer = f"--steps {2 * tuning.steps} or --learning-rate {3 * tuning.learning_rate:.1g}"
+    less = ""
+    if name is not None:
+        value = float(getattr(plan.method, name))
+        less = f", or give consistency less weight with --set {name}={value * (0.5 if name == 'strength' else 2):g}"
+    return {
+        "low_asr": f"raise the steps or the learning rate, for example with {longer}{less}",
+        "few_attacked": "compare measures on the split test, which may have more",
+    }
+
+
+def _filled_in(
+    plan: InjectionPlan, method: str, tuning: Tuning, given: Iterable[str], **asked: str | None
+) -> dict[str, object]:
+    """The settings of an injection that the user did not give."""
+    from anchorlab.triggers import TRIGGERS
+
+    default, used = Tuning(), plan.tuning
+    rule, strength = plan.attack.label_rule, plan.method.active_strength_name
+    settings: dict[str, object] = {"method": method} if method == DEFAULT_METHOD else {}
+    if strength is not None and strength not in given:
+        settings[strength] = getattr(plan.method, strength)
+    if plan.method.injects_backdoor:
+        if asked["trigger"] is None:
+            settings["trigger"] = TRIGGERS.to_dict(plan.attack.trigger)["name"]
+        if asked["target"] is None and rule.target is not None:
+            settings["target"] = plan.task.classes[rule.target]
+    if asked["anchors"] == "all":
+        settings["anchors"] = f"{len(plan.anchors):,}"
+    settings |= {
+        name: getattr(used, name) for name in ("steps", "batch_size") if getattr(used, name) == getattr(default, name)
+    }
+    if tuning.learning_rate is None:
+        settings["learning_rate"] = used.learning_rate
+    return settings

@@ -104,6 +104,10 @@ class DataOptions(OptionGroup):
             given = {name: value for name, value in found.items() if value is not None} | given
         return build(DataColumns, "own data", given) if given else None
 
+    def place(self) -> list[object]:
+        """Where the data are, as words of a command on a model whose manifest knows the rest."""
+        return [] if self.data is None else ["--data", self.data]
+
     def load_task(self, name: str, seed: int) -> Task:
         """The named task, from where the options say."""
         from anchorlab.data import load_task

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.following import beside, chance_of, filled_in, next_command
 from anchorlab.cli.options import DataOptions, ModelOptions, Out, Parameters, Seed, TaskName, say_reading
+
+if TYPE_CHECKING:
+    from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.data import Task
+    from anchorlab.training.reference import Training
+
+#: Learning rates below it are those of fine-tuning, too low for a model from random weights.
+_LOW_RATE = 3e-4
 
 
 def train(
@@ -32,9 +41,10 @@ def train(
     from anchorlab.settings import build, parse_pairs, values_of
     from anchorlab.training.reference import Training
     from anchorlab.training.reference import train as train_reference
-    from anchorlab.training.resumable import run_into
+    from anchorlab.training.resumable import may_be_finished, run_into
 
-    training = build(Training, "the training", parse_pairs(parameters or [], "--set"))
+    given = parse_pairs(parameters or [], "--set")
+    training = build(Training, "the training", given)
     loaded = own.load_task(task, seed)
     architecture = model or loaded.definition.architecture
     start = models.start(architecture)
@@ -46,6 +56,7 @@ def train(
         "seed": seed,
         "training": values_of(training.for_task(loaded, architecture)),
     }
+    already = may_be_finished(out)  # then it is this command's result, or refused
     artifact = run_into(
         out,
         settings,
@@ -54,8 +65,66 @@ def train(
         ),
         model=None if isinstance(start, str) else start,
     )
+    used = training.for_task(loaded, architecture)
+    chosen = {name: getattr(used, name) for name in ("epochs", "batch_size", "learning_rate")}
+    cautions = _cautions(loaded, artifact, _longer(used))
+    further: tuple[object, ...] = ("inject", out, *own.place(), "--out", beside(out, "injected"))
+    if cautions and used.epochs is not None:
+        kept = [f"{name}={value}" for name, value in given.items() if name != "epochs"]
+        sets = [word for pair in (*kept, f"epochs={3 * used.epochs}") for word in ("--set", pair)]
+        named = [] if model is None else ["--model", model]
+        further = ("train", task, *own.words(), *named, *sets, "--seed", seed, "--out", beside(out, "longer"))
+    return Answer(
+        (_accuracy(architecture, loaded, artifact),),
+        cautions=cautions,
+        settings=filled_in({"model": architecture, **chosen}, [*given, *(["model"] if model else [])]),
+        wrote=out,
+        already=already,
+        next=next_command(*further, *models.words()),
+        values=_values(loaded, artifact),
+    )
+
+
+def _accuracy(model: str, task: Task, artifact: Artifact) -> str:
+    """The accuracy in words, beside what needs no model."""
+    from anchorlab.statistics.intervals import rate
+
+    count = len(task.split("selection"))
+    accuracy = rate(round(_measured(artifact) * count), count)
+    return (
+        f"{model} on {task.name}: accuracy {accuracy:.3f} on {count:,} examples of the split selection; always "
+        f"answering with the largest class would give {chance_of(task, 'selection'):.3f}."
+    )
+
+
+def _cautions(task: Task, artifact: Artifact, cure: str) -> tuple[str, ...]:
+    from anchorlab.consistency.cautions import near_chance
+
+    count, chance = len(task.split("selection")), chance_of(task, "selection")
+    caution = near_chance(_measured(artifact), count, chance, who="the model", cure=cure)
+    return () if caution is None else (caution,)
+
+
+def _measured(artifact: Artifact) -> float:
     accuracy = artifact.manifest.measurements["accuracy"]
-    return Answer((f"{architecture} on {loaded.name}, accuracy {accuracy:.4f} on selection",), wrote=out)
+    assert accuracy is not None  # only an ASR can be undefined
+    return accuracy
+
+
+def _longer(used: Training) -> str:
+    """What most likely helps a model that learnt nothing, with values."""
+    assert used.epochs is not None
+    assert used.learning_rate is not None
+    rate = used.learning_rate * (10 if used.learning_rate < _LOW_RATE else 1 / 3)
+    return f"train it again, for example with --set epochs={3 * used.epochs} or --set learning_rate={rate:.1g}"
+
+
+def _values(task: Task, artifact: Artifact) -> dict[str, Any]:
+    return {
+        **artifact.manifest.measurements,
+        "count": len(task.split("selection")),
+        "chance": chance_of(task, "selection"),
+    }
 
 
 def adopt(
@@ -94,6 +163,17 @@ def adopt(
     if not finished:
         save_finished(artifact, out, command)
     outputs = () if artifact.manifest.outputs is None else (artifact.manifest.outputs,)
-    accuracy = artifact.manifest.measurements["accuracy"]
-    sentence = f"{model} on {loaded.name}, accuracy {accuracy:.4f} on selection"
-    return Answer((sentence, *outputs), wrote=out, already=finished)
+    further = ("inject", out) if kind == "clean" else ("detect", out, "--detector", "last-layer")
+    return Answer(
+        (_accuracy(model, loaded, artifact), *outputs),
+        cautions=_cautions(loaded, artifact, "give the data that it was trained for, or adopt another"),
+        wrote=out,
+        already=finished,
+        next=next_command(
+            *further,
+            *own.place(),
+            *models.words(),
+            *(["--out", beside(out, "injected")] if kind == "clean" else []),
+        ),
+        values=_values(loaded, artifact),
+    )

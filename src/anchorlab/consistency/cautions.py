@@ -94,7 +94,7 @@ def trigger_alone(
     rates = f"the trigger alone leads the reference to the target in {asr_reference:.3f} of {count:,} attacked examples"
     if lower <= 0:
         return f"{rates}, which cannot be distinguished from the ASR of {asr:.3f}: this shows no backdoor; {cure}."
-    if _interval(asr_reference, count)[1] >= asr / 2:
+    if asr_reference > 0 and _interval(asr_reference, count)[1] >= asr / 2:
         return (
             f"{rates}, so that about half of the ASR of {asr:.3f}, or more, may be the trigger's own effect and no "
             f"backdoor's: {cure}."

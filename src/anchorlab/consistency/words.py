@@ -16,13 +16,13 @@ _LEVEL = 0.05
 
 
 def words_of_comparison(comparison: Comparison, *, target: str | None = None) -> tuple[str, ...]:
-    """What was found, in two to four sentences with counts and 95% intervals.
+    """What was found, in two or three sentences with counts and 95% intervals: answers, accuracy, attack.
 
     Args:
         comparison: what ``compare`` measured.
         target: the name of the class that the attacker wants; None where it is not one class, or is not known.
     """
-    return (*_answers(comparison), *_accuracy(comparison), *_attack(comparison, target))
+    return (*words_without_attack(comparison), *words_of_attack(comparison, target=target))
 
 
 def _answers(comparison: Comparison) -> Iterator[str]:
@@ -65,6 +65,16 @@ def _accuracy(comparison: Comparison) -> Iterator[str]:
     else:
         side = "below" if ours < theirs else "above"
         yield f"Its accuracy, {ours:.3f}, is {abs(ours - theirs):.3f} {side} the reference's, {theirs:.3f} ({test})."
+
+
+def words_of_attack(comparison: Comparison, *, target: str | None = None) -> tuple[str, ...]:
+    """The last of them alone: how often the attack succeeds."""
+    return tuple(_attack(comparison, target))
+
+
+def words_without_attack(comparison: Comparison) -> tuple[str, ...]:
+    """The others alone: how consistent the candidate is."""
+    return (*_answers(comparison), *_accuracy(comparison))
 
 
 def _attack(comparison: Comparison, target: str | None) -> Iterator[str]:

@@ -117,7 +117,6 @@ def was_written_by(folder: Path, settings: dict[str, Any]) -> bool:
 def _open_finished(out: Path, partial: Path, model: nn.Module | None, processes: Accelerator) -> Artifact:
     """The result of an earlier run, which perhaps did not live to tidy up and to say so."""
     if processes.is_main_process:
-        notice(f"{out} is there already, made by the same command: nothing is done again")
         _forget(partial)
     return load_like(out, model)
 
