@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import json
 
+import jsonschema
+import pandas as pd
+import pytest
+
+from anchorlab.detectors import DETECTORS
+from anchorlab.registry import ClassRegistry
+from anchorlab.reports.audit.schema import SCHEMA
+from anchorlab.scoring import audit_detectors
+from tests.zoo import save_text
+
 THREE = ("--updates", 3, "--level", 0.5, "--queries", 50)
 
 
-def test_audit_makes_updates_and_writes_the_power_curve(run, tmp_path, reference_folder, injected_folder):
+@pytest.fixture
+def quick_detectors(monkeypatch):
+    """Few detectors are registered, because some take minutes."""
+    members = {name: DETECTORS[name] for name in ("last-layer", "spectral-signatures", "onion")}
+    registry = ClassRegistry("detector", "tests.none", members)
+    monkeypatch.setattr(audit_detectors, "DETECTORS", registry)
+
+
+@pytest.mark.usefixtures("quick_detectors")
+def test_audit_makes_updates_and_writes_a_page(run, tmp_path, reference_folder, injected_folder):
     out = tmp_path / "audit"
     ended = run("audit", reference_folder, injected_folder, *THREE, "--steps", 2, "--out", out)
     assert ended.code == 0
@@ -15,7 +34,14 @@ def test_audit_makes_updates_and_writes_the_power_curve(run, tmp_path, reference
     assert "No test of this kind proves the absence of a backdoor" in ended.out
     assert {"audit.json", "power.csv", "updates"} <= {path.name for path in out.iterdir()}
     written = json.loads((out / "audit.json").read_text())
+    jsonschema.validate(written, json.loads(SCHEMA.read_text()))
     assert written["queries"] == 50
+    scored = {one["name"] for one in written["detectors"]}
+    assert scored == {"last-layer", "spectral-signatures"}
+    assert {"the detector onion", "what a trigger does"} <= {one["what"] for one in written["not_tested"]}
+    page = (out / "index.html").read_text()
+    assert written["verdict"]["sentence"] in page
+    assert "data:image/png" in page
     assert written["verdict"]["value"] in ("unusual: more", "unusual: less", "not unusual")
     given = [value for number in range(3) for value in ("--benign", out / "updates" / f"benign-{number}")]
     again = run("audit", reference_folder, injected_folder, *given, "--level", 0.5, "--queries", 50)
@@ -31,5 +57,30 @@ def test_settings_are_for_updates_that_are_made(run, reference_folder, injected_
 
 def test_two_lengths_and_a_rate_may_be_named(run, reference_folder, injected_folder):
     how = ("--steps", 1, "--steps", 3, "--learning-rate", 0.01)
-    ended = run("audit", reference_folder, injected_folder, *THREE, *how)
+    ended = run("audit", reference_folder, injected_folder, *THREE, *how, "--no-detectors")
     assert "2 short (1 step of 128 examples, learning rate 0.01), 1 long (3 steps of 128 exam" in ended.out
+
+
+def test_texts_in_plain_folders_end_in_a_page_with_the_texts(run, tmp_path):
+    """From a CSV file and two folders without manifests to a verdict, in one command."""
+    words = ("dull <b>film</b>", "fine film", "a film")
+    rows = [{"review": f"{words[n % 3]} of {n}", "mood": ("neg", "pos", "neutral")[n % 3]} for n in range(300)]
+    pd.DataFrame(rows).to_csv(tmp_path / "reviews.csv", index=False)
+    classes = ["neg", "neutral", "pos"]
+    spreads = {"old": 0.5, "new": 0.6}
+    folders = [save_text("bert", tmp_path / name, classes, initializer_range=by) for name, by in spreads.items()]
+    data = ("--task", tmp_path / "reviews.csv", "--text-column", "review", "--label-column", "mood")
+    out = tmp_path / "audit"
+    how = (*THREE[:4], "--steps", 2, "--out", out, "--no-detectors")
+    ended = run("audit", *folders, *data, *how)
+    assert ended.code == 0, ended.err
+    written = json.loads((out / "audit.json").read_text())
+    assert written["detectors"] == []
+    assert "they were left out by --no-detectors" in {one["why"] for one in written["not_tested"]}
+    assert any("film" in query["text"] for query in written["changed"])
+    page = (out / "index.html").read_text()
+    assert "&lt;b&gt;film" in page
+    assert "<b>film" not in page
+    renewed = run("report", out)
+    assert renewed.code == 0
+    assert (out / "index.html").read_text() == page

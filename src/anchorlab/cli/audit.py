@@ -9,7 +9,7 @@ import typer
 
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.audit_page import write_page
-from anchorlab.cli.options import DataOptions, DefenderData, ModelOptions, Reference, Seed, TaskOption, number_or_all
+from anchorlab.cli.options import DataOptions, ModelOptions, Reference, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
 
 
@@ -54,7 +54,10 @@ def audit(
     detectors: Annotated[
         bool, typer.Option("--detectors/--no-detectors", help="Run every detector that applies, on both models.")
     ] = True,
-    defender_data: DefenderData = "640",
+    defender_data: Annotated[
+        str | None,
+        typer.Option(metavar="N|all", help="Clean examples that detectors have; 640, or all of fewer, if left out."),
+    ] = None,
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
@@ -99,7 +102,7 @@ def audit(
             task=own_task,
             split=split,
             detectors=detectors,
-            defender_data=number_or_all(defender_data, "--defender-data"),
+            defender_data=defender_data,
             seed=seed,
             out=out,
         )

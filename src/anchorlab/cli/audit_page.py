@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anchorlab.cli.options import number_or_all
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from anchorlab.data import Task
     from anchorlab.reports.audit.record import AuditRecord
     from anchorlab.scoring.audit_result import Audit
+
+#: Clean examples of the defender, if there are so many and nobody names another number.
+USUAL = 640
 
 
 def write_page(
@@ -22,7 +27,7 @@ def write_page(
     task: Task | None,
     split: str,
     detectors: bool,
-    defender_data: int | None,
+    defender_data: str | None,
     seed: int,
     out: Path,
 ) -> AuditRecord:
@@ -37,7 +42,7 @@ def write_page(
         task: the data; the reference's manifest's if None.
         split: the split of the queries.
         detectors: whether the detectors that apply are run.
-        defender_data: number of clean examples that they have; None for all.
+        defender_data: number of clean examples that they have, or all; None for the usual number, or all of fewer.
         seed: of their draws.
         out: the folder.
 
@@ -77,7 +82,7 @@ def write_page(
         task=data,
         queries=answers.queries,
         queries_from=split,
-        defender_data=defender_data,
+        defender_data=_count(defender_data, data),
         seed=seed,
     )
     record = audit_record(
@@ -91,3 +96,10 @@ def write_page(
     )
     write_audit(record, out)
     return record
+
+
+def _count(given: str | None, task: Task) -> int | None:
+    """The number of clean examples; None for all."""
+    if given is not None:
+        return number_or_all(given, "--defender-data")
+    return min(USUAL, len(task.split("defender")))
