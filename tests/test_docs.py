@@ -42,6 +42,7 @@ from anchorlab.perturbation.tables import TABLES
 from anchorlab.repairs import REPAIRS
 from anchorlab.settings import options_of
 from anchorlab.suites.reading import load_suite
+from anchorlab.testing import check_detector, check_method, check_metric, check_repair, check_trigger
 from anchorlab.triggers import TRIGGERS
 
 ROOT = Path(__file__).parent.parent
@@ -172,15 +173,26 @@ def test_every_name_that_a_page_imports_exists(page: str) -> None:
 
 
 def test_the_page_on_extending_imports_public_names_alone() -> None:
-    """From anchorlab itself, and from the five public packages, what they list in ``__all__``."""
+    """From anchorlab itself, and from the six public packages, what they list in ``__all__``."""
     public = {
         "anchorlab",
-        *(f"anchorlab.{name}" for name in ("methods", "triggers", "repairs", "detectors", "metrics")),
+        *(f"anchorlab.{name}" for name in ("methods", "triggers", "repairs", "detectors", "metrics", "testing")),
     }
     for node in (node for example in blocks("docs/extending.md", "python") for node in ast.parse(example).body):
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("anchorlab"):
             assert node.module in public
             assert {alias.name for alias in node.names} <= set(import_module(str(node.module)).__all__)
+
+
+def test_what_the_docs_define_keeps_its_contract(extensions: dict[str, Any]) -> None:
+    check_method(extensions["TopAnchoring"]).assert_kept()
+    for trigger in ("Stripe", "Twice"):
+        check_trigger(extensions[trigger]).assert_kept()
+    for repair_ in ("Shrink", "Smoothing"):
+        check_repair(extensions[repair_]).assert_kept()
+    for detector in ("LargestBias", "Confidence", "BrightCorner"):
+        check_detector(extensions[detector]).assert_kept()
+    check_metric(extensions["HELLINGER"]).assert_kept()
 
 
 def test_the_method_and_the_trigger_of_the_docs_run(extensions: dict[str, Any], reference: Artifact) -> None:

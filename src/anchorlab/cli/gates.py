@@ -39,14 +39,19 @@ class Judging:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """A sentence on each check, the broken ones first."""
-        ranked = sorted(self.checks, key=lambda check: check.outcome != "failed")
+        """A sentence on each bound, the broken ones first."""
+        ranked = sorted(self._bounds, key=lambda check: check.outcome != "failed")
         return tuple(check.sentence for check in ranked)
 
     @property
     def code(self) -> int:
-        """Exit code of the command: 1 where a gate is broken, else 0."""
-        return BROKEN if any(check.outcome == "failed" for check in self.checks) else 0
+        """Exit code of the command: 1 where a bound is broken, else 0."""
+        return BROKEN if any(check.outcome == "failed" for check in self._bounds) else 0
+
+    @property
+    def _bounds(self) -> list[Check]:
+        """The checks that are bounds of ``--fail-if``; a verdict is shown beside them and decides no exit code."""
+        return [check for check in self.checks if check.is_bound]
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,11 @@ class Check:
     value: float | None = None
     interval: tuple[float, float] | None = None
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is a bound of ``--fail-if``, which decides the exit code."""
+        return self.rule.startswith("gate/")
+
 
 @dataclass(frozen=True)
 class Acceptance:
