@@ -4,13 +4,15 @@
     python experiments/publish.py runs/fashion-mnist
 
 Writes experiments/NAME/{results,selection,choices}.csv, with repairs.csv and detections.csv and the report's tables of
-them where a suite has any, figures for the documentation, and the tables of docs/results between their markers.
+them where a suite has any, and the tables of docs/results between their markers. Then draws the figures of the
+documentation from these files, with experiments/figures.py.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import subprocess
+import sys
 from pathlib import Path
 
 from anchorlab import SuiteResults, load_results
@@ -22,40 +24,18 @@ ROOT = HERE.parent
 LEFT_OUT = ["by_class", "undefined", "parameters"]
 
 
-@dataclass(frozen=True)
-class Publication:
-    """What the documentation shows of a suite: the table at a target, and its figures by file name."""
-
-    target_asr: float
-    figures: dict[str, str]
-
-
-#: Figures of reports that the documentation shows of other suites.
+#: The figure of a suite's report that no CSV file has the data of, and its name in the documentation.
+FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers.png")}
+#: The figures that figures.py draws from a suite.
 FIGURES = {
-    "defences": {"repairs-fashion-mnist-five-pixel-640.png": "repairs.png"},
-    "text-defences": {"repairs-movie-snippets-word-cf-all.png": "text_repairs.png"},
-    "population": {
-        "roc-models.png": "roc_models.png",
-        "roc-inputs-fashion-mnist-five-pixel-640.png": "roc_inputs.png",
-        "found-fashion-mnist-square-size-3.png": "found_triggers.png",
-    },
+    "fashion-mnist": ("front", "metrics_by_method"),
+    "movie-snippets": ("text_by_method",),
+    "defences": ("repairs",),
+    "text-defences": ("text_repairs",),
+    "population": ("roc_models", "detectors_of_inputs"),
 }
-
-PUBLICATIONS = {
-    "fashion-mnist": Publication(
-        0.99,
-        {
-            "asr-against-kl-fashion-mnist-resnet-mini-five-pixel-all-to-one-0.png": "front.png",
-            "metrics-by-method-fashion-mnist-resnet-mini-five-pixel-all-to-one-0-asr99.png": "metrics_by_method.png",
-        },
-    ),
-    "movie-snippets": Publication(
-        0.95,
-        {
-            "metrics-by-method-movie-snippets-minilm-word-cf-all-to-one-positive-asr95.png": "text_by_method.png",
-        },
-    ),
-}
+#: The target ASR of the table that the documentation shows of a suite.
+TABLES = {"fashion-mnist": 0.99, "movie-snippets": 0.95}
 
 
 def main() -> None:
@@ -75,21 +55,22 @@ def main() -> None:
     for pattern in ("repairs-*.csv", "detections-*.csv"):
         for table in sorted((folder / "report/tables").glob(pattern)):
             (out / table.name).write_bytes(table.read_bytes())
-    for source, name in FIGURES.get(results.name, {}).items():
+    if results.name in FOUND:
+        source, name = FOUND[results.name]
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
-    if results.name in PUBLICATIONS:
-        publish(results, folder, PUBLICATIONS[results.name])
+    if results.name in TABLES:
+        publish_table(results, TABLES[results.name])
+    if results.name in FIGURES:
+        subprocess.run([sys.executable, str(HERE / "figures.py"), *FIGURES[results.name]], check=True)
 
 
-def publish(results: SuiteResults, folder: Path, publication: Publication) -> None:
-    """Copies the figures and replaces the table of the suite's page in docs/results."""
-    for source, name in publication.figures.items():
-        (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
+def publish_table(results: SuiteResults, target: float) -> None:
+    """Replaces the table of the suite's page in docs/results."""
     page = ROOT / "docs/results" / f"{results.name}.md"
     begin, end = f"<!-- results of {results.name} -->", f"<!-- end of {results.name} -->"
     before, rest = page.read_text().split(begin)
     _, after = rest.split(end)
-    table = to_markdown(results, target_asr=publication.target_asr).strip()
+    table = to_markdown(results, target_asr=target).strip()
     (HERE / results.name.replace("-", "_") / "table.md").write_text(table + "\n")
     page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 

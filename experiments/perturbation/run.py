@@ -5,14 +5,14 @@
 
 Finished models are kept, so that the same command continues after an interruption. Strengths are the ones that the
 suites of the same names chose for all anchors. Writes the tables of every reference, together, to
-experiments/perturbation/TASK/*.csv, its findings to findings.txt there, and the basin picture of the first reference to
-docs/figures. About an hour for each task on two cores; the second needs what the suite movie-snippets needs.
+experiments/perturbation/TASK/*.csv, and its findings to findings.txt there; experiments/figures.py draws the first
+reference's figures from them. About an hour for each task on two cores; the second needs what the suite
+movie-snippets needs.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,6 @@ from anchorlab import (
 from anchorlab.reports.analysis import write_analysis
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-#: Figures that the documentation shows.
-FIGURES = ("basin", "paths", "quadratic")
 #: Large tables that no number of the documentation needs.
 LEFT_OUT = ("instances",)
 
@@ -148,7 +145,7 @@ def main() -> None:
         for name, table in analysis.tables.items():
             if name not in LEFT_OUT and len(table):
                 tables.setdefault(name, []).append(table.assign(reference_seed=seed))
-    _publish(arguments.task, tables, findings, out / "analysis-0" / "figures")
+    _publish(arguments.task, tables, findings)
 
 
 def _reference(task: Task, plan: Plan, seed: int, out: Path) -> Artifact:
@@ -176,14 +173,12 @@ def _injected(reference: Artifact, plan: Plan, name: str, folder: Path) -> Artif
     return load_model(folder)
 
 
-def _publish(task: str, tables: dict[str, list[pd.DataFrame]], findings: list[str], figures: Path) -> None:
+def _publish(task: str, tables: dict[str, list[pd.DataFrame]], findings: list[str]) -> None:
     out = HERE / task.replace("-", "_")
     out.mkdir(exist_ok=True)
     for name, parts in tables.items():
         pd.concat(parts).to_csv(out / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
     (out / "findings.txt").write_text("\n".join(findings))
-    for name in FIGURES:
-        shutil.copy(figures / f"{name}.png", ROOT / "docs" / "figures" / f"perturbation_{name}_{task}.png")
 
 
 if __name__ == "__main__":

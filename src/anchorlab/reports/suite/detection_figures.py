@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.lines import Line2D
 
 from anchorlab.reports.drawing import WIDE, Sheet, looks, shorten, written_figure
 from anchorlab.reports.lettering import in_lines
 from anchorlab.reports.looks import RULE, SOFT
 from anchorlab.reports.suite.detections import FoundTriggers, ShownTrigger
+from anchorlab.reports.suite.dots import draw_rows, has_intervals, legend_of_methods
 from anchorlab.reports.suite.rocs import Roc
 from anchorlab.statistics.estimate import Estimate
 
@@ -69,6 +71,45 @@ def draw_roc_curves(
             handles, words = zip(*areas, strict=True)
             below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.36), "handlelength": 1.8}
             axis.legend(handles, words, title="AUROC", **below)
+
+
+def draw_areas(detections: pd.DataFrame, stem: Path, sheet: Sheet = WIDE, *, setting: str = "") -> None:
+    """AUROC, and TPR at an FPR of 1% on the defender's data, of detectors of inputs: means with intervals by method.
+
+    It needs no score of any input, only the record of each run.
+
+    Args:
+        detections: by detectors of inputs, one task, trigger and number of the defender's examples.
+        stem: the files to write, less their endings.
+        sheet: what it is drawn on.
+        setting: of what data and attack.
+
+    Raises:
+        AnchorlabError: if a file cannot be written.
+    """
+    methods, detectors = (list(dict.fromkeys(detections[name].astype(str))) for name in ("method", "detector"))
+    look, words = looks(methods), [shorten(detector, 22) for detector in detectors]
+    across = sheet.across(2, 2.2, sheet.label_width(words))
+    height = (2 / across) * (sheet.line * 3 + len(detectors) * len(methods) * 1.5 * sheet.font / 72)
+    note = f"{shorten(setting, 200)}. " if setting else ""
+    note += (
+        "Mean and 95% interval over references." if has_intervals(detections) else "Small signs: runs; large: means."
+    )
+    means = detections.groupby("detector", sort=False)["auroc"].mean()
+    title = f"Best detector of triggered inputs: {shorten(str(means.idxmax()), 22)}, mean AUROC {means.max():.2f}"
+    legend = legend_of_methods(methods, look)
+    with written_figure(stem, sheet.width, height, sheet, title=title, note=note, legend=legend) as figure:
+        axes = figure.subplots(2 // across, across, squeeze=False)
+        measures = (("auroc", "AUROC →"), ("tpr_at_1", "TPR →, threshold at 1% of clean examples"))
+        for number, (axis, (name, title_of)) in enumerate(zip(axes.flat, measures, strict=True)):
+            of_each = detections.drop_duplicates("identity").assign(value=detections[name].astype(float))
+            rows = [
+                {str(method): runs[["reference_seed", "value"]].dropna() for method, runs in part.groupby("method")}
+                for _, part in of_each.groupby("detector", sort=False)
+            ]
+            draw_rows(axis, rows, methods, look)
+            axis.set_xlabel(in_lines(title_of, sheet.width / across - 0.8, sheet.font))
+            axis.set_yticks(range(len(words)), words if number % across == 0 else [""] * len(words))
 
 
 def _counts(panels: Mapping[str, Mapping[str, Roc]]) -> str:

@@ -129,9 +129,11 @@ def _finding(condition: Condition, names: Sequence[str]) -> str:
 def _signs(condition: Condition, names: Sequence[str]) -> str:
     made = [entry for group in condition.groups for entry in group.entries if len(entry.runs)]
     bounded = any(entry.estimate(name).bounds for entry in made for name in names)
-    return (
-        f"Dots: runs. Marker: mean. Bar: {'95% interval' if bounded else 'from the mean on one reference to another'}."
-    )
+    if bounded:
+        return "Dots: runs. Sign: mean. Bar: 95% interval."
+    if len({seed for entry in made for seed in entry.runs["reference_seed"]}) < 2:
+        return "Dots: runs. Sign: mean over the runs on one reference, which gives no interval."
+    return "Dots: runs. Sign: mean. Bar: from the mean on one reference to another's; so few give no interval."
 
 
 def _draw_runs(axis: Any, row: int, entry: Entry, name: str, look: Look) -> None:

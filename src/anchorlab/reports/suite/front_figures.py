@@ -112,8 +112,9 @@ def _signs(conditions: Sequence[Condition], lowest: float | None) -> str:
     sentences = [
         shorten(f"{conditions[0].setting.words}.", 1000) if conditions else "",
         "Lines with dots: strengths tried, on selection.",
-        f"Markers: means on test{larger}, with "
+        f"Signs: means on test{larger}, with "
         + ("95% intervals." if bounded else "bars from one reference's mean to another's."),
+        "An interval that is not seen is smaller than its sign." if bounded else "",
         f"Dotted: the target, {targets[0]}." if len(targets) == 1 else "",
         "Dashed: the benign update, which has no backdoor." if any(entry.label == CONTROL for entry in made) else "",
         "" if lowest is None else f"Strengths with rates below {lowest:g} lie outside.",

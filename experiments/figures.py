@@ -1,0 +1,191 @@
+"""Draws the figures of the documentation from the committed CSV files.
+
+    python experiments/figures.py             # all
+    python experiments/figures.py front readme
+
+The means of a suite are over its references. Three or more give an interval; with two, the figure shows each one's
+mean. Not drawn here is found_triggers.png, whose pictures are in no CSV file: publish.py copies it from a report.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from anchorlab.metrics import METRICS
+from anchorlab.perturbation.tables import TABLES
+from anchorlab.reports.analysis.figures.basin import BASIN
+from anchorlab.reports.analysis.figures.figure import candidate_looks
+from anchorlab.reports.analysis.figures.paths import PATHS
+from anchorlab.reports.analysis.figures.quadratic import QUADRATIC
+from anchorlab.reports.drawing import Sheet
+from anchorlab.reports.suite.detection_figures import draw_areas, draw_roc_curves
+from anchorlab.reports.suite.figures import metrics_by_method
+from anchorlab.reports.suite.front_figures import asr_against
+from anchorlab.reports.suite.fronts import Tried, front
+from anchorlab.reports.suite.repair_figures import draw_repairs
+from anchorlab.reports.suite.rocs import roc_of_models
+from anchorlab.reports.suite.settings import Setting, settings_of
+from anchorlab.reports.suite.summary import Condition, Entry, Group
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.intervals import student_mean
+
+HERE = Path(__file__).parent
+OUT = HERE.parent / "docs/figures"
+#: As wide as the text of a page of the documentation; GitHub shows it larger.
+SHEET = Sheet(7.0, kinds=("png",))
+#: References that give an interval.
+ENOUGH = 3
+
+
+@dataclass(frozen=True)
+class Committed:
+    """As much of a suite's results as figures need, from the CSV files of an experiment."""
+
+    name: str
+    results: pd.DataFrame = field(default_factory=pd.DataFrame)
+    selection: pd.DataFrame = field(default_factory=pd.DataFrame)
+    choices: pd.DataFrame = field(default_factory=pd.DataFrame)
+    detections: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @classmethod
+    def of(cls, name: str) -> Committed:
+        """The results of a folder of experiments."""
+        tables = ("results", "selection", "choices", "detections")
+        frames = {table: HERE / name / f"{table}.csv" for table in tables}
+        text = {"anchors_asked": str, "defender": str}
+        return cls(name, **{table: pd.read_csv(file, dtype=text) for table, file in frames.items() if file.is_file()})
+
+    @property
+    def setting(self) -> Setting:
+        """The only task and attack of the suite."""
+        (setting,) = settings_of(self.results, self.choices)
+        return setting
+
+    def condition(self, target: float) -> Condition:
+        """Methods and controls at a target ASR, with means over references."""
+        reported = self.results[self.results["role"] != "noise"]
+        at_target = reported[(reported["target_asr"] == target) | reported["target_asr"].isna()]
+        groups = []
+        for asked, runs in at_target.groupby("anchors_asked", sort=False):
+            entries = [
+                Entry(str(label), str(rows["role"].iloc[0]), rows, _over_references(rows))
+                for label, rows in runs.groupby("method", sort=False)
+            ]
+            missed = self.choices.query("anchors_asked == @asked and target_asr == @target and not reached")
+            entries += [
+                Entry(str(row["method"]), "method", runs.iloc[:0], {}, float(row["best_asr"]))
+                for row in missed.to_dict("records")
+                if row["method"] not in set(runs["method"])
+            ]
+            entries.sort(key=lambda entry: entry.role != "method")
+            groups.append(Group(str(asked), int(runs["anchors"].max()), entries))
+        return Condition(self.setting, target, groups, [])
+
+    def fronts(self) -> dict[str, dict[str, list[list[Tried]]]]:
+        """Strengths that were tried, by number of anchors."""
+        return {asked: front(self, self.setting, asked) for asked in dict.fromkeys(self.selection["anchors_asked"])}  # type: ignore[arg-type]  # it reads two frames
+
+
+def _over_references(rows: pd.DataFrame) -> dict[str, Estimate]:
+    estimates = {}
+    for name in METRICS:
+        if name in rows:
+            means = rows.groupby("reference_seed")[name].mean().tolist()
+            estimate = student_mean(means)
+            estimates[name] = estimate if len(means) >= ENOUGH else Estimate(estimate.value)
+    return estimates
+
+
+def draw_front(stem: Path) -> None:
+    """Attack success against KL, at both targets."""
+    suite = Committed.of("fashion_mnist")
+    asr_against("kl", suite.fronts(), [suite.condition(0.95), suite.condition(0.99)], stem, SHEET)
+
+
+def draw_metrics(stem: Path) -> None:
+    """Metrics by method on images."""
+    metrics_by_method(Committed.of("fashion_mnist").condition(0.99), stem, SHEET)
+
+
+def draw_text_metrics(stem: Path) -> None:
+    """Metrics by method on texts."""
+    metrics_by_method(Committed.of("movie_snippets").condition(0.95), stem, SHEET)
+
+
+def draw_image_repairs(stem: Path) -> None:
+    """Repairs of images, with 640 of the defender's examples."""
+    repairs = pd.read_csv(HERE / "defences/repairs.csv", dtype={"defender": str})
+    setting = "fashion-mnist, five-pixel, 640 of the defender's examples"
+    draw_repairs(repairs[repairs["defender"] == "640"], stem, SHEET, setting=setting)
+
+
+def draw_text_repairs(stem: Path) -> None:
+    """Repairs of texts."""
+    repairs = pd.read_csv(HERE / "text_defences/repairs.csv", dtype={"defender": str})
+    draw_repairs(repairs, stem, SHEET, setting="movie-snippets, word:cf, all of the defender's examples")
+
+
+def draw_model_detectors(stem: Path) -> None:
+    """ROC curves of detectors of models over the population."""
+    (curves,) = roc_of_models(Committed.of("population")).values()  # type: ignore[arg-type]  # it reads one frame
+    draw_roc_curves(curves, stem, SHEET, of="models without backdoor", setting="fashion-mnist, two triggers")
+
+
+def draw_input_detectors(stem: Path) -> None:
+    """AUROC of detectors of inputs over the population."""
+    detections = Committed.of("population").detections
+    shown = detections[(detections["kind"] == "input") & (detections["trigger"] == "five-pixel")]
+    draw_areas(shown, stem, SHEET, setting="fashion-mnist, five-pixel, 640 of the defender's examples")
+
+
+def perturbation(task: str, number: int) -> Callable[[Path], None]:
+    """Draws a figure of the first reference's perturbations on a task."""
+
+    def draw(stem: Path) -> None:
+        tables = {}
+        for name in TABLES:
+            file = HERE / "perturbation" / task.replace("-", "_") / f"{name}.csv"
+            frame = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+            tables[name] = frame[frame["reference_seed"] == 0].reset_index(drop=True) if len(frame) else frame
+        names = list(dict.fromkeys(tables["sizes"]["candidate"]))
+        look = candidate_looks(names, {"another-seed": "reference"})
+        (BASIN, PATHS, QUADRATIC)[number].draw(tables, look, stem, SHEET)
+
+    return draw
+
+
+FIGURES: dict[str, Callable[[Path], None]] = {
+    "front": draw_front,
+    "metrics_by_method": draw_metrics,
+    "text_by_method": draw_text_metrics,
+    "repairs": draw_image_repairs,
+    "text_repairs": draw_text_repairs,
+    "roc_models": draw_model_detectors,
+    "detectors_of_inputs": draw_input_detectors,
+    **{
+        f"perturbation_{name}_{task}": perturbation(task, number)
+        for task in ("fashion-mnist", "movie-snippets")
+        for number, name in enumerate(("basin", "paths", "quadratic"))
+    },
+}
+
+
+def main() -> None:
+    """Draws what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(FIGURES)}; all if left out")
+    parser.add_argument("--out", type=Path, default=OUT, help="where to write; default: docs/figures")
+    arguments = parser.parse_args()
+    for name in arguments.names or FIGURES:
+        if name not in FIGURES:
+            parser.error(f"there is no figure '{name}': choose of {', '.join(FIGURES)}")
+        FIGURES[name](arguments.out / name)
+
+
+if __name__ == "__main__":
+    main()
