@@ -49,6 +49,7 @@ from .suites.runner import run_suite as run_suite
 from .suites.spec import Suite as Suite
 from .training.reference import Training as Training
 from .training.reference import train as train
+from .training.tracking import tracked as tracked
 
 __version__: str
 __all__: list[str]

@@ -71,6 +71,12 @@ def listening(listener: Listener) -> Iterator[None]:
         _LISTENERS.reset(before)
 
 
+def tell(title: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+    """Tells the listeners of progress that is shown otherwise than by ``progress_bar``."""
+    for listener in _LISTENERS.get():
+        listener(title, done, total, figures)
+
+
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Report]:
     """A bar that vanishes at the end; yields a function that reports the steps done and named figures."""
@@ -78,8 +84,7 @@ def progress_bar(title: str, total: int) -> Iterator[Report]:
 
         def report(done: int, figures: dict[str, float]) -> None:
             show(done, total, figures_in_words(figures))
-            for listener in _LISTENERS.get():
-                listener(title, done, total, figures)
+            tell(title, done, total, figures)
 
         yield report
 

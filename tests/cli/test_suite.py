@@ -230,6 +230,11 @@ def test_check_ends_with_the_command_that_runs_the_suite(run: Run, tiny_file: Pa
         (["suite", "run", "demo", "--ray", "auto", "--workers", "2"], "give one of them"),
         (["suite", "check", "demo", "--data", "digits"], "is not of the form name=value"),
         (["suite", "check", "demo", "--data", "cifar10=x"], "unknown task of this suite 'cifar10'"),
+        (
+            ["suite", "run", "demo", "--track", "tensorbord"],
+            "unknown tracker 'tensorbord': did you mean 'tensorboard'?",
+        ),
+        (["train", "digits", "--out", "x", "--track", "wand"], "unknown tracker 'wand': did you mean 'wandb'?"),
         (["report", "nowhere"], "there is no folder nowhere: give one that a command wrote"),
     ],
 )

@@ -10,7 +10,17 @@ import typer
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.following import next_command
 from anchorlab.cli.groups import OptionsOf
-from anchorlab.cli.options import Data, ModelOptions, Out, Parameters, Reference, Seed, number_or_all, say_reading
+from anchorlab.cli.options import (
+    Data,
+    ModelOptions,
+    Out,
+    Parameters,
+    Reference,
+    Seed,
+    Track,
+    number_or_all,
+    say_reading,
+)
 from anchorlab.injection.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -57,6 +67,7 @@ def inject(
             "cosines between them, along the run.",
         ),
     ] = False,
+    track: Track = None,
     tuning: Annotated[Tuning, OptionsOf("the tuning")],
 ) -> Answer:
     """Tune a benchmark backdoor into a copy of a reference.
@@ -74,7 +85,9 @@ def inject(
     from anchorlab.methods import METHODS
     from anchorlab.settings import parse_pairs
     from anchorlab.training.resumable import may_be_finished
+    from anchorlab.training.tracking import check_trackers, tracked
 
+    check_trackers(track or [])
     given = parse_pairs(parameters or [], "--set")
     chosen = METHODS.build(method, given)
     count = number_or_all(anchors, "--anchors")
@@ -95,7 +108,8 @@ def inject(
         record_gradients=record_gradients,
     )
     already = may_be_finished(out)  # then it is this command's result, or refused
-    artifact = inject_into(out, plan)
+    tracking = tracked(track or [], run=out.name, folder=out.parent, settings=plan.settings())
+    artifact = inject_into(out, plan, tracking=tracking)
     comparison = compare(clean, artifact, task=plan.task, split="selection")
     made, rule = artifact.manifest, plan.attack.label_rule
     wanted = None if rule.target is None else plan.task.classes[rule.target]

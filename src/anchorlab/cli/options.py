@@ -217,6 +217,12 @@ class AttackOptions(OptionGroup):
         return {"trigger": self.trigger, "target": self.target, "label_rule": self.label_rule}
 
 
+Track = Annotated[
+    list[str] | None,
+    typer.Option(metavar="wandb|mlflow|tensorboard", help="Tell this tracker loss, ASR and results; may be repeated."),
+]
+
+
 @dataclass(frozen=True)
 class ExecutionOptions(OptionGroup):
     """Where the runs of a suite are worked on."""
@@ -230,6 +236,7 @@ class ExecutionOptions(OptionGroup):
         str | None, typer.Option(metavar="ADDRESS|auto", help="Send the runs to this Ray cluster instead.")
     ] = None
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run again what failed before.")] = False
+    track: Track = None
 
 
 def number_or_all(text: str, flag: str) -> int | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import ExecutionOptions, say_reading
-from anchorlab.cli.suite_answer import Counts, suite_answer
+from anchorlab.cli.suite_answer import Counts, results_by_name, suite_answer
 from anchorlab.errors import AnchorlabError, command_of
 
 if TYPE_CHECKING:
@@ -32,12 +32,20 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, agai
     from anchorlab.suites.display import suite_display
     from anchorlab.suites.results import load_results
     from anchorlab.suites.runner import run_suite
+    from anchorlab.training.tracking import check_trackers, tracked
 
+    check_trackers(execution.track or [])
     say_own_data(suite)
     counts = Counts()
-    with executor_of(suite, execution) as executor, suite_display(suite.name) as show:
+    settings = suite.model_dump(mode="json", exclude={"title"})
+    tracking = tracked(execution.track or [], run=suite.name, folder=folder, settings=settings)
+    with ExitStack() as stack:
+        executor = stack.enter_context(executor_of(suite, execution))
+        show = stack.enter_context(suite_display(suite.name))
 
         def report(progress: Progress) -> None:
+            if counts.progress is None:  # only now, because a tracker writes into the suite's folder
+                counts.log = stack.enter_context(tracking)
             counts.note(progress)
             show(progress)
 
@@ -49,7 +57,8 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, agai
             command=shlex.join(["anchorlab", *sys.argv[1:]]),
             report=report,
         )
-    results = load_results(folder)
+        results = load_results(folder)
+        counts.log(results_by_name(results))
     page = None if counts.ran else current_page(results, folder)
     already = page is not None
     page = page or write_suite_report(results, folder)

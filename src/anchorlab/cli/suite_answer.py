@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from anchorlab.statistics.table import Table
     from anchorlab.suites.results import SuiteResults
     from anchorlab.suites.runner import Progress
+    from anchorlab.training.tracking import Log
 
 #: Exit code where no method reached its target anywhere.
 NOT_REACHED = 3
@@ -28,10 +29,12 @@ class Counts:
     Attributes:
         before: jobs that were settled when it began; None before the first report.
         progress: the last report.
+        log: tells trackers results.
     """
 
     before: int | None = None
     progress: Progress | None = None
+    log: Log = field(default=lambda _: None)
 
     def note(self, progress: Progress) -> None:
         """Takes a report of the runner."""
@@ -120,6 +123,19 @@ def _values(
         "failed": len(results.failed),
         "pending": results.pending,
         "not_reached": int((~results.choices["reached"].astype(bool)).sum()) if len(results.choices) else 0,
+    }
+
+
+def results_by_name(results: SuiteResults) -> dict[str, Any]:
+    """The means of the main table, each by the part of the suite, the method and the measurement."""
+    from anchorlab.reports.suite.brief import brief_table
+
+    table = brief_table(results)
+    return {
+        "/".join(filter(None, (record["part"], record["method"], name))): value
+        for record in (_records(table) if table is not None else ())
+        for name, value in record.items()
+        if name not in ("part", "method", "kind")
     }
 
 

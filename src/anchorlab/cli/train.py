@@ -8,11 +8,12 @@ import typer
 
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.following import beside, chance_of, filled_in, next_command
-from anchorlab.cli.options import DataOptions, ModelOptions, Out, Parameters, Seed, TaskName, say_reading
+from anchorlab.cli.options import DataOptions, ModelOptions, Out, Parameters, Seed, TaskName, Track, say_reading
 
 if TYPE_CHECKING:
     from anchorlab.artifacts.artifact import Artifact
     from anchorlab.data import Task
+    from anchorlab.training.checkpoint import Checkpoint
     from anchorlab.training.reference import Training
 
 #: Learning rates below it are those of fine-tuning, too low for a model from random weights.
@@ -33,6 +34,7 @@ def train(
     models: ModelOptions,
     own: DataOptions,
     seed: Seed = 0,
+    track: Track = None,
     parameters: Parameters = None,
 ) -> Answer:
     """Train a clean reference. 'anchorlab list training' shows the parameters for --set."""
@@ -42,7 +44,9 @@ def train(
     from anchorlab.training.reference import Training
     from anchorlab.training.reference import train as train_reference
     from anchorlab.training.resumable import may_be_finished, run_into
+    from anchorlab.training.tracking import check_trackers, tracked
 
+    check_trackers(track or [])
     given = parse_pairs(parameters or [], "--set")
     training = build(Training, "the training", given)
     loaded = own.load_task(task, seed)
@@ -57,14 +61,16 @@ def train(
         "training": values_of(training.for_task(loaded, architecture)),
     }
     already = may_be_finished(out)  # then it is this command's result, or refused
-    artifact = run_into(
-        out,
-        settings,
-        lambda checkpoint: train_reference(
-            loaded, model=start, seed=seed, training=training, checkpoint=checkpoint, on_task=say_reading
-        ),
-        model=None if isinstance(start, str) else start,
-    )
+
+    def work(checkpoint: Checkpoint) -> Artifact:
+        with tracked(track or [], run=out.name, folder=out.parent, settings=settings) as log:
+            trained = train_reference(
+                loaded, model=start, seed=seed, training=training, checkpoint=checkpoint, on_task=say_reading
+            )
+            log(trained.manifest.measurements)
+            return trained
+
+    artifact = run_into(out, settings, work, model=None if isinstance(start, str) else start)
     used = training.for_task(loaded, architecture)
     chosen = {name: getattr(used, name) for name in ("epochs", "batch_size", "learning_rate")}
     cautions = _cautions(loaded, artifact, _longer(used))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from anchorlab.settings import values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
 from anchorlab.training.processes import main_alone
 from anchorlab.training.resumable import run_into
+from anchorlab.training.tracking import Log, tracked
 from anchorlab.triggers import TRIGGERS, Trigger
 
 
@@ -104,23 +106,28 @@ def inject(
     return run_injection(plan, checkpoint=checkpoint, reference_logits=reference_logits)
 
 
-def inject_into(out: str | Path, plan: InjectionPlan) -> Artifact:
+def inject_into(
+    out: str | Path, plan: InjectionPlan, *, tracking: AbstractContextManager[Log] | None = None
+) -> Artifact:
     """Runs an injection and saves the model as a folder; an interrupted run of the same plan is continued.
 
     Args:
         out: the folder, which must not hold anything yet; ``OUT.partial`` beside it holds an interrupted run.
         plan: what is injected into what.
+        tracking: what ``tracked`` returns, entered when the work begins; None tells no tracker anything.
 
     Raises:
         AnchorlabError: if ``out`` holds something, ``OUT.partial`` belongs to another plan, or the loss is no longer
             finite.
     """
-    return run_into(
-        out,
-        plan.settings(),
-        lambda checkpoint: run_injection(plan, checkpoint=checkpoint),
-        model=plan.reference.model,
-    )
+
+    def work(checkpoint: Checkpoint) -> Artifact:
+        with tracking or tracked(()) as log:
+            artifact = run_injection(plan, checkpoint=checkpoint)
+            log(artifact.manifest.measurements)
+            return artifact
+
+    return run_into(out, plan.settings(), work, model=plan.reference.model)
 
 
 def run_injection(

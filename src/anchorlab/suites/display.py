@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from anchorlab.progress import duration, status_bar
+from anchorlab.progress import duration, status_bar, tell
 from anchorlab.suites.cells import DetectionCell, InjectionCell, ReferenceJob, RepairCell
 
 if TYPE_CHECKING:
@@ -25,7 +25,14 @@ def suite_display(name: str) -> Iterator[Callable[[Progress], None]]:
         name: of the suite.
     """
     with status_bar(name) as show:
-        yield lambda progress: show(progress.done + progress.failed, progress.total, in_words(progress))
+
+        def report(progress: Progress) -> None:
+            settled = progress.done + progress.failed
+            show(settled, progress.total, in_words(progress))
+            figures = {"done": progress.done, "failed": progress.failed, "expected": progress.total}
+            tell(f"suite {name}", settled, progress.total, figures)
+
+        yield report
 
 
 def in_words(progress: Progress) -> str:
