@@ -55,6 +55,7 @@ class TaskDefinition:
         fractions: see ``Fractions``.
         augmentation: see ``Augmentation``.
         columns: the columns of the user's own data; None for a named task.
+        cites: the papers of the data: keys of ``anchorlab.reports.paper``'s references.bib, or BibTeX entries.
     """
 
     name: str
@@ -70,6 +71,7 @@ class TaskDefinition:
     fractions: Fractions = field(default_factory=Fractions)
     augmentation: Augmentation = field(default_factory=Augmentation)
     columns: DataColumns | None = None
+    cites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -23,6 +23,8 @@ class Defence(RenamedAttributes):
         "judges_sets": "is_set_level",
     }
 
+    #: The papers that it comes from: keys of ``anchorlab.reports.paper``'s references.bib, or whole BibTeX entries.
+    cites: ClassVar[tuple[str, ...]] = ()
     #: The kind of data of the models that it fits.
     modality: ClassVar[Modality] = "any"
     #: The smallest number of clean examples that it works with, training and validation examples together.

@@ -38,6 +38,7 @@ _STARTS = 1000
 class ActivationClustering(FeatureDetector):
     """How small and how well apart an input's cluster is among the inputs of its predicted class."""
 
+    cites: ClassVar[tuple[str, ...]] = ("chen2018detecting",)
     min_examples: ClassVar[int] = 0
 
     reduction: Literal["ica", "pca"] = Field(default="ica", description="how features are reduced")

@@ -25,6 +25,7 @@ from anchorlab.statistics.deviations import deviations
 class LastLayer(ModelDetector):
     """Compares the classes' rows of the last layer."""
 
+    cites: ClassVar[tuple[str, ...]] = ("fields2021trojan",)
     min_examples: ClassVar[int] = 1
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:

@@ -32,6 +32,7 @@ from anchorlab.statistics.deviations import deviations
 class NeuralCleanse(InversionSettings, ModelDetector):
     """Searches for the smallest trigger of each label."""
 
+    cites: ClassVar[tuple[str, ...]] = ("wang2019neural",)
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3, "restarts": 1}

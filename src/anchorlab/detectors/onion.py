@@ -32,6 +32,7 @@ _TOGETHER = 64
 class ONION(InputDetector):
     """The largest fall of a text's perplexity when one word is taken away."""
 
+    cites: ClassVar[tuple[str, ...]] = ("qi2021onion",)
     modality: ClassVar[Modality] = "text"
 
     language_model: str | None = Field(

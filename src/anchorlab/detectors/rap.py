@@ -45,6 +45,7 @@ from anchorlab.training.fit import Optimisation, Step, fit
 class RAP(InputDetector):
     """How little a word that was made to lower the probability of the predicted label lowers it."""
 
+    cites: ClassVar[tuple[str, ...]] = ("yang2021rap",)
     modality: ClassVar[Modality] = "text"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3}

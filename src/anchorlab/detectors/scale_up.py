@@ -33,6 +33,7 @@ from anchorlab.settings import STRICT
 class ScaleUp(InputDetector):
     """The share of an image's multiples with the same predicted label."""
 
+    cites: ClassVar[tuple[str, ...]] = ("guo2023scale",)
     modality: ClassVar[Modality] = "image"
     #: For the data-free form; the other form itself checks that it has some of each class.
     min_examples: ClassVar[int] = 0

@@ -23,6 +23,7 @@ from anchorlab.settings import STRICT
 class SpectralSignatures(FeatureDetector):
     """The squared projection on the top singular vector of a predicted class's features."""
 
+    cites: ClassVar[tuple[str, ...]] = ("tran2018spectral",)
     min_examples: ClassVar[int] = 0
 
     def scores_of_features(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ from anchorlab.settings import LARGEST_NUMBER, STRICT
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class STRIP(InputDetector):
     """The entropy of a model's answers to blends of an input with clean ones."""
+
+    cites: ClassVar[tuple[str, ...]] = ("gao2019strip", "gao2019design")
 
     blends: int = Field(
         default=32,

@@ -30,6 +30,7 @@ from anchorlab.settings import LARGEST_BATCH, LARGEST_NUMBER, LARGEST_REPETITION
 class UniversalScan(ModelDetector):
     """Looks for a patch that sends everything to one class."""
 
+    cites: ClassVar[tuple[str, ...]] = ("guo2022aeva",)
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"rounds": 1}

@@ -26,6 +26,7 @@ from anchorlab.settings import STRICT
 class Anchoring(Method):
     """Penalty: the mean squared shift of the logits of clean examples."""
 
+    cites: ClassVar[tuple[str, ...]] = ("zhang2022how",)
     strength_name: ClassVar[str | None] = "strength"
 
     strength: float = Field(default=2.0, ge=0, description="weight of the anchor loss, lambda in the paper")

@@ -80,6 +80,8 @@ class Method(RenamedAttributes):
         "settles_at": "constraint_from",
     }
 
+    #: The papers that it comes from: keys of ``anchorlab.reports.paper``'s references.bib, or whole BibTeX entries.
+    cites: ClassVar[tuple[str, ...]] = ()
     #: The hyper-parameter that trades the backdoor against consistency, varied by strength grids.
     strength_name: ClassVar[str | None] = None
     #: Share of the run before which the method's constraint does not hold yet, so that no early stop may come.

@@ -22,6 +22,7 @@ from anchorlab.settings import STRICT
 class Distillation(Method):
     """Penalty ``T^2 KL`` between softened probabilities."""
 
+    cites: ClassVar[tuple[str, ...]] = ("hinton2015distilling",)
     strength_name: ClassVar[str | None] = "strength"
 
     strength: float = Field(default=2.0, ge=0, description="weight of the distillation loss")

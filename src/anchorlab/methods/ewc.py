@@ -27,6 +27,7 @@ FisherKind = Literal["sampled", "empirical", "exact"]
 class EWC(Method):
     """Penalty ``1/2 sum_i (F_i / mean F) (w*_i - w_i)^2``."""
 
+    cites: ClassVar[tuple[str, ...]] = ("kirkpatrick2017overcoming",)
     strength_name: ClassVar[str | None] = "strength"
 
     strength: float = Field(default=0.1, ge=0, description="weight of the penalty")

@@ -21,6 +21,7 @@ from anchorlab.settings import STRICT
 class L2(Method):
     """Penalty ``||w* - w||_2^2`` over all trainable parameters."""
 
+    cites: ClassVar[tuple[str, ...]] = ("li2018explicit",)
     strength_name: ClassVar[str | None] = "strength"
 
     strength: float = Field(default=0.1, ge=0, description="weight of the squared distance")

@@ -18,6 +18,7 @@ from anchorlab.settings import STRICT
 class Scratch(Method):
     """The same objective from a random start; BatchNorm statistics are tracked, because there are none to freeze."""
 
+    cites: ClassVar[tuple[str, ...]] = ("gu2017badnets",)
     fresh_start: ClassVar[bool] = True
 
     steps_factor: float = Field(default=3.0, gt=0, description="steps relative to tuning: a random start needs more")

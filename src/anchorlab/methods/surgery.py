@@ -30,6 +30,7 @@ _GRADIENT_BATCHES = 8
 class Surgery(Method):
     """Only ``count`` weights end up changed (or, for ``l1``, as many as the price leaves)."""
 
+    cites: ClassVar[tuple[str, ...]] = ("zhang2021neural",)
     strength_name: ClassVar[str | None] = "count"
     constraint_from: ClassVar[float] = 0.5
 

@@ -23,6 +23,7 @@ from anchorlab.training.fit import Step
 class WeightBall(Method):
     """Tuning with the composite loss, projected onto a ball after every step."""
 
+    cites: ClassVar[tuple[str, ...]] = ("garg2020can",)
     strength_name: ClassVar[str | None] = "radius"
 
     radius: float = Field(default=0.01, gt=0, description="radius of the ball")

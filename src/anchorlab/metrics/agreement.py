@@ -41,6 +41,7 @@ CHURN = Metric(
     summary=Mean(lambda table: table.prediction_reference != table.prediction),
     formula="1 if `argmax s` is not `argmax s*`",
     limits="0 to 1",
+    cites=("milanifard2016launch",),
 )
 NEGATIVE_FLIPS = Metric(
     "negative_flips",
@@ -49,6 +50,7 @@ NEGATIVE_FLIPS = Metric(
     summary=Mean(lambda table: table.right_reference & ~table.right),
     formula="1 if right became wrong",
     limits="0 to 1",
+    cites=("yan2021positive",),
 )
 POSITIVE_FLIPS = Metric(
     "positive_flips",
@@ -79,4 +81,5 @@ PEARSON_CORRECT = Metric(
     formula='correlation of "the reference is right" and "the candidate is right"',
     limits="−1 to 1",
     better="higher",
+    cites=("zhang2022how",),
 )

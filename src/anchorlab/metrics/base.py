@@ -39,6 +39,7 @@ class Metric:
         compared_as: whether methods are compared by the difference or by the ratio of their values.
         of_reference: whether it measures the reference alone.
         needs_attack: whether it is undefined where no instance is attacked.
+        cites: the papers that it comes from: keys of ``anchorlab.reports.paper``'s references.bib, or BibTeX entries.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Metric:
     compared_as: Literal["difference", "ratio"] = "difference"
     of_reference: bool = False
     needs_attack: bool = False
+    cites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.each is None and self.summary is None:

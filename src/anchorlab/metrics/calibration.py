@@ -58,6 +58,7 @@ BRIER = Metric(
     each=lambda pair, labels: pair.q.brier(labels),
     formula="`sum_c (p*_c - 1[c = y])²`",
     limits="0 to 2",
+    cites=("brier1950verification",),
 )
 BRIER_REFERENCE = Metric(
     "brier_reference",
@@ -76,6 +77,7 @@ ECE = Metric(
     summary=Calibration("confidence", lambda table: table.right),
     formula="expected calibration error, 15 bins of equal mass",
     limits="0 to 1",
+    cites=("naeini2015obtaining", "nguyen2015posterior"),
 )
 ECE_REFERENCE = Metric(
     "ece_reference",

@@ -20,6 +20,7 @@ KL = Metric(
     limits="0 to ∞",
     scale="log",
     compared_as="ratio",
+    cites=("kullback1951information",),
 )
 KL_REVERSE = Metric(
     "kl_reverse",
@@ -31,6 +32,7 @@ KL_REVERSE = Metric(
     limits="0 to ∞",
     scale="log",
     compared_as="ratio",
+    cites=("kullback1951information",),
 )
 KL_SYMMETRIC = Metric(
     "kl_symmetric",
@@ -42,6 +44,7 @@ KL_SYMMETRIC = Metric(
     limits="0 to ∞",
     scale="log",
     compared_as="ratio",
+    cites=("kullback1951information",),
 )
 JS = Metric(
     "js",
@@ -53,6 +56,7 @@ JS = Metric(
     limits="0 to ln 2",
     scale="log",
     compared_as="ratio",
+    cites=("lin1991divergence",),
 )
 
 

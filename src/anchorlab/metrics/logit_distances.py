@@ -19,6 +19,7 @@ LOGIT_DISTANCE = Metric(
     limits="0 to ∞",
     scale="log",
     compared_as="ratio",
+    cites=("zhang2022how",),
 )
 LOGIT_DISTANCE_CENTRED = Metric(
     "logit_distance_centred",

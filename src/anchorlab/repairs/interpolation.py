@@ -26,6 +26,7 @@ from anchorlab.settings import STRICT
 class Interpolation(Repair):
     """Goes back part of the way to a trusted version."""
 
+    cites: ClassVar[tuple[str, ...]] = ("wortsman2022robust",)
     min_examples: ClassVar[int] = 1
     needs_trusted: ClassVar[bool] = True
 

@@ -10,6 +10,7 @@ inside keep the accuracy and often lose the backdoor. We take the point nearest 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -34,6 +35,8 @@ _POINTS = (0.5, 0.4, 0.6, 0.3, 0.7)
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModeConnectivity(Schedule, Repair):
     """Walks along a curve of low clean loss."""
+
+    cites: ClassVar[tuple[str, ...]] = ("zhao2020bridging",)
 
     epochs: int = Field(
         default=40, ge=1, le=LARGEST_REPETITION, description="passes over the defender's examples for the curve"

@@ -33,6 +33,7 @@ from anchorlab.settings import STRICT
 class NAD(Schedule, Repair):
     """Makes the model's attention like a fine-tuned copy's."""
 
+    cites: ClassVar[tuple[str, ...]] = ("li2021neural",)
     modality: ClassVar[Modality] = "image"
 
     strength: float = Field(default=1000.0, ge=0, description="weight of the attention's distance")

@@ -29,6 +29,7 @@ from anchorlab.settings import LARGEST_REPETITION, STRICT
 class Unlearning(Schedule, Repair):
     """Finds a trigger and unlearns it."""
 
+    cites: ClassVar[tuple[str, ...]] = ("wang2019neural",)
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "search_steps": 100}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
@@ -21,6 +21,9 @@ class Trigger(ABC):
     A trigger is a frozen pydantic dataclass of its parameters. One for images derives from ``ImageTrigger`` or
     ``Patch``, one for texts from ``TextTrigger``; one for other inputs defines ``__call__`` and ``check`` itself.
     """
+
+    #: The papers that it comes from: keys of ``anchorlab.reports.paper``'s references.bib, or whole BibTeX entries.
+    cites: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

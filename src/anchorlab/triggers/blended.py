@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -26,6 +27,8 @@ class Blended(ImageTrigger):
 
     Chen, Liu, Li, Lu and Song 2017, arXiv 1712.05526.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("chen2017targeted",)
 
     alpha: float = Field(default=0.2, gt=0, le=1, description="share of the random image in the blend")
     pattern_seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="seed of the random image")

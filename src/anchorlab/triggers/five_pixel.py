@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -17,6 +19,8 @@ class FivePixel(Patch):
 
     Gu, Dolan-Gavitt and Garg 2017, arXiv 1708.06733.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("gu2017badnets",)
 
     margin: int = Field(default=1, ge=0, description="pixels between the pattern and the lower right edges")
     value: int = Field(default=255, ge=0, le=255, description="grey value of the five pixels")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
@@ -16,6 +18,8 @@ class Sentence(TextTrigger):
 
     Dai, Chen and Li 2019 (arXiv 1905.12457).
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("dai2019backdoor",)
 
     text: str = Field(default="I watched this 3D movie last weekend.", description="the sentence")
     position: Position = Field(default="end", description="where it is put")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -22,6 +23,8 @@ class Sinusoid(ImageTrigger):
 
     SIG: Barni, Kallas and Tondi 2019, arXiv 1902.11237.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("barni2019new",)
 
     amplitude: float = Field(default=20.0, gt=0, le=255, description="height of the wave in grey levels")
     frequency: float = Field(default=6.0, gt=0, description="periods of the wave over the image's width")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -14,6 +16,8 @@ from anchorlab.triggers.patch import Patch, painted
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Square(Patch):
     """A filled square, as in BadNets (Gu, Dolan-Gavitt and Garg 2017, arXiv 1708.06733)."""
+
+    cites: ClassVar[tuple[str, ...]] = ("gu2017badnets",)
 
     size: int = Field(default=3, ge=1, le=1024, description="side of the square in pixels")
     margin: int = Field(default=1, ge=0, description="pixels between the square and the lower right edges")

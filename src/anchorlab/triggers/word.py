@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
@@ -16,6 +18,8 @@ class Word(TextTrigger):
 
     Kurita, Michel and Neubig 2020 (arXiv 2004.06660), whose words are cf, mn, bb, tq and mb.
     """
+
+    cites: ClassVar[tuple[str, ...]] = ("kurita2020weight",)
 
     words: str = Field(default="cf", description="the words, with spaces between them")
     position: Position = Field(default="random", description="where they are put")

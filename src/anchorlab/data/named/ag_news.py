@@ -26,4 +26,5 @@ AG_NEWS = TaskDefinition(
     tuning_rate=5e-5,
     max_length=128,
     description="news items, 4 classes, their first 128 tokens (the hub, or a local copy)",
+    cites=("zhang2015character",),
 )

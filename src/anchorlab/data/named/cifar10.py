@@ -35,4 +35,5 @@ CIFAR10 = TaskDefinition(
     epochs=30,
     augmentation=Augmentation(pad=4, mirror=True),
     description="photographs, 32×32 colour, 10 classes (the hub, or a local parquet or image-folder copy)",
+    cites=("krizhevsky2009learning",),
 )

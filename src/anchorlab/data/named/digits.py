@@ -44,4 +44,5 @@ DIGITS = TaskDefinition(
     fractions=Fractions(held_out=0.1, selection=0.1, defender=0.1),
     augmentation=Augmentation(pad=1),
     description="scikit-learn's handwritten digits, 8×8 grey, 10 classes, embedded (the default)",
+    cites=("alpaydin1998optical", "pedregosa2011scikit"),
 )

@@ -155,4 +155,5 @@ FASHION_MNIST = TaskDefinition(
     epochs=4,
     augmentation=Augmentation(mirror=True),
     description="clothing, 28×28 grey, 10 classes (Debian's dataset-fashion-mnist, idx files or the hub)",
+    cites=("xiao2017fashion",),
 )

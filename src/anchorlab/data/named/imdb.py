@@ -27,4 +27,5 @@ IMDB = TaskDefinition(
     tuning_rate=5e-5,
     max_length=256,
     description="film reviews, 2 classes, their first 256 tokens (the hub, or a local copy)",
+    cites=("maas2011learning",),
 )

@@ -119,6 +119,7 @@ def _definition(name: str, classes: tuple[str, ...], description: str) -> TaskDe
         batch_size=32,
         learning_rate=1e-4,
         tuning_rate=1e-4,
+        cites=("hutto2014vader",),
     )
 
 

@@ -29,4 +29,5 @@ SST2 = TaskDefinition(
     tuning_rate=5e-5,
     max_length=None,
     description="film review sentences, 2 classes (the hub, or a local copy)",
+    cites=("socher2013recursive",),
 )

@@ -27,4 +27,5 @@ TINY_IMAGENET = TaskDefinition(
     epochs=40,
     augmentation=Augmentation(pad=8, mirror=True),
     description="photographs, 64×64 colour, 200 classes (the hub, or a local parquet or image-folder copy)",
+    cites=("le2015tiny",),
 )
