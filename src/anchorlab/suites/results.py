@@ -121,6 +121,25 @@ class SuiteResults:
             if not name.startswith("_")
         }
 
+    @property
+    def suite(self) -> Suite:
+        """The suite file, as it was last run."""
+        return self._suite
+
+    def task(self, name: str) -> Task | None:
+        """A task of the suite, cut with the seed of its first reference; None if its data are not at hand."""
+        spec = next(spec for spec in self._suite.tasks if spec.name == name)
+        try:
+            return spec.load(seed=self._suite.references[0])
+        except AnchorlabError:
+            return None
+
+    def training_settings(self, task: str) -> dict[str, Any] | None:
+        """All settings with which a task's references were trained, by name; None while none is trained."""
+        spec = next(spec for spec in self._suite.tasks if spec.name == task)
+        manifests = (self._store.manifest(reference_job(spec, seed)) for seed in self._suite.references)
+        return next((manifest["settings"] for manifest in manifests if manifest is not None), None)
+
     def instances(self, identity: str) -> pd.DataFrame:
         """The per-instance table of a reported run, in the order of the split ``test``.
 
@@ -171,19 +190,12 @@ class SuiteResults:
 
     def pictures(self, task: str, rows: list[int]) -> Examples | None:
         """Clean examples of a task's split ``test`` by their numbers; None if its data are not at hand."""
-        loaded = self._task(task)
+        loaded = self.task(task)
         return None if loaded is None else clean_examples(loaded, rows)
-
-    def _task(self, name: str) -> Task | None:
-        spec = next(spec for spec in self._suite.tasks if spec.name == name)
-        try:
-            return spec.load(seed=self._suite.references[0])
-        except AnchorlabError:
-            return None
 
     def _encoded(self, spec: TaskSpec) -> Task | None:
         """The task as its references read it; None while none is trained, or if its data are not at hand."""
-        task, folder = self._task(spec.name), self._store.reference(reference_job(spec, self._suite.references[0]))
+        task, folder = self.task(spec.name), self._store.reference(reference_job(spec, self._suite.references[0]))
         if task is None or task.kind == "image":
             return task
         return task.encoded(encoding_of(load_model(folder).model)) if folder.exists() else None
