@@ -31,6 +31,7 @@ from .perturbation.analysis import Analysis as Analysis
 from .perturbation.analyze import analyze as analyze
 from .perturbation.settings import AnalysisSettings as AnalysisSettings
 from .repairs.repair import repair as repair
+from .reports.paper.kit import write_paper as write_paper
 from .reports.trigger_view import TriggerView as TriggerView
 from .reports.trigger_view import show_trigger as show_trigger
 from .reports.write import write_report as write_report

@@ -53,7 +53,7 @@ _RESIDUAL = ("he2016deep",)
 
 @dataclass(frozen=True)
 class Architecture:
-    """A named model: how it is built for a task, one line for ``anchorlab list``, what it reads, its defaults, its papers."""
+    """A named model: how it is built for a task, one line for ``anchorlab list``, its input, defaults and papers."""
 
     build: Callable[[Task], nn.Module]
     description: str

@@ -129,7 +129,7 @@ def draw_front(
             handletextpad=0.4,
             columnspacing=1.0,
             borderpad=0.1,
-            borderaxespad=0.8,
+            borderaxespad=0.0,
         )
 
 

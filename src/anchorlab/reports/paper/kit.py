@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anchorlab import __version__
 from anchorlab.arguments import checked
+from anchorlab.artifacts.provenance import versions
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import user_path, write_atomically
 from anchorlab.metrics import Metric
@@ -27,6 +27,7 @@ from anchorlab.statistics.escaping import markdown
 from anchorlab.statistics.latex import PREAMBLE
 from anchorlab.statistics.table import to_csv
 from anchorlab.suites.results import SuiteResults, load_results
+from anchorlab.suites.smoke import is_smoke_form
 
 #: Width of the text of article at 10 points, in inches; the document is wider where a figure is.
 _TEXT_WIDTH = 345 / 72.27
@@ -81,15 +82,32 @@ def write_paper(
             impossible width, or if a file cannot be written.
     """
     folder = user_path(folder)
-    results = load_results(folder)
-    request = read_request(results, columns, methods, width)
-    conditions = summarise(results, resamples=resamples)
     place = folder / "report" / "paper" if out is None else user_path(out)
-    writer = _Writer(results, request, place, conditions)
+    return write_kit(load_results(folder), place, columns=columns, methods=methods, width=width, resamples=resamples)
+
+
+def write_kit(
+    results: SuiteResults,
+    out: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+    width: str = DEFAULT_WIDTH,
+    resamples: int = 2000,
+) -> PaperKit:
+    """Writes the kit of results into a folder; arguments and errors as in ``write_paper``."""
+    request = read_request(results, columns, methods, width)
+    writer = _Writer(results, request, out, summarise(results, resamples=resamples))
     if not writer.tables:
-        raise AnchorlabError(f"no result of these methods is in {folder} yet: run the suite first, or name others")
+        raise AnchorlabError("none of these methods has a result yet: run the suite first, or name other methods")
+    if results.pending:
+        writer.remarks.append(
+            f"the suite is not finished: {results.pending:,} results are missing, so figures may change"
+        )
+    if is_smoke_form(results.title):
+        writer.remarks.append("this is the smoke form of a suite: every cell is tiny, and the figures mean nothing")
     writer.write(resamples)
-    return PaperKit(place, tuple(writer.files), tuple(writer.remarks))
+    return PaperKit(out, tuple(writer.files), tuple(writer.remarks))
 
 
 @dataclass
@@ -102,7 +120,7 @@ class _Writer:
     remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bibliography = Bibliography(self.results.versions.get("anchorlab", __version__))
+        self.bibliography = Bibliography(self.results.versions.get("anchorlab", versions()["anchorlab"]))
         names = {condition.slug: condition for condition in self.conditions}
         alone = len(names) == 1
         self.tables = {

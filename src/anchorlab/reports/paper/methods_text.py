@@ -7,12 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab import __version__
 from anchorlab.data import TASKS, find_task
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.metrics import Metric
-from anchorlab.models.architectures import ARCHITECTURES
+from anchorlab.models.architectures import ARCHITECTURES, usual_settings
 from anchorlab.reports.paper.request import Request
 from anchorlab.reports.paper.strengths import strength_name, strength_words
 from anchorlab.reports.paper.writing import Words
@@ -142,16 +141,18 @@ def _injection(results: SuiteResults, request: Request, writing: Words) -> Itera
     yield writing.text(f"The attacker holds {held}{source} (anchors) and tunes the reference.")
     tuning = values_of(build(Tuning, "the tuning", suite.tuning))
     if tuning["learning_rate"] is None:
-        rates = {find_task(task.name, task.data, task.columns)[0].tuning_rate for task in suite.tasks}
+        rates = {_tuning_rate(task) for task in suite.tasks}
         tuning["learning_rate"] = rates.pop() if len(rates) == 1 else None
-    statistics = ", the statistics of BatchNorm frozen" if tuning["batchnorm"] == "frozen" else ""
+    kinds = {find_task(task.name, task.data, task.columns)[0].kind for task in suite.tasks}
+    frozen = tuning["batchnorm"] == "frozen" and "image" in kinds
+    statistics = ", the statistics of BatchNorm frozen" if frozen else ""
     yield (
         writing.text(f"It does so by {_optimiser(tuning, 'steps')}")
         + writing.cite(["loshchilov2019decoupled"])
         + writing.text(f"; a batch is clean anchors and as many triggered ones{statistics}.")
     )
     shown = {label: spec for label, spec in suite.methods.items() if request.shows(label)}
-    methods = [_method(label, spec, writing) for label, spec in shown.items()]
+    methods = [_method(suite, label, spec, writing) for label, spec in shown.items()]
     yield writing.text("Methods: ") + "; ".join(methods) + "."
     if suite.controls:
         yield writing.text(
@@ -160,14 +161,21 @@ def _injection(results: SuiteResults, request: Request, writing: Words) -> Itera
         )
 
 
-def _method(label: str, spec: MethodSpec, writing: Words) -> str:
+def _tuning_rate(task: TaskSpec) -> float:
+    """The learning rate of injections where the suite says nothing: the model's own, or the task's."""
+    definition = find_task(task.name, task.data, task.columns)[0]
+    return usual_settings(task.architecture).tuning_rate or definition.tuning_rate
+
+
+def _method(suite: Suite, label: str, spec: MethodSpec, writing: Words) -> str:
     method = METHODS.build(spec.method, spec.set)
     remarks = [] if label == spec.method else [spec.method]
     if spec.grid:
         values = ", ".join(f"{value:,.0f}" if value >= 1000 else f"{value:g}" for value in spec.grid)
         remarks.append(f"{method.active_strength_name} from {values}")
     remarks += [_assigned(spec.set)] if spec.set else []
-    remarks += [_assigned(spec.tuning)] if spec.tuning else []
+    own = {name: value for name, value in spec.tuning.items() if suite.tuning.get(name) != value}
+    remarks += [_assigned(own)] if own else []
     named = writing.text(label) + writing.cite(type(method).cites)
     return named + writing.text(f" ({'; '.join(remarks)})" if remarks else "")
 
@@ -263,7 +271,7 @@ def _software(results: SuiteResults, writing: Words) -> str:
     versions = results.versions
     torch = versions.get("torch", "").partition("+")[0]
     named = [
-        writing.text(f"anchorlab {versions.get('anchorlab', __version__)}") + writing.cite(["anchorlab"]),
+        writing.text(f"anchorlab {writing.bibliography.version}") + writing.cite(["anchorlab"]),
         writing.text(f"PyTorch {torch}".rstrip()) + writing.cite(["paszke2019pytorch"]),
         writing.text(f"Transformers {versions.get('transformers', '')}".rstrip())
         + writing.cite(["wolf2020transformers"]),

@@ -17,8 +17,10 @@ from pathlib import Path
 import matplotlib
 from matplotlib.ft2font import FT2Font
 
+from anchorlab.errors import printable
 from anchorlab.metrics import Metric
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.latex import latex
 from anchorlab.statistics.numbers import significant
 from anchorlab.statistics.table import number
 
@@ -30,6 +32,8 @@ _SCRIPT = 6 * 1.19
 #: Most decimals before a number is written with a power of ten.
 _MOST_DECIMALS = 5
 _DASH = "--"
+#: Of a character that pdfLaTeX lacks, see `anchorlab.statistics.latex`.
+_CODES = r"\anchorlabunicode"
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,19 @@ def _font() -> FT2Font:
 @cache
 def text_width(text: str) -> float:
     """The width of words in points at the size of the table's text, estimated from above."""
-    known = "".join(sign if sign.isascii() and (sign.isalnum() or sign in " .,-()/") else "m" for sign in text)
+    known = "".join(map(_measured, printable(text)))
     font = _font()
     font.set_text(known, 0.0)
     # Spaces at the ends have no ink; 1.05: letters at 9 points are wider in proportion than at 10 points.
     return 1.05 * float(font.get_width_height()[0]) / 64 + 3 * (len(known) - len(known.strip()))
+
+
+@cache
+def _measured(sign: str) -> str:
+    """Letters as wide as what LaTeX prints of a character: itself, or the code point of one that pdfLaTeX lacks."""
+    if sign.isascii() and (sign.isalnum() or sign in " .,-()/"):
+        return sign
+    return "U+00000 " if _CODES in latex(sign) else "m"
 
 
 def _finite(estimate: Estimate) -> Estimate | None:

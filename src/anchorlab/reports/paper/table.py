@@ -23,6 +23,8 @@ ROOM = 320.0
 
 #: Space between two columns, in points; twice what ``\tabcolsep`` says.
 _GAP = 7.0
+#: A heading up to this width stays on one line, although its column is narrower.
+_HEADING = 45.0
 #: Widest column of labels; a longer label is cut.
 _LABELS = 120.0
 _INDENT = r"\hspace{0.6em}"
@@ -221,7 +223,7 @@ def _heading(metric: Metric, width: float) -> str:
 
 def _heading_lines(metric: Metric, width: float) -> list[str]:
     unit = f" ({metric.unit})" if metric.unit else ""
-    return wrapped(f"{metric.title}{unit}", max(width - 6, 20))
+    return wrapped(f"{metric.title}{unit}", max(width - 6, _HEADING))
 
 
 def _shown(label: str) -> str:
