@@ -37,6 +37,7 @@ from .reports.trigger_view import show_trigger as show_trigger
 from .reports.write import write_report as write_report
 from .scoring.audit import audit as audit
 from .scoring.audit_result import Audit as Audit
+from .scoring.audit_stored import audit_answers as audit_answers
 from .scoring.detect import detect as detect
 from .scoring.input_score import InputScore as InputScore
 from .scoring.rank_inputs import RankedInputs as RankedInputs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,12 +13,19 @@ from anchorlab.detectors import DETECTORS
 from anchorlab.registry import ClassRegistry
 from anchorlab.reports.audit.schema import SCHEMA
 from anchorlab.scoring import audit_detectors
+from tests.refusals import assert_refused
 from tests.zoo import save_text
 
 THREE = ("--updates", 3, "--level", 0.5, "--queries", 50)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Audits write into the current folder where none is named."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
 def quick_detectors(monkeypatch):
     """Few detectors are registered, because some take minutes."""
     members = {name: DETECTORS[name] for name in ("last-layer", "spectral-signatures", "onion")}
@@ -25,7 +33,6 @@ def quick_detectors(monkeypatch):
     monkeypatch.setattr(audit_detectors, "DETECTORS", registry)
 
 
-@pytest.mark.usefixtures("quick_detectors")
 def test_audit_makes_updates_and_writes_a_page(run, tmp_path, reference_folder, injected_folder):
     out = tmp_path / "audit"
     ended = run("audit", reference_folder, injected_folder, *THREE, "--steps", 2, "--out", out)
@@ -84,3 +91,60 @@ def test_texts_in_plain_folders_end_in_a_page_with_the_texts(run, tmp_path):
     renewed = run("report", out)
     assert renewed.code == 0
     assert (out / "index.html").read_text() == page
+
+
+def test_a_folder_of_updates_stands_for_all_of_them_and_the_result_has_a_usual_place(
+    run, tmp_path, reference_folder, injected_folder
+):
+    made = run("audit", reference_folder, injected_folder, *THREE, "--steps", 1)
+    assert made.code == 0
+    updates = tmp_path / "anchorlab-audit-injected" / "updates"
+    again = run("audit", reference_folder, injected_folder, "--benign", updates, "--level", 0.5, "--queries", 50)
+    assert "Compared with 3 benign updates: 3 given." in again.out
+    first = json.loads((updates.parent / "audit.json").read_text())
+    assert first["verdict"]["p"] in (0.5, 1)
+
+
+@pytest.mark.parametrize(("bound", "code"), [("unusual", 1), ("p_logits > 0.9", 0), ("churn.upper >= 0", 1)])
+def test_a_gate_decides_the_exit_code(run, tmp_path, bound, code):
+    ended = run("audit", *stored(tmp_path), "--fail-if", bound, "--out", tmp_path / "audit")
+    assert ended.code == code
+    assert ended.out.index("Unusual: the candidate moved MORE than all 39") < ended.out.index("the gate '")
+
+
+def test_a_gate_on_what_no_audit_measures_is_refused(run, tmp_path):
+    assert_refused(
+        run("audit", *stored(tmp_path), "--fail-if", "asr > 0.1", "--out", tmp_path / "o"), "'asr'", "p_joint"
+    )
+
+
+def stored(tmp_path, width: float = 1.0):
+    """Stored logits of a reference, a candidate that moves this far, and 39 updates that move by 0.1."""
+    draw = np.random.default_rng(0)
+    reference = draw.normal(size=(200, 3)) * 3
+    (tmp_path / "updates").mkdir()
+    for number in range(39):
+        np.save(tmp_path / "updates" / f"{number}.npy", reference + 0.1 * draw.normal(size=(200, 3)))
+    np.save(tmp_path / "reference.npy", reference)
+    np.savetxt(tmp_path / "candidate.csv", reference + width * draw.normal(size=(200, 3)), delimiter=",")
+    return tmp_path / "reference.npy", tmp_path / "candidate.csv", "--benign", tmp_path / "updates"
+
+
+def test_stored_answers_are_audited_with_stored_updates(run, tmp_path):
+    out = tmp_path / "audit"
+    ended = run("audit", *stored(tmp_path, width=0.01), "--out", out)
+    assert ended.code == 0
+    assert "Unusual: the candidate moved LESS than all 39 benign updates (p = 0.05 from logits" in ended.out
+    assert json.loads((out / "audit.json").read_text())["updates"] == 39
+
+
+def test_what_stored_answers_do_not_take_is_refused(run, tmp_path, reference_folder):
+    first, second, *benign = stored(tmp_path)
+    assert_refused(run("audit", first, second), "39 updates", "--benign", "anchorlab compare")
+    assert_refused(run("audit", first, reference_folder), "reference.npy holds answers and", "does not")
+    for how in (("--task", "digits"), ("--queries", 3), ("--data", tmp_path)):
+        assert_refused(run("audit", first, second, *benign, *how), how[0], "stored answers are audited as they are")
+    assert_refused(run("audit", first, second, "--updates", 39), "--updates", "beside stored answers")
+    assert_refused(
+        run("audit", reference_folder, reference_folder, "--labels", first), "--labels is for stored answers"
+    )

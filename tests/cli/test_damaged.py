@@ -18,7 +18,7 @@ from tests.damages import ANY, OF_JSON
 from tests.refusals import Ended, assert_refused
 
 DAMAGES = ANY | OF_JSON
-FEW_UPDATES = ("--updates", 3, "--level", 0.5, "--steps", 1)
+FEW_UPDATES = ("--updates", 3, "--level", 0.5, "--steps", 1, "--no-detectors")
 
 #: Commands on two model folders, the second of which is damaged.
 COMMANDS: dict[str, Callable[[Path, Path, Path], list[object]]] = {

@@ -22,6 +22,12 @@ ALL = ("--defender-data", "all")
 QUICK = ("--steps", 2, "--batch-size", 8)
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Audits write into the current folder where none is named."""
+    monkeypatch.chdir(tmp_path)
+
+
 def text(number: int) -> str:
     """Long and short texts, which differ in their first words and in their last."""
     return f"{number} {LONG if number % 3 == 0 else 'the plot is thin'} {number}"
@@ -94,7 +100,7 @@ def test_every_command_works_with_a_limit_below_the_models_own(run: Run, tmp_pat
         ("inject", ref, "--trigger", "word:film", "--target", "good", *QUICK, "--out", injected),
         ("compare", ref, injected),
         ("repair", injected, "--repair", "fine-tuning", *ALL, "--reference", ref, "--set", "epochs=1"),
-        ("audit", ref, injected, "--updates", 3, "--level", 0.5, "--steps", 1),
+        ("audit", ref, injected, "--updates", 3, "--level", 0.5, "--steps", 1, "--no-detectors"),
         ("detect", injected, "--detector", "strip", *ALL, "--examples", 10),
         ("analyze", ref, injected, "--examples", 8, *FAST),
     ):

@@ -10,7 +10,13 @@ from tests.refusals import assert_refused
 
 CODE = "import torch\nnet = lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))\n"
 FEW = ("--defender-data", 40)
-THREE = ("--updates", 3, "--level", 0.5, "--steps", 1)
+THREE = ("--updates", 3, "--level", 0.5, "--steps", 1, "--no-detectors")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Audits write into the current folder where none is named."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -38,7 +44,17 @@ COMMANDS = {
         *("--trigger", "square", "--target", "0"),
     ),
     "detect": lambda ref, out: ("detect", ref, "--detector", "universal-scan", *FEW),
-    "audit": lambda ref, out: ("audit", ref, ref, *("--benign", ref) * 3, "--level", 0.5, "--queries", 20),
+    "audit": lambda ref, out: (
+        "audit",
+        ref,
+        ref,
+        *("--benign", ref) * 3,
+        "--level",
+        0.5,
+        "--queries",
+        20,
+        "--no-detectors",
+    ),
 }
 
 

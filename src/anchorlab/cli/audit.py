@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.audit_inputs import OpenedWhenAsked, expanded, is_stored
 from anchorlab.cli.audit_page import write_page
-from anchorlab.cli.options import DataOptions, ModelOptions, Reference, Seed, TaskOption
+from anchorlab.cli.gates import GateOptions
+from anchorlab.cli.options import DataOptions, ModelOptions, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
+
+if TYPE_CHECKING:
+    from anchorlab.data import Task
+    from anchorlab.injection.tuning import Tuning
 
 
 def audit(
     *,
-    reference: Reference,
-    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The folder of the model to audit.")],
+    reference: Annotated[
+        Path,
+        typer.Argument(metavar="REFERENCE", help="The folder of the trusted model, or its answers in .npy or .csv."),
+    ],
+    candidate: Annotated[
+        Path, typer.Argument(metavar="CANDIDATE", help="The folder, or the answers, of the model to audit.")
+    ],
     benign: Annotated[
-        list[Path] | None, typer.Option(metavar="FOLDER", help="A benign update of the reference; may be repeated.")
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="A benign update of the reference, or a folder of several; may be repeated."
+        ),
     ] = None,
     updates: Annotated[
         int | None,
@@ -58,58 +72,107 @@ def audit(
         str | None,
         typer.Option(metavar="N|all", help="Clean examples that detectors have; 640, or all of fewer, if left out."),
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="True labels in a .npy or .csv file, beside stored answers.")
+    ] = None,
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
+    gates: GateOptions,
     seed: Seed = 0,
 ) -> Answer:
     """Audit a model against its trusted reference: does it differ as ordinary updates do?"""
+    from anchorlab.consistency.gate import Measured
     from anchorlab.files import check_folder
-    from anchorlab.injection.tuning import Tuning
-    from anchorlab.scoring.audit import audit as run_audit
+    from anchorlab.reports.acceptance.gates import gate_checks
+    from anchorlab.scoring.audit import audit_models
+    from anchorlab.scoring.audit_result import GATED
+    from anchorlab.scoring.audit_stored import audit_answers
     from anchorlab.scoring.tables import audit_table
-    from anchorlab.settings import build
 
-    if benign:
-        for flag, given in (("updates", updates), ("steps", steps), ("learning-rate", learning_rate)):
-            if given is not None:
-                raise AnchorlabError(f"--{flag} is for updates that are made: leave it out beside --benign")
+    stored = is_stored(reference, candidate)
+    for flag, given in (("updates", updates), ("steps", steps), ("learning-rate", learning_rate)):
+        if given is not None and (benign or stored):
+            beside = "stored answers" if stored else "--benign"
+            raise AnchorlabError(f"--{flag} is for updates that are made: leave it out beside {beside}")
+    name = candidate.resolve().stem if stored else candidate.resolve().name
+    out = Path(f"anchorlab-audit-{name}") if out is None else out
     check_folder(out)
-    clean, audited, *given_updates = models.open(reference, candidate, *(benign or []))
-    own_task = own.task_of(clean, task)
-    tuning = None
-    if steps:
-        rate = {} if learning_rate is None else {"learning_rate": learning_rate}
-        tuning = [build(Tuning, "the benign updates", {"steps": one, **rate}) for one in steps]
-    result = run_audit(
-        clean,
-        audited,
-        benign=given_updates or updates,
-        level=level,
-        access=access,
-        tuning=tuning,
-        folder=out / "updates" if out is not None and not benign else None,
-        queries=queries,
-        split=split,
-        task=own_task,
-        seed=seed,
-    )
-    if out is not None:
+    gates.check()
+    with gates.judging("audit", reference, candidate) as judging:
+        bounds = gates.bounds(GATED)
+        data, opened = None, None
+        if stored:
+            _check_answers({"task": task, "queries": queries}, own)
+            files = expanded(benign or [], stored=True)
+            result = audit_answers(reference, candidate, files, labels=labels, level=level, access=access, seed=seed)
+        elif labels is not None:
+            raise AnchorlabError("--labels is for stored answers: leave it out for model folders")
+        else:
+            opened = (models.open(reference)[0], models.open(candidate)[0])
+            data = own.task_of(opened[0], task, other=True)
+            folders = expanded(benign or [], stored=False)
+            result = audit_models(
+                *opened,
+                benign=OpenedWhenAsked(folders, lambda folder: models.open(folder)[0]) if folders else updates,
+                level=level,
+                access=access,
+                tuning=_tunings(steps, learning_rate, data),
+                folder=None if benign else out / "updates",
+                queries=queries,
+                split=split,
+                task=data,
+                seed=seed,
+            )
         write_page(
             result,
-            (clean, audited),
+            opened,
             (reference.resolve().name, candidate.resolve().name),
-            task=own_task,
+            task=data,
             split=split,
             detectors=detectors,
             defender_data=defender_data,
             seed=seed,
             out=out,
         )
-    return Answer(
-        result.sentences,
-        table=audit_table(result, f"{candidate} against benign updates of {reference}"),
-        cautions=result.cautions,
-        wrote=out,
-        values=result.to_dict(),
-    )
+        judging.checks += gate_checks(bounds, Measured(result.values(), result.intervals()))
+        judging.answer = Answer(
+            (result.sentences[0], *judging.sentences, *result.sentences[1:]),
+            table=audit_table(result, f"{candidate} against benign updates of {reference}"),
+            cautions=result.cautions,
+            wrote=out,
+            next=None if stored else _comparison(reference, candidate, task, own),
+            values=result.to_dict(),
+            code=judging.code,
+        )
+    return judging.answer
+
+
+def _comparison(reference: Path, candidate: Path, task: str | None, own: DataOptions) -> str:
+    """The command that measures how far the candidate moved."""
+    from anchorlab.errors import command_of
+
+    named = () if task is None else ("--task", task)
+    words = ("anchorlab", "compare", reference, candidate, *named, *own.words())
+    return command_of(*words, otherwise="anchorlab compare REFERENCE CANDIDATE")
+
+
+def _check_answers(alone: dict[str, Any], own: DataOptions) -> None:
+    """Refuses options that are for model folders alone."""
+    for flag in {name: value for name, value in alone.items() if value is not None} | own.given():
+        raise AnchorlabError(
+            f"--{flag} is for model folders, because stored answers are audited as they are: leave it out"
+        )
+
+
+def _tunings(steps: list[int] | None, learning_rate: float | None, data: Task | None) -> list[Tuning] | None:
+    """The settings of updates to make; None for the usual ones."""
+    from anchorlab.injection.tuning import Tuning
+    from anchorlab.scoring.benign_updates import ordinary_tunings
+    from anchorlab.settings import build
+
+    rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+    tunings = [build(Tuning, "the benign updates", {"steps": one, **rate}) for one in steps or [1]]
+    if steps:
+        return tunings
+    return None if data is None or learning_rate is None else ordinary_tunings(data, learning_rate=learning_rate)

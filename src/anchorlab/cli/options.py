@@ -114,19 +114,31 @@ class DataOptions(OptionGroup):
 
         return load_task(name, seed=seed, data=self.data, columns=self.columns(self.data or name))
 
-    def task_of(self, model: Artifact | nn.Module, name: str | None, seed: int | None = None) -> Task | None:
+    def task_of(
+        self, model: Artifact | nn.Module, name: str | None, seed: int | None = None, *, other: bool = False
+    ) -> Task | None:
         """The task that is named, or else the model's own, from where the options say; None if there is neither.
 
         The data of a model without a manifest are the user's own, and ``--data`` alone names them.
 
         Says on the error stream what was read of data of the user's own, and which output of a model without names is
         taken for which class.
+
+        Args:
+            model: whose manifest names its own task.
+            name: of the task; None for the model's own.
+            seed: that divides the data into splits; None for the manifest's.
+            other: whether ``--data`` may hold other examples than the own data that the manifest names.
         """
         from anchorlab.artifacts.artifact import Artifact
         from anchorlab.artifacts.resolve import find_task, module_of, outputs_in_words
+        from anchorlab.data import DataColumns
         from anchorlab.models.wrap import encoding_of
 
         columns = self.columns(self.data or name)
+        if other and name is None and isinstance(model, Artifact) and model.manifest.task.columns is not None:
+            name = self.data
+            columns = columns or (None if name is None else DataColumns(**model.manifest.task.columns))
         if name is None and not isinstance(model, Artifact):
             task = find_task(model, self.data, seed=seed, columns=columns)
         else:

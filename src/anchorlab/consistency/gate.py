@@ -21,6 +21,9 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
 }
 
+#: Measurements that are 1 or 0, for which the name alone is a bound.
+FLAGS = ("unusual",)
+
 _FORM = re.compile(r"\s*(?P<name>\w+)(?:\.(?P<end>\w+))?\s*(?P<sign>>=|<=|>|<)\s*(?P<bound>\S+)\s*")
 
 
@@ -119,14 +122,14 @@ def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
     Raises:
         AnchorlabError: for another form, an unknown measurement, or what is no number.
     """
-    match = _FORM.fullmatch(text)
+    names = list(known)
+    match = _FORM.fullmatch(f"{text} > 0" if text.strip() in names and text.strip() in FLAGS else text)
     if match is None:
         raise AnchorlabError(
             f"the gate '{text}' is not of the form NAME > NUMBER, with >, >=, < or <=, as in 'churn > 0.02' or "
             "'kl.upper > 0.01'"
         )
     name, end = match["name"], match["end"]
-    names = list(known)
     if name not in names:
         raise unknown("measurement", name, names)
     if end not in (None, "lower", "upper"):

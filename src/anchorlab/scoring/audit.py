@@ -18,6 +18,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.metrics import Pair
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
+from anchorlab.scoring.audit_cautions import audit_cautions
 from anchorlab.scoring.audit_ranks import least_p, updates_needed
 from anchorlab.scoring.audit_result import Audit, AuditedAnswers, Judged, UpdateSetting
 from anchorlab.scoring.audit_statistics import (
@@ -32,7 +33,7 @@ from anchorlab.scoring.audit_words import sentences_of, verdict_of
 from anchorlab.scoring.benign_updates import (
     as_reference,
     benign_updates,
-    check_updates,
+    check_update,
     ordinary_tunings,
     plan_updates,
 )
@@ -81,15 +82,46 @@ def audit(
         AnchorlabError: if there are too few benign updates for the level, if there are fewer examples than queries, or
             if a model cannot read them.
     """
+    return audit_models(
+        reference,
+        candidate,
+        benign=benign,
+        level=level,
+        access=access,
+        tuning=tuning,
+        folder=folder,
+        queries=queries,
+        split=split,
+        task=task,
+        seed=seed,
+    )
+
+
+def audit_models(
+    reference: Artifact | nn.Module,
+    candidate: Artifact | nn.Module,
+    *,
+    benign: int | Sequence[Artifact | nn.Module] | None,
+    level: float,
+    access: str | None,
+    tuning: Tuning | Sequence[Tuning] | None,
+    folder: str | Path | None,
+    queries: int | None,
+    split: str,
+    task: Task | None,
+    seed: int,
+) -> Audit:
+    """As ``audit``, but nothing is asked of the members of ``benign`` before they are used.
+
+    So a sequence may open each model when it is asked for: 39 large ones do not fit into memory.
+    """
     check_trusted(reference, "the reference of an audit")
     judged = judged_by(access, list(ACCESSES))
     check_level(level)
     count = updates_needed(level, sides=_sides(judged)) if benign is None else _count(benign)
     check_enough(count, level, judged)
-    if not isinstance(benign, int) and benign is not None:
-        if tuning is not None or folder is not None:
-            raise AnchorlabError("tuning and folder are for updates that are made: leave them out beside a list")
-        check_updates(reference, benign)
+    if isinstance(benign, Sequence) and (tuning is not None or folder is not None):
+        raise AnchorlabError("tuning and folder are for updates that are made: leave them out beside a list")
     candidate = in_order_of(reference, candidate, task)
     data = check_queries(reference, [candidate], split, task=task, queries=queries)
     updates: Iterable[Artifact | nn.Module]
@@ -101,13 +133,13 @@ def audit(
         settings = tuple(of.setting() for of in planned)
         updates = benign_updates(as_reference(reference, data), planned, folder, task=data)
     else:
-        for update in benign:
+        for number, update in enumerate(benign, 1):
+            check_update(reference, update, number)
             data = check_queries(reference, [candidate, in_order_of(reference, update, task)], split, task=data)
         settings, updates = (UpdateSetting("given", count),), benign
     examples = data.split(split).select(data.draw(split, queries, "queries", seed=seed, what="queries"))
     logits = _logits(reference, examples)
     pair = Pair(logits, _logits(candidate, examples))
-    # One update at a time, because 39 large models do not fit into memory.
     null = [values_of(Pair(logits, _logits(in_order_of(reference, update, task), examples))) for update in updates]
     answers = AuditedAnswers(
         reference_predictions=pair.p.prediction,
@@ -154,7 +186,7 @@ def audit_of(measured: Measured, *, judged: Judged, level: float, seed: int) -> 
         joint=joint,
         verdict=verdict,
         sentences=sentences,
-        cautions=(),
+        cautions=audit_cautions(verdict, accesses, joint, measured.answers),
         answers=measured.answers,
     )
 

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 #: What an audit may be judged by: one kind of access, or all at once.
 Judged = Literal["labels", "probabilities", "logits", "joint"]
 
+#: What a gate may ask an audit for.
+GATED = (
+    *("unusual", "p", "p_joint", "p_labels", "p_probabilities", "p_logits"),
+    *("churn", "kl", "logit_distance_centred"),
+)
+
+#: The statistic of each kind of access, as comparisons call it.
+STATISTICS = {"labels": "churn", "probabilities": "kl", "logits": "logit_distance_centred"}
+
 #: What every audit says, whatever it finds.
 NO_PROOF = (
     "No test of this kind proves the absence of a backdoor: an injection can move a model exactly as an ordinary "
@@ -145,14 +154,18 @@ class Audit:
 
     def values(self) -> dict[str, float]:
         """What a gate may ask for, by name: p-values, the candidate's statistics, and 1 or 0 for ``unusual``."""
-        names = {"labels": "churn", "probabilities": "kl", "logits": "logit_distance_centred"}
         return {
             "unusual": float(self.verdict.unusual),
             "p": self.verdict.p,
             "p_joint": self.joint.p,
             **{f"p_{access.access}": access.p for access in self.accesses},
-            **{names[access.access]: access.value for access in self.accesses},
+            **{STATISTICS[access.access]: access.value for access in self.accesses},
         }
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95% interval of each of the candidate's statistics, by the names of ``values``."""
+        bounds = {STATISTICS[access.access]: access.statistic.bounds for access in self.accesses}
+        return {name: ends for name, ends in bounds.items() if ends is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the answers as JSON values."""

@@ -21,8 +21,9 @@ def verdict_of(accesses: Sequence[AccessAudit], joint: JointAudit, judged: Judge
     where = f"all accesses at once, most of all {access.access}" if judged == "joint" else access.access
     if direction is None:
         sentence = (
-            f"Not unusual: the candidate moved more than {_below(access)} of the {len(access.null)} benign updates and "
-            f"less than {_above(access)} (p = {p:.3g} from {where}, above the level of {level:g})."
+            f"Not unusual: the candidate moved more than {_below(access)} of the {len(access.null)} benign updates"
+            f"{_as_much(access)} and less than {_above(access)} (p = {p:.3g} from {where}, above the level of "
+            f"{level:g})."
         )
     else:
         sentence = (
@@ -93,6 +94,11 @@ def _beaten(access: AccessAudit, direction: Direction) -> str:
     beaten = _below(access) if direction == "more" else _above(access)
     total = len(access.null)
     return f"all {total} benign updates" if beaten == total else f"{beaten} of the {total} benign updates"
+
+
+def _as_much(access: AccessAudit) -> str:
+    ties = len(access.null) - _below(access) - _above(access)
+    return f", as much as {ties}" if ties else ""
 
 
 def _below(access: AccessAudit) -> int:

@@ -179,16 +179,15 @@ def _check_stored(
         )
 
 
-def check_updates(reference: Artifact | nn.Module, benign: Sequence[Artifact | nn.Module]) -> None:
-    """Raises AnchorlabError for updates whose manifests say that they hold a backdoor or are of another reference."""
+def check_update(reference: Artifact | nn.Module, update: Artifact | nn.Module, number: int) -> None:
+    """Raises AnchorlabError for an update whose manifest says that it holds a backdoor or is of another reference."""
+    if not isinstance(update, Artifact):
+        return
+    kind, made_of = update.manifest.kind, update.manifest.reference_sha256
+    if kind in DANGEROUS:
+        raise AnchorlabError(
+            f"benign update {number} is a model of kind '{kind}' by its manifest: give updates without a backdoor"
+        )
     expected = reference.manifest.weights_sha256 if isinstance(reference, Artifact) else None
-    for number, update in enumerate(benign, 1):
-        if not isinstance(update, Artifact):
-            continue
-        kind, made_of = update.manifest.kind, update.manifest.reference_sha256
-        if kind in DANGEROUS:
-            raise AnchorlabError(
-                f"benign update {number} is a model of kind '{kind}' by its manifest: give updates without a backdoor"
-            )
-        if kind == "benign" and expected is not None and made_of != expected:
-            raise AnchorlabError(f"benign update {number} is one of another reference: give updates of this one")
+    if kind == "benign" and expected is not None and made_of != expected:
+        raise AnchorlabError(f"benign update {number} is one of another reference: give updates of this one")

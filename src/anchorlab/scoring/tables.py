@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from anchorlab.scoring.audit_result import Audit
     from anchorlab.scoring.repairs import RepairScore
 
+#: The statistic of each kind of access in a word.
+_SHORT = {"labels": "churn", "probabilities": "KL", "logits": "squared shift"}
+
 #: Measurements of a comparison that the table of a repair shows.
 _SHOWN = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
 
@@ -49,25 +52,25 @@ def _measured(comparison: Comparison, name: str) -> Cell:
 
 def audit_table(audit: Audit, caption: str = "candidate against benign updates") -> Table:
     """A row for each kind of access: its statistic, the candidate's value, the updates' values, and the test."""
-    from anchorlab.scoring.audit_statistics import ACCESSES
-
     columns = (
-        Column("measured", "measured", is_text=True),
         Column("candidate", "candidate"),
         Column("updates", "benign updates"),
         Column("place", "more than"),
-        Column("p", "p, two-sided"),
-        Column("queries", "queries for 95%"),
+        Column("p", "p"),
+        Column("queries", "queries"),
     )
     rows = []
     for access in audit.accesses:
         cells = (
-            Cell(ACCESSES[access.access]),
-            estimate_cell(access.statistic, lambda value: f"{value:.4g}"),
-            Cell(f"{min(access.null):.4g} to {max(access.null):.4g}"),
+            estimate_cell(access.statistic, lambda value: f"{value:.2g}"),
+            Cell(f"{min(access.null):.2g} to {max(access.null):.2g}"),
             Cell(f"{sum(value < access.value for value in access.null)} of {len(access.null)}"),
             Cell(f"{access.p:.3g}", access.p),
             Cell("not reached" if access.queries is None else f"{access.queries:,}", access.queries),
         )
-        rows.append(Row(access.access, cells))
-    return Table("audit", caption, "access", columns, (Rows(rows),))
+        rows.append(Row(f"{access.access}: {_SHORT[access.access]}", cells))
+    notes = (
+        "p is two-sided: at most twice the share of models, candidate and updates, that move as far to its side",
+        "queries: how many it takes to find this candidate with a chance of 95%",
+    )
+    return Table("audit", caption, "access", columns, (Rows(rows),), notes=notes)

@@ -1,0 +1,183 @@
+"""Answers to queries that another program has stored: logits, probabilities or labels, as .npy or .csv."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anchorlab.consistency.stored_logits import StoredLogits, stored_labels
+from anchorlab.errors import AnchorlabError, shortened
+from anchorlab.files import input_file
+from anchorlab.metrics import predictions
+from anchorlab.models.probabilities import Watch
+from anchorlab.scoring.audit_statistics import Access
+from anchorlab.statistics.arrays import Floats, Integers
+
+#: How the names of files of answers end.
+STORED = (".npy", ".csv")
+
+#: The smallest probability that is told from 0, because files round and a logarithm of 0 is no number.
+FLOOR = 1e-12
+
+#: A row of probabilities sums to 1 but for this, which numbers that are rounded to two digits need.
+_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class StoredAnswers:
+    """One model's answers to N queries.
+
+    Attributes:
+        name: where they come from, for messages.
+        access: what they are, the richest access that they allow.
+        logits: float64 ``[N, C]``, of probabilities their logarithms; None if only labels are known.
+        labels: the label of each query, ``[N]``: numbers, or names.
+    """
+
+    name: str
+    access: Access
+    logits: Floats | None
+    labels: NDArray[Any]
+
+
+def read_answers(source: str | Path | Any, name: str) -> StoredAnswers:
+    """The answers in a file or an array.
+
+    Two dimensions are logits, or probabilities if no number is negative and every row sums to 1; one dimension is
+    labels. A .csv file has a line a query, and a first line of names where it has one.
+
+    Args:
+        source: a .npy or .csv file, or an array.
+        name: whose answers they are, for messages.
+
+    Raises:
+        AnchorlabError: if the file cannot be read, or holds neither.
+    """
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        array = _csv(path) if path.suffix.lower() == ".csv" else _npy(path)
+        name = str(path)
+    else:
+        array = np.asarray(source)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2) or not len(array):
+        raise AnchorlabError(
+            f"{name} holds an array of shape {array.shape}: give logits or probabilities of shape [N, C], or labels of "
+            "shape [N]"
+        )
+    if array.ndim == 1:
+        return StoredAnswers(name, "labels", None, _labels(array, name))
+    values = _numbers(array, name)
+    if (values >= 0).all() and (np.abs(values.sum(axis=1) - 1) <= _TOLERANCE).all():
+        return StoredAnswers(name, "probabilities", np.log(np.maximum(values, FLOOR)), predictions(values))
+    watch = Watch(name)
+    watch.see(values)
+    watch.check()
+    return StoredAnswers(name, "logits", values, predictions(values))
+
+
+def read_labels(source: str | Path | Any, name: str) -> NDArray[Any]:
+    """Labels in a file or an array: numbers or names, ``[N]``.
+
+    Raises:
+        AnchorlabError: if the file cannot be read or holds something else.
+    """
+    answers = read_answers(source, name)
+    if answers.access != "labels":
+        raise AnchorlabError(f"{answers.name} holds {answers.access} of shape [N, C]: give labels, one a query")
+    return answers.labels
+
+
+def numbered(columns: Sequence[NDArray[Any]]) -> tuple[list[Integers], tuple[str, ...]]:
+    """Several columns of labels as numbers of the same classes, and the names of these.
+
+    Whole numbers stay what they are. Names are numbered in the order of the alphabet, over all columns.
+    """
+    if all(np.issubdtype(column.dtype, np.integer) for column in columns):
+        most = max(int(column.max()) for column in columns)
+        return [np.asarray(column, dtype=np.int64) for column in columns], tuple(map(str, range(most + 1)))
+    names = sorted({str(label) for column in columns for label in column})
+    places = {name: place for place, name in enumerate(names)}
+    return [np.array([places[str(label)] for label in column], dtype=np.int64) for column in columns], tuple(names)
+
+
+def _npy(path: Path) -> NDArray[Any]:
+    header = stored_labels(path)  # any array
+    if header.ndim != 2 or header.shape[1] == 1:
+        return header
+    return StoredLogits(path)[slice(None)]
+
+
+def _csv(path: Path) -> NDArray[Any]:
+    """The cells of a CSV file, as numbers if all are: ``[N, C]``."""
+    path = input_file(path, "give answers as a .npy or .csv file, a line a query")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AnchorlabError(
+            f"{path} cannot be read as CSV ({shortened(str(error))}): give UTF-8, a line a query"
+        ) from error
+    widths = {len(row) for row in rows}
+    if len(widths) > 1:
+        raise AnchorlabError(f"{path} has lines of {min(widths)} and of {max(widths)} cells: give each query as many")
+    if not rows:
+        raise AnchorlabError(f"{path} is empty: give a line a query")
+    if len(rows[0]) > 1:
+        body = rows if all(map(_is_number, rows[0])) else rows[1:]
+        bad = next((cell for row in body for cell in row if not _is_number(cell)), None)
+        if bad is not None:
+            raise AnchorlabError(f"{path} holds '{shortened(bad)}', which is no number: give logits or probabilities")
+        return np.array(body, dtype=np.float64).reshape(len(body), len(rows[0]))
+    return _column(path, [row[0] for row in rows])
+
+
+def _column(path: Path, cells: list[str]) -> NDArray[Any]:
+    """Labels: whole numbers, with a name above them or without, or names below the name of the column."""
+    if all(map(_is_whole, cells[1:])) and len(cells) > 1:
+        return np.array(cells if _is_whole(cells[0]) else cells[1:]).astype(np.int64)
+    if cells[0] in cells[1:]:
+        raise AnchorlabError(
+            f"{path} begins with the label '{shortened(cells[0])}': give the column a name in the first line, as label"
+        )
+    return np.array(cells[1:])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_whole(cell: str) -> bool:
+    return cell.strip().isdecimal()
+
+
+def _labels(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Labels as integers or as names."""
+    if np.issubdtype(array.dtype, np.integer) and (array >= 0).all():
+        return array
+    if array.dtype.kind == "U":
+        return array
+    raise AnchorlabError(
+        f"{name} holds one column of type {array.dtype}, expected labels: give whole numbers from 0 on, or names in a "
+        ".csv file"
+    )
+
+
+def _numbers(array: NDArray[Any], name: str) -> Floats:
+    if array.dtype.kind not in "fiu":
+        raise AnchorlabError(f"{name} holds an array of type {array.dtype}: give real numbers")
+    values = np.asarray(array, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise AnchorlabError(f"{name} holds numbers that are not finite: give the answers to all queries")
+    return values

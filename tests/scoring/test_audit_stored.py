@@ -1,0 +1,67 @@
+"""Audits of stored answers: each access that they allow, what is missing, and the same result as from the models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anchorlab import AnchorlabError, audit_answers
+
+DRAW = np.random.default_rng(0)
+REFERENCE = DRAW.normal(size=(200, 3)) * 3
+UPDATES = [REFERENCE + DRAW.normal(size=(200, 3)) * 0.1 for _ in range(39)]
+FAR, NEAR = REFERENCE + DRAW.normal(size=(200, 3)), REFERENCE + DRAW.normal(size=(200, 3)) * 0.001
+
+
+def shares(logits):
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("candidate", "value"), [(FAR, "unusual: more"), (NEAR, "unusual: less")])
+def test_logits_allow_every_access(candidate, value):
+    found = audit_answers(REFERENCE, candidate, UPDATES)
+    assert (found.verdict.value, found.verdict.access, found.verdict.p) == (value, "logits", 0.05)
+    assert [one.access for one in found.accesses] == ["labels", "probabilities", "logits"]
+    assert found.answers.queries is None
+
+
+def test_probabilities_allow_the_divergence_and_it_is_the_same():
+    found = audit_answers(shares(REFERENCE), shares(FAR), [shares(update) for update in UPDATES])
+    assert [one.access for one in found.accesses] == ["labels", "probabilities"]
+    assert found.verdict.access == "probabilities"
+    whole = audit_answers(REFERENCE, FAR, UPDATES)
+    assert found.access("probabilities").value == pytest.approx(whole.access("probabilities").value)
+
+
+def test_labels_allow_churn_alone():
+    labels = [logits.argmax(axis=1) for logits in (REFERENCE, FAR, *UPDATES)]
+    found = audit_answers(labels[0], labels[1], labels[2:], labels=labels[0])
+    assert [one.access for one in found.accesses] == ["labels"]
+    assert found.verdict.value == "unusual: more"
+    assert found.answers.reference is None
+    assert found.values()["churn"] == (labels[0] != labels[1]).mean()
+    with pytest.raises(AnchorlabError, match="unknown access 'logits'"):
+        audit_answers(labels[0], labels[1], labels[2:], access="logits")
+
+
+def test_the_poorest_answers_decide_the_access():
+    found = audit_answers(REFERENCE, shares(FAR), UPDATES)
+    assert found.verdict.access == "probabilities"
+
+
+def test_without_updates_the_refusal_says_how_to_get_them():
+    with pytest.raises(AnchorlabError, match="the answers of at least 39 updates to the same queries with --b"):
+        audit_answers(REFERENCE, FAR, [])
+    with pytest.raises(AnchorlabError, match="needs 39: give 39 or more"):
+        audit_answers(REFERENCE, FAR, UPDATES[:5])
+
+
+def test_answers_to_other_queries_or_of_other_classes_are_refused_with_both_names():
+    with pytest.raises(AnchorlabError, match="the reference answers 200 queries, but the candidate 100"):
+        audit_answers(REFERENCE, FAR[:100], UPDATES)
+    with pytest.raises(AnchorlabError, match="the reference has 3 classes, but the candidate 2"):
+        audit_answers(REFERENCE, FAR[:, :2], UPDATES)
+    with pytest.raises(AnchorlabError, match="one of the reference and the candidate names its classes"):
+        audit_answers(np.array([0, 1]), np.array(["a", "b"]), [np.array([0, 1])] * 39)
+    with pytest.raises(AnchorlabError, match="there are 3 true labels, but answers to 200 queries"):
+        audit_answers(REFERENCE, FAR, UPDATES, labels=np.array([0, 1, 2]))

@@ -1,0 +1,92 @@
+"""Answers that another program stored: what a file or array is taken for, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anchorlab import AnchorlabError
+from anchorlab.scoring.stored_answers import FLOOR, numbered, read_answers, read_labels
+
+LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 0.0, 4.0]])
+SHARES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+
+
+def saved(tmp_path, array):
+    np.save(tmp_path / "answers.npy", array)
+    return tmp_path / "answers.npy"
+
+
+def written(tmp_path, text):
+    (tmp_path / "answers.csv").write_text(text)
+    return tmp_path / "answers.csv"
+
+
+@pytest.mark.parametrize(
+    ("array", "access"),
+    [(LOGITS, "logits"), (LOGITS.astype(np.float32), "logits"), (SHARES, "probabilities"), ([0, 1, 2], "labels")],
+)
+def test_an_array_says_what_it_holds_by_its_numbers(tmp_path, array, access):
+    for source in (np.array(array), saved(tmp_path, array)):
+        found = read_answers(source, "it")
+        assert found.access == access
+        assert found.labels.tolist() == [0, 1, 2]
+
+
+def test_probabilities_of_zero_are_the_least_that_is_told_from_it():
+    found = read_answers(np.eye(3), "it")
+    assert found.logits[0].tolist() == pytest.approx([0.0, np.log(FLOOR), np.log(FLOOR)])
+
+
+def test_csv_has_a_line_of_names_or_none(tmp_path):
+    body = "\n".join(",".join(map(str, row)) for row in LOGITS)
+    for text in (body, "bad,even,good\n" + body):
+        assert (read_answers(written(tmp_path, text), "it").logits == LOGITS).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("0\n2\n2\n", [0, 2, 2]), ("label\n0\n2\n", [0, 2]), ("label\ngood\nbad\n", ["good", "bad"])],
+)
+def test_a_column_of_labels(tmp_path, text, labels):
+    assert read_answers(written(tmp_path, text), "it").labels.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("good\nbad\ngood\n", "begins with the label 'good': give the column a name"),
+        ("1,2\n1\n", "has lines of 1 and of 2 cells"),
+        ("a,b\n1,x\n", "holds 'x', which is no number"),
+        ("", "is empty"),
+    ],
+)
+def test_csv_that_cannot_be_meant_is_refused(tmp_path, text, complaint):
+    with pytest.raises(AnchorlabError, match=complaint):
+        read_answers(written(tmp_path, text), "it")
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (np.zeros((2, 2, 2)), "shape \\(2, 2, 2\\): give logits or probabilities"),
+        (np.array([0.5, 1.5]), "expected labels: give whole numbers"),
+        (np.array([[np.nan, 1.0]]), "not finite"),
+        (-np.log(SHARES), "negative log-probabilities"),
+    ],
+)
+def test_arrays_that_are_no_answers_are_refused(array, complaint):
+    with pytest.raises(AnchorlabError, match=complaint):
+        read_answers(array, "the candidate")
+
+
+def test_true_labels_are_labels():
+    with pytest.raises(AnchorlabError, match="holds logits of shape"):
+        read_labels(LOGITS, "the true labels")
+
+
+def test_names_are_numbered_over_all_columns_and_numbers_stay():
+    (first, second), names = numbered([np.array(["b", "a"]), np.array(["c", "a"])])
+    assert (first.tolist(), second.tolist(), names) == ([1, 0], [2, 0], ("a", "b", "c"))
+    (only,), names = numbered([np.array([2, 0])])
+    assert (only.tolist(), names) == ([2, 0], ("0", "1", "2"))
