@@ -61,10 +61,11 @@ def audited(seed: int, folder: Path) -> Iterator[dict[str, Any]]:
     null = [values_of(Pair(before, test_logits(update, test))) for update in updates]
     for name, model in candidates(reference, task, seed, folder):
         pair = Pair(before, test_logits(model, test))
-        comparison = compare(reference, model, task=task)
         measured = Measured([values_of(pair), *null], settings, answers_of(pair, task))
         found = audit_of(measured, judged="logits", level=0.05, seed=0)
-        about = {"candidate": name, "asr": comparison.asr, "accuracy": comparison.accuracy}
+        asr = None if name.startswith("benign") else compare(reference, model, task=task).asr
+        right = float((pair.q.prediction == test.labels.numpy()).mean())
+        about = {"candidate": name, "asr": asr, "accuracy": right}
         yield from ({**about, **row} for row in rows_of(found))
 
 

@@ -56,13 +56,16 @@ def joint_p(values: Floats) -> float:
     """The p-value of the first model among all, over all accesses at once.
 
     A model is as extreme as its most extreme rank in any access. Of two models with the same one, the model is more
-    extreme that lies farther from the median of all models there, in mean absolute deviations of square roots.
+    extreme that lies farther from the median of all models there, in mean absolute deviations of the logarithms, which
+    are the scale of distances. A value of 0 counts as half of the smallest other one.
 
     Args:
         values: statistics that are not negative, ``[n + 1, A]``, a column an access, the candidate in the first row.
     """
-    ranks, roots = extreme_ranks(values), np.sqrt(values)
-    distance = np.abs(roots - np.median(roots, axis=0))
+    ranks = extreme_ranks(values)
+    smallest = np.where(values > 0, values, np.inf).min(axis=0)
+    logarithms = np.log(np.where(values > 0, values, np.where(np.isfinite(smallest), smallest / 2, 1.0)))
+    distance = np.abs(logarithms - np.median(logarithms, axis=0))
     # Sorted, because a sum depends on its order in the last bit, and no model's place may depend on the order.
     spread = np.sort(distance, axis=0).mean(axis=0)
     scaled = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
