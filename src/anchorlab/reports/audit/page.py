@@ -10,7 +10,7 @@ from typing import Any
 from anchorlab.files import write_atomically
 from anchorlab.reports.audit.record import AccessRecord, AuditRecord, DetectorRecord
 from anchorlab.reports.audit.strips import Curve, Strip, curve_of, strip_of
-from anchorlab.reports.html import PAGE, asset, environment
+from anchorlab.reports.html import PAGE, asset, environment, style_sheet
 from anchorlab.scoring.audit_result import NO_PROOF
 from anchorlab.scoring.audit_statistics import ACCESSES
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
@@ -52,7 +52,7 @@ def write_audit_page(record: AuditRecord, out: Path) -> Path:
             names=sorted(
                 {name for query in record.changed for name in (query.label, query.reference, query.candidate) if name}
             ),
-            css=asset("page.css"),
+            css=style_sheet(),
             own_css=asset("audit.css"),
             script=asset("audit.js"),
         )
