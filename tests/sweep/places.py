@@ -66,6 +66,9 @@ repair CAND --repair fine-tuning --set epochs=1 --out HOLE
 FILES = """
 compare REF CAND --json HOLE
 compare REF CAND --instances HOLE
+compare LOGITS LOGITS --labels LABELS --junit HOLE
+compare LOGITS LOGITS --labels LABELS --sarif HOLE
+compare LOGITS LOGITS --labels LABELS --summary HOLE
 compare LOGITS LOGITS --labels LABELS --json HOLE
 repair CAND --repair fine-tuning --set epochs=1 --json HOLE
 trigger show five-pixel --out HOLE
@@ -151,6 +154,8 @@ HOLE
 list HOLE
 trigger HOLE
 trigger show HOLE
+plugin HOLE
+plugin check HOLE
 trigger show square --set HOLE
 trigger show square --label-rule HOLE
 trigger show word:HOLE --data CSV

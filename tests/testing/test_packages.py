@@ -71,7 +71,9 @@ def test_a_broken_rule_is_exit_code_1_and_a_sentence(run: Any, tmp_path: Path, m
     assert "dark" not in TRIGGERS.names()
 
 
-def test_what_cannot_be_imported_or_has_a_name_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_imported_or_has_a_name_that_is_taken(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     points = {
         "anchorlab.methods": {"plain": "odd:Plain", "gone": "odd:Gone"},
         "anchorlab.repairs": {"away": "nowhere.at_all:Away"},
@@ -79,6 +81,7 @@ def test_what_cannot_be_imported_or_has_a_name_that_is_taken(tmp_path: Path, mon
     }
     made(tmp_path, "from anchorlab.methods import L2 as Plain\n", points, monkeypatch)
     plain, gone, away, task = check_package("odd")
+    assert "caution: nothing of the task mine was tried" in run("plugin", "check", "odd").out
     assert "choose another name" in plain.broken[0].sentence
     assert "'odd:Gone' cannot be imported (AttributeError" in gone.broken[0].sentence
     assert "cannot be imported (ModuleNotFoundError: No module named 'nowhere')" in away.broken[0].sentence

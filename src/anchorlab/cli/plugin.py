@@ -9,8 +9,7 @@ import typer
 
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.commands import add_command, new_app
-from anchorlab.cli.shared import say
-from anchorlab.errors import printable
+from anchorlab.cli.shared import remark
 
 if TYPE_CHECKING:
     from anchorlab.statistics.table import Table
@@ -37,24 +36,32 @@ def check(
     from anchorlab.testing.packages import check_package, installed
 
     found = installed(package)
-    say(f"this runs the code of {printable(found.name)} {printable(found.version)}", err=True)
+    remark(f"this runs the code of {found.name} {found.version}")
     contracts = check_package(package)
     broken = [contract for contract in contracts if not contract.kept]
     return Answer(
-        sentences=(*_sentences(contracts), _result(contracts)),
+        sentences=(_result(contracts), *_sentences(contracts, "broken")),
         table=_table(contracts, found.name),
+        cautions=_cautions(contracts),
         values={"package": found.name, "contracts": [contract.to_dict() for contract in contracts]},
         code=BROKEN if broken else 0,
     )
 
 
-def _sentences(contracts: Sequence[Contract]) -> list[str]:
-    """One for each broken rule."""
+def _sentences(contracts: Sequence[Contract], outcome: Outcome) -> list[str]:
+    """One for each rule with an outcome."""
     return [
         f"{contract.kind} {contract.name}, {finding.rule}: {finding.sentence}"
         for contract in contracts
-        for finding in contract.broken
+        for finding in contract.having(outcome)
     ]
+
+
+def _cautions(contracts: Sequence[Contract]) -> tuple[str, ...]:
+    """What was not tried although it could be, so that it is not taken for kept."""
+    untried = [contract for contract in contracts if not contract.having("kept")]
+    refused = [sentence for sentence in _sentences(contracts, "not tried") if ": it refuses: " in sentence]
+    return (*(f"nothing of the {contract.kind} {contract.name} was tried" for contract in untried), *refused)
 
 
 def _result(contracts: Sequence[Contract]) -> str:

@@ -22,4 +22,4 @@ def test_each_bound_is_a_check() -> None:
 
 def test_other_measurements_have_names_of_their_own() -> None:
     (check,) = gate_checks([parse_bound("p < 0.05", ["p"])], Measured({"p": 0.01}))
-    assert (check.outcome, check.definition, check.interval) == ("failed", "", None)
+    assert (check.outcome, check.definition, check.interval) == ("failed", "The p-value of the verdict.", None)

@@ -9,11 +9,19 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import METRICS
 from anchorlab.reports.acceptance.record import Check
 
+#: What an audit measures besides metrics.
+_OF_AUDITS = {
+    "unusual": "1 where the candidate's difference is unlike the benign updates' at the level of the test, else 0.",
+    "p": "The p-value of the verdict.",
+    "p_joint": "The p-value of all kinds of access at once.",
+    **{f"p_{access}": f"The p-value from {access}." for access in ("labels", "probabilities", "logits")},
+}
+
 
 def gate_check(bound: Bound, measured: Measured) -> Check:
     """A bound, judged; one that cannot be judged is an error and says why."""
     rule, name = f"gate/{bound.what}", f"fail if {bound}"
-    definition = METRICS[bound.name].definition if bound.name in METRICS else ""
+    definition = METRICS[bound.name].definition if bound.name in METRICS else _OF_AUDITS.get(bound.name, "")
     try:
         judgement = bound.judge(measured)
     except AnchorlabError as error:
