@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from anchorlab.statistics.numbers import significant
 from tests.refusals import assert_refused
 
 
@@ -18,6 +19,11 @@ def test_detect_scores_models_and_inputs(run, tmp_path, injected_folder):
     of_model = run("detect", injected_folder, "--detector", "last-layer", "--defender-data", "all", "--out", out)
     assert of_model.code == 0
     assert "the higher, the more suspicious" in of_model.out
+    assert "means something only beside the scores of clean models that were trained alike, and none is here" in (
+        of_model.out
+    )
+    following = f"population digits --detector last-layer --out {injected_folder}-population"
+    assert of_model.out.splitlines()[-1] == f"next: anchorlab {following}"
     assert len(pd.read_csv(out / "last-layer" / "details.csv")) == 10
     assert sorted(path.name for path in (out / "last-layer").iterdir()) == ["details.csv", "detection.json"]
     of_inputs = run(
@@ -25,7 +31,7 @@ def test_detect_scores_models_and_inputs(run, tmp_path, injected_folder):
         "--defender-data", "all", "--out", tmp_path / "of-inputs",
     )  # fmt: skip
     assert of_inputs.code == 0
-    assert "strip: AUROC" in of_inputs.out
+    assert "strip distinguishes 40 triggered inputs from 40 clean ones with an AUROC of" in of_inputs.out
     told = json.loads((tmp_path / "of-inputs" / "strip" / "detection.json").read_text())
     scores = pd.read_csv(tmp_path / "of-inputs" / "strip" / "scores.csv")
     assert told["clean_count"] == 40 == (~scores["triggered"]).sum()
@@ -38,21 +44,43 @@ def test_detect_draws_what_it_found(run, tmp_path, injected_folder):
     ended = run("detect", injected_folder, "--detector", "neural-cleanse", *how)
     assert ended.code == 0
     score = json.loads((tmp_path / "neural-cleanse" / "detection.json").read_text())["score"]
-    assert score is None or f"score {score:.4g}" in ended.out
+    assert score is None or f"score of {significant(score)}" in ended.out
     assert np.asarray(Image.open(tmp_path / "neural-cleanse" / "found.png").convert("L")).std() > 5
 
 
 def test_detect_takes_several_of_both_kinds(run, injected_folder):
     names = ("last-layer", "activation-clustering", "spectral-signatures")
     asked = [part for name in names for part in ("--detector", name)]
-    ended = run("detect", injected_folder, *asked, "--defender-data", "all", "--examples", 40)
+    ended = run("detect", injected_folder, *asked, "--examples", 40, "-v")
     assert ended.code == 0
+    assert "filled in: defender data 126" in ended.out
     assert "last-layer: what was tried" in ended.out
-    assert "activation-clustering: AUROC" in ended.out
-    assert "spectral-signatures: AUROC" in ended.out
+    for name in names:
+        assert sum(line.startswith(f"{name} ") for line in ended.out.splitlines()) > 1  # in the table, and in words
+    assert "the rates of spectral-signatures stand on 2 triggered inputs alone" in ended.out
     refused = run("detect", injected_folder, *asked, "--set", "top=1")
     assert refused.code == 2
     assert "--set is for one detector, but 3 are asked" in refused.err
+
+
+def test_the_scores_of_clean_models_stand_beside_the_models(run, tmp_path, injected_folder, reference_folder):
+    clean = ("--reference", reference_folder, "--reference", reference_folder)
+    ended = run("detect", injected_folder, "--detector", "last-layer", *clean, "--json", tmp_path / "told.json")
+    assert ended.code == 0
+    assert " of 2 clean models (" in ended.out
+    assert "and 2 are here" in ended.out
+    told = json.loads((tmp_path / "told.json").read_text())["detectors"]["last-layer"]
+    assert len(told["clean"]) == 2
+    assert told["clean"][0] == told["clean"][1] != told["score"]
+
+
+def test_all_detectors_are_checked_before_any_runs(run, injected_folder, monkeypatch):
+    monkeypatch.setattr("anchorlab.scoring.detect.score_model", None)
+    ended = run("detect", injected_folder, "--detector", "last-layer", "--detector", "onion")
+    assert_refused(ended, "onion is for texts", "holds images")
+    (injected_folder / "anchorlab.json").unlink()
+    arguments = ("--detector", "last-layer", "--detector", "strip", "--task", "digits")
+    assert_refused(run("detect", injected_folder, *arguments), "no trigger is known", "--inputs FILE")
 
 
 def test_the_images_of_a_folder_are_ranked_without_a_trigger(run, tmp_path, injected_folder):
@@ -82,6 +110,7 @@ def test_the_images_of_a_folder_are_ranked_without_a_trigger(run, tmp_path, inje
             ("detect", "--detector", "last-layer", "--target", "1"),
             ("needs no attack: leave --trigger and --target out",),
         ),
+        (("detect", "--detector", "strip", "--reference", "."), ("strip scores inputs and needs no clean model",)),
         (("detect", "--detector", "strip", "--set", "blend=3"), ("unknown parameter", "did you mean 'blends'?")),
     ],
     ids=lambda value: " ".join(map(str, value)),

@@ -30,6 +30,30 @@ def test_repair_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
     assert "asr_reference" in compared.out
 
 
+def test_the_ending_says_what_is_left_and_what_it_cost(run, tmp_path, reference_folder, injected_folder):
+    ended = run("repair", injected_folder, "--repair", "fine-tuning", "--set", "epochs=1", "--reference",
+                reference_folder, "--out", tmp_path / "repaired")  # fmt: skip
+    words = ended.out.partition("\nThe ASR")[2].splitlines()
+    assert words[0].startswith(" towards '0' went from ")
+    assert " of 486 attacked examples, " in words[0]
+    assert words[1].startswith("The accuracy ")
+    assert words[2].startswith("The same repair ")
+    assert "filled in: defender data 126, batch size 32" in ended.out
+    assert "epochs" not in ended.out.partition("filled in: ")[2].partition("\n")[0]
+    assert ended.out.splitlines()[-1] == f"next: anchorlab compare {reference_folder} {tmp_path / 'repaired'}"
+
+
+def test_what_a_repair_does_not_reach_has_a_cure(run, injected_folder):
+    ended = run("repair", injected_folder, "--repair", "clp", "--set", "deviations=1000")
+    assert "caution: " in ended.out
+    assert "try it on a model whose backdoor works" in ended.out or "another of 'anchorlab list repairs'" in ended.out
+
+
+def test_a_repair_that_needs_an_earlier_version_is_refused_before_anything_runs(run, injected_folder, monkeypatch):
+    monkeypatch.setattr("anchorlab.repairs.repair.repair", None)
+    assert_refused(run("repair", injected_folder, "--repair", "interpolation"), "give --trusted FOLDER")
+
+
 def test_a_repair_that_changed_nothing_says_so(run, tmp_path, injected_folder):
     ended = run(
         "repair", injected_folder, "--repair", "clp", "--set", "deviations=1000", "--defender-data", "all",
@@ -50,7 +74,7 @@ def test_a_repair_that_was_killed_while_it_scored_is_scored_by_the_same_command(
     score.unlink()
     again = run(*command)
     assert again.code == 0
-    assert "is there already, made by the same command" in again.err
+    assert "is there already, made by the same command" in again.out
     assert score.read_bytes() == whole
     assert (out / "model.safetensors").stat().st_mtime_ns == weights
     assert_refused(run(*command, "--seed", 1), "already exists")
@@ -78,7 +102,7 @@ def test_what_cannot_be_scored_is_refused_before_it_is_repaired(run, tmp_path, i
 def test_an_oracle_is_told_as_one(run, injected_folder):
     ended = run("repair", injected_folder, "--repair", "oracle-anp", "--set", "steps=10", "--defender-data", "all")
     assert ended.code == 0
-    assert "an oracle: test data and trigger chose how deep to prune, which no defender can do" in ended.out
+    assert "An oracle: test data and trigger chose how deep to prune, which no defender can do" in ended.out
 
 
 @pytest.mark.parametrize(

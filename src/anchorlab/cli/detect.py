@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.commands import say, show
+from anchorlab.cli.commands import show
+from anchorlab.cli.following import beside, data_words, model_words, next_command
 from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
@@ -18,14 +20,18 @@ from anchorlab.cli.options import (
     Run,
     Seed,
     TaskOption,
+    defender_count,
     number_or_all,
 )
 from anchorlab.cli.ranking import check_ranking, rank_inputs
+from anchorlab.cli.shared import detail, is_verbose
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
-    from anchorlab.detectors.base import ModelScore
-    from anchorlab.scoring.input_score import InputScore
+    from torch import nn
+
+    from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.data import Task
 
 
 def detect(
@@ -45,7 +51,13 @@ def detect(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many of the ranked inputs are shown.")] = 20,
-    defender_data: DefenderData = "640",
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="A clean model, whose scores are shown beside the model's; may be repeated."
+        ),
+    ] = None,
+    defender_data: DefenderData = None,
     examples: Annotated[
         str, typer.Option(metavar="N|all", help="Clean test inputs that a detector of inputs scores.")
     ] = "500",
@@ -69,24 +81,36 @@ def detect(
 
     No detector sees --trigger, --target or --label-rule: they make the triggered inputs that it is measured on.
     """
+    from anchorlab.artifacts.resolve import common_task
+    from anchorlab.cli.detections import (
+        cautions_of_scores,
+        detection_table,
+        values_of_detections,
+        words_of_inputs,
+        words_of_model,
+    )
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
     from anchorlab.files import check_folder
     from anchorlab.reports.detection import write_input_score, write_model_score
-    from anchorlab.scoring.detect import score_inputs, score_model
+    from anchorlab.scoring.detect import check_detectors, score_inputs, score_model
     from anchorlab.settings import parse_pairs
 
     detector = detector or []
     check_ranking(inputs, detector, attack.given())
     if set_ and len(detector) != 1:
         raise AnchorlabError(f"--set is for one detector, but {len(detector)} are asked: ask for one")
+    if inputs is not None and reference:
+        raise AnchorlabError("--reference is for detectors of models, and --inputs ranks inputs: leave one of them out")
     detectors = {name: DETECTORS.build(name, parse_pairs(set_ or [], "--set")) for name in detector}
     of_models = {name: built for name, built in detectors.items() if isinstance(built, ModelDetector)}
     of_inputs = {name: built for name, built in detectors.items() if not isinstance(built, ModelDetector)}
+    if reference and not of_models:
+        raise AnchorlabError(f"{detector[0]} scores inputs and needs no clean model: leave --reference out")
     check_folder(out)
-    (suspicious,) = models.open(run)
-    data = own.task_of(suspicious, task)
-    count = number_or_all(defender_data, "--defender-data")
+    suspicious, *clean = models.open(run, *(reference or []))
+    data = common_task(own.task_of(suspicious, task), suspicious, clean)
+    count = defender_count(defender_data, data)
     if inputs is not None:
         return rank_inputs(
             suspicious,
@@ -102,42 +126,60 @@ def detect(
         )
     if not of_inputs and attack.given():
         raise AnchorlabError(f"{detector[0]} scores models and needs no attack: leave --trigger and --target out")
-    for name, model_detector in of_models.items():
-        score = score_model(suspicious, model_detector, defender_data=count, task=data, seed=seed)
-        _show_model(score, name)
+    shared: dict[str, Any] = {"defender_data": count, "task": data, "seed": seed}
+    check_detectors(suspicious, list(detectors.values()), **shared, **attack.arguments())
+    model_scores, clean_scores = {}, {}
+    for name, built in of_models.items():
+        model_scores[name] = score_model(suspicious, built, **shared)
+        clean_scores[name] = [score_model(other, built, **shared) for other in clean]
         if out is not None:
-            write_model_score(score, name, suspicious, data, out / name)
+            write_model_score(model_scores[name], name, suspicious, data, out / name)
+    input_scores = {}
     if of_inputs:
-        scores = score_inputs(
+        scored = score_inputs(
             suspicious,
             list(of_inputs.values()),
-            defender_data=count,
-            task=data,
+            **shared,
             **attack.arguments(),
             examples=number_or_all(examples, "--examples"),
-            seed=seed,
         )
-        for name, input_score in zip(of_inputs, scores, strict=True):
-            _show_inputs(input_score, name)
+        input_scores = dict(zip(of_inputs, scored, strict=True))
+        for name, found in input_scores.items():
+            detail(f"{name}: {found.seconds:.1f} s, peak memory {found.peak_bytes / 2**30:.2f} GiB")
             if out is not None:
-                write_input_score(input_score, name, out / name)
-    return Answer(wrote=out)
+                write_input_score(found, name, out / name)
+    if is_verbose():
+        for name, score in model_scores.items():
+            if len(score.details):
+                show(score.details_table(f"{name}: what was tried"))
+    known = len(data.split("defender")) if count is None else count
+    caption = f"{run}, judged with {known:,} clean examples of {data.name}"
+    return Answer(
+        (
+            *(line for name, score in model_scores.items() for line in words_of_model(name, score, clean_scores[name])),
+            *(line for name, found in input_scores.items() for line in words_of_inputs(name, found)),
+        ),
+        table=detection_table(caption, model_scores, clean_scores, input_scores),
+        cautions=cautions_of_scores(model_scores, len(clean), input_scores),
+        settings={} if defender_data is not None else {"defender_data": known},
+        wrote=out,
+        next=_following(run, suspicious, data, own, model_scores, has_clean=bool(clean)),
+        values=values_of_detections(model_scores, clean_scores, input_scores),
+    )
 
 
-def _show_model(score: ModelScore, name: str) -> None:
-    if len(score.details):
-        show(score.details_table(f"{name}: what was tried"))
-    say(f"score {score.score:.4g}: the higher, the more suspicious; only clean models tell what is high")
-    if score.note:
-        say(score.note)
-
-
-def _show_inputs(score: InputScore, name: str) -> None:
-    say(f"{name}: AUROC {score.auroc:.4f}")
-    for rate, above in score.thresholds.items():
-        say(
-            f"threshold {above:.4g}, with an FPR of {rate:.0%} on {score.validation_count:,} of the defender's "
-            f"examples: FPR {score.fpr[rate]:.4f} on {len(score.clean):,} clean test inputs, TPR "
-            f"{score.tpr[rate]:.4f} on {len(score.triggered):,} triggered ones"
-        )
-    say(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
+def _following(
+    run: Path,
+    model: Artifact | nn.Module,
+    task: Task,
+    own: DataOptions,
+    of_models: Mapping[str, object],
+    *,
+    has_clean: bool,
+) -> str | None:
+    """Clean models to compare a score with, where there are none yet; else a repair."""
+    if of_models and not has_clean:
+        words = [word for name in of_models for word in ("--detector", name)]
+        alike = model_words(model, task)
+        return next_command("population", *data_words(task), *alike, *words, "--out", beside(run, "population"))
+    return next_command("repair", run, "--repair", "fine-tuning", *own.words(), "--out", beside(run, "repaired"))

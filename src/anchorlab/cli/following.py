@@ -67,3 +67,23 @@ def filled_in(values: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]
     """The settings that the user did not give, of those that have a value."""
     known = set(given)
     return {name: value for name, value in values.items() if name not in known and value is not None}
+
+
+def data_words(task: Task) -> list[object]:
+    """The data of a task as words of a command that names them: the task, and what is where in the user's own data."""
+    columns = task.definition.columns
+    if columns is None:
+        return [task.name, *([] if task.data is None else ["--data", task.data])]
+    flags = {"--text-column": columns.text, "--image-column": columns.image, "--label-column": columns.label}
+    words = [word for flag, name in flags.items() if name is not None for word in (flag, name)]
+    longest = [] if columns.max_length is None else ["--max-length", columns.max_length]
+    return [task.data or task.name, *words, *longest]
+
+
+def model_words(model: Artifact | nn.Module, task: Task) -> list[object]:
+    """The architecture of a model as words of a command, where it has a name and is not the task's own."""
+    from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.models.architectures import ARCHITECTURES
+
+    name = model.manifest.architecture if isinstance(model, Artifact) else task.definition.architecture
+    return ["--model", name] if name in ARCHITECTURES.names() and name != task.definition.architecture else []

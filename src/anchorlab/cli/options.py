@@ -50,9 +50,16 @@ Parameters = Annotated[
 ]
 Split = Annotated[str, typer.Option(metavar="test|selection|defender|owner|held-out", help="The split to measure on.")]
 DefenderData = Annotated[
-    str,
-    typer.Option(metavar="N|all", help="Number of clean examples that the defender has, from the split 'defender'."),
+    str | None,
+    typer.Option(
+        metavar="N|all",
+        help="Number of clean examples that the defender has, from the split 'defender'; 640 if left out, or all if "
+        "there are fewer.",
+    ),
 ]
+
+#: Clean examples that a defender has where nobody says how many.
+_DEFENDER = 640
 
 
 Data = Annotated[
@@ -265,3 +272,15 @@ def number_or_all(text: str, flag: str) -> int | None:
         raise AnchorlabError(
             f"{flag} '{shortened(text)}' is not possible: give a number of examples, such as 640, or all"
         ) from error
+
+
+def defender_count(given: str | None, task: Task) -> int | None:
+    """The number of a defender's clean examples; None for all. Left out, it is 640, or what there is if that is less.
+
+    Raises:
+        AnchorlabError: for what is neither a number nor ``all``.
+    """
+    if given is not None:
+        return number_or_all(given, "--defender-data")
+    there = len(task.split("defender"))
+    return min(_DEFENDER, there) if there else None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.options import DataOptions, DefenderData, ExecutionOptions, TaskName, number_or_all, seed_option
+from anchorlab.cli.options import DataOptions, DefenderData, ExecutionOptions, TaskName, defender_count, seed_option
 from anchorlab.cli.running import run_and_report, this_command
 
 
@@ -32,7 +32,7 @@ def population(
         list[str] | None,
         typer.Option(help="A detector to try, with parameters in the same form; may be repeated."),
     ] = None,
-    defender_data: DefenderData = "640",
+    defender_data: DefenderData = None,
     quick: Annotated[bool, typer.Option("--quick", help="Two references, one seed, short training.")] = False,
     seed: Annotated[int, seed_option("The first seed of references and injections; the others follow it.")] = 0,
     execution: ExecutionOptions,
@@ -41,7 +41,7 @@ def population(
     """Build clean references, benign updates and injected models, and try detectors on all of them."""
     from anchorlab.suites.population import population_suite
 
-    count = number_or_all(defender_data, "--defender-data")
+    count = defender_count(defender_data, own.load_task(task, seed))
     suite = population_suite(
         task,
         model=model,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.following import filled_in, next_command, target_name
 from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
@@ -17,15 +18,16 @@ from anchorlab.cli.options import (
     Run,
     Seed,
     TaskOption,
-    number_or_all,
+    defender_count,
 )
+from anchorlab.cli.shared import detail
 
 
 def repair(
     *,
     run: Run,
     repair: Annotated[str, typer.Option(help="The repair, see 'anchorlab list repairs'.")],
-    defender_data: DefenderData = "640",
+    defender_data: DefenderData = None,
     out: Annotated[
         Path | None,
         typer.Option(help="The model folder to write. It must not hold anything yet. Nothing is written if left out."),
@@ -53,12 +55,13 @@ def repair(
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
     from anchorlab.files import refuse_existing
-    from anchorlab.notices import notice
-    from anchorlab.repairs.oracles import is_oracle
+    from anchorlab.repairs.oracles import build_repair, full_name, is_oracle
+    from anchorlab.repairs.repair import check_repair
     from anchorlab.repairs.repair import repair as repair_model
+    from anchorlab.scoring.repair_words import cautions_of_repair, words_of_repair
     from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
     from anchorlab.scoring.tables import repair_table
-    from anchorlab.settings import parse_pairs
+    from anchorlab.settings import parse_pairs, values_of
     from anchorlab.training.resumable import is_finished, may_be_finished, save_finished
 
     if out is not None and not may_be_finished(out):
@@ -67,11 +70,13 @@ def repair(
     opened = dict(zip(given, models.open(*given), strict=True))
     suspicious = opened[run]
     data = common_task(own.task_of(suspicious, task), suspicious, [])
+    parameters, count = parse_pairs(set_ or [], "--set"), defender_count(defender_data, data)
+    chosen = build_repair(repair, parameters)
     scoring: dict[str, Any] = {"task": data, **attack.arguments()}
     oracle = is_oracle(repair)
     settings: dict[str, Any] = {
-        "parameters": parse_pairs(set_ or [], "--set"),
-        "defender_data": number_or_all(defender_data, "--defender-data"),
+        "parameters": parameters,
+        "defender_data": count,
         "task": data,
         "trusted": None if trusted is None else opened[trusted],
         "choose_depth": choose_on_test(suspicious, **scoring, seed=seed) if oracle else None,
@@ -79,6 +84,10 @@ def repair(
     }
     clean = None if reference is None else opened[reference]
     check_scoring(suspicious, reference=clean, **scoring)
+    name = full_name(repair, chosen)
+    checked = {key: settings[key] for key in ("defender_data", "task", "trusted", "seed")}
+    for model in (suspicious, *([] if clean is None else [clean])):
+        check_repair(model, chosen, name, **checked)
     command = {
         "command": "repair",
         "repair": repair,
@@ -88,8 +97,8 @@ def repair(
         "trusted": None if trusted is None else weights_hash(module_of(opened[trusted])),
         "attack": attack.given() if oracle else None,
     }
-    if out is not None and is_finished(out, command):
-        notice(f"{out} is there already, made by the same command: the repaired model is scored, and not made again")
+    already = out is not None and is_finished(out, command)
+    if out is not None and already:  # scored, and not made again
         repaired = load_like(out, module_of(suspicious))
     else:
         if out is not None:
@@ -99,14 +108,18 @@ def repair(
             repaired = save_finished(repaired, out, command)
     harmed = None if clean is None else repair_model(clean, repair, **settings)
     score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring)
-    sentences = []
-    if score.effectiveness is not None:
-        sentences.append(f"effectiveness {score.effectiveness:.3f}: half of 1 + fall of the ASR - fall of the accuracy")
-    if oracle:
-        sentences.append("an oracle: test data and trigger chose how deep to prune, which no defender can do")
-    sentences.append(f"{score.seconds:.1f} s, peak memory {score.peak_bytes / 2**30:.2f} GiB")
-    if score.note is not None:
-        sentences.append(score.note)
+    detail(f"the repair took {score.seconds:.1f} s, and {score.peak_bytes / 2**30:.2f} GiB at its peak")
+    oracles = ("An oracle: test data and trigger chose how deep to prune, which no defender can do.",) if oracle else ()
+    known = ["defender_data"] if defender_data is not None else []
+    there = len(data.split("defender")) if count is None else count
+    further = ("compare", reference or run, out, *own.words(), *models.words()) if out is not None else None
     return Answer(
-        tuple(sentences), table=repair_table(score, f"{run} repaired by {repair}"), wrote=out, values=score.to_dict()
+        (*words_of_repair(score, target=target_name(suspicious, data, attack)), *oracles),
+        table=repair_table(score, f"{run} repaired by {repair}"),
+        cautions=cautions_of_repair(score, name=repair, others="another of 'anchorlab list repairs'"),
+        settings=filled_in({"defender_data": there, **values_of(chosen)}, [*known, *parameters]),
+        wrote=out,
+        already=already,
+        next=None if further is None else next_command(*further),
+        values=score.to_dict(),
     )

@@ -65,22 +65,14 @@ def repair(
         AnchorlabError: if an argument is impossible, or the repair does not fit the model.
     """
     chosen = build_repair(repair, parameters or {})
-    check_trusted(trusted, "the trusted version")
-    trusted = None if trusted is None else in_order_of(model, trusted, task)
-    others = [] if trusted is None else [trusted]
-    task = common_task(task, model, others)
     name = full_name(repair, chosen)
     if is_oracle(repair) and choose_depth is None:
         raise AnchorlabError(
             f"the repair {name} needs somebody who knows the attack to choose the depth: give choose_depth, see "
             "anchorlab.scoring.repairs.choose_on_test"
         )
-    check_modality(chosen, task, name)
-    if chosen.needs_trusted and trusted is None:
-        raise AnchorlabError(
-            f"the repair {name} needs an earlier version of the model that is trusted: give --trusted "
-            "FOLDER, or trusted in Python"
-        )
+    task = check_repair(model, chosen, name, defender_data=defender_data, task=task, trusted=trusted, seed=seed)
+    trusted = None if trusted is None else in_order_of(model, trusted, task)
     data, digest = draw_defender_data(task, defender_data, seed=seed, min_examples=chosen.min_examples)
     accelerator = find_accelerator()
     device = accelerator.device
@@ -123,3 +115,40 @@ def repair(
         cost=meter.cost(),
     )
     return Artifact(repaired, manifest)
+
+
+def check_repair(
+    model: Artifact | nn.Module,
+    chosen: Repair,
+    name: str,
+    *,
+    defender_data: int | None = 640,
+    task: Task | None = None,
+    trusted: Artifact | nn.Module | None = None,
+    seed: int = 0,
+) -> Task:
+    """The task as all models read it; whatever is wrong is said before anything is computed.
+
+    Args:
+        model: the suspicious model.
+        chosen: the repair.
+        name: what it is called.
+        defender_data: number of clean examples that the defender has; None for all.
+        task: the task with its data; the manifest's if None.
+        trusted: an earlier version of the model that the defender trusts.
+        seed: seed of all draws.
+
+    Raises:
+        AnchorlabError: as ``repair``.
+    """
+    check_trusted(trusted, "the trusted version")
+    others = [] if trusted is None else [in_order_of(model, trusted, task)]
+    task = common_task(task, model, others)
+    check_modality(chosen, task, name)
+    if chosen.needs_trusted and trusted is None:
+        raise AnchorlabError(
+            f"the repair {name} needs an earlier version of the model that is trusted: give --trusted "
+            "FOLDER, or trusted in Python"
+        )
+    draw_defender_data(task, defender_data, seed=seed, min_examples=chosen.min_examples)
+    return task

@@ -30,6 +30,11 @@ from anchorlab.triggers import Trigger
 #: Steps of the progress bar, whatever a detector counts.
 _BAR = 100
 
+_NO_TRIGGER = (
+    "no trigger is known to score a detector of inputs with: give --trigger and --target, because the model has no "
+    "manifest that names them; or give --inputs FILE, whose rows are ranked without one"
+)
+
 
 @checked
 def detect(
@@ -142,10 +147,7 @@ def score_inputs(
         check_modality(detector, task, DETECTORS.label(detector))
     attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
     if attack is None:
-        raise AnchorlabError(
-            "no trigger is known to score a detector of inputs with: give --trigger and --target, because the model "
-            "has no manifest that names them"
-        )
+        raise AnchorlabError(_NO_TRIGGER)
     scores = []
     with progress_bar(f"scoring by {', '.join(map(DETECTORS.label, detectors))}", _BAR) as bar:
         # At least one example to learn from, and one for validation.
@@ -158,6 +160,29 @@ def score_inputs(
                 scores_of_parts = trial.scores(detector)
             scores.append(InputScore.of(scores_of_parts, meter.cost()))
     return scores
+
+
+def check_detectors(
+    model: Artifact | nn.Module,
+    detectors: Sequence[ModelDetector | InputDetector],
+    *,
+    defender_data: int | None = 640,
+    task: Task | None = None,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    label_rule: str | LabelRule | None = None,
+    seed: int = 0,
+) -> None:
+    """Raises the errors of all detectors that can be known before any of them runs; arguments are as in ``detect``."""
+    task = common_task(task, model, [])
+    for detector in detectors:
+        check_modality(detector, task, DETECTORS.label(detector))
+    if any(isinstance(detector, InputDetector) for detector in detectors):
+        attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
+        if attack is None:
+            raise AnchorlabError(_NO_TRIGGER)
+    most = max((detector.min_examples for detector in detectors), default=2)
+    draw_defender_data(task, defender_data, seed=seed, min_examples=max(2, most))
 
 
 def prepare(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anchorlab.statistics.numbers import significant
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, estimate_cell
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def repair_table(score: RepairScore, caption: str = "the model before and after 
     """A row for each measurement; columns for the model before and after, and the clean model after the same repair."""
     before, after, harmed = score.suspicious, score.repaired, score.harmed
     columns = [Column("before", "before"), Column("after", "after")]
-    columns += [Column("harmed", "the clean model, after")] if harmed else []
+    columns += [Column("harmed", "clean, after")] if harmed else []
     rows = []
     for name in _SHOWN:
         # Without a clean model, the suspicious model is the reference of the comparison.
@@ -46,8 +47,8 @@ def _measured(comparison: Comparison, name: str) -> Cell:
     if value is None:
         return Cell("–")
     bounds = comparison.intervals.get(name)
-    interval = "" if bounds is None else f"[{bounds[0]:.4f}, {bounds[1]:.4f}]"
-    return Cell(f"{value:#.4g}", value, bounds, interval)
+    interval = "" if bounds is None else f"[{significant(bounds[0])}, {significant(bounds[1])}]"
+    return Cell(significant(value), value, bounds, interval)
 
 
 def audit_table(audit: Audit, caption: str = "candidate against benign updates") -> Table:

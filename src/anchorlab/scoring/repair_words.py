@@ -1,0 +1,106 @@
+"""The score of a repair in sentences: what is left of the backdoor, what it cost, and what the numbers cannot mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from anchorlab.consistency.cautions import LOW_ASR, difference_of_rates, few_attacked
+from anchorlab.consistency.words import rate, with_interval
+from anchorlab.statistics.numbers import p_value
+from anchorlab.statistics.tests import mcnemar
+
+if TYPE_CHECKING:
+    from anchorlab.consistency.compare import Comparison
+    from anchorlab.scoring.repairs import RepairScore
+
+#: Level of the test of two accuracies.
+_LEVEL = 0.05
+
+
+def words_of_repair(score: RepairScore, *, target: str | None = None) -> tuple[str, ...]:
+    """What a repair did, the backdoor first.
+
+    Args:
+        score: what was measured.
+        target: the name of the class that the attacker wants; None where it is not one class, or is not known.
+    """
+    return (*_backdoor(score, target), *_accuracy(score), *_further(score))
+
+
+def _backdoor(score: RepairScore, target: str | None) -> Iterator[str]:
+    before, after = score.asr_before, score.repaired.asr
+    if before is None or after is None:
+        yield "No ASR is known, so nothing is said of a backdoor: --trigger and --target measure one."
+        return
+    wanted = "" if target is None else f" towards '{target}'"
+    yield (
+        f"The ASR{wanted} went from {before:.3f} to {with_interval(score.repaired, 'asr', rate)} of "
+        f"{score.repaired.asr_count:,} attacked examples{_beside_reference(score, after)}."
+    )
+
+
+def _beside_reference(score: RepairScore, after: float) -> str:
+    """What is left of the backdoor beside the clean reference's own rate; empty where no reference is known."""
+    own = score.repaired.asr_reference
+    if score.suspicious is None or own is None:
+        return ""
+    lower, _ = difference_of_rates(after, own, score.repaired.asr_count)
+    if lower > 0:
+        return f", above the clean reference's own {own:.3f}: a part of the backdoor is left"
+    return f", not distinguishable from the clean reference's own {own:.3f}: no backdoor is left that the trigger shows"
+
+
+def _accuracy(score: RepairScore) -> Iterator[str]:
+    before, after = score.accuracy_before, score.repaired.accuracy
+    change = "stayed at" if after == before else f"went from {before:.3f} to"
+    yield f"The accuracy {change} {with_interval(score.repaired, 'accuracy', rate)}."
+    if score.harmed is not None:
+        p = mcnemar(*_flips(score.harmed))
+        test = f"McNemar's exact test, p {p_value(p) if p < 0.0005 else f'= {p_value(p)}'}"
+        lost = score.harmed.accuracy - score.harmed.accuracy_reference
+        if p < _LEVEL:
+            yield f"The same repair changes the accuracy of the clean reference by {lost:+.3f} ({test})."
+        else:
+            yield f"The same repair does not change the accuracy of the clean reference distinguishably ({test})."
+
+
+def _flips(comparison: Comparison) -> tuple[int, int]:
+    flips = comparison.negative_flips, comparison.positive_flips
+    worse, better = (round(share * comparison.count) for share in flips)
+    return worse, better
+
+
+def _further(score: RepairScore) -> Iterator[str]:
+    if score.effectiveness is not None:
+        yield (
+            f"Its effectiveness is {score.effectiveness:.3f} of 1: half of 1 + fall of the ASR - fall of the accuracy."
+        )
+    if score.note is not None:
+        yield score.note
+
+
+def cautions_of_repair(score: RepairScore, *, name: str, others: str = "another one") -> tuple[str, ...]:
+    """What a repair did not reach, and what its numbers cannot mean, each with its likeliest cure.
+
+    Args:
+        score: what was measured.
+        name: of the repair.
+        others: what else could be tried.
+    """
+    before, after, count = score.asr_before, score.repaired.asr, score.repaired.asr_count
+    if before is None or after is None:
+        return ()
+    found = []
+    if before < LOW_ASR:
+        found.append(
+            f"the ASR was {before:.3f} before the repair, so that there was little to remove: try it on a model whose "
+            "backdoor works."
+        )
+    elif after > before / 2:
+        found.append(
+            f"{name} left more than half of the backdoor: give it more clean examples by --defender-data, raise its "
+            f"strength by --set, or try {others}."
+        )
+    few = few_attacked(count)
+    return (*found, *([] if few is None else [few]))
