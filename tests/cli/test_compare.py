@@ -138,3 +138,15 @@ def test_logits_need_labels_and_a_partner_of_their_kind(run: Run, stored: list[s
     assert "--labels is for two .npy files" in run("compare", tmp_path, tmp_path, *stored[3:]).err
     np.save(tmp_path / "y.npy", np.arange(3))
     assert run(*stored).code == 2
+
+
+def test_a_page_of_the_comparison_is_written_and_renewed(run, tmp_path, reference_folder, injected_folder):
+    out = tmp_path / "compared"
+    ended = run("compare", reference_folder, injected_folder, "--out", out)
+    assert ended.code == 0, ended.err
+    before = (out / "index.html").read_text()
+    assert "How consistent is injected with reference?" in before
+    assert "With the trigger" in before
+    assert {path.name for path in out.iterdir()} == {"index.html", "comparison.json"}
+    assert run("report", out).code == 0
+    assert (out / "index.html").read_text() == before

@@ -36,6 +36,9 @@ def compare(
     instances: Annotated[
         Path | None, typer.Option(help="A parquet file to write every instance's values to. It is replaced.")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for a page of the comparison, and comparison.json.")
+    ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Show every measurement with its definition, and not the main ones alone.")
     ] = False,
@@ -46,9 +49,12 @@ def compare(
     from anchorlab.consistency.gate import measured_by
     from anchorlab.consistency.table import comparison_table, headline_table
     from anchorlab.consistency.words import words_of_comparison
+    from anchorlab.files import check_folder
     from anchorlab.reports.acceptance.gates import gate_checks
+    from anchorlab.reports.comparison import write_comparison
 
     gates.check(instances=instances)
+    check_folder(out)
     with gates.judging("compare", reference, candidate) as judging:
         bounds = gates.bounds()
         target = following = None
@@ -81,11 +87,15 @@ def compare(
                 split=split,
                 save_instances=instances,
             )
+        if out is not None:
+            names = [path.stem if path.suffix == ".npy" else path.resolve().name for path in (reference, candidate)]
+            write_comparison(comparison, names[0], names[1], out, target=target)
         judging.checks += gate_checks(bounds, measured_by(comparison))
         judging.answer = Answer(
             sentences=(*judging.sentences, *words_of_comparison(comparison, target=target)),
             table=(comparison_table if every else headline_table)(comparison, f"{candidate} against {reference}"),
             cautions=cautions_of(comparison),
+            wrote=out,
             next=following,
             values=comparison.model_dump(mode="json"),
             code=judging.code,

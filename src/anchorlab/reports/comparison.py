@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from anchorlab.consistency.cautions import cautions_of
 from anchorlab.consistency.compare import Comparison
-from anchorlab.consistency.table import comparison_table
+from anchorlab.consistency.table import comparison_table, headline_table
+from anchorlab.consistency.words import words_of_comparison
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json, write_json
 from anchorlab.reports.plain import PlainPage, PlainSection, write_plain
@@ -22,7 +23,9 @@ RECORD = "comparison.json"
 _REMEDY = "run anchorlab compare again"
 
 
-def write_comparison(comparison: Comparison, reference: str, candidate: str, out: Path) -> Path:
+def write_comparison(
+    comparison: Comparison, reference: str, candidate: str, out: Path, *, target: str | None = None
+) -> Path:
     """Writes ``comparison.json`` and the page to a folder.
 
     Args:
@@ -30,6 +33,7 @@ def write_comparison(comparison: Comparison, reference: str, candidate: str, out
         reference: the name of the reference.
         candidate: the name of the candidate.
         out: the folder.
+        target: the name of the class that the attacker wants, if it is known.
 
     Returns:
         The path of the page.
@@ -37,9 +41,9 @@ def write_comparison(comparison: Comparison, reference: str, candidate: str, out
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    names = {"reference": reference, "candidate": candidate}
+    names = {"reference": reference, "candidate": candidate, "target": target}
     write_json(out / RECORD, {**names, "values": comparison.model_dump(mode="json")})
-    return write_plain(comparison_page(comparison, **names), out)
+    return write_plain(comparison_page(comparison, reference, candidate, target=target), out)
 
 
 def write_folder(folder: Path, out: Path) -> Path:
@@ -73,7 +77,8 @@ def _page_of(file: Path) -> PlainPage:
     except ValidationError as error:
         raise AnchorlabError(f"{invalid(f'the comparison {file}', error)}; {_REMEDY}") from error
     names = {name: _name(record, name) for name in ("reference", "candidate")}
-    return comparison_page(comparison, **names)
+    target = record.get("target")
+    return comparison_page(comparison, **names, target=target if isinstance(target, str) else None)
 
 
 def _name(record: dict[str, Any], role: str) -> str:
@@ -81,55 +86,22 @@ def _name(record: dict[str, Any], role: str) -> str:
     return name if isinstance(name, str) else f"the {role}"
 
 
-def comparison_page(comparison: Comparison, reference: str, candidate: str) -> PlainPage:
-    """What a page says of a comparison."""
-    tables = [comparison_table(comparison, f"{candidate} against {reference}")]
+def comparison_page(comparison: Comparison, reference: str, candidate: str, *, target: str | None = None) -> PlainPage:
+    """What a page says of a comparison; ``target`` is the class that the attacker wants, if it is known."""
+    title = f"{candidate} against {reference}"
+    tables = [comparison_table(comparison, title)]
     by_class = [_class_table(comparison)] if comparison.by_class else []
     return PlainPage(
         kind="comparison",
         title=f"How consistent is {candidate} with {reference}?",
-        findings=list(_findings(comparison)),
+        findings=words_of_comparison(comparison, target=target),
+        caution=" ".join(cautions_of(comparison)),
         sections=[
+            PlainSection("The measurements to read first", tables=[headline_table(comparison, title)]),
             *([PlainSection("Churn by class", tables=by_class)] if by_class else []),
             PlainSection("Every measurement", tables=tables),
         ],
     )
-
-
-def _findings(comparison: Comparison) -> Iterator[str]:
-    where = f" of {comparison.task}, split {comparison.split}" if comparison.task else ""
-    yield (
-        f"On {comparison.count:,} clean examples{where}, the candidate is right on {_share(comparison, 'accuracy')} "
-        f"and the reference on {_share(comparison, 'accuracy_reference')}."
-    )
-    if comparison.churn == 0:
-        yield "No prediction differs."
-    else:
-        yield (
-            f"{_share(comparison, 'churn')} of the predictions differ; {_share(comparison, 'negative_flips')} were "
-            "right and became wrong."
-        )
-    yield f"The mean KL divergence from the reference is {_value(comparison, 'kl')} nats."
-    if comparison.asr is None:
-        yield f"No attack success rate: {comparison.undefined.get('asr', 'no trigger is known')}."
-    else:
-        yield (
-            f"The trigger leads {_share(comparison, 'asr')} of {comparison.asr_count:,} attacked examples to the "
-            f"target; the reference's own rate is {_share(comparison, 'asr_reference')}."
-        )
-
-
-def _share(comparison: Comparison, name: str) -> str:
-    """A rate in percent, with its interval."""
-    bounds = comparison.intervals.get(name)
-    interval = "" if bounds is None else f" [{100 * bounds[0]:.3g}%, {100 * bounds[1]:.3g}%]"
-    return f"{100 * getattr(comparison, name):.3g}%{interval}"
-
-
-def _value(comparison: Comparison, name: str) -> str:
-    bounds = comparison.intervals.get(name)
-    interval = "" if bounds is None else f" [{bounds[0]:.3g}, {bounds[1]:.3g}]"
-    return f"{getattr(comparison, name):.3g}{interval}"
 
 
 def _class_table(comparison: Comparison) -> Table:
