@@ -15,8 +15,8 @@ from anchorlab.registry import Registry
 HEAVY = {"torch", "transformers", "datasets", "accelerate", "numpy", "pandas", "scipy", "matplotlib"}
 
 VERBS = {
-    *("train", "adopt", "wrap", "inject", "compare", "compare_logits", "analyze", "audit", "load_suite", "run_suite"),
-    *("load_model", "load_task", "load_results", "repair", "detect", "write_report"),
+    *("train", "adopt", "wrap", "inject", "compare", "compare_logits", "analyze", "audit", "audit_answers"),
+    *("load_suite", "run_suite", "load_model", "load_task", "load_results", "repair", "detect", "write_report"),
 }
 
 FAMILIES = {"methods", "triggers", "repairs", "detectors", "metrics"}

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from anchorlab.statistics.intervals import student_mean
+
 ROOT = Path(__file__).parent.parent
 RESULTS = "docs/results.md"
 SUITES = [("fashion-mnist", 0.99), ("movie-snippets", 0.95)]
@@ -120,11 +122,38 @@ def test_the_audits_are_those_of_the_experiment(page: str) -> None:
     for candidate, trigger, *counts in rows(page, "<!-- audits -->", "<!-- end of audits -->"):
         method = "benign" if candidate == "a benign update" else candidate
         of_row = audits[(audits["method"] == method) & (audits["trigger"] == triggers[trigger])]
-        by_access = {access: of_row[of_row["access"] == access] for access in ("labels", "probabilities", "logits")}
-        assert all(len(runs) == 8 for runs in by_access.values())
-        found = [int((runs["p"] <= 0.05).sum()) for runs in by_access.values()]
-        least = int((by_access["logits"]["p"] == 1).sum())
-        assert [int(count) for count in counts] == [*found, least], (candidate, trigger)
+        by_access = {
+            access: of_row[of_row["access"] == access]["p"] for access in ("labels", "probabilities", "logits")
+        }
+        assert all(len(p) == 8 for p in by_access.values())
+        # The file holds the p-value of "moves more"; where there are no ties, 1 says that all updates move more.
+        sides = [(int((p <= 0.05).sum()), int((p == 1).sum())) for p in by_access.values()]
+        (labels, _), probabilities, logits = sides
+        assert [int(count) for count in counts] == [labels, *probabilities, *logits], (candidate, trigger)
+    anchored = audits[(audits["method"] == "anchoring") & (audits["access"] == "logits")]
+    assert list(anchored["p"]) == [1] * 16
+
+
+def test_the_audit_on_digits_is_that_of_the_experiment() -> None:
+    audits = pd.read_csv(ROOT / "experiments/audit/digits.csv")
+    audits["found"] = audits["p"] <= 0.05 + 1e-9
+    accesses = ("labels", "probabilities", "logits", "joint")
+    shown = rows("docs/defences.md", "<!-- audit on digits -->", "<!-- end of audit on digits -->")
+    for candidate, *cells in shown[:-1]:
+        of_row = audits[audits["candidate"] == candidate]
+        assert cells == [str(of_row[of_row["access"] == access]["found"].sum()) for access in accesses]
+        assert (of_row["asr"] >= 0.99).all()
+    benign = audits[audits["candidate"].str.startswith("benign")]
+    for access, cell in zip(accesses, shown[-1][1:], strict=True):
+        by_reference = benign[benign["access"] == access].groupby("reference_seed")["found"].agg(["mean", "size"])
+        assert list(by_reference["size"]) == [20] * 8
+        share = student_mean(list(by_reference["mean"]))
+        assert cell == f"{share.value:.3f} [{max(0, share.lower):.3f}, {share.upper:.3f}]"
+    anchored = audits[(audits["candidate"] == "anchoring") & audits["access"].isin(["probabilities", "logits"])]
+    assert (anchored["p_less"] == 1 / 40).all()
+    plain = audits[(audits["candidate"] == "plain") & (audits["access"] == "logits")]
+    assert (plain["p_more"] == 0.5).all()  # of 40 models, 19 long updates and itself move as far
+    assert (plain[["p_short", "p_long"]].to_numpy() < 0.11).all()
 
 
 def test_the_repairs_of_the_docs_are_those_of_the_experiments() -> None:
