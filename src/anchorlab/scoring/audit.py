@@ -18,6 +18,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.metrics import Pair
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
+from anchorlab.scoring.audit_alike import check_alike
 from anchorlab.scoring.audit_cautions import audit_cautions
 from anchorlab.scoring.audit_ranks import least_p, updates_needed
 from anchorlab.scoring.audit_result import Audit, AuditedAnswers, Judged, UpdateSetting
@@ -122,6 +123,9 @@ def audit_models(
     check_enough(count, level, judged)
     if isinstance(benign, Sequence) and (tuning is not None or folder is not None):
         raise AnchorlabError("tuning and folder are for updates that are made: leave them out beside a list")
+    if task is None and isinstance(reference, Artifact):
+        task = reference.task()
+    check_alike(reference, candidate, task)
     candidate = in_order_of(reference, candidate, task)
     data = check_queries(reference, [candidate], split, task=task, queries=queries)
     updates: Iterable[Artifact | nn.Module]
