@@ -98,7 +98,7 @@ def test_values_are_named_in_one_way(name: str) -> None:
         word = parameter.metavar
         if parameter.param_type_name == "argument" or not getattr(parameter, "is_flag", False):
             assert word is not None, parameter.name
-            assert re.fullmatch(r"[A-Za-z0-9.:=|*-]+(\|[A-Za-z0-9:*-]+)*", word), word
+            assert re.fullmatch(r"[A-Za-z0-9.:=|*,…-]+(\|[A-Za-z0-9:*-]+)*", word), word
             assert "<" not in word
 
 

@@ -56,7 +56,8 @@ class Section:
 def _record(name: str, member: Any) -> Entry:
     """A member that has a description, such as a task."""
     words = {"kind": member.kind} if hasattr(member, "kind") else {}
-    return {"name": name, "summary": getattr(member, "description", None) or member.definition, **words}
+    summary = getattr(member, "description", None) or member.definition
+    return {"name": name, "summary": summary, **words, **_cited(member)}
 
 
 def _class(name: str, member: type) -> Entry:
@@ -65,7 +66,13 @@ def _class(name: str, member: type) -> Entry:
     entry: Entry = {"name": name, "summary": text.partition("\n")[0].replace("``", "")}
     entry |= {key: value for key in ("modality", "judges") if (value := _kind(member, key)) is not None}
     source = _source(text, inspect.getdoc(sys.modules[member.__module__]) or "")
-    return entry | ({"source": source} if source else {}) | {"parameters": parameters_of(member)}
+    return entry | ({"source": source} if source else {}) | _cited(member) | {"parameters": parameters_of(member)}
+
+
+def _cited(member: Any) -> Entry:
+    """The papers that a member comes from: keys of ``references.bib``, or whole entries of BibTeX."""
+    cites = list(getattr(member, "cites", ()))
+    return {"cites": cites} if cites else {}
 
 
 def _kind(member: type, key: str) -> str | None:
