@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import jsonschema
 import numpy as np
@@ -110,6 +111,23 @@ def test_a_gate_decides_the_exit_code(run, tmp_path, bound, code):
     ended = run("audit", *stored(tmp_path), "--fail-if", bound, "--out", tmp_path / "audit")
     assert ended.code == code
     assert ended.out.index("Unusual: the candidate moved MORE than all 39") < ended.out.index("the gate '")
+
+
+def test_the_verdict_is_a_test_case_beside_the_bounds(run, tmp_path):
+    files = {name: tmp_path / f"a.{name}" for name in ("junit", "sarif", "summary")}
+    words = [word for name, file in files.items() for word in (f"--{name}", file)]
+    ended = run("audit", *stored(tmp_path), *words, "--fail-if", "p_labels < 0.001", "--out", tmp_path / "audit")
+    assert ended.code == 0
+    verdict, bound = ElementTree.parse(files["junit"]).findall(".//testcase")
+    assert verdict.attrib["name"] == "the difference is an ordinary one, by logits"
+    assert verdict.find("failure") is not None
+    assert (bound.attrib["name"], bound.find("failure")) == ("fail if p_labels < 0.001", None)
+    (run_,) = json.loads(files["sarif"].read_text())["runs"]
+    assert [result["ruleId"] for result in run_["results"]] == ["verdict"]
+    assert run_["properties"]["files"] == [str(tmp_path / "audit")]
+    summary = files["summary"].read_text()
+    assert summary.startswith("### ❌ anchorlab audit: not accepted\n")
+    assert "No test of this kind proves the absence of a backdoor" in summary
 
 
 def test_a_gate_on_what_no_audit_measures_is_refused(run, tmp_path):

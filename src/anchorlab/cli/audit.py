@@ -85,6 +85,7 @@ def audit(
     from anchorlab.consistency.gate import Measured
     from anchorlab.files import check_folder
     from anchorlab.reports.acceptance.gates import gate_checks
+    from anchorlab.reports.acceptance.verdicts import verdict_check
     from anchorlab.scoring.audit import audit_models
     from anchorlab.scoring.audit_result import GATED
     from anchorlab.scoring.audit_stored import audit_answers
@@ -135,6 +136,7 @@ def audit(
             seed=seed,
             out=out,
         )
+        judging.checks.append(verdict_check(result.verdict))
         judging.checks += gate_checks(bounds, Measured(result.values(), result.intervals()))
         judging.answer = Answer(
             (result.sentences[0], *judging.sentences, *result.sentences[1:]),

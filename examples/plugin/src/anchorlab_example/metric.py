@@ -14,7 +14,7 @@ def hellinger(pair: Pair, labels: NDArray[Any]) -> NDArray[np.float64]:
     """Hellinger distance of both models' probabilities ``[N, C]``, for each of the N instances."""
     del labels
     roots = np.sqrt(pair.p.probability) - np.sqrt(pair.q.probability)
-    return np.sqrt((roots**2).sum(axis=1) / 2)
+    return np.asarray(np.sqrt((roots**2).sum(axis=1) / 2), dtype=np.float64)
 
 
 HELLINGER = Metric(
