@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import anchorlab
-from anchorlab import Artifact, Task, Tuning
+from anchorlab import AnchorlabError, Artifact, ModelScore, Task, Tuning
+from anchorlab.reports.suite.summary import summarise
 from anchorlab.scoring.repairs import score_repair
 from tests.made_up_analysis import made_up
 
@@ -87,6 +91,28 @@ def test_the_results_of_a_suite_have_a_line_a_table_and_json_values(finished: Pa
     assert json.loads(json.dumps(results.to_dict(), allow_nan=False))
 
 
+def test_the_means_of_a_suite_are_those_of_its_report(finished: Path):
+    results = anchorlab.load_results(finished)
+    frame = results.table("kl", "churn", resamples=50)
+    assert "noise" not in set(frame["role"])
+    entries = [
+        (condition.target_asr, group.asked, entry)
+        for condition in summarise(results, resamples=50)
+        for group in condition.groups
+        for entry in group.entries
+        if len(entry.runs)
+    ]
+    assert entries
+    for target, asked, entry in entries:
+        of_method = frame[(frame["method"] == entry.label) & (frame["anchors_asked"] == asked)]
+        (row,) = of_method[of_method["target_asr"].isna() | (of_method["target_asr"] == target)].to_dict("records")
+        assert (row["kl"], row["kl_lower"], row["kl_upper"]) == dataclasses.astuple(entry.estimate("kl"))[:3]
+        assert row["runs"] == len(entry.runs)
+    figure = results.plot("kl", resamples=20)
+    drawn = {label.get_text() for axis in figure.axes for label in axis.get_yticklabels()}
+    assert {entry.label for _, _, entry in entries} <= drawn
+
+
 def test_a_comparison_of_logits_names_no_task():
     logits = [[2.0, 0.0], [0.0, 1.0]]
     comparison = anchorlab.compare_logits(logits, logits, [0, 1])
@@ -97,3 +123,57 @@ def test_a_name_cannot_steer_the_terminal_on_which_a_value_is_shown():
     shown = repr(made_up(names=("\x1b[31m", "b")))
     assert "\\x1b[31m" in shown
     assert "\x1b" not in shown
+
+
+#: Value to a column of its table.
+COLUMNS = {
+    "Comparison": "lower",
+    "RepairScore": "measurement",
+    "ModelScore": "deviations",
+    "InputScore": "triggered",
+    "Audit": "least_update",
+    "Analysis": "l2",
+}
+
+
+def shown(values: dict[str, Any], name: str) -> Any:
+    return made_up() if name == "Analysis" else values[name]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_its_table_is_a_frame(values: dict[str, Any], name: str) -> None:
+    frame = shown(values, name).table()
+    assert isinstance(frame, pd.DataFrame)
+    assert len(frame)
+    assert COLUMNS[name] in frame
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_its_plot_is_a_figure_that_shows_itself(values: dict[str, Any], name: str) -> None:
+    figure = shown(values, name).plot()
+    assert isinstance(figure, Figure)
+    assert figure.axes
+    assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
+def test_the_table_of_a_comparison_holds_its_measurements(values: dict[str, Any]) -> None:
+    comparison = values["Comparison"]
+    frame = comparison.table()
+    assert frame.loc["kl", "value"] == comparison.kl
+    assert tuple(frame.loc["kl", ["lower", "upper"]]) == comparison.intervals["kl"]
+
+
+def test_names_of_a_comparison_are_its_measurements(values: dict[str, Any]) -> None:
+    names = [name for name in dir(values["Comparison"]) if not name.startswith("_")]
+    assert {"kl", "asr", "churn", "intervals", "table", "plot", "to_dict"} <= set(names)
+    assert not {"model_dump", "model_fields", "copy", "json", "dict"} & set(names)
+
+
+def test_a_plot_of_what_is_not_there_is_refused() -> None:
+    analysis = made_up()
+    with pytest.raises(AnchorlabError, match="unknown column of the table paths 'los': did you mean 'loss'"):
+        analysis.plot("los")
+    with pytest.raises(AnchorlabError, match="unknown table of an analysis 'size': did you mean 'sizes'"):
+        analysis.table("size")
+    with pytest.raises(AnchorlabError, match="no details by label"):
+        ModelScore(1.0).plot()

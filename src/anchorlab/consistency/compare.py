@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import nn
 
 from anchorlab.arguments import checked
@@ -22,19 +22,34 @@ from anchorlab.consistency.stored_logits import StoredLogits, stored_labels
 from anchorlab.consistency.summary import Consistency, summarise
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError, printable, renamed_keywords
-from anchorlab.metrics import predictions
+from anchorlab.metrics import METRICS, predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
 from anchorlab.models.probabilities import Watch, Watched
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.plotting import Measured, plot_estimates
 from anchorlab.statistics.table import to_html
 from anchorlab.triggers import Trigger
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 #: What the one-line form of a comparison shows.
 _MAIN = ("accuracy", "accuracy_reference", "asr", "asr_reference", "kl", "logit_distance", "churn", "negative_flips")
+
+
+_DISTANCES = "distance"
+#: The panels of a comparison's plot.
+_PLOTTED = {
+    "share of instances": ("accuracy", "accuracy_reference", "asr", "asr_reference"),
+    "share of clean instances": ("churn", "negative_flips", "positive_flips", "leakage"),
+    _DISTANCES: ("kl", "js", "total_variation", "probability_distance", "logit_distance", "logit_distance_centred"),
+}
+
+#: What every pydantic model has; editors that complete a name would show it before the measurements.
+_PYDANTIC = frozenset(dir(BaseModel))
 
 
 class Comparison(Consistency):
@@ -53,6 +68,33 @@ class Comparison(Consistency):
         return printable(f"Comparison({measured_on}{self.count} instances, {', '.join(values)})")
 
     __str__ = __repr__
+
+    def table(self) -> pd.DataFrame:
+        """A row a measurement: its ``value``, and the ``lower`` and ``upper`` end of its 95% interval; NaN for none."""
+        import pandas as pd
+
+        rows = {name: self._estimate(name) for name in METRICS}
+        values = [(each.value, each.lower, each.upper) for each in rows.values()]
+        index = pd.Index(list(rows), name="measurement")
+        return pd.DataFrame(values, index=index, columns=["value", "lower", "upper"], dtype=float)
+
+    def plot(self) -> Figure:
+        """Rates and distances with their 95% intervals; a notebook shows the figure."""
+        return plot_estimates(
+            {
+                title: [Measured(METRICS[name].title, self._estimate(name), kind=kind) for name in names]
+                for kind, (title, names) in enumerate(_PLOTTED.items())
+            },
+            logarithmic=[_DISTANCES],
+        )
+
+    def _estimate(self, name: str) -> Estimate:
+        lower, upper = self.intervals.get(name, (None, None))
+        return Estimate(getattr(self, name, None), lower, upper)
+
+    def __dir__(self) -> list[str]:
+        """The measurements and what can be done with them, without pydantic's own names."""
+        return [name for name in super().__dir__() if name.startswith("__") or name not in _PYDANTIC]
 
     def _repr_html_(self) -> str:
         # Only here, because the table is made of comparisons.

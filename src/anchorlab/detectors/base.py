@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,14 @@ from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.defence import Defence
-from anchorlab.errors import printable
+from anchorlab.errors import AnchorlabError, printable
 from anchorlab.models.hooks import features
 from anchorlab.statistics.escaping import html
+from anchorlab.statistics.plotting import COLOURS, shown_figure
 from anchorlab.statistics.table import Table, frame_table, to_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,6 +56,28 @@ class ModelScore:
     def details_table(self, caption: str = "what was tried") -> Table:
         """The details for a reader, a row for each attempt."""
         return frame_table("details", caption, self.details)
+
+    def table(self) -> pd.DataFrame:
+        """The details, a row for each attempt; a copy."""
+        return self.details.copy()
+
+    def plot(self) -> Figure:
+        """The last number of the details by label, of which the score is made; a notebook shows the figure.
+
+        Raises:
+            AnchorlabError: for a score without details by label.
+        """
+        numbers = [str(name) for name in self.details.select_dtypes("number") if name not in ("label", "restart")]
+        if "label" not in self.details or not numbers:
+            raise AnchorlabError("this score has no details by label to plot: read table() instead")
+        with shown_figure(6.0, 2.6) as figure:
+            axis = figure.subplots()
+            axis.plot(self.details["label"], self.details[numbers[-1]], "o", color=COLOURS[0])
+            labels = sorted(set(self.details["label"]))
+            axis.set(xlabel="label", ylabel=numbers[-1].replace("_", " "), title=f"score {self.score:.4g}")
+            if len(labels) <= 20:
+                axis.set_xticks(labels)
+        return figure
 
     def _repr_html_(self) -> str:
         note = f" {self.note}" if self.note else ""

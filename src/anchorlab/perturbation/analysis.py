@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from anchorlab.errors import printable
+from anchorlab.errors import AnchorlabError, printable, unknown
 from anchorlab.perturbation.summary import summary_table
-from anchorlab.statistics.escaping import html
+from anchorlab.statistics.escaping import html, plotted
+from anchorlab.statistics.plotting import COLOURS, shown_figure
 from anchorlab.statistics.table import to_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: Version of ``to_dict``, which pages store as ``analysis.json``.
 FORMAT = 1
@@ -59,6 +63,45 @@ class Analysis:
         return printable(
             f"Analysis({names} against {self.reference}: {self.task}, {self.count} examples of {self.split})"
         )
+
+    def table(self, name: str = "sizes") -> pd.DataFrame:
+        """One of the tables, a copy; ``tables`` has all of them.
+
+        Args:
+            name: as in docs/perturbation.md.
+
+        Raises:
+            AnchorlabError: for a name that is none.
+        """
+        if name not in self.tables:
+            raise unknown("table of an analysis", name, self.tables)
+        return self.tables[name].copy()
+
+    def plot(self, value: str = "loss") -> Figure:
+        """What happens on the straight line from the reference through each candidate; a notebook shows the figure.
+
+        Args:
+            value: a column of the table ``paths``, such as loss, accuracy, kl or asr.
+
+        Raises:
+            AnchorlabError: if the paths were not measured, or have no such column.
+        """
+        paths = self.tables["paths"]
+        if paths.empty:
+            raise AnchorlabError("this analysis measured no paths to plot: read table() instead, or analyze again")
+        if value not in paths:
+            raise unknown("column of the table paths", value, paths.columns)
+        with shown_figure(6.0, 3.2) as figure:
+            axis = figure.subplots()
+            for number, (name, rows) in enumerate(paths[paths["buffers"] == "stored"].groupby("candidate", sort=False)):
+                colour, line = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else "--"
+                axis.plot(rows["scale"], rows[value], color=colour, linestyle=line, label=plotted(name))
+                if f"{value}_lower" in rows:
+                    ends = rows[f"{value}_lower"].astype(float), rows[f"{value}_upper"].astype(float)
+                    axis.fill_between(rows["scale"].astype(float), *ends, color=colour, alpha=0.15, linewidth=0)
+            axis.set(xlabel="share of the perturbation (0: reference, 1: candidate)", ylabel=value.replace("_", " "))
+            axis.legend()
+        return figure
 
     def _repr_html_(self) -> str:
         """The summary and the findings, for notebooks."""

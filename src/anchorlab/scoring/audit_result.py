@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from anchorlab.scoring.audit_statistics import AccessAudit, Direction, JointAudit
+from anchorlab.scoring.audit_statistics import ACCESSES, AccessAudit, Direction, JointAudit
 from anchorlab.statistics.arrays import Floats, Integers
 from anchorlab.statistics.escaping import html
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.plotting import Measured, plot_estimates
 from anchorlab.statistics.table import to_html
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
     from anchorlab.data import Split
 
 #: What an audit may be judged by: one kind of access, or all at once.
@@ -143,6 +149,37 @@ class Audit:
 
         sentences = "".join(f"<li>{html(sentence)}</li>" for sentence in (*self.sentences, *self.cautions))
         return f"{to_html(audit_table(self))}<ul>{sentences}</ul>"
+
+    def table(self) -> pd.DataFrame:
+        """A row for each access: p-value, the candidate's statistic with its interval, the range of the updates'."""
+        import pandas as pd
+
+        rows = [
+            {
+                "access": access.access,
+                "p": access.p,
+                "direction": access.direction,
+                "value": access.value,
+                "lower": access.statistic.lower,
+                "upper": access.statistic.upper,
+                "least_update": min(access.null),
+                "greatest_update": max(access.null),
+            }
+            for access in self.accesses
+        ]
+        return pd.DataFrame(rows).set_index("access")
+
+    def plot(self) -> Figure:
+        """The candidate, with its 95% interval, among the benign updates, by access; a notebook shows the figure."""
+        panels = {}
+        for access in self.accesses:
+            rows = [Measured("candidate", access.statistic, kind=1)]
+            for name in dict.fromkeys(access.settings):
+                values = [value for value, of in zip(access.null, access.settings, strict=True) if of == name]
+                middle = Estimate(statistics.median(values), min(values), max(values))
+                rows.append(Measured(f"{len(values)} {name} updates, median and range", middle, runs=values))
+            panels[f"{ACCESSES[access.access]} ({access.access}): p = {access.p:.3g}"] = rows
+        return plot_estimates(panels)
 
     def access(self, name: str) -> AccessAudit:
         """The result for one kind of access.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from anchorlab.artifacts.provenance import RunCost
 from anchorlab.scoring.trial import TrialScores
 from anchorlab.statistics.estimate import Estimate
-from anchorlab.statistics.roc import auroc, share_above, threshold
+from anchorlab.statistics.plotting import COLOURS, shown_figure
+from anchorlab.statistics.roc import auroc, curve, share_above, threshold
 from anchorlab.statistics.table import facts_table, to_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: False positive rates of the thresholds.
 RATES = (0.01, 0.05)
@@ -81,6 +85,23 @@ class InputScore:
         """Every score: columns ``triggered`` (bool) and ``score`` (float64), the clean inputs first."""
         triggered = np.r_[np.zeros(len(self.clean), dtype=bool), np.ones(len(self.triggered), dtype=bool)]
         return pd.DataFrame({"triggered": triggered, "score": np.r_[self.clean, self.triggered]})
+
+    def plot(self) -> Figure:
+        """The scores of clean and triggered inputs, and the ROC curve; a notebook shows the figure."""
+        false, true = curve(self.clean, self.triggered)
+        with shown_figure(7.0, 2.8) as figure:
+            scores, roc = figure.subplots(1, 2)
+            bins = np.histogram_bin_edges(np.r_[self.clean, self.triggered], bins=30)
+            for colour, (label, values) in zip(
+                COLOURS, (("clean", self.clean), ("triggered", self.triggered)), strict=False
+            ):
+                scores.hist(values, bins, color=colour, alpha=0.6, label=label)
+            scores.set(xlabel="score", ylabel="inputs")
+            scores.legend()
+            roc.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
+            roc.plot(false, true, color=COLOURS[0])
+            roc.set(xlabel="FPR", ylabel="TPR", aspect="equal", title=f"AUROC {_text(self.auroc)}")
+        return figure
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes except the single scores, as JSON values."""

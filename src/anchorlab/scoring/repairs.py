@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -16,12 +16,19 @@ from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.compare import Comparison, compare
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
+from anchorlab.metrics import METRICS
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.pruning import DepthChooser, PrunedModels
 from anchorlab.repairs.tuning import at_least
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.plotting import Measured, plot_estimates
 from anchorlab.statistics.table import to_html
 from anchorlab.triggers import Trigger
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 #: Most test examples that choose an oracle's depth, because the model answers all of them at every depth.
 _EXAMPLES = 2000
@@ -75,6 +82,46 @@ class RepairScore:
         asr = "" if self.asr_before is None else f", ASR {self.asr_before:.4f} -> {self.repaired.asr:.4f}"
         note = "" if self.note is None else f"; {self.note}"
         return f"RepairScore(accuracy {self.accuracy_before:.4f} -> {self.repaired.accuracy:.4f}{asr}{note})"
+
+    def table(self) -> pd.DataFrame:
+        """Each measurement of each model: columns ``model``, ``measurement``, ``value``, ``lower`` and ``upper``."""
+        import pandas as pd
+
+        rows = [
+            (model, name, estimate.value, estimate.lower, estimate.upper)
+            for model, measured in self._measured().items()
+            for name, estimate in measured.items()
+        ]
+        return pd.DataFrame(rows, columns=["model", "measurement", "value", "lower", "upper"])
+
+    def plot(self) -> Figure:
+        """Accuracy and ASR before and after the repair, with 95% intervals; a notebook shows the figure."""
+        models = self._measured()
+        return plot_estimates(
+            {
+                METRICS[name].title: [
+                    Measured(model, measured[name], kind=kind) for kind, (model, measured) in enumerate(models.items())
+                ]
+                for name in ("accuracy", "asr")
+            }
+        )
+
+    def _measured(self) -> dict[str, dict[str, Estimate]]:
+        """The model before and after its repair, and the clean model after the same repair, to their measurements."""
+        names = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
+
+        def of(comparison: Comparison, name: str) -> Estimate:
+            lower, upper = comparison.intervals.get(name, (None, None))
+            return Estimate(getattr(comparison, name, None), lower, upper)
+
+        if self.suspicious is None:
+            before = {name: of(self.repaired, f"{name}_reference") for name in ("accuracy", "asr")}
+        else:
+            before = {name: of(self.suspicious, name) for name in names}
+        models = {"before": before, "after": {name: of(self.repaired, name) for name in names}}
+        if self.harmed is not None:
+            models["the clean model, after"] = {name: of(self.harmed, name) for name in names}
+        return models
 
     def _repr_html_(self) -> str:
         # Only here, because the table is made of scores.

@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from torch import Tensor
@@ -33,12 +33,16 @@ from anchorlab.suites.frames import (
     results_frame,
     selection_frame,
 )
+from anchorlab.suites.means import SHOWN, means_frame, plot_means
 from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import make_plan, reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,6 +115,34 @@ class SuiteResults:
         rows = {name: f"{len(getattr(self, name)):,} rows" for name in tables}
         facts = {**rows, "pending": f"{self.pending:,} runs", "references": f"{len(self.references)} models"}
         return to_html(facts_table("suite", f"{self.name}: {self.title}", facts))
+
+    def table(self, *metrics: str, resamples: int = 2000) -> pd.DataFrame:
+        """The mean over runs of each method and control, with the same 95% intervals as the report.
+
+        Args:
+            metrics: names of measurements; asr, accuracy, kl and churn if left out.
+            resamples: of the bootstrap.
+
+        Returns:
+            A row for each setting, number of anchors, target ASR and method, with ``runs``, and ``NAME``,
+            ``NAME_lower`` and ``NAME_upper`` for each metric.
+
+        Raises:
+            AnchorlabError: for an unknown metric.
+        """
+        return means_frame(self.results, self.instances, metrics or SHOWN, resamples=resamples)
+
+    def plot(self, metric: str = "kl", *, resamples: int = 2000) -> Figure:
+        """Each run of each method, and the mean with its 95% interval, by setting; a notebook shows the figure.
+
+        Args:
+            metric: name of a measurement.
+            resamples: of the bootstrap.
+
+        Raises:
+            AnchorlabError: for an unknown metric.
+        """
+        return plot_means(self.results, self.table(metric, resamples=resamples), metric)
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes as JSON values; each frame as a list of rows, missing values as None."""

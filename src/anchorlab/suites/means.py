@@ -1,0 +1,77 @@
+"""Means of a suite's runs with their intervals, as a frame and as a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from anchorlab.consistency.bootstrap import Bootstrap
+from anchorlab.consistency.runs import estimates_of
+from anchorlab.metrics import METRICS
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.plotting import Measured, plot_estimates
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: What a table shows if nothing is named.
+SHOWN = ("asr", "accuracy", "kl", "churn")
+
+#: What is compared with each other: runs that differ in one of these stand in different rows.
+_PLACE = ["task", "model", "trigger", "rule", "target", "anchors_asked", "target_asr"]
+
+
+def means_frame(
+    runs: pd.DataFrame, instances: Callable[[str], pd.DataFrame], metrics: Sequence[str], *, resamples: int
+) -> pd.DataFrame:
+    """A row for each method and place, see ``SuiteResults.table``.
+
+    Args:
+        runs: the reported runs.
+        instances: the per-instance table of a run by its identity.
+        metrics: names of measurements.
+        resamples: of the bootstrap.
+
+    Raises:
+        AnchorlabError: for an unknown metric.
+    """
+    names = [METRICS[name].name for name in metrics]
+    bootstrap = Bootstrap(resamples=resamples)
+    rows = []
+    for keys, group in _groups(runs):
+        means = estimates_of([bootstrap.resample(instances(identity)) for identity in group["identity"]])
+        row = {**keys, "runs": len(group)}
+        for name in names:
+            mean = means.get(name, Estimate(None))
+            row |= {name: mean.value, f"{name}_lower": mean.lower, f"{name}_upper": mean.upper}
+        rows.append(row)
+    measured = [f"{name}{end}" for name in names for end in ("", "_lower", "_upper")]
+    return pd.DataFrame(rows, columns=[*_PLACE, "method", "role", "runs", *measured])
+
+
+def plot_means(runs: pd.DataFrame, means: pd.DataFrame, metric: str) -> Figure:
+    """Each run as a dot and each mean with its interval, a panel for each place."""
+    panels: dict[str, list[Measured]] = {}
+    targets = means["target_asr"].dropna().unique()
+    varying = [name for name in _PLACE if len(means[name].dropna().unique()) > 1]
+    for (keys, group), mean in zip(_groups(runs), means.to_dict("records"), strict=True):
+        estimate = Estimate(mean[metric], mean[f"{metric}_lower"], mean[f"{metric}_upper"])
+        values = [float(value) for value in group[metric].astype(float)]
+        # A benign update has no target, and stands beside the methods at each of them.
+        own = [target for target in targets if target == keys["target_asr"]]
+        for target in own or targets:
+            place = {**keys, "target_asr": target}
+            title = ", ".join([METRICS[metric].title, *(f"{name.replace('_', ' ')} {place[name]}" for name in varying)])
+            rows = panels.setdefault(title, [])
+            rows.append(Measured(str(keys["method"]), estimate, values, kind=len(rows)))
+    return plot_estimates(panels, logarithmic=list(panels) if METRICS[metric].logarithmic else [])
+
+
+def _groups(runs: pd.DataFrame) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    """The runs of each method in each place, without the noise floor."""
+    reported = runs[runs["role"] != "noise"] if len(runs) else runs
+    columns = [*_PLACE, "method", "role"]
+    for keys, group in reported.groupby(columns, sort=False, dropna=False) if len(reported) else ():
+        yield dict(zip(columns, keys, strict=True)), group
