@@ -63,6 +63,10 @@ def test_the_notebook_runs_and_prints_what_it_holds() -> None:
     asr_injected, asr_repaired = flat[0][0], flat[0][9]
     assert asr_injected > 0.9
     assert asr_repaired < asr_injected
+    plots = [cell for cell in fresh.cells if cell.source.rstrip().endswith(".plot()")]
+    assert len(plots) == 2
+    for cell in plots:
+        assert ["image/png" in output.get("data", {}) for output in cell.outputs] == [True], cell.source
 
 
 def printed_numbers(book: Any) -> list[list[float]]:
