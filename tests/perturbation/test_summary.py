@@ -14,7 +14,7 @@ from tests.made_up_analysis import NAMES, made_up
 def test_the_summary_says_what_matters_of_each_candidate(capsys):
     table = summary_table(made_up())
     assert [column.title for column in table.columns] == [
-        "relative L2", "KL", "ASR", "quadratic / measured", "loss barrier", "error barrier",
+        "relative L2", "KL", "ASR", "error barrier", "loss barrier", "quadratic / measured",
     ]  # fmt: skip
     assert [row.head for row in table.groups[0].rows] == list(NAMES)
     print_rich(table, Console(width=160, markup=False))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.following import beside, filled_in, next_command
 from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
@@ -53,11 +54,13 @@ def analyze(
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
-    from anchorlab.files import explained, refuse_existing, write_folder_atomically
+    from anchorlab.files import explained, read_json, refuse_existing, write_folder_atomically
     from anchorlab.perturbation.analyze import analyze as run_analysis
     from anchorlab.perturbation.settings import AnalysisSettings
+    from anchorlab.perturbation.size_words import words_of_sizes
     from anchorlab.perturbation.summary import summary_table
     from anchorlab.reports.analysis import write_analysis
+    from anchorlab.reports.analysis.answer import answer_of
     from anchorlab.settings import build, parse_pairs, values_of
     from anchorlab.statistics.table import print_rich
     from anchorlab.training.resumable import may_be_finished, was_written_by, write_command
@@ -85,7 +88,8 @@ def analyze(
         if not was_written_by(out, command):
             refuse_existing(out)
         shutil.rmtree(partial, ignore_errors=True)
-        return Answer(wrote=out / "index.html", already=True)
+        found = read_json(out / "analysis.json", "run it again")["findings"]
+        return Answer(tuple(f"- {sentence}" for sentence in found), wrote=out / "index.html", already=True)
     analysis = run_analysis(
         clean,
         dict(zip(named, others, strict=True)),
@@ -109,8 +113,23 @@ def analyze(
         write_folder_atomically(out, write)
         with explained(partial):
             shutil.rmtree(partial, ignore_errors=True)
-    sentences = tuple(f"- {sentence}" for sentence in (*analysis.findings, *analysis.left_out))
-    return Answer(sentences, wrote=None if out is None else out / "index.html")
+    page = None if out is None else out / "index.html"
+    further: list[object] = ["repair", next(iter(named.values())), "--repair", "fine-tuning", "--reference", reference]
+    if out is None:
+        asked = [] if examples is None else ["--examples", examples]
+        further = ["analyze", reference, *candidates, *attack.words(), *asked, "--out", beside(reference, "analysis")]
+    named_task = [] if task is None else ["--task", task]
+    return Answer(
+        (
+            *words_of_sizes(analysis),
+            *(f"Is it an adversarial weight perturbation? {sentence}" for sentence in answer_of(analysis)),
+            *(f"- {sentence}" for sentence in (*analysis.findings, *analysis.left_out)),
+        ),
+        settings=filled_in({"examples": f"{analysis.count:,}"}, [] if examples is None else ["examples"]),
+        wrote=page,
+        next=next_command(*further, *named_task, *own.words(), *models.words()),
+        values=analysis.to_dict(),
+    )
 
 
 def _names(reference: Path, candidates: list[Path]) -> dict[str, Path]:

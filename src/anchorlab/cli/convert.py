@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.following import beside, next_command
 
 
 def convert(
@@ -46,6 +47,8 @@ def convert(
     ):
         if names:
             sentences.append(f"{what}: {some(names, NAMED)}")
+    following = next_command("adopt", out, "TASK", "--out", beside(out, "adopted"))
     if not (out / CONFIG).is_file():
         sentences.append(f"note: no {CONFIG} lies beside {file}: give {out} the one of the model")
-    return Answer(tuple(sentences), wrote=out / WEIGHTS)
+        following = None
+    return Answer(tuple(sentences), wrote=out / WEIGHTS, next=following)

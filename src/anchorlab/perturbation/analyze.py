@@ -150,10 +150,6 @@ def _left_out(context: Context, spent: Sequence[str]) -> list[str]:
             "No plane is shown, because it takes two candidates whose parameters differ from the reference's in "
             "different directions."
         )
-    buffers = next(iter(context.perturbations.values())).left_out
-    if buffers:
-        shown = ", ".join(buffers[:3]) + (f" and {len(buffers) - 3} more" if len(buffers) > 3 else "")
-        sentences.append(f"Integer buffers, which only count, are left out: {shown}.")
     if all(attack is None for attack in context.attacks.values()):
         sentences.append("No attack success is measured, because no manifest names a trigger and none was given.")
     return sentences

@@ -19,9 +19,9 @@ _SUMMARY: tuple[tuple[str, Mapping[str, str], str, str], ...] = (
     ("sizes", {"layer": WHOLE}, "relative", "relative L2"),
     ("behaviour", {"part": "all"}, "kl", ""),
     ("behaviour", {"part": "all"}, "asr", ""),
-    ("quadratic", {}, "kl_ratio", ""),
-    ("barriers", {"buffers": "stored"}, "loss", "loss barrier"),
     ("barriers", {"buffers": "stored"}, "error", "error barrier"),
+    ("barriers", {"buffers": "stored"}, "loss", "loss barrier"),
+    ("quadratic", {}, "kl_ratio", ""),
 )
 
 
