@@ -166,3 +166,18 @@ def test_what_stored_answers_do_not_take_is_refused(run, tmp_path, reference_fol
     assert_refused(
         run("audit", reference_folder, reference_folder, "--labels", first), "--labels is for stored answers"
     )
+
+
+def test_the_auditors_own_data_may_be_others_than_the_references(run, tmp_path):
+    """The reference's manifest names one file, and the auditor asks other queries."""
+    words = ("dull film", "fine film", "a film")
+    rows = [{"review": f"{words[n % 3]} of {n}", "mood": ("neg", "pos", "neutral")[n % 3]} for n in range(300)]
+    pd.DataFrame(rows[:150]).to_csv(tmp_path / "first.csv", index=False)
+    pd.DataFrame(rows[150:]).to_csv(tmp_path / "second.csv", index=False)
+    folder = save_text("bert", tmp_path / "plain", ["neg", "neutral", "pos"], initializer_range=0.5)
+    columns = ("--text-column", "review", "--label-column", "mood")
+    assert run("adopt", folder, tmp_path / "first.csv", *columns, "--out", tmp_path / "ref").code == 0
+    how = (*THREE[:4], "--steps", 1, "--no-detectors", "--out", tmp_path / "audit")
+    ended = run("audit", tmp_path / "ref", folder, "--data", tmp_path / "second.csv", *how)
+    assert ended.code == 0, ended.err
+    assert "unusual: less" in (tmp_path / "audit" / "audit.json").read_text()

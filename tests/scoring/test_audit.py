@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -200,3 +201,17 @@ def test_too_few_updates_are_refused_with_the_number_that_it_takes(digits, refer
 def test_too_many_queries_are_refused(digits, reference, updates):
     with pytest.raises(AnchorlabError, match="10,000 queries are not possible: the split 'test' of digits has 539"):
         audit(reference, reference, benign=updates[0], task=digits, queries=10_000, level=LEVEL)
+
+
+def test_progress_counts_the_updates_and_names_no_attack(digits, reference, monkeypatch):
+    shown = []
+
+    @contextmanager
+    def bar(title):
+        yield lambda done, total, words: shown.append((title, done, total, words))
+
+    monkeypatch.setattr("anchorlab.scoring.benign_updates.status_bar", bar)
+    list(benign_updates(reference, planned(2, Tuning(steps=1, batch_size=8)), None, task=digits))
+    assert [(title, done, total) for title, done, total, _ in shown] == [("audit", 1, 2), ("audit", 2, 2)]
+    assert shown[0][3].startswith("benign update 1 of 2, loss ")
+    assert not any("ASR" in words or "injecting" in words for *_, words in shown)

@@ -135,7 +135,6 @@ def run_injection(
     *,
     checkpoint: Checkpoint | None = None,
     reference_logits: Tensor | None = None,
-    title: str | None = None,
 ) -> Artifact:
     """Runs an injection that was planned; arguments, result and errors are as in ``inject``.
 
@@ -143,13 +142,12 @@ def run_injection(
         plan: what is injected into what.
         checkpoint: as in ``inject``.
         reference_logits: as in ``inject``.
-        title: what the progress bar says; None for the method.
     """
     injection = plan.injection(reference_logits)
     accelerator = find_accelerator()
     discard_damaged(checkpoint, accelerator)
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
-    bar = progress_bar(title or f"injecting by {METHODS.label(plan.method)}", injection.steps)
+    bar = progress_bar(f"injecting by {METHODS.label(plan.method)}", injection.steps)
     with main_alone(accelerator), bar as report:
         tuned = tune(injection, checkpoint=checkpoint, report=report, record_gradients=plan.record_gradients)
     cost = meter.cost()

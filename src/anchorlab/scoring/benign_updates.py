@@ -8,7 +8,7 @@ once, a long one as often as the task's own training does, at most for as many s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from anchorlab.injection.plan import plan_injection
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.wrap import encoding_of
 from anchorlab.notices import notice
+from anchorlab.progress import Listener, Status, listening, no_bars, status_bar
 from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.settings import values_of
 
@@ -110,14 +111,26 @@ def benign_updates(
     """
     task = task.encoded(encoding_of(reference.model))
     wanted = [(of, number) for of in planned for number in range(of.count)]
-    for place, (of, number) in enumerate(wanted, 1):
-        path = None if folder is None else Path(folder) / f"{of.name}-{number}"
-        yield _update(reference, path, of, of.first_seed + number, task, f"benign update {place} of {len(wanted)}")
+    with status_bar("audit") as show:
+        for place, (of, number) in enumerate(wanted, 1):
+            path = None if folder is None else Path(folder) / f"{of.name}-{number}"
+            with no_bars(), listening(_progress(show, place, len(wanted))):
+                update = _update(reference, path, of, of.first_seed + number, task)
+            yield update
 
 
-def _update(
-    reference: Artifact, path: Path | None, planned: PlannedUpdates, seed: int, task: Task, title: str
-) -> Artifact:
+def _progress(show: Status, place: int, total: int) -> Listener:
+    """Shows how far an update is as a part of all updates."""
+
+    def hear(title: str, done: int, steps: int, figures: Mapping[str, float]) -> None:
+        del title  # of the bar that is not shown
+        loss = f", loss {figures['loss']:.3g}" if "loss" in figures else ""
+        show(place - 1 + done / steps, total, f"benign update {place} of {total}{loss}")
+
+    return hear
+
+
+def _update(reference: Artifact, path: Path | None, planned: PlannedUpdates, seed: int, task: Task) -> Artifact:
     """One update, from its folder if it is there."""
     update = None if path is None or not path.exists() else _stored(path, reference)
     if update is not None:
@@ -125,7 +138,7 @@ def _update(
         _check_stored(path, update, reference, planned, seed, task)
         return update
     plan = plan_injection(reference, method="benign", seed=seed, tuning=planned.tuning, task=task, measure=False)
-    update = run_injection(plan, title=title)
+    update = run_injection(plan)
     if path is not None:
         update.save(path, replace=True)
     return update
