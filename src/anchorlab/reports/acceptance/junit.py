@@ -52,7 +52,7 @@ def _add_case(suite: Element, acceptance: Acceptance, check: Check) -> None:
         suite, "testcase", {"classname": xml(f"anchorlab.{acceptance.command}"), "name": xml(check.name), "time": "0"}
     )
     if check.outcome == "failed":
-        _add_reason(case, "failure", check, kind="gate")
+        _add_reason(case, "failure", check, kind=check.rule.partition("/")[0])
     elif check.outcome == "error":
         _add_reason(case, "error", check, kind="refusal")
     elif check.outcome == "skipped":
