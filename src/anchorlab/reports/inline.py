@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from markupsafe import Markup, escape
 
 from anchorlab.reports.drawing import NARROW, WIDE, Sheet
-from anchorlab.reports.looks import on_a_page
+from anchorlab.reports.looks import INK, on_a_page
 
 #: Draws a figure as the files of a stem, on a sheet.
 Draw = Callable[[Path, Sheet], None]
@@ -51,6 +51,8 @@ def inline_svg(text: str, name: str, words: str) -> Markup:
     inner = _LEFT_OUT.sub("", text[text.index("<svg") :])
     inner = _IDS.sub(lambda found: f"{found[1]}{name}-", inner)
     inner = _COLOUR.sub(lambda found: variables.get(found[0], found[0]), inner)
-    label = f'<svg role="img" aria-label="{escape(words)}" style="stroke-linejoin: round; stroke-linecap: butt"'
+    # Black is what an SVG file fills with where it says nothing.
+    style = f"fill: {variables[INK]}; stroke-linejoin: round; stroke-linecap: butt"
+    label = f'<svg role="img" aria-label="{escape(words)}" style="{style}"'
     # The files come from drawing.py, which escapes every name in them.
     return Markup(inner.replace("<svg", label, 1))

@@ -14,7 +14,7 @@ from anchorlab.perturbation.tables.paths import CONNECTED
 from anchorlab.perturbation.wording import REFERENCE
 from anchorlab.reports.analysis.figures.figure import HIGHEST, AnalysisFigure, Looks, Tables
 from anchorlab.reports.drawing import Look, Sheet, marker_style, shorten, written_figure
-from anchorlab.reports.looks import ON_DARK, ON_LIGHT, unchanging
+from anchorlab.reports.looks import INK, ON_DARK, ON_LIGHT, PAPER, unchanging
 from anchorlab.statistics.arrays import Floats
 
 #: Levels of the clean loss, nats.
@@ -114,8 +114,8 @@ def _keys(models: pd.DataFrame, look: Looks, sheet: Sheet) -> list[tuple[Line2D,
     keys = []
     for row, off in zip(models.to_dict("records"), _is_off(models), strict=True):
         name = str(row["candidate"])
-        style = _star() if name == REFERENCE else marker_style(look[name])
-        style |= {"markerfacecolor": "#ffffff"} if off else {}
+        style = _star(INK, PAPER) if name == REFERENCE else marker_style(look[name])
+        style |= {"markerfacecolor": PAPER} if off else {}
         apart = f" ({row['distance']:.3g} off)" if off else ""
         keys.append((Line2D([], [], **style), shorten(name, 28 if sheet.width > 5 else 20) + apart))
     return keys
@@ -144,12 +144,12 @@ def _finding(tables: Tables) -> str:
     return f"{inside.sum()} of {len(stored)} candidates lie in the reference's basin; not {outside}{more}"
 
 
-def _star() -> dict[str, Any]:
+def _star(colour: str = ON_LIGHT, edge: str = ON_DARK) -> dict[str, Any]:
     return {
         "marker": "*",
         "markersize": 11,
-        "color": ON_LIGHT,
-        "markeredgecolor": ON_DARK,
+        "color": colour,
+        "markeredgecolor": edge,
         "markeredgewidth": 0.7,
         "linestyle": "none",
     }

@@ -11,7 +11,7 @@ import pandas as pd
 from anchorlab.perturbation.tables.sizes import BUFFERS, WHOLE
 from anchorlab.reports.analysis.figures.figure import AnalysisFigure, Looks, Tables, legend_of
 from anchorlab.reports.drawing import Sheet, logarithmic_axis, marker_style, shorten, written_figure
-from anchorlab.reports.lettering import widest
+from anchorlab.reports.lettering import in_lines, widest
 from anchorlab.reports.looks import GRID
 
 #: Layers that are drawn at most.
@@ -43,7 +43,8 @@ def _draw(tables: Tables, look: Looks, stem: Path, sheet: Sheet) -> None:
         if len(shown):
             logarithmic_axis(axis, "x", float(shown.min()) / 1.4, float(shown.max()) * 1.4)
         axis.set_yticks(range(len(layers)), labels)
-        axis.set(ylim=(len(layers) - 0.4, -0.6), xlabel="length of the perturbation / length of the weights")
+        words = "length of the perturbation / length of the weights"
+        axis.set(ylim=(len(layers) - 0.4, -0.6), xlabel=in_lines(words, 0.45 * sheet.width, sheet.font))
         axis.grid(False, axis="y")
 
 
