@@ -22,6 +22,7 @@ from anchorlab.reports.analysis.figures.basin import BASIN
 from anchorlab.reports.analysis.figures.figure import candidate_looks
 from anchorlab.reports.analysis.figures.paths import PATHS
 from anchorlab.reports.analysis.figures.quadratic import QUADRATIC
+from anchorlab.reports.audit import draw_power_curves
 from anchorlab.reports.drawing import Sheet
 from anchorlab.reports.suite.detection_figures import draw_areas, draw_roc_curves
 from anchorlab.reports.suite.figures import metrics_by_method
@@ -143,6 +144,16 @@ def draw_input_detectors(stem: Path) -> None:
     draw_areas(shown, stem, SHEET, setting="fashion-mnist, five-pixel, 640 of the defender's examples")
 
 
+def draw_audit(stem: Path) -> None:
+    """Power of the audit by queries; the means over models of each kind."""
+    power = pd.read_csv(HERE / "audit/power.csv").assign(level=0.05)
+    methods = ("plain", "surgery", "anchoring", "benign")
+    panels = {method: power[power["method"] == method] for method in methods}
+    draw_power_curves(
+        panels, stem, SHEET, note="One-sided test of a larger difference; means over the models of each kind."
+    )
+
+
 def perturbation(task: str, number: int) -> Callable[[Path], None]:
     """Draws a figure of the first reference's perturbations on a task."""
 
@@ -167,6 +178,7 @@ FIGURES: dict[str, Callable[[Path], None]] = {
     "text_repairs": draw_text_repairs,
     "roc_models": draw_model_detectors,
     "detectors_of_inputs": draw_input_detectors,
+    "audit": draw_audit,
     **{
         f"perturbation_{name}_{task}": perturbation(task, number)
         for task in ("fashion-mnist", "movie-snippets")

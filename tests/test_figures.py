@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SHOWN, LEAST = 838, 9
 
 #: What no CSV file holds, or another script draws.
-ELSEWHERE = {"found_triggers", "readme", "audit"}
+ELSEWHERE = {"found_triggers", "readme"}
 
 
 def figures() -> list[Path]:

@@ -23,6 +23,7 @@ from anchorlab import Artifact, Split, Tuning, load_model, load_results
 from anchorlab.detectors import predict
 from anchorlab.metrics import Pair
 from anchorlab.reports.audit import draw_power_curves
+from anchorlab.reports.drawing import WIDE, Sheet
 from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, queries_until_a_difference, values_of
 from anchorlab.scoring.benign_updates import benign_updates, plan_updates
 from anchorlab.suites.store import Store
@@ -64,8 +65,7 @@ def main() -> None:
     power.to_csv(HERE / "power.csv", index=False, float_format="%.6g", lineterminator="\n")
     shown = power[power["method"].isin(SHOWN)].assign(level=0.05)
     panels = {method: shown[shown["method"] == method] for method in SHOWN}
-    draw_power_curves(panels, ROOT / "docs/figures/audit")
-    (ROOT / "docs/figures/audit.svg").unlink()
+    draw_power_curves(panels, ROOT / "docs/figures/audit", Sheet(WIDE.width, kinds=("png",)))
 
 
 def population(folder: Path) -> Iterator[tuple[int, Artifact, list[Candidate]]]:
