@@ -63,8 +63,11 @@ def test_within_other_work_no_bar_is_shown(terminal: Console) -> None:
 def test_the_end_of_a_status_bar_may_move(terminal: Console) -> None:
     with progress.status_bar("a suite") as status:
         status(1, 4, "one of four")
-        status(1, 8, "one of eight")
-    assert "a suite" in terminal.export_text()
+        status(1, 8, "one of eight", "running: plain\x1b[31m")
+    shown = terminal.export_text()
+    assert "a suite" in shown
+    assert "one of eight" in shown
+    assert "running: plain\\x1b[31m" in shown
 
 
 def test_each_tenth_is_a_line_where_lines_are_wanted(

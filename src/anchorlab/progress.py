@@ -12,20 +12,31 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from anchorlab.errors import printable
 
 #: Called with the number of steps done, and named figures to show, such as the loss.
 Report = Callable[[int, dict[str, float]], None]
 
-#: Called with what is done, the total and a few words.
-Status = Callable[[float, float, str], None]
+
+class Status(Protocol):
+    """What ``status_bar`` gives."""
+
+    def __call__(self, done: float, total: float, words: str, detail: str = "") -> None:
+        """Takes what is done, the total, a few words, and a second line of them."""
+
 
 #: Called with the title of a bar, its steps done, its total and its figures.
 Listener = Callable[[str, int, int, Mapping[str, float]], None]
+
+#: Most columns of a terminal that a title keeps, however little room there is.
+_NAME = 30
 
 #: No line is printed before so many seconds: work that is shorter needs none.
 _BEGIN = 1.0
@@ -133,20 +144,23 @@ def _shown(title: str, total: int | None, *, counted: bool) -> Iterator[Status]:
         yield _Lines(name, counted=counted).report if _LINES.get() else _nothing
 
 
-def _nothing(done: float, total: float, words: str) -> None:
+def _nothing(done: float, total: float, words: str, detail: str = "") -> None:
     """Shows nothing."""
 
 
 @contextmanager
 def _terminal_bar(console: Console, title: str, total: int | None, *, counted: bool) -> Iterator[Status]:
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=30)]
+    name = Column(no_wrap=True, min_width=min(cell_len(title), _NAME))
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False, table_column=name)]
+    columns.append(BarColumn(bar_width=30 if counted else 12))
     columns += [MofNCompleteColumn(), TimeRemainingColumn()] if counted else []
     columns.append(TextColumn("{task.fields[words]}", markup=False))
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=total, words="")
 
-        def show(done: float, total: float, words: str) -> None:
-            bar.update(task, completed=done, total=total, words=printable(words))
+        def show(done: float, total: float, words: str, detail: str = "") -> None:
+            shown = "\n".join(printable(line) for line in (words, detail) if line)
+            bar.update(task, completed=done, total=total, words=shown)
 
         yield show
 
@@ -161,14 +175,18 @@ def _notebook_bar(title: str, total: int | None, *, counted: bool) -> Iterator[S
     layout = None if counted else "{desc}: {percentage:3.0f}%|{bar}|{postfix}"
     with tqdm(total=total, desc=title, leave=False, bar_format=layout, file=sys.stderr) as bar:
 
-        def show(done: float, total: float, words: str) -> None:
+        def show(done: float, total: float, words: str, detail: str = "") -> None:
             if total != bar.total:
                 bar.reset(total)  # which also tells the widget
-            bar.set_postfix_str(words, refresh=False)
+            bar.set_postfix_str(_on_one_line(words, detail), refresh=False)
             bar.update(done - bar.n)
             bar.refresh()
 
         yield show
+
+
+def _on_one_line(words: str, detail: str) -> str:
+    return f"{words}; {detail}" if detail else words
 
 
 class _Lines:
@@ -181,7 +199,7 @@ class _Lines:
         #: Steps and time of the first report: a run that continues did not take the steps before it.
         self.first: tuple[float, float] | None = None
 
-    def report(self, done: float, total: float, words: str) -> None:
+    def report(self, done: float, total: float, words: str, detail: str = "") -> None:
         """Prints a line if a tenth is full that was not, or after a long silence."""
         now = time.monotonic()
         self.first = self.first or (done, now)
@@ -191,7 +209,7 @@ class _Lines:
         self.tenth, self.printed = max(tenth, self.tenth), now
         share = f"{100 * done / total:.0f}%" if total else "0%"
         counted = [f"{share} ({done:,.0f} of {total:,.0f})", words, self._left(done, total, now)]
-        told = ", ".join(filter(None, counted)) if self.counted else words
+        told = ", ".join(filter(None, counted)) if self.counted else _on_one_line(words, detail)
         sys.stderr.write(printable(f"{self.title}: {told}") + "\n")
         sys.stderr.flush()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anchorlab.suites.display import in_words, short_name, suite_display
+from anchorlab.suites.display import at_work, in_words, short_name, suite_display
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.runner import Progress
 from tests.suites.test_evaluations_plan import Made
@@ -16,17 +16,16 @@ pytestmark = pytest.mark.usefixtures("toys")
 
 
 def test_the_words_say_what_is_done_left_and_running() -> None:
-    at_work = ("anchoring at 4, seed 1, ASR 0.71", "l2 at 0.05, seed 1", "ewc, seed 1")
-    progress = Progress(total=46, done=12, failed=1, running=3, at_work=at_work, left=51.0)
-    assert in_words(progress) == (
-        "12 of 46 done, 1 failed, about 51 seconds left; running: anchoring at 4, seed 1, ASR 0.71; "
-        "l2 at 0.05, seed 1; 1 more"
-    )
+    running = ("anchoring at 4, seed 1, ASR 0.71", "l2 at 0.05, seed 1", "ewc, seed 1")
+    progress = Progress(total=46, done=12, failed=1, running=3, at_work=running, left=51.0)
+    assert in_words(progress) == "12 of 46 done, 1 failed, about 51 seconds left"
+    assert at_work(progress) == "running: anchoring at 4, seed 1, ASR 0.71; l2 at 0.05, seed 1; 1 more"
 
 
 def test_one_second_is_one_second_and_at_the_end_nothing_is_left() -> None:
     assert "about 1 second left" in in_words(Progress(total=2, done=1, running=1, at_work=("plain",), left=1.2))
-    assert in_words(Progress(total=2, done=2, left=0.0)) == "2 of 2 done"
+    ended = Progress(total=2, done=2, left=0.0)
+    assert (in_words(ended), at_work(ended)) == ("2 of 2 done", "")
 
 
 def test_a_job_is_named_by_what_differs() -> None:

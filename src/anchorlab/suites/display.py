@@ -28,7 +28,7 @@ def suite_display(name: str) -> Iterator[Callable[[Progress], None]]:
 
         def report(progress: Progress) -> None:
             settled = progress.done + progress.failed
-            show(settled, progress.total, in_words(progress))
+            show(settled, progress.total, in_words(progress), at_work(progress))
             figures = {"done": progress.done, "failed": progress.failed, "expected": progress.total}
             tell(f"suite {name}", settled, progress.total, figures)
 
@@ -36,15 +36,17 @@ def suite_display(name: str) -> Iterator[Callable[[Progress], None]]:
 
 
 def in_words(progress: Progress) -> str:
-    """The progress in words: counts, the time left, and what is running."""
+    """The progress in words: counts, and the time left."""
     failed = f", {progress.failed} failed" if progress.failed else ""
     left = "" if progress.left is None or not progress.running else f", about {duration(progress.left)} left"
-    words = f"{progress.done:,} of {progress.total:,} done{failed}{left}"
-    if not progress.running:
-        return words
+    return f"{progress.done:,} of {progress.total:,} done{failed}{left}"
+
+
+def at_work(progress: Progress) -> str:
+    """What is running, in words; empty if nothing is."""
     more = progress.running - _NAMED
     others = [f"{more} more"] if more > 0 else []
-    return f"{words}; running: {'; '.join([*progress.at_work[:_NAMED], *others])}"
+    return f"running: {'; '.join([*progress.at_work[:_NAMED], *others])}" if progress.running else ""
 
 
 def short_name(job: Job) -> str:
