@@ -254,7 +254,7 @@ def load_results(folder: str | Path) -> SuiteResults:
         choices=choices_frame(plan),
         repairs=repairs_frame(plan, store),
         detections=detections_frame(plan, store),
-        failed=pd.DataFrame(failures(suite, store), columns=["what", "stage", "error", "identity"]),
+        failed=pd.DataFrame(failures(suite, store, plan), columns=["what", "stage", "error", "identity"]),
         pending=count_pending(plan, store),
         references=references_trained(plan, store),
         versions=library_versions(plan, store),

@@ -319,8 +319,14 @@ def _has_work(suite: Suite, store: Store) -> bool:
     return plan.undecided > 0 or not all(plan.finished(job, store) for _, job in plan.jobs())
 
 
-def failures(suite: Suite, store: Store) -> list[dict[str, str]]:
-    """The jobs of a suite that failed and are not done, with their errors."""
-    plan = make_plan(suite, store)
+def failures(suite: Suite, store: Store, plan: Plan | None = None) -> list[dict[str, str]]:
+    """The jobs of a suite that failed and are not done, with their errors.
+
+    Args:
+        suite: the suite.
+        store: the store of its folder.
+        plan: the plan of the suite, if it is at hand.
+    """
+    plan = make_plan(suite, store) if plan is None else plan
     identities = {job.identity for _, job in plan.jobs() if not plan.finished(job, store)}
     return [failure for failure in store.failures() if failure["identity"] in identities]

@@ -208,14 +208,21 @@ def _conditions_of(
 
 
 class _Reader:
-    """Reads and resamples each run once, because a run stands in several comparisons and at several targets."""
+    """Reads and resamples each run once, because a run stands in several comparisons and at several targets.
+
+    Of the replicates it keeps what is compared: a suite of thousands of runs would need gigabytes for all of them.
+    """
 
     def __init__(self, results: SuiteResults, bootstrap: Bootstrap) -> None:
         self.results, self.bootstrap = results, bootstrap
         self._cache: dict[str, tuple[Resampled, pd.DataFrame]] = {}
+        self._estimates: dict[tuple[str, ...], dict[str, Estimate]] = {}
 
     def estimates(self, runs: pd.DataFrame) -> dict[str, Estimate]:
-        return estimates_of(self._resampled(runs))
+        identities = tuple(runs["identity"])
+        if identities not in self._estimates:
+            self._estimates[identities] = estimates_of([self._whole(identity) for identity in identities])
+        return self._estimates[identities]
 
     def differences(self, runs: pd.DataFrame, baseline: pd.DataFrame) -> list[Difference]:
         """Of the runs that have a partner with the same reference and seed; none if there is no such pair."""
@@ -235,10 +242,18 @@ class _Reader:
     def _read(self, runs: pd.DataFrame) -> Iterator[tuple[Resampled, pd.DataFrame]]:
         for identity in runs["identity"]:
             if identity not in self._cache:
-                frame = self.results.instances(identity)
-                # A copy, because a view would keep the whole table in memory.
-                self._cache[identity] = self.bootstrap.resample(frame), frame[list(_ANSWERS)].copy()
+                self._whole(identity)
             yield self._cache[identity]
+
+    def _whole(self, identity: str) -> Resampled:
+        """A run with all its replicates, which are not kept."""
+        frame = self.results.instances(identity)
+        resampled = self.bootstrap.resample(frame)
+        compared = {name: resampled.replicates[name] for name in COMPARED if name in resampled.replicates}
+        # A copy of the answers, because a view would keep the whole table in memory.
+        kept = dataclasses.replace(resampled, replicates=compared), frame[list(_ANSWERS)].copy()
+        self._cache[identity] = kept
+        return resampled
 
 
 def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Group:
