@@ -113,8 +113,8 @@ def _of_models(
     title: str,
 ) -> DetectorResult:
     scores = [
-        score_model(model, detector, defender_data=defender_data, task=task, seed=seed, title=title)
-        for model in (candidate, reference)
+        score_model(model, detector, defender_data=defender_data, task=task, seed=seed, title=f"{title}, {which}")
+        for which, model in (("the candidate", candidate), ("the reference", reference))
     ]
     notes = [f"{of}: {score.note}" for of, score in zip(("candidate", "reference"), scores, strict=True) if score.note]
     first, second = (score.score if math.isfinite(score.score) else None for score in scores)
@@ -136,9 +136,15 @@ def _of_inputs(
 ) -> DetectorResult:
     judged = queries if len(queries) <= QUERIES else _first(queries)
     shares = []
-    for model in (candidate, reference):
+    for which, model in (("the candidate", candidate), ("the reference", reference)):
         found = judge_inputs(
-            model, {name: detector}, judged, task=task, defender_data=defender_data, seed=seed, title=title
+            model,
+            {name: detector},
+            judged,
+            task=task,
+            defender_data=defender_data,
+            seed=seed,
+            title=f"{title}, {which}",
         )
         shares.append(float((found.clean_shares[name] <= RATE).mean()))
     return DetectorResult(

@@ -152,7 +152,6 @@ def _how(settings: dict[str, Any]) -> str:
         words.append(f"{settings['steps']} steps of {2 * settings['batch_size']} examples")
     if "learning_rate" in settings:
         words.append(f"learning rate {settings['learning_rate']:g}")
-    words += [f"BatchNorm {settings['batchnorm']}"] if "batchnorm" in settings else []
     words += ["images varied as in training"] if settings.get("augment") else []
     return ", ".join(words) or ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
 
