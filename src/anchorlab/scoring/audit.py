@@ -141,7 +141,8 @@ def audit_models(
             check_update(reference, update, number)
             data = check_queries(reference, [candidate, in_order_of(reference, update, task)], split, task=data)
         settings, updates = (UpdateSetting("given", count),), benign
-    examples = data.split(split).select(data.draw(split, queries, "queries", seed=seed, what="queries"))
+    drawn = data.draw(split, queries, "queries", seed=seed, what="queries")
+    examples = data.split(split).select(drawn)
     logits = _logits(reference, examples)
     pair = Pair(logits, _logits(candidate, examples))
     null = [values_of(Pair(logits, _logits(in_order_of(reference, update, task), examples))) for update in updates]
@@ -153,6 +154,7 @@ def audit_models(
         labels=examples.labels.cpu().numpy(),
         classes=tuple(data.classes),
         queries=examples,
+        rows=drawn.numpy(),
     )
     return audit_of(Measured([values_of(pair), *null], settings, answers), judged=judged, level=level, seed=seed)
 

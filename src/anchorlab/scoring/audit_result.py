@@ -74,6 +74,7 @@ class AuditedAnswers:
         labels: true labels, int64 ``[N]``; None if they are not known.
         classes: names of the classes by label.
         queries: the examples that were asked; None for stored answers.
+        rows: the place of each query in its split, int64 ``[N]``; None for their own order, as in stored answers.
     """
 
     reference_predictions: Integers
@@ -83,6 +84,7 @@ class AuditedAnswers:
     labels: Integers | None
     classes: tuple[str, ...]
     queries: Split | None = None
+    rows: Integers | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ def test_of_labels_alone_the_changed_ones_are_shown() -> None:
     assert shown[0].moved is None
 
 
+def test_rows_are_named_by_their_place_in_the_split() -> None:
+    shown = changed_queries(answers(rows=np.array([9, 8, 7, 6, 5])))
+    assert [query.row for query in shown] == [8, 6]
+
+
 def test_the_largest_difference_comes_first_with_both_probabilities() -> None:
     made, _ = made_answers(0.5)
     shown = changed_queries(made)

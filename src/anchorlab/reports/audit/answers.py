@@ -84,7 +84,7 @@ def _query(answers: AuditedAnswers, row: int, moved: Floats | None) -> QueryReco
     text = None if split is None or split.texts is None else shortened(split.texts[row], _LONGEST)
     images = None if split is None else split.inputs.get("pixel_values")
     return QueryRecord(
-        row=row,
+        row=row if answers.rows is None else int(answers.rows[row]),
         label=None if answers.labels is None else answers.classes[answers.labels[row]],
         reference=answers.classes[answers.reference_predictions[row]],
         candidate=answers.classes[answers.candidate_predictions[row]],

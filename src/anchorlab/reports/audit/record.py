@@ -122,8 +122,7 @@ class ClassProbability(_Record):
 class QueryRecord(_Record):
     """A query on which the answers differ."""
 
-    row: int = Field(description="its place among the queries, from 0")
-    place: str | None = Field(default=None, description="where it stands in the data; null if unknown")
+    row: int = Field(description="its place in its split, or in the file of stored answers, from 0")
     label: str | None = Field(description="its true label; null if unknown")
     reference: str = Field(description="the reference's label")
     candidate: str = Field(description="the candidate's label")
