@@ -192,6 +192,8 @@ def test_too_few_updates_are_refused_with_the_number_that_it_takes(digits, refer
         audit(reference, reference, benign=1, task=digits)
     with pytest.raises(AnchorlabError, match=r"a test at the level of 0.05 needs 19: give 19 or more"):
         audit(reference, reference, benign=18, task=digits, access="joint")
+    with pytest.raises(AnchorlabError, match=r"give 39 or more, or a level of 0.334 or more"):
+        audit(reference, reference, benign=5, task=digits)
     with pytest.raises(AnchorlabError, match="0 benign updates are not possible"):
         audit(reference, reference, benign=[], task=digits)
     with pytest.raises(AnchorlabError, match=r"the level 1.5 is not possible"):

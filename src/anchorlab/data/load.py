@@ -70,8 +70,8 @@ def find_task(
         return find_task(name, data, inferred_columns(data or name))
     if "/" in name or Path(name).suffix in TABLES:
         raise AnchorlabError(
-            f"'{name}' is not the name of a task; for your own data, name the columns: --text-column or "
-            "--image-column, and --label-column"
+            f"'{name}' is not the name of a task, nor a file or folder that is there: correct it; for data of the hub, "
+            "name the columns: --text-column or --image-column, and --label-column"
         )
     raise unknown("task", name, TASKS.names(), "your own data, as a file, folder or hub name with --text-column")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,7 +228,8 @@ def check_enough(count: int, level: float, judged: Judged) -> None:
     sides = _sides(judged)
     needed, least = updates_needed(level, sides=sides), least_p(count, sides=sides)
     if count < needed:
-        larger = "" if least >= 1 else f", or a level of {least:.2g} or more"
+        # Rounded up, so that the level that is named is enough.
+        larger = "" if least >= 1 else f", or a level of {math.ceil(1000 * least) / 1000:g} or more"
         raise AnchorlabError(
             f"{count} benign update{'s' * (count != 1)} allow{'s' * (count == 1)} no p-value below {least:.2g}, and a "
             f"{'two-sided ' * (sides == 2)}test at the level of {level:g} needs {needed}: give {needed} or more{larger}"
