@@ -120,17 +120,15 @@ def _trigger(spec: TriggerSpec, writing: Words) -> str:
 
 def _assigned(values: Mapping[str, Any]) -> str:
     """Settings in words: ``margin 1, value 255``."""
+    return ", ".join(f"{name.replace('_', ' ')} {_word(value)}" for name, value in values.items())
 
-    def word(value: Any) -> str:
-        return (
-            ("on" if value else "off")
-            if isinstance(value, bool)
-            else f"{value:g}"
-            if isinstance(value, float)
-            else f"{value}"
-        )
 
-    return ", ".join(f"{name.replace('_', ' ')} {word(value)}" for name, value in values.items())
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _injection(results: SuiteResults, request: Request, writing: Words) -> Iterable[str]:
@@ -192,9 +190,9 @@ def _selection(results: SuiteResults, request: Request, writing: Words) -> Itera
         else ""
     )
     yield writing.text(
-        f"Methods are compared at a target ASR of {targets}. The strength of each method{scales} is chosen on "
-        f"selection with {'seed' if len(suite.selection.seeds) == 1 else 'seeds'} {seeds}, which no reported run has: "
-        f"the one of least KL divergence among those whose mean ASR reaches the target.{grids}"
+        f"Methods are compared at a target ASR of {targets}. The strength of each method with a grid{scales} is chosen "
+        f"on selection with {'seed' if len(suite.selection.seeds) == 1 else 'seeds'} {seeds}, which no reported run "
+        f"has: the one of least KL divergence among those whose mean ASR reaches the target.{grids}"
     )
     chosen = _chosen(results, request)
     if chosen:
