@@ -11,7 +11,7 @@ from anchorlab.cli.answer import Answer
 from anchorlab.cli.audit_inputs import OpenedWhenAsked, expanded, is_stored
 from anchorlab.cli.audit_page import write_page
 from anchorlab.cli.gates import GateOptions
-from anchorlab.cli.options import DataOptions, ModelOptions, Seed, TaskOption
+from anchorlab.cli.options import DataOptions, DefenderData, ModelOptions, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
@@ -68,10 +68,7 @@ def audit(
     detectors: Annotated[
         bool, typer.Option("--detectors/--no-detectors", help="Run every detector that applies, on both models.")
     ] = True,
-    defender_data: Annotated[
-        str | None,
-        typer.Option(metavar="N|all", help="Clean examples that detectors have; 640, or all of fewer, if left out."),
-    ] = None,
+    defender_data: DefenderData = None,
     labels: Annotated[
         Path | None, typer.Option(help="True labels in a .npy or .csv file, beside stored answers.")
     ] = None,

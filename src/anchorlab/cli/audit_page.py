@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anchorlab.cli.options import number_or_all
+from anchorlab.cli.options import defender_count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from anchorlab.data import Task
     from anchorlab.reports.audit.record import AuditRecord
     from anchorlab.scoring.audit_result import Audit
-
-#: Clean examples of the defender, if there are so many and nobody names another number.
-USUAL = 640
 
 
 def write_page(
@@ -82,7 +79,7 @@ def write_page(
         task=data,
         queries=answers.queries,
         queries_from=split,
-        defender_data=_count(defender_data, data),
+        defender_data=defender_count(defender_data, data),
         seed=seed,
     )
     record = audit_record(
@@ -96,10 +93,3 @@ def write_page(
     )
     write_audit(record, out)
     return record
-
-
-def _count(given: str | None, task: Task) -> int | None:
-    """The number of clean examples; None for all."""
-    if given is not None:
-        return number_or_all(given, "--defender-data")
-    return min(USUAL, len(task.split("defender")))

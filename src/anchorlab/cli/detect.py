@@ -64,7 +64,7 @@ def detect(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A folder to write to, with one folder a detector: detection.json, every score or all that was tried, "
+            help="A folder for a page, with one folder a detector: detection.json, every score or all that was tried, "
             "and the triggers that it found."
         ),
     ] = None,
@@ -93,6 +93,7 @@ def detect(
     from anchorlab.detectors.base import ModelDetector
     from anchorlab.files import check_folder
     from anchorlab.reports.detection import write_input_score, write_model_score
+    from anchorlab.reports.detections_page import write_detections_page
     from anchorlab.scoring.detect import check_detectors, score_inputs, score_model
     from anchorlab.settings import parse_pairs
 
@@ -148,6 +149,8 @@ def detect(
             detail(f"{name}: {found.seconds:.1f} s, peak memory {found.peak_bytes / 2**30:.2f} GiB")
             if out is not None:
                 write_input_score(found, name, out / name)
+    if out is not None:
+        write_detections_page(out, out)
     if is_verbose():
         for name, score in model_scores.items():
             if len(score.details):
