@@ -51,7 +51,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "suite show": ("anchorlab suite show demo > mine.yaml",),
     "suite schema": ("anchorlab suite schema > suite.schema.json",),
     "population": ("anchorlab population digits --detector last-layer --quick --out population",),
-    "report": ("anchorlab report runs/mine",),
+    "report": (
+        "anchorlab report runs/mine",
+        "anchorlab report runs/mine --paper --columns asr,kl,churn",
+    ),
     "plugin check": ("anchorlab plugin check my-package", "anchorlab plugin check my-package --json contracts.json"),
     "list": ("anchorlab list methods", "anchorlab list"),
 }
