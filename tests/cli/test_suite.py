@@ -169,6 +169,7 @@ def test_a_suite_ends_with_its_table_its_findings_and_its_counts(run: Run, tiny_
     assert re.search(r"^0 of (\d+) jobs were run now \(\1 were done before\), \d+ runs", ended.out, re.MULTILINE)
     assert "caution: The runs of a task are on 2 references: no interval between references can be given" in ended.out
     assert f"wrote {folder}/report/index.html in " in ended.out
+    assert ended.out.splitlines()[-1] == f"next: anchorlab report {folder} --paper"
 
 
 def test_a_report_that_is_up_to_date_is_not_written_again(run: Run, tiny_file: Path, folder: Path) -> None:

@@ -61,7 +61,7 @@ def report(
     from anchorlab.suites.results import load_results
 
     results = load_results(folder)
-    return suite_answer(results, write_suite_report(results, folder, out))
+    return suite_answer(results, write_suite_report(results, folder, out), folder)
 
 
 def _paper(folder: Path, out: Path | None, columns: str | None, methods: str | None, width: str | None) -> Answer:

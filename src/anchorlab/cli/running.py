@@ -62,8 +62,7 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, agai
     page = None if counts.ran else current_page(results, folder)
     already = page is not None
     page = page or write_suite_report(results, folder)
-    next_ = f"{again} --retry-failed" if len(results.failed) else None
-    return suite_answer(results, page, counts=counts, already=already, next_=next_)
+    return suite_answer(results, page, folder, counts=counts, already=already, again=again)
 
 
 def this_command() -> str:

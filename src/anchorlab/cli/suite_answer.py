@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anchorlab.cli.answer import Answer
+from anchorlab.errors import command_of
 
 if TYPE_CHECKING:
     from anchorlab.statistics.table import Table
@@ -49,16 +50,23 @@ class Counts:
 
 
 def suite_answer(
-    results: SuiteResults, page: Path, *, counts: Counts | None = None, already: bool = False, next_: str | None = None
+    results: SuiteResults,
+    page: Path,
+    folder: Path,
+    *,
+    counts: Counts | None = None,
+    already: bool = False,
+    again: str | None = None,
 ) -> Answer:
     """The main table, the findings, what was not reached, and the counts.
 
     Args:
         results: of the suite, finished or not.
         page: of its report.
+        folder: the suite's.
         counts: what this call ran; None if it ran nothing, as ``report`` does.
         already: whether the page was there before and is up to date.
-        next_: the next command; if left out, the one that helps most.
+        again: the command that runs the suite, if it is known.
     """
     from anchorlab.reports.suite.brief import brief_table
     from anchorlab.reports.suite.doubts import doubts, none_reached
@@ -74,7 +82,7 @@ def suite_answer(
         cautions=_first(against, "cautions"),
         wrote=page,
         already=already,
-        next=next_,
+        next=_next(results, folder, again, in_vain=in_vain),
         values=_values(results, table, found, against),
         code=_code(results, in_vain=in_vain, ran=counts is not None),
     )
@@ -85,6 +93,15 @@ def _code(results: SuiteResults, *, in_vain: bool, ran: bool) -> int:
     if ran and len(results.failed):
         return 2
     return NOT_REACHED if in_vain else 0
+
+
+def _next(results: SuiteResults, folder: Path, again: str | None, *, in_vain: bool) -> str | None:
+    """The command that helps most: what failed runs again, the rest runs, or a finished suite goes into a paper."""
+    if again is not None and len(results.failed):
+        return f"{again} --retry-failed"
+    if results.pending or in_vain:
+        return again if results.pending else None
+    return command_of("anchorlab", "report", folder, "--paper", otherwise="anchorlab report FOLDER --paper")
 
 
 def _first(sentences: tuple[str, ...], what: str) -> tuple[str, ...]:
