@@ -17,6 +17,7 @@ Draw = Callable[[Path, Sheet], None]
 
 _LEFT_OUT = re.compile(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>", re.DOTALL)
 _IDS = re.compile(r'(\bid="|href="#|url\(#)')
+_FONT = re.compile(r"font-family: ([^;\"]*);? ?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 
 
@@ -50,9 +51,12 @@ def inline_svg(text: str, name: str, words: str) -> Markup:
     variables = on_a_page()
     inner = _LEFT_OUT.sub("", text[text.index("<svg") :])
     inner = _IDS.sub(lambda found: f"{found[1]}{name}-", inner)
+    fonts = _FONT.search(inner)
+    family = f" font-family: {fonts[1]};" if fonts else ""  # said once, because every word repeats it
+    inner = _FONT.sub("", inner)
     inner = _COLOUR.sub(lambda found: variables.get(found[0], found[0]), inner)
     # Black is what an SVG file fills with where it says nothing.
-    style = f"fill: {variables[INK]}; stroke-linejoin: round; stroke-linecap: butt"
+    style = f"fill: {variables[INK]};{family} stroke-linejoin: round; stroke-linecap: butt"
     label = f'<svg role="img" aria-label="{escape(words)}" style="{style}"'
     # The files come from drawing.py, which escapes every name in them.
     return Markup(inner.replace("<svg", label, 1))
