@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from anchorlab.reports.looks import INK, on_a_page
 Draw = Callable[[Path, Sheet], None]
 
 _LEFT_OUT = re.compile(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>", re.DOTALL)
+#: Nothing refers to the ids of groups, and they are many.
+_GROUPS = re.compile(r'<g id="[^"]*"')
 _IDS = re.compile(r'(\bid="|href="#|url\(#)')
 _FONT = re.compile(r"font-family: ([^;\"]*);? ?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
@@ -45,12 +48,14 @@ def inline_svg(text: str, name: str, words: str) -> Markup:
 
     Args:
         text: the file.
-        name: begins its ids.
+        name: of the figure in its page; its ids begin with a hash of it.
         words: what it shows.
     """
     variables = on_a_page()
     inner = _LEFT_OUT.sub("", text[text.index("<svg") :])
-    inner = _IDS.sub(lambda found: f"{found[1]}{name}-", inner)
+    inner = _GROUPS.sub("<g", inner)
+    mark = hashlib.sha256(name.encode()).hexdigest()[:6]
+    inner = _IDS.sub(lambda found: f"{found[1]}f{mark}-", inner)
     fonts = _FONT.search(inner)
     family = f" font-family: {fonts[1]};" if fonts else ""  # said once, because every word repeats it
     inner = _FONT.sub("", inner)
