@@ -30,7 +30,7 @@ from anchorlab.suites.store import Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-#: Benign updates of each reference: just enough for a test at level 0.05.
+#: Benign updates of each reference.
 UPDATES = 19
 #: Nineteen updates allow a two-sided p of 0.1, the least possible.
 LEVEL = 0.1
