@@ -24,7 +24,7 @@ def test_it_measures_prints_and_writes_a_page(run, tmp_path, reference_folder, i
     ended = run("analyze", reference_folder, injected_folder, "--out", out, *BRIEF)
     assert ended.code == 0
     assert "injected" in ended.out
-    assert "Injected: its parameters change by " in ended.out
+    assert "injected: its parameters change by " in ended.out
     assert " of the reference's L2 norm; that changes its answers by a KL of " in ended.out
     assert "Is it an adversarial weight perturbation? " in ended.out
     assert "num_batches_tracked" not in ended.out

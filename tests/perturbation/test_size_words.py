@@ -12,7 +12,7 @@ def test_each_candidate_is_told_by_its_size_its_kl_and_its_basin() -> None:
     sentences = list(words_of_sizes(made_up()))
     assert len(sentences) == len(NAMES)
     for name, sentence in zip(NAMES, sentences, strict=True):
-        assert sentence.lower().startswith(f"{name.lower()}: its parameters change by ")
+        assert sentence.startswith(f"{name}: its parameters change by ")
         assert "% of the reference's L2 norm; that changes its answers by a KL of " in sentence
         assert "the reference's basin" in sentence
 

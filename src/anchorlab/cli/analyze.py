@@ -55,6 +55,7 @@ def analyze(
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
     from anchorlab.files import explained, read_json, refuse_existing, write_folder_atomically
+    from anchorlab.perturbation.analyze import SPENT
     from anchorlab.perturbation.analyze import analyze as run_analysis
     from anchorlab.perturbation.settings import AnalysisSettings
     from anchorlab.perturbation.size_words import words_of_sizes
@@ -113,6 +114,8 @@ def analyze(
         write_folder_atomically(out, write)
         with explained(partial):
             shutil.rmtree(partial, ignore_errors=True)
+    spent = [sentence for sentence in analysis.left_out if sentence.startswith(SPENT)]
+    unmeasured = [sentence for sentence in analysis.left_out if sentence not in spent]
     page = None if out is None else out / "index.html"
     further: list[object] = ["repair", next(iter(named.values())), "--repair", "fine-tuning", "--reference", reference]
     if out is None:
@@ -123,8 +126,9 @@ def analyze(
         (
             *words_of_sizes(analysis),
             *(f"Is it an adversarial weight perturbation? {sentence}" for sentence in answer_of(analysis)),
-            *(f"- {sentence}" for sentence in (*analysis.findings, *analysis.left_out)),
+            *(f"- {sentence}" for sentence in (*analysis.findings, *unmeasured)),
         ),
+        cautions=tuple(f"{sentence.rstrip('.')}: give a larger --budget." for sentence in spent),
         settings=filled_in({"examples": f"{analysis.count:,}"}, [] if examples is None else ["examples"]),
         wrote=page,
         next=next_command(*further, *named_task, *own.words(), *models.words()),

@@ -29,6 +29,9 @@ from anchorlab.perturbation.wording import REFERENCE
 from anchorlab.settings import values_of
 from anchorlab.triggers import Trigger
 
+#: How the sentence begins that names what the budget did not suffice for.
+SPENT = "Left out, because the budget"
+
 #: Clean examples measured on, where the split has more and no other number is given.
 _EXAMPLES = 2000
 
@@ -139,7 +142,7 @@ def _left_out(context: Context, spent: Sequence[str]) -> list[str]:
     """What was not measured and why, a sentence each."""
     sentences = []
     if spent:
-        sentences.append(f"Left out, because the budget of {context.budget} was spent: {', '.join(spent)}.")
+        sentences.append(f"{SPENT} of {context.budget} was spent: {', '.join(spent)}.")
     still = [name for name in context.candidates if name not in context.moving]
     if still:
         sentences.append(

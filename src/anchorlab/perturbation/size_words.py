@@ -8,7 +8,7 @@ from typing import Any
 from anchorlab.perturbation.analysis import Analysis
 from anchorlab.perturbation.tables.paths import CONNECTED
 from anchorlab.perturbation.tables.sizes import WHOLE
-from anchorlab.perturbation.wording import interval, percent, rows_where, sentence
+from anchorlab.perturbation.wording import interval, percent, rows_where
 from anchorlab.statistics.numbers import defined
 
 
@@ -30,7 +30,7 @@ def words_of_sizes(analysis: Analysis) -> Iterator[str]:
         if name in barriers and defined(barriers[name]["error"]):
             words.append(_basin(barriers[name]))
         if words:
-            yield sentence(f"{name}: {'; '.join(words)}.")
+            yield f"{name}: {'; '.join(words)}."
 
 
 def _by_candidate(analysis: Analysis, table: str, **values: str) -> dict[str, dict[str, Any]]:

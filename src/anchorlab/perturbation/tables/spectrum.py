@@ -272,7 +272,8 @@ def _findings(tables: Mapping[str, pd.DataFrame], _kinds: Kinds) -> Iterator[str
         value, residual = digits(top["value"]), digits(top["error"])
         clauses.append(f"the largest eigenvalue of the clean loss's Hessian is {value} (residual {residual})")
     if mean := quantities.get("mean eigenvalue"):
-        clauses.append(f"the mean one is {digits(mean['value'])} ± {digits(mean['error'])} (standard error)")
+        of_what = "the mean one" if clauses else "the mean eigenvalue of the clean loss's Hessian"
+        clauses.append(f"{of_what} is {digits(mean['value'])} ± {digits(mean['error'])} (standard error)")
     if clauses:
         yield sentence(f"{' and '.join(clauses)}.")
 
