@@ -98,7 +98,7 @@ class RankedInputs:
             Column("prediction", "prediction"),
             *([Column("label", "its label")] if labelled else []),
             Column("detector", "stands out by"),
-            Column("score", "score"),
+            *([] if of_texts else [Column("score", "score")]),  # the texts need the room
             Column("clean", "clean ones as high"),
             *([Column("input", "text", is_text=True)] if of_texts else []),
         ]
@@ -112,7 +112,7 @@ class RankedInputs:
                 Cell(f"{self.classes[self.predictions[index]]} ({self.probabilities[index]:.2f})"),
                 *([Cell(self.inputs.labels[index] or "–")] if labelled else []),
                 Cell(name),
-                Cell(f"{score:.3g}", score),
+                *([] if of_texts else [Cell(f"{score:.3g}", score)]),
                 Cell(f"{share:.0%}", share),
                 *([Cell(self.shown(int(index)))] if of_texts else []),
             ]
