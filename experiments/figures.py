@@ -28,6 +28,7 @@ from anchorlab.reports.suite.detection_figures import draw_areas, draw_roc_curve
 from anchorlab.reports.suite.figures import metrics_by_method
 from anchorlab.reports.suite.front_figures import asr_against
 from anchorlab.reports.suite.fronts import Tried, front
+from anchorlab.reports.suite.paired import ENOUGH_REFERENCES
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.rocs import roc_of_models
 from anchorlab.reports.suite.settings import Setting, settings_of
@@ -39,8 +40,6 @@ HERE = Path(__file__).parent
 OUT = HERE.parent / "docs/figures"
 #: As wide as the text of a page of the documentation; GitHub shows it larger.
 SHEET = Sheet(7.0, kinds=("png",))
-#: References that give an interval.
-ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def _over_references(rows: pd.DataFrame) -> dict[str, Estimate]:
         if name in rows:
             means = rows.groupby("reference_seed")[name].mean().tolist()
             estimate = student_mean(means)
-            estimates[name] = estimate if len(means) >= ENOUGH else Estimate(estimate.value)
+            estimates[name] = estimate if len(means) >= ENOUGH_REFERENCES else Estimate(estimate.value)
     return estimates
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from anchorlab.reports.attached import attached
 from anchorlab.reports.html import asset, environment, picture_uri, style_sheet
 from anchorlab.reports.inline import inline_svg
-from anchorlab.reports.looks import on_a_page
+from anchorlab.reports.looks import INK, on_a_page
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 
 
@@ -72,6 +72,14 @@ def test_a_figure_inside_a_page_has_ids_of_its_own_and_the_colours_of_the_scheme
     assert name not in inline_svg(text, "two", "")
     assert "fill: var(--ink, #000000); stroke: #123456" in inside
     assert "metadata" not in inside
+
+
+def test_words_in_a_figure_stay_as_they_are():
+    words = f"class {INK} font-family: x; url(#a)"
+    text = f'<svg><g id="a"><path style="fill: {INK}"/><text>{words}</text></g></svg>'
+    inside = inline_svg(text, "one", "")
+    assert f"<text>{words}</text>" in inside
+    assert f"var(--ink, {INK})" in inside
 
 
 @pytest.mark.parametrize(

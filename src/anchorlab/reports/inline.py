@@ -22,6 +22,8 @@ _GROUPS = re.compile(r'<g id="[^"]*"')
 _IDS = re.compile(r'(\bid="|href="#|url\(#)')
 _FONT = re.compile(r"font-family: ([^;\"]*);? ?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+#: What lies between tags is words, among them the user's, which stay as they are.
+_TAG = re.compile(r"<[^>]*>")
 
 
 def drawn(draw: Draw, stem: Path, words: str) -> Markup:
@@ -53,13 +55,15 @@ def inline_svg(text: str, name: str, words: str) -> Markup:
     """
     variables = on_a_page()
     inner = _LEFT_OUT.sub("", text[text.index("<svg") :])
-    inner = _GROUPS.sub("<g", inner)
     mark = hashlib.sha256(name.encode()).hexdigest()[:6]
-    inner = _IDS.sub(lambda found: f"{found[1]}f{mark}-", inner)
-    fonts = _FONT.search(inner)
+    fonts = next((found for tag in _TAG.findall(inner) if (found := _FONT.search(tag))), None)
     family = f" font-family: {fonts[1]};" if fonts else ""  # said once, because every word repeats it
-    inner = _FONT.sub("", inner)
-    inner = _COLOUR.sub(lambda found: variables.get(found[0], found[0]), inner)
+
+    def own(tag: re.Match[str]) -> str:
+        text = _IDS.sub(lambda found: f"{found[1]}f{mark}-", _GROUPS.sub("<g", tag[0]))
+        return _COLOUR.sub(lambda found: variables.get(found[0], found[0]), _FONT.sub("", text))
+
+    inner = _TAG.sub(own, inner)
     # Black is what an SVG file fills with where it says nothing.
     style = f"fill: {variables[INK]};{family} stroke-linejoin: round; stroke-linecap: butt"
     label = f'<svg role="img" aria-label="{escape(words)}" style="{style}"'

@@ -230,7 +230,7 @@ def _unchanged(count: int, measured: int, kind: str) -> list[str]:
     cause = "they have its pixels already" if kind == "image" else "no room is left for it"
     return [
         f"{count:,} of {measured:,} inputs are the same with the trigger as without, because {cause}: no model can "
-        "tell them apart, so choose another trigger, value or place"
+        "distinguish them, so choose another trigger, value or place"
     ]
 
 

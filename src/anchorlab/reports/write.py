@@ -17,7 +17,8 @@ def write_report(folder: str | Path, *, out: str | Path | None = None) -> Path:
         folder: of a suite, finished or not; of a model, an analysis, an audit, a comparison or a detection; or the
             file that ``compare --json`` wrote.
         out: where to write. If left out, the page of a suite or a model goes into ``report`` in the folder, and that
-            of an analysis, an audit, a comparison or a detection into the folder itself.
+            of an analysis, an audit, a comparison or a detection into the folder itself, and that of a file into
+            ``NAME-report`` beside it.
 
     Returns:
         The path of the page.

@@ -128,7 +128,7 @@ def _takes_each_example_alone(trial: _Trial) -> None:
             )
 
 
-def _refuses_the_rest(trials: tuple[list[_Trial], list[str]]) -> None:
+def _fits_something(trials: tuple[list[_Trial], list[str]]) -> None:
     found, refusals = trials
     if not found:
         raise BrokenError("it fits neither images nor texts: " + "; ".join(dict.fromkeys(refusals)))
@@ -168,7 +168,7 @@ def check_trigger(trigger: Trigger | type[Trigger], name: str = "") -> Contract:
     findings = judge(settings, instance)
     if findings[0].outcome == "kept":
         trials = _trials(instance)
-        fits: Rule[tuple[list[_Trial], list[str]]] = Rule("fits some inputs, and refuses others", _refuses_the_rest)
+        fits: Rule[tuple[list[_Trial], list[str]]] = Rule("fits images or texts", _fits_something)
         findings += judge([fits], trials)
         for trial in trials[0]:
             findings += judge(_RULES, trial, where=f"on {trial.what}: ")

@@ -145,3 +145,11 @@ def test_an_alert_points_at_the_manifest_relative_to_the_current_folder(
     (model / "anchorlab.json").touch()
     assert uri(model) == "models/new%20one/anchorlab.json"
     assert uri_of(Path("../elsewhere")).startswith("file:///")
+
+
+def test_the_help_of_a_rule_says_what_decides_the_exit_code() -> None:
+    verdict = Check("verdict", "the difference is an ordinary one", "failed", "Unusual: p = 0.05.")
+    driver = json.loads(sarif_text(acceptance(FAILED, verdict)))["runs"][0]["tool"]["driver"]
+    bound, of_verdict = (rule["help"]["text"] for rule in driver["rules"])
+    assert "The bound stands in --fail-if" in bound
+    assert "--fail-if unusual alone" in of_verdict

@@ -84,3 +84,11 @@ def test_a_third_party_gives_its_own_entry() -> None:
 def test_what_is_no_entry_is_refused(wrong: str) -> None:
     with pytest.raises(AnchorlabError, match="BibTeX"):
         Bibliography("1").keys([wrong])
+
+
+def test_the_version_goes_into_our_own_entry_alone() -> None:
+    bibliography = Bibliography("0.2.0")
+    bibliography.keys(["anchorlab", "@misc{mine, author = {Me}, title = {{INVERSION}}, year = {2026}}"])
+    text = bibliography.text()
+    assert "Version 0.2.0" in text
+    assert "{{INVERSION}}" in text

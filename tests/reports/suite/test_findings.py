@@ -226,6 +226,12 @@ def test_a_detector_whose_auroc_may_be_chance_does_not_separate():
     assert "Cleanse does not separate 4 models" in findings(suite(compared(3), detections=pd.DataFrame(rows)))[-1]
 
 
+def test_a_detector_that_scores_clean_models_higher_ranks_the_wrong_way_round():
+    rows = [judged(1.0 + index) for index in range(4)] + [judged(9.0 + index, role="reference") for index in range(4)]
+    sentence = findings(suite(compared(3), detections=pd.DataFrame(rows)))[-1]
+    assert sentence.startswith("Cleanse ranks the wrong way round 4 models with a backdoor and 4 without: AUROC 0.00")
+
+
 def test_models_whose_backdoor_failed_are_not_detected():
     failed = run("plain", 0.1, asr=0.1)
     rows = [judged(9.0, of=failed["identity"]), judged(5.0), judged(1.0, role="reference")]

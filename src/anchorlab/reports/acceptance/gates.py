@@ -32,5 +32,5 @@ def gate_check(bound: Bound, measured: Measured) -> Check:
 
 
 def gate_checks(bounds: Iterable[Bound], measured: Measured) -> list[Check]:
-    """A check a bound, in their order."""
+    """A check for each bound, in their order."""
     return [gate_check(bound, measured) for bound in bounds]

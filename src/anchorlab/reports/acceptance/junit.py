@@ -13,7 +13,7 @@ from anchorlab.statistics.escaping import xml
 
 
 def junit_xml(acceptance: Acceptance) -> str:
-    """One test suite with a test case a check.
+    """One test suite with a test case for each check.
 
     A broken gate is a ``failure``, what could not be judged an ``error``, and a run without a gate is ``skipped``.
     """

@@ -17,6 +17,12 @@ from anchorlab.reports.acceptance.record import Acceptance, Check
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
+#: What helps with a bound, and with the verdict of an audit.
+_HELP = {
+    True: "The bound stands in --fail-if of the command.",
+    False: "The page of the audit says what it rests on. It decides the exit code with --fail-if unusual alone.",
+}
+
 #: Files of a model folder that an alert can point at, the most telling first.
 _TELLING = ("anchorlab.json", "config.json")
 
@@ -54,7 +60,7 @@ def _rule(check: Check) -> dict[str, Any]:
         "id": printable(check.rule),
         "shortDescription": {"text": what},
         "fullDescription": {"text": what},
-        "help": {"text": "The bound stands in --fail-if of the command. See docs/acceptance.md of anchorlab."},
+        "help": {"text": f"{_HELP[check.is_bound]} See docs/acceptance.md of anchorlab."},
         "defaultConfiguration": {"level": "error"},
     }
 

@@ -49,7 +49,7 @@ DEFINITIONS = (
     (
         "BatchNorm stored, re-estimated",
         "On a path between models, BatchNorm's statistics are the averages of the two "
-        "ends (stored), or are measured anew at each point on the owner's inputs (re-estimated).",
+        "ends (stored), or are measured again at each point on the owner's inputs (re-estimated).",
     ),
     ("off the plane", "The L2 distance of a model from the plane that is drawn. It is shown at its projection."),
 )

@@ -49,9 +49,7 @@ def write_audit_page(record: AuditRecord, out: Path) -> Path:
             churn=churn_table(record),
             detectors=detector_tables(record.detectors),
             noticeable=noticeable_table(record),
-            names=sorted(
-                {name for query in record.changed for name in (query.label, query.reference, query.candidate) if name}
-            ),
+            names=_names(record),
             css=style_sheet(),
             own_css=asset("audit.css"),
             script=asset("audit.js"),
@@ -144,7 +142,7 @@ def sensitivity_table(record: AuditRecord) -> Table:
 
 
 def _how(settings: dict[str, Any]) -> str:
-    """The settings of updates that tell them apart."""
+    """The settings of updates that distinguish them."""
     if not settings:
         return "given by the auditor"
     words = []

@@ -49,13 +49,14 @@ class Bibliography:
                     "entries, which begin with @"
                 )
             key = _key(cited) if own else cited
-            self._entries.setdefault(key, cited.strip() if own else known_entries()[cited])
+            entry = cited.strip() if own else known_entries()[cited].replace("VERSION", self.version)
+            self._entries.setdefault(key, entry)
             keys.append(key)
         return list(dict.fromkeys(keys))
 
     def text(self) -> str:
         """The BibTeX file of everything that was cited."""
-        return "\n\n".join(self._entries.values()).replace("VERSION", self.version) + "\n"
+        return "\n\n".join(self._entries.values()) + "\n"
 
 
 def _key(entry: str) -> str:

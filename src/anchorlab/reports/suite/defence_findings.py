@@ -12,6 +12,7 @@ from anchorlab.reports.suite.paired import capitalised, several
 from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.repairs import by_oracle, split_into_parts
 from anchorlab.reports.suite.sentences import listed
+from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import span
 from anchorlab.statistics.roc import auroc, tpr_at
 from anchorlab.suites.results import SuiteResults
@@ -115,9 +116,15 @@ def _of_models(name: str, scores: Scores) -> str:
     else:
         above = sum(score > max(scores.clean) for score in scores.every)
         rate = f"{above} of {len(scores.every)} score above all without one, too few for a TPR at 5% FPR"
-    chance = area.bounds is not None and area.bounds[0] <= 0.5 <= area.bounds[1]
-    judgement = "does not separate" if chance else "ranks"
-    return f"{name} {judgement} {counts}: AUROC {area:.2f}; {rate}."
+    return f"{name} {_judgement(area)} {counts}: AUROC {area:.2f}; {rate}."
+
+
+def _judgement(area: Estimate) -> str:
+    """What an AUROC with its interval says; 0.5 is chance, and less is the wrong way round."""
+    low, high = area.bounds or (area.value or 0.0, area.value or 0.0)
+    if low <= 0.5 <= high:
+        return "does not separate"
+    return "ranks" if low > 0.5 else "ranks the wrong way round"
 
 
 def _of_inputs(name: str, runs: pd.DataFrame) -> str:

@@ -11,27 +11,25 @@ from matplotlib.lines import Line2D
 from anchorlab.reports.drawing import Look, marker_style, shorten
 from anchorlab.reports.looks import GRID
 from anchorlab.reports.suite.axes import bar_of, bar_style
+from anchorlab.reports.suite.paired import ENOUGH_REFERENCES
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import student_mean
-
-#: With fewer references there is no interval over them: each run is drawn.
-ENOUGH = 3
 
 
 def has_intervals(runs: pd.DataFrame) -> bool:
     """Whether any method has enough references for an interval."""
-    return int(runs.groupby("method")["reference_seed"].nunique().max()) >= ENOUGH
+    return int(runs.groupby("method")["reference_seed"].nunique().max()) >= ENOUGH_REFERENCES
 
 
 def over_references(runs: pd.DataFrame) -> Estimate:
     """The mean over references of a share, with Student's interval if there are enough.
 
     Args:
-        runs: ``reference_seed`` and ``value``, a row a run.
+        runs: ``reference_seed`` and ``value``, a row for each run.
     """
     means = runs.groupby("reference_seed")["value"].mean().tolist()
     estimate = student_mean(means)
-    if len(means) < ENOUGH or estimate.lower is None or estimate.upper is None:
+    if len(means) < ENOUGH_REFERENCES or estimate.lower is None or estimate.upper is None:
         return Estimate(estimate.value)
     return Estimate(estimate.value, max(estimate.lower, 0.0), min(estimate.upper, 1.0))
 

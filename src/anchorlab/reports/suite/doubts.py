@@ -172,6 +172,6 @@ def _few_references(results: SuiteResults) -> Iterator[str]:
     if counts.min() < ENOUGH_REFERENCES:
         yield (
             f"The runs of a task are on {several(int(counts.min()), 'reference')}: no interval between references can "
-            f"be given, so that other references may give another order. Three are the fewest: list more under "
+            f"be given, and other references may give another order. An interval takes three: list more under "
             "'references'."
         )

@@ -37,6 +37,7 @@ from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import Table, to_csv, to_latex
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.smoke import is_smoke_form
 
 #: Findings that stand above the first table; the others are a click away.
 FINDINGS_SHOWN = 4
@@ -143,6 +144,7 @@ def write_page(
         "definitions": shown_metrics(),
         "run_count": results.results["identity"].nunique() if len(results.results) else 0,
         "found": findings(results),
+        "smoke": is_smoke_form(results.title),
         "findings_shown": FINDINGS_SHOWN,
         "doubts": doubts(results),
         "several": len(every) > 1,

@@ -287,7 +287,7 @@ def _ranged(values: list[float], write: Callable[[float], str]) -> Cell:
 
 
 def classes_table(condition: Condition, group: Group) -> Table | None:
-    """Churn by true class, mean over runs; a column a method, the class that changes most first. None if unknown."""
+    """Churn by true class, mean over runs; a column for each method, most changed first. None if unknown."""
     churn: dict[str, dict[str, float]] = {}
     counts: dict[str, float] = {}
     for entry in group.entries:
