@@ -70,6 +70,31 @@ def test_queries_are_filtered_by_class_and_by_changed_label(opened: Any, record:
     assert page.locator("#shown").inner_text() == f"{len(of_class)} of {len(record.changed)} shown"
 
 
+LONG = {
+    "cat": "an extraordinarily long name of a class, in words",
+    "dog": "ANameWithoutAnySpacesInItThatIsLongerThanItsCard",
+}
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_names_of_classes_stay_in_their_cards_and_are_read_as_words(
+    browser: Any, record: AuditRecord, tmp_path: Path, width: int
+) -> None:
+    text = record.model_dump_json()
+    for name, long in LONG.items():
+        text = text.replace(f'"{name}"', f'"{long}"')
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(write_audit_page(AuditRecord.model_validate_json(text), tmp_path).as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    cards = "[...document.querySelectorAll('.queries > li')]"
+    assert page.evaluate(f"{cards}.every((card) => card.scrollWidth <= card.clientWidth)")
+    narrow = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('.queries tbody th')].map((one) => one.clientWidth))"
+    )
+    assert narrow > 70
+    page.close()
+
+
 def test_without_scripts_all_queries_are_shown_and_no_filter(opened: Any, record: AuditRecord) -> None:
     page = opened(java_script_enabled=False)
     assert page.locator(".queries > li:visible").count() == len(record.changed)
