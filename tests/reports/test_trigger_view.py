@@ -11,7 +11,7 @@ from PIL import Image
 
 from anchorlab import AnchorlabError, DataColumns, Task, load_task, show_trigger
 from anchorlab.reports.trigger_view import TriggerView, marked
-from anchorlab.triggers import FivePixel, Square
+from anchorlab.triggers import FivePixel, Square, Word
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,12 @@ def test_a_word_of_several_tokens_and_a_tokenizer_that_was_not_asked_for_are_cau
 )
 def test_what_was_put_in_stands_between_marks(before: str, after: str, shown: str) -> None:
     assert marked(before, after) == (before, shown)
+
+
+def test_signs_in_a_text_are_no_marks_in_a_notebook() -> None:
+    before, after, labels = ["un «bon» <film>"], ["un «bon» cf <film>"], [("a", "b")]
+    view = TriggerView(Word(words="cf"), "texts", before, after, labels, changed=1, measured=1, facts={})
+    assert "un «bon» <mark>cf</mark> &lt;film&gt;" in view._repr_html_()
 
 
 def test_a_long_text_is_shown_around_what_was_put_in() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -31,7 +31,7 @@ from anchorlab.statistics.escaping import plotted
 
 DPI = 180
 
-STYLE = {
+_STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -118,6 +118,30 @@ def _families() -> list[str]:
 
 
 @contextmanager
+def styled(settings: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Inside, figures are in our style and not the user's, in fonts of this machine; ``settings`` add to the style."""
+    style = {**_STYLE, "font.family": _families(), **(settings or {})}
+    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for the character
+        yield
+
+
+def write_figure(figure: Figure, stem: Path, kinds: Iterable[str]) -> None:
+    """Writes a figure as files ``stem.png``, ``stem.svg`` or ``stem.pdf``, without a date: same data, same bytes.
+
+    Raises:
+        AnchorlabError: if a file cannot be written.
+    """
+    for kind in kinds:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
+        content = buffer.getvalue()
+        if kind == "svg":
+            content = content.replace(b"'DejaVu Sans'", _IN_BROWSERS.encode())
+        write_atomically(stem.with_name(f"{stem.name}.{kind}"), content)
+
+
+@contextmanager
 def written_figure(
     stem: Path,
     width: float,
@@ -139,7 +163,7 @@ def written_figure(
         note: what the signs mean, below everything; escaped as the title.
         legend: handles and labels, between the panels and the note, in as many columns as fit.
     """
-    settings = {"font.size": sheet.font, "axes.titlesize": sheet.font, "font.family": _families()}
+    settings: dict[str, Any] = {"font.size": sheet.font, "axes.titlesize": sheet.font}
     settings |= {f"{part}.labelsize": sheet.font for part in ("axes", "xtick", "ytick")}
     settings |= {"legend.fontsize": sheet.font, "legend.columnspacing": 1.2}
     above = in_lines(title, width - 0.1, sheet.font + 1, bold=True) if sheet.titled else ""
@@ -151,8 +175,7 @@ def written_figure(
         (below.count("\n") + 1.6) * sheet.line if below else 0.0,
     ]
     whole = height + sum(heights)
-    with matplotlib.style.context(["default", STYLE, settings]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for the character
+    with styled(settings):
         figure = Figure(figsize=(width, whole), facecolor=PAPER)
         figure.set_layout_engine("constrained", rect=(0, sum(heights[1:]) / whole, 1, height / whole))
         line: dict[str, Any] = {"ha": "left", "linespacing": 1.35 / 1.2}
@@ -165,13 +188,7 @@ def written_figure(
         yield figure
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # once for all files
-        for kind in sheet.kinds:
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
-            content = buffer.getvalue()
-            if kind == "svg":
-                content = content.replace(b"'DejaVu Sans'", _IN_BROWSERS.encode())
-            write_atomically(stem.with_name(f"{stem.name}.{kind}"), content)
+        write_figure(figure, stem, sheet.kinds)
 
 
 def _legend_columns(labels: Sequence[str], sheet: Sheet, width: float) -> int:

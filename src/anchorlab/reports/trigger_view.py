@@ -5,14 +5,11 @@ from __future__ import annotations
 import base64
 import difflib
 import io
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -27,7 +24,7 @@ from anchorlab.errors import AnchorlabError, printable, shortened
 from anchorlab.files import check_writable, user_path, write_atomically
 from anchorlab.models.architectures import build_model
 from anchorlab.models.wrap import encoding_of
-from anchorlab.reports.drawing import DPI, STYLE, _families, shorten
+from anchorlab.reports.drawing import DPI, shorten, styled
 from anchorlab.statistics.escaping import html
 from anchorlab.statistics.table import Table, facts_table, to_html
 from anchorlab.suites.examples import as_shown
@@ -105,7 +102,7 @@ class TriggerView:
             AnchorlabError: for texts, which have no picture.
         """
         clean, triggered = self._images()
-        with _style():
+        with styled():
             return _figure(clean, triggered, self.labels, self.table().caption)
 
     def save(self, path: str | Path) -> Path:
@@ -125,15 +122,16 @@ class TriggerView:
             shown = f'<img alt="{html(self.table().caption)}" src="data:image/png;base64,{picture}">'
         else:
             rows = "".join(
-                f"<tr><td>{html(true)} → {html(wanted)}</td><td>{html(before)}</td><td>{_marked(after)}</td></tr>"
-                for before, after, (true, wanted) in self._rows()
+                f"<tr><td>{html(true)} → {html(wanted)}</td><td>{before}</td><td>{after}</td></tr>"
+                for before, after, (true, wanted) in self._rows(html, lambda words: f"<mark>{html(words)}</mark>")
             )
             shown = f"<table><tr><th>label</th><th>before</th><th>after</th></tr>{rows}</table>"
         return f"{to_html(self.table())}{cautions}{shown}"
 
-    def _rows(self) -> list[tuple[str, str, tuple[str, str]]]:
-        """Text before, text after with its marks, and labels, of each example."""
-        pairs = [marked(str(before), str(after)) for before, after in zip(self.clean, self.triggered, strict=True)]
+    def _rows(self, *write: Callable[[str], str]) -> list[tuple[str, str, tuple[str, str]]]:
+        """Text before, text after with its marks, and labels, of each example; ``write`` as of ``marked``."""
+        texts = zip(self.clean, self.triggered, strict=True)
+        pairs = [marked(str(before), str(after), *write) for before, after in texts]
         return [(before, after, labels) for (before, after), labels in zip(pairs, self.labels, strict=True)]
 
     def _images(self) -> tuple[Tensor, Tensor]:
@@ -144,7 +142,7 @@ class TriggerView:
     def _png(self) -> bytes:
         buffer = io.BytesIO()
         figure = self.plot()
-        with _style():
+        with styled():
             figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": "anchorlab"})
         return buffer.getvalue()
 
@@ -288,8 +286,21 @@ def _range(size: Mapping[str, float]) -> str:
     return mean if least == greatest else f"{mean} on average, from {least} to {greatest}"
 
 
-def marked(before: str, after: str) -> tuple[str, str]:
-    """Both texts, what was put in between ``»`` and ``«``; long ones are shown around it alone."""
+def _between_signs(words: str) -> str:
+    return f"{OPEN}{words}{CLOSE}"
+
+
+def marked(
+    before: str, after: str, kept: Callable[[str], str] = str, put_in: Callable[[str], str] = _between_signs
+) -> tuple[str, str]:
+    """Both texts, with what was put in marked; long ones are shown around it alone.
+
+    Args:
+        before: the clean text.
+        after: the triggered one.
+        kept: writes a word of both texts.
+        put_in: writes the words that were put in, by default between ``»`` and ``«``.
+    """
     old, new = before.split(), after.split()
     words: list[str] = []
     old_places: list[int] = []
@@ -298,10 +309,10 @@ def marked(before: str, after: str) -> tuple[str, str]:
         if kind in ("insert", "replace"):
             old_places.append(place)
             new_places.append(len(words))
-            words.append(f"{OPEN}{' '.join(new[start:end])}{CLOSE}")
+            words.append(put_in(" ".join(new[start:end])))
         elif kind == "equal":
-            words += new[start:end]
-    return " ".join(_around(old, old_places)), " ".join(_around(words, new_places))
+            words += map(kept, new[start:end])
+    return " ".join(_around(list(map(kept, old)), old_places)), " ".join(_around(words, new_places))
 
 
 def _around(words: list[str], places: list[int]) -> list[str]:
@@ -310,18 +321,6 @@ def _around(words: list[str], places: list[int]) -> list[str]:
         return words
     first, last = max(0, min(places) - _AROUND), max(places) + _AROUND
     return [*(["…"] if first else []), *words[first:last], *(["…"] if last < len(words) else [])]
-
-
-def _marked(text: str) -> str:
-    return html(text).replace(OPEN, "<mark>").replace(CLOSE, "</mark>")
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Inside, figures are in our style and not the user's."""
-    with matplotlib.style.context(["default", STYLE, {"font.family": _families()}]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for the character
-        yield
 
 
 def _figure(clean: Tensor, triggered: Tensor, labels: Sequence[tuple[str, str]], title: str) -> Figure:

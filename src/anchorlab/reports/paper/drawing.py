@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from anchorlab.files import write_atomically
-from anchorlab.reports.drawing import STYLE
+from anchorlab.reports.drawing import styled, write_figure
 
 #: Points of every text at the width at which the figure is printed.
 TEXT = 8.0
 
+#: What print has besides the style of every figure.
 _PRINT = {
-    **STYLE,
     "font.size": TEXT,
     "axes.titlesize": TEXT,
     "axes.labelsize": TEXT,
@@ -37,8 +33,6 @@ _PRINT = {
     "grid.linewidth": 0.4,
     "figure.constrained_layout.h_pad": 0.02,
     "figure.constrained_layout.w_pad": 0.02,
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
 }
 
 #: Most ticks of the axis of a small panel, whose labels would touch otherwise.
@@ -48,19 +42,10 @@ _FEW = 3
 @contextmanager
 def printed_figure(stem: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of a size in inches, written as ``stem.pdf`` and ``stem.svg`` at the end; same data, same bytes."""
-    # A box stands for a character that the font lacks.
-    with matplotlib.style.context(["default", _PRINT]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
+    with styled(_PRINT):
         figure = Figure(figsize=(width, height))
         yield figure
-        kinds: dict[str, dict[str, Any]] = {
-            "pdf": {"Creator": "anchorlab", "Producer": None, "CreationDate": None},
-            "svg": {"Creator": "anchorlab", "Date": None},
-        }
-        for kind, metadata in kinds.items():
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            write_atomically(stem.with_name(f"{stem.name}.{kind}"), buffer.getvalue())
+        write_figure(figure, stem, ("pdf", "svg"))
 
 
 def few_ticks(axis: Any, which: str, low: float, high: float, *, logarithmic: bool, most: int = _FEW) -> None:
