@@ -181,3 +181,8 @@ def test_the_auditors_own_data_may_be_others_than_the_references(run, tmp_path):
     ended = run("audit", tmp_path / "ref", folder, "--data", tmp_path / "second.csv", *how)
     assert ended.code == 0, ended.err
     assert "unusual: less" in (tmp_path / "audit" / "audit.json").read_text()
+
+
+def test_a_loop_of_links_is_refused(run, reference_folder, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    assert_refused(run("audit", reference_folder, tmp_path / "loop"), "loop")

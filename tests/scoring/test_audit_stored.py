@@ -65,3 +65,20 @@ def test_answers_to_other_queries_or_of_other_classes_are_refused_with_both_name
         audit_answers(np.array([0, 1]), np.array(["a", "b"]), [np.array([0, 1])] * 39)
     with pytest.raises(AnchorlabError, match="there are 3 true labels, but answers to 200 queries"):
         audit_answers(REFERENCE, FAR, UPDATES, labels=np.array([0, 1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array(["a"] * 200), "the true labels names its classes"),
+        (np.full(200, 3), "the true labels hold 3, but the answers have 3 classes"),
+    ],
+)
+def test_true_labels_of_other_classes_are_refused(labels, message):
+    with pytest.raises(AnchorlabError, match=message):
+        audit_answers(REFERENCE, FAR, UPDATES, labels=labels)
+
+
+def test_a_level_that_no_number_of_updates_reaches_is_refused():
+    with pytest.raises(AnchorlabError, match=r"more than 10,000 benign updates: give 0\.0002 or more"):
+        audit_answers(REFERENCE, FAR, UPDATES, level=1e-300)

@@ -90,3 +90,17 @@ def test_names_are_numbered_over_all_columns_and_numbers_stay():
     assert (first.tolist(), second.tolist(), names) == ([1, 0], [2, 0], ("a", "b", "c"))
     (only,), names = numbered([np.array([2, 0])])
     assert (only.tolist(), names) == ([2, 0], ("0", "1", "2"))
+
+
+@pytest.mark.parametrize("label", ["99999999999", "9" * 5_000])
+def test_a_label_that_is_no_number_of_a_class_is_refused(tmp_path, label):
+    (tmp_path / "a.csv").write_text(f"label\n0\n{label}\n")
+    with pytest.raises(AnchorlabError, match="a label of 1,000,000 or more"):
+        read_answers(tmp_path / "a.csv", "the reference")
+    with pytest.raises(AnchorlabError, match="a label of 1,000,000 or more"):
+        read_answers(np.array([0, 2**64 - 1], dtype=np.uint64), "the reference")
+
+
+def test_logits_that_no_model_answers_with_are_refused():
+    with pytest.raises(AnchorlabError, match="numbers beyond"):
+        read_answers(np.array([[1e300, -1e300]]), "the reference")

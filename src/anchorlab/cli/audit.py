@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,6 +84,7 @@ def audit(
     from anchorlab.files import check_folder
     from anchorlab.reports.acceptance.gates import gate_checks
     from anchorlab.reports.acceptance.verdicts import verdict_check
+    from anchorlab.reports.audit.stored import check_audit_folder
     from anchorlab.scoring.audit import audit_models
     from anchorlab.scoring.audit_result import GATED
     from anchorlab.scoring.audit_stored import audit_answers
@@ -93,9 +95,10 @@ def audit(
         if given is not None and (benign or stored):
             beside = "stored answers" if stored else "--benign"
             raise AnchorlabError(f"--{flag} is for updates that are made: leave it out beside {beside}")
-    name = candidate.resolve().stem if stored else candidate.resolve().name
+    name = _named(candidate).stem if stored else _named(candidate).name
     out = Path(f"anchorlab-audit-{name}") if out is None else out
     check_folder(out)
+    check_audit_folder(out)
     gates.check()
     with gates.judging("audit", reference, candidate) as judging:
         bounds = gates.bounds(GATED)
@@ -125,7 +128,7 @@ def audit(
         write_page(
             result,
             opened,
-            (reference.resolve().name, candidate.resolve().name),
+            (_named(reference).name, _named(candidate).name),
             task=data,
             split=split,
             detectors=detectors,
@@ -145,6 +148,11 @@ def audit(
             code=judging.code,
         )
     return judging.answer
+
+
+def _named(path: Path) -> Path:
+    """The path with its name, also of '.'; a loop of links stays what it is, and is refused where it is read."""
+    return Path(os.path.realpath(path))
 
 
 def _comparison(reference: Path, candidate: Path, task: str | None, own: DataOptions) -> str:

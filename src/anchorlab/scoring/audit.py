@@ -216,6 +216,10 @@ def check_level(level: float) -> None:
     """Raises AnchorlabError unless a level is one."""
     if not 0 < level < 1:
         raise AnchorlabError(f"the level {quoted(level)} is not possible: give a number above 0 and below 1, as 0.05")
+    if 2 / level > _MOST_UPDATES:
+        raise AnchorlabError(
+            f"the level {level:g} needs more than {_MOST_UPDATES:,} benign updates: give {2 / _MOST_UPDATES:g} or more"
+        )
 
 
 def check_enough(count: int, level: float, judged: Judged) -> None:

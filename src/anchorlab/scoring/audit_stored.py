@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
@@ -64,10 +65,8 @@ def audit_answers(
     check_enough(len(benign), level, judged)
     _check_alike(answers)
     truth = None if labels is None else read_labels(labels, "the true labels")
-    if truth is not None and len(truth) != len(answers[0].labels):
-        raise AnchorlabError(
-            f"there are {len(truth):,} true labels, but answers to {len(answers[0].labels):,} queries: give one a query"
-        )
+    if truth is not None:
+        _check_truth(truth, answers)
     columns = [one.labels for one in answers] + ([] if truth is None else [truth])
     integers, classes = numbered(columns)
     first, second = answers[:2]
@@ -113,6 +112,25 @@ def _check_alike(answers: Sequence[StoredAnswers]) -> None:
             raise AnchorlabError(
                 f"one of {first.name} and {one.name} names its classes, and the other numbers them: write both alike"
             )
+
+
+def _check_truth(truth: NDArray[Any], answers: Sequence[StoredAnswers]) -> None:
+    """Raises AnchorlabError for true labels of other queries, or of classes that the answers do not have."""
+    first = answers[0]
+    if len(truth) != len(first.labels):
+        raise AnchorlabError(
+            f"there are {len(truth):,} true labels, but answers to {len(first.labels):,} queries: give one a query"
+        )
+    if (truth.dtype.kind == "U") != (first.labels.dtype.kind == "U"):
+        raise AnchorlabError(
+            f"one of {first.name} and the true labels names its classes, and the other numbers them: write both alike"
+        )
+    counts = [one.logits.shape[1] for one in answers if one.logits is not None]
+    if counts and truth.dtype.kind != "U" and int(truth.max()) >= counts[0]:
+        raise AnchorlabError(
+            f"the true labels hold {int(truth.max()):,}, but the answers have {counts[0]:,} classes: give labels from "
+            f"0 to {counts[0] - 1:,}"
+        )
 
 
 def _pair(first: StoredAnswers, second: StoredAnswers) -> Pair:

@@ -25,6 +25,12 @@ STORED = (".npy", ".csv")
 #: The smallest probability that is told from 0, because files round and a logarithm of 0 is no number.
 FLOOR = 1e-12
 
+#: Labels are numbered from 0, so that a number from here on is no class.
+_MOST_CLASSES = 1_000_000
+
+#: No model answers with larger logits: they do not fit into float32, and divergences of them are not finite.
+_LARGEST = float(np.finfo(np.float32).max)
+
 #: A row of probabilities sums to 1 but for this, which numbers that are rounded to two digits need.
 _TOLERANCE = 0.02
 
@@ -142,7 +148,7 @@ def _csv(path: Path) -> NDArray[Any]:
 def _column(path: Path, cells: list[str]) -> NDArray[Any]:
     """Labels: whole numbers, with a name above them or without, or names below the name of the column."""
     if all(map(_is_whole, cells[1:])) and len(cells) > 1:
-        return np.array(cells if _is_whole(cells[0]) else cells[1:]).astype(np.int64)
+        return np.array([_whole(cell) for cell in (cells if _is_whole(cells[0]) else cells[1:])], dtype=np.int64)
     if cells[0] in cells[1:]:
         raise AnchorlabError(
             f"{path} begins with the label '{shortened(cells[0])}': give the column a name in the first line, as label"
@@ -162,9 +168,20 @@ def _is_whole(cell: str) -> bool:
     return cell.strip().isdecimal()
 
 
+def _whole(cell: str) -> int:
+    """The number in a cell; any that is too large for a class stands as the first of these, because it may be long."""
+    digits = cell.strip().lstrip("0")
+    return min(int(digits or "0"), _MOST_CLASSES) if len(digits) < 20 else _MOST_CLASSES
+
+
 def _labels(array: NDArray[Any], name: str) -> NDArray[Any]:
     """Labels as integers or as names."""
     if np.issubdtype(array.dtype, np.integer) and (array >= 0).all():
+        if (array >= _MOST_CLASSES).any():
+            raise AnchorlabError(
+                f"{name} holds a label of {_MOST_CLASSES:,} or more: give the numbers of classes, counted from 0, or "
+                "names in a .csv file"
+            )
         return array
     if array.dtype.kind == "U":
         return array
@@ -180,4 +197,6 @@ def _numbers(array: NDArray[Any], name: str) -> Floats:
     values = np.asarray(array, dtype=np.float64)
     if not np.isfinite(values).all():
         raise AnchorlabError(f"{name} holds numbers that are not finite: give the answers to all queries")
+    if (np.abs(values) > _LARGEST).any():
+        raise AnchorlabError(f"{name} holds numbers beyond {_LARGEST:.1e}: give the logits that a model answered with")
     return values

@@ -9,11 +9,11 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from anchorlab import write_report
+from anchorlab import AnchorlabError, write_report
 from anchorlab.reports.audit import write_audit
 from anchorlab.reports.audit.record import AuditRecord
 from anchorlab.reports.audit.schema import SCHEMA, schema, schema_tables
-from anchorlab.reports.audit.stored import read_audit
+from anchorlab.reports.audit.stored import check_audit_folder, read_audit
 from tests.refusals import refused
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -73,3 +73,17 @@ def test_an_audit_of_the_former_one_sided_form_is_read_two_sided(tmp_path: Path)
 def test_a_damaged_record_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "audit.json").write_text(content)
     refused(message, read_audit, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("audit.json", '{"mine": 1}'), ("audit.json", "no"), ("index.html", "mine")]
+)
+def test_what_no_audit_wrote_is_not_replaced(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(AnchorlabError, match=f"{name} is none that 'anchorlab audit' wrote"):
+        check_audit_folder(tmp_path)
+
+
+def test_the_folder_of_an_earlier_audit_is_written_to_again(record: AuditRecord, tmp_path: Path) -> None:
+    write_audit(record, tmp_path)
+    check_audit_folder(tmp_path)

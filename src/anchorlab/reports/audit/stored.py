@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, removal
 from anchorlab.files import read_json
 from anchorlab.reports.audit.record import FORMAT, AuditRecord
 from anchorlab.scoring.audit_ranks import joint_p, lower_p, two_sided_p, upper_p
@@ -41,6 +41,26 @@ def read_audit(folder: Path) -> AuditRecord:
         raise AnchorlabError(f"{invalid(f'the audit {path}', error)}; {_REMEDY}") from error
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise AnchorlabError(f"{path} is damaged ({error!r}): {_REMEDY}") from error
+
+
+def check_audit_folder(folder: Path) -> None:
+    """Refuses a folder whose files no audit wrote, before they are replaced.
+
+    Raises:
+        AnchorlabError: if its record is none that is known here, or it holds a page without a record.
+    """
+    record, page = folder / RECORD, folder / "index.html"
+    foreign = page if page.exists() and not record.exists() else None
+    if record.exists():
+        try:
+            read_audit(folder)
+        except AnchorlabError:
+            foreign = record
+    if foreign is not None:
+        raise AnchorlabError(
+            f"{foreign} is none that 'anchorlab audit' wrote: choose another folder, or remove it, by "
+            f"{removal(foreign)}"
+        )
 
 
 def _two_sided(values: dict[str, Any], name: str) -> dict[str, Any]:
