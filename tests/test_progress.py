@@ -85,6 +85,23 @@ def test_each_tenth_is_a_line_where_lines_are_wanted(
     assert shown[-1] == "injecting by anchoring: 100% (600 of 600), ASR 1"
 
 
+def test_parts_with_bars_of_their_own_are_one_line_each(
+    capsys: pytest.CaptureFixture[str], pass_time: Callable[[float], None]
+) -> None:
+    with progress.lines(), progress.parts_bar("detectors", 3) as done:
+        for part in range(3):
+            with progress.progress_bar("a detector", 100) as report:
+                for step in range(1, 101):
+                    pass_time(1)
+                    report(step, {})
+            done(part + 1)
+    assert [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "detectors: 33% (1 of 3)",
+        "detectors: 67% (2 of 3)",
+        "detectors: 100% (3 of 3)",
+    ]
+
+
 def test_work_of_less_than_a_second_needs_no_line(
     capsys: pytest.CaptureFixture[str], pass_time: Callable[[float], None]
 ) -> None:

@@ -107,6 +107,25 @@ def status_bar(title: str) -> Iterator[Status]:
         yield show
 
 
+@contextmanager
+def parts_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """For parts with bars of their own: off a terminal, lines for the whole take the place of each part's lines.
+
+    Args:
+        title: what is at work.
+        total: number of parts.
+
+    Yields:
+        A function that reports the number of parts done.
+    """
+    console = Console(stderr=True)
+    if console.is_jupyter or console.is_terminal:
+        yield lambda done: None
+        return
+    with _shown(title, total, counted=True) as show, no_bars():
+        yield lambda done: show(done, total, "")
+
+
 def figures_in_words(figures: Mapping[str, float]) -> str:
     """Figures as they are read: ``loss 0.512, ASR 0.71``."""
     return ", ".join(f"{_WRITTEN.get(name, name)} {value:.3g}" for name, value in figures.items())

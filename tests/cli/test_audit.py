@@ -91,6 +91,7 @@ def test_texts_in_plain_folders_end_in_a_page_with_the_texts(run, tmp_path):
     assert "<b>film" not in page
     renewed = run("report", out)
     assert renewed.code == 0
+    assert written["verdict"]["sentence"] in renewed.out
     assert (out / "index.html").read_text() == page
 
 

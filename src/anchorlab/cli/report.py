@@ -55,7 +55,9 @@ def report(
     from anchorlab.reports.write import write_report
 
     if not (folder / "suite.yaml").is_file():
-        return Answer(wrote=write_report(folder, out=out))
+        page = write_report(folder, out=out)
+        words, cautions = _words(folder)
+        return Answer(words, cautions=cautions, wrote=page)
     from anchorlab.cli.suite_answer import suite_answer
     from anchorlab.reports.suite.written import write_suite_report
     from anchorlab.suites.results import load_results
@@ -87,6 +89,20 @@ def _paper(folder: Path, out: Path | None, columns: str | None, methods: str | N
         next=f"cd {shell_word(kit.folder)} && {latex}",
         values={"files": list(kit.files)},
     )
+
+
+def _words(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the page of a model or an audit says first, and its cautions; nothing of other folders."""
+    from anchorlab.artifacts.manifest import MANIFEST
+    from anchorlab.reports.audit.stored import read_audit
+    from anchorlab.reports.model import model_page, read_manifest
+
+    if (folder / "audit.json").is_file():
+        record = read_audit(folder)
+        return tuple(record.sentences), tuple(record.cautions)
+    if (folder / MANIFEST).is_file():
+        return tuple(model_page(read_manifest(folder), folder).findings), ()
+    return (), ()
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -16,6 +16,7 @@ from anchorlab.data import Split, Task
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, first_line, reason
+from anchorlab.progress import parts_bar
 from anchorlab.scoring.detect import score_model
 from anchorlab.scoring.rank_inputs import judge_inputs
 
@@ -83,22 +84,27 @@ def run_detectors(
     untested: list[NotTested] = []
     candidate = in_order_of(reference, candidate, task)
     names = DETECTORS.names()
-    for number, name in enumerate(names, 1):
-        title = f"detector {number} of {len(names)}, {name}"
-        try:
-            detector = DETECTORS.build(name)
-            if detector.modality not in ("any", task.kind):
-                raise AnchorlabError(f"it is for {detector.modality}s, and these are {task.kind}s")
-            if isinstance(detector, ModelDetector):
-                results.append(_of_models(name, detector, reference, candidate, task, defender_data, seed, title))
-                continue
-            if queries_from == "defender":
-                raise AnchorlabError("the queries are the defender's own examples, which it learns from")
-            results.append(_of_inputs(name, detector, reference, candidate, task, queries, defender_data, seed, title))
-        except AnchorlabError as error:
-            untested.append(NotTested(f"the detector {name}", first_line(error)))
-        except Exception as error:  # a detector of a third party may fail in any way
-            untested.append(NotTested(f"the detector {name}", f"it failed ({reason(error)})"))
+    with parts_bar("detectors", len(names)) as report:
+        for number, name in enumerate(names, 1):
+            report(number - 1)
+            title = f"detector {number} of {len(names)}, {name}"
+            try:
+                detector = DETECTORS.build(name)
+                if detector.modality not in ("any", task.kind):
+                    raise AnchorlabError(f"it is for {detector.modality}s, and these are {task.kind}s")
+                if isinstance(detector, ModelDetector):
+                    results.append(_of_models(name, detector, reference, candidate, task, defender_data, seed, title))
+                    continue
+                if queries_from == "defender":
+                    raise AnchorlabError("the queries are the defender's own examples, which it learns from")
+                results.append(
+                    _of_inputs(name, detector, reference, candidate, task, queries, defender_data, seed, title)
+                )
+            except AnchorlabError as error:
+                untested.append(NotTested(f"the detector {name}", first_line(error)))
+            except Exception as error:  # a detector of a third party may fail in any way
+                untested.append(NotTested(f"the detector {name}", f"it failed ({reason(error)})"))
+        report(len(names))
     return results, untested
 
 
