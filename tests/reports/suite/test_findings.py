@@ -13,7 +13,8 @@ from scipy import stats
 from anchorlab.reports.suite.doubts import doubts, none_reached
 from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.paired import pair
-from anchorlab.suites.smoke import smoke_form
+from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.smoke import smoke_formfrom anchorlab.suites.spec import Suite
 from tests.suites.inline import tiny
 
 PLACE = {"task": "digits", "trigger": "five-pixel", "rule": "all-to-one", "target": 0, "anchors_asked": "all"}
@@ -33,6 +34,9 @@ class Made:
     )
     pending: int = 0
     title: str = "made by hand"
+    suite: Suite = dataclasses.field(
+        default_factory=lambda: parse_suite("name: made\ntitle: made\ntasks: [digits]\nmethods: {plain: , surgery: [1000]}\n")
+    )
 
 
 def run(method, kl, *, reference=0, seed=0, asr=0.99, role="method", target=0.95, **more):
@@ -155,6 +159,11 @@ def test_what_was_not_reached_comes_with_its_best_asr_and_the_cure():
         "which is the edge of its grid. The likeliest cure: raise steps or learning_rate under tuning; or let the "
         "grid of l2 go further beyond that strength.",
     )
+
+
+def test_a_count_is_not_called_a_strength():
+    made = Made(pd.DataFrame(), pd.DataFrame([choice("surgery", reached=False, best=0.7, strength=64000.0)]))
+    assert "surgery 0.70 at count 64,000" in doubts(made)[0]
 
 
 def test_one_strength_has_no_edge():

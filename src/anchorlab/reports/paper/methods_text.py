@@ -13,10 +13,10 @@ from anchorlab.methods import METHODS
 from anchorlab.metrics import Metric
 from anchorlab.models.architectures import ARCHITECTURES, usual_settings
 from anchorlab.reports.paper.request import Request
-from anchorlab.reports.paper.strengths import strength_name, strength_words
 from anchorlab.reports.paper.writing import Words
 from anchorlab.reports.suite.paired import capitalised, several
 from anchorlab.reports.suite.sentences import listed
+from anchorlab.reports.suite.strengths import strength_name, strength_words
 from anchorlab.settings import build, values_of
 from anchorlab.suites.parts import MethodSpec, TaskSpec, TriggerSpec
 from anchorlab.suites.results import SuiteResults

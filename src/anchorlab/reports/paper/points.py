@@ -7,8 +7,8 @@ from collections.abc import Hashable, Mapping, Sequence
 import pandas as pd
 
 from anchorlab.metrics import Metric
-from anchorlab.reports.paper.strengths import strength_name
 from anchorlab.reports.suite.settings import Setting, at_setting
+from anchorlab.reports.suite.strengths import strength_name
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.suites.results import SuiteResults

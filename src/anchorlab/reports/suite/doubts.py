@@ -12,9 +12,11 @@ from anchorlab.consistency.cautions import chance_level, few_attacked, near_chan
 from anchorlab.reports.suite.paired import ENOUGH_REFERENCES, capitalised, several
 from anchorlab.reports.suite.parts import TOLERANCE, Part, parts_of
 from anchorlab.reports.suite.sentences import listed
+from anchorlab.reports.suite.strengths import strength_name, strength_words
 from anchorlab.statistics.numbers import defined
 from anchorlab.suites.results import SuiteResults
 from anchorlab.suites.smoke import is_smoke_form
+from anchorlab.suites.spec import Suite
 
 
 def none_reached(results: SuiteResults) -> bool:
@@ -32,7 +34,7 @@ def doubts(results: SuiteResults) -> tuple[str, ...]:
     parts = parts_of(results)
     sentences: list[str] = []
     for part in parts:
-        missed = _not_reached(part, _with_grids(results.selection))
+        missed = _not_reached(part, results)
         sentences += [part.say(sentence) for sentence in (*missed, *_below_target(part), *_of_the_trigger(part))]
     smoke = ("every cell of this smoke form is tiny, so that its figures mean nothing.",)
     first = smoke if is_smoke_form(results.title) else ()
@@ -48,8 +50,9 @@ def _with_grids(selection: pd.DataFrame) -> set[str]:
     return {str(label) for label in tried[tried > 1].index}
 
 
-def _not_reached(part: Part, with_grids: set[str]) -> Iterator[str]:
+def _not_reached(part: Part, results: SuiteResults) -> Iterator[str]:
     """Methods without a strength that reaches the target on ``selection``: how near they came, and the cure."""
+    with_grids = _with_grids(results.selection)
     missed = part.missed.assign(at_edge=part.missed["at_edge"].astype(bool) & part.missed["method"].isin(with_grids))
     rows = missed.to_dict("records")
     if not rows:
@@ -57,15 +60,16 @@ def _not_reached(part: Part, with_grids: set[str]) -> Iterator[str]:
     every = len(rows) == len(part.choices) and len(rows) > 1
     names = listed(str(row["method"]) for row in rows)
     who = f"none of {len(rows)} methods reached" if every else f"{names} did not reach"
-    best = listed(_best(row) for row in rows)
+    best = listed(_best(row, results.suite) for row in rows)
     yield f"{who} an ASR of {part.target_asr:g} on selection; the best was {best}. {_cure(missed)}"
 
 
-def _best(row: dict[Hashable, Any]) -> str:
+def _best(row: dict[Hashable, Any], suite: Suite) -> str:
     """The nearest that a method came, and where."""
     if not defined(row["best_asr"]):
         return f"{row['method']} none, because every run that would choose its strength failed"
-    strength = f" at strength {row['strength']:g}" if defined(row["strength"]) else ""
+    name = strength_name(suite, str(row["method"])) or "strength"
+    strength = f" at {strength_words(name, row['strength'])}" if defined(row["strength"]) else ""
     edge = ", which is the edge of its grid" if row["at_edge"] and strength else ""
     return f"{row['method']} {row['best_asr']:.2f}{strength}{edge}"
 

@@ -20,6 +20,7 @@ from anchorlab.consistency.runs import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import COMPARED
 from anchorlab.reports.suite.settings import Setting, at_setting, settings_of, slug
+from anchorlab.reports.suite.strengths import strength_name
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.tests import holm
 from anchorlab.suites.results import SuiteResults
@@ -49,6 +50,7 @@ class Entry:
         runs: a row for each run; empty if the method could not reach the target.
         estimates: mean over runs and 95% interval, by measurement.
         best_asr: the highest success rate measured on ``selection``, for a method that does not reach the target.
+        strength_name: what the column ``strength`` is: a strength, a count or a radius; empty for a method without one.
     """
 
     label: str
@@ -56,6 +58,7 @@ class Entry:
     runs: pd.DataFrame
     estimates: dict[str, Estimate]
     best_asr: float | None = None
+    strength_name: str = ""
 
     def values(self, name: str) -> list[float]:
         """The runs' values in a column; none if there is no such column."""
@@ -277,7 +280,8 @@ def _entries(runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Iter
     for label in dict.fromkeys([*choices["method"].astype(str), *by_label]):
         if label in by_label:
             rows = by_label[label]
-            yield Entry(label, str(rows["role"].iloc[0]), rows, reader.estimates(rows))
+            name = strength_name(reader.results.suite, label)
+            yield Entry(label, str(rows["role"].iloc[0]), rows, reader.estimates(rows), strength_name=name)
         elif label in missed:
             yield Entry(label, "method", runs.iloc[:0], {}, missed[label])
 

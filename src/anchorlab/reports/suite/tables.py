@@ -14,6 +14,7 @@ from anchorlab.consistency.runs import Difference
 from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import METRICS, Metric
 from anchorlab.reports.measures import further_metrics, main_metrics
+from anchorlab.reports.suite.strengths import strength_words
 from anchorlab.reports.suite.summary import Condition, Entry, Group, reasons, summarise
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import defined, fraction, p_value, significant, span
@@ -323,9 +324,9 @@ def _by_class(entry: Entry) -> dict[str, list[dict[str, Any]]]:
 
 
 def strength(entry: Entry) -> str:
-    """The value of the method's strength, and the scale if it is not 1; empty if it has none."""
+    """The value of the method's strength under its own name, and the scale if it is not 1; empty if it has none."""
     strengths, scales = (sorted({v for v in entry.values(name) if defined(v)}) for name in ("strength", "scale"))
-    words = [f"strength {' and '.join(f'{value:g}' for value in strengths)}"] if strengths else []
+    words = [strength_words(entry.strength_name or "strength", *strengths)] if strengths else []
     words += [f"scale {' and '.join(f'{value:g}' for value in scales)}"] if scales not in ([], [1.0]) else []
     return ", ".join(words) if entry.role == "method" else ""
 

@@ -12,6 +12,6 @@ def strength_name(suite: Suite, label: str) -> str:
     return "" if spec is None else METHODS.build(spec.method, spec.set).active_strength_name or ""
 
 
-def strength_words(name: str, value: float) -> str:
-    """A strength in words: ``strength 4``, ``count 64,000``; what is counted is a whole number."""
-    return f"{name} {value:,.0f}" if name == "count" else f"{name} {value:g}"
+def strength_words(name: str, *values: float) -> str:
+    """Strengths in words: ``strength 2 and 4``, ``count 64,000``; what is counted is a whole number."""
+    return f"{name} {' and '.join(f'{value:,.0f}' if name == 'count' else f'{value:g}' for value in values)}"
