@@ -13,6 +13,8 @@ import torch
 
 from anchorlab.consistency.instances import instances
 from anchorlab.suites.examples import Examples
+from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.spec import Suite
 
 CLASSES = [f"class {label}" for label in range(9)] + ["<b>ten</b> & co"]
 N, C = 150, 10
@@ -89,6 +91,11 @@ class FakeResults:
     title: str = "Six ways to inject a benchmark backdoor, made up for tests"
     command: str = "anchorlab suite run made-up --out 'a folder'"
     spec_text: str = "name: made-up\ntitle: <script>alert(1)</script>\n"
+    suite: Suite = dataclasses.field(
+        default_factory=lambda: parse_suite(
+            "name: a\ntitle: a\ntasks: [digits]\nmethods: {plain: , anchoring: [1, 2]}\n"
+        )
+    )
     machine: str = "Linux x86_64, 2 cores"
     repairs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

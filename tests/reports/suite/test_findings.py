@@ -14,7 +14,8 @@ from anchorlab.reports.suite.doubts import doubts, none_reached
 from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.paired import pair
 from anchorlab.suites.reading import parse_suite
-from anchorlab.suites.smoke import smoke_formfrom anchorlab.suites.spec import Suite
+from anchorlab.suites.smoke import smoke_form
+from anchorlab.suites.spec import Suite
 from tests.suites.inline import tiny
 
 PLACE = {"task": "digits", "trigger": "five-pixel", "rule": "all-to-one", "target": 0, "anchors_asked": "all"}
@@ -35,7 +36,7 @@ class Made:
     pending: int = 0
     title: str = "made by hand"
     suite: Suite = dataclasses.field(
-        default_factory=lambda: parse_suite("name: made\ntitle: made\ntasks: [digits]\nmethods: {plain: , surgery: [1000]}\n")
+        default_factory=lambda: parse_suite("name: a\ntitle: a\ntasks: [digits]\nmethods: {plain: , surgery: [8, 9]}\n")
     )
 
 
