@@ -96,6 +96,13 @@ def test_an_unfinished_suite_and_a_wide_table_are_remarked(tmp_path: Path, monke
     assert all(remark.split(":")[0] in text(kit, "README.md") for remark in kit.remarks)
 
 
+def test_the_tables_csv_has_the_rows_of_the_table_alone(one_condition: PaperResults, tmp_path: Path) -> None:
+    kit = write_kit(one_condition, tmp_path, methods=["plain"], resamples=5)  # type: ignore[arg-type]
+    rows = text(kit, "table.csv").splitlines()[1:]
+    assert rows
+    assert all("plain" in row for row in rows)
+
+
 def test_methods_without_a_result_are_refused(one_condition: PaperResults, tmp_path: Path) -> None:
     with pytest.raises(AnchorlabError, match="none of these methods has a result yet"):
         write_kit(one_condition, tmp_path, methods=["same model, bf16"])  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ _TEXT_WIDTH = 345 / 72.27
 #: Metrics of the front: of clean behaviour, and no accuracy, which shows the trade-off least.
 _FRONTS = tuple(name for name in PLOTTED if name not in ("accuracy", "leakage"))
 
-#: Where the ASR of a benign update is, which would leave the other methods a narrow strip.
+#: Where the ASR of a benign update is: on the axis it would leave the other methods a narrow strip.
 _NUMBER = " The ASR of the benign update stands as a number, where it lies off the axis."
 
 #: Placeholder of a condition that has no other beside it.
@@ -145,7 +145,7 @@ class _Writer:
         figures: list[str] = []
         for name, table in self.tables.items():
             self._save(f"table{name}.tex", table.tex(writing))
-            self._save(f"table{name}.csv", to_csv(results_table(table.condition, self.request.columns)))
+            self._save(f"table{name}.csv", to_csv(results_table(table.shown, self.request.columns)))
             self.remarks += [f"{table.condition.words}: {remark}" for remark in [table.too_wide()] if remark]
             figures += self._metrics_figures(name, table, writing)
         figures += self._front_figures(writing)
@@ -165,12 +165,12 @@ class _Writer:
             draw_metrics(entries, self.request.columns, self.out / stem, self.request.width)
             self._figure_files(stem, metrics_csv(table.condition, group, entries, self.request.columns))
             made = [entry for entry in entries if len(entry.runs)]
-            metrics = {metric.name for metric in self.request.columns}
+            has_asr = any(metric.name == "asr" for metric in self.request.columns)
             over = f" over {counted(made)}" if made else ""
             caption = writing.text(
                 f"Metrics by method at a target ASR of {table.condition.target_asr:g} {table.where(group)}. Dots are "
                 f"runs; markers and bars are means{over} with 95% intervals."
-                f"{_NUMBER * (metrics >= {'asr'} and any(entry.label == BENIGN for entry in made))}"
+                f"{_NUMBER if has_asr and any(entry.label == BENIGN for entry in made) else ''}"
             )
             yield _figure(stem, caption)
 

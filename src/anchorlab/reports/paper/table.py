@@ -6,7 +6,7 @@ A table that is too wide comes in parts, each with its own caption and label.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anchorlab.metrics import Metric
 from anchorlab.reports.paper.best import RULE, backed_best
@@ -62,6 +62,12 @@ class PaperTable:
     def entries(self) -> list[Entry]:
         """The rows."""
         return [entry for _, entries in self.groups for entry in entries]
+
+    @property
+    def shown(self) -> Condition:
+        """The condition with the rows of the table alone."""
+        groups = [replace(group, entries=list(entries)) for group, entries in self.groups]
+        return replace(self.condition, groups=groups, noise=[])
 
     def parts(self) -> list[Sequence[int]]:
         """The columns of each part, by their numbers."""
