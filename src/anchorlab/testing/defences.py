@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 from anchorlab.data import Kind, Modality
 from anchorlab.defender.defence import Defence
 from anchorlab.errors import AnchorlabError
 from anchorlab.settings import options_of
-from anchorlab.testing.contract import BrokenError, Rule, require
+from anchorlab.testing.contract import BrokenError, Finding, Rule, Subject, judge, require
 from anchorlab.testing.settings import SETTINGS
 
 
@@ -42,7 +42,18 @@ DEFENCE: tuple[Rule[Any], ...] = (
 )
 
 
-def kinds_of(defence: Defence) -> Iterable[tuple[Kind, str]]:
-    """The kinds of data that a defence is for, and how its rules' names begin there."""
-    kinds: tuple[tuple[Kind, str], ...] = (("image", "on images: "), ("text", "on texts: "))
-    return [(kind, where) for kind, where in kinds if defence.modality in ("any", kind)]
+def judge_defence(defence: Defence, rules: Iterable[Rule[Subject]], trial: Callable[[Kind], Subject]) -> list[Finding]:
+    """What is found of a defence's settings and, where they are in order, on each kind of data that it is for.
+
+    Args:
+        defence: a repair or a detector.
+        rules: of its behaviour.
+        trial: a trial of it on a kind of data.
+    """
+    findings = judge(DEFENCE, defence)
+    if all(finding.outcome == "kept" for finding in findings):
+        kinds: tuple[tuple[Kind, str], ...] = (("image", "on images: "), ("text", "on texts: "))
+        for kind, where in kinds:
+            if defence.modality in ("any", kind):
+                findings += judge(rules, trial(kind), where=where)
+    return findings

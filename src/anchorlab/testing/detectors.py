@@ -15,9 +15,9 @@ from anchorlab.data import Kind
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector, ModelScore
 from anchorlab.statistics.roc import auroc
 from anchorlab.testing.bench import bench, seeded
-from anchorlab.testing.contract import BrokenError, Contract, Finding, NotTriedError, Rule, judge, require
-from anchorlab.testing.defences import DEFENCE, kinds_of
-from anchorlab.testing.settings import instance_of
+from anchorlab.testing.contract import BrokenError, Contract, Finding, NotTriedError, Rule, require
+from anchorlab.testing.defences import judge_defence
+from anchorlab.testing.settings import contract_of
 from anchorlab.testing.unchanged import changed, copies, state, tensors_of
 
 #: Of a detector whose scores are upside down the AUROC is near 0; below this no weak one comes by chance.
@@ -173,18 +173,16 @@ def check_detector(
         detector: an instance, or a class whose settings all have defaults.
         name: what to call it; its registered name if left out.
     """
-    try:
-        instance = instance_of(detector)
-        require(
-            isinstance(instance, ModelDetector | InputDetector),
-            "its class derives neither from ModelDetector nor from InputDetector of anchorlab.detectors: derive it",
-        )
-    except BrokenError as error:
-        called = name or getattr(detector, "__name__", type(detector).__name__)
-        return Contract("detector", called, (Finding("is a detector with defaults", "broken", str(error)),))
-    findings = judge(DEFENCE, instance)
-    if all(finding.outcome == "kept" for finding in findings):
-        rules = _OF_MODELS if isinstance(instance, ModelDetector) else _OF_INPUTS
-        for kind, where in kinds_of(instance):
-            findings += judge(rules, _Trial(instance, kind), where=where)
-    return Contract("detector", name or DETECTORS.label(instance), tuple(findings))
+    return contract_of(
+        detector,
+        name,
+        registry=DETECTORS,
+        base=ModelDetector | InputDetector,
+        derive="its class derives neither from ModelDetector nor from InputDetector of anchorlab.detectors: derive it",
+        findings=_findings,
+    )
+
+
+def _findings(detector: ModelDetector | InputDetector) -> list[Finding]:
+    rules = _OF_MODELS if isinstance(detector, ModelDetector) else _OF_INPUTS
+    return judge_defence(detector, rules, lambda kind: _Trial(detector, kind))

@@ -20,7 +20,7 @@ from anchorlab.methods import METHODS, Method, Problem
 from anchorlab.settings import options_of
 from anchorlab.testing.bench import bench
 from anchorlab.testing.contract import BrokenError, Contract, Finding, NotTriedError, Rule, judge, require
-from anchorlab.testing.settings import SETTINGS, instance_of
+from anchorlab.testing.settings import SETTINGS, contract_of
 from anchorlab.testing.unchanged import changed, copies, state
 
 _TUNING = Tuning(steps=3, batch_size=8)
@@ -211,14 +211,19 @@ def check_method(method: Method | type[Method], name: str = "") -> Contract:
         method: an instance, or a class whose settings all have defaults.
         name: what to call it; its registered name if left out.
     """
-    try:
-        instance = instance_of(method)
-        require(isinstance(instance, Method), "its class does not derive from anchorlab.methods.Method: derive it")
-    except BrokenError as error:
-        called = name or getattr(method, "__name__", type(method).__name__)
-        return Contract("method", called, (Finding("is a method with defaults", "broken", str(error)),))
-    findings = judge(_SETTINGS, instance)
+    return contract_of(
+        method,
+        name,
+        registry=METHODS,
+        base=Method,
+        derive="its class does not derive from anchorlab.methods.Method: derive it",
+        findings=_findings,
+    )
+
+
+def _findings(method: Method) -> list[Finding]:
+    findings = judge(_SETTINGS, method)
     if findings[0].outcome == "kept":
         for kind, where in (("image", "on images: "), ("text", "on texts: ")):
-            findings += judge(_RULES, _Trial(instance, kind), where=where)  # type: ignore[arg-type]
-    return Contract("method", name or METHODS.label(instance), tuple(findings))
+            findings += judge(_RULES, _Trial(method, kind), where=where)  # type: ignore[arg-type]
+    return findings

@@ -11,9 +11,9 @@ from anchorlab.models.call import predict
 from anchorlab.models.wrap import unwrap
 from anchorlab.repairs import REPAIRS, Repair
 from anchorlab.testing.bench import bench, seeded
-from anchorlab.testing.contract import BrokenError, Contract, Finding, Rule, judge, require
-from anchorlab.testing.defences import DEFENCE, kinds_of
-from anchorlab.testing.settings import instance_of
+from anchorlab.testing.contract import Contract, Rule, require
+from anchorlab.testing.defences import judge_defence
+from anchorlab.testing.settings import contract_of
 from anchorlab.testing.unchanged import changed, copies, state, tensors_of
 
 
@@ -117,14 +117,11 @@ def check_repair(repair: Repair | type[Repair], name: str = "") -> Contract:
         repair: an instance, or a class whose settings all have defaults.
         name: what to call it; its registered name if left out.
     """
-    try:
-        instance = instance_of(repair)
-        require(isinstance(instance, Repair), "its class does not derive from anchorlab.repairs.Repair: derive it")
-    except BrokenError as error:
-        called = name or getattr(repair, "__name__", type(repair).__name__)
-        return Contract("repair", called, (Finding("is a repair with defaults", "broken", str(error)),))
-    findings = judge(DEFENCE, instance)
-    if all(finding.outcome == "kept" for finding in findings):
-        for kind, where in kinds_of(instance):
-            findings += judge(_RULES, _Trial(instance, kind), where=where)
-    return Contract("repair", name or REPAIRS.label(instance), tuple(findings))
+    return contract_of(
+        repair,
+        name,
+        registry=REPAIRS,
+        base=Repair,
+        derive="its class does not derive from anchorlab.repairs.Repair: derive it",
+        findings=lambda instance: judge_defence(instance, _RULES, lambda kind: _Trial(instance, kind)),
+    )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
+from types import UnionType
 from typing import Any
 
+from anchorlab.registry import ClassRegistry
 from anchorlab.settings import build, options_of, values_of
-from anchorlab.testing.contract import BrokenError, Rule, require
+from anchorlab.testing.contract import BrokenError, Contract, Finding, Rule, require
 
 
 def _is_frozen(member: Any) -> None:
@@ -47,7 +50,36 @@ SETTINGS: tuple[Rule[Any], ...] = (
 )
 
 
-def instance_of(member: Any) -> Any:
+def contract_of(
+    member: Any,
+    name: str,
+    *,
+    registry: ClassRegistry[Any],
+    base: type[Any] | UnionType,
+    derive: str,
+    findings: Callable[[Any], list[Finding]],
+) -> Contract:
+    """The contract of a member of a family; nothing more is tried of what belongs to none or has no defaults.
+
+    Args:
+        member: an instance, or a class whose settings all have defaults.
+        name: what to call it; its registered name if empty.
+        registry: of the family.
+        base: what every member derives from.
+        derive: says so of a member that does not.
+        findings: tries the rules on an instance.
+    """
+    kind = registry.kind
+    try:
+        instance = _instance_of(member)
+        require(isinstance(instance, base), derive)
+    except BrokenError as error:
+        called = name or getattr(member, "__name__", type(member).__name__)
+        return Contract(kind, called, (Finding(f"is a {kind} with defaults", "broken", str(error)),))
+    return Contract(kind, name or registry.label(instance), tuple(findings(instance)))
+
+
+def _instance_of(member: Any) -> Any:
     """The instance itself, or one of the class by its defaults.
 
     Raises:

@@ -16,7 +16,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.seeding import generator
 from anchorlab.testing.bench import bench
 from anchorlab.testing.contract import BrokenError, Contract, Finding, NotTriedError, Rule, judge, require
-from anchorlab.testing.settings import SETTINGS, instance_of
+from anchorlab.testing.settings import SETTINGS, contract_of
 from anchorlab.testing.unchanged import changed, copies
 from anchorlab.triggers import TRIGGERS, Trigger
 
@@ -158,18 +158,23 @@ def check_trigger(trigger: Trigger | type[Trigger], name: str = "") -> Contract:
         trigger: an instance, or a class whose settings all have defaults.
         name: what to call it; its registered name if left out.
     """
-    try:
-        instance = instance_of(trigger)
-        require(isinstance(instance, Trigger), "its class does not derive from one of anchorlab.triggers: derive it")
-    except BrokenError as error:
-        called = name or getattr(trigger, "__name__", type(trigger).__name__)
-        return Contract("trigger", called, (Finding("is a trigger with defaults", "broken", str(error)),))
+    return contract_of(
+        trigger,
+        name,
+        registry=TRIGGERS,
+        base=Trigger,
+        derive="its class does not derive from one of anchorlab.triggers: derive it",
+        findings=_findings,
+    )
+
+
+def _findings(trigger: Trigger) -> list[Finding]:
     settings: tuple[Rule[Any], ...] = (*SETTINGS, Rule("can be built from a manifest", _has_a_name))
-    findings = judge(settings, instance)
+    findings = judge(settings, trigger)
     if findings[0].outcome == "kept":
-        trials = _trials(instance)
+        trials = _trials(trigger)
         fits: Rule[tuple[list[_Trial], list[str]]] = Rule("fits images or texts", _fits_something)
         findings += judge([fits], trials)
         for trial in trials[0]:
             findings += judge(_RULES, trial, where=f"on {trial.what}: ")
-    return Contract("trigger", name or TRIGGERS.label(instance), tuple(findings))
+    return findings
