@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def test_a_trigger_of_images_is_drawn_and_measured(run: Run, tmp_path: Path) -> 
 def test_without_a_picture_the_command_for_one_is_next(run: Run, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     shown = run("trigger", "show", "square:size=2", "--set", "margin=0", "--target", 3)
+    assert re.search(r"\nThe trigger changes \d+ of \d+ inputs of digits\.\n", shown.out)
     following = shlex.split(shown.out.splitlines()[-1].removeprefix("next: "))
     assert following[:4] == ["anchorlab", "trigger", "show", "square:size=2"]
     assert run(*following[1:]).code == 0

@@ -93,7 +93,7 @@ def show(
     )
     words = ("anchorlab", "trigger", "show", trigger, *_given(set_, own), "--out", "trigger.png")
     return Answer(
-        tuple(view.lines()),
+        (*view.lines(), f"The trigger changes {view.changed:,} of {view.measured:,} inputs of {view.task}."),
         table=view.table(),
         cautions=view.cautions,
         wrote=None if out is None else view.save(out),
