@@ -187,3 +187,13 @@ def test_the_auditors_own_data_may_be_others_than_the_references(run, tmp_path):
 def test_a_loop_of_links_is_refused(run, reference_folder, tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     assert_refused(run("audit", reference_folder, tmp_path / "loop"), "loop")
+
+
+def test_no_file_that_is_read_or_named_twice_is_replaced(run, tmp_path):
+    first, second, *benign = stored(tmp_path)
+    former = first.read_bytes()
+    for option in ("--json", "--junit", "--sarif", "--summary"):
+        assert_refused(run("audit", first, second, *benign, option, first), f"{option} would replace")
+    twice = tmp_path / "twice.xml"
+    assert_refused(run("audit", first, second, *benign, "--json", twice, "--junit", twice), "--json would replace")
+    assert first.read_bytes() == former

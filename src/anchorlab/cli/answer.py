@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anchorlab import __version__
+from anchorlab.errors import AnchorlabError
 from anchorlab.files import check_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 #: The word in place of a file that means the standard output.
 STANDARD_OUTPUT = Path("-")
+
+#: Options besides ``--json`` that name a file to replace.
+_REPLACED = ("junit", "sarif", "summary", "instances")
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,31 @@ def check_json(file: Path | None) -> None:
     """
     if file is not None and file != STANDARD_OUTPUT:
         check_writable(file)
+
+
+def check_apart(json_file: Path | None, values: Mapping[str, Any]) -> None:
+    """Refuses to replace a file that the command names elsewhere, such as one that it reads.
+
+    Args:
+        json_file: the file of ``--json``.
+        values: parameter of the command to its value.
+
+    Raises:
+        AnchorlabError: if an option that names a file to replace names one that is named twice.
+    """
+    written = {"json": json_file, **{name: values[name] for name in _REPLACED if name in values}}
+    for option, file in written.items():
+        if not isinstance(file, Path) or file == STANDARD_OUTPUT:
+            continue
+        for name, value in values.items():
+            if name in _REPLACED and option != "json":
+                continue  # their own check names both
+            for other in value if isinstance(value, list) else [value]:
+                if isinstance(other, Path) and os.path.realpath(other) == os.path.realpath(file):
+                    raise AnchorlabError(
+                        f"--{option} would replace {file}, which the command names elsewhere too: give --{option} a "
+                        "file of its own"
+                    )
 
 
 def write_json_answer(answer: Answer, seconds: float, file: Path, echo: Callable[[str], None]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from anchorlab.cli.annotations import polished
-from anchorlab.cli.answer import STANDARD_OUTPUT, Answer, check_json, words_of, write_json_answer
+from anchorlab.cli.answer import STANDARD_OUTPUT, Answer, check_apart, check_json, words_of, write_json_answer
 from anchorlab.cli.former import Command, Group
 from anchorlab.cli.groups import expand
 from anchorlab.cli.shared import (
@@ -117,6 +117,7 @@ def _finished(function: Callable[..., Answer | None], *, computes: bool) -> Call
         if not invocation.quiet:
             show_notices()
         check_json(json_file)
+        check_apart(json_file, values)
         with speaking(invocation), _computing(device, threads, computes=computes):
             with redirect_stdout(sys.stderr) if json_file == STANDARD_OUTPUT else nullcontext():
                 answer = function(**values)
