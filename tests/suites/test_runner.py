@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -35,19 +36,21 @@ def rows(folder: Path) -> pd.DataFrame:
     return load_results(folder).results.drop(columns=MEASURED_TIME)
 
 
-def test_everything_is_run_and_nothing_twice(finished: Path) -> None:
+def test_everything_is_run_and_nothing_twice(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "suite"
+    shutil.copytree(finished, folder)  # because a run writes its command, and other tests read the folder
     again = Inline()
-    plan = run_suite(tiny(), finished, executor=again)
+    plan = run_suite(tiny(), folder, executor=again)
     assert again.jobs == []
-    store = Store(finished)
+    store = Store(folder)
     assert all(store.done(job) for _, job in plan.jobs())
     assert plan.undecided == 0
-    names = [path.stem for path in (finished / "cells").glob("*.json")]
+    names = [path.stem for path in (folder / "cells").glob("*.json")]
     expected = {job.identity for stage, job in plan.jobs() if stage != "reference"}
     assert sorted(names) == sorted(expected)
-    assert not any(finished.rglob("*.tmp"))
-    assert not any((finished / "partial").glob("*")) if (finished / "partial").exists() else True
-    assert not any((finished / "locks").iterdir())
+    assert not any(folder.rglob("*.tmp"))
+    assert not any((folder / "partial").glob("*")) if (folder / "partial").exists() else True
+    assert not any((folder / "locks").iterdir())
 
 
 def test_results_agree_with_compare_and_with_their_instances(tmp_path: Path) -> None:
@@ -203,8 +206,6 @@ def test_what_failed_once_and_then_works_is_no_failure_any_more(tmp_path: Path) 
 
 
 def test_a_suite_that_grows_runs_only_what_is_new(finished: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "suite"
     shutil.copytree(finished, folder)
     more = Inline()
