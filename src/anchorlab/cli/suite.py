@@ -147,8 +147,7 @@ add_command(app, "run", run, computes=True)
 
 
 def _meaning(suite: Suite) -> list[str]:
-    def several(count: int, what: str) -> str:
-        return f"{count} {what}{'' if count == 1 else 's'}"
+    from anchorlab.reports.suite.paired import several
 
     targets = ", ".join(f"{target:g}" for target in suite.target_asr)
     counts = ", ".join(str(count) for count in suite.defender)

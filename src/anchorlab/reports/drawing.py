@@ -126,6 +126,17 @@ def styled(settings: Mapping[str, Any] | None = None) -> Iterator[None]:
         yield
 
 
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """A figure as the content of a file of a kind, ``png``, ``svg`` or ``pdf``, without a date: same data, same bytes.
+
+    To be called inside ``styled``, because fonts and some settings are read when a figure is written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
+    content = buffer.getvalue()
+    return content.replace(b"'DejaVu Sans'", _IN_BROWSERS.encode()) if kind == "svg" else content
+
+
 def write_figure(figure: Figure, stem: Path, kinds: Iterable[str]) -> None:
     """Writes a figure as files ``stem.png``, ``stem.svg`` or ``stem.pdf``, without a date: same data, same bytes.
 
@@ -133,12 +144,7 @@ def write_figure(figure: Figure, stem: Path, kinds: Iterable[str]) -> None:
         AnchorlabError: if a file cannot be written.
     """
     for kind in kinds:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
-        content = buffer.getvalue()
-        if kind == "svg":
-            content = content.replace(b"'DejaVu Sans'", _IN_BROWSERS.encode())
-        write_atomically(stem.with_name(f"{stem.name}.{kind}"), content)
+        write_atomically(stem.with_name(f"{stem.name}.{kind}"), figure_bytes(figure, kind))
 
 
 @contextmanager

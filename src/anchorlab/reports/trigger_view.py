@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import difflib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from anchorlab.errors import AnchorlabError, printable, shortened
 from anchorlab.files import check_writable, user_path, write_atomically
 from anchorlab.models.architectures import build_model
 from anchorlab.models.wrap import encoding_of
-from anchorlab.reports.drawing import DPI, shorten, styled
+from anchorlab.reports.drawing import figure_bytes, shorten, styled
 from anchorlab.statistics.escaping import html
 from anchorlab.statistics.table import Table, facts_table, to_html
 from anchorlab.suites.examples import as_shown
@@ -140,11 +139,9 @@ class TriggerView:
         return self.clean, self.triggered
 
     def _png(self) -> bytes:
-        buffer = io.BytesIO()
         figure = self.plot()
         with styled():
-            figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": "anchorlab"})
-        return buffer.getvalue()
+            return figure_bytes(figure, "png")
 
 
 @checked

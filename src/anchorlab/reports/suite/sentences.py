@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from anchorlab.reports.suite.paired import several
 from anchorlab.reports.suite.settings import Setting
 from anchorlab.reports.suite.summary import Condition
 from anchorlab.suites.results import SuiteResults
@@ -23,8 +24,8 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
     sentences = []
     if methods:
         sentences.append(
-            f"{len(methods)} methods that inject a benchmark backdoor into a trained classifier ({listed(methods)}), "
-            f"on {listed(tasks)}. Trigger: {listed(triggers)}."
+            f"{several(len(methods), 'method')} that inject{'s' * (len(methods) == 1)} a benchmark backdoor into a "
+            f"trained classifier ({listed(methods)}), on {listed(tasks)}. Trigger: {listed(triggers)}."
         )
     else:
         sentences.append("No method has a reported run so far: the rest of the page shows what is there.")
@@ -37,8 +38,8 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
         counts = reported.drop_duplicates("identity")
         references = len(reported[["task", "reference_seed"]].drop_duplicates())
         sentences.append(
-            f"{len(counts):,} runs are reported, with {_several(counts['seed'].nunique(), 'injection seed')} on "
-            f"{_several(references, 'trained reference')}."
+            f"{len(counts):,} runs are reported, with {several(counts['seed'].nunique(), 'injection seed')} on "
+            f"{several(references, 'trained reference')}."
         )
     at_targets = f" of {listed(targets, 'or')}" if targets else ""
     sentences.append(
@@ -53,10 +54,6 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
 def _trigger_words(setting: Setting) -> str:
     target = "" if setting.target is None else f", target class {setting.target}"
     return f"{setting.trigger} ({setting.rule}{target})"
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def listed(words: Iterable[str], joint: str = "and") -> str:
