@@ -55,6 +55,11 @@ def test_updates_of_another_reference_are_refused(digits, reference, updates):
         audit(other, other, benign=[reference.model, updates[0][0], reference.model], level=LEVEL)
 
 
+def test_queries_never_come_from_the_split_that_updates_learn_from(digits, reference):
+    with pytest.raises(AnchorlabError, match="learn from the split 'owner'"):
+        audit(reference, reference, split="owner", level=LEVEL, task=digits)
+
+
 def test_updates_made_in_another_way_are_refused(digits, reference, updates):
     with pytest.raises(AnchorlabError, match="benign-0 was made with other settings or data than are asked for now"):
         next(benign_updates(reference, planned(1, Tuning(steps=6, batch_size=16)), updates[1], task=digits))

@@ -120,6 +120,11 @@ def audit_models(
     check_trusted(reference, "the reference of an audit")
     judged = judged_by(access, list(ACCESSES))
     check_level(level)
+    if split == "owner":
+        raise AnchorlabError(
+            "updates learn from the split 'owner', so its answers say little of other inputs: ask queries of the split "
+            "'test', 'selection', 'defender' or 'held-out'"
+        )
     count = updates_needed(level, sides=_sides(judged)) if benign is None else _count(benign)
     check_enough(count, level, judged)
     if isinstance(benign, Sequence) and (tuning is not None or folder is not None):
