@@ -63,7 +63,7 @@ SHOWN = {
     "RepairScore": ("RepairScore(accuracy 0.", "logit_distance"),
     "ModelScore": ("ModelScore(", "deviations"),
     "InputScore": ("InputScore(auroc=", "AUROC"),
-    "Audit": ("Audit(unusual: more, 50 queries, 3 benign updates, p=", "probabilities"),
+    "Audit": ("Audit(unusual: more, 50 queries, 3 benign updates, p=", "benign updates"),
 }
 
 

@@ -154,6 +154,6 @@ def test_bare_classifiers_are_compared_when_all_is_given_by_hand(digits, referen
     by_manifest = compare(reference, injected, task=digits)
     by_hand = compare(reference.model, injected.model, task=digits, trigger="five-pixel", target=0)
     assert by_hand == by_manifest
-    with pytest.raises(AnchorlabError, match="no manifest that names its data: give --task"):
+    with pytest.raises(AnchorlabError, match="no manifest that names its data: give --data FILE or --task"):
         compare(reference.model, injected.model)
     assert compare(reference.model, injected.model, task=digits).asr is None

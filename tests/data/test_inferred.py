@@ -45,13 +45,15 @@ def test_the_column_of_labels_may_be_named_alone(tmp_path):
     ("columns", "lacks"),
     [
         (("text", "label", "stars"), "the labels"),
+        (("text", "stars", "mood"), "the labels"),
         (("one", "label", "two"), "the texts"),
         (("text", "label", "review"), "the texts"),
         (("one", "two", "three"), "the labels"),
     ],
 )
 def test_a_doubt_is_refused_with_the_columns(tmp_path, columns, lacks):
-    rows = [(text, label, f"{text} again") for text, label in ROWS]
+    third = {"mood": lambda label: label.upper()}.get(columns[2], lambda _: "again and again")
+    rows = [(text, label, third(label)) for text, label in ROWS]
     with pytest.raises(AnchorlabError, match=f"do not say which one holds {lacks}: they are '{columns[0]}'"):
         inferred_columns(table(tmp_path, *columns, rows=rows))
 

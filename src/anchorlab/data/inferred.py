@@ -11,6 +11,7 @@ from anchorlab.data.columns import DataColumns
 from anchorlab.data.part_names import listed
 from anchorlab.data.sources import Source, open_source
 from anchorlab.errors import AnchorlabError
+from anchorlab.notices import notice
 
 #: Names that a column of labels or texts usually has, in lower case.
 _LABELS = {"label", "labels", "class", "category", "target", "sentiment", "stars", "rating", "y"}
@@ -27,8 +28,9 @@ def inferred_columns(data: str, *, label: str | None = None) -> DataColumns:
     """What is where in a file or folder of this machine, if its columns leave no doubt.
 
     A folder of images has the columns ``image`` and ``label``. In a file of rows, one column must have a name that
-    labels usually have, and one other must be called as texts usually are, or be the only one of several words. Of two
-    columns, the one of several words is the text.
+    labels usually have, and no other may hold few different values, as labels do. One other must be called as texts
+    usually are, or be the only one of several words. Of two columns, the one of several words is the text. A notice
+    says which columns were taken.
 
     Args:
         data: the file or folder.
@@ -49,6 +51,7 @@ def inferred_columns(data: str, *, label: str | None = None) -> DataColumns:
             f"the columns of '{data}' do not say which one holds {'the texts' if label else 'the labels'}: they are "
             f"{listed(part.column_names)}, so name them, by --text-column or --image-column, and --label-column"
         )
+    notice(f"texts are read from the column '{text}', labels from the column '{label}'")
     return DataColumns(text=text, label=label)
 
 
@@ -56,7 +59,8 @@ def _label_of(part: Any, names: Sequence[str]) -> str | None:
     """The one column that is called like labels; or, of two columns, the one that holds no texts."""
     called = [name for name in names if name.lower() in _LABELS]
     if len(called) == 1:
-        return called[0]
+        doubtful = any(_could_be_labels(part, name) for name in names if name != called[0])
+        return None if doubtful else called[0]
     texts = [name for name in names if _holds_texts(part, name)]
     if not called and len(names) == 2 and len(texts) == 1:
         return next(name for name in names if name not in texts)
@@ -70,6 +74,12 @@ def _text_of(part: Any, names: Sequence[str]) -> str | None:
         return called[0]
     texts = [name for name in names if _holds_texts(part, name)]
     return texts[0] if len(texts) == 1 and not called else None
+
+
+def _could_be_labels(part: Any, name: str) -> bool:
+    """Whether the first rows of a column have few different values, and not several words."""
+    values = [str(value) for value in islice(part[name], _ROWS)]
+    return len(set(values)) <= len(values) / 4 and not _holds_texts(part, name)
 
 
 def _is_text(part: Any, name: str) -> bool:

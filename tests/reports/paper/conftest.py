@@ -11,7 +11,6 @@ import pytest
 from anchorlab.data import Task, load_task
 from anchorlab.reports.paper.kit import PaperKit, write_kit
 from anchorlab.suites.reading import parse_suite
-from anchorlab.suites.spec import Suite
 from tests.reports.conftest import FakeResults, make_suite
 
 FILE = """
@@ -38,10 +37,6 @@ detectors: [strip]
 class PaperResults(FakeResults):
     """Results of a suite whose file is ``FILE``."""
 
-    @property
-    def suite(self) -> Suite:
-        return parse_suite(FILE, "suite.yaml")
-
     def task(self, name: str) -> Task:
         return load_task(name)
 
@@ -53,7 +48,8 @@ class PaperResults(FakeResults):
 def paper_results(**options: Any) -> PaperResults:
     """Made-up results; options as in ``make_suite``."""
     made = make_suite(**options)
-    return PaperResults(**{field.name: getattr(made, field.name) for field in dataclasses.fields(made)})
+    fields = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
+    return PaperResults(**fields | {"suite": parse_suite(FILE, "suite.yaml")})
 
 
 @pytest.fixture(scope="session")
