@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from anchorlab.reports.drawing import looks, shorten, written_figure
+from anchorlab.reports.drawing import looks, numbered_ids, shorten, written_figure
 from tests.hostile import HOSTILE
 
 
@@ -39,3 +39,11 @@ def test_any_labels_can_be_drawn_and_make_a_picture_without_scripts(tmp_path):
     elements = list(ElementTree.parse(tmp_path / "figure.svg").iter())
     assert not [element for element in elements if element.tag.endswith("}script")]
     assert not [name for element in elements for name in element.keys() if name.startswith("on")]  # noqa: SIM118
+
+
+def test_ids_of_an_svg_file_are_numbered_and_words_stay():
+    svg = b'<g><clipPath id="pfb91039d58"/><path clip-path="url(#pfb91039d58)"/><use href="#m0123456789"/>'
+    svg += b'<def id="m0123456789"/><text fill="#e4e4e4">id="pfb91039d58"</text></g>'
+    wanted = svg.replace(b"pfb91039d58", b"p1", 2).replace(b"m0123456789", b"m2")
+    assert numbered_ids(svg) == wanted
+    assert numbered_ids(svg.replace(b"pfb91039d58", b"pe6d2f88443", 2)) == wanted

@@ -6,6 +6,7 @@ The same data give the same bytes. Text in SVG and PDF files is text: it can be 
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,11 @@ _FURTHER_FONTS = (
 )
 #: What browsers take where matplotlib's font is missing: Verdana is as wide.
 _IN_BROWSERS = "'DejaVu Sans', Verdana, Geneva, sans-serif"
+
+#: Between tags is the users' text, which stays as it is.
+_TAG = re.compile(rb"<[^>]*>")
+#: An id that is a hash, where it is given and where it is used.
+_HASHED = re.compile(rb'(\bid="|#)([a-z][0-9a-f]{10})(?=[")])')
 
 #: No date and no version, so that the same figure is the same file.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -134,7 +140,27 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=_METADATA[kind])
     content = buffer.getvalue()
-    return content.replace(b"'DejaVu Sans'", _IN_BROWSERS.encode()) if kind == "svg" else content
+    if kind != "svg":
+        return content
+    return numbered_ids(content.replace(b"'DejaVu Sans'", _IN_BROWSERS.encode()))
+
+
+def numbered_ids(svg: bytes) -> bytes:
+    """An SVG file whose clips and markers are numbered as they come.
+
+    Matplotlib names them by a hash of their places. The layout's last bits, which no printed number shows, differ from
+    run to run, and would change the names.
+    """
+    found: dict[bytes, bytes] = {}
+
+    def renamed(match: re.Match[bytes]) -> bytes:
+        name = found.setdefault(match[2], b"%s%d" % (match[2][:1], len(found) + 1))
+        return match[1] + name
+
+    def in_tag(tag: re.Match[bytes]) -> bytes:
+        return _HASHED.sub(renamed, tag[0])
+
+    return _TAG.sub(in_tag, svg)
 
 
 def write_figure(figure: Figure, stem: Path, kinds: Iterable[str]) -> None:
