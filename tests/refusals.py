@@ -11,7 +11,9 @@ import pytest
 from anchorlab import AnchorlabError
 
 #: The lines that say what was read of data of the user's own.
-_READING = re.compile(r".+: .*(texts|images); \d+ class|splits without some classes: |note: texts are read from the column ")
+_READING = re.compile(
+    r".+: .*(texts|images); \d+ class|splits without some classes: |note: texts are read from the column "
+)
 
 
 class Ended(NamedTuple):
