@@ -106,7 +106,7 @@ def _two_sided(values: dict[str, Any], name: str) -> dict[str, Any]:
         "joint": {"p": joint_p(table), "access": last["access"], "direction": direction},
         "sentences": [verdict["sentence"], NO_PROOF],
         "cautions": [
-            "This audit was written before tests were two-sided. Its values are unchanged, and its power "
-            "curve is that of the one-sided test."
+            "This audit was written before tests were two-sided. Its values are unchanged, and its power curve is "
+            "still one-sided."
         ],
     }
