@@ -10,13 +10,13 @@ import torch
 from anchorlab import AnchorlabError
 from anchorlab.models.accelerator import Asked, asked, computing_on, find_device
 from anchorlab.suites.executors import LocalProcesses
+from tests.devices import pretended_cards
 
 
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that seems to have two GPUs."""
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    pretended_cards(monkeypatch, 2)
 
 
 def environment() -> tuple[str | None, str | None]:

@@ -192,7 +192,7 @@ def test_leaving_ends_what_runs_and_cancels_what_waits(tmp_path: Path) -> None:
 
 
 def test_threads_are_what_a_run_gets_however_many_workers_and_jobs_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "_gpus", list)
+    monkeypatch.setattr(executors, "shares", lambda _gpus: [])
     monkeypatch.setattr(executors, "_cores", lambda: 8)
     sizes = {(workers, pending): LocalProcesses(workers, pending) for workers in (None, 3, 20) for pending in (None, 2)}
     assert {asked: (made.slots, made.threads) for asked, made in sizes.items()} == {
@@ -213,19 +213,11 @@ def test_threads_are_what_a_run_gets_however_many_workers_and_jobs_there_are(mon
 @pytest.mark.slow
 def test_a_process_has_its_threads_and_sees_its_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "_cores", lambda: 7)
-    monkeypatch.setattr(executors, "_gpus", lambda: ["3", "5"])
+    monkeypatch.setattr(executors, "shares", lambda _gpus: ["3", "5"])
     with LocalProcesses(cpus=3) as processes:
         found = {processes.submit(settings).result(PATIENCE) for _ in range(2)}  # one each, because they take turns
     assert processes.slots == 2
     assert found == {(3, "3", "3"), (3, "3", "5")}
-
-
-def test_gpus_are_named_as_the_user_restricted_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert executors._gpus() == ["4", "6"]
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert executors._gpus() == ["0", "1"]
 
 
 SLEEPERS = f"""

@@ -85,7 +85,7 @@ def executor_of(suite: Suite, execution: ExecutionOptions) -> AbstractContextMan
     from anchorlab.suites.executors import LocalProcesses, RayCluster
 
     if execution.ray is None:
-        return LocalProcesses(execution.workers, cpus=cpus_of(suite))
+        return LocalProcesses(execution.workers, cpus=cpus_of(suite), gpus=suite.resources.gpus)
     if execution.workers is not None:
         raise AnchorlabError("--workers is for this machine and --ray for a cluster: give one of them")
     if asked().device is not None:

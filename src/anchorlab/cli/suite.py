@@ -193,7 +193,7 @@ def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -
     from anchorlab.suites.executors import LocalProcesses
 
     left = estimate(suite, planned, store)
-    with LocalProcesses(workers, cpus=cpus_of(suite)) as executor:
+    with LocalProcesses(workers, cpus=cpus_of(suite), gpus=suite.resources.gpus) as executor:
         processes = executor.slots
     yield f"time left: about {duration(left.seconds / processes)} with {processes} processes here"
     for task, reason in left.untimed.items():

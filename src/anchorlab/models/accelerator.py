@@ -129,4 +129,4 @@ def _variables(device: str) -> dict[str, str]:
     if number is None:
         return {}
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[int(number[1])] if visible else number[1]}
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[int(number[1])].strip() if visible else number[1]}

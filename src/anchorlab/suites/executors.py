@@ -27,6 +27,7 @@ from weakref import WeakKeyDictionary
 
 from anchorlab.errors import AnchorlabError, quoted, reason
 from anchorlab.progress import listening
+from anchorlab.suites.cards import MOST_WORKERS, shares
 from anchorlab.suites.telling import awaited_answer, teller, timed
 
 
@@ -54,10 +55,6 @@ class Executor(Protocol):
     ) -> None: ...
 
 
-#: Most processes of one machine.
-MOST_WORKERS = 1024
-
-
 class LocalProcesses:
     """Processes of this machine, one a slot; each starts when it is first needed and then runs job after job.
 
@@ -65,30 +62,34 @@ class LocalProcesses:
     process is killed, they end by themselves.
 
     Args:
-        workers: processes at a time; by default one for each GPU, or as many as the cores suffice for if there is none.
+        workers: processes at a time; by default as many as the GPUs suffice for, or the cores if there is no GPU.
         pending: number of jobs to come; no more processes than that start.
         cpus: cores a job is given; it runs ``max(1, int(cpus))`` threads, however many workers there are, because
             another number of threads adds in another order.
+        gpus: GPUs a job is given; a fraction shares one. 0 means one, where there are any. More ``workers`` than that
+            suffices for take turns on the GPUs all the same.
 
     Attributes:
         slots: processes at a time.
         threads: threads of each process.
 
     Raises:
-        AnchorlabError: if ``workers`` is less than 1 or more than a machine takes.
+        AnchorlabError: if ``workers`` is less than 1 or more than a machine takes, or it has fewer than ``gpus``.
     """
 
-    def __init__(self, workers: int | None = None, pending: int | None = None, *, cpus: float = 1) -> None:
+    def __init__(
+        self, workers: int | None = None, pending: int | None = None, *, cpus: float = 1, gpus: float = 0
+    ) -> None:
         if workers is not None and not 1 <= workers <= MOST_WORKERS:
             raise AnchorlabError(
                 f"a suite cannot run in {quoted(workers)} processes: ask for 1 or more workers, up to {MOST_WORKERS:,}"
             )
-        cores, gpus = _cores(), _gpus()
+        seen = shares(gpus)
         self.threads = max(1, int(cpus))
-        workers = workers or len(gpus) or max(1, cores // self.threads)
+        workers = workers or min(len(seen), MOST_WORKERS) or max(1, _cores() // self.threads)
         self.slots = workers if pending is None else max(1, min(workers, pending))
         self._workers = [
-            _Worker(self.threads, gpus[number % len(gpus)] if gpus else None) for number in range(self.slots)
+            _Worker(self.threads, seen[number % len(seen)] if seen else None) for number in range(self.slots)
         ]
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in self._workers:
@@ -356,19 +357,6 @@ def _death_message(exit_code: int | None) -> str:
 def _cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _gpus() -> list[str]:
-    """A name for CUDA_VISIBLE_DEVICES for every GPU that this process may use; CUDA is not started for it."""
-    import torch
-
-    from anchorlab.models.accelerator import asked
-
-    if asked().device == "cpu":
-        return []
-    count = torch.cuda.device_count() or torch.accelerator.device_count()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",")[:count] if visible else [str(number) for number in range(count)]
 
 
 def _check_reachable(address: str) -> None:

@@ -257,7 +257,9 @@ class Resources(Part):
     """What each run gets."""
 
     cpus: float = Field(default=1, ge=0, description="processor cores, as many threads as are whole")
-    gpus: float = Field(default=0, ge=0, description="GPUs, on a Ray cluster; a fraction shares one")
+    gpus: float = Field(
+        default=0, ge=0, description="GPUs; a fraction shares one. 0 is one if there is one, and none on a cluster"
+    )
 
 
 def _geometric(grid: list[float]) -> bool:

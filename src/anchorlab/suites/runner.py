@@ -270,7 +270,7 @@ def run_suite(
     if retry_failed:
         store.forget_failures()
     if executor is None:
-        with LocalProcesses(cpus=suite.resources.cpus) as processes:
+        with LocalProcesses(cpus=suite.resources.cpus, gpus=suite.resources.gpus) as processes:
             return _run(suite, store, processes, report)
     return _run(suite, store, executor, report)
 

@@ -89,7 +89,7 @@ class Suite(Part):
     keep_models: bool = Field(
         default=False, description="save the reported models; models that repairs or detectors need are saved anyway"
     )
-    resources: Resources = Field(default=Resources(), description="for a Ray cluster")
+    resources: Resources = Field(default=Resources(), description="what each run gets")
 
     @field_validator("tasks", mode="before")
     @classmethod
