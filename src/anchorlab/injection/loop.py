@@ -23,7 +23,7 @@ from anchorlab.methods import METHODS, Plain, Problem
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.call import track_statistics
-from anchorlab.models.device import move_to_cpu, move_to_device
+from anchorlab.models.device import move_to_cpu, move_to_device, run_arithmetic
 from anchorlab.models.weights import copy_requires_grad, restrict, to_vector
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.fit import Optimisation, Step, fit
@@ -179,6 +179,7 @@ def _fit(run: _Run, checkpoint: Checkpoint | None, report: Report | None, *, rec
             checkpoint=checkpoint,
             report=on_line,
             stop=_stopping_rule(run),
+            arithmetic=run_arithmetic(run.accelerator.device, deterministic=tuning.deterministic),
         )
 
 

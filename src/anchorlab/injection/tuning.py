@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT
 
 if TYPE_CHECKING:
     from anchorlab.data import Task
@@ -31,9 +31,20 @@ class Tuning:
         default="frozen", description="keep BatchNorm's statistics, or let the batches move them"
     )
     augment: bool = Field(default=False, description="vary the anchors as the task's training does")
-    precision: Literal["no", "bf16"] = Field(default="no", description="mixed precision")
+    precision: Literal["no", "bf16", "auto"] = Field(
+        default="no",
+        description="float32 (in TF32 on CUDA), mixed with bfloat16, or which of them a trial finds clearly faster",
+    )
     stop_at_asr: float | None = Field(
         default=None, gt=0, le=1, description="stop as soon as the ASR on the selection split reaches this"
+    )
+    deterministic: bool = Field(
+        default=False, description="on CUDA, the same bits each time, in exact float32", json_schema_extra=LATER
+    )
+    compile: bool | None = Field(
+        default=None,
+        description="compile the model's forward pass; None: on CUDA where the run is long enough to pay for it",
+        json_schema_extra=LATER,
     )
 
     def for_model(self, name: str) -> Tuning:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+
+from anchorlab.errors import AnchorlabError, first_line
+
+#: Torch writes these modules at run time, so that no checker of types knows what is in them.
+_BACKENDS: Any = torch.backends
+_FILLING: Any = torch.utils.deterministic
 
 
 def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
@@ -16,17 +25,131 @@ def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def exact_arithmetic(device: torch.device) -> AbstractContextManager[None]:
-    """Same seed, same machine, same result, in full float32: on CUDA, convolutions need flags for it.
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """Same seed, same machine, same result, in full float32, whatever was set outside: for what is measured.
 
-    Their default, TF32, rounds to 10 bits, which would drown the small shifts that consistency is about.
+    CUDA needs switches for it. Its default for convolutions, TF32, rounds to 10 bits, which would drown the small
+    shifts that consistency is about.
+    """
+    with _arithmetic(device, tf32=False, search=False):
+        yield
+
+
+@contextmanager
+def run_arithmetic(device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
+    """The arithmetic of training and tuning; on a CPU nothing changes.
+
+    Args:
+        device: where the model is.
+        deterministic: on CUDA, exact float32 and algorithms that give the same bits each time, as far as torch has
+            them; without, products and convolutions in TF32 by the algorithms that cuDNN measures to be fastest.
+
+    Raises:
+        AnchorlabError: if a part of the model has no deterministic algorithm.
+    """
+    with _arithmetic(device, tf32=not deterministic, search=not deterministic):
+        if not deterministic or device.type != "cuda":
+            yield
+            return
+        with _deterministic_algorithms():
+            yield
+
+
+@contextmanager
+def _arithmetic(device: torch.device, *, tf32: bool, search: bool) -> Iterator[None]:
+    """The switches of CUDA, and back.
+
+    Torch has older switches of TF32 beside the newer ones, and parts of it raise where the two disagree. So both are
+    set here. The newer ones are set at the leaves, because "none" there would mean whatever was set above them.
     """
     if device.type != "cuda":
-        return nullcontext()
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return flags
+        yield
+        return
+    matmul, cudnn = _BACKENDS.cuda.matmul, _BACKENDS.cudnn
+    older, newer = _older(), _newer()
+    switches = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
+    try:
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = True, search, not search
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        cudnn.allow_tf32 = tf32
+        for place in (matmul, cudnn.conv, cudnn.rnn):
+            place.fp32_precision = "tf32" if tf32 else "ieee"
+        yield
+    finally:
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = switches
+        torch.set_float32_matmul_precision(older[0])
+        cudnn.allow_tf32 = older[1]
+        _set_newer(newer)
+
+
+def _older() -> tuple[str, bool]:
+    """The older switches, of products and of convolutions.
+
+    Torch refuses to read one that disagrees with the newer ones, and it is then what they are not.
+    """
+    try:
+        products = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        products = "highest" if _BACKENDS.cuda.matmul.fp32_precision == "tf32" else "high"
+    try:
+        return products, _BACKENDS.cudnn.allow_tf32
+    except RuntimeError:
+        return products, _BACKENDS.cudnn.conv.fp32_precision != "tf32"
+
+
+def _places() -> tuple[Any, ...]:
+    """Where torch keeps the newer switches; the first two hold for those after them that say "none"."""
+    cudnn = _BACKENDS.cudnn
+    return _BACKENDS, cudnn, _BACKENDS.mkldnn.matmul, _BACKENDS.cuda.matmul, cudnn.conv, cudnn.rnn
+
+
+def _newer() -> list[str]:
+    """The newer switches as they were set, without what they inherit."""
+    found = []
+    for place in _places():
+        found.append(place.fp32_precision)
+        place.fp32_precision = "none"
+    _set_newer(found)
+    return found
+
+
+def _set_newer(values: list[str]) -> None:
+    for place, value in zip(_places(), values, strict=True):
+        place.fp32_precision = value
+
+
+#: What torch wants to find in the environment, or else refuses to multiply matrices deterministically. It gives cuBLAS
+#: a workspace for each stream by itself, so this is early enough when cuBLAS runs already.
+_CUBLAS, _WORKSPACES = "CUBLAS_WORKSPACE_CONFIG", (":4096:8", ":16:8")
+
+
+@contextmanager
+def _deterministic_algorithms() -> Iterator[None]:
+    """Operations of torch that have a deterministic algorithm use it, and others are refused."""
+    before = torch.get_deterministic_debug_mode()
+    filled = _FILLING.fill_uninitialized_memory
+    workspaces = os.environ.get(_CUBLAS)
+    try:
+        if workspaces not in _WORKSPACES:
+            os.environ[_CUBLAS] = _WORKSPACES[0]
+        torch.use_deterministic_algorithms(mode=True)
+        # Filling memory that is about to be written costs time and makes nothing more deterministic.
+        _FILLING.fill_uninitialized_memory = False
+        yield
+    except RuntimeError as error:
+        if "does not have a deterministic implementation" not in str(error):
+            raise
+        raise AnchorlabError(
+            f"the run cannot be deterministic ({first_line(error)}): leave deterministic out, or take another model"
+        ) from error
+    finally:
+        torch.set_deterministic_debug_mode(before)
+        _FILLING.fill_uninitialized_memory = filled
+        if workspaces is None:
+            os.environ.pop(_CUBLAS, None)
+        else:
+            os.environ[_CUBLAS] = workspaces
 
 
 def move_to_device(model: nn.Module, device: torch.device) -> nn.Module:

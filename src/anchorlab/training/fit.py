@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -103,6 +104,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
     stop: Callable[[Step], bool] | None = None,
+    arithmetic: AbstractContextManager[None] | None = None,
 ) -> int:
     """Minimises an objective over the trainable parameters of a model, in place.
 
@@ -116,6 +118,7 @@ def fit(
         report: called on each log line with the number of steps done and the objective's scalars, averaged
             over the processes.
         stop: asked on each log line, on the main process alone; True ends the run early, on all of them.
+        arithmetic: the precision of the steps, as ``models.device`` gives it; None for exact arithmetic.
 
     Returns:
         The number of steps taken, those before a resumption included.
@@ -138,7 +141,7 @@ def fit(
     _check_together(start, accelerator, checkpoint)
     first_bad = torch.full((), settings.steps, device=device)
     written = time.monotonic()
-    with exact_arithmetic(device):
+    with arithmetic or exact_arithmetic(device):
         for index in range(start, settings.steps):
             rate = one_cycle(index, settings.steps, settings.learning_rate, settings.warmup)
             for group in optimiser.param_groups:

@@ -23,11 +23,11 @@ from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model, usual_settings
 from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.call import accuracy, check_classes, logits
-from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device
+from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device, run_arithmetic
 from anchorlab.models.wrap import encoding_of, unwrap
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT, values_of
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
 from anchorlab.training.fit import Optimisation, Step, fit
 from anchorlab.training.processes import main_alone, share_of
@@ -58,7 +58,18 @@ class Training:
     warmup: float = Field(default=0.3, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
     augment: bool = Field(default=True, description="vary the images as the task says")
-    precision: Literal["no", "bf16"] = Field(default="no", description="mixed precision")
+    precision: Literal["no", "bf16", "auto"] = Field(
+        default="no",
+        description="float32 (in TF32 on CUDA), mixed with bfloat16, or which of them a trial finds clearly faster",
+    )
+    deterministic: bool = Field(
+        default=False, description="on CUDA, the same bits each time, in exact float32", json_schema_extra=LATER
+    )
+    compile: bool | None = Field(
+        default=None,
+        description="compile the model's forward pass; None: on CUDA where the run is long enough to pay for it",
+        json_schema_extra=LATER,
+    )
 
     def for_model(self, name: str) -> Training:
         """The same with the defaults that a model brings along where nothing is set; see ``Usual``."""
@@ -223,6 +234,7 @@ def _fit(
             name=f"training {name}",
             checkpoint=checkpoint,
             report=report,
+            arithmetic=run_arithmetic(accelerator.device, deterministic=settings.deterministic),
         )
     network.eval()
     return steps
