@@ -71,6 +71,12 @@ def search_path() -> list[str]:
     return sys.path
 
 
+def what_it_began_with() -> tuple[set[str], list[str]]:
+    """The modules of this process, and the names of the threads of the process that it is a fork of."""
+    threads = [path.read_text().strip() for path in Path(f"/proc/{os.getppid()}/task").glob("*/comm")]
+    return set(sys.modules), threads
+
+
 def settings() -> tuple[int, str | None, str | None]:
     import torch
 
@@ -115,6 +121,10 @@ def alive(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().split("\nPPid:")[1].split()[0])
 
 
 @contextmanager
@@ -172,13 +182,24 @@ def test_a_process_that_dies_fails_its_own_job_alone(two: LocalProcesses, tmp_pa
     assert isinstance(bystander.result(PATIENCE), int)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there are processes forks of one that has imported all")
+def test_no_process_imports_again_what_jobs_need(two: LocalProcesses) -> None:
+    with pytest.raises(WorkerDied):
+        two.submit(kill_oneself).result(PATIENCE)
+    modules, threads = two.submit(what_it_began_with).result(PATIENCE)  # a function that needs none of them
+    assert {"torch", "anchorlab.suites.work", "pyarrow.parquet", "transformers.modeling_utils"} <= modules
+    assert "ray" not in modules
+    # A fork has one thread; a library that had begun others would wait for them. Arrow's own bears a fork.
+    assert len([name for name in threads if name != "jemalloc_bg_thd"]) == 1
+
+
 @pytest.mark.slow
 def test_a_process_that_dies_between_jobs_is_replaced(tmp_path: Path) -> None:
     with LocalProcesses(1) as processes:
         (tmp_path / "go").touch()
         first = processes.submit(pid_once_there, tmp_path / "go").result(PATIENCE)
         os.kill(first, signal.SIGKILL)
-        until(lambda: not processes._workers[0]._process.is_alive())
+        until(lambda: processes._workers[0]._process.poll() is not None)
         assert processes.submit(pid_once_there, tmp_path / "go").result(PATIENCE) != first
 
 
@@ -251,9 +272,10 @@ def test_processes_search_modules_where_their_parent_does(monkeypatch: pytest.Mo
 
 def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     with two_sleepers(tmp_path) as (parent, children):
-        assert all(map(alive, children))
+        everyone = {*children, *map(parent_of, children)} - {parent.pid}  # with the process that they are forks of
+        assert all(map(alive, everyone))
         parent.kill()
-        until(lambda: not any(map(alive, children)))
+        until(lambda: not any(map(alive, everyone)))
 
 
 @pytest.mark.slow

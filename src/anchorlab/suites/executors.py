@@ -13,11 +13,12 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import chdir, contextmanager, suppress
-from multiprocessing import get_context, parent_process, resource_tracker
+from contextlib import chdir, suppress
+from multiprocessing import Pipe, parent_process, resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.popen_fork import Popen
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -28,6 +29,7 @@ from weakref import WeakKeyDictionary
 from anchorlab.errors import AnchorlabError, quoted, reason
 from anchorlab.progress import listening
 from anchorlab.suites.cards import MOST_WORKERS, shares
+from anchorlab.suites.starting import Starter, variables
 from anchorlab.suites.telling import awaited_answer, teller, timed
 
 
@@ -88,8 +90,10 @@ class LocalProcesses:
         self.threads = max(1, int(cpus))
         workers = workers or min(len(seen), MOST_WORKERS) or max(1, _cores() // self.threads)
         self.slots = workers if pending is None else max(1, min(workers, pending))
+        self._starter = Starter({"OMP_NUM_THREADS": str(self.threads)})
         self._workers = [
-            _Worker(self.threads, seen[number % len(seen)] if seen else None) for number in range(self.slots)
+            _Worker(self._starter, self.threads, seen[number % len(seen)] if seen else None)
+            for number in range(self.slots)
         ]
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in self._workers:
@@ -130,19 +134,22 @@ class LocalProcesses:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._waiting.shutdown(wait=False, cancel_futures=True)
+        self._starter.refuse()
         for worker in self._workers:
             worker.stop()
+        self._starter.stop()
         self._waiting.shutdown()
 
 
 class _Worker:
     """One process at a time, and a new one after it died; one thread at a time uses it, any thread may stop it."""
 
-    def __init__(self, threads: int, gpu: str | None) -> None:
+    def __init__(self, starter: Starter, threads: int, gpu: str | None) -> None:
+        self._starter = starter
         self._settings = threads, gpu
         self._lock = threading.Lock()
         self._stopped = False
-        self._process: Any = None
+        self._process: Popen | None = None
         self._pipe: Connection | None = None
 
     def run(self, job: bytes, told: dict[str, float]) -> bytes:
@@ -150,15 +157,15 @@ class _Worker:
 
         What the job tells of its progress until then goes into ``told``.
         """
-        pipe = self._start()
+        process, pipe = self._start()
         try:
             pipe.send_bytes(job)
             return awaited_answer(pipe, told)
         except (EOFError, OSError):  # the other end is closed
-            self._process.join()
+            exit_code = process.wait()
             if self._stopped:
                 raise CancelledError from None
-            raise WorkerDied(_death_message(self._process.exitcode)) from None
+            raise WorkerDied(_death_message(exit_code)) from None
 
     def stop(self) -> None:
         """Kills the process, whatever it does; files are written atomically, so none is left half-written."""
@@ -166,57 +173,29 @@ class _Worker:
             self._stopped = True
             if self._process is not None:
                 self._process.kill()
-                self._process.join()
+                self._process.wait()
 
-    def _start(self) -> Connection:
-        """Starts a process if none is alive; returns the pipe to it."""
+    def _start(self) -> tuple[Popen, Connection]:
+        """The process and the pipe to it; starts one if none is alive."""
         with self._lock:
             if self._stopped:
                 raise CancelledError
-            if self._pipe is None or not self._process.is_alive():
-                context = get_context("spawn")  # a fork of a process with threads or with CUDA can hang
-                self._pipe, child_end = context.Pipe()
-                self._process = context.Process(
-                    target=_serve, args=(child_end, *self._settings), name="anchorlab-worker"
-                )
-                with _without_current_folder():
-                    self._process.start()
+            if self._process is None or self._pipe is None or self._process.poll() is not None:
+                self._pipe, child_end = Pipe()
+                self._process = self._starter.start(_serve, child_end, *self._settings)
                 child_end.close()  # so that the pipe ends when the process does
-            return self._pipe
+            return self._process, self._pipe
 
 
 def _serve(pipe: Connection, threads: int, gpu: str | None) -> None:
     """What a process does: one job after the other, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = str(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with suppress(EOFError, BrokenPipeError), listening(teller(pipe)):
         while True:
             pipe.send_bytes(_attempt(threads, timed(pipe), pipe.recv_bytes()))
-
-
-#: Held while the environment is changed, which all threads share.
-_STARTING = threading.Lock()
-
-
-@contextmanager
-def _without_current_folder() -> Iterator[None]:
-    """Inside, a Python process that starts does not look for modules in the current folder, as it would otherwise.
-
-    The user's data may lie there, with anything beside them. Afterwards the process takes the path of this one.
-    """
-    with _STARTING:
-        before = os.environ.get("PYTHONSAFEPATH")
-        os.environ["PYTHONSAFEPATH"] = "1"
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["PYTHONSAFEPATH"]
-            else:
-                os.environ["PYTHONSAFEPATH"] = before
 
 
 def _end_with_parent() -> None:
@@ -369,6 +348,6 @@ def _check_reachable(address: str) -> None:
 
 def _block_interrupts() -> None:
     """Keeps Ctrl-C from this thread and from the processes that it begins, which inherit that."""
-    with _without_current_folder():
+    with variables():
         resource_tracker.ensure_running()  # first: when it begins, it lets signals through again
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

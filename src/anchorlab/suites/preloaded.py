@@ -1,0 +1,18 @@
+"""What the process imports of which workers are forks: whatever a job needs, so that no worker imports it again.
+
+It computes nothing. A thread, or a GPU that was begun, would not survive the fork.
+"""
+
+from __future__ import annotations
+
+import jinja2
+import pyarrow.parquet
+import sklearn.datasets
+import transformers.modeling_utils
+import transformers.models.auto.modeling_auto
+import transformers.models.bert.modeling_bert
+import transformers.models.bert.tokenization_bert
+
+import anchorlab.suites.work
+
+__all__ = ["anchorlab", "jinja2", "pyarrow", "sklearn", "transformers"]
