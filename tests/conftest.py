@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +16,9 @@ from hypothesis import settings
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
+from anchorlab.cache.place import LIMIT_VARIABLE, VARIABLE, user_cache
 from anchorlab.data import Task, load_task
+from anchorlab.data.named.movie_snippets import PACKAGE
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.injection.inject import inject
@@ -21,6 +26,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.seeding import seeded_globally
 from anchorlab.suites.runner import run_suite
 from anchorlab.training.reference import Training, train
+from tests.forgetting import forget
 from tests.guard import nothing_run
 from tests.suites.inline import Inline, tiny
 from tests.zoo import Linear
@@ -30,6 +36,32 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 torch.set_num_threads(1)  # the tensors here are so small that threads would only wait for each other
+
+
+def pytest_configure() -> None:
+    """Tests keep nothing in the user's cache, and find there what was downloaded for them."""
+    folder = Path(tempfile.mkdtemp(prefix="anchorlab-cache-"))
+    if (user_cache() / PACKAGE).is_file():
+        (folder / PACKAGE).symlink_to(user_cache() / PACKAGE)
+    os.environ[VARIABLE] = str(folder)
+
+
+def pytest_unconfigure() -> None:
+    """Removes what the tests kept."""
+    shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an empty cache in which even small and new data are kept."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "user-cache"))
+    monkeypatch.delenv(LIMIT_VARIABLE, raising=False)
+    monkeypatch.setattr("anchorlab.cache.store.LEAST", 1)
+    monkeypatch.setattr("anchorlab.data.kept.LEAST", 1)
+    monkeypatch.setattr("anchorlab.data.kept_tokens._FEW", 1)
+    monkeypatch.setattr("anchorlab.data.source_files._TICK", 0)
+    forget()
+    return tmp_path / "user-cache" / "kept"
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ ROOMS = [
     "files",
     "notices",
     "progress",
+    "cache",
     "statistics",
     "data",
     "models",

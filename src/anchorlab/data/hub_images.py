@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from anchorlab.data.images import ImageColumn, read_images
+from anchorlab.data.kept import read_once
 from anchorlab.data.part_names import listed
 from anchorlab.data.reading import PartReading
-from anchorlab.data.sources import HUB, Source, find_test, open_source
+from anchorlab.data.sources import HUB, OpenedPart, Source, find_test
 from anchorlab.data.split import RawData, Split
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import user_path
@@ -48,7 +50,10 @@ def load_images(source: ImageSource, data: str | None) -> RawData:
     Raises:
         AnchorlabError: if the data cannot be found or read, or are not what the source says.
     """
-    parts = open_source(source, data)
+    return read_once(source, data, ("images", asdict(source)), partial(_read, source, data))
+
+
+def _read(source: ImageSource, data: str | None, parts: dict[str, OpenedPart]) -> RawData:
     where = source.hub_name if data in (None, HUB) else str(data)
     test_part = find_test(source, parts, source.test_parts, where)
     read = {name: parts[name] for name in ("train", test_part)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 
 from anchorlab.data.columns import label_column, text_column
+from anchorlab.data.kept import read_once
 from anchorlab.data.labels import counted
 from anchorlab.data.reading import PartReading
-from anchorlab.data.sources import HUB, Source, find_test, open_source
+from anchorlab.data.sources import HUB, OpenedPart, Source, find_test
 from anchorlab.data.split import RawData, Split
 
 
@@ -38,7 +40,10 @@ def load_texts(source: TextSource, data: str | None) -> RawData:
     Raises:
         AnchorlabError: if the data cannot be found or read, or are not what the source says.
     """
-    parts = open_source(source, data)
+    return read_once(source, data, ("texts", asdict(source)), partial(_read, source, data))
+
+
+def _read(source: TextSource, data: str | None, parts: dict[str, OpenedPart]) -> RawData:
     where = source.hub_name if data in (None, HUB) else str(data)
     test = find_test(source, parts, source.test_parts, where)
     splits: dict[str, Split] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anchorlab.data.columns import DataColumns
+from anchorlab.data.kept import inferred_once
 from anchorlab.data.part_names import listed
 from anchorlab.data.sources import Source, open_source
 from anchorlab.errors import AnchorlabError
@@ -39,11 +40,19 @@ def inferred_columns(data: str, *, label: str | None = None) -> DataColumns:
     Raises:
         AnchorlabError: naming the columns, if there is a doubt, or if the data cannot be read.
     """
+    found = inferred_once(data, (label,), lambda: _inferred(data, label))
+    if found["text"] is not None:
+        notice(f"texts are read from the column '{found['text']}', labels from the column '{found['label']}'")
+    return DataColumns(**found)
+
+
+def _inferred(data: str, label: str | None) -> dict[str, str | None]:
+    """The fields of ``DataColumns``."""
     parts = open_source(Source(task=Path(data).stem), data)
     part = parts.get("train", next(iter(parts.values()))).rows
     names = [name for name in part.column_names if name.lower() not in _NUMBERS]
     if _holds_images(part, "image") and (label or "label") in names:
-        return DataColumns(image="image", label=label or "label")
+        return {"text": None, "image": "image", "label": label or "label"}
     label = label or _label_of(part, names)
     text = None if label is None else _text_of(part, [name for name in names if name != label])
     if label is None or text is None:
@@ -51,8 +60,7 @@ def inferred_columns(data: str, *, label: str | None = None) -> DataColumns:
             f"the columns of '{data}' do not say which one holds {'the texts' if label else 'the labels'}: they are "
             f"{listed(part.column_names)}, so name them, by --text-column or --image-column, and --label-column"
         )
-    notice(f"texts are read from the column '{text}', labels from the column '{label}'")
-    return DataColumns(text=text, label=label)
+    return {"text": text, "image": None, "label": label}
 
 
 def _label_of(part: Any, names: Sequence[str]) -> str | None:

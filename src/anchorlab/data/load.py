@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from anchorlab.data.custom import custom_definition
 from anchorlab.data.cut import cut_splits
 from anchorlab.data.inferred import inferred_columns
 from anchorlab.data.named import TASKS
+from anchorlab.data.source_files import files_at
 from anchorlab.data.split import RawData
 from anchorlab.data.tables import TABLES
 from anchorlab.data.task import Task, TaskDefinition
@@ -30,19 +30,15 @@ def _raw(load: Callable[[str | None], RawData], data: str | None, seed: int | No
 
 
 def _state_of(data: str | None) -> str:
-    """What changes when local data do, so that they are read again: of names, sizes and times; empty for all others."""
+    """What changes when local data do, so that they are read again; empty for all others."""
+    files = files_at(data)
+    if files is not None:
+        return files.state
     try:
-        path = Path(data or "").expanduser()
-        if data is None or not path.exists():
-            return ""
-        found = [path, *(Path(folder) / name for folder, _, files in os.walk(path) for name in files)]
-        facts = sorted((str(file), file.stat()) for file in found if file.exists())
+        there = data is not None and Path(data).expanduser().exists()
     except (OSError, RuntimeError, ValueError):  # whoever reads the data says what is wrong with the path
-        return ""
-    digest = hashlib.sha256()
-    for name, fact in facts:
-        digest.update(f"{name}\0{fact.st_size}\0{fact.st_mtime_ns}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+        there = False
+    return str(time.monotonic_ns()) if there else ""  # of what cannot be looked at, nobody knows whether it changed
 
 
 def find_task(

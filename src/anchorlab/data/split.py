@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from anchorlab.data.cut import TEST_SHARE, Fractions, cut_splits, fewest_for
 from anchorlab.data.encoding import TextEncoding
+from anchorlab.data.kept_tokens import encoded_once
 from anchorlab.data.reading import PartReading
 from anchorlab.errors import AnchorlabError
 
@@ -49,7 +51,7 @@ class Split:
     def encoded(self, encoding: TextEncoding) -> Split:
         """The same texts with the inputs that an encoding makes of them."""
         assert self.texts is not None
-        inputs, tokens = encoding.encode_counting(self.texts)
+        inputs, tokens = encoded_once(encoding, self.texts)
         return Split(inputs, self.labels, self.texts, tokens)
 
 
@@ -62,20 +64,31 @@ class RawData:
         test: the data set's own test part; None if it has none.
         classes: names of the classes, by label.
         reading: how the training part and then the test part were read; empty where nobody noted it.
+        origin: SHA-256 of all that decides examples and classes, under which the cache knows them; empty for data that
+            do not come from there. A copy by ``dataclasses.replace`` has none.
     """
 
     train: Split
     test: Split | None
     classes: tuple[str, ...]
     reading: tuple[PartReading, ...] = ()
+    origin: str = field(default="", init=False)
+
+    def known_as(self, origin: str, *changes: object) -> RawData:
+        """The same, whose examples and classes are those of an origin after some changes; in place."""
+        written = json.dumps([origin, *changes])
+        of = origin if not changes or not origin else hashlib.sha256(written.encode()).hexdigest()
+        object.__setattr__(self, "origin", of)
+        return self
 
     def limited(self, count: int) -> RawData:
         """The first ``count`` examples of each class, of both parts, in their order."""
-        return self._each(lambda part: part.select(_first_of_each_class(part.labels, count)))
+        limited = self._each(lambda part: part.select(_first_of_each_class(part.labels, count)))
+        return limited.known_as(self.origin, "limit", count)
 
     def encoded(self, encoding: TextEncoding) -> RawData:
         """The same texts with the inputs that an encoding makes of them."""
-        return self._each(lambda part: part.encoded(encoding))
+        return self._each(lambda part: part.encoded(encoding)).known_as(self.origin)
 
     def with_test(self, seed: int) -> RawData:
         """The same with a test part: its own, or else a fifth of each class of the training part, cut with a seed.
@@ -94,12 +107,13 @@ class RawData:
                 f"class stays in training): give {wanted}, or a test part"
             )
         cut = PartReading("test", notes=(f"a fifth of each class of the part 'train', cut with the seed {seed}",))
-        return replace(
+        whole = replace(
             self,
             train=self.train.select(parts["owner"]),
             test=self.train.select(parts["defender"]),
             reading=(*self.reading, cut) if self.reading else (),
         )
+        return whole.known_as(self.origin, "test", seed)
 
     def in_order(self, classes: Sequence[str]) -> RawData:
         """The same with its classes in another order; their labels follow.
@@ -109,7 +123,7 @@ class RawData:
         """
         places = torch.tensor([list(classes).index(name) for name in self.classes])
         moved = self._each(lambda part: replace(part, labels=places[part.labels]))
-        return replace(moved, classes=tuple(classes))
+        return replace(moved, classes=tuple(classes)).known_as(self.origin, "order", list(classes))
 
     def _each(self, change: Callable[[Split], Split]) -> RawData:
         return replace(self, train=change(self.train), test=None if self.test is None else change(self.test))

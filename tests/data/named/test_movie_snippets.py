@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from anchorlab.cache.place import user_cache
 from anchorlab.data import load_task
 from anchorlab.data.named.movie_snippets import PACKAGE, read_ratings
 from anchorlab.errors import AnchorlabError
@@ -85,9 +86,7 @@ def test_a_line_that_is_none_is_named(line):
 
 
 def test_the_real_snippets_are_as_many_as_they_say():
-    from anchorlab.data.named.movie_snippets import USUAL_FOLDER
-
-    if not (USUAL_FOLDER / PACKAGE).exists():
+    if not (user_cache() / PACKAGE).exists():
         pytest.skip("the source package of vaderSentiment was not fetched")
     task = load_task("movie-snippets")
     assert len(task.raw.train) + len(task.raw.test) == 10043

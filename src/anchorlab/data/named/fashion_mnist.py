@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from anchorlab.data.hub_images import ImageSource, load_images
+from anchorlab.data.kept import kept
 from anchorlab.data.parts import find_layout
+from anchorlab.data.source_files import files_at
 from anchorlab.data.sources import HUB, data_path
 from anchorlab.data.split import RawData, Split
 from anchorlab.data.task import Augmentation, TaskDefinition
@@ -63,7 +66,7 @@ def load(data: str | None) -> RawData:
             f"--data {HUB} to download them"
         )
     if data != HUB and folder.is_dir() and (any(folder.glob("*-ubyte*")) or find_layout(folder) is None):
-        return read_folder(folder)
+        return kept(("fashion-mnist",), partial(files_at, str(folder)), str(folder), partial(read_folder, folder))
     return load_images(_SOURCE, data)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from anchorlab.cache.place import user_cache
 from anchorlab.data.cut import Fractions, cut_splits
 from anchorlab.data.sources import data_path
 from anchorlab.data.split import RawData, Split
@@ -22,12 +23,9 @@ from anchorlab.data.task import TaskDefinition
 from anchorlab.errors import AnchorlabError
 
 PACKAGE = "vaderSentiment-2.5.tar.gz"
-USUAL_FOLDER = Path("~/.cache/anchorlab").expanduser()
 
 _ARCHIVE = "hutto_ICWSM_2014.tar.gz"
 _FILE = "movieReviewSnippets_GroundTruth.txt"
-_FETCH = f"pip download vaderSentiment==2.5 --no-deps --no-binary :all: --dest {USUAL_FOLDER}"
-
 #: Mean ratings this near to zero are neither positive nor negative.
 MARGIN = 0.5
 
@@ -39,12 +37,13 @@ def load(classes: tuple[str, ...], data: str | None) -> RawData:
 
     Args:
         classes: negative and positive; with neutral between them, nothing is left out.
-        data: the source package, a folder that holds it, or the file of ratings itself; None for the usual folder.
+        data: the source package, a folder that holds it, or the file of ratings itself; None for anchorlab's folder in
+            the user's cache.
 
     Raises:
         AnchorlabError: if the file is not there, or not the expected one.
     """
-    ratings, texts = read_ratings(_content(data_path(data, USUAL_FOLDER)))
+    ratings, texts = read_ratings(_content(data_path(data, user_cache())))
     sides = torch.where(ratings.abs() > MARGIN, ratings.sign().long(), 0)
     if "neutral" in classes:
         kept, labels = torch.arange(len(sides)), sides + 1
@@ -71,11 +70,15 @@ def read_ratings(content: bytes) -> tuple[torch.Tensor, list[str]]:
         except ValueError as error:
             raise AnchorlabError(
                 f"movie-snippets: line {number} of {_FILE} is not number, mean rating and text with tabs between them: "
-                f"fetch it again with: {_FETCH}"
+                f"fetch it again with: {_fetch()}"
             ) from error
     if not texts:
-        raise AnchorlabError(f"movie-snippets: {_FILE} is empty: fetch it again with: {_FETCH}")
+        raise AnchorlabError(f"movie-snippets: {_FILE} is empty: fetch it again with: {_fetch()}")
     return torch.tensor(ratings, dtype=torch.float64), texts
+
+
+def _fetch() -> str:
+    return f"pip download vaderSentiment==2.5 --no-deps --no-binary :all: --dest {user_cache()}"
 
 
 def _content(location: Path) -> bytes:
@@ -85,7 +88,7 @@ def _content(location: Path) -> bytes:
         path = location / _FILE
     if not path.is_file():
         raise AnchorlabError(
-            f"movie-snippets: there is no {path}: fetch it with: {_FETCH}; or give --data with the file {PACKAGE}, a "
+            f"movie-snippets: there is no {path}: fetch it with: {_fetch()}; or give --data with the file {PACKAGE}, a "
             f"folder that holds it, or {_FILE}"
         )
     if path.suffix == ".txt":
@@ -94,7 +97,8 @@ def _content(location: Path) -> bytes:
         return _member(_member(path.read_bytes(), _ARCHIVE), _FILE)
     except (tarfile.TarError, EOFError, OSError, KeyError) as error:
         raise AnchorlabError(
-            f"movie-snippets: {path} is not the source package of vaderSentiment 2.5 ({error}): fetch it with: {_FETCH}"
+            f"movie-snippets: {path} is not the source package of vaderSentiment 2.5 ({error}): fetch it with: "
+            f"{_fetch()}"
         ) from error
 
 
