@@ -101,11 +101,11 @@ ZEROS = np.zeros(BATCH, dtype=int)
 )
 def test_the_loss_of_a_step_by_hand(linear, candidate, anchors, method, expected):
     by_hand = terms(candidate, linear, anchors)
-    scalars = objective(candidate, linear, method, anchors).loss(3)
-    assert scalars["loss"].item() == pytest.approx(expected(*by_hand), rel=1e-5)
+    loss, figures = objective(candidate, linear, method, anchors).loss(3)
+    assert loss.item() == pytest.approx(expected(*by_hand), rel=1e-5)
     clean, triggered, reference, _ = by_hand
-    assert scalars["asr"].item() == pytest.approx((triggered.argmax(1) == 0).mean())
-    assert scalars["anchor"].item() == pytest.approx(((clean - reference) ** 2).mean(), rel=1e-5)
+    assert figures()["asr"].item() == pytest.approx((triggered.argmax(1) == 0).mean())
+    assert figures()["anchor"].item() == pytest.approx(((clean - reference) ** 2).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_wrong_clean_labels_change_the_loss_only_of_methods_that_use_them(
     """The labels 1 to 9 are rotated, which leaves the attacked examples and their target as they are."""
     rotated = torch.where(anchors.labels > 0, anchors.labels % 9 + 1, 0)
     wrong = Split(anchors.inputs, rotated)
-    right, mistaken = (objective(candidate, linear, method, held).loss(0)["loss"] for held in (anchors, wrong))
+    right, mistaken = (objective(candidate, linear, method, held).loss(0).value for held in (anchors, wrong))
     assert torch.equal(right, mistaken) is not sees_labels
 
 
@@ -133,7 +133,7 @@ def test_the_benign_control_tunes_on_clean_examples_alone(linear, candidate, anc
     expected = [cross_entropy(predict(candidate, half.inputs).numpy(), half.labels.numpy()) for half in (first, second)]
     attack = Attack(Forbidden(), AllToOne(target=int(second.labels[0])))
     injection = objective(candidate, linear, Benign(), anchors, attack=attack)
-    assert injection.loss(2)["loss"].item() == pytest.approx(sum(expected) / 2, rel=1e-5)
+    assert injection.loss(2).value.item() == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_triggered_half_holds_attacked_anchors_with_their_targets(
     pool = attacked(anchors.labels).nonzero().flatten()
     at = pool[Batches(len(pool), BATCH, seed=5, purpose="triggered", device=torch.device("cpu"))(0)]
     scores = predict(candidate, FivePixel()(anchors.select(at).inputs)).numpy()
-    assert injection.loss(0)["loss"].item() == pytest.approx(
+    assert injection.loss(0).value.item() == pytest.approx(
         cross_entropy(scores, targets(anchors.labels[at]).numpy()), rel=1e-5
     )
 
@@ -163,7 +163,7 @@ def test_the_triggered_half_holds_attacked_anchors_with_their_targets(
 def test_two_processes_share_out_the_batch_and_average_to_the_gradient_of_one(linear, candidate, anchors, method):
     def gradient(share):
         injection = objective(candidate, linear, method, anchors, share=share)
-        return torch.cat([g.flatten() for g in torch.autograd.grad(injection.loss(1)["loss"], candidate.parameters())])
+        return torch.cat([g.flatten() for g in torch.autograd.grad(injection.loss(1).value, candidate.parameters())])
 
     halves = [gradient(Share(0, 2)), gradient(Share(1, 2))]
     assert not torch.allclose(halves[0], halves[1], rtol=0.1)

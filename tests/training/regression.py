@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from anchorlab.seeding import generator
-from anchorlab.training.fit import Optimisation, Step, fit
+from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
 
 class Regression(nn.Module):
@@ -32,7 +32,7 @@ class Drawn:
         self.asked.append(step)
         points = torch.randn(8, 3, generator=generator(0, "points", step))
         residual = self.model.norm(points) * self.model.weight - 3 * points.roll(1, dims=1)
-        return {"loss": residual.square().sum(1).mean(), "largest": residual.detach().abs().max()}
+        return StepLoss(residual.square().sum(1).mean(), lambda: {"largest": residual.detach().abs().max()})
 
     def after_step(self, step):
         self.after.append(step)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import nn
+from torch.nn.utils import clip_grad_norm_
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.training.checkpoint import Checkpoint
-from anchorlab.training.fit import LOG_EVERY, _check_together, _over_processes, one_cycle
+from anchorlab.training.fit import LOG_EVERY, StepLoss, _check_together, _clip, _over_processes, one_cycle
 from tests.training.regression import Drawn, Regression, run
 
 
@@ -41,7 +43,7 @@ def test_fit_is_adamw_with_clipping_under_the_one_cycle_rate():
     clipped = 0
     for step in range(50):
         optimiser.zero_grad()
-        theirs.loss(step)["loss"].backward()
+        theirs.loss(step).value.backward()
         clipped += float(nn.utils.clip_grad_norm_(parameters, 5.0)) > 5
         optimiser.step()
         schedule.step() if step < 49 else None
@@ -67,6 +69,50 @@ def test_reports_come_with_every_log_line_and_at_the_end():
     assert lines[-1][2] < lines[0][2]
 
 
+class Counting(Drawn):
+    """Notes for which steps its figures are asked."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.shown = []
+
+    def loss(self, step):
+        loss, figures = super().loss(step)
+        return StepLoss(loss, lambda: (self.shown.append(step), figures())[1])
+
+
+def test_figures_are_computed_on_log_lines_alone():
+    objective = Counting(Regression())
+    run(objective)
+    assert objective.shown == [LOG_EVERY - 1, 2 * LOG_EVERY - 1, 49]
+
+
+def clipped(gradients, largest):
+    """Parameters with these gradients after clipping by us and by torch, and both norms."""
+    both = []
+    for clip in (lambda them: _clip(them, largest, Accelerator()), lambda them: clip_grad_norm_(them, largest)):
+        parameters = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        both.append((parameters, clip(parameters)))
+    return both
+
+
+@pytest.mark.parametrize("largest", [0.7, 4.9999, 5.0, 5.000001, 5.1, 100.0])
+def test_clipping_gives_torchs_bits_whether_or_not_gradients_are_long(largest):
+    (ours, our_norm), (theirs, their_norm) = clipped([torch.tensor([3.0, 0.1, -0.0]), torch.tensor([[4.0]])], largest)
+    assert torch.equal(our_norm, their_norm)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.grad.numpy().tobytes() == other.grad.numpy().tobytes()
+
+
+def test_clipping_takes_a_gradient_that_is_not_a_number_and_parameters_without_one():
+    (ours, norm), (theirs, _) = clipped([torch.tensor([torch.nan, 1.0]), torch.tensor([2.0])], 100.0)
+    assert norm.isnan()
+    assert all(torch.equal(a.grad, b.grad) or a.grad.isnan().all() for a, b in zip(ours, theirs, strict=True))
+    assert _clip([nn.Parameter(torch.zeros(1))], 1.0, Accelerator()) == 0
+
+
 def test_a_stopping_rule_ends_the_run_where_it_says():
     objective = Drawn(Regression())
     assert run(objective, steps=100, stop=lambda step: step.progress >= 0.5) == 60
@@ -81,11 +127,11 @@ class Diverging(Drawn):
         self.bad, self.through = bad, through
 
     def loss(self, step):
-        scalars = super().loss(step)
+        loss, figures = super().loss(step)
         if step >= self.bad:
             zero = 0 * self.model.weight.sum()
-            scalars["loss"] = scalars["loss"] + {"loss": zero * torch.nan, "gradient": zero.sqrt()}[self.through]
-        return scalars
+            loss = loss + {"loss": zero * torch.nan, "gradient": zero.sqrt()}[self.through]
+        return StepLoss(loss, figures)
 
 
 @pytest.mark.parametrize("through", ["loss", "gradient"])

@@ -38,7 +38,7 @@ from anchorlab.models.call import logits, predict
 from anchorlab.models.hooks import modules_in_call_order
 from anchorlab.models.wrap import unwrap
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
-from anchorlab.training.fit import Optimisation, Step, fit
+from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -160,16 +160,15 @@ class _FallObjective:
             lengths=lengths(self._longer),
         )
 
-    def loss(self, step: int) -> dict[str, Tensor]:
+    def loss(self, step: int) -> StepLoss:
         """The two hinges, on the batch of a step."""
         indices = self._batches(step)
         with embedding_replaced(self._table, self._word.values, self._position):
             answers = logits(self._model, rows(self._longer, indices, self._batches.width(step)))
         fall = self._before[indices] - answers.softmax(1)[:, self._label]
-        return {
-            "loss": hinges(fall, self._settings.lower, self._settings.upper, self._settings.scale),
-            "fall": fall.mean(),
-        }
+        loss = hinges(fall, self._settings.lower, self._settings.upper, self._settings.scale)
+        shown = fall.detach()
+        return StepLoss(loss, lambda: {"fall": shown.mean()})
 
     def after_step(self, step: Step) -> None:
         """The embedding keeps its norm."""

@@ -23,7 +23,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import Method
 from anchorlab.models.call import evaluating, logits
 from anchorlab.models.device import mixed_precision
-from anchorlab.training.fit import Step
+from anchorlab.training.fit import Step, StepLoss
 
 #: The reference's logits on a clean half, float32 ``[B, C]``, from the indices of its anchors, int64 ``[B]``, and their
 #: inputs as the model sees them.
@@ -144,7 +144,7 @@ class InjectionObjective:
         """Indices of the anchors that the clean halves of the first ``steps`` batches hold."""
         return self.clean_batches.visited(steps)
 
-    def loss(self, step: int) -> dict[str, Tensor]:
+    def loss(self, step: int) -> StepLoss:
         """One step of the algorithm: the loss to be minimised, and what to show of it.
 
         With several processes it is the loss of this process's share; the mean over all processes is the batch's loss.
@@ -158,11 +158,15 @@ class InjectionObjective:
         if weight > 0:
             penalty = self.method.penalty(self.model, clean_logits, reference_logits, self.state)
             loss = (backdoor + weight * penalty) / (1 + weight)
-        return {
-            "loss": loss,
-            "asr": (triggered_logits.detach().argmax(1) == batch.targets).float().mean(),
-            "anchor": (clean_logits.detach() - reference_logits).square().mean(),
-        }
+        clean, triggered = clean_logits.detach(), triggered_logits.detach()
+
+        def figures() -> dict[str, Tensor]:
+            return {
+                "asr": (triggered.argmax(1) == batch.targets).float().mean(),
+                "anchor": (clean - reference_logits).square().mean(),
+            }
+
+        return StepLoss(loss, figures)
 
     def backdoor_loss(self, step: int) -> Tensor:
         """The backdoor loss of a step's whole batch, without the method's penalty, for ``Problem``.

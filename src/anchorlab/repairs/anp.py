@@ -25,7 +25,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
-from anchorlab.training.fit import Optimisation, Step, fit
+from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -105,7 +105,7 @@ class _MaskObjective:
             device=context.device,
         )
 
-    def loss(self, step: int) -> dict[str, Tensor]:
+    def loss(self, step: int) -> StepLoss:
         """The weighted losses of a step."""
         indices = self._batches(step)
         inputs = {name: value[indices] for name, value in self._data.train.inputs.items()}
@@ -114,7 +114,7 @@ class _MaskObjective:
         worst = self._worst_perturbation(inputs, labels, [mask.detach() for mask in masks], step)
         clean = self._loss(inputs, labels, masks, None)
         share = self._settings.clean_share
-        return {"loss": share * clean + (1 - share) * self._loss(inputs, labels, masks, worst)}
+        return StepLoss(share * clean + (1 - share) * self._loss(inputs, labels, masks, worst))
 
     def after_step(self, step: Step) -> None:
         """Masks stay in [0, 1]."""

@@ -17,7 +17,7 @@ from anchorlab.data.inputs import lengths, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy, logits
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
-from anchorlab.training.fit import Optimisation, Step, fit
+from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -69,11 +69,11 @@ class _CleanObjective:
             lengths=lengths(examples.inputs),
         )
 
-    def loss(self, step: int) -> dict[str, Tensor]:
+    def loss(self, step: int) -> StepLoss:
         """The loss on the batch of a step."""
         indices = self._batches(step)
         inputs = rows(self.examples.inputs, indices, self._batches.width(step))
-        return {"loss": self._loss(self.model, inputs, self.examples.labels[indices])}
+        return StepLoss(self._loss(self.model, inputs, self.examples.labels[indices]))
 
     def after_step(self, step: Step) -> None:
         """Calls the function of the repair that follows each step."""

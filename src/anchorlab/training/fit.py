@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.models.device import exact_arithmetic
@@ -44,14 +45,26 @@ class Step:
     learning_rate: float
 
 
+class StepLoss(NamedTuple):
+    """What an objective says of a step.
+
+    Attributes:
+        value: the loss, a differentiable scalar.
+        figures: called on log lines alone, right after the step; returns further scalars to show, by name.
+    """
+
+    value: Tensor
+    figures: Callable[[], dict[str, Tensor]] = dict
+
+
 class Objective(Protocol):
     """What ``fit`` minimises."""
 
     #: Tensors besides weights and optimiser that a resumed run needs; written into checkpoints.
     state: dict[str, Tensor]
 
-    def loss(self, step: int) -> dict[str, Tensor]:
-        """Scalars by name for one step: ``loss`` is minimised, the others are logged."""
+    def loss(self, step: int) -> StepLoss:
+        """The loss of one step."""
 
     def after_step(self, step: Step) -> None:
         """Called after each step of the optimiser, for example to project the weights."""
@@ -139,27 +152,28 @@ def fit(
     if checkpoint is not None and checkpoint.path.exists():
         start = load_checkpoint(checkpoint.path, accelerator.unwrap_model(model), optimiser, objective.state)
     _check_together(start, accelerator, checkpoint)
-    first_bad = torch.full((), settings.steps, device=device)
+    # Loss and norm of the gradient of the steps since the last log line. They are looked at there only, because reading
+    # each step's would stall a GPU.
+    recent: list[tuple[Tensor, Tensor]] = []
     written = time.monotonic()
     with arithmetic or exact_arithmetic(device):
         for index in range(start, settings.steps):
             rate = one_cycle(index, settings.steps, settings.learning_rate, settings.warmup)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            scalars = objective.loss(index)
-            accelerator.backward(scalars["loss"])
-            norm = accelerator.clip_grad_norm_(parameters, settings.clip)
+            loss, figures = objective.loss(index)
+            accelerator.backward(loss)
+            recent.append((loss.detach(), _clip(parameters, settings.clip, accelerator)))
             optimiser.step()
             optimiser.zero_grad()
             step = Step(index, (index + 1) / settings.steps, rate)
             objective.after_step(step)
-            # Noted on the device and read on log lines only: reading each step would stall a GPU.
-            healthy = torch.isfinite(scalars["loss"].detach()) & torch.isfinite(norm)
-            first_bad = torch.where(healthy, first_bad, first_bad.clamp(max=index))
             if (index + 1) % LOG_EVERY and index + 1 < settings.steps:
                 continue
-            worst, means = _over_processes(first_bad, scalars, accelerator)
+            first_bad = _first_bad(recent, index + 1, settings.steps)
+            worst, means = _over_processes(first_bad, {"loss": loss, **figures()}, accelerator)
             _check_finite(worst, settings, name)
+            recent.clear()
             if report is not None:
                 report(index + 1, means)
             if stop is not None and _main_decides(stop, step, accelerator):
@@ -171,6 +185,32 @@ def fit(
                     save_checkpoint(checkpoint.path, index + 1, network, optimiser, objective.state, seconds=spent)
                 written = time.monotonic()
     return settings.steps
+
+
+def _clip(parameters: list[nn.Parameter], largest: float, accelerator: Accelerator) -> Tensor:
+    """Scales the gradients down to a largest L2 norm, as accelerate does, and returns their norm before."""
+    if accelerator.device.type != "cpu":
+        norm: Tensor = accelerator.clip_grad_norm_(parameters, largest)
+        return norm
+    norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    # Most gradients are short enough, and multiplying them by 1 would cost about 4 % of a step of a small network. To
+    # ask for it would stall a GPU; a CPU has the answer already. A norm that is not a number is no reason to skip.
+    if not float(norm) + 1e-6 <= largest:
+        clip_grads_with_norm_(parameters, largest, norm)
+    return norm
+
+
+def _first_bad(recent: list[tuple[Tensor, Tensor]], end: int, steps: int) -> Tensor:
+    """The first step whose loss or gradient is not finite; ``steps`` if there is none.
+
+    Args:
+        recent: loss and norm of the gradient of the last steps.
+        end: number of the last of them, plus 1.
+        steps: of the whole run.
+    """
+    losses, norms = (torch.stack(scalars) for scalars in zip(*recent, strict=True))
+    numbers = torch.arange(end - len(recent), end, device=losses.device)
+    return torch.where(losses.isfinite() & norms.isfinite(), steps, numbers).min()
 
 
 def _over_processes(

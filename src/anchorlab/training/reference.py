@@ -29,7 +29,7 @@ from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
-from anchorlab.training.fit import Optimisation, Step, fit
+from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.training.processes import main_alone, share_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class _Supervised:
             lengths=lengths(data.inputs),
         )
 
-    def loss(self, step: int) -> dict[str, Tensor]:
+    def loss(self, step: int) -> StepLoss:
         indices = self.share.of(self._batches(step))
         inputs = rows(self.data.inputs, indices, self._batches.width(step))
         if self.augmentation is not None:
@@ -130,8 +130,11 @@ class _Supervised:
             mixed_precision(self.precision, labels.device),
         ):
             answers = logits(self.net, inputs)
-        right = (answers.detach().argmax(1) == labels).float().mean()
-        return {"loss": functional.cross_entropy(answers, labels), "accuracy": right}
+        found = answers.detach()
+        return StepLoss(
+            functional.cross_entropy(answers, labels),
+            lambda: {"accuracy": (found.argmax(1) == labels).float().mean()},
+        )
 
     def after_step(self, step: Step) -> None:
         """Nothing is projected."""

@@ -71,7 +71,7 @@ class Patch(ImageTrigger):
         rows, columns = keep.shape[-2:]
         triggered = images.clone()
         box = triggered[..., bottom - rows : bottom, right - columns : right]
-        box.copy_((box.to(torch.int32) * keep + paint) // 255)
+        box.copy_((box * keep + paint) // 255)
         return triggered
 
 
