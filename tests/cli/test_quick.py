@@ -44,7 +44,7 @@ def test_no_help_and_no_list_imports_torch() -> None:
 
     helps = [[name, "--help"] for name in commands()]
     within = [["suite", name, "--help"] for name in ("run", "check", "list", "show", "schema")]
-    others = [["--help"], ["--version"], ["list"], ["list", "methods"], ["list", "repairs"]]
+    others = [["--help"], ["--version"], ["list"], ["list", "methods"], ["list", "repairs"], ["cache"]]
     assert imported(_COMMANDS, [*helps, *within, *others]) == []
 
 

@@ -13,6 +13,7 @@ from anchorlab import __version__
 from anchorlab.cli import (
     analyze,
     audit,
+    cache,
     compare,
     convert,
     detect,
@@ -53,6 +54,7 @@ add_command(app, "population", population.population, computes=True)
 app.add_typer(suite.app, name="suite")
 add_command(app, "report", report.report)
 add_command(app, "list", listing.show)
+add_command(app, "cache", cache.cache)
 app.add_typer(plugin.app, name="plugin")
 
 

@@ -57,4 +57,5 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "plugin check": ("anchorlab plugin check my-package", "anchorlab plugin check my-package --json contracts.json"),
     "list": ("anchorlab list methods", "anchorlab list"),
+    "cache": ("anchorlab cache", "anchorlab cache --clear --older-than 30"),
 }

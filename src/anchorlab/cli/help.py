@@ -16,7 +16,7 @@ WORK = {
     "Measure what changed": ("compare", "analyze"),
     "Look for a backdoor, or remove it": ("audit", "detect", "repair"),
     "Many runs": ("suite", "population"),
-    "Look things up": ("report", "list"),
+    "Look things up": ("report", "list", "cache"),
     "Extend": ("plugin",),
 }
 
