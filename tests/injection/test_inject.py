@@ -151,7 +151,7 @@ def test_anchors_are_the_ones_of_the_seed_and_are_all_that_is_tuned_on(digits, r
 
     def tune(injection, **_options):
         given.append((injection.anchors, injection.known_logits))
-        return Tuned(reference.model, 1, None)
+        return Tuned(reference.model, 1, injection.tuning)
 
     monkeypatch.setattr(module, "tune", tune)
     table = torch.arange(len(digits.split("owner")), dtype=torch.float32).view(-1, 1).expand(-1, 10)

@@ -44,7 +44,7 @@ def name(value):
 
 def objective(net, reference, method, anchors, *, attack=ATTACK, seed=5, share=WHOLE, **settings):
     injection = asked(reference, method, anchors, Tuning(batch_size=BATCH, **settings), attack=attack, seed=seed)
-    return InjectionObjective(net, injection, computed_logits(reference), share=share)
+    return InjectionObjective(net, injection, computed_logits(reference, "no"), share=share)
 
 
 def cross_entropy(scores, labels):

@@ -106,6 +106,16 @@ class GradientRecord(_Record):
     norm_anchor: float | None = Field(description="L2 norm of the gradient of the anchor loss")
 
 
+class PrecisionTrial(_Record):
+    """What the trial of ``precision: auto`` found at the start of a run; the speeds are None where none was made."""
+
+    chosen: Literal["no", "bf16"] = Field(description="the precision that the run took")
+    reason: str = Field(description="why, in words")
+    ratio: float | None = Field(default=None, description="median of the ratio of speeds, bf16 to float32, over turns")
+    float32_steps_per_second: float | None = Field(default=None, description="forward and backward passes in float32")
+    bf16_steps_per_second: float | None = Field(default=None, description="the same in bf16")
+
+
 class Manifest(_Record):
     """What a model folder holds; the content of ``anchorlab.json``."""
 
@@ -127,6 +137,9 @@ class Manifest(_Record):
         default=None, description="what a repair has to say: that it changed nothing, for example, and why"
     )
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation")
+    precision_trial: PrecisionTrial | None = Field(
+        default=None, description="what precision auto found, if that was asked for; settings say what was chosen"
+    )
     steps: int = Field(description="steps taken")
     seconds: float = Field(description="duration of the optimisation, the time before an interruption included")
     peak_bytes: int = Field(

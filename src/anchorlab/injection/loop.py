@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from anchorlab.artifacts.manifest import PrecisionTrial
 from anchorlab.attacks.attack import attack_success
 from anchorlab.data.batches import WHOLE, Share
+from anchorlab.data.inputs import joined, lengths
 from anchorlab.injection.objective import Injection, InjectionObjective
 from anchorlab.injection.reference_logits import computed_logits, stored_logits
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Plain, Problem
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.call import track_statistics
 from anchorlab.models.device import move_to_cpu, move_to_device, run_arithmetic
+from anchorlab.models.forward import Forward, compiles
 from anchorlab.models.weights import copy_requires_grad, restrict, to_vector
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.fit import Optimisation, Step, fit
+from anchorlab.training.precision import as_state, choose_precision, chosen_before
 from anchorlab.training.processes import share_of
 
 #: Called on each log line with the number of steps done and figures to show.
@@ -39,12 +46,16 @@ class Tuned(NamedTuple):
     Attributes:
         model: the tuned model, on the CPU and in evaluation mode.
         steps: the number of steps taken.
+        tuning: the settings, with the precision that was chosen and whether the model was compiled.
+        trial: what was found where the precision was left to a trial; else None.
         gradients: ``InjectionObjective.gradients``, on the CPU; None where it was not asked for.
     """
 
     model: nn.Module
     steps: int
-    gradients: Tensor | None
+    tuning: Tuning
+    trial: PrecisionTrial | None = None
+    gradients: Tensor | None = None
 
 
 def tune(
@@ -76,11 +87,15 @@ def tune(
         AnchorlabError: for a batch that cannot be shared out evenly among the processes, or when the loss is
             no longer finite.
     """
-    run = _prepare(injection, resumed=checkpoint is not None and checkpoint.path.exists(), shared=shared)
-    steps = _fit(run, checkpoint, report, record_gradients=record_gradients)
+    device = find_accelerator().device
+    with run_arithmetic(device, deterministic=injection.tuning.deterministic):
+        run = _prepare(injection, checkpoint, shared=shared)
+        with closing(run.objective.forward):
+            steps = _fit(run, checkpoint, report, record_gradients=record_gradients)
     tuned = move_to_cpu(run.accelerator.unwrap_model(run.net))
     copy_requires_grad(injection.start, tuned)
-    return Tuned(tuned, steps, run.objective.gradients.cpu() if record_gradients else None)
+    gradients = run.objective.gradients.cpu() if record_gradients else None
+    return Tuned(tuned, steps, run.tuning_as_done, run.trial, gradients)
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,7 @@ class _Run:
         net: the same as the accelerator prepared it.
         reference: the clean model on the device.
         objective: the loss, with what the method prepared.
+        trial: what was found where the precision was left to a trial.
         resumed: whether a checkpoint continues an earlier run.
     """
 
@@ -105,29 +121,69 @@ class _Run:
     net: nn.Module
     reference: nn.Module
     objective: InjectionObjective
+    trial: PrecisionTrial | None
     resumed: bool
 
+    @property
+    def tuning_as_done(self) -> Tuning:
+        """The settings; where compiling was asked for or done, they say whether it was done."""
+        tuning, compiled = self.injection.tuning, self.objective.forward.compiled
+        return tuning if tuning.compile is None and not compiled else replace(tuning, compile=compiled)
 
-def _prepare(injection: Injection, *, resumed: bool, shared: bool) -> _Run:
+
+def _prepare(injection: Injection, checkpoint: Checkpoint | None, *, shared: bool) -> _Run:
     """Everything on the device, and the method prepared, whose tensors a resumed run takes from its checkpoint."""
+    resumed = checkpoint is not None and checkpoint.path.exists()
     accelerator = find_accelerator()
     device = accelerator.device
     share = share_of(accelerator, injection.tuning.batch_size) if shared else WHOLE
     model = move_to_device(copy.deepcopy(injection.start), device)
-    reference = move_to_device(copy.deepcopy(injection.reference), device).requires_grad_(requires_grad=False)
+    reference = move_to_device(copy.deepcopy(injection.reference), device).requires_grad_(requires_grad=False).eval()
     injection = replace(injection, anchors=injection.anchors.to(device))
     restrict(model, injection.method.only)
     net = accelerator.prepare_model(model).eval() if shared else model.eval()
+    trial = None
+    if injection.tuning.precision == "auto":
+        trial = chosen_before(checkpoint) or _try_precisions(injection, model, share, accelerator)
+        injection = replace(injection, tuning=replace(injection.tuning, precision=trial.chosen))
+    tuning = injection.tuning
     # The method may look at any batch, also at anchors that the run will not visit.
-    computed = InjectionObjective(net, injection, computed_logits(reference), share=share)
+    answers = computed_logits(reference, tuning.precision)
+    computed = InjectionObjective(net, injection, answers, share=share)
     state = {} if resumed else injection.method.prepare(_problem(injection, model, computed))
-    objective = computed
+    if trial is not None and not resumed:
+        state |= as_state(trial, device)
     if not injection.augments:
         visited = computed.visited(injection.steps)
-        stored = stored_logits(reference, injection.anchors, visited, injection.known_logits)
-        objective = InjectionObjective(net, injection, stored, share=share)
+        known, processes = injection.known_logits, share.processes
+        answers = stored_logits(reference, injection.anchors, visited, tuning, known=known, processes=processes)
+    objective = InjectionObjective(net, injection, answers, share=share, forward=_forward(injection, net, share))
     objective.state = state
-    return _Run(injection, accelerator, share, model, net, reference, objective, resumed)
+    return _Run(injection, accelerator, share, model, net, reference, objective, trial, resumed)
+
+
+def _forward(injection: Injection, net: nn.Module, share: Share) -> Forward:
+    """How the steps call the model."""
+    tuning, device = injection.tuning, injection.anchors.labels.device
+    compiled = compiles(
+        tuning.compile, device, injection.steps, deterministic=tuning.deterministic, processes=share.processes
+    )
+    return Forward(net, compiled=compiled, fixed_size=lengths(injection.anchors.inputs) is None)
+
+
+def _try_precisions(injection: Injection, model: nn.Module, share: Share, accelerator: Accelerator) -> PrecisionTrial:
+    """The trial on the run's first batch, with the model in the mode of the run."""
+    full = replace(injection, tuning=replace(injection.tuning, precision="no"))
+    objective = InjectionObjective(model, full, lambda indices, _: indices, share=share)
+    batch = objective.batch(0, share)
+    labels = torch.cat([objective.anchors.labels[batch.clean_indices], batch.targets])
+    if injection.tracks_batchnorm:
+        track_statistics(model)
+    trial = choose_precision(
+        model, joined(batch.clean, batch.triggered), labels, steps=injection.steps, accelerator=accelerator
+    )
+    model.eval()
+    return trial
 
 
 def _problem(injection: Injection, model: nn.Module, objective: InjectionObjective) -> Problem:
@@ -179,7 +235,7 @@ def _fit(run: _Run, checkpoint: Checkpoint | None, report: Report | None, *, rec
             checkpoint=checkpoint,
             report=on_line,
             stop=_stopping_rule(run),
-            arithmetic=run_arithmetic(run.accelerator.device, deterministic=tuning.deterministic),
+            arithmetic=nullcontext(),
         )
 
 

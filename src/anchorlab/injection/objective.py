@@ -6,8 +6,9 @@ method's penalty, ``(L_backdoor + weight * penalty) / (1 + weight)``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import Method
 from anchorlab.models.call import evaluating, logits
 from anchorlab.models.device import mixed_precision
+from anchorlab.models.forward import Forward
 from anchorlab.training.fit import Step, StepLoss
 
 #: The reference's logits on a clean half, float32 ``[B, C]``, from the indices of its anchors, int64 ``[B]``, and their
@@ -98,7 +100,13 @@ class InjectionObjective:
     """The loss of an injection, for ``fit``."""
 
     def __init__(
-        self, net: nn.Module, injection: Injection, reference_logits: ReferenceLogits, *, share: Share = WHOLE
+        self,
+        net: nn.Module,
+        injection: Injection,
+        reference_logits: ReferenceLogits,
+        *,
+        share: Share = WHOLE,
+        forward: Forward | None = None,
     ) -> None:
         """The loss for a model.
 
@@ -107,8 +115,9 @@ class InjectionObjective:
             injection: what is injected; its anchors are on the device.
             reference_logits: the reference's logits on a clean half.
             share: this process's part of each batch.
+            forward: calls the model in the steps; None for the model itself.
         """
-        self.net = net
+        self.forward = forward or Forward(net)
         self.model = net.module if isinstance(net, DistributedDataParallel) else net
         self.method = injection.method
         self.attack = injection.attack
@@ -149,8 +158,12 @@ class InjectionObjective:
 
         With several processes it is the loss of this process's share; the mean over all processes is the batch's loss.
         """
+        self.forward.try_out(lambda: self._loss(step).value)
+        return self._loss(step)
+
+    def _loss(self, step: int) -> StepLoss:
         batch = self.batch(step, self.share)
-        clean_logits, triggered_logits = self._both_halves(self.net, batch)
+        clean_logits, triggered_logits = self._both_halves(self.forward, batch)
         reference_logits = self.reference_logits(batch.clean_indices, batch.clean)
         backdoor = self._backdoor(clean_logits, triggered_logits, batch, reference_logits)
         weight = self.method.weight
@@ -175,7 +188,7 @@ class InjectionObjective:
         everywhere to the last bit, and no process must wait for another.
         """
         batch = self.batch(step, WHOLE)
-        clean_logits, triggered_logits = self._both_halves(self.model, batch)
+        clean_logits, triggered_logits = self._both_halves(partial(logits, self.model), batch)
         reference_logits = self.reference_logits(batch.clean_indices, batch.clean)
         return self._backdoor(clean_logits, triggered_logits, batch, reference_logits)
 
@@ -232,11 +245,11 @@ class InjectionObjective:
             return inputs
         return augment(inputs, self.augmentation, seed=self.seed, step=stream, share=share)
 
-    def _both_halves(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _both_halves(self, forward: Callable[[Mapping[str, Tensor]], Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits on the clean and on the triggered half, by one forward pass."""
         both = joined(batch.clean, batch.triggered)
         with mixed_precision(self.precision, self.anchors.labels.device):
-            both_logits = logits(net, both)
+            both_logits = forward(both)
         return both_logits[: len(batch.clean_indices)], both_logits[len(batch.clean_indices) :]
 
     def _backdoor(

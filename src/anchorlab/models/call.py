@@ -86,9 +86,22 @@ def predict(
         transform: applied to each batch before the model, for example a trigger.
         batch_size: examples in one forward pass.
     """
+    with exact_arithmetic(next(iter(inputs.values())).device):
+        return answers_in_batches(model, inputs, transform=transform, batch_size=batch_size)
+
+
+@torch.inference_mode()
+def answers_in_batches(
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    *,
+    transform: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] | None = None,
+    batch_size: int = EVALUATION_BATCH,
+) -> Tensor:
+    """As ``predict``, in the arithmetic that is set outside."""
     pieces: list[Tensor] = []
     order: list[Any] = []
-    with evaluating(model), exact_arithmetic(next(iter(inputs.values())).device):
+    with evaluating(model):
         for indices, width in in_batches(inputs, batch_size):
             batch = rows(inputs, indices, width)
             pieces.append(logits(model, transform(batch) if transform else batch))

@@ -120,6 +120,20 @@ def time_spent(checkpoint: Checkpoint | None) -> float:
         return float(json.loads(file.metadata().get("seconds", "0")))
 
 
+def objective_tensor(checkpoint: Checkpoint | None, name: str) -> Tensor | None:
+    """One of the objective's tensors in a checkpoint, on the CPU; None where there is no checkpoint, or none such.
+
+    Raises:
+        AnchorlabError: if the file is damaged.
+    """
+    if checkpoint is None or not checkpoint.path.exists():
+        return None
+    with _opened(checkpoint.path) as file:
+        key = f"objective.{name}"
+        tensor: Tensor | None = file.get_tensor(key) if key in file.keys() else None  # noqa: SIM118
+        return tensor
+
+
 def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, state: dict[str, Tensor]) -> int:
     """Restores what ``save_checkpoint`` wrote, in place, and returns the number of steps already taken.
 

@@ -131,7 +131,7 @@ def fit(
         report: called on each log line with the number of steps done and the objective's scalars, averaged
             over the processes.
         stop: asked on each log line, on the main process alone; True ends the run early, on all of them.
-        arithmetic: the precision of the steps, as ``models.device`` gives it; None for exact arithmetic.
+        arithmetic: the precision of the steps, if it is not exact: ``nullcontext()`` for what is set outside.
 
     Returns:
         The number of steps taken, those before a resumption included.
@@ -156,7 +156,7 @@ def fit(
     # each step's would stall a GPU.
     recent: list[tuple[Tensor, Tensor]] = []
     written = time.monotonic()
-    with arithmetic or exact_arithmetic(device):
+    with exact_arithmetic(device) if arithmetic is None else arithmetic:
         for index in range(start, settings.steps):
             rate = one_cycle(index, settings.steps, settings.learning_rate, settings.warmup)
             for group in optimiser.param_groups:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import manifest_of
+from anchorlab.artifacts.manifest import PrecisionTrial, manifest_of
 from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
@@ -22,14 +23,16 @@ from anchorlab.data.inputs import lengths, rows
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model, usual_settings
 from anchorlab.models.batchnorm import synchronised_batchnorm
-from anchorlab.models.call import accuracy, check_classes, logits
+from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device, run_arithmetic
+from anchorlab.models.forward import Forward, compiles
 from anchorlab.models.wrap import encoding_of, unwrap
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
+from anchorlab.training.precision import as_state, choose_precision, chosen_before
 from anchorlab.training.processes import main_alone, share_of
 
 if TYPE_CHECKING:
@@ -94,18 +97,18 @@ class _Supervised:
 
     def __init__(
         self,
-        net: nn.Module,
+        forward: Forward,
         data: Split,
         batch_size: int,
-        precision: str,
+        precision: Literal["no", "bf16", "auto"],
         augmentation: Augmentation | None,
         seed: int,
         share: Share,
     ) -> None:
-        self.net = net
+        self.forward = forward
         self.data = data
         self.augmentation = augmentation
-        self.precision = precision
+        self.precision: Literal["no", "bf16", "auto"] = precision
         self.seed = seed
         self.share = share
         self.state: dict[str, Tensor] = {}
@@ -118,18 +121,25 @@ class _Supervised:
             lengths=lengths(data.inputs),
         )
 
-    def loss(self, step: int) -> StepLoss:
+    def batch(self, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        """The inputs of a step, as they are stored, and their labels."""
         indices = self.share.of(self._batches(step))
-        inputs = rows(self.data.inputs, indices, self._batches.width(step))
+        return rows(self.data.inputs, indices, self._batches.width(step)), self.data.labels[indices]
+
+    def loss(self, step: int) -> StepLoss:
+        self.forward.try_out(lambda: self._loss(step).value)
+        return self._loss(step)
+
+    def _loss(self, step: int) -> StepLoss:
+        inputs, labels = self.batch(step)
         if self.augmentation is not None:
             inputs = augment(inputs, self.augmentation, seed=self.seed, step=step, share=self.share)
-        labels = self.data.labels[indices]
         # Dropout draws from the global generator of the device.
         with (
             seeded_globally(self.seed, "dropout", step, self.share.rank, device=labels.device),
             mixed_precision(self.precision, labels.device),
         ):
-            answers = logits(self.net, inputs)
+            answers = self.forward(inputs)
         found = answers.detach()
         return StepLoss(
             functional.cross_entropy(answers, labels),
@@ -187,7 +197,8 @@ def train(
     if isinstance(model, nn.Module):
         check_classes(network, task)
     network = move_to_device(network, accelerator.device)
-    steps = _fit(network, task, settings, accelerator, name=architecture, seed=seed, checkpoint=checkpoint)
+    with run_arithmetic(accelerator.device, deterministic=settings.deterministic):
+        done = _fit(network, task, settings, accelerator, name=architecture, seed=seed, checkpoint=checkpoint)
     measured = accuracy(network, task.split("selection").to(accelerator.device))
     network = move_to_cpu(network)
     manifest = manifest_of(
@@ -196,12 +207,27 @@ def train(
         kind="clean",
         architecture=architecture,
         seed=seed,
-        settings=values_of(settings),
-        steps=steps,
+        settings=values_of(done.settings),
+        precision_trial=done.trial,
+        steps=done.steps,
         cost=meter.cost(),
         measurements={"accuracy": measured},
     )
     return Artifact(network, manifest)
+
+
+class _Done(NamedTuple):
+    """What a training came to.
+
+    Attributes:
+        steps: their number.
+        settings: with the precision that was chosen; where compiling was asked for or done, whether it was done.
+        trial: what was found where the precision was left to a trial.
+    """
+
+    steps: int
+    settings: Training
+    trial: PrecisionTrial | None
 
 
 def _fit(
@@ -213,8 +239,8 @@ def _fit(
     name: str,
     seed: int,
     checkpoint: Checkpoint | None,
-) -> int:
-    """Trains a network on the device, in place, and leaves it in evaluation mode; returns the number of steps."""
+) -> _Done:
+    """Trains a network on the device, in place, and leaves it in evaluation mode."""
     assert settings.epochs is not None
     assert settings.batch_size is not None
     assert settings.learning_rate is not None
@@ -224,20 +250,40 @@ def _fit(
     net = accelerator.prepare_model(network).train()
     varies = settings.augment and task.definition.augmentation.varies
     augmentation = task.definition.augmentation if varies else None
+    compiled = compiles(
+        settings.compile,
+        accelerator.device,
+        steps,
+        deterministic=settings.deterministic,
+        processes=share.processes,
+    )
+    forward = Forward(net, compiled=compiled, fixed_size=lengths(owner.inputs) is None)
+    objective = _Supervised(forward, owner, settings.batch_size, settings.precision, augmentation, seed, share)
+    trial = None
+    if settings.precision == "auto":
+        trial = chosen_before(checkpoint) or choose_precision(
+            network, *objective.batch(0), steps=steps, accelerator=accelerator
+        )
+        objective.precision = trial.chosen
+        objective.state = as_state(trial, accelerator.device)
     with (
+        closing(forward),
         main_alone(accelerator),
         progress_bar(f"training {name} on {task.name}", steps) as report,
         synchronised_batchnorm(network, share.processes),
     ):
         fit(
             net,
-            _Supervised(net, owner, settings.batch_size, settings.precision, augmentation, seed, share),
+            objective,
             Optimisation(steps, settings.learning_rate, settings.weight_decay, settings.warmup, settings.clip),
             accelerator=accelerator,
             name=f"training {name}",
             checkpoint=checkpoint,
             report=report,
-            arithmetic=run_arithmetic(accelerator.device, deterministic=settings.deterministic),
+            arithmetic=nullcontext(),
         )
     network.eval()
-    return steps
+    settings = replace(settings, precision=objective.precision)
+    if settings.compile is not None or forward.compiled:
+        settings = replace(settings, compile=forward.compiled)
+    return _Done(steps, settings, trial)
