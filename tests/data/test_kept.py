@@ -296,7 +296,7 @@ def test_an_entry_that_says_something_else_is_made_again(tmp_path: Path, cache: 
 
 
 def test_a_change_of_the_tensors_stays_in_this_process(tmp_path: Path, cache: Path) -> None:
-    task = cifar_folder(tmp_path)
+    task = cifar_folder(tmp_path / "data")
     task.raw.train.inputs["pixel_values"].zero_()
     task.raw.train.labels.zero_()
     other = again(task)

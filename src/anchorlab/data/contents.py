@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
+from anchorlab.data.derived import derived
 from anchorlab.data.split import RawData, Split, index_hash
 
 #: The hashes of data that are resident, so that nothing is hashed twice: data to what was hashed of them.
@@ -25,15 +26,19 @@ def content_hashes(raw: RawData, indices: dict[str, Tensor]) -> dict[str, str]:
         indices: split name to int64 indices into the training part; for ``test``, all of the test part.
     """
     known = _KNOWN.setdefault(raw, {})
-    hashes = {}
-    for name, chosen in indices.items():
-        part = raw.test if name == "test" else raw.train
-        assert part is not None
-        key = (name, index_hash(chosen))
-        if key not in known:
-            known[key] = content_hash(part, raw.classes, chosen)
-        hashes[name] = known[key]
-    return hashes
+    keys = {name: (name, index_hash(chosen)) for name, chosen in indices.items()}
+    if any(key not in known for key in keys.values()):
+
+        def derive() -> dict[str, str]:
+            parts = {name: raw.test if name == "test" else raw.train for name in indices}
+            return {name: content_hash(_there(part), raw.classes, indices[name]) for name, part in parts.items()}
+
+        def valid(value: object) -> bool:
+            return isinstance(value, dict) and set(value) == set(indices) and all(map(_is_hash, value.values()))
+
+        hashes = derived(raw, ("contents", sorted(keys.values())), derive, valid)
+        known |= {keys[name]: hashes[name] for name in indices}
+    return {name: known[key] for name, key in keys.items()}
 
 
 def content_hash(part: Split, classes: Sequence[str], indices: Tensor) -> str:
@@ -63,9 +68,22 @@ def repeated_examples(raw: RawData) -> int:
     if raw.test is None:
         return 0
     if raw not in _REPEATED:
-        known = set(_digests(raw.train))
-        _REPEATED[raw] = sum(digest in known for digest in _digests(raw.test))
+
+        def derive() -> int:
+            known = set(_digests(raw.train))
+            return sum(digest in known for digest in _digests(_there(raw.test)))
+
+        _REPEATED[raw] = derived(raw, ("repeated",), derive, lambda value: type(value) is int)
     return _REPEATED[raw]
+
+
+def _there(part: Split | None) -> Split:
+    assert part is not None
+    return part
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64
 
 
 def _digests(part: Split) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from anchorlab.data.contents import repeated_examples
+from anchorlab.data.derived import derived
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.reading import PartReading
 from anchorlab.data.split import RawData, Split
@@ -114,7 +115,7 @@ def describe_parts(raw: RawData, encoding: TextEncoding | None) -> tuple[PartDes
             names=reading.files[:_SHOWN],
             examples=len(part),
             classes=_counts(part, raw.classes),
-            image=_image_facts(part),
+            image=_image_facts(raw, part),
             tokens=_token_facts(part, encoding),
             notes=(*reading.notes, *repeated) if part is raw.test else reading.notes,
         )
@@ -148,11 +149,16 @@ def _repeated(raw: RawData) -> tuple[str, ...]:
     return (f"{words} in the training part too",)
 
 
-def _image_facts(part: Split) -> ImageFacts | None:
+def _image_facts(raw: RawData, part: Split) -> ImageFacts | None:
     if "pixel_values" not in part.inputs or len(part) == 0:
         return None
     pixels = part.inputs["pixel_values"]
-    darkest, brightest = (int(value) for value in pixels.aminmax())
+
+    def derive() -> list[int]:
+        return [int(value) for value in pixels.aminmax()]
+
+    which = ("range", "test" if part is raw.test else "train")
+    darkest, brightest = derived(raw, which, derive, lambda value: type(value) is list)
     _, channels, height, width = pixels.shape
     mode = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
     return ImageFacts(height=height, width=width, mode=mode, darkest=darkest, brightest=brightest)

@@ -13,6 +13,7 @@ from torch import Tensor
 from anchorlab.data.columns import DataColumns
 from anchorlab.data.contents import content_hashes
 from anchorlab.data.cut import Fractions, fewest_for
+from anchorlab.data.derived import derived
 from anchorlab.data.description import PartDescription, describe_gaps, describe_parts
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.inputs import Kind
@@ -283,6 +284,11 @@ class Task:
     @cached_property
     def pixel_statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation per channel of the owner's images, on the scale 0 to 1."""
+        which = ("pixels", index_hash(self.indices["owner"]))
+        mean, std = derived(self.raw, which, self._pixel_statistics, lambda value: type(value) is list)
+        return mean, std
+
+    def _pixel_statistics(self) -> list[list[float]]:
         images = self.split("owner").inputs["pixel_values"]
         mean, std = [], []
         for channel in range(images.shape[1]):
@@ -292,7 +298,7 @@ class Task:
             variance = (counts * (levels - average) ** 2).sum() / counts.sum()
             mean.append(average.item())
             std.append(max(variance.sqrt().item(), 1e-6))
-        return mean, std
+        return [mean, std]
 
 
 @lru_cache(maxsize=2)
