@@ -78,12 +78,15 @@ class _Run:
     plan: Plan = field(init=False)
     queue: deque[tuple[str, Job]] = field(default_factory=deque)
     running: dict[Future[Any], _Running] = field(default_factory=dict)
+    ended: dict[Future[Any], _Running] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
     models: OrderedDict[str, Any] = field(default_factory=OrderedDict)
     damaged: set[Path] = field(default_factory=set)
+    outdated: bool = False
+    unblocked: bool = False
     progress: Progress = field(default_factory=Progress)
     pace: Pace = field(default_factory=Pace)
-    expected: Counter[Kind] = field(default_factory=Counter)
+    pending: Counter[Kind] = field(default_factory=Counter)
     tasks: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> Plan:
@@ -94,28 +97,46 @@ class _Run:
             self.report_progress()
             if self.running:
                 finished, _ = wait(self.running, timeout=_POLL_SECONDS * 2, return_when=FIRST_COMPLETED)
-                unblocking = [self.collect(future) for future in finished]
-                if any(unblocking) or (finished and not self.queue):
-                    self.refresh()
+                self.collect_all(finished)
             elif elsewhere:
                 time.sleep(_POLL_SECONDS)
                 self.refresh()
         self.report_progress()
         return self.plan
 
+    def collect_all(self, finished: set[Future[Any]]) -> None:
+        """Writes what has finished, and plans again where that may have made other jobs possible.
+
+        A plan is about the whole suite, so it is made when what is known may not last much longer, and not each time.
+        """
+        for future in finished:
+            self.ended[future] = self.running.pop(future)
+        try:
+            self.hand_out()  # before it writes, so that nobody waits for the disk
+        finally:
+            for future in finished:
+                self.collect(future)
+        if self.outdated or (finished and not self.queue) or (self.unblocked and len(self.queue) < self.executor.slots):
+            self.refresh()
+
     def refresh(self) -> None:
         """Plans again from what the folder holds now, and fills the queue."""
         self.plan = make_plan(self.suite, self.store)
-        jobs = list(self.plan.jobs())
-        running = {each.job.identity for each in self.running.values()}
-        done = [job for _, job in jobs if self.finished(job)]
-        failed = [job for _, job in jobs if not self.finished(job) and self.store.failed(job)]
-        settled = {job.identity for job in (*done, *failed)} | running
-        self.queue = deque((stage, job) for stage, job in jobs if job.identity not in settled)
+        self.outdated = self.unblocked = False
         self.tasks = {job.name: task.name for task, job in self.plan.references}
-        self.expected = expected_jobs(self.suite, self.store, self.plan)
-        self.progress.total = len(jobs) + self.expected.total()
-        self.progress.done, self.progress.failed = len(done), len(failed)
+        expected = expected_jobs(self.suite, self.store, self.plan)
+        running = {each.job.identity for each in self.running.values()}
+        self.progress = Progress(total=expected.total())
+        self.queue.clear()
+        for stage, job in self.plan.jobs():
+            self.progress.total += 1
+            if self.finished(job):
+                self.progress.done += 1
+            elif self.store.failed(job):
+                self.progress.failed += 1
+            elif job.identity not in running:
+                self.queue.append((stage, job))
+        self.pending = Counter(kind_of(job, self.tasks) for _, job in self.queue) + expected
 
     def finished(self, job: Job) -> bool:
         return self.plan.finished(job, self.store)
@@ -128,7 +149,9 @@ class _Run:
             lock = self.store.claim(job)
             if lock is None:
                 elsewhere.append((stage, job))
-            elif self.finished(job) or self.store.failed(job):  # by another runner, since the last refresh
+                continue
+            self.pending[kind_of(job, self.tasks)] -= 1
+            if self.finished(job) or self.store.failed(job):  # by another runner, since the last refresh
                 self.store.release(job, lock)
                 self.progress.done += 1
             else:
@@ -165,15 +188,15 @@ class _Run:
             self.models.popitem(last=False)
         return self.models[identity]
 
-    def collect(self, future: Future[Any]) -> bool:
-        """Writes the result or failure of a job; says whether it may have made other jobs possible."""
-        running = self.running.pop(future)
-        stage, job, lock = running.stage, running.job, running.lock
+    def collect(self, future: Future[Any]) -> None:
+        """Writes the result or failure of a job, and notes whether it may have made other jobs possible."""
+        running = self.ended[future]
+        stage, job = running.stage, running.job
         try:
             error = future.exception()
             if isinstance(error, DamagedModel) and self.make_again(job, error):
-                return True
-            if isinstance(error, Exception) and not isinstance(error, CancelledError):
+                self.outdated = True
+            elif isinstance(error, Exception) and not isinstance(error, CancelledError):
                 self.store.fail(job, stage, error)
                 self.progress.failed += 1
             elif error is not None:
@@ -184,8 +207,9 @@ class _Run:
                 self.pace.add(kind_of(job, self.tasks), seconds)
                 self.progress.done += 1
         finally:
-            self.store.release(job, lock)
-        return stage in ("reference", "selection") or job.identity in self.plan.evaluations.needed
+            self.store.release(job, self.ended.pop(future).lock)
+        if stage in ("reference", "selection") or job.identity in self.plan.evaluations.needed:
+            self.unblocked = True
 
     def make_again(self, job: Job, error: DamagedModel) -> bool:
         """Plans to make a reference or a model again that a job found damaged; says whether it was not made so yet."""
@@ -218,9 +242,8 @@ class _Run:
     def report_progress(self) -> None:
         now = time.monotonic()
         running = [(kind_of(each.job, self.tasks), now - each.began) for each in self.running.values()]
-        pending = Counter(kind_of(job, self.tasks) for _, job in self.queue) + self.expected
         self.progress.running = len(running)
-        self.progress.left = self.pace.left(pending, running, self.executor.slots)
+        self.progress.left = self.pace.left(+self.pending, running, self.executor.slots)
         self.progress.at_work = tuple(self.words(future, each.job) for future, each in self.running.items())
         self.report(self.progress)
 
@@ -234,7 +257,7 @@ class _Run:
         return self.executor.figures(future) if isinstance(self.executor, LocalProcesses) else {}
 
     def release_claims(self) -> None:
-        for each in self.running.values():
+        for each in (*self.running.values(), *self.ended.values()):
             self.store.release(each.job, each.lock)
 
 
