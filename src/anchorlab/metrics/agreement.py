@@ -66,7 +66,7 @@ TOP_K_AGREEMENT = Metric(
     title="top-k agreement",
     definition="Mean share of the reference's k highest classes among the candidate's; k is 5, or one less than the "
     "classes.",
-    each=lambda pair, _: pair.top_k_agreement(min(5, pair.reference.shape[1] - 1)),
+    each=lambda pair, _: pair.top_k_agreement(min(5, pair.classes - 1)),
     formula="share of the k largest classes of `s` that are among the k largest of `s*`, k = min(5, C − 1)",
     limits="0 to 1",
     better="higher",

@@ -3,34 +3,83 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import logsumexp
+from numpy.typing import ArrayLike, NDArray
 
-from anchorlab.statistics.arrays import Floats, Integers, Truths
+from anchorlab.statistics.arrays import Floats, Integers
+
+#: Below this size of u, ``e^u - 1 - u`` is taken from its series.
+EXCESS_BELOW = 1e-2
+
+
+@dataclass(frozen=True)
+class Odds:
+    """One model's prediction in each instance, and the odds of the other classes: their probabilities over its.
+
+    Attributes:
+        prediction: the class of the largest logit, the lowest one of equals, int64 ``[N]``.
+        rest: the sum of the odds of all other classes, float64 ``[N]``.
+        squares: the sum of their squares, float64 ``[N]``.
+    """
+
+    prediction: Integers
+    rest: Floats
+    squares: Floats
+
+    @classmethod
+    def empty(cls, N: int) -> Odds:
+        """Of N instances, not filled in."""
+        return cls(np.empty(N, dtype=np.int64), np.empty(N), np.empty(N))
+
+    def put(self, rows: slice, part: Odds) -> None:
+        """Fills some rows in."""
+        self.prediction[rows], self.rest[rows], self.squares[rows] = part.prediction, part.rest, part.squares
 
 
 class Softmax:
     """Probabilities of logits ``[N, C]`` and their logarithms, exact for nearly certain classes too.
 
-    Attributes:
-        prediction: the class of the largest logit, the lowest one of equals, int64 ``[N]``.
-        probability: float64 ``[N, C]``.
+    Args:
+        logits: finite, float32 or float64.
+        odds: of these logits, where they are known already.
     """
 
-    def __init__(self, logits: Floats) -> None:
-        rows = np.arange(len(logits))
-        self.prediction: Integers = np.asarray(logits.argmax(axis=1), dtype=np.int64)
+    def __init__(self, logits: NDArray[Any], odds: Odds | None = None) -> None:
+        self._logits, self._odds = logits, odds
+
+    @cached_property
+    def prediction(self) -> Integers:
+        """The class of the largest logit, the lowest one of equals, int64 ``[N]``."""
+        return np.asarray(self._logits.argmax(axis=1), dtype=np.int64) if self._odds is None else self._odds.prediction
+
+    @cached_property
+    def _rest(self) -> Floats:
+        """The sum of the odds of all classes that are not predicted, ``[N]``."""
+        if self._odds is not None:
+            return self._odds.rest
+        odds = np.exp(self._relative)
+        odds[np.arange(len(odds)), self.prediction] = 0
+        return np.asarray(odds.sum(axis=1), dtype=np.float64)
+
+    @cached_property
+    def _log_total(self) -> Floats:
+        return np.asarray(np.log1p(self._rest), dtype=np.float64)
+
+    @cached_property
+    def _relative(self) -> Floats:
         # Relative to the row's maximum, so that the log-probability of a nearly certain class is not rounded to
         # the precision of the logits.
-        self._relative = logits - logits[rows, self.prediction][:, None]
-        odds = np.exp(self._relative)
-        odds[rows, self.prediction] = 0
-        rest = odds.sum(axis=1)
-        odds[rows, self.prediction] = 1
-        self._log_total = np.log1p(rest)
-        self.probability: Floats = odds / (1 + rest)[:, None]
+        logits = self._logits.astype(np.float64, copy=False)
+        return np.asarray(logits - self._of(self.prediction)[:, None], dtype=np.float64)
+
+    @cached_property
+    def probability(self) -> Floats:
+        """Probabilities, float64 ``[N, C]``."""
+        return np.asarray(np.exp(self._relative) / (1 + self._rest)[:, None], dtype=np.float64)
 
     def log(self) -> Floats:
         """Log-probabilities, ``[N, C]``."""
@@ -38,7 +87,7 @@ class Softmax:
 
     def log_of(self, labels: Integers) -> Floats:
         """Log-probabilities of one class a row: int64 ``[N]`` to float64 ``[N]``."""
-        return np.asarray(self._relative[np.arange(len(labels)), labels] - self._log_total, dtype=np.float64)
+        return np.asarray(self._of(labels) - self._of(self.prediction) - self._log_total, dtype=np.float64)
 
     def confidence(self) -> Floats:
         """The largest probability of each row, ``[N]``."""
@@ -46,10 +95,24 @@ class Softmax:
 
     def brier(self, labels: Integers) -> Floats:
         """``sum_c (p_c - [c = y])^2``, ``[N]``."""
-        each = np.arange(len(labels)), labels
-        error = self.probability.copy()
-        error[each] = np.expm1(self.log_of(labels))  # p_y - 1, which would cancel
-        return np.asarray((error**2).sum(axis=1), dtype=np.float64)
+        odds = np.exp(self._of(labels) - self._of(self.prediction))
+        # The squared odds of all classes but the true one.
+        others = np.where(labels == self.prediction, self._squares, 1 + self._squares - odds**2)
+        error = np.expm1(self.log_of(labels))  # p_y - 1, which would cancel
+        return np.asarray(others / (1 + self._rest) ** 2 + error**2, dtype=np.float64)
+
+    @cached_property
+    def _squares(self) -> Floats:
+        """The sum of the squared odds of all classes that are not predicted, ``[N]``."""
+        if self._odds is not None:
+            return self._odds.squares
+        odds = np.exp(self._relative)
+        odds[np.arange(len(odds)), self.prediction] = 0
+        return np.asarray(np.vecdot(odds, odds), dtype=np.float64)
+
+    def _of(self, classes: Integers) -> Floats:
+        """The logit of one class a row, ``[N]``."""
+        return np.asarray(self._logits[np.arange(len(classes)), classes], dtype=np.float64)
 
 
 def log_softmax(logits: ArrayLike) -> Floats:
@@ -70,21 +133,19 @@ def predictions(logits: ArrayLike) -> Integers:
     return np.asarray(check_logits(logits, "the model").argmax(axis=1), dtype=np.int64)
 
 
-def steep_kl(log_p: Floats, p: Floats, u: Floats) -> Floats:
-    """``log sum_c p_c e^u_c`` for a p-centred ``u`` with large elements, ``[N]``."""
-    with np.errstate(over="ignore"):
-        # For u above 1 nothing cancels, and exp(log p + u) is finite where e^u alone is not or p is 0.
-        excess = np.where(u > 1, np.exp(log_p + u) - p * (1 + u), p * expm1_excess(np.minimum(u, 1))).sum(axis=1)
-    overflowed = np.isinf(excess)
-    result = np.log1p(excess)
-    result[overflowed] = logsumexp(log_p[overflowed] + u[overflowed], axis=1)
-    return np.asarray(result, dtype=np.float64)
-
-
 def expm1_excess(u: Floats) -> Floats:
     """``e^u - 1 - u``, by its Taylor series up to ``u^7 / 7!`` where the difference would cancel."""
-    series = u**2 / 2 * (1 + u / 3 * (1 + u / 4 * (1 + u / 5 * (1 + u / 6 * (1 + u / 7)))))
-    return np.where(np.abs(u) < 1e-2, series, np.expm1(u) - u)
+    return np.where(np.abs(u) < EXCESS_BELOW, excess_series(u), np.expm1(u) - u)
+
+
+def excess_series(u: Floats) -> Floats:
+    """The Taylor series of ``e^u - 1 - u`` up to ``u^7 / 7!``."""
+    series = u / math.factorial(7)
+    for power in range(6, 1, -1):
+        series += 1 / math.factorial(power)
+        series *= u
+    series *= u
+    return series
 
 
 def js_term(r: Floats) -> Floats:
@@ -97,19 +158,21 @@ def js_term(r: Floats) -> Floats:
     return np.asarray(np.where(size < 0.1, series, exact), dtype=np.float64)
 
 
-def top(logits: Floats, k: int) -> Truths:
-    """Which classes are among the k of largest logits, the lower one first of equals: bool ``[N, C]``."""
-    threshold = -np.partition(-logits, k - 1, axis=1)[:, k - 1 : k]
-    above, level = logits > threshold, logits == threshold
-    wanted = k - above.sum(axis=1, keepdims=True)
-    if (level.sum(axis=1, keepdims=True) > wanted).any():
-        level &= level.cumsum(axis=1) <= wanted
-    return np.asarray(above | level, dtype=np.bool_)
+def top(logits: NDArray[Any], k: int) -> Integers:
+    """The k classes of largest logits, the lower one first of equals: ``[N, C]`` to int64 ``[N, k]``."""
+    left, rows = logits.copy(), np.arange(len(logits))
+    classes = np.empty((len(logits), k), dtype=np.int64)
+    for place in range(k):
+        classes[:, place] = left.argmax(axis=1)
+        left[rows, classes[:, place]] = -np.inf
+    return classes
 
 
-def check_logits(values: ArrayLike, model: str) -> Floats:
-    """One model's logits, checked, as float64 ``[N, C]``."""
-    logits = np.asarray(values, dtype=np.float64)
+def check_logits(values: ArrayLike, model: str) -> NDArray[Any]:
+    """One model's logits, checked, ``[N, C]``: float32 as they are, all else as float64."""
+    logits = np.asarray(values)
+    if logits.dtype != np.float32:
+        logits = logits.astype(np.float64, copy=False)
     if logits.ndim != 2 or logits.shape[0] < 1 or logits.shape[1] < 2:
         raise ValueError(
             f"the logits of {model} have shape {logits.shape}: "
