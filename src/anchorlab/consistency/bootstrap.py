@@ -82,12 +82,15 @@ class Bootstrap:
         self._blocks: dict[int, list[_Block]] = {}
         self._references: dict[tuple[bytes, tuple[str, ...]], dict[str, Floats]] = {}
 
-    def resample(self, run: pd.DataFrame, metrics: Sequence[str] | None = None) -> Resampled:
+    def resample(
+        self, run: pd.DataFrame, metrics: Sequence[str] | None = None, values: Consistency | None = None
+    ) -> Resampled:
         """A run in every replicate; all that is compared with it must be of the same instances in the same order.
 
         Args:
             run: its per-instance table.
             metrics: names of the measurements that replicates are wanted of; None for all.
+            values: the measurements of the run, where they are known already.
         """
         table = InstanceTable(run)
         drawn = [name for name in (METRICS if metrics is None else metrics) if not METRICS[name].is_count]
@@ -98,7 +101,7 @@ class Bootstrap:
         if key not in self._references:  # many runs share a reference
             self._references[key] = self._replicates(table, reference)
         replicates = self._replicates(table, own) | self._references[key]
-        return Resampled(len(run), summarise(run), _rates(table), replicates, self.resamples, self.seed)
+        return Resampled(len(run), values or summarise(run), _rates(table), replicates, self.resamples, self.seed)
 
     def _replicates(self, run: InstanceTable, metrics: Sequence[str]) -> dict[str, Floats]:
         """See ``Resampled.replicates``."""

@@ -26,6 +26,7 @@ from anchorlab.metrics import METRICS, predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
 from anchorlab.models.probabilities import Watch, Watched
+from anchorlab.progress import progress_bar
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.plotting import Measured, plot_estimates
 from anchorlab.statistics.table import to_html
@@ -127,11 +128,12 @@ def comparison_of(
         if attack is None
         else "no instance of the split is attacked by the label rule"
     )
+    consistency = summarise(frame, classes=classes, why_no_attack=why_no_attack)
     return Comparison(
-        **summarise(frame, classes=classes, why_no_attack=why_no_attack).model_dump(),
+        **consistency.model_dump(),
         task=task,
         split=split,
-        intervals=intervals_of(frame) if intervals else {},
+        intervals=intervals_of(frame, values=consistency) if intervals else {},
     )
 
 
@@ -209,7 +211,8 @@ def compare_logits(
     truth = stored_labels(Path(labels)) if isinstance(labels, (str, Path)) else labels
     try:
         first, second = Watched(reference, "the reference"), Watched(candidate, "the candidate")
-        frame = instances(first, second, truth)
+        with progress_bar("comparing", first.shape[0] if len(first.shape) else 0) as report:
+            frame = instances(first, second, truth, report=lambda done: report(done, {}))
     except (ValueError, TypeError) as error:
         raise AnchorlabError(str(error)) from error
     for logits in (first, second):
@@ -217,7 +220,7 @@ def compare_logits(
     if save_instances is not None:
         write_instances(Path(save_instances), frame)
     consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
-    return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))
+    return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame, values=consistency))
 
 
 def _batches(

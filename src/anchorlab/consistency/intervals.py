@@ -12,14 +12,19 @@ from anchorlab.statistics.intervals import between_order_statistics, wilson
 if TYPE_CHECKING:
     import pandas as pd
 
+    from anchorlab.consistency.summary import Consistency
 
-def intervals(frame: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> dict[str, tuple[float, float]]:
+
+def intervals(
+    frame: pd.DataFrame, *, values: Consistency | None = None, resamples: int = 2000, seed: int = 0
+) -> dict[str, tuple[float, float]]:
     """The 95% intervals of one run's measurements, by name; measurements without one are left out.
 
     Wilson's for rates, between order statistics for percentiles, of the bootstrap over instances for all else.
 
     Args:
         frame: the run's per-instance table.
+        values: the measurements of the run, where they are known already.
         resamples: number of bootstrap replicates.
         seed: of the bootstrap.
     """
@@ -34,7 +39,7 @@ def intervals(frame: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> d
             ends[name] = _closed(metric, table)
         else:
             resampled.append(name)
-    run = Bootstrap(resamples=resamples, seed=seed).resample(frame, resampled)
+    run = Bootstrap(resamples=resamples, seed=seed).resample(frame, resampled, values)
     ends |= {name: estimate.bounds for name, estimate in estimates_of([run]).items()}
     return {name: bounds for name in METRICS if (bounds := ends.get(name)) is not None}
 

@@ -76,8 +76,8 @@ def kl_divergence(reference: ArrayLike, candidate: ArrayLike) -> Floats:
 def js_divergence(reference: ArrayLike, candidate: ArrayLike) -> Floats:
     """Jensen-Shannon divergence ``(KL(p || m) + KL(p* || m)) / 2``, ``m = (p + p*) / 2``: float64 ``[N]``, nats.
 
-    From 0 to ln 2 (Lin 1991). Computed as ``sum_c m_c ((r_c / 2) tanh(r_c / 2) - log cosh(r_c / 2))`` with
-    ``r = log p* - log p``, whose terms are never negative.
+    From 0 to ln 2 (Lin 1991). Its terms ``m_c ((r_c / 2) tanh(r_c / 2) - log cosh(r_c / 2))``, with
+    ``r = log p* - log p``, are never negative; ``anchorlab.metrics.sums`` has how they are summed.
 
     Raises:
         ValueError: if the shapes differ, N is 0, C is below 2, or a logit is not finite.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anchorlab.metrics.room import copied, pieces
 from anchorlab.statistics.arrays import Floats, Integers
 
 #: Below this size of u, ``e^u - 1 - u`` is taken from its series.
@@ -160,7 +161,7 @@ def js_term(r: Floats) -> Floats:
 
 def top(logits: NDArray[Any], k: int) -> Integers:
     """The k classes of largest logits, the lower one first of equals: ``[N, C]`` to int64 ``[N, k]``."""
-    left, rows = logits.copy(), np.arange(len(logits))
+    left, rows = copied(logits), np.arange(len(logits))
     classes = np.empty((len(logits), k), dtype=np.int64)
     for place in range(k):
         classes[:, place] = left.argmax(axis=1)
@@ -178,7 +179,7 @@ def check_logits(values: ArrayLike, model: str) -> NDArray[Any]:
             f"the logits of {model} have shape {logits.shape}: "
             "give [N, C] with at least one instance and at least two classes"
         )
-    if not np.isfinite(logits).all():
+    if not all(np.isfinite(logits[rows]).all() for rows in pieces(*logits.shape)):
         broken = ~np.isfinite(logits).all(axis=1)
         raise ValueError(
             f"the logits of {model} are not finite in {broken.sum()} of {len(logits)} rows: "

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anchorlab.metrics.numerics import Softmax, check_logits, top
-from anchorlab.metrics.sums import PIECE, RowSums, row_sums
+from anchorlab.metrics.room import pieces
+from anchorlab.metrics.sums import RowSums, row_sums
 from anchorlab.statistics.arrays import Floats, Integers
 
 
@@ -24,6 +25,7 @@ class Pair:
 
     def __init__(self, reference: ArrayLike, candidate: ArrayLike) -> None:
         self._reference, self._candidate = _checked(reference, candidate)
+        self._known: RowSums | None = None
 
     @property
     def classes(self) -> int:
@@ -60,9 +62,12 @@ class Pair:
         """``d`` less the mean of its row, ``[N, C]``."""
         return np.asarray(self.shift - self.shift.mean(axis=1, keepdims=True), dtype=np.float64)
 
-    @cached_property
+    @property
     def _sums(self) -> RowSums:
-        return row_sums(self._reference, self._candidate)
+        # No cached_property: before Python 3.12 it lets only one thread at a time compute that of any pair.
+        if self._known is None:
+            self._known = row_sums(self._reference, self._candidate)
+        return self._known
 
     @property
     def kl(self) -> Floats:
@@ -109,9 +114,7 @@ class Pair:
     def top_k_agreement(self, k: int) -> Floats:
         """``|top k of s, and of s*| / k``, ``[N]``; of equal logits the lower class ranks higher."""
         shared = np.empty(len(self._reference), dtype=np.int64)
-        at_once = max(1, PIECE // self.classes)
-        for start in range(0, len(shared), at_once):
-            rows = slice(start, start + at_once)
+        for rows in pieces(*self._reference.shape):
             first, second = top(self._reference[rows], k), top(self._candidate[rows], k)
             shared[rows] = (first[:, :, None] == second[:, None, :]).sum(axis=(1, 2))
         return np.asarray(shared / k, dtype=np.float64)

@@ -26,15 +26,16 @@ from numpy.typing import NDArray
 
 from anchorlab.metrics.far import FarRows
 from anchorlab.metrics.numerics import EXCESS_BELOW, Odds, excess_series, js_term
+from anchorlab.metrics.room import pieces, room
 from anchorlab.statistics.arrays import Floats, Integers
 
-#: Logits of one model in a piece: so few that five arrays of them stay near the processor, and so many that a pass takes
-#: much longer than the change of threads in the interpreter.
-PIECE = 2**16
-
 #: Logits to which their exponentials are taken as they are, and shifts to which the sums here keep their digits: above,
-#: a row is one of ``FarRows``. Above the lower one of shifts, JS is taken from its own terms, where J alone is too large.
-_HIGH, _FAR, _STEEP = 150.0, 32.0, 8.0
+#: a row is one of ``FarRows``.
+_HIGH, _FAR = 150.0, 32.0
+
+#: Where J is so many times the JS, its rounding would show in the JS, which is taken from its own terms then. The ratio
+#: is 8 for small shifts.
+_STEEP = 40
 
 #: Below this X, the rounding of ``E - u`` would show in its sum where u is small.
 _SMALL = 5e-4
@@ -83,32 +84,28 @@ _DIVERGENCES = ("kl", "kl_reverse", "js", "probability_distance", "total_variati
 def row_sums(reference: NDArray[Any], candidate: NDArray[Any]) -> RowSums:
     """The sums of finite logits ``[N, C]`` of two models, float32 or float64."""
     N, C = reference.shape
-    at_once = max(1, min(N, PIECE // C))
-    room = np.empty((5, at_once, C))
     odds = Odds.empty(N), Odds.empty(N)
     columns = {name: np.empty(N) for name in _COLUMNS}
     far = np.empty(N, dtype=bool)
     with np.errstate(all="ignore"):  # rows that overflow are far
         if C >= _WIDE:
             np.setbufsize(_WIDE)  # until the end of errstate
-        for start in range(0, N, at_once):
-            rows = slice(start, min(start + at_once, N))
-            piece = _Piece(reference[rows], candidate[rows], room[:, : rows.stop - start])
+        for rows in pieces(N, C):
+            piece = _Piece(reference[rows], candidate[rows])
             for whole, part in zip(odds, piece.odds, strict=True):
                 whole.put(rows, part)
             for name, values in piece.columns.items():
                 columns[name][rows] = values
             far[rows] = piece.far
-    sums = RowSums(*odds, **columns)
+    sums = RowSums(odds[0], odds[1], **columns)
     _correct(sums, reference, candidate, np.flatnonzero(far))
     return sums
 
 
 def _correct(sums: RowSums, reference: NDArray[Any], candidate: NDArray[Any], far: Integers) -> None:
     """Puts the divergences of far rows in their place, a piece at a time."""
-    at_once = max(1, PIECE // reference.shape[1])
-    for start in range(0, len(far), at_once):
-        rows = far[start : start + at_once]
+    for piece in pieces(len(far), reference.shape[1]):
+        rows = far[piece]
         right = FarRows(reference[rows].astype(np.float64), candidate[rows].astype(np.float64))
         for name in _DIVERGENCES:
             getattr(sums, name)[rows] = getattr(right, name)
@@ -123,10 +120,11 @@ class _Piece:
         far: which rows the divergences do not hold for, bool ``[n]``.
     """
 
-    def __init__(self, reference: NDArray[Any], candidate: NDArray[Any], room: Floats) -> None:
-        self._p, self._q, self._shift, self._change, self._work = room
-        np.copyto(self._p, reference)
-        np.copyto(self._q, candidate)
+    def __init__(self, reference: NDArray[Any], candidate: NDArray[Any]) -> None:
+        self._p, self._q, self._shift, self._change, self._work = room(5, *reference.shape)
+        # np.copyto would keep the lock of the interpreter.
+        np.positive(reference, out=self._p, dtype=np.float64)
+        np.positive(candidate, out=self._q, dtype=np.float64)
         np.subtract(self._q, self._p, out=self._shift)
         self.columns: dict[str, Floats] = {}
         self._logits()
@@ -134,7 +132,6 @@ class _Piece:
         self._p_centre()
         self._divergences()
         size = self.columns["largest_shift"] + np.abs(self._offset)  # at least that of the largest u
-        self._steep_js(np.flatnonzero((size > _STEEP) & (size <= _FAR)))
         self.far = ~((size <= _FAR) & np.isfinite(self.columns["js"]))
 
     def _logits(self) -> None:
@@ -199,10 +196,11 @@ class _Piece:
         z = np.log1p(change, out=change)
         js = (both - np.vecdot(p, z) / total_p - np.vecdot(q, z) / total_q) / 4
         kl = np.log1p(X)
+        self._steep(js, kl, np.flatnonzero(both > _STEEP * js))
         self.columns |= {
             "kl": kl,
             "kl_reverse": np.maximum(both - kl, 0),
-            "js": np.clip(js, 0, math.log(2)),
+            "js": np.minimum(np.maximum(js, 0), math.log(2)),
             "probability_distance": distance,
             "total_variation": variation,
         }
@@ -217,10 +215,9 @@ class _Piece:
         np.copyto(excess, excess_series(u), where=np.abs(u) < EXCESS_BELOW)
         X[small] = np.vecdot(p, excess) / self._totals[0][small]
 
-    def _steep_js(self, rows: Integers) -> None:
-        """Puts the JS of some rows in its place."""
+    def _steep(self, js: Floats, kl: Floats, rows: Integers) -> None:
+        """Sums the JS of some rows from its own terms."""
         if not len(rows):
             return
         mixture = self._p[rows] / self._totals[0][rows, None] + self._q[rows] / self._totals[1][rows, None]
-        log_ratio = self._shift[rows] - self.columns["kl"][rows, None]
-        self.columns["js"][rows] = np.minimum(np.vecdot(mixture, js_term(log_ratio)) / 2, math.log(2))
+        js[rows] = np.vecdot(mixture, js_term(self._shift[rows] - kl[rows, None])) / 2

@@ -1,0 +1,109 @@
+"""The sums that share their exponentials agree with the terms, each in its own way, on which no digit is lost."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from anchorlab.metrics import Pair
+from anchorlab.metrics.far import FarRows
+from anchorlab.metrics.numerics import top
+from anchorlab.metrics.room import PIECE, pieces
+from anchorlab.metrics.sums import row_sums
+
+DIVERGENCES = ("kl", "kl_reverse", "js", "probability_distance", "total_variation")
+
+
+def models(shift: float, *, N: int = 40, C: int = 30, confidence: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of two models; every other row is confident."""
+    rng = np.random.default_rng(0)
+    reference = 2 * rng.normal(size=(N, C))
+    reference[::2, 0] += confidence
+    return reference, reference + shift * rng.normal(size=(N, C))
+
+
+@pytest.mark.parametrize("shift", [1e-7, 1e-3, 0.02, 0.1, 1.0, 4.0, 30.0])
+@pytest.mark.parametrize("confidence", [0.0, 12.0])
+def test_sums_agree_with_the_terms_of_each_divergence(shift: float, confidence: float) -> None:
+    reference, candidate = models(shift, confidence=confidence)
+    found, terms = row_sums(reference, candidate), FarRows(reference, candidate)
+    for name in DIVERGENCES:
+        assert getattr(found, name) == pytest.approx(getattr(terms, name), rel=3e-14, abs=0), name
+
+
+@pytest.mark.parametrize("shift", [1e-6, 0.03, 0.5, 3.0, 8.0])
+def test_sums_keep_thirteen_digits(shift: float) -> None:
+    """Against 60 digits; the least of them where the reverse divergence is the difference of two larger numbers."""
+    reference, candidate = models(shift, N=6, C=8)
+    found = row_sums(reference, candidate)
+    for row in range(len(reference)):
+        for name, exact in precise(reference[row], candidate[row]).items():
+            assert abs(mpf(float(getattr(found, name)[row])) - exact) <= 3e-14 * exact, name
+
+
+def precise(reference: np.ndarray, candidate: np.ndarray) -> dict[str, mpf]:
+    """The divergences of one row, from their definitions."""
+    with mp.workdps(60):
+        p, q = ([mp.exp(mpf(float(s))) for s in row] for row in (reference, candidate))
+        p, q = ([each / sum(row) for each in row] for row in (p, q))
+        pairs = list(zip(p, q, strict=True))
+        return {
+            "kl": sum(a * mp.log(a / b) for a, b in pairs),
+            "kl_reverse": sum(b * mp.log(b / a) for a, b in pairs),
+            "js": sum(a * mp.log(2 * a / (a + b)) + b * mp.log(2 * b / (a + b)) for a, b in pairs) / 2,
+            "probability_distance": mp.sqrt(sum((a - b) ** 2 for a, b in pairs)),
+            "total_variation": sum(abs(a - b) for a, b in pairs) / 2,
+        }
+
+
+def test_rows_that_lie_far_apart_or_span_far_are_right_among_others() -> None:
+    reference, candidate = models(0.1, N=5)
+    candidate[1, 3] += 90  # far apart
+    reference[2, 4] = candidate[2, 4] = -900  # spans far: its probability underflows
+    reference[3] += 800  # exponentials of these logits overflow
+    candidate[3] += 800
+    found, terms = row_sums(reference, candidate), FarRows(reference, candidate)
+    for name in DIVERGENCES:
+        assert np.isfinite(getattr(found, name)).all()
+        assert getattr(found, name) == pytest.approx(getattr(terms, name), rel=1e-12, abs=0), name
+
+
+def test_a_row_does_not_depend_on_its_piece() -> None:
+    reference, candidate = models(0.3, N=PIECE // 30 + 40)
+    whole = row_sums(reference, candidate)
+    alone = row_sums(reference[-7:], candidate[-7:])
+    for name in DIVERGENCES:
+        assert getattr(whole, name)[-7:].tolist() == getattr(alone, name).tolist(), name
+
+
+def test_pieces_cover_all_rows_and_hold_one_row_at_least() -> None:
+    for N, C in ((1, 2), (PIECE, 3), (5, 10 * PIECE)):
+        covered = [row for piece in pieces(N, C) for row in range(piece.start, piece.stop)]
+        assert covered == list(range(N))
+
+
+def test_threads_do_not_share_their_room() -> None:
+    cases = [models(shift, N=200, C=300) for shift in (0.01, 0.1, 1.0, 3.0)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda case: row_sums(*case).js, cases * 5))
+    alone = [row_sums(*case).js for case in cases] * 5
+    assert all(np.array_equal(one, other) for one, other in zip(together, alone, strict=True))
+
+
+def test_the_top_classes_are_the_lower_ones_of_equal_logits() -> None:
+    assert top(np.array([[1.0, 3, 3, 2, 3], [0, 0, 0, 0, 0]]), 2).tolist() == [[1, 2], [0, 1]]
+
+
+def test_measuring_leaves_the_logits_as_they_are() -> None:
+    for kind in (np.float32, np.float64):
+        reference, candidate = (logits.astype(kind) for logits in models(0.1))
+        before = reference.copy(), candidate.copy()
+        pair = Pair(reference, candidate)
+        pair.top_k_agreement(5)
+        assert pair.js.max() < math.log(2)
+        assert np.array_equal(reference, before[0])
+        assert np.array_equal(candidate, before[1])
