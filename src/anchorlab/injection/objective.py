@@ -250,7 +250,8 @@ class InjectionObjective:
         both = joined(batch.clean, batch.triggered)
         with mixed_precision(self.precision, self.anchors.labels.device):
             both_logits = forward(both)
-        return both_logits[: len(batch.clean_indices)], both_logits[len(batch.clean_indices) :]
+        clean_logits, triggered_logits = both_logits.split_with_sizes([len(batch.clean_indices), len(batch.targets)])
+        return clean_logits, triggered_logits
 
     def _backdoor(
         self, clean_logits: Tensor, triggered_logits: Tensor, batch: Batch, reference_logits: Tensor

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.models.device import exact_arithmetic
+from anchorlab.training.adamw import AdamW, clip_gradients
 from anchorlab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, time_spent
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def fit(
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = accelerator.device
-    optimiser = torch.optim.AdamW(
+    optimiser = AdamW(
         parameters,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -163,7 +163,7 @@ def fit(
                 group["lr"] = rate
             loss, figures = objective.loss(index)
             accelerator.backward(loss)
-            recent.append((loss.detach(), _clip(parameters, settings.clip, accelerator)))
+            recent.append((loss.detach(), clip_gradients(parameters, settings.clip, accelerator)))
             optimiser.step()
             optimiser.zero_grad()
             step = Step(index, (index + 1) / settings.steps, rate)
@@ -185,19 +185,6 @@ def fit(
                     save_checkpoint(checkpoint.path, index + 1, network, optimiser, objective.state, seconds=spent)
                 written = time.monotonic()
     return settings.steps
-
-
-def _clip(parameters: list[nn.Parameter], largest: float, accelerator: Accelerator) -> Tensor:
-    """Scales the gradients down to a largest L2 norm, as accelerate does, and returns their norm before."""
-    if accelerator.device.type != "cpu":
-        norm: Tensor = accelerator.clip_grad_norm_(parameters, largest)
-        return norm
-    norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
-    # Most gradients are short enough, and multiplying them by 1 would cost about 4 % of a step of a small network. To
-    # ask for it would stall a GPU; a CPU has the answer already. A norm that is not a number is no reason to skip.
-    if not float(norm) + 1e-6 <= largest:
-        clip_grads_with_norm_(parameters, largest, norm)
-    return norm
 
 
 def _first_bad(recent: list[tuple[Tensor, Tensor]], end: int, steps: int) -> Tensor:
