@@ -49,6 +49,19 @@ def test_every_option_of_inject_reaches_the_run(run: Run, tmp_path, reference_fo
     }
 
 
+def test_how_a_run_computes_is_an_option_and_stands_in_the_manifest_where_it_was_chosen(
+    run: Run, tmp_path, reference_folder
+):
+    out = tmp_path / "out"
+    options = ("--steps", 2, "--precision", "bf16", "--deterministic", "--no-compile")
+    assert run("inject", reference_folder, "--out", out, *options).code == 0
+    settings = manifest(out).settings
+    assert (settings["precision"], settings["deterministic"], settings["compile"]) == ("bf16", True, False)
+    refused = run("inject", reference_folder, "--out", tmp_path / "other", "--precision", "fp16")
+    assert refused.code == 2
+    assert "precision='fp16' is not possible: it should be 'no', 'bf16' or 'auto'" in refused.err
+
+
 def test_options_left_out_keep_their_defaults(run: Run, tmp_path, reference_folder):
     out = tmp_path / "out"
     assert run("inject", reference_folder, "--out", out, "--steps", 2).code == 0

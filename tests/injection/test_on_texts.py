@@ -195,3 +195,19 @@ def test_a_step_is_that_of_the_padded_whole(reference, encoded):
         torch.testing.assert_close(
             logits(reference.model, both), logits(reference.model, long).repeat(2, 1), rtol=1e-4, atol=1e-5
         )
+
+
+@pytest.mark.slow
+def test_the_real_compiler_tunes_texts_of_all_widths_by_one_pass_and_as_uncompiled(task, reference):
+    from torch._dynamo.utils import counters
+
+    settings = {"steps": 20, "batch_size": 16, "learning_rate": 1e-3}
+    counters.clear()
+    usual, compiled = (
+        inject(reference, method="anchoring", tuning=Tuning(compile=asked, **settings), task=task, measure=False)
+        for asked in (None, True)
+    )
+    assert compiled.manifest.settings["compile"] is True
+    assert counters["stats"]["unique_graphs"] == 1
+    torch.testing.assert_close(to_vector(compiled.model), to_vector(usual.model), rtol=1e-3, atol=1e-4)
+    torch.compiler.reset()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from anchorlab.data.task import index_hash
 from anchorlab.injection.plan import plan_injection
 from anchorlab.injection.tuning import Tuning
+from anchorlab.settings import values_of
+from anchorlab.training.reference import Training
 
 
 def test_the_settings_of_a_plan_are_all_that_determines_its_result(digits, reference):
@@ -37,3 +40,11 @@ def test_a_fresh_start_has_other_weights_than_the_reference(digits, reference):
     assert not torch.equal(next(fresh.start.parameters()), next(reference.model.parameters()))
     assert (tuned.tracks_batchnorm, fresh.tracks_batchnorm) == (False, True)
     assert fresh.steps == 3 * tuned.steps
+
+
+@pytest.mark.parametrize("settings", [Tuning, Training], ids=["tuning", "training"])
+def test_how_a_run_computes_is_a_part_of_its_identity_only_where_it_was_chosen(settings):
+    """Stored cells and interrupted runs of older versions keep theirs."""
+    assert not {"deterministic", "compile"} & set(values_of(settings()))
+    chosen = {"deterministic": True, "compile": False, "precision": "auto"}
+    assert values_of(settings(**chosen)).items() >= chosen.items()

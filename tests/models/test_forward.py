@@ -158,8 +158,8 @@ def test_on_cuda_images_are_captured_as_a_graph_and_each_step_is_announced(linea
         forward(digits.anchors(6, seed=0).inputs)
         forward.close()
     assert told == [
-        {"dynamic": False, "options": {"triton.cudagraphs": True}},
-        {"dynamic": True, "options": None},
+        {"dynamic": False, "options": {"triton.cudagraphs": True, "deterministic": False}},
+        {"dynamic": True, "options": {"triton.cudagraphs": False, "deterministic": False}},
     ]
     assert (steps, freed) == ([1], [1])
 

@@ -168,7 +168,9 @@ def _forward(injection: Injection, net: nn.Module, share: Share) -> Forward:
     compiled = compiles(
         tuning.compile, device, injection.steps, deterministic=tuning.deterministic, processes=share.processes
     )
-    return Forward(net, compiled=compiled, fixed_size=lengths(injection.anchors.inputs) is None)
+    return Forward(
+        net, compiled=compiled, fixed_size=lengths(injection.anchors.inputs) is None, deterministic=tuning.deterministic
+    )
 
 
 def _try_precisions(injection: Injection, model: nn.Module, share: Share, accelerator: Accelerator) -> PrecisionTrial:

@@ -43,7 +43,9 @@ class Forward:
         compiled: whether the forward pass is compiled; False from the moment on that this fails.
     """
 
-    def __init__(self, net: nn.Module, *, compiled: bool = False, fixed_size: bool = True) -> None:
+    def __init__(
+        self, net: nn.Module, *, compiled: bool = False, fixed_size: bool = True, deterministic: bool = False
+    ) -> None:
         """A forward pass; nothing is compiled before the first call.
 
         Args:
@@ -51,6 +53,7 @@ class Forward:
             compiled: whether to compile it.
             fixed_size: whether all batches have the same shapes. On CUDA the whole pass is then captured as one graph,
                 which is launched at once; texts have another width in each batch, and kernels for all widths.
+            deterministic: on CUDA, whether kernels are chosen by rule, and not by measuring, which may end otherwise.
         """
         self.net = net
         self.compiled = compiled
@@ -59,7 +62,9 @@ class Forward:
         device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
         self._captured = compiled and fixed_size and device.type == "cuda"
         if compiled:
-            options: dict[str, Any] | None = {"triton.cudagraphs": True} if self._captured else None
+            options: dict[str, Any] | None = None
+            if device.type == "cuda":
+                options = {"triton.cudagraphs": self._captured, "deterministic": deterministic}
             self._call = torch.compile(net, dynamic=not fixed_size, options=options)
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:

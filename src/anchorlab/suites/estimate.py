@@ -19,7 +19,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.architectures import build_model
 from anchorlab.models.call import logits, predict
-from anchorlab.models.device import move_to_device
+from anchorlab.models.device import mixed_precision, move_to_device, run_arithmetic
 from anchorlab.models.wrap import encoding_of
 from anchorlab.repairs.oracles import build_repair
 from anchorlab.settings import build
@@ -151,15 +151,17 @@ def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     model = move_to_device(network, device)
     owner = task.split("owner")
 
-    def step(size: int) -> Callable[[], None]:
+    def step(size: int, settings: Training | Tuning) -> Callable[[], None]:
         indices = torch.arange(size) % len(owner)
         batch = owner.select(indices).to(device)
         widths = lengths(batch.inputs)
         inputs = rows(batch.inputs, slice(None), None if widths is None else int(widths.max()))
 
         def run() -> None:
-            loss = functional.cross_entropy(logits(model, inputs), batch.labels)
-            torch.autograd.backward(loss)
+            with run_arithmetic(device, deterministic=settings.deterministic):
+                with mixed_precision(settings.precision, device):
+                    answers = logits(model, inputs)
+                torch.autograd.backward(functional.cross_entropy(answers, batch.labels))
 
         return run
 
@@ -167,9 +169,12 @@ def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     sample = test.select(torch.arange(_TIMED_EXAMPLES) % len(test)).to(device)
     # Clean and triggered answers.
     evaluation = 2 * len(test) * _timed(lambda: predict(model, sample.inputs), 2) / _TIMED_EXAMPLES
-    tuned = _timed(step(2 * tuning.batch_size), _TIMED_STEPS)
+    tuned = _timed(step(2 * tuning.batch_size, tuning), _TIMED_STEPS)
     return _Costs(
-        reference=training.epochs * len(owner) / training.batch_size * _timed(step(training.batch_size), _TIMED_STEPS),
+        reference=training.epochs
+        * len(owner)
+        / training.batch_size
+        * _timed(step(training.batch_size, training), _TIMED_STEPS),
         injection=tuning.steps * tuned + evaluation,
         evaluation=evaluation,
         example=tuned / (2 * tuning.batch_size),

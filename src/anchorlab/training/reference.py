@@ -257,7 +257,9 @@ def _fit(
         deterministic=settings.deterministic,
         processes=share.processes,
     )
-    forward = Forward(net, compiled=compiled, fixed_size=lengths(owner.inputs) is None)
+    forward = Forward(
+        net, compiled=compiled, fixed_size=lengths(owner.inputs) is None, deterministic=settings.deterministic
+    )
     objective = _Supervised(forward, owner, settings.batch_size, settings.precision, augmentation, seed, share)
     trial = None
     if settings.precision == "auto":

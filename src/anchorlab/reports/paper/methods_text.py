@@ -94,7 +94,11 @@ def _optimiser(settings: Mapping[str, Any], unit: str) -> str:
         *([] if rate is None else [f"a one-cycle learning rate of at most {rate:g}"]),
         f"weight decay {settings.get('weight_decay', 0):g}",
         f"gradients clipped to norm {settings['clip']:g}",
-        *(["bfloat16 precision"] if settings["precision"] == "bf16" else []),
+        *(
+            {"bf16": ["bfloat16 precision"], "auto": ["bfloat16 precision where it was faster"]}.get(
+                settings["precision"], []
+            )
+        ),
     ]
     return f"AdamW ({', '.join(words)})"
 
