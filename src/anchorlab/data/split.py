@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from anchorlab.data.chosen import chosen
 from anchorlab.data.cut import TEST_SHARE, Fractions, cut_splits, fewest_for
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.kept_tokens import encoded_once
@@ -39,7 +40,14 @@ class Split:
 
     def select(self, indices: Tensor) -> Split:
         """The examples at ``indices`` (int64 ``[M]``), copied."""
-        inputs = {name: value[indices] for name, value in self.inputs.items()}
+        return self._those(indices, lambda value: value[indices])
+
+    def part(self, indices: Tensor) -> Split:
+        """The examples at ``indices`` (int64 ``[M]``); images that take much memory are not copied."""
+        return self._those(indices, lambda value: chosen(value, indices))
+
+    def _those(self, indices: Tensor, choose: Callable[[Tensor], Tensor]) -> Split:
+        inputs = {name: choose(value) for name, value in self.inputs.items()}
         texts = None if self.texts is None else tuple(self.texts[index] for index in indices.tolist())
         return Split(inputs, self.labels[indices], texts, None if self.tokens is None else self.tokens[indices])
 
@@ -83,7 +91,7 @@ class RawData:
 
     def limited(self, count: int) -> RawData:
         """The first ``count`` examples of each class, of both parts, in their order."""
-        limited = self._each(lambda part: part.select(_first_of_each_class(part.labels, count)))
+        limited = self._each(lambda part: part.part(_first_of_each_class(part.labels, count)))
         return limited.known_as(self.origin, "limit", count)
 
     def encoded(self, encoding: TextEncoding) -> RawData:
@@ -109,8 +117,8 @@ class RawData:
         cut = PartReading("test", notes=(f"a fifth of each class of the part 'train', cut with the seed {seed}",))
         whole = replace(
             self,
-            train=self.train.select(parts["owner"]),
-            test=self.train.select(parts["defender"]),
+            train=self.train.part(parts["owner"]),
+            test=self.train.part(parts["defender"]),
             reading=(*self.reading, cut) if self.reading else (),
         )
         return whole.known_as(self.origin, "test", seed)

@@ -178,7 +178,7 @@ class Task:
 
     @cached_property
     def _train_splits(self) -> dict[str, Split]:
-        return {name: self.raw.train.select(indices) for name, indices in self.indices.items() if name != "test"}
+        return {name: self.raw.train.part(indices) for name, indices in self.indices.items() if name != "test"}
 
     def draw(
         self, split: str, count: int | None, *purpose: str, seed: int, what: str = "examples", hint: str = ""
