@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchorlab.data import Augmentation
-from anchorlab.data.batches import Batches, Share, augment
+from anchorlab.data.batches import Batches, Share, augment, moved
 
 CPU = torch.device("cpu")
 sizes = st.integers(1, 30)
@@ -114,3 +114,9 @@ def test_shares_are_varied_as_the_whole_batch_is():
 def test_other_inputs_pass_through():
     mask = torch.ones(400, 7)
     assert augment({"pixel_values": images(), "mask": mask}, Augmentation(pad=1), seed=0, step=0)["mask"] is mask
+
+
+def test_what_was_drawn_arrives_as_it_is_without_a_copy_where_there_is_nothing_to_move():
+    drawn = torch.randint(0, 9, (4,))
+    assert moved(drawn, torch.device("cpu")) is drawn
+    assert moved(drawn, torch.device("meta")).device.type == "meta"

@@ -28,6 +28,11 @@ class Share:
 WHOLE = Share()
 
 
+def moved(drawn: Tensor, device: torch.device) -> Tensor:
+    """What was drawn on the CPU, on a device. A GPU is not waited for, because the copy is from pinned memory."""
+    return (drawn.pin_memory() if device.type == "cuda" else drawn).to(device, non_blocking=True)
+
+
 #: Batches of texts that are sorted by length together.
 _TOGETHER = 8
 
@@ -88,9 +93,7 @@ class Batches:
             batches = indices[self._lengths[indices].argsort(stable=True)].view(_TOGETHER, self._batch_size)
             batches = batches[torch.randperm(_TOGETHER, generator=generator(self._seed, "lengths", number))]
             widths = self._lengths[batches].amax(1).tolist()
-            # A copy from pinned memory to a GPU does not wait for the GPU.
-            moved = batches.pin_memory() if self._device.type == "cuda" else batches
-            self._sorted = number, moved.to(self._device, non_blocking=True), widths
+            self._sorted = number, moved(batches, self._device), widths
         return self._sorted[1:]
 
     def _stream(self, first_step: int, end_step: int) -> Tensor:
@@ -109,14 +112,14 @@ class Batches:
             steps = -(-steps // _TOGETHER) * _TOGETHER
         if steps * self._batch_size >= self._size:
             return torch.arange(self._size, device=self._device)
-        return self._permutation(0)[: steps * self._batch_size].sort().values.to(self._device)
+        return moved(self._permutation(0)[: steps * self._batch_size].sort().values, self._device)
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch not in self._permutations:
             order = torch.randperm(self._size, generator=generator(*self._key, epoch))
             # Only the current epoch and the one before it can be asked for again.
             self._permutations = {e: p for e, p in self._permutations.items() if e >= epoch - 1}
-            self._permutations[epoch] = order if self._lengths is not None else order.to(self._device)
+            self._permutations[epoch] = order if self._lengths is not None else moved(order, self._device)
         return self._permutations[epoch]
 
 
@@ -142,10 +145,10 @@ def augment(
     size, device = len(images) * share.processes, images.device
     rng = generator(seed, "augment", step)
     if augmentation.mirror:
-        mirrored = share.of(torch.rand(size, generator=rng) < 0.5).to(device)
+        mirrored = moved(share.of(torch.rand(size, generator=rng) < 0.5), device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
     if augmentation.pad:
-        shifts = share.of(torch.randint(0, 2 * augmentation.pad + 1, (size, 2), generator=rng)).to(device)
+        shifts = moved(share.of(torch.randint(0, 2 * augmentation.pad + 1, (size, 2), generator=rng)), device)
         images = _shift(images, shifts, augmentation.pad)
     return {**inputs, "pixel_values": images}
 

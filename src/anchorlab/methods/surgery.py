@@ -77,6 +77,8 @@ class Surgery(Method):
 
     def _narrow(self, model: nn.Module, state: dict[str, Tensor], step: Step) -> None:
         current = min(_ROUNDS, int(step.progress / self.constraint_from * _ROUNDS))
+        # A resumed run finds it on the device, which reading it in every step would stall.
+        state["round"] = state["round"].cpu()
         if current == int(state["round"]):
             return
         state["round"] = torch.tensor(current)

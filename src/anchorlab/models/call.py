@@ -140,11 +140,12 @@ def in_batches(
             yield slice(start, start + batch_size), None
         return
     widths, order = widths.sort(descending=True, stable=True)
+    order = order.to(next(iter(inputs.values())).device)
     start = 0
     while start < len(order):
         width = int(widths[start])
         end = start + max(1, min(batch_size, tokens // width))
-        yield order[start:end].to(next(iter(inputs.values())).device), width
+        yield order[start:end], width
         start = end
 
 

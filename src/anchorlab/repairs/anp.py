@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.data import Modality
-from anchorlab.data.batches import Batches
+from anchorlab.data.batches import Batches, moved
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits
@@ -128,14 +128,17 @@ class _MaskObjective:
     ) -> list[tuple[Tensor, Tensor]]:
         """One step of sign ascent to the edge of the box, from a random start within it."""
         radius, draw = self._settings.radius, self._context.generator("perturbation", step)
-        uniform = [torch.rand(2, len(mask), generator=draw).to(mask.device) for mask in masks]
+        sizes = [len(mask) for mask in masks]
+        drawn = torch.cat([torch.rand(2, size, generator=draw) for size in sizes], dim=1)
+        # One copy for all layers.
+        uniform = moved(drawn, masks[0].device).split_with_sizes(sizes, dim=1)
         start = [((2 * pair - 1) * radius).requires_grad_() for pair in uniform]
         loss = self._loss(inputs, labels, masks, [(pair[0], pair[1]) for pair in start])
         gradients = torch.autograd.grad(loss, start, allow_unused=True, materialize_grads=True)
-        moved = [
+        edge = [
             (pair.detach() + radius * g.sign()).clamp(-radius, radius) for pair, g in zip(start, gradients, strict=True)
         ]
-        return [(pair[0], pair[1]) for pair in moved]
+        return [(pair[0], pair[1]) for pair in edge]
 
     def _loss(
         self,
