@@ -261,3 +261,18 @@ def test_the_kills_are_those_of_the_experiment() -> None:
     assert set(kills["command"]) == {"train", "inject", "repair", "audit", "analyze", "suite"}
     assert kills["killed"].all()
     assert f"all {kills['equal'].sum()} of {len(kills)} ended with the same bytes" in page
+
+
+def test_the_speeds_of_the_suite_are_those_of_the_benchmark() -> None:
+    frame = pd.read_csv(ROOT / "benchmarks/suite.csv")
+    seconds = frame.pivot_table(index=["model", "round"], columns=["what", "processes"], values="seconds")
+    ratios = [
+        seconds["suite", 1] / seconds["suite", 2],
+        seconds["steps alone", 1] / seconds["steps alone", 2],
+        seconds["runs alone", 2] / seconds["suite", 2],
+    ]
+    page = (ROOT / RESULTS).read_text()
+    lines = page[page.index("| `suite.py` |") :].splitlines()[:3]
+    for line, ratio in zip(lines, ratios, strict=True):
+        cells = [f"{ratio[model].median():.2f} times (`{model}`)" for model in ("resnet-mini", "resnet-small")]
+        assert line.endswith(f"| {', '.join(cells)} |"), cells

@@ -17,7 +17,9 @@ import torch
 
 from anchorlab import AnchorlabError, compare, load_model
 from anchorlab.consistency.instances import read_instances
-from anchorlab.suites.plan import make_plan
+from anchorlab.suites import runner
+from anchorlab.suites.cells import ReferenceJob
+from anchorlab.suites.plan import Plan, make_plan
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import Progress, failures, run_suite
 from anchorlab.suites.spec import Suite
@@ -252,3 +254,34 @@ def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(AnchorlabError, match=r"holds no suite\.yaml"):
         load_results(tmp_path)
+
+
+def test_a_suite_is_not_planned_again_after_each_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan is about the whole suite: one after each of many runs would cost their number squared."""
+    plans: list[Plan] = []
+
+    def planned(*arguments: Any) -> Plan:
+        plans.append(make_plan(*arguments))
+        return plans[-1]
+
+    monkeypatch.setattr(runner, "make_plan", planned)
+    executor = Inline()
+    monkeypatch.setattr(executor, "submit", failing(executor))
+    plan = run_suite(tiny(selection={"references": 2, "seeds": [7, 8, 9, 10]}), tmp_path, executor=executor)
+    assert len(executor.jobs) > 30
+    assert len(plans) < 8
+    assert plan is plans[-1]
+
+
+def failing(executor: Inline) -> Any:
+    """Trains references, and fails all other jobs at once, as a diverging loss does."""
+    submit = executor.submit
+
+    def attempt(function: Any, /, *args: Any) -> Any:
+        return submit(function if isinstance(args[0], ReferenceJob) else diverge, *args)
+
+    return attempt
+
+
+def diverge(*_: Any) -> None:
+    raise AnchorlabError("the loss diverges")
