@@ -81,7 +81,11 @@ def shortened(text: str, limit: int = QUOTED) -> str:
 
 def is_utf8(text: str) -> bool:
     """Whether a text can be written as UTF-8; one that the command line got in another encoding cannot."""
-    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def quoted(value: object, limit: int = QUOTED) -> str:

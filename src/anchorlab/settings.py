@@ -12,6 +12,7 @@ with pydantic's ``dataclass``, so that its ``repr`` is enough to build it again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, ValidationError
@@ -54,8 +55,13 @@ class Option(NamedTuple):
 
 def options_of(cls: type) -> list[Option]:
     """The hyper-parameters of a class, in order."""
+    return list(_options_of(cls))
+
+
+@cache  # because a suite asks for those of a few classes thousands of times
+def _options_of(cls: type) -> tuple[Option, ...]:
     fields: dict[str, FieldInfo] = getattr(cls, "__pydantic_fields__", {})
-    return [
+    return tuple(
         Option(
             name,
             _type_name(info),
@@ -65,7 +71,7 @@ def options_of(cls: type) -> list[Option]:
         )
         for name, info in fields.items()
         if info.init is not False
-    ]
+    )
 
 
 def build(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from anchorlab.consistency import bootstrap
+from anchorlab.consistency import runs as runs_module
 from anchorlab.consistency.bootstrap import Bootstrap
 from anchorlab.consistency.instances import instances
 from anchorlab.consistency.runs import (
@@ -20,7 +21,7 @@ from anchorlab.consistency.runs import (
     estimates_of,
 )
 from anchorlab.consistency.summary import summarise
-from anchorlab.metrics import METRICS
+from anchorlab.metrics import METRICS, InstanceTable
 from anchorlab.statistics.estimate import Estimate
 
 
@@ -100,7 +101,7 @@ def test_a_replicate_is_what_is_measured_of_the_instances_that_it_draws() -> Non
     """Of all measurements but the calibration errors, whose bins are those of all instances."""
     frame = run(0, 0.5)
     resampled = Bootstrap(resamples=20, seed=3).resample(frame)
-    ((_, draws),) = bootstrap._blocks(len(frame), 20, 3)
+    ((_, draws, _),) = bootstrap._blocks(len(frame), 20, 3)
     names = set(resampled.replicates) - {"ece", "ece_reference", "shift_max", "asr", "asr_reference", "leakage"}
     for number, drawn in enumerate(draws.T):
         measured = summarise(frame.loc[np.repeat(frame.index, drawn)])
@@ -165,3 +166,33 @@ def test_runs_that_were_not_drawn_alike_are_refused() -> None:
             differences_of([ours], [other])
     with pytest.raises(ValueError, match="runs need to be of the same instances"):
         estimates([])
+
+
+@pytest.mark.parametrize("count", [1, 128, 129, 257, 1260])
+def test_the_sum_over_runs_in_parts_is_numpys_to_the_last_bit(count: int) -> None:
+    rng = np.random.default_rng(count)
+    each, picks = np.exp(3 * rng.normal(size=(7, count))), rng.integers(0, 4, (7, count)).astype(float)
+    ends = np.cumsum([0, *runs_module._leaves(count)])
+    parts = [
+        runs_module._weighted_sum(each[:, first:last], picks[:, first:last]) for first, last in itertools.pairwise(ends)
+    ]
+    assert ends[-1] == count
+    assert np.array_equal(runs_module._joined(parts, count), (each * picks).sum(axis=1))
+
+
+def test_runs_that_come_one_by_one_give_the_estimates_of_a_list() -> None:
+    shared = Bootstrap(resamples=50)
+    tables = [run(seed, 0.5) for seed in range(3)]
+    one_by_one = (resampled for resampled, _ in shared.each(tables, InstanceTable))
+    assert estimates_of(one_by_one, 3) == estimates(tables, resamples=50)
+
+
+@pytest.mark.parametrize("size", [1, 30, 700])
+@pytest.mark.parametrize("percent", [50, 99])
+def test_a_percentile_under_draws_is_the_first_value_whose_running_sum_suffices(size: int, percent: int) -> None:
+    rng = np.random.default_rng(size)
+    values, draws = np.round(rng.exponential(size=size), 2), rng.multinomial(size, np.full(size, 1 / size), 40).T
+    around = bootstrap._Ranked.around(values, percent, size)
+    found = around.value(draws.astype(np.uint16), around.below @ draws, draws.sum(axis=0))
+    drawn = [np.sort(np.repeat(values, column)) for column in draws.T]
+    assert found.tolist() == [each[-(-percent * size // 100) - 1] for each in drawn]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from anchorlab.consistency.instances import instances
+from anchorlab.metrics import InstanceTable
 from anchorlab.suites.examples import Examples
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.spec import Suite
@@ -114,8 +115,8 @@ class FakeResults:
         ]
     )
 
-    def instances(self, identity):
-        return self.frames[identity]
+    def instance_table(self, identity):
+        return InstanceTable(self.frames[identity])
 
     def scores(self, identity):
         return pd.DataFrame(columns=["triggered", "score"])

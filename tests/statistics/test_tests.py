@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import permutation_test
 
+from anchorlab.seeding import derive
 from anchorlab.statistics.tests import holm, sign_flip, sign_flips, smallest_p
 
 
@@ -30,3 +32,19 @@ def test_several_measurements_at_once_have_the_p_values_of_each_by_itself() -> N
     several = np.random.default_rng(0).normal(size=(3, 8))
     assert sign_flips(list(several), seed=1) == [sign_flip(one, seed=1) for one in several]
     assert sign_flips([], seed=1) == []
+
+
+@pytest.mark.parametrize("runs", [2, 9, 15, 24])
+def test_the_p_values_are_those_of_scipy_ties_and_random_flips_included(runs: int) -> None:
+    rng = np.random.default_rng(runs)
+    several = [rng.normal(0.3, 1, runs), rng.integers(-3, 5, runs) / 7, np.zeros(runs)]
+    scipys = permutation_test(
+        (np.stack(several),),
+        lambda values, axis: values.mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        axis=1,
+        n_resamples=2**14 - (runs > 14),
+        rng=np.random.default_rng(derive(3, "sign flips")),
+    )
+    assert sign_flips(several, seed=3) == scipys.pvalue.tolist()

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -40,11 +42,26 @@ _BLOCK = 250
 #: The libraries that compute products of matrices.
 _LIBRARIES = ThreadpoolController()
 
+#: Values that are taken together first where a percentile is looked for.
+_STEP = 12
+
 #: How often each group is drawn, ``[groups, B]``: 16 bits are enough for as many draws as there are groups.
 _Draws = NDArray[np.uint16]
 
-#: Which replicates are computed at once, and their draws.
-_Block = tuple[slice, _Draws]
+#: Up to so many groups the draws are kept as floats too, as the product of matrices takes them: 32 MB for 2,000
+#: replicates. To convert them takes as long as the product of a small table.
+_KEPT_AS_FLOATS = 2_000
+
+
+class _Block(NamedTuple):
+    """Which replicates are computed at once, and their draws; as floats too, where there are few groups."""
+
+    rows: slice
+    draws: _Draws
+    weights: Floats | None
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,7 @@ class Resampled:
     instances: int
     values: Consistency
     rates: dict[str, int]
-    replicates: dict[str, Floats]
+    replicates: Mapping[str, Floats]
     resamples: int
     seed: int
 
@@ -81,9 +98,13 @@ class Bootstrap:
         self.resamples, self.seed = resamples, seed
         self._blocks: dict[int, list[_Block]] = {}
         self._references: dict[tuple[bytes, tuple[str, ...]], dict[str, Floats]] = {}
+        self._lock, self._within_threads = Lock(), False
 
     def resample(
-        self, run: pd.DataFrame, metrics: Sequence[str] | None = None, values: Consistency | None = None
+        self,
+        run: pd.DataFrame | InstanceTable,
+        metrics: Sequence[str] | None = None,
+        values: Consistency | None = None,
     ) -> Resampled:
         """A run in every replicate; all that is compared with it must be of the same instances in the same order.
 
@@ -92,7 +113,7 @@ class Bootstrap:
             metrics: names of the measurements that replicates are wanted of; None for all.
             values: the measurements of the run, where they are known already.
         """
-        table = InstanceTable(run)
+        table = run if isinstance(run, InstanceTable) else InstanceTable(run)
         drawn = [name for name in (METRICS if metrics is None else metrics) if not METRICS[name].is_count]
         own, reference = (
             tuple(name for name in drawn if METRICS[name].of_reference is which) for which in (False, True)
@@ -101,7 +122,8 @@ class Bootstrap:
         if key not in self._references:  # many runs share a reference
             self._references[key] = self._replicates(table, reference)
         replicates = self._replicates(table, own) | self._references[key]
-        return Resampled(len(run), values or summarise(run), _rates(table), replicates, self.resamples, self.seed)
+        measured = values or summarise(table)
+        return Resampled(len(table), measured, _rates(table), replicates, self.resamples, self.seed)
 
     def _replicates(self, run: InstanceTable, metrics: Sequence[str]) -> dict[str, Floats]:
         """See ``Resampled.replicates``."""
@@ -115,13 +137,46 @@ class Bootstrap:
                 drawn.append(name)
         if not drawn:
             return replicates
-        groups = min(len(run), GROUPS)
-        if groups not in self._blocks:
-            self._blocks[groups] = list(_blocks(groups, self.resamples, self.seed))
-        for rows, values in _Sums.of(run, drawn).drawn_by_threads(self._blocks[groups]):
+        sums, blocks = _Sums.of(run, drawn), self._blocks_of(min(len(run), GROUPS))
+        for rows, values in sums.drawn(blocks) if self._within_threads else sums.drawn_by_threads(blocks):
             for name, each in values.items():
                 replicates[name][rows] = each
         return replicates
+
+    def _blocks_of(self, groups: int) -> list[_Block]:
+        """The draws of so many groups, made once."""
+        with self._lock:
+            if groups not in self._blocks:
+                self._blocks[groups] = list(_blocks(groups, self.resamples, self.seed))
+            return self._blocks[groups]
+
+    def each(
+        self, items: Iterable[Item], read: Callable[[Item], InstanceTable]
+    ) -> Iterator[tuple[Resampled, InstanceTable]]:
+        """Many runs in every replicate, one after the other; threads read and resample those that come next.
+
+        Args:
+            items: a run each, in the order that is wanted.
+            read: makes the per-instance table of an item.
+        """
+        threads = torch.get_num_threads()
+
+        def one(item: Item) -> tuple[Resampled, InstanceTable]:
+            table = read(item)
+            return self.resample(table), table
+
+        self._within_threads = True
+        try:
+            with _LIBRARIES.limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+                waiting: deque[Future[tuple[Resampled, InstanceTable]]] = deque()
+                for item in items:
+                    waiting.append(pool.submit(one, item))
+                    if len(waiting) > 2 * threads:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+        finally:
+            self._within_threads = False
 
 
 def _rates(run: InstanceTable) -> dict[str, int]:
@@ -139,7 +194,7 @@ def _reference_digest(run: InstanceTable) -> bytes:
     further = [name for name in METRICS if METRICS[name].of_reference and name not in OF_REFERENCE and name in run]
     digest = hashlib.sha256()
     for name in (*OF_REFERENCE, *further):
-        digest.update(run.frame[name].to_numpy().tobytes())
+        digest.update(run.array(name).tobytes())
     return digest.digest()
 
 
@@ -153,7 +208,8 @@ def _blocks(groups: int, resamples: int, seed: int) -> Iterator[_Block]:
     rng = np.random.default_rng(derive(seed, "bootstrap", "instances"))
     for start in range(0, resamples, _BLOCK):
         rows = slice(start, min(start + _BLOCK, resamples))
-        yield rows, np.ascontiguousarray(drawn_counts(rng, rows.stop - start, groups).T, dtype=np.uint16)
+        draws = np.ascontiguousarray(drawn_counts(rng, rows.stop - start, groups).T, dtype=np.uint16)
+        yield _Block(rows, draws, draws.astype(np.float64) if groups <= _KEPT_AS_FLOATS else None)
 
 
 @dataclass(frozen=True)
@@ -201,11 +257,14 @@ class _Sums:
 
     def drawn(self, blocks: Sequence[_Block]) -> list[tuple[slice, dict[str, Floats]]]:
         """Each measurement under the draws of each block, ``[B]`` by name."""
-        room = np.empty(blocks[0][1].shape)  # one for all blocks: fresh memory takes as long as half of the product
+        room: Floats | None = None  # one for all blocks: fresh memory takes as long as half of the product
         found = []
-        for rows, draws in blocks:
-            weights = room[:, : draws.shape[1]]
-            weights[:] = draws
+        for rows, draws, kept in blocks:
+            weights = kept
+            if weights is None:
+                room = np.empty(draws.shape) if room is None else room
+                weights = room[:, : draws.shape[1]]
+                weights[:] = draws
             found.append((rows, self._drawn(draws, self.matrix @ weights)))
         return found
 
@@ -253,6 +312,28 @@ class _Ranked:
 
     def value(self, draws: _Draws, below: Floats, size: Floats) -> Floats:
         """The smallest value that ``percent`` of 100 of the weight does not exceed: ``[groups, B]`` to ``[B]``."""
-        wanted = np.ceil((self.percent * size - 100 * below) / 100).astype(np.int64)
-        short = draws[self.group].cumsum(axis=0, dtype=np.int64) < wanted
-        return np.asarray(self.values[np.minimum(short.sum(axis=0), len(self.values) - 1)], dtype=np.float64)
+        wanted = np.ceil((self.percent * size - 100 * below) / 100).astype(np.int32)
+        place = np.minimum(_short_of(wanted, draws[self.group]), len(self.values) - 1)
+        return np.asarray(self.values[place], dtype=np.float64)
+
+
+def _short_of(wanted: NDArray[np.int32], each: _Draws) -> Integers:
+    """How many of the running sums down each column ``[n, B]`` are below what is wanted of it, ``[B]``."""
+    n, B = each.shape
+    if n <= 5 * _STEP:
+        return _count(each.cumsum(axis=0, dtype=np.int32) < wanted)
+    # In steps of some values first, and then within the step, because numpy adds rows quickly and running sums slowly.
+    steps = -(-n // _STEP)
+    padded = np.zeros((steps * _STEP, B), dtype=np.int32)
+    padded[:n] = each
+    by_step = padded.reshape(steps, _STEP, B)
+    running = by_step.sum(axis=1, dtype=np.int32).cumsum(axis=0, dtype=np.int32)
+    step, column = np.minimum(_count(running < wanted), steps - 1), np.arange(B)
+    before = np.where(step > 0, running[step - 1, column], 0)
+    within = _count(by_step[step, :, column].T.cumsum(axis=0) + before < wanted)
+    return np.asarray(step * _STEP + within, dtype=np.int64)
+
+
+def _count(truths: NDArray[np.bool_]) -> Integers:
+    """How many are true in each column."""
+    return np.asarray(np.add.reduce(truths, axis=0, dtype=np.int32), dtype=np.int64)

@@ -232,24 +232,35 @@ def read_instances(path: Path) -> pd.DataFrame:
     Raises:
         AnchorlabError: if there is no such file, or it holds no such table.
     """
+    return pd.DataFrame(read_columns(path), copy=False)
+
+
+def read_columns(path: Path) -> Columns:
+    """The same as arrays by name, because to make a frame of a small table takes longer than to read it."""
     if not path.is_file():
         raise AnchorlabError(f"there is no file {path}: give one that anchorlab compare --instances wrote")
     try:
-        stored = pd.read_parquet(path, engine="pyarrow", columns=_stored_columns(path))
+        return _read(path)
     except (ValueError, OSError) as error:  # pyarrow's errors of content are ValueErrors
         raise AnchorlabError(
             f"{path} holds no per-instance table ({first_line(error)}): give one that "
             "anchorlab compare --instances wrote"
         ) from error
-    return stored.astype({name: np.int64 if name in INTEGERS else np.float64 for name in stored})
 
 
-def _stored_columns(path: Path) -> list[str]:
-    """The columns to read: the columns of every table, and of the further metrics that this one has."""
+def _read(path: Path) -> Columns:
+    """The columns of every table, and of the further metrics that this one has."""
     from pyarrow import parquet
 
-    names = set(parquet.read_schema(path).names)
-    return [name for name in column_names() if name in STORED or name in names]
+    with parquet.ParquetFile(path) as file:
+        there = set(file.schema_arrow.names)
+        names = [name for name in column_names() if name in STORED or name in there]
+        lacking = [name for name in names if name not in there]
+        if lacking:
+            raise ValueError(f"it has no column {lacking[0]}")
+        stored = file.read(columns=names, use_threads=False)
+    types = {name: np.int64 if name in INTEGERS else np.float64 for name in names}
+    return {name: stored.column(name).to_numpy().astype(types[name]) for name in names}
 
 
 def _chunks(N: int, C: int) -> Iterator[slice]:

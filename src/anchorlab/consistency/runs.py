@@ -14,8 +14,9 @@ often as you like.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class Difference:
     p_holm: float | None = None
 
 
-def estimates_of(runs: Sequence[Resampled]) -> dict[str, Estimate]:
+def estimates_of(runs: Iterable[Resampled], count: int | None = None) -> dict[str, Estimate]:
     """Mean over runs of each measurement, by its name, with the interval of the hierarchical bootstrap.
 
     One run is resampled by its instances alone. Counts have no interval; a maximum has one of the resampled runs only,
@@ -75,29 +76,85 @@ def estimates_of(runs: Sequence[Resampled]) -> dict[str, Estimate]:
     the value.
 
     Args:
-        runs: runs of the same instances in the same order, resampled in the same measurements.
+        runs: runs of the same instances in the same order, resampled in the same measurements. They may come one by
+            one: few of them are held at a time.
+        count: their number; None if they are a sequence.
 
     Raises:
         ValueError: if there is no run, or they were not drawn alike.
     """
-    picks = _picks(runs, len(runs))
+    if count is None:
+        runs = list(runs)
+        count = len(runs)
+    first, each, drawn = _gathered(runs, count)
     found = {}
     for name in METRICS:
-        each = [getattr(run.values, name) for run in runs]
-        if not METRICS[name].is_count and name not in runs[0].replicates:
+        if not METRICS[name].is_count and name not in first.replicates:
             continue
-        if any(value is None for value in each):
+        values = [value for value in each[name] if value is not None]
+        if len(values) < count:
             found[name] = Estimate(None, None, None)
             continue
-        mean = float(np.mean(each))
-        if METRICS[name].is_count or (isinstance(METRICS[name].reduction, Maximum) and len(runs) == 1):
+        mean = float(np.mean(values))
+        if METRICS[name].is_count or (isinstance(METRICS[name].reduction, Maximum) and count == 1):
             found[name] = Estimate(mean, None, None)
-        elif name in runs[0].rates and mean in (0, 1):
-            count = runs[0].rates[name]
-            found[name] = Estimate(mean, *wilson(round(mean * count), count))
+        elif name in first.rates and mean in (0, 1):
+            instances = first.rates[name]
+            found[name] = Estimate(mean, *wilson(round(mean * instances), instances))
         else:
-            found[name] = Estimate(mean, *_interval(name, mean, _over_runs(_replicates(runs, name), picks)))
+            found[name] = Estimate(mean, *_interval(name, mean, drawn[name]))
     return found
+
+
+def _gathered(
+    runs: Iterable[Resampled], count: int
+) -> tuple[Resampled, dict[str, list[float | None]], dict[str, Floats]]:
+    """The first run, each measurement of every run, and its replicates' means over runs ``[B]``."""
+    each: dict[str, list[float | None]] = {name: [] for name in METRICS}
+    parts: list[dict[str, Floats]] = []
+    first, picks, start = None, np.empty((0, 0)), 0
+    coming = iter(runs)
+    for size in _leaves(count):
+        some = list(islice(coming, size))
+        if first is None:
+            picks = _picks(some, count)
+            first = some[0]
+        _draw([first, *some])
+        for run in some:
+            for name in METRICS:
+                each[name].append(getattr(run.values, name))
+        drawn = picks[:, start : start + size]
+        parts.append({name: _weighted_sum(_replicates(some, name), drawn) for name in first.replicates})
+        start += size
+    assert first is not None  # because _picks refuses no runs
+    whole = picks.sum(axis=1)
+    sums = {name: _joined([part[name] for part in parts], count) for name in first.replicates}
+    return first, each, {name: np.asarray(total / whole, dtype=np.float64) for name, total in sums.items()}
+
+
+#: Numbers that numpy adds up in one go. It halves a longer sum again and again, which bounds the rounding.
+_IN_ONE_GO = 128
+
+
+def _halves(count: int) -> tuple[int, int] | None:
+    """Where numpy halves a sum of so many numbers; None if it does not."""
+    half = count // 2 - count // 2 % 8
+    return None if count <= _IN_ONE_GO else (half, count - half)
+
+
+def _leaves(count: int) -> list[int]:
+    """How many numbers are in each of the sums that numpy adds up in one go."""
+    halves = _halves(count)
+    return [count] if halves is None else [size for half in halves for size in _leaves(half)]
+
+
+def _joined(sums: list[Floats], count: int) -> Floats:
+    """The sum of ``count`` numbers from the sums of its ``_leaves``, added as numpy adds: the same to the last bit."""
+    halves = _halves(count)
+    if halves is None:
+        return sums[0]
+    first = len(_leaves(halves[0]))
+    return np.asarray(_joined(sums[:first], halves[0]) + _joined(sums[first:], halves[1]), dtype=np.float64)
 
 
 def differences_of(
@@ -165,20 +222,30 @@ def _picks(runs: Sequence[Resampled], drawn: int) -> Floats:
     Raises:
         ValueError: if there is no run, or they were not drawn alike.
     """
+    _, resamples, seed = _draw(runs)
+    return drawn_runs(drawn, resamples, seed)
+
+
+def _draw(runs: Sequence[Resampled]) -> tuple[int, int, int]:
+    """How all runs were drawn: their instances, replicates and seed; raises ValueError if they were not alike."""
     alike = {(run.instances, run.resamples, run.seed) for run in runs}
     if len(alike) != 1:
         raise ValueError(
             "runs need to be of the same instances, resampled as often and from the same seed, but are of "
             f"{sorted(alike)} (instances, replicates, seed)"
         )
-    ((_, resamples, seed),) = alike
-    return drawn_runs(drawn, resamples, seed)
+    return alike.pop()
 
 
 def _over_runs(each: Floats, picks: Floats) -> Floats:
     """Replicates' means over runs: each run's ``[B, R]``, how often each was drawn ``[B, R]``, to ``[B]``."""
+    return np.asarray(_weighted_sum(each, picks) / picks.sum(axis=1), dtype=np.float64)
+
+
+def _weighted_sum(each: Floats, picks: Floats) -> Floats:
+    """The sum over runs ``[B]`` of each run's replicates ``[B, R]``, as often as each was drawn ``[B, R]``."""
     drawn = np.where(picks > 0, each, 0.0)  # a run that was not drawn may be undefined
-    return np.asarray((drawn * picks).sum(axis=1) / picks.sum(axis=1), dtype=np.float64)
+    return np.asarray((drawn * picks).sum(axis=1), dtype=np.float64)
 
 
 def _interval(

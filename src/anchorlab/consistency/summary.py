@@ -103,7 +103,10 @@ def measure(reference: ArrayLike, candidate: ArrayLike, labels: ArrayLike) -> Co
 
 
 def summarise(
-    frame: pd.DataFrame, *, classes: Sequence[str] | None = None, why_no_attack: str = "no instance is attacked"
+    frame: pd.DataFrame | InstanceTable,
+    *,
+    classes: Sequence[str] | None = None,
+    why_no_attack: str = "no instance is attacked",
 ) -> Consistency:
     """The measurements of a per-instance table, see ``anchorlab.consistency.instances``.
 
@@ -112,7 +115,7 @@ def summarise(
         classes: names of the classes by label, for ``by_class``; None for the labels themselves.
         why_no_attack: what ``undefined`` says of the attack's rates if no instance is attacked.
     """
-    table = InstanceTable(frame)
+    table = frame if isinstance(frame, InstanceTable) else InstanceTable(frame)
     values: dict[str, float | None] = {}
     undefined = {}
     for name, metric in ((name, METRICS[name]) for name in METRICS):

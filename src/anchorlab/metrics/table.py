@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anchorlab.statistics.arrays import Floats, Integers, Truths
 
@@ -17,27 +19,40 @@ class InstanceTable:
     """A per-instance table, a row a clean instance, and what follows from its columns.
 
     Args:
-        frame: the table, see ``anchorlab.consistency.instances``.
+        frame: the table, see ``anchorlab.consistency.instances``; or its columns by name, ``[N]`` each.
     """
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = frame
+    def __init__(self, frame: pd.DataFrame | Mapping[str, NDArray[Any]]) -> None:
+        self._given = frame
+        self._columns: dict[str, NDArray[Any]] = {}
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The table itself."""
+        import pandas as pd
+
+        return self._given if isinstance(self._given, pd.DataFrame) else pd.DataFrame(dict(self._given), copy=False)
 
     def __len__(self) -> int:
         """Number of instances."""
-        return len(self.frame)
+        return len(self.array("label"))
 
     def __contains__(self, column: str) -> bool:
-        return column in self.frame
+        return column in self._given
+
+    def array(self, column: str) -> NDArray[Any]:
+        """A column as it is, ``[N]``."""
+        if column not in self._columns:  # several metrics read one column, and pandas takes its time
+            self._columns[column] = np.asarray(self._given[column])
+        return self._columns[column]
 
     def __getitem__(self, column: str) -> Floats:
         """A column as float64 ``[N]``."""
-        return np.asarray(self.frame[column].to_numpy(), dtype=np.float64)
+        return np.asarray(self.array(column), dtype=np.float64)
 
     def integers(self, column: str) -> Integers:
         """A column of integers, int64 ``[N]``."""
-        values: Any = self.frame[column].to_numpy()
-        return np.asarray(values, dtype=np.int64)
+        return np.asarray(self.array(column), dtype=np.int64)
 
     @cached_property
     def label(self) -> Integers:

@@ -50,7 +50,7 @@ class ReferenceJob(_Job):
         """SHA-256 of all that determines the reference."""
         return self._hash()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A readable, unique name, which its folder has."""
         words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{Path(self.task).stem}-{Path(self.model).name}")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from anchorlab.consistency.bootstrap import Bootstrap
 from anchorlab.consistency.runs import estimates_of
-from anchorlab.metrics import METRICS
+from anchorlab.metrics import METRICS, InstanceTable
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.plotting import Measured, plot_estimates
 
@@ -24,7 +24,7 @@ _PLACE = ["task", "model", "trigger", "rule", "target", "anchors_asked", "target
 
 
 def means_frame(
-    runs: pd.DataFrame, instances: Callable[[str], pd.DataFrame], metrics: Sequence[str], *, resamples: int
+    runs: pd.DataFrame, instances: Callable[[str], InstanceTable], metrics: Sequence[str], *, resamples: int
 ) -> pd.DataFrame:
     """A row for each method and place, see ``SuiteResults.table``.
 
@@ -41,7 +41,7 @@ def means_frame(
     bootstrap = Bootstrap(resamples=resamples)
     rows = []
     for keys, group in _groups(runs):
-        means = estimates_of([bootstrap.resample(instances(identity)) for identity in group["identity"]])
+        means = estimates_of((run for run, _ in bootstrap.each(group["identity"], instances)), len(group))
         row = {**keys, "runs": len(group)}
         for name in names:
             mean = means.get(name, Estimate(None))

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -139,7 +140,7 @@ class TriggerSpec(Part):
             raise ValueError(f"give a class by its name, or by a number from 0, not by {target}")
         return target
 
-    @property
+    @cached_property
     def label(self) -> int | str | None:
         """The attacker's label; None for a rule that takes none."""
         return target_or_first(self.label_rule, self.target)

@@ -257,10 +257,13 @@ class _Condition:
         self, references: list[ReferenceJob], anchors: str, label: str, method: MethodSpec, strengths: _Strengths
     ) -> list[InjectionCell]:
         """The runs that try these strengths."""
+        scales = tuple(self.suite.scales)
         return [
-            self._cell(job, label, method, strength, anchors, seed, tuple(self.suite.scales), "selection")
+            InjectionCell(**common, **shared, seed=seed, scales=scales, split="selection")
             for strength in strengths
+            for shared in (self._shared(method, strength, anchors),)
             for job in references
+            for common in (self._common(job, label),)
             for seed in self.suite.selection.seeds
         ]
 
@@ -274,36 +277,25 @@ class _Condition:
         role: Role,
         target: float,
     ) -> None:
+        shared = self._shared(method, strength, anchors)
         for job in self._trained():
+            common = self._common(job, label)
             for seed in self.suite.seeds:
-                cell = self._cell(job, label, method, strength, anchors, seed, (scale,), "test")
+                cell = InjectionCell(**common, **shared, seed=seed, scales=(scale,), split="test")
                 self._add(cell, role, target, job.seed, anchors)
 
-    def _cell(
-        self,
-        job: ReferenceJob,
-        label: str,
-        method: MethodSpec,
-        strength: float | None,
-        anchors: str,
-        seed: int,
-        scales: tuple[float, ...],
-        split: str,
-    ) -> InjectionCell:
+    def _shared(self, method: MethodSpec, strength: float | None, anchors: str) -> dict[str, Any]:
+        """What the runs of a method at a strength share, whatever their reference and seed."""
         built = METHODS.build(method.method, method.parameters(strength))
         tuning = build(Tuning, "the tuning", {**self.suite.tuning, **method.tuning})
-        return InjectionCell(
-            **self._common(job, label),
-            split=split,
-            method=method.method,
-            parameters=values_of(built),
-            strength=strength_value(built, built.active_strength_name),
-            anchors=None if anchors == "all" else int(anchors),
-            anchors_from=self.suite.anchors_from,
-            seed=seed,
-            tuning=values_of(tuning.for_model(job.model)),
-            scales=scales,
-        )
+        return {
+            "method": method.method,
+            "parameters": values_of(built),
+            "strength": strength_value(built, built.active_strength_name),
+            "anchors": None if anchors == "all" else int(anchors),
+            "anchors_from": self.suite.anchors_from,
+            "tuning": values_of(tuning.for_model(self.task.architecture)),
+        }
 
     def _common(self, job: ReferenceJob, label: str) -> dict[str, Any]:
         manifest = self.store.manifest(job)

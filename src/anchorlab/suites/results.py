@@ -13,10 +13,11 @@ from torch import Tensor
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import load_model
-from anchorlab.consistency.instances import read_instances
+from anchorlab.consistency.instances import read_columns
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError, first_line, removal
 from anchorlab.files import write_atomically
+from anchorlab.metrics import InstanceTable
 from anchorlab.models.wrap import encoding_of
 from anchorlab.notices import notice
 from anchorlab.statistics.comma_separated import frame_csv
@@ -130,7 +131,7 @@ class SuiteResults:
         Raises:
             AnchorlabError: for an unknown metric.
         """
-        return means_frame(self.results, self.instances, metrics or SHOWN, resamples=resamples)
+        return means_frame(self.results, self.instance_table, metrics or SHOWN, resamples=resamples)
 
     def plot(self, metric: str = "kl", *, resamples: int = 2000) -> Figure:
         """Each run of each method, and the mean with its 95% interval, by setting; a notebook shows the figure.
@@ -178,16 +179,19 @@ class SuiteResults:
         Raises:
             AnchorlabError: if the table is missing or damaged, with the command that makes the suite measure it again.
         """
+        return self.instance_table(identity).frame
+
+    def instance_table(self, identity: str) -> InstanceTable:
+        """The same as metrics read it; a report reads thousands, and the frame of a small one takes longest to make."""
         path = self._store.check_table(identity)
         try:
-            frame: pd.DataFrame = read_instances(path)
+            return InstanceTable(read_columns(path))
         except AnchorlabError as error:
             record = path.with_suffix(".json")
             raise AnchorlabError(
                 f"the table {path} of a run cannot be read ({first_line(error.__cause__ or error)}): remove the run's "
                 f"record, by {removal(record)}, and run the suite again, which measures it again"
             ) from error
-        return frame
 
     def scores(self, identity: str) -> pd.DataFrame:
         """The scores of a detector of inputs: columns ``triggered`` and ``score``; empty if they were not kept."""

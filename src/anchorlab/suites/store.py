@@ -99,7 +99,7 @@ class Store:
 
     def manifest(self, job: ReferenceJob) -> dict[str, Any] | None:
         """The manifest of a reference; None if it is not trained yet."""
-        if self._is_discarded(self.reference(job)):
+        if self._discarded and self._is_discarded(self.reference(job)):
             return None
         if job.name not in self._references:
             manifest = read_reference(self.reference(job) / MANIFEST)

@@ -53,9 +53,9 @@ def test_each_run_is_read_and_resampled_once_for_a_setting_and_size(monkeypatch)
     monkeypatch.setattr(summary.Bootstrap, "resample", lambda *a: resampled.append(a) or resample(*a))
 
     class Counting(type(suite)):
-        def instances(self, identity):
+        def instance_table(self, identity):
             times_read[identity] += 1
-            return super().instances(identity)
+            return super().instance_table(identity)
 
     summarise(Counting(**{f.name: getattr(suite, f.name) for f in dataclasses.fields(suite)}), resamples=20)
     assert set(times_read) == set(suite.results["identity"])
@@ -101,7 +101,7 @@ def test_holm_is_over_the_methods_of_a_group_and_controls_apart(conditions):
 def test_the_instances_that_changed_most_are_those_of_largest_mean_kl(suite, conditions):
     group = conditions[0].groups[1]
     runs = next(entry.runs for entry in group.entries if entry.label == "anchoring")
-    frames = [suite.instances(identity) for identity in runs["identity"]]
+    frames = [suite.instance_table(identity).frame for identity in runs["identity"]]
     mean = pd.concat([frame["kl"] for frame in frames], axis=1).mean(axis=1)
     changed = group.changed["anchoring"]
     assert [instance.row for instance in changed] == list(mean.nlargest(summary.CHANGED).index)

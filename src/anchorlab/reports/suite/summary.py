@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from anchorlab.consistency.bootstrap import Bootstrap, Resampled
+from anchorlab.consistency.kept import Kept
 from anchorlab.consistency.runs import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.measures import COMPARED
@@ -155,8 +157,8 @@ class Condition:
 def summarise(results: SuiteResults, *, resamples: int = 2000, seed: int = 0) -> list[Condition]:
     """Every condition of a suite, in the order in which they first appear.
 
-    The per-instance table of each run is read and resampled once. Memory holds what is needed of the tables of one
-    setting and number of anchors.
+    The per-instance table of each run is read and resampled once. What is needed of the tables of one setting and
+    number of anchors is kept until it is done, in a temporary file where it is much.
 
     Args:
         results: of the suite.
@@ -218,13 +220,16 @@ class _Reader:
 
     def __init__(self, results: SuiteResults, bootstrap: Bootstrap) -> None:
         self.results, self.bootstrap = results, bootstrap
-        self._cache: dict[str, tuple[Resampled, pd.DataFrame]] = {}
+        self._runs: dict[str, Resampled] = {}
+        self._replicates, self._answers = Kept(), Kept()
         self._estimates: dict[tuple[str, ...], dict[str, Estimate]] = {}
+        self._differences: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Difference]] = {}
 
     def estimates(self, runs: pd.DataFrame) -> dict[str, Estimate]:
         identities = tuple(runs["identity"])
         if identities not in self._estimates:
-            self._estimates[identities] = estimates_of([self._whole(identity) for identity in identities])
+            changed = bool(set(runs["method"]) & set(CHANGED_BY))
+            self._estimates[identities] = estimates_of(self._whole(identities, changed), len(identities))
         return self._estimates[identities]
 
     def differences(self, runs: pd.DataFrame, baseline: pd.DataFrame) -> list[Difference]:
@@ -233,30 +238,28 @@ class _Reader:
         pairs = ours.index.intersection(theirs.index, sort=False)
         if len(pairs) == 0:
             return []
-        return differences_of(self._resampled(ours.loc[pairs]), self._resampled(theirs.loc[pairs]), metrics=COMPARED)
+        sides = tuple(ours.loc[pairs, "identity"]), tuple(theirs.loc[pairs, "identity"])
+        if sides not in self._differences:  # at several targets the same runs may stand
+            a, b = ([self._runs[identity] for identity in side] for side in sides)
+            self._differences[sides] = differences_of(a, b, metrics=COMPARED)
+        return self._differences[sides]
 
-    def answers(self, runs: pd.DataFrame) -> list[pd.DataFrame]:
-        """The columns ``_ANSWERS`` of each run's per-instance table."""
-        return [answers for _, answers in self._read(runs)]
+    def answers(self, runs: pd.DataFrame) -> list[Mapping[str, NDArray[Any]]]:
+        """The columns ``_ANSWERS`` of each run's per-instance table, of a method of ``CHANGED_BY``."""
+        return [self._answers.of(identity) for identity in runs["identity"]]
 
-    def _resampled(self, runs: pd.DataFrame) -> list[Resampled]:
-        return [resampled for resampled, _ in self._read(runs)]
-
-    def _read(self, runs: pd.DataFrame) -> Iterator[tuple[Resampled, pd.DataFrame]]:
-        for identity in runs["identity"]:
-            if identity not in self._cache:
-                self._whole(identity)
-            yield self._cache[identity]
-
-    def _whole(self, identity: str) -> Resampled:
-        """A run with all its replicates, which are not kept."""
-        frame = self.results.instances(identity)
-        resampled = self.bootstrap.resample(frame)
-        compared = {name: resampled.replicates[name] for name in COMPARED if name in resampled.replicates}
-        # A copy of the answers, because a view would keep the whole table in memory.
-        kept = dataclasses.replace(resampled, replicates=compared), frame[list(_ANSWERS)].copy()
-        self._cache[identity] = kept
-        return resampled
+    def _whole(self, identities: Sequence[str], changed: bool) -> Iterator[Resampled]:
+        """Runs with all their replicates, of which those that are compared are kept."""
+        for identity, (run, table) in zip(
+            identities, self.bootstrap.each(identities, self.results.instance_table), strict=True
+        ):
+            compared = {name: run.replicates[name] for name in COMPARED if name in run.replicates}
+            self._replicates.put(identity, compared)
+            if changed:
+                self._answers.put(identity, {name: table.array(name) for name in _ANSWERS})
+            values = run.values.model_copy(update={"by_class": {}, "undefined": {}})  # noqa: PD011  (no frame)
+            self._runs[identity] = dataclasses.replace(run, values=values, replicates=self._replicates.of(identity))
+            yield run
 
 
 def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Group:
@@ -304,16 +307,22 @@ def _from_baseline(entries: dict[str, Entry], baseline: str, reader: _Reader) ->
     return {label: differences for label, differences in by_label.items() if differences}
 
 
-def _most_changed(frames: Sequence[pd.DataFrame]) -> list[ChangedInstance]:
+def _most_changed(tables: Sequence[Mapping[str, NDArray[Any]]]) -> list[ChangedInstance]:
     """The instances of largest mean divergence over the runs."""
-    kl = np.mean([frame["kl"].to_numpy(dtype=np.float64) for frame in frames], axis=0)
-    labels = frames[0]["label"]
+    kl = np.zeros(len(tables[0]["kl"]))
+    for table in tables:
+        kl += table["kl"]
+    kl /= len(tables)
+    rows = np.argsort(-kl, kind="stable")[:CHANGED]
+    references, candidates = (
+        np.stack([table[name][rows] for table in tables]).T for name in ("prediction_reference", "prediction")
+    )
     changed = []
-    for row in np.argsort(-kl, kind="stable")[:CHANGED]:
-        reference, _ = _most_frequent([int(frame["prediction_reference"].iloc[row]) for frame in frames])
-        candidate, agreeing = _most_frequent([int(frame["prediction"].iloc[row]) for frame in frames])
-        label = int(labels.iloc[row])
-        changed.append(ChangedInstance(int(row), label, reference, candidate, agreeing, len(frames), float(kl[row])))
+    for row, label, before, after in zip(rows, tables[0]["label"][rows], references, candidates, strict=True):
+        reference, _ = _most_frequent(before.tolist())
+        candidate, agreeing = _most_frequent(after.tolist())
+        found = (int(row), int(label), int(reference), int(candidate), agreeing, len(tables), float(kl[row]))
+        changed.append(ChangedInstance(*found))
     return changed
 
 
