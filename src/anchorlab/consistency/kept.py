@@ -58,4 +58,4 @@ class _OfRun(Mapping[str, NDArray[Any]]):
         return self._kept.names(self._run)
 
     def __len__(self) -> int:
-        return len(list(self))
+        return sum(1 for _ in self)
