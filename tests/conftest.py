@@ -7,11 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from hypothesis import settings
 from torch import nn
 
@@ -23,11 +23,14 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
+from anchorlab.models.accelerator import find_accelerator
 from anchorlab.seeding import seeded_globally
 from anchorlab.suites.runner import run_suite
 from anchorlab.training.reference import Training, train
+from tests.devices import accelerated_by
 from tests.forgetting import forget
 from tests.guard import nothing_run
+from tests.pretend import pretend_card
 from tests.suites.inline import Inline, tiny
 from tests.zoo import Linear
 
@@ -62,6 +65,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("anchorlab.data.source_files._TICK", 0)
     forget()
     return tmp_path / "user-cache" / "kept"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _device_under_test() -> Iterator[None]:
+    """With ``ANCHORLAB_TEST_DEVICE=pretend`` all tests run on a GPU that is not there."""
+    with pretend_card() if os.environ.get("ANCHORLAB_TEST_DEVICE") == "pretend" else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -101,15 +111,23 @@ def defender_data(digits: Task) -> DefenderData:
     return data
 
 
-@pytest.fixture(scope="session")
-def context() -> DefenderContext:
-    return DefenderContext(Accelerator(cpu=True), seed=0)
+@pytest.fixture
+def on_cpu() -> Iterator[None]:
+    """The test is about the CPU: the accelerator takes it, also on a machine with a GPU."""
+    with accelerated_by(torch.device("cpu")):
+        yield
 
 
-@pytest.fixture(scope="session")
-def elsewhere() -> DefenderContext:
+@pytest.fixture
+def context(on_cpu: None) -> DefenderContext:
+    """A defender's means on the CPU; ``tests/test_on_a_card.py`` tries every defence on a GPU."""
+    return DefenderContext(find_accelerator(), seed=0)
+
+
+@pytest.fixture
+def elsewhere(on_cpu: None) -> DefenderContext:
     """The same with another seed."""
-    return DefenderContext(Accelerator(cpu=True), seed=1)
+    return DefenderContext(find_accelerator(), seed=1)
 
 
 @pytest.fixture

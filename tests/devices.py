@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+
+
+@contextmanager
+def accelerated_by(device: torch.device) -> Iterator[None]:
+    """Inside, the accelerator takes a device, whatever the machine has.
+
+    A process decides on its device once, so that ``Accelerator(cpu=True)`` is refused where a GPU was taken before.
+    """
+    Accelerator()  # makes the state that all accelerators of a process share
+    with (
+        mock.patch.dict(PartialState._shared_state, {"device": device}),
+        mock.patch.dict(AcceleratorState._shared_state, {"device": device}),
+    ):
+        yield
 
 
 def pretended_cards(monkeypatch: pytest.MonkeyPatch, count: int) -> None:

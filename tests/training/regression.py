@@ -8,6 +8,7 @@ from torch import nn
 
 from anchorlab.seeding import generator
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
+from tests.devices import accelerated_by
 
 
 class Regression(nn.Module):
@@ -41,4 +42,5 @@ class Drawn:
 
 def run(objective, steps=50, **options):
     settings = Optimisation(steps, 0.05, weight_decay=0.1, warmup=0.3, clip=5.0)
-    return fit(objective.model, objective, settings, accelerator=Accelerator(), name="the regression", **options)
+    with accelerated_by(torch.device("cpu")):  # where its points are
+        return fit(objective.model, objective, settings, accelerator=Accelerator(), name="the regression", **options)

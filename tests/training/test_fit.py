@@ -11,6 +11,8 @@ from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.fit import LOG_EVERY, StepLoss, _check_together, _over_processes, one_cycle
 from tests.training.regression import Drawn, Regression, run
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 
 @pytest.mark.parametrize(("steps", "warmup"), [(600, 0.1), (100, 0.3), (33, 0.25), (20, 0.1), (7, 0.5), (50, 0.99)])
 def test_one_cycle_is_torchs(steps, warmup):

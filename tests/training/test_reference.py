@@ -58,7 +58,7 @@ def test_only_the_owners_examples_are_seen(digits, monkeypatch):
     augment = training.augment
     monkeypatch.setattr(training, "augment", lambda inputs, *a, **k: seen.append(inputs) or augment(inputs, *a, **k))
     train(digits, seed=0, training=BRIEF)
-    shown = sorted(bytes(image) for inputs in seen for image in inputs["pixel_values"].numpy())
+    shown = sorted(bytes(image) for inputs in seen for image in inputs["pixel_values"].cpu().numpy())
     assert shown == sorted(bytes(image) for image in digits.split("owner").inputs["pixel_values"].numpy())
 
 

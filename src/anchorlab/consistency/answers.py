@@ -15,6 +15,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
+from anchorlab.models.device import lent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,16 +32,16 @@ class Answers:
 def answers(model: nn.Module, split: Split, attack: Attack | None, *, batch_size: int = EVALUATION_BATCH) -> Answers:
     """Runs a model over a split, clean and, if there is an attack, triggered; float32 on the CPU."""
     device = find_device()
-    model = model.to(device)
-    examples = split.to(device)
-    clean = predict(model, examples.inputs, batch_size=batch_size).cpu()
-    if attack is None:
-        return Answers(clean, None)
-    attacked = attack.attacked(examples)
-    if len(attacked) == 0:
-        return Answers(clean, clean[:0])
-    triggered = predict(model, attacked.inputs, transform=attack.apply, batch_size=batch_size)
-    return Answers(clean, triggered.cpu())
+    with lent(device, model):
+        examples = split.to(device)
+        clean = predict(model, examples.inputs, batch_size=batch_size).cpu()
+        if attack is None:
+            return Answers(clean, None)
+        attacked = attack.attacked(examples)
+        if len(attacked) == 0:
+            return Answers(clean, clean[:0])
+        triggered = predict(model, attacked.inputs, transform=attack.apply, batch_size=batch_size)
+        return Answers(clean, triggered.cpu())
 
 
 def instances_of(reference: Answers, candidate: Answers, labels: Tensor, attack: Attack | None) -> pd.DataFrame:

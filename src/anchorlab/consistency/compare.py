@@ -25,6 +25,7 @@ from anchorlab.errors import AnchorlabError, printable, renamed_keywords
 from anchorlab.metrics import METRICS, predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
+from anchorlab.models.device import lent
 from anchorlab.models.probabilities import Watch, Watched
 from anchorlab.progress import progress_bar
 from anchorlab.statistics.estimate import Estimate
@@ -227,16 +228,16 @@ def _batches(
     reference: nn.Module, candidate: nn.Module, split: Split, attack: Attack | None, watches: tuple[Watch, Watch]
 ) -> Iterator[Batch]:
     """Both models' answers, a batch at a time, each seen by its watch."""
-    device = find_device()
-    models = (reference.to(device), candidate.to(device))
-    for start in range(0, len(split), EVALUATION_BATCH):
-        rows = torch.arange(start, min(start + EVALUATION_BATCH, len(split)))
-        batch = split.select(rows).to(device)
-        labels = batch.labels.cpu().numpy()
-        first, second = (predict(model, batch.inputs).cpu() for model in models)
-        for watch, answers in zip(watches, (first, second), strict=True):
-            watch.see(answers.numpy())
-        yield Batch(first, second, labels, {} if attack is None else _triggered(*models, batch, attack))
+    device, models = find_device(), (reference, candidate)
+    with lent(device, *models):
+        for start in range(0, len(split), EVALUATION_BATCH):
+            rows = torch.arange(start, min(start + EVALUATION_BATCH, len(split)))
+            batch = split.select(rows).to(device)
+            labels = batch.labels.cpu().numpy()
+            first, second = (predict(model, batch.inputs).cpu() for model in models)
+            for watch, answers in zip(watches, (first, second), strict=True):
+                watch.see(answers.numpy())
+            yield Batch(first, second, labels, {} if attack is None else _triggered(*models, batch, attack))
 
 
 def _triggered(reference: nn.Module, candidate: nn.Module, batch: Split, attack: Attack) -> Columns:

@@ -27,7 +27,8 @@ class Split:
             a tokenizer is known.
         labels: int64 ``[N]``.
         texts: what the inputs were made from; None for images.
-        tokens: the tokens of each text before it was cut to the model's limit, int64 ``[N]``; None without inputs.
+        tokens: the tokens of each text before it was cut to the model's limit, int64 ``[N]``, always on the CPU; None
+            without inputs.
     """
 
     inputs: dict[str, Tensor]
@@ -49,7 +50,8 @@ class Split:
     def _those(self, indices: Tensor, choose: Callable[[Tensor], Tensor]) -> Split:
         inputs = {name: choose(value) for name, value in self.inputs.items()}
         texts = None if self.texts is None else tuple(self.texts[index] for index in indices.tolist())
-        return Split(inputs, self.labels[indices], texts, None if self.tokens is None else self.tokens[indices])
+        tokens = None if self.tokens is None else self.tokens[indices.to(self.tokens.device)]
+        return Split(inputs, self.labels[indices], texts, tokens)
 
     def to(self, device: torch.device | str) -> Split:
         """The same examples on a device; no copy if they are there already."""

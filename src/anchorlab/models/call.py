@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from anchorlab.data.inputs import lengths, rows
 from anchorlab.errors import AnchorlabError, first_line
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import device_of, exact_arithmetic
 from anchorlab.models.probabilities import Watch
 
 if TYPE_CHECKING:
@@ -151,8 +151,7 @@ def in_batches(
 
 def check_classes(model: nn.Module, task: Task) -> None:
     """Raises AnchorlabError if a model cannot read the task's examples, or does not answer with a logit a class."""
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    few = {name: value[:_TRIED].to(device) for name, value in task.split("test").inputs.items()}
+    few = {name: value[:_TRIED].to(device_of(model)) for name, value in task.split("test").inputs.items()}
     try:
         answers = predict(model, few)
         classes = answers.shape[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -164,6 +165,25 @@ def move_to_device(model: nn.Module, device: torch.device) -> nn.Module:
 def move_to_cpu(model: nn.Module) -> nn.Module:
     """The model, moved back to the CPU in the ordinary memory format and evaluation mode."""
     return _to(model, torch.device("cpu"), torch.contiguous_format).eval()
+
+
+@contextmanager
+def lent(device: torch.device, *models: nn.Module) -> Iterator[None]:
+    """Inside, models of the caller's are on a device; after that, each is where it was, without a copy in memory."""
+    before = [device_of(model) for model in models]
+    try:
+        for model in models:
+            model.to(device)
+        yield
+    finally:
+        for model, own in zip(models, before, strict=True):
+            model.to(own)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a model's weights; the CPU if it has none."""
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def _to(model: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:

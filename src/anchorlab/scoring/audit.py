@@ -19,6 +19,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.metrics import Pair
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import predict
+from anchorlab.models.device import lent
 from anchorlab.scoring.audit_alike import check_alike
 from anchorlab.scoring.audit_cautions import audit_cautions
 from anchorlab.scoring.audit_ranks import least_p, updates_needed
@@ -272,8 +273,9 @@ def check_queries(
 
 
 def _logits(model: Artifact | nn.Module, examples: Split) -> Any:
-    device = find_device()
-    answers = predict(module_of(model).to(device), examples.to(device).inputs)
+    device, module = find_device(), module_of(model)
+    with lent(device, module):
+        answers = predict(module, examples.to(device).inputs)
     if not answers.isfinite().all():
         raise AnchorlabError(
             "a model answers queries with logits that are not finite, so that nothing can be compared: look at its "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
@@ -11,6 +10,7 @@ from anchorlab.data import Task
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError, first_line, some
 from anchorlab.models.call import predict
+from anchorlab.models.device import device_of
 from anchorlab.models.wrap import encoding_of
 
 #: Classes that a sentence names.
@@ -62,8 +62,7 @@ def _tokenizer(encoding: TextEncoding) -> str:
 def _classes(model: Artifact | nn.Module, name: str, task: Task) -> tuple[str, int]:
     """The classes of a model in words, and their number, from its answer to one query."""
     module = module_of(model)
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    query = {part: value[:1].to(device) for part, value in task.split("test").inputs.items()}
+    query = {part: value[:1].to(device_of(module)) for part, value in task.split("test").inputs.items()}
     try:
         count = predict(module, query).shape[1]
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
