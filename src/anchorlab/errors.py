@@ -169,6 +169,15 @@ def shell_word(word: object) -> str:
     return f"$'{escaped}'"
 
 
+#: What torch and numpy say when memory is not enough, beside MemoryError.
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "Unable to allocate")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the machine or of the GPU is not enough."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
 def warn_renamed(former: str, present: str, *, stacklevel: int = 2) -> None:
     """Warns that a public name has changed; the former one still works for one release.
 

@@ -24,6 +24,7 @@ def test_hinges_by_hand():
     assert float(hinges(falls, 0.1, 0.3, 5)) == pytest.approx((5 * 0.1 + 0.2) / 3)
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_a_place_with_the_embedding_of_a_token_is_that_token(texts):
     """The model itself, with the token's id in that place."""
     longer = with_front_token(texts.clean, texts.model.encoding)

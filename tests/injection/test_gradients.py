@@ -139,6 +139,7 @@ def test_the_gradients_of_a_network_are_those_that_backward_leaves(reference, an
 # Along a run
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_a_run_is_recorded_at_its_start_on_each_log_line_and_at_its_end(linear, digits, anchors, monkeypatch):
     monkeypatch.setattr(fitting, "LOG_EVERY", 5)
     monkeypatch.setattr(Watched, "weights", [])

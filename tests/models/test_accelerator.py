@@ -55,6 +55,7 @@ def test_one_of_several_processes_has_its_device_from_its_launcher(monkeypatch: 
         pass
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_what_was_asked_for_is_known_inside() -> None:
     with computing_on("cpu", 3):
         assert asked() == Asked("cpu", 3)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from anchorlab.errors import SCREEN, AnchorlabError, first_line, printable, shortened
-
-#: What torch and numpy say when memory is not enough, beside MemoryError and torch's own type.
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "Unable to allocate")
+from anchorlab.errors import SCREEN, AnchorlabError, first_line, is_out_of_memory, printable, shortened
 
 
 def ending(error: Exception) -> tuple[int, str]:
@@ -26,7 +23,7 @@ def _ending(error: Exception) -> tuple[int, str]:
         command = getattr(getattr(error, "ctx", None), "command_path", "anchorlab")
         message = first_line(Exception(error.format_message()))
         return error.exit_code, f"error: {message}: '{command} --help' shows what is possible"
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return 2, (
             f"error: the memory is not enough ({first_line(error) or 'out of memory'}): give smaller numbers, such as "
             "a smaller batch size, or use a larger machine"

@@ -33,6 +33,7 @@ from anchorlab.models.forward import Forward, compiles
 from anchorlab.models.weights import copy_requires_grad, restrict, to_vector
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.fit import Optimisation, Step, fit
+from anchorlab.training.memory import batch_in_memory
 from anchorlab.training.precision import as_state, choose_precision, chosen_before
 from anchorlab.training.processes import share_of
 
@@ -227,13 +228,17 @@ def _fit(run: _Run, checkpoint: Checkpoint | None, report: Report | None, *, rec
 
     if record_gradients and not run.resumed:
         run.objective.record_gradients(0, run.reference)
-    with synchronised_batchnorm(run.model, run.share.processes):
+    name = f"the injection by {METHODS.label(method)}"
+    with (
+        synchronised_batchnorm(run.model, run.share.processes),
+        batch_in_memory(name, tuning.batch_size, run.accelerator.device),
+    ):
         return fit(
             run.net,
             run.objective,
             Optimisation(run.injection.steps, tuning.learning_rate, warmup=tuning.warmup, clip=tuning.clip),
             accelerator=run.accelerator,
-            name=f"the injection by {METHODS.label(method)}",
+            name=name,
             checkpoint=checkpoint,
             report=on_line,
             stop=_stopping_rule(run),

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from anchorlab.data.inputs import lengths, rows
-from anchorlab.errors import AnchorlabError, first_line
+from anchorlab.errors import AnchorlabError, first_line, is_out_of_memory
 from anchorlab.models.device import device_of, exact_arithmetic
 from anchorlab.models.probabilities import Watch
+from anchorlab.notices import notice
 
 if TYPE_CHECKING:
     from anchorlab.data import Split, Task
@@ -104,12 +105,36 @@ def answers_in_batches(
     with evaluating(model):
         for indices, width in in_batches(inputs, batch_size):
             batch = rows(inputs, indices, width)
-            pieces.append(logits(model, transform(batch) if transform else batch))
+            pieces.append(_fitting_logits(model, batch, transform))
             order.append(indices)
     answers = torch.cat(pieces)
     if isinstance(order[0], slice):
         return answers
     return torch.empty_like(answers).index_copy_(0, torch.cat(order), answers)
+
+
+def _fitting_logits(
+    model: nn.Module, batch: dict[str, Tensor], transform: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] | None
+) -> Tensor:
+    """The logits of a batch; in halves, and these in halves, where the memory is not enough for all of it at once."""
+    count = len(next(iter(batch.values())))
+    try:
+        return logits(model, transform(batch) if transform else batch)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if count == 1:
+            raise AnchorlabError(
+                f"the memory is not enough for the model and one example ({first_line(error)}): take a smaller model, "
+                "another device, or end what else computes there"
+            ) from error
+    notice("a batch does not fit into the memory, so that the model is asked in smaller ones")
+    halves = ({name: value[part] for name, value in batch.items()} for part in _halves(count))
+    return torch.cat([_fitting_logits(model, half, transform) for half in halves])
+
+
+def _halves(count: int) -> tuple[slice, slice]:
+    return slice(0, count // 2), slice(count // 2, count)
 
 
 def accuracy(model: nn.Module, split: Split) -> float:

@@ -18,6 +18,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy, logits
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
+from anchorlab.training.memory import batch_in_memory
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -120,14 +121,15 @@ def tune(
             latest.consider()
         context.report(done, steps, figures)
 
-    fit(
-        model,
-        objective,
-        Optimisation(steps, settings.learning_rate),
-        accelerator=context.accelerator,
-        name=name,
-        report=on_line,
-    )
+    with batch_in_memory(name, batch_size, context.device):
+        fit(
+            model,
+            objective,
+            Optimisation(steps, settings.learning_rate),
+            accelerator=context.accelerator,
+            name=name,
+            report=on_line,
+        )
     latest.restore()
 
 

@@ -32,6 +32,7 @@ from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
+from anchorlab.training.memory import batch_in_memory
 from anchorlab.training.precision import as_state, choose_precision, chosen_before
 from anchorlab.training.processes import main_alone, share_of
 
@@ -273,6 +274,7 @@ def _fit(
         main_alone(accelerator),
         progress_bar(f"training {name} on {task.name}", steps) as report,
         synchronised_batchnorm(network, share.processes),
+        batch_in_memory(f"training {name}", settings.batch_size, accelerator.device),
     ):
         fit(
             net,
