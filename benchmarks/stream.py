@@ -1,12 +1,14 @@
-"""Time and memory of a comparison of stored logits that do not fit in memory.
+"""Time and memory of a comparison of stored logits that do not fit in memory, beside a pass of exp over them.
 
     python benchmarks/stream.py --folder /tmp
 
 Writes the logits of two models, float32 of a million instances and a thousand classes, to two .npy files of 4 GB in a
-new folder inside the given one, and compares them in a process of its own with ``compare_logits``. Seconds are of
-the comparison alone, without the start of Python; the peak is of the whole process with its libraries. The system is
-asked to forget the files first, so that they are read from the disk. Writes stream.csv beside this file, or the file
-of --out, and removes the logits.
+new folder inside the given one, and compares them in a process of its own with ``compare_logits``; then the first half
+of the instances, a quarter and an eighth, and a tenth with 10, 100 and 10,000 classes. The same process
+takes ``numpy.exp`` of both files, once in float32 and once in float64, on one thread: read as the comparison reads
+them, a piece at a time that stays in the processor's cache, and the results are forgotten. Seconds are without the start
+of Python; the peak is of the whole process with its libraries. The system is asked to forget the files before each,
+so that they are read from the disk. Writes stream.csv beside this file, or the file of --out, and removes the logits.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,13 +33,41 @@ HERE = Path(__file__).parent
 PIECE = 2**20
 
 MEASURED = """
-import json, resource, sys, time
+import json, os, resource, sys, time
+from pathlib import Path
+import numpy as np
+import torch
 from anchorlab import compare_logits
-began = time.perf_counter()
-comparison = compare_logits(*sys.argv[1:])
-seconds = time.perf_counter() - began
+from anchorlab.consistency.instances import CHUNK
+from anchorlab.consistency.stored_logits import StoredLogits
+
+def timed(work):
+    for path in sys.argv[1:]:
+        if hasattr(os, "posix_fadvise"):
+            with open(path, "rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+def exponentials(kind):
+    first, second = (StoredLogits(Path(path)) for path in sys.argv[1:3])
+    N, C = first.shape
+    rows, room = max(1, CHUNK // C), np.empty(2**15, kind)
+    for start in range(0, N, rows):
+        for logits in (first, second):
+            flat = logits[start : start + rows].reshape(-1)
+            for begin in range(0, len(flat), len(room)):
+                piece = flat[begin : begin + len(room)]
+                np.copyto(room[: len(piece)], piece)
+                np.exp(room[: len(piece)], out=room[: len(piece)])
+
+single, _ = timed(lambda: exponentials(np.float32))
+seconds, comparison = timed(lambda: compare_logits(*sys.argv[1:]))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps({"seconds": seconds, "peak_bytes": peak, "count": comparison.count, "churn": comparison.churn}))
+double, _ = timed(lambda: exponentials(np.float64))
+print(json.dumps({"seconds": seconds, "peak_bytes": peak, "count": comparison.count, "exp_float32_seconds": single,
+                  "exp_float64_seconds": double, "threads": torch.get_num_threads()}))
 """
 
 
@@ -66,6 +97,37 @@ def write_logits(folder: Path, instances: int, classes: int) -> list[Path]:
     return paths
 
 
+def keep_first(paths: list[Path], instances: int, classes: int) -> None:
+    """Cuts the files down to their first instances."""
+    shapes = [("<f4", (instances, classes)), ("<f4", (instances, classes)), ("<i8", (instances,))]
+    for path, (kind, shape) in zip(paths, shapes, strict=True):
+        with path.open("r+b") as file:  # a header has room for larger numbers, so that it keeps its size
+            np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+            file.truncate(file.tell() + np.dtype(kind).itemsize * int(np.prod(shape)))
+
+
+def measure(paths: list[Path], classes: int) -> dict[str, Any]:
+    """A row of the table."""
+    command = [sys.executable, "-c", MEASURED, *map(str, paths)]
+    answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    seconds = answer["seconds"]
+    row = {
+        "instances": answer["count"],
+        "classes": classes,
+        "bytes_on_disk": sum(path.stat().st_size for path in paths),
+        "seconds": round(seconds, 2),
+        "peak_bytes": answer["peak_bytes"],
+        "instances_per_second": round(answer["count"] / seconds),
+        "exp_float32_seconds": round(answer["exp_float32_seconds"], 2),
+        "exp_float64_seconds": round(answer["exp_float64_seconds"], 2),
+        "ratio_to_float32": round(seconds / answer["exp_float32_seconds"], 2),
+        "ratio_to_float64": round(seconds / answer["exp_float64_seconds"], 2),
+        "threads": answer["threads"],
+    }
+    print(row, flush=True)
+    return row
+
+
 def main() -> None:
     """Writes the files, measures, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,31 +138,25 @@ def main() -> None:
         "--out", type=Path, default=HERE / "stream.csv", help="the table; default: stream.csv beside this file"
     )
     arguments = parser.parse_args()
-    needed = arguments.instances * (2 * 4 * arguments.classes + 8)
-    free = shutil.disk_usage(arguments.folder).free
+    N, C = arguments.instances, arguments.classes
+    needed, free = N * (2 * 4 * C + 8), shutil.disk_usage(arguments.folder).free
     if free < 1.05 * needed:
         sys.exit(
             f"{arguments.folder} has {free / 1e9:.1f} GB free but the logits take {needed / 1e9:.1f} GB: give another "
             "--folder, or fewer --instances or --classes"
         )
+    rows = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
-        paths = write_logits(Path(temporary), arguments.instances, arguments.classes)
-        command = [sys.executable, "-c", MEASURED, *map(str, paths)]
-        answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        size = sum(path.stat().st_size for path in paths)
-    row = {
-        "instances": answer["count"],
-        "classes": arguments.classes,
-        "bytes_on_disk": size,
-        "seconds": round(answer["seconds"], 1),
-        "peak_bytes": answer["peak_bytes"],
-        "instances_per_second": round(answer["count"] / answer["seconds"]),
-    }
+        paths = write_logits(Path(temporary), N, C)
+        for part in (1, 2, 4, 8):
+            keep_first(paths, N // part, C)
+            rows.append(measure(paths, C))
+        for classes in (C // 100, C // 10, 10 * C):
+            rows.append(measure(write_logits(Path(temporary), N // 10, classes), classes))
     with arguments.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerow(row)
-    print(row)
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""The hours of docs/scaling.md follow from the suites and the measured steps."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from anchorlab.suites.plan import make_plan
+from anchorlab.suites.reading import load_suite
+from anchorlab.suites.store import Store
+from tests.test_results import rows
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def scaling() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("scaling", ROOT / "experiments/scaling.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["scaling"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_hours_of_the_page_are_those_of_the_script(scaling: ModuleType) -> None:
+    found = scaling.table()
+    shown = rows("docs/scaling.md", "<!-- hours -->", "<!-- end of hours -->")
+    assert len(shown) == len(found)
+    for cells, (_, row) in zip(shown, found.iterrows(), strict=True):
+        assert cells[:2] == [row["suite"], row["device"]]
+        assert [int(cell) for cell in cells[2:5]] == [row["references"], row["choosing"], row["reported"]]
+        for cell, part in zip(cells[5:], ("references", "tuning", "measuring", "all"), strict=True):
+            assert cell == f"{row[f'hours_{part}']:,.0f}", (cells, part)
+
+
+def test_the_hours_are_committed(scaling: ModuleType) -> None:
+    pd.testing.assert_frame_equal(pd.read_csv(ROOT / "experiments/scaling/hours.csv"), scaling.table())
+
+
+def test_the_page_quotes_the_measured_steps() -> None:
+    pace = pd.read_csv(ROOT / "experiments/scaling/pace.csv").set_index(["model", "device"])
+    page = (ROOT / "docs/scaling.md").read_text()
+    for model, what in (("resnet-34", "an image"), ("bert-base", "a text")):
+        seconds = pace.loc[(model, "cpu"), "training_seconds_per_example"]
+        assert f"{seconds:.3f} seconds {what}" in page
+
+
+@pytest.mark.parametrize("name", ["images", "texts"])
+def test_runs_are_counted_as_the_plan_counts_them(scaling: ModuleType, name: str, tmp_path: Path) -> None:
+    """An empty folder's plan knows the references, and the methods' reported runs as those not decided yet."""
+    suite = load_suite(ROOT / f"experiments/scaling/{name}.yaml")
+    plan, work = make_plan(suite, Store(tmp_path)), scaling.work_of(suite)
+    controls = 2 * len(suite.anchors) * len(suite.references) * len(suite.seeds)
+    assert len(plan.references) == work.references
+    assert plan.undecided == work.reported - controls
