@@ -4,11 +4,13 @@
 
 Writes the logits of two models, float32 of a million instances and a thousand classes, to two .npy files of 4 GB in a
 new folder inside the given one, and compares them in a process of its own with ``compare_logits``; then the first half
-of the instances, a quarter and an eighth, and a tenth with 10, 100 and 10,000 classes. The same process
-takes ``numpy.exp`` of both files, once in float32 and once in float64, on one thread: read as the comparison reads
-them, a piece at a time that stays in the processor's cache, and the results are forgotten. Seconds are without the
-start of Python; the peak is of the whole process with its libraries. The system is asked to forget the files before each,
-so that they are read from the disk. Writes stream.csv beside this file, or the file of --out, and removes the logits.
+of the instances, a quarter and an eighth; then a tenth with 10 and 100 classes, and a fortieth with 10,000.
+
+The same process takes ``numpy.exp`` of both files, in float32 before and in float64 after, on one thread: read as the
+comparison reads them, a piece at a time that stays in the processor's cache, and the results are forgotten. Seconds are
+without the start of Python; the peak is of the whole process with its libraries. The system is asked to forget the
+files before each, so that they are read from the disk. Writes stream.csv beside this file, or the file of --out, and
+removes the logits.
 """
 
 from __future__ import annotations
@@ -151,8 +153,8 @@ def main() -> None:
         for part in (1, 2, 4, 8):
             keep_first(paths, N // part, C)
             rows.append(measure(paths, C))
-        fewer = (C // 100, C // 10, 10 * C)
-        rows += [measure(write_logits(Path(temporary), N // 10, classes), classes) for classes in fewer]
+        others = ((10, C // 100), (10, C // 10), (40, 10 * C))
+        rows += [measure(write_logits(Path(temporary), N // part, classes), classes) for part, classes in others]
     with arguments.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()

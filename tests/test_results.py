@@ -276,3 +276,26 @@ def test_the_speeds_of_the_suite_are_those_of_the_benchmark() -> None:
     for line, ratio in zip(lines, ratios, strict=True):
         cells = [f"{ratio[model].median():.2f} times (`{model}`)" for model in ("resnet-mini", "resnet-small")]
         assert line.endswith(f"| {', '.join(cells)} |"), cells
+
+
+def test_the_comparisons_of_stored_logits_are_those_of_the_benchmark() -> None:
+    measured = pd.read_csv(ROOT / "benchmarks/stream.csv")
+    shown = rows("docs/scaling.md", "<!-- stream -->", "<!-- end of stream -->")
+    assert len(shown) == len(measured)
+    for cells, (_, row) in zip(shown, measured.iterrows(), strict=True):
+        assert cells[:4] == [
+            f"{row['instances']:,.0f}",
+            f"{row['classes']:,.0f}",
+            f"{row['seconds']:.1f}",
+            f"{row['peak_bytes'] / 1e6:,.0f} MB",
+        ]
+        assert cells[4:6] == [f"{row['exp_float32_seconds']:.2f}", f"{row['exp_float64_seconds']:.2f}"]
+        assert cells[6:] == [f"{row['ratio_to_float32']:.1f}", f"{row['ratio_to_float64']:.1f}"]
+    seconds = measured[measured["classes"] == 1000].set_index("instances")["seconds"]
+    doublings = [seconds[500_000] / seconds[250_000], seconds[250_000] / seconds[125_000]]
+    page = " ".join((ROOT / "docs/scaling.md").read_text().split())
+    assert {f"{ratio:.1f}" for ratio in doublings} == {"1.9"}
+    assert "each doubling took 1.9 times as long" in page
+    largest = measured.iloc[0]
+    overview = (ROOT / "docs/results.md").read_text()
+    assert f"| {largest['seconds']:.0f} s, peak {largest['peak_bytes'] / 1e9:.2f} GB |" in overview
