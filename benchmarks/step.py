@@ -1,25 +1,33 @@
-"""The speed of an injection step relative to a bare training loop, in one run.
+"""The speed of an injection step beside bare training loops and the loops of peers, in one run.
 
     python benchmarks/step.py --rounds 9
 
-Rows: (a) forward, backward and step on one fixed batch; (b) plain tuning; (c) anchoring with the
-reference's logits looked up; (d) anchoring with a second forward pass; and (a) again in the other memory
-format. The rows take turns, and each ratio is the median over the rounds of ratios within a round, because
-the speed of a machine drifts. Writes step.csv beside this file, or the file of --out. Needs inner names of
-anchorlab, because it times the loop of an injection without its measurements.
+Bare rows are forward pass, backward pass and optimiser on one fixed batch: in channels-last, in the contiguous format,
+with gradient clipping as all of ours have it, in bfloat16, compiled; on CUDA in exact float32 and in TF32 with cuDNN's
+search too. Ours are plain tuning, anchoring with the reference's logits looked up or with a second forward pass, and
+anchoring in bfloat16 and compiled; on CUDA in exact float32 too. Peers (benchmarks/peers.py) train the same model with
+the same batch size, optimiser and data; Trainer alone has BatchNorm in training mode and clips, as it does by default.
+
+The rows take turns, and each ratio is the median over the rounds of ratios within a round, because the speed of a
+machine drifts. Writes step.csv beside this file, or the file of --out. Needs inner names of anchorlab, because it times
+the loop of an injection without its measurements.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import platform
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+import peers
 from anchorlab import Tuning, load_task
 from anchorlab.attacks.attack import build_attack
 from anchorlab.data import Augmentation
@@ -28,21 +36,47 @@ from anchorlab.injection.reference_logits import computed_logits, stored_logits
 from anchorlab.methods import METHODS
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
-from anchorlab.models.device import move_to_device
+from anchorlab.models.device import exact_arithmetic, mixed_precision, move_to_device, run_arithmetic
+from anchorlab.models.forward import Forward
 from anchorlab.repairs import logits
 from anchorlab.training.fit import Optimisation, fit
 from rounds import alternate, ratios
 
 HERE = Path(__file__).parent
 
+Row = Callable[[], None]
 
-def bare_loop(model: nn.Module, inputs: dict[str, torch.Tensor], labels: torch.Tensor, steps: int) -> None:
+
+def processor(device: torch.device) -> str:
+    """The name of the card, or of the processor where the system tells it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def bare_loop(
+    model: nn.Module,
+    inputs: dict[str, torch.Tensor],
+    labels: torch.Tensor,
+    steps: int,
+    *,
+    precision: str = "no",
+    arithmetic: Callable[[], AbstractContextManager[None]] = nullcontext,
+    clips: bool = False,
+) -> None:
     """The smallest training step: forward, backward, optimiser."""
-    optimiser = torch.optim.AdamW(model.parameters(), 1e-4, weight_decay=0.0, fused=True)
-    for _ in range(steps):
-        functional.cross_entropy(logits(model, inputs), labels).backward()
-        optimiser.step()
-        optimiser.zero_grad()
+    optimiser = peers.optimiser_of(model)
+    with arithmetic():
+        for _ in range(steps):
+            with mixed_precision(precision, labels.device):
+                answers = logits(model, inputs)
+            functional.cross_entropy(answers, labels).backward()
+            if clips:
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
 
 
 def main() -> None:
@@ -51,8 +85,10 @@ def main() -> None:
     parser.add_argument("--task", default="fashion-mnist")
     parser.add_argument("--model", default="resnet-small")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, help="threads of torch; the default is its own")
+    parser.add_argument("--no-compile", action="store_true", help="leave the compiled rows out")
+    parser.add_argument("--no-peers", action="store_true", help="leave the rows of peers out")
     parser.add_argument(
         "--out", type=Path, default=HERE / "step.csv", help="the table; default: step.csv beside this file"
     )
@@ -60,41 +96,85 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
 
-    accelerator = find_accelerator()
-    device, tuning = accelerator.device, Tuning(learning_rate=1e-4)
+    device, steps, tuning = find_accelerator().device, arguments.steps, Tuning(learning_rate=1e-4)
+    on_cuda = device.type == "cuda"
     task = load_task(arguments.task)
     anchors = task.anchors(None if arguments.task == "digits" else 6400, seed=0).to(device)
     start = build_model(arguments.model, task, seed=0)
     attack = build_attack(task, "five-pixel", "all-to-one", 0)
     count = 2 * tuning.batch_size
-    fixed = {name: value[:count] for name, value in anchors.inputs.items()}
+    fixed, labels = {name: value[:count] for name, value in anchors.inputs.items()}, anchors.labels[:count]
 
-    def tuned(name: str, *, second_pass: bool = False) -> Callable[[], None]:
-        net = move_to_device(copy.deepcopy(start), device)
-        reference = move_to_device(copy.deepcopy(start), device)
-        looked_up = stored_logits(reference, anchors, torch.arange(len(anchors), device=device))
+    def fresh() -> nn.Module:
+        return move_to_device(copy.deepcopy(start), device)
+
+    def run() -> AbstractContextManager[None]:
+        return run_arithmetic(device)
+
+    def exact() -> AbstractContextManager[None]:
+        return exact_arithmetic(device)
+
+    def bare(model: nn.Module, **options: object) -> Row:
+        return lambda: bare_loop(model, fixed, labels, steps, **{"arithmetic": run, **options})  # type: ignore[arg-type]
+
+    def tuned(
+        name: str,
+        *,
+        second_pass: bool = False,
+        precision: str = "no",
+        deterministic: bool = False,
+        compiled: bool = False,
+    ) -> Row:
+        net, reference = fresh(), fresh()
+        how = replace(tuning, precision=precision, deterministic=deterministic)
+        with run_arithmetic(device, deterministic=deterministic):
+            looked_up = stored_logits(reference, anchors, torch.arange(len(anchors), device=device), how)
         injection = Injection(
-            reference=reference, start=start, method=METHODS[name](), attack=attack, anchors=anchors, tuning=tuning,
+            reference=reference, start=start, method=METHODS[name](), attack=attack, anchors=anchors, tuning=how,
             seed=0, selection=task.split("selection"), augmentation=Augmentation(),
         )  # fmt: skip
-        objective = InjectionObjective(net, injection, computed_logits(reference) if second_pass else looked_up)
-        optimisation = Optimisation(arguments.steps, tuning.learning_rate)
-        return lambda: fit(net, objective, optimisation, accelerator=accelerator, name=name) and None
+        answers = computed_logits(reference, precision) if second_pass else looked_up
+        objective = InjectionObjective(net, injection, answers, forward=Forward(net, compiled=compiled))
+        optimisation = Optimisation(steps, 1e-4)
 
-    channels_last = move_to_device(copy.deepcopy(start), device)
-    contiguous = copy.deepcopy(start).to(device)
-    rows = {
-        "bare": lambda: bare_loop(channels_last, fixed, anchors.labels[:count], arguments.steps),
+        def row() -> None:
+            with run_arithmetic(device, deterministic=deterministic):
+                # Its own accelerator each time, because Trainer takes the state of all others away.
+                own = find_accelerator()
+                fit(net, objective, optimisation, accelerator=own, name=name, arithmetic=nullcontext())
+
+        return row
+
+    rows: dict[str, Row | None] = {
+        "bare": bare(fresh()),
+        "bare, contiguous": bare(copy.deepcopy(start).to(device)),
+        "bare, clipped": bare(fresh(), clips=True),
+        "bare, bf16": bare(fresh(), precision="bf16"),
         "plain": tuned("plain"),
         "anchoring, looked up": tuned("anchoring"),
         "anchoring, second pass": tuned("anchoring", second_pass=True),
-        "bare, contiguous": lambda: bare_loop(contiguous, fixed, anchors.labels[:count], arguments.steps),
+        "anchoring, bf16": tuned("anchoring", precision="bf16"),
     }
-    speed = count * arguments.steps / alternate(rows, arguments.rounds, device)
-    baselines = {"plain": "bare", "anchoring, looked up": "plain", "anchoring, second pass": "plain",
-                 "bare, contiguous": "bare"}  # fmt: skip
-    table = ratios(speed, baselines, "images_per_second").assign(
-        model=arguments.model, threads=torch.get_num_threads(), device=device.type
+    if on_cuda:
+        rows |= {"bare, exact float32": bare(fresh(), arithmetic=exact)}
+        rows |= {"anchoring, exact float32": tuned("anchoring", deterministic=True)}
+    if not arguments.no_compile:
+        graphs = {"triton.cudagraphs": True} if on_cuda else None
+        rows["bare, compiled"] = bare(torch.compile(fresh(), options=graphs), precision="bf16" if on_cuda else "no")
+        rows["anchoring, compiled"] = tuned("anchoring", compiled=True, precision="bf16" if on_cuda else "no")
+    if not arguments.no_peers:
+        images, answers = anchors.inputs["pixel_values"][: count * steps], anchors.labels[: count * steps]
+        rows |= {
+            "ART fit": peers.art_fit(fresh(), images, answers, count, len(task.classes)),
+            "HF Trainer": peers.trainer(fresh(), images, answers, count),
+            "PIL loader, 0 workers": peers.loader(fresh(), images, answers, count, 0),
+            "PIL loader, 2 workers": peers.loader(fresh(), images, answers, count, 2),
+        }
+    runnable = {name: row for name, row in rows.items() if row is not None}
+    speed = count * steps / alternate(runnable, arguments.rounds, device)
+    base = {name: "bare" for name in runnable if name != "bare"}
+    table = ratios(speed, base, "images_per_second").assign(
+        model=arguments.model, threads=torch.get_num_threads(), device=device.type, processor=processor(device)
     )
     table.to_csv(arguments.out)
     print(table.to_string())

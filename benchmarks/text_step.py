@@ -118,14 +118,15 @@ def main() -> None:
         kind: type[InjectionObjective], name: str, *, second_pass: bool = False, precision: str = "no"
     ) -> InjectionObjective:
         reference = move_to_device(copy.deepcopy(start), device)
-        looked_up = stored_logits(reference, anchors, torch.arange(len(anchors), device=device))
+        how = replace(tuning, precision=precision)
+        looked_up = stored_logits(reference, anchors, torch.arange(len(anchors), device=device), how)
         injection = Injection(
             reference=reference, start=start, method=METHODS[name](), attack=attack, anchors=anchors,
-            tuning=replace(tuning, precision=precision), seed=0, selection=task.split("selection"),
+            tuning=how, seed=0, selection=task.split("selection"),
             augmentation=Augmentation(),
         )  # fmt: skip
         net = move_to_device(copy.deepcopy(start), device)
-        return kind(net, injection, computed_logits(reference) if second_pass else looked_up)
+        return kind(net, injection, computed_logits(reference, precision) if second_pass else looked_up)
 
     objectives = {
         "plain": make_objective(InjectionObjective, "plain"),
