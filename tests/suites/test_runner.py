@@ -273,6 +273,24 @@ def test_a_suite_is_not_planned_again_after_each_run(tmp_path: Path, monkeypatch
     assert plan is plans[-1]
 
 
+def test_what_another_runner_finishes_at_the_last_moment_makes_other_runs_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another runner trains the reference between this one's plan and its claim."""
+    others, claim = Inline(), Store.claim
+
+    def claimed(store: Store, job: Any) -> Any:
+        if isinstance(job, ReferenceJob) and store.manifest(job) is None:
+            store.save_reference(job, others.submit(runner.train_reference, job, None).result())
+        return claim(store, job)
+
+    monkeypatch.setattr(Store, "claim", claimed)
+    suite, executor = tiny(controls=False, anchors=["all"]), Inline()
+    run_suite(suite, tmp_path, executor=executor)
+    assert executor.jobs
+    assert not load_results(tmp_path).results.empty
+
+
 def failing(executor: Inline) -> Any:
     """Trains references, and fails all other jobs at once, as a diverging loss does."""
     submit = executor.submit

@@ -98,8 +98,9 @@ class _Run:
             if self.running:
                 finished, _ = wait(self.running, timeout=_POLL_SECONDS * 2, return_when=FIRST_COMPLETED)
                 self.collect_all(finished)
-            elif elsewhere:
-                time.sleep(_POLL_SECONDS)
+            else:  # other runners are at work on all that is left, or have just finished it
+                if elsewhere:
+                    time.sleep(_POLL_SECONDS)
                 self.refresh()
         self.report_progress()
         return self.plan
