@@ -130,9 +130,15 @@ def another_key(folder: Path) -> None:
     (folder / "about.json").write_text(json.dumps(about | {"key": "cd" * 32}))
 
 
+def another_class(folder: Path) -> None:
+    """As a disk that flips a bit: what is said is of the right kind, and wrong."""
+    about = json.loads((folder / "about.json").read_text())
+    (folder / "about.json").write_text(json.dumps(about | {"value": {"classes": ["b"]}}))
+
+
 DAMAGES = [
     *(cut_short, overwritten, of_another_type, pickled, linked, missing),
-    *(without_words, half_words, other_words, another_shape, another_key),
+    *(without_words, half_words, other_words, another_shape, another_key, another_class),
 ]
 
 

@@ -28,7 +28,7 @@ def test_hashes_and_statistics_are_derived_once(tmp_path: Path, cache: Path, mon
     assert (other.contents(), other.describe(), other.pixel_statistics) == found
 
 
-@pytest.mark.parametrize("what", ["a seed", "a limit", "an order", "a copy", "a pixel"])
+@pytest.mark.parametrize("what", ["a seed", "a limit", "an order", "a copy", "a pixel", "a tensor", "an earlier pixel"])
 def test_other_data_have_hashes_of_their_own(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -44,13 +44,17 @@ def test_other_data_have_hashes_of_their_own(
     elif what == "a copy":
         other = replace(other, raw=replace(other.raw, train=other.raw.train.select(other.indices["owner"].flip(0))))
         other = replace(other, indices={"owner": other.indices["owner"][:3]})
+    elif what == "a tensor":
+        other.raw.train.inputs["pixel_values"] = other.raw.train.inputs["pixel_values"].flip(0)
     else:
         other.raw.train.inputs["pixel_values"][0, 0, 0, 0] += 1
+        if what == "an earlier pixel":
+            other = replace(other, raw=other.raw.limited(40))
     found = other.contents()
     contents._KNOWN.clear()
     monkeypatch.setenv("ANCHORLAB_CACHE", "off")
     assert other.contents() == found
-    if what in ("a pixel", "a copy"):
+    if what in ("a pixel", "a copy", "a tensor", "an earlier pixel"):
         must_not_hash(monkeypatch)
         contents._KNOWN.clear()
         with pytest.raises(AssertionError, match="hashed again"):

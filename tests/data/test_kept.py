@@ -12,8 +12,9 @@ import pytest
 import torch
 from datasets import DatasetDict, Value
 
+from anchorlab.cache.store import digest
 from anchorlab.cache.upkeep import entries
-from anchorlab.data import DataColumns, RawData, Task, load_task
+from anchorlab.data import DataColumns, RawData, Task, load_task, reader
 from anchorlab.data import images as reading_images
 from anchorlab.data import kept as kept_data
 from anchorlab.data.named import fashion_mnist
@@ -253,6 +254,22 @@ def test_other_columns_are_other_data(tmp_path: Path, cache: Path, columns: Data
     assert load_task(str(path), columns=columns).contents() != first.contents()
 
 
+def test_a_file_alone_does_not_serve_for_its_folder(tmp_path: Path, cache: Path) -> None:
+    """A file is the training part whatever its name; a folder that holds it alone is refused, as without a cache."""
+    path = written(tmp_path / "reviews" / "reviews.csv", frame())
+    load_task(str(path), columns=STARS)
+    forget()
+    with pytest.raises(AnchorlabError, match="of which none is called so"):
+        load_task(str(path.parent), columns=STARS)
+
+
+def test_code_that_is_exchanged_while_a_process_runs_is_not_what_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reader.reader()
+    monkeypatch.setattr(Path, "read_bytes", lambda path: b"another version")
+    assert reader.reader() == before
+    assert reader._reader() != before
+
+
 def test_other_code_reads_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = reviews(".csv")(tmp_path)
     monkeypatch.setattr(kept_data, "reader", lambda: "another version")
@@ -289,6 +306,7 @@ def test_an_entry_that_says_something_else_is_made_again(tmp_path: Path, cache: 
     (entry,) = entries()
     about = json.loads((entry.folder / "about.json").read_text())
     tamper(about)
+    about["check"] = digest({name: value for name, value in about.items() if name != "check"})
     (entry.folder / "about.json").write_text(json.dumps(about))
     with pytest.warns(Notice, match="was damaged"):
         assert_same(task.raw, again(task).raw)

@@ -52,6 +52,17 @@ def test_whatever_decides_tokens_is_in_the_key(cache: Path, other: str) -> None:
     assert len(list(entries())) == 2
 
 
+def test_a_tokenizer_that_changed_after_its_fingerprint_was_made_is_another_one(cache: Path) -> None:
+    usual, changed = fresh("wordpiece", 12), fresh("wordpiece", 12)
+    assert usual.fingerprint == changed.fingerprint
+    encoded_once(usual, TEXTS)
+    changed.tokenizer.add_tokens([TEXTS[0]])
+    expected = changed.encode(TEXTS)["input_ids"]
+    assert not torch.equal(usual.encode(TEXTS)["input_ids"], expected)
+    assert torch.equal(encoded_once(changed, TEXTS)[0]["input_ids"], expected)
+    assert torch.equal(encoded_once(fresh("wordpiece", 12), TEXTS)[0]["input_ids"], usual.encode(TEXTS)["input_ids"])
+
+
 def test_a_refusal_is_not_hidden_by_what_another_tokenizer_made(cache: Path) -> None:
     """One that cuts off the start of long texts has the same fingerprint."""
     usual, other = fresh("wordpiece", 5), fresh("wordpiece", 5)

@@ -27,21 +27,36 @@ _SHARE = 0.25
 _KEPT = "kept"
 
 
+class NoHome(AnchorlabError):  # noqa: N818  (it says what is missing)
+    """A user without a home folder, as in a container, has no cache."""
+
+
 def user_cache() -> Path:
     """Anchorlab's folder in the user's cache, whether it is there or not.
 
     It is the folder that the variable ``ANCHORLAB_CACHE`` names, or else the system's usual one.
+
+    Raises:
+        NoHome: if there is neither.
     """
     given = os.environ.get(VARIABLE, "")
     if given and given != OFF:
         return user_path(given).absolute()
     from platformdirs import user_cache_path
 
-    return user_cache_path("anchorlab", appauthor=False)
+    with suppress(RuntimeError):
+        folder = user_cache_path("anchorlab", appauthor=False)
+        if folder.is_absolute():  # older versions of platformdirs leave the ~ where it is
+            return folder
+    raise NoHome(f"this user has no home folder, expected one with a cache: set {VARIABLE} to a folder, or to '{OFF}'")
 
 
 def kept_folder() -> Path | None:
-    """The folder of what is kept, whether it is there or not; None if the user wants nothing kept."""
+    """The folder of what is kept, whether it is there or not; None if the user wants nothing kept.
+
+    Raises:
+        NoHome: as ``user_cache`` does.
+    """
     return None if os.environ.get(VARIABLE) == OFF else user_cache() / _KEPT
 
 
@@ -50,8 +65,8 @@ def readable_folder() -> Path | None:
 
     What others may write is not read, because it could hold anything.
     """
-    folder = kept_folder()
-    with suppress(OSError):
+    with suppress(OSError, NoHome):
+        folder = kept_folder()
         if folder is not None and _is_own(folder.lstat()):
             return folder
     return None
@@ -59,7 +74,11 @@ def readable_folder() -> Path | None:
 
 def writable_folder() -> Path | None:
     """The folder of what is kept, made for this user alone if it is not there; None, with a notice, if it cannot be."""
-    folder = kept_folder()
+    try:
+        folder = kept_folder()
+    except NoHome as error:
+        notice(f"nothing is kept, so that data are read again each time, because {error}")
+        return None
     if folder is None:
         return None
     try:

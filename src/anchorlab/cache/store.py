@@ -2,7 +2,8 @@
 
 An entry is a folder: a ``.npy`` file for each array, and ``about.json``, which says what each holds. A reader checks
 type, shape and length of every file, and that nobody has changed it since it was written: by its size, times and inode,
-or, where these are others because the cache was copied, by its SHA-256. What does not fit is removed.
+or, where these are others because the cache was copied, by its SHA-256; ``about.json`` holds one of itself. What does
+not fit is removed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _TYPES = ("uint8", "int32", "int64", "bool")
 _OTHERS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
 
 #: Changes whenever entries are written in another form.
-_FORM = 1
+_FORM = 2
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def find(kind: str, key: str) -> Entry | None:
         about = json.loads((place.folder / ABOUT).read_text(encoding="utf-8"))
         if (about["form"], about["kind"], about["key"]) != (_FORM, kind, key):
             raise ValueError("it says that it is another entry")
+        if about.pop("check") != digest(about):
+            raise ValueError(f"{ABOUT} was changed")
         arrays = {name: _mapped(place.folder / f"{name}.npy", fact) for name, fact in about["arrays"].items()}
         entry = Entry(place, arrays, about["value"])
     except PermissionError:
@@ -151,7 +154,8 @@ def _write(folder: Path, arrays: Mapping[str, np.ndarray[Any, Any]], about: dict
             "state": _state(path.stat()),
         }
     with (folder / ABOUT).open("w", encoding="utf-8") as file:
-        json.dump(about | {"arrays": facts}, file, allow_nan=False)
+        whole = about | {"arrays": facts}
+        json.dump(whole | {"check": digest(whole)}, file, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())
 

@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 def derived(raw: RawData, what: tuple[Any, ...], derive: Callable[[], Value], valid: Callable[[Any], bool]) -> Value:
     """A value of JSON that examples and classes decide: from the cache, or derived and kept there.
 
-    Of data that are not kept, or that somebody changed in this process, it is derived each time.
+    Of data without an origin it is derived each time.
 
     Args:
         raw: the data.
@@ -24,18 +24,12 @@ def derived(raw: RawData, what: tuple[Any, ...], derive: Callable[[], Value], va
         derive: gives it.
         valid: whether something that was read is such a value.
     """
-    if not raw.origin or _changed(raw):
+    origin = raw.origin
+    if not origin:
         return derive()
-    key = digest("derived", reader(), raw.origin, what)
+    key = digest("derived", reader(), origin, what)
     value: Value = recall(key)
     if not valid(value):
         value = derive()
         note(key, value)
     return value
-
-
-def _changed(raw: RawData) -> bool:
-    """Whether a tensor was changed in place since it was read."""
-    parts = [part for part in (raw.train, raw.test) if part is not None]
-    tensors = [tensor for part in parts for tensor in (part.labels, part.inputs.get("pixel_values"))]
-    return any(tensor._version for tensor in tensors if tensor is not None)

@@ -56,10 +56,25 @@ def _key(encoding: TextEncoding, texts: Sequence[str]) -> str:
     for text in texts:
         content = text.encode("utf-8", errors="surrogatepass")
         written.update(len(content).to_bytes(8, "little") + content)
+    return digest("tokens", reader(), _settings(encoding), written.hexdigest())
+
+
+def _settings(encoding: TextEncoding) -> list[Any]:
+    """All of an encoding that decides tokens, as it is now; its fingerprint was made when somebody first asked for it.
+
+    How long texts were cut or padded when the tokenizer was last used stands before its first token, and is left out.
+    """
     tokenizer = encoding.tokenizer
-    kind = f"{type(tokenizer).__module__}.{type(tokenizer).__qualname__}"
-    settings = [kind, tokenizer.truncation_side, getattr(tokenizer, "split_special_tokens", None)]
-    return digest("tokens", reader(), encoding.fingerprint, settings, written.hexdigest())
+    state = tokenizer.backend_tokenizer.to_str().partition('"added_tokens"')[2]
+    return [
+        f"{type(tokenizer).__module__}.{type(tokenizer).__qualname__}",
+        hashlib.sha256(state.encode()).hexdigest(),
+        encoding.max_length,
+        encoding.pad,
+        *(encoding.prefix, encoding.suffix, encoding.ids_depend_on_space),
+        tokenizer.truncation_side,
+        getattr(tokenizer, "split_special_tokens", None),
+    ]
 
 
 def _keep(key: str, inputs: Mapping[str, Tensor], tokens: Tensor, encoding: TextEncoding) -> Entry | None:

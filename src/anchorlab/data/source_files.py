@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from anchorlab.data.folders import is_hidden
 from anchorlab.errors import AnchorlabError
@@ -28,12 +29,14 @@ class SourceFiles:
     """The visible files and folders of some data, as the disk describes them; links are followed.
 
     Attributes:
+        form: whether the data are one file or a folder, because a file alone is read otherwise than in a folder.
         paths: of each, in order; a folder's too.
         names: from the folder of the data on, with a slash at the end of a folder's.
         facts: size, times, inode and device of each; of folders nothing.
         seen: when this was looked at, in ns since 1970.
     """
 
+    form: Literal["file", "folder", "hub"]
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     facts: tuple[tuple[int, ...], ...]
@@ -42,7 +45,7 @@ class SourceFiles:
     @property
     def state(self) -> str:
         """SHA-256 of names, sizes, times and inodes: another one after any change, and where files were moved."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(f"{self.form}\0".encode())
         for name, fact in zip(self.names, self.facts, strict=True):
             digest.update(f"{name}\0{fact}\0".encode(errors="surrogateescape"))
         return digest.hexdigest()
@@ -58,12 +61,12 @@ class SourceFiles:
         return sum(fact[0] for fact in self.facts if fact)
 
     def content(self) -> str:
-        """SHA-256 of the names and of what the files hold, wherever they lie.
+        """SHA-256 of the form, of the names and of what the files hold, wherever they lie.
 
         Raises:
             OSError: if one cannot be read.
         """
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(f"{self.form}\0".encode())
         for path, name, fact in zip(self.paths, self.names, self.facts, strict=True):
             written = name.encode(errors="surrogateescape")
             digest.update(f"{len(written)}\0".encode() + written)
@@ -84,8 +87,8 @@ def files_at(data: str | None) -> SourceFiles | None:
         path = user_path(data or "")
         root = path.stat()
         if stat.S_ISREG(root.st_mode):
-            return _described([(path, path.name, root)])
-        return _described(_below(path, "", frozenset())) if stat.S_ISDIR(root.st_mode) else None
+            return _described("file", [(path, path.name, root)])
+        return _described("folder", _below(path, "", frozenset())) if stat.S_ISDIR(root.st_mode) else None
     except (OSError, ValueError, AnchorlabError):
         return None
 
@@ -93,7 +96,7 @@ def files_at(data: str | None) -> SourceFiles | None:
 def files_named(paths: Iterable[Path]) -> SourceFiles | None:
     """The same for files that are known, such as those of a data set of the hub."""
     try:
-        return _described((path, path.name, path.stat()) for path in paths)
+        return _described("hub", ((path, path.name, path.stat()) for path in paths))
     except (OSError, ValueError):
         return None
 
@@ -113,7 +116,9 @@ def _below(folder: Path, name: str, above: frozenset[tuple[int, int]]) -> Iterat
             yield folder / own, name + own, status
 
 
-def _described(found: Iterable[tuple[Path, str, os.stat_result]]) -> SourceFiles | None:
+def _described(
+    form: Literal["file", "folder", "hub"], found: Iterable[tuple[Path, str, os.stat_result]]
+) -> SourceFiles | None:
     seen = time.time_ns()
     paths: list[Path] = []
     names: list[str] = []
@@ -124,7 +129,7 @@ def _described(found: Iterable[tuple[Path, str, os.stat_result]]) -> SourceFiles
         paths.append(path)
         names.append(name)
         facts.append(_facts(status) if stat.S_ISREG(status.st_mode) else ())
-    return SourceFiles(tuple(paths), tuple(names), tuple(facts), seen)
+    return SourceFiles(form, tuple(paths), tuple(names), tuple(facts), seen)
 
 
 def _facts(status: os.stat_result) -> tuple[int, ...]:

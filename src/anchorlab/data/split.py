@@ -74,22 +74,42 @@ class RawData:
         test: the data set's own test part; None if it has none.
         classes: names of the classes, by label.
         reading: how the training part and then the test part were read; empty where nobody noted it.
-        origin: SHA-256 of all that decides examples and classes, under which the cache knows them; empty for data that
-            do not come from there. A copy by ``dataclasses.replace`` has none.
     """
 
     train: Split
     test: Split | None
     classes: tuple[str, ...]
     reading: tuple[PartReading, ...] = ()
-    origin: str = field(default="", init=False)
+    _origin: str = field(default="", init=False)
+    _seen: tuple[tuple[Tensor, int], ...] = field(default=(), init=False, repr=False)
+
+    @property
+    def origin(self) -> str:
+        """SHA-256 of all that decides examples and classes, under which the cache knows them.
+
+        It is empty for data that do not come from there, for a copy by ``dataclasses.replace``, and for data of which
+        somebody changed or exchanged a tensor in this process.
+        """
+        now = self._tensors()
+        same = len(now) == len(self._seen) and all(
+            tensor is seen and tensor._version == version
+            for tensor, (seen, version) in zip(now, self._seen, strict=True)
+        )
+        return self._origin if same else ""
 
     def known_as(self, origin: str, *changes: object) -> RawData:
         """The same, whose examples and classes are those of an origin after some changes; in place."""
         written = json.dumps([origin, *changes])
         of = origin if not changes or not origin else hashlib.sha256(written.encode()).hexdigest()
-        object.__setattr__(self, "origin", of)
+        object.__setattr__(self, "_origin", of)
+        object.__setattr__(self, "_seen", tuple((tensor, tensor._version) for tensor in self._tensors()))
         return self
+
+    def _tensors(self) -> tuple[Tensor, ...]:
+        """What holds the examples, besides their texts, which nobody can change."""
+        parts = [part for part in (self.train, self.test) if part is not None]
+        tensors = (tensor for part in parts for tensor in (part.labels, part.inputs.get("pixel_values")))
+        return tuple(tensor for tensor in tensors if tensor is not None)
 
     def limited(self, count: int) -> RawData:
         """The first ``count`` examples of each class, of both parts, in their order."""
