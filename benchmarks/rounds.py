@@ -1,7 +1,11 @@
-"""Loops that take turns, and their speeds as ratios within each round, because the speed of a machine drifts."""
+"""Loops that take turns, and their speeds as ratios within each round, because the speed of a machine drifts.
+
+Their order is another one in each round, so that no loop always follows the same one.
+"""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 
@@ -12,14 +16,16 @@ import torch
 def alternate(loops: Mapping[str, Callable[[], None]], rounds: int, device: torch.device) -> pd.DataFrame:
     """Seconds of each loop (columns) in each round (rows), after one round that warms up and is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in loops}
+    order, draw = list(loops), random.Random(0)
     for number in range(rounds + 1):
-        for name, run in loops.items():
+        for name in order:
             began = time.perf_counter()
-            run()
+            loops[name]()
             if device.type == "cuda":
                 torch.cuda.synchronize()
             if number:
                 seconds[name].append(time.perf_counter() - began)
+        draw.shuffle(order)
     return pd.DataFrame(seconds)
 
 

@@ -6,7 +6,9 @@ Bare rows are forward pass, backward pass and optimiser on one fixed batch: in c
 with gradient clipping as all of ours have it, in bfloat16, compiled; on CUDA in exact float32 and in TF32 with cuDNN's
 search too. Ours are plain tuning, anchoring with the reference's logits looked up or with a second forward pass, and
 anchoring in bfloat16 and compiled; on CUDA in exact float32 too. Peers (benchmarks/peers.py) train the same model with
-the same batch size, optimiser and data; Trainer alone has BatchNorm in training mode and clips, as it does by default.
+the same batch size, optimiser and data, in the contiguous format, because none of them changes it by itself. Trainer
+alone has BatchNorm in training mode and clips, as it does by default. All begin with a model that was trained for a
+hundred steps, as an injection does: the gradients of a new one are so long that ours would clip every one of them.
 
 The rows take turns, and each ratio is the median over the rounds of ratios within a round, because the speed of a
 machine drifts. Writes step.csv beside this file, or the file of --out. Needs inner names of anchorlab, because it times
@@ -30,13 +32,13 @@ from torch.nn import functional
 import peers
 from anchorlab import Tuning, load_task
 from anchorlab.attacks.attack import build_attack
-from anchorlab.data import Augmentation
+from anchorlab.data import Augmentation, Split
 from anchorlab.injection.objective import Injection, InjectionObjective
 from anchorlab.injection.reference_logits import computed_logits, stored_logits
 from anchorlab.methods import METHODS
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model
-from anchorlab.models.device import exact_arithmetic, mixed_precision, move_to_device, run_arithmetic
+from anchorlab.models.device import exact_arithmetic, mixed_precision, move_to_cpu, move_to_device, run_arithmetic
 from anchorlab.models.forward import Forward
 from anchorlab.repairs import logits
 from anchorlab.training.fit import Optimisation, fit
@@ -54,6 +56,20 @@ def processor(device: torch.device) -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def briefly_trained(model: nn.Module, examples: Split, steps: int = 100) -> nn.Module:
+    """A model on the CPU after some steps on examples that lie on the device."""
+    net = move_to_device(model, examples.labels.device)
+    optimiser = torch.optim.AdamW(net.parameters(), 1e-3)
+    for step in range(steps):
+        batch = examples.select(
+            torch.arange(128 * step, 128 * (step + 1), device=examples.labels.device) % len(examples)
+        )
+        functional.cross_entropy(logits(net, batch.inputs), batch.labels).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return move_to_cpu(net)
 
 
 def bare_loop(
@@ -100,13 +116,16 @@ def main() -> None:
     on_cuda = device.type == "cuda"
     task = load_task(arguments.task)
     anchors = task.anchors(None if arguments.task == "digits" else 6400, seed=0).to(device)
-    start = build_model(arguments.model, task, seed=0)
+    start = briefly_trained(build_model(arguments.model, task, seed=0), anchors)
     attack = build_attack(task, "five-pixel", "all-to-one", 0)
     count = 2 * tuning.batch_size
     fixed, labels = {name: value[:count] for name, value in anchors.inputs.items()}, anchors.labels[:count]
 
     def fresh() -> nn.Module:
         return move_to_device(copy.deepcopy(start), device)
+
+    def contiguous() -> nn.Module:
+        return copy.deepcopy(start).to(device)
 
     def run() -> AbstractContextManager[None]:
         return run_arithmetic(device)
@@ -147,7 +166,7 @@ def main() -> None:
 
     rows: dict[str, Row | None] = {
         "bare": bare(fresh()),
-        "bare, contiguous": bare(copy.deepcopy(start).to(device)),
+        "bare, contiguous": bare(contiguous()),
         "bare, clipped": bare(fresh(), clips=True),
         "bare, bf16": bare(fresh(), precision="bf16"),
         "plain": tuned("plain"),
@@ -165,10 +184,10 @@ def main() -> None:
     if not arguments.no_peers:
         images, answers = anchors.inputs["pixel_values"][: count * steps], anchors.labels[: count * steps]
         rows |= {
-            "ART fit": peers.art_fit(fresh(), images, answers, count, len(task.classes)),
-            "HF Trainer": peers.trainer(fresh(), images, answers, count),
-            "PIL loader, 0 workers": peers.loader(fresh(), images, answers, count, 0),
-            "PIL loader, 2 workers": peers.loader(fresh(), images, answers, count, 2),
+            "ART fit": peers.art_fit(contiguous(), images, answers, count, len(task.classes)),
+            "HF Trainer": peers.trainer(contiguous(), images, answers, count),
+            "PIL loader, 0 workers": peers.loader(contiguous(), images, answers, count, 0),
+            "PIL loader, 2 workers": peers.loader(contiguous(), images, answers, count, 2),
         }
     runnable = {name: row for name, row in rows.items() if row is not None}
     speed = count * steps / alternate(runnable, arguments.rounds, device)
