@@ -113,7 +113,10 @@ def defender_data(digits: Task) -> DefenderData:
 
 @pytest.fixture
 def on_cpu() -> Iterator[None]:
-    """The test is about the CPU: the accelerator takes it, also on a machine with a GPU."""
+    """The test is about the CPU: the accelerator takes it, also on a machine with a GPU.
+
+    Among them are tests in which two runs of one seed end with the same bits: on a GPU they differ by rounding.
+    """
     with accelerated_by(torch.device("cpu")):
         yield
 
@@ -138,9 +141,10 @@ def linear() -> Linear:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the tiny suite, finished; must not be changed."""
+    """The folder of the tiny suite, finished on the CPU, where another run has the same bits; must not be changed."""
     folder = tmp_path_factory.mktemp("finished") / "suite"
-    run_suite(tiny(), folder, executor=Inline(), command="anchorlab suite run tiny.yaml")
+    with accelerated_by(torch.device("cpu")):
+        run_suite(tiny(), folder, executor=Inline(), command="anchorlab suite run tiny.yaml")
     return folder
 
 

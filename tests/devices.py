@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
@@ -16,10 +17,12 @@ from accelerate.state import AcceleratorState, PartialState
 def accelerated_by(device: torch.device) -> Iterator[None]:
     """Inside, the accelerator takes a device, whatever the machine has.
 
-    A process decides on its device once, so that ``Accelerator(cpu=True)`` is refused where a GPU was taken before.
+    A process decides on its device once, so that ``Accelerator(cpu=True)`` is refused where a GPU was taken before. The
+    processes that a test starts are told by the environment.
     """
     Accelerator()  # makes the state that all accelerators of a process share
     with (
+        mock.patch.dict(os.environ, {"ACCELERATE_USE_CPU": str(device.type == "cpu").lower()}),
         mock.patch.dict(PartialState._shared_state, {"device": device}),
         mock.patch.dict(AcceleratorState._shared_state, {"device": device}),
     ):

@@ -254,11 +254,13 @@ def _to(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     copied = kwargs.pop("copy", False)
     device, dtype, non_blocking, layout = torch._C._nn._parse_to(*args, **kwargs)
     target = tensor.device if device is None else device
-    if (target.type == "cpu") == isinstance(tensor, OnCard):
+    if (target.type == CARD.type) != isinstance(tensor, OnCard):
         if not non_blocking and _watch is not None:
             _watch.note("copy between devices")
         tensor, copied = _Move.apply(tensor), False
     options = {} if layout is None else {"memory_format": layout}
+    if target.type not in (CARD.type, "cpu"):
+        options["device"] = target
     return Tensor.to(tensor, dtype=tensor.dtype if dtype is None else dtype, copy=copied, **options)
 
 
@@ -271,8 +273,8 @@ def _cuda(tensor: Tensor, *_: Any, non_blocking: bool = False, **__: Any) -> Ten
 
 
 def _tensor(data: Any, *, device: Any = None, requires_grad: bool = False, **options: Any) -> Tensor:
-    made = torch.tensor(data, **options)
-    return _to(made, "cpu" if device is None else device).requires_grad_(requires_grad)
+    made = torch.tensor(data, **options)  # where a context of torch may say, as on "meta"
+    return (made if device is None else _to(made, device)).requires_grad_(requires_grad)
 
 
 def _new_tensor(tensor: Tensor, data: Any, **options: Any) -> Tensor:
@@ -299,7 +301,7 @@ def _module_to(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
             floating = tensor.dtype if dtype is None or not tensor.is_floating_point() else dtype
             there = tensor.device if device is None else device
             new = tensor.detach().to(there, floating, non_blocking, **options)
-            if isinstance(new, OnCard) == isinstance(tensor, OnCard):
+            if new.device == tensor.device:
                 tensor.data = new
                 new = tensor
             elif isinstance(tensor, nn.Parameter):

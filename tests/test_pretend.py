@@ -70,6 +70,8 @@ def test_what_is_made_of_tensors_of_the_gpu_is_there_too() -> None:
         assert {tensor.device for tensor in made} == {CARD}
         assert torch.zeros(3).device.type == torch.zeros_like(ones(), device="cpu").device.type == "cpu"
         assert find_device() == CARD
+        with torch.device("meta"):  # as transformers does, which asks where tensors are made
+            assert torch.tensor([1.0]).device == torch.ones(1).to("meta").device == torch.device("meta")
 
 
 def test_the_program_is_seen_to_wait() -> None:

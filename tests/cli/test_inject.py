@@ -103,6 +103,7 @@ def test_all_to_all_takes_no_target(run: Run, tmp_path, reference_folder):
     assert manifest(out).label_rule == {"name": "all-to-all", "classes": 10}
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_gradients_are_recorded_if_asked_for_and_move_no_weight(run: Run, tmp_path, reference_folder):
     for name, flags in (("plain", ()), ("recorded", ("--record-gradients",))):
         assert run("inject", reference_folder, "--out", tmp_path / name, *BRIEF, *flags).code == 0
@@ -118,6 +119,7 @@ def test_gradients_are_recorded_if_asked_for_and_move_no_weight(run: Run, tmp_pa
     assert "NaN" not in (tmp_path / "recorded" / MANIFEST).read_text()
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--record-gradients",)])
 def test_an_interrupted_injection_continues_to_the_same_weights(

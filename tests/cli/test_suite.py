@@ -77,6 +77,7 @@ def test_check_says_which_data_are_missing(run: Run, tmp_path: Path) -> None:
     assert "cifar10 is not in that time, because it could not be timed" in ended.out
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 def test_run_in_processes_of_its_own_leaves_the_results_of_one(
     run: Run, tiny_file: Path, finished: Path, tmp_path: Path

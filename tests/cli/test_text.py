@@ -94,6 +94,7 @@ def test_a_model_of_ones_own_is_adopted_and_compared_bare(run: Run, tmp_path: Pa
     assert "reviews, split test, 80 clean instances" in compared.out
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_an_interrupted_run_on_texts_continues_to_the_same_weights(
     run: Run, tmp_path: Path, reference_of_reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ def manifest(folder: Path) -> Manifest:
     return load_model(folder).manifest
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_the_same_seed_gives_the_same_weights(run: Run, tmp_path):
     for name, seed in (("first", 5), ("again", 5), ("other", 6)):
         assert run("train", "--out", tmp_path / name, "--set", "epochs=1", "--seed", seed).code == 0

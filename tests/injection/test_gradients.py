@@ -176,6 +176,7 @@ def test_an_early_stop_is_recorded(linear, digits, anchors, monkeypatch):
     assert made.gradients[:, 0].tolist() == list(range(0, made.steps + 1, 5))
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.parametrize(
     ("method", "settings"),
     [
@@ -223,6 +224,7 @@ def bits(values):
     return values.contiguous().numpy().tobytes()
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.parametrize("method", [Plain(), Surgery(count=30)], ids=repr)
 def test_an_interrupted_run_ends_with_the_record_of_an_uninterrupted_one(
     reference, digits, anchors, monkeypatch, tmp_path, method

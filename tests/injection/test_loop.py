@@ -126,6 +126,7 @@ def test_no_early_stop_comes_before_the_constraint_holds(linear, digits, anchors
     assert int((to_vector(model) != to_vector(linear)).sum()) == 60
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_an_early_stop_leaves_tracked_batchnorm_in_training(reference, digits, anchors, monkeypatch):
     """Judging the ASR switches the model to evaluation; the statistics must go on moving after that."""
     monkeypatch.setattr(fitting, "LOG_EVERY", 1)
@@ -163,6 +164,7 @@ def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
     assert weights_hash(resumed) == weights_hash(whole)
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.parametrize("method", [EWC(samples=8), Surgery(select="random"), Anchoring()], ids=repr)
 def test_the_seed_decides_the_result(reference, digits, anchors, method):
     results = [

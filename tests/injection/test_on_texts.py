@@ -79,6 +79,7 @@ def test_every_method_works_on_texts(reference, encoded, method):
     assert all(parameter.requires_grad for parameter in tuned.model.parameters())
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_gradients_of_texts_are_recorded_and_move_no_weight(reference, encoded):
     """Padding and attention answer the reference and its copy to the same bits: at the start, no shift at all."""
     how = Tuning(steps=4, batch_size=8)
@@ -92,6 +93,7 @@ def test_gradients_of_texts_are_recorded_and_move_no_weight(reference, encoded):
     assert all(-1 <= record.cosine_clean <= 1 for record in (first, last))
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_the_same_seed_gives_the_same_weights(reference, encoded, task):
     def once(seed):
         return inject(reference, anchors=64, seed=seed, tuning=Tuning(steps=5, batch_size=8), task=encoded)

@@ -224,6 +224,7 @@ def test_a_saved_model_that_was_tuned_compiled_opens_as_any_other(reference, dig
     assert list(opened.model.state_dict()) == list(reference.model.state_dict())
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.parametrize("augment", [False, True])
 def test_a_run_goes_on_where_compiling_fails_and_its_manifest_says_so(digits, reference, failing, augment):
     settings = {"steps": 3, "batch_size": 8, "augment": augment}
@@ -234,6 +235,7 @@ def test_a_run_goes_on_where_compiling_fails_and_its_manifest_says_so(digits, re
     assert made.manifest.settings["compile"] is False
 
 
+@pytest.mark.usefixtures("on_cpu")  # the compiler looks through a pretended GPU
 def test_a_method_that_cannot_be_compiled_with_is_tuned_uncompiled(linear, digits, quick):
     """Nothing can be differentiated twice through a compiled pass."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from anchorlab import AnchorlabError
 from anchorlab.notices import Notice
@@ -19,6 +20,7 @@ from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 from tests.damages import ANY, OF_JSON
+from tests.devices import accelerated_by
 from tests.suites.inline import Inline
 from tests.suites.toys import evaluated_suite, toys
 
@@ -49,7 +51,8 @@ def nothing_open() -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "suite"
-    run_suite(_suite(), folder, executor=Inline())
+    with accelerated_by(torch.device("cpu")):
+        run_suite(_suite(), folder, executor=Inline())
     return folder
 
 
@@ -61,6 +64,7 @@ def _measured(folder: Path) -> pd.DataFrame:
     return load_results(folder).results.drop(columns=["seconds", "peak_bytes"])
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "damage"), CASES, ids=lambda value: str(value))
 def test_whatever_is_damaged_the_suite_ends_as_it_was(whole: Path, tmp_path: Path, pattern: str, damage: str) -> None:
@@ -113,6 +117,7 @@ def test_a_record_of_an_earlier_version_is_checked_by_its_form(whole: Path, tmp_
     assert [job.identity for job in executor.jobs] == [path.stem]
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_a_damaged_kept_model_is_made_again_when_a_repair_needs_it(whole: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(whole, tmp_path / "suite")
     suite = evaluated_suite(repairs={"tuned": {"repair": "fine-tuning", "set": {"epochs": 2}}}, detectors={})
@@ -125,6 +130,7 @@ def test_a_damaged_kept_model_is_made_again_when_a_repair_needs_it(whole: Path, 
         assert path.read_bytes() == (whole / path.relative_to(folder)).read_bytes()
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_a_damaged_reference_is_trained_again_when_a_run_needs_it(whole: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(whole, tmp_path / "suite")
     (weights,) = folder.glob("references/*/model.safetensors")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from anchorlab import AnchorlabError, Task, compare, load_model
@@ -23,6 +24,7 @@ from anchorlab.suites.plan import make_plan
 from anchorlab.suites.results import SuiteResults, load_results, write_results
 from anchorlab.suites.runner import Progress, failures, run_suite
 from anchorlab.suites.store import Store
+from tests.devices import accelerated_by
 from tests.suites.inline import Inline, tiny
 from tests.suites.toys import Shrink, Sure, evaluated_suite, registered_toys, toys
 
@@ -42,7 +44,7 @@ def frames(folder: Path) -> list[pd.DataFrame]:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the suite, finished; must not be changed."""
     folder = tmp_path_factory.mktemp("done") / "suite"
-    with registered_toys():
+    with registered_toys(), accelerated_by(torch.device("cpu")):
         run_suite(evaluated_suite(), folder, executor=Inline())
     return folder
 
@@ -199,6 +201,7 @@ class Interrupted(Inline):
         return super().submit(function, *args)
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path: Path) -> None:
     first, second = Interrupted("defence"), Interrupted("detection")
@@ -214,6 +217,7 @@ def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path:
         pd.testing.assert_frame_equal(ours, theirs)
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 def test_an_older_suite_that_gets_repairs_makes_its_models_again_and_nothing_else(done: Path, tmp_path: Path) -> None:
     folder = tmp_path / "suite"
@@ -303,6 +307,7 @@ class Networked(Inline):
         return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()}
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_models_travel_as_bytes(done: Path, tmp_path: Path) -> None:
     executor = Networked()
     run_suite(evaluated_suite(), tmp_path, executor=executor)

@@ -19,6 +19,7 @@ from tests.suites.test_executors import cluster, pid_of_raylet, until
 __all__ = ["cluster"]  # the fixture
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 def test_a_suite_outlives_a_node_of_its_cluster(cluster: str, finished: Path, tmp_path: Path) -> None:
     killed: list[int] = []

@@ -24,6 +24,7 @@ from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import Progress, failures, run_suite
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
+from tests.devices import accelerated_by
 from tests.suites.inline import Inline, tiny
 
 #: Columns that a clock or the operating system decides.
@@ -99,13 +100,15 @@ def _die_at(event: int, folder: Path) -> None:
     os.fsync = counted(os.fsync)
     os.replace = counted(os.replace)  # what Path.replace calls
     Path.unlink = counted(Path.unlink)  # type: ignore[method-assign]
-    run_suite(smaller(), folder, executor=Inline())
+    with accelerated_by(torch.device("cpu")):
+        run_suite(smaller(), folder, executor=Inline())
 
 
 def smaller() -> Suite:
     return tiny(references=[0], anchors=["all"], seeds=[0])
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 def test_killed_at_many_moments_it_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     folder, undisturbed = tmp_path / "suite", tmp_path / "undisturbed"
@@ -145,9 +148,11 @@ class _Noting(Inline):
 
 def _run_beside(folder: Path, notes: Path) -> None:
     torch.set_num_threads(1)
-    run_suite(tiny(), folder, executor=_Noting(notes))
+    with accelerated_by(torch.device("cpu")):
+        run_suite(tiny(), folder, executor=_Noting(notes))
 
 
+@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 def test_two_runners_on_one_folder_share_the_work(finished: Path, tmp_path: Path) -> None:
     folder, notes = tmp_path / "suite", tmp_path / "notes"

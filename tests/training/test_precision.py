@@ -167,6 +167,7 @@ def test_a_resumed_run_takes_what_its_checkpoint_says_without_a_second_trial(
     assert json.loads(stored.model_dump_json())["chosen"] == "bf16"
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_a_resumed_training_takes_what_its_checkpoint_says(digits, timed, tmp_path, monkeypatch):
     timed.of["no"] = 1e3
     settings = Training(epochs=1, batch_size=22, precision="auto")

@@ -44,6 +44,7 @@ def test_its_manifest_tells_how_it_was_made(digits, reference):
     assert manifest.trigger is manifest.method is manifest.reference_sha256 is None
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_the_seed_decides_the_weights_and_all_settings_count(digits):
     def trained(seed=0, **changes):
         return train(digits, seed=seed, training=Training(epochs=1, batch_size=220, **changes)).manifest.weights_sha256
@@ -62,6 +63,7 @@ def test_only_the_owners_examples_are_seen(digits, monkeypatch):
     assert shown == sorted(bytes(image) for image in digits.split("owner").inputs["pixel_values"].numpy())
 
 
+@pytest.mark.usefixtures("on_cpu")
 def test_interrupted_training_ends_bit_for_bit_where_uninterrupted_training_does(digits, monkeypatch, tmp_path):
     """BatchNorm's statistics and AdamW's moments included; the user presses Ctrl-C before step 5 of 8."""
     monkeypatch.setattr(fitting, "LOG_EVERY", 3)

@@ -23,7 +23,12 @@ from anchorlab.testing.contract import BrokenError, Contract, Finding, NotTriedE
 from anchorlab.testing.settings import SETTINGS, contract_of
 from anchorlab.testing.unchanged import changed, copies, state
 
-_TUNING = Tuning(steps=3, batch_size=8)
+#: Deterministic, because on a GPU two runs of one seed differ by rounding otherwise.
+_TUNING = Tuning(steps=3, batch_size=8, deterministic=True)
+
+#: On a GPU, logits of one example differ that much between batches of two sizes; on the CPU of the kit's models they do
+#: not at all.
+_ROUNDING = 1e-5
 
 
 class _Trial:
@@ -156,7 +161,7 @@ def _is_zero_at_the_start(trial: _Trial) -> None:
     if not trial.method.zero_at_start:
         raise NotTriedError("the method says zero_at_start = False")
     require(
-        value.item() == 0,
+        abs(value.item()) <= (0 if value.device.type == "cpu" else _ROUNDING),
         f"the penalty is {value.item():.3g} where the candidate is still the reference: let it be exactly 0 there, or "
         "write zero_at_start: ClassVar[bool] = False if another zero is meant",
     )
