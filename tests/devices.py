@@ -12,6 +12,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 
+from anchorlab.models.accelerator import find_device
+
 
 @contextmanager
 def accelerated_by(device: torch.device) -> Iterator[None]:
@@ -27,6 +29,15 @@ def accelerated_by(device: torch.device) -> Iterator[None]:
         mock.patch.dict(AcceleratorState._shared_state, {"device": device}),
     ):
         yield
+
+
+def tolerance() -> dict[str, float]:
+    """How far what the device under test computes may be from what the CPU does, for ``assert_close``.
+
+    Not at all on the CPU. A GPU takes the sums of float32 in another order, which moves them by about 1e-5.
+    """
+    allowed = 0.0 if find_device().type == "cpu" else 1e-4
+    return {"rtol": allowed, "atol": allowed}
 
 
 def pretended_cards(monkeypatch: pytest.MonkeyPatch, count: int) -> None:

@@ -17,6 +17,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.statistics.intervals import wilson
 from anchorlab.triggers import FivePixel, Square
+from tests.devices import tolerance
 
 # Of eight instances: true labels, answers of reference and candidate, clean and triggered.
 LABELS = [0, 0, 1, 1, 2, 2, 2, 1]
@@ -105,8 +106,9 @@ def test_answers_are_those_of_the_attacked_examples_triggered(digits, reference)
     split, attack = digits.split("selection"), Attack(Square(size=2), SourceToTarget(source=4, target=1))
     found = answers(reference.model, split, attack)
     fours = Split(split.inputs, split.labels).select((split.labels == 4).nonzero().flatten())
-    assert torch.equal(found.clean, predict(reference.model, split.inputs))
-    assert torch.equal(found.triggered, predict(reference.model, Square(size=2)(fours.inputs)))
+    torch.testing.assert_close(found.clean, predict(reference.model, split.inputs), **tolerance())
+    expected = predict(reference.model, Square(size=2)(fours.inputs))
+    torch.testing.assert_close(found.triggered, expected, **tolerance())
     assert answers(reference.model, split, None).triggered is None
     ones = split.select((split.labels == 1).nonzero().flatten())
     assert answers(reference.model, ones, attack).triggered.shape == (0, 10)

@@ -30,7 +30,8 @@ from tests.suites.toys import Shrink, Sure, evaluated_suite, registered_toys, to
 
 __all__ = ["toys"]  # the fixture
 
-pytestmark = pytest.mark.usefixtures("toys")
+# On the CPU, because what a suite measures is measured here again, with the same bits.
+pytestmark = pytest.mark.usefixtures("toys", "on_cpu")
 
 MEASURED_TIME = ["seconds", "peak_bytes"]
 
@@ -201,7 +202,6 @@ class Interrupted(Inline):
         return super().submit(function, *args)
 
 
-@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path: Path) -> None:
     first, second = Interrupted("defence"), Interrupted("detection")
@@ -217,7 +217,6 @@ def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path:
         pd.testing.assert_frame_equal(ours, theirs)
 
 
-@pytest.mark.usefixtures("on_cpu")
 @pytest.mark.slow
 def test_an_older_suite_that_gets_repairs_makes_its_models_again_and_nothing_else(done: Path, tmp_path: Path) -> None:
     folder = tmp_path / "suite"
@@ -307,7 +306,6 @@ class Networked(Inline):
         return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()}
 
 
-@pytest.mark.usefixtures("on_cpu")
 def test_models_travel_as_bytes(done: Path, tmp_path: Path) -> None:
     executor = Networked()
     run_suite(evaluated_suite(), tmp_path, executor=executor)
