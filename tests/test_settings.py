@@ -74,6 +74,24 @@ def test_mistakes_name_owner_parameter_value_and_what_is_expected(values, messag
         build(Oven, "oven", values)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"deterministic": "maybe"}, "deterministic='maybe' is not possible: it should be true or false"),
+        ({"steps": "a"}, "steps='a' is not possible: it should be a valid integer"),
+        (
+            {"precision": False},
+            "precision=False is not possible: it should be 'no', 'bf16' or 'auto'; "
+            'YAML reads a bare no as false, so write "no" in quotes',
+        ),
+    ],
+)
+def test_mistakes_are_told_without_the_terms_of_the_library(values, message):
+    with pytest.raises(AnchorlabError) as refused:
+        build(Tuning, "the tuning", values)
+    assert str(refused.value) == f"the tuning: {message}"
+
+
 def test_a_missing_parameter_is_named():
     with pytest.raises(AnchorlabError, match=r"^picture lacks path, which has no default: give it$"):
         build(Picture, "picture", {})

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from anchorlab.errors import AnchorlabError, is_utf8, quoted, shortened, unknown
 
@@ -105,8 +106,16 @@ def invalid(owner: str, error: ValidationError) -> AnchorlabError:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         return AnchorlabError(f"{owner} lacks {where}, which has no default: give it")
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return AnchorlabError(f"{owner}: {where}={quoted(first['input'])} is not possible: it {expected}")
+    return AnchorlabError(f"{owner}: {where}={quoted(first['input'])} is not possible: it {expected(first)}")
+
+
+def expected(complaint: ErrorDetails) -> str:
+    """What a value should be, in the words of a user: the complaint of pydantic without its own terms."""
+    words = complaint["msg"].removeprefix("Value error, ").removeprefix("Input ").split(", unable to ")[0]
+    words = words.replace("a valid boolean", "true or false").replace("a valid dictionary", "names with values")
+    if complaint["input"] is False and "'no'" in words:
+        return f'{words}; YAML reads a bare no as false, so write "no" in quotes'
+    return words
 
 
 def check_seed(seed: int, what: str = "seed") -> int:

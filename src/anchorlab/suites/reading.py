@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError, quoted, shortened, unknown
 from anchorlab.files import input_file, kind_at, user_path
+from anchorlab.settings import expected
 from anchorlab.suites.parts import RepairSpec, TriggerSpec
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.yaml_text import parse_yaml
@@ -108,7 +109,7 @@ def _complaint(error: ErrorDetails) -> str:
         return f"{where} is missing: give it"
     if error["type"] in {"value_error", "assertion_error"}:
         return f"{where}: {message}" if where else message
-    return f"{where}={quoted(error['input'])} is not possible: it {message.removeprefix('Input ')}"
+    return f"{where}={quoted(error['input'])} is not possible: it {expected(error)}"
 
 
 def _line(root: yaml.Node, path: tuple[int | str, ...]) -> int:
