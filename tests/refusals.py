@@ -10,9 +10,10 @@ import pytest
 
 from anchorlab import AnchorlabError
 
-#: The lines that say what was read of data of the user's own.
+#: The lines that say what was read of data of the user's own, and how far work came that took longer than a second.
 _READING = re.compile(
     r".+: .*(texts|images); \d+ class|splits without some classes: |note: texts are read from the column "
+    r"|.+: \d+% \(\d[\d,]* of "
 )
 
 
