@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.models.device import exact_arithmetic
-from anchorlab.training.adamw import AdamW, clip_gradients
 from anchorlab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, time_spent
+from anchorlab.training.clipping import clip_gradients
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -142,7 +142,7 @@ def fit(
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = accelerator.device
-    optimiser = AdamW(
+    optimiser = torch.optim.AdamW(
         parameters,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
