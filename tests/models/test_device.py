@@ -46,7 +46,7 @@ def switches() -> dict[str, Any]:
         "workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
     }
     places = (BACKENDS, BACKENDS.cudnn, BACKENDS.cuda.matmul, BACKENDS.cudnn.conv, BACKENDS.cudnn.rnn)
-    found["newer"] = [place.fp32_precision for place in (*places, BACKENDS.mkldnn.matmul)]
+    found["newer"] = [place.fp32_precision for place in (*places, *on_a_cpu())]
     for name, read in (
         ("products", torch.get_float32_matmul_precision),
         ("convolutions", lambda: BACKENDS.cudnn.allow_tf32),
@@ -56,6 +56,11 @@ def switches() -> dict[str, Any]:
         except RuntimeError:
             found[name] = "refused"
     return found
+
+
+def on_a_cpu() -> tuple[Any, ...]:
+    """Where torch keeps the newer switches of a CPU."""
+    return BACKENDS.mkldnn.matmul, BACKENDS.mkldnn.conv, BACKENDS.mkldnn.rnn
 
 
 def precision_of_float32() -> tuple[set[str], str, bool]:
@@ -72,6 +77,8 @@ OUTSIDE = {
     "newer products": lambda: setattr(BACKENDS.cuda.matmul, "fp32_precision", "tf32"),
     "newer convolutions": lambda: setattr(BACKENDS.cudnn.conv, "fp32_precision", "ieee"),
     "everywhere": lambda: setattr(BACKENDS, "fp32_precision", "tf32"),
+    "a CPU's products": lambda: setattr(BACKENDS.mkldnn.matmul, "fp32_precision", "bf16"),
+    "a CPU's convolutions": lambda: setattr(BACKENDS.mkldnn.conv, "fp32_precision", "bf16"),
     "search": lambda: setattr(BACKENDS.cudnn, "benchmark", True),
 }
 
@@ -79,7 +86,7 @@ OUTSIDE = {
 @pytest.fixture(params=sorted(OUTSIDE))
 def outside(request) -> Iterator[dict[str, Any]]:
     """What a user set, by one of torch's ways."""
-    places = (BACKENDS, BACKENDS.cudnn, BACKENDS.mkldnn.matmul, BACKENDS.cuda.matmul)
+    places = (BACKENDS, BACKENDS.cudnn, *on_a_cpu(), BACKENDS.cuda.matmul)
     OUTSIDE[request.param]()
     yield switches()
     BACKENDS.cudnn.benchmark = False
@@ -138,8 +145,22 @@ def test_a_part_without_a_deterministic_algorithm_is_refused_in_one_sentence():
     assert switches() == before
 
 
-def test_on_a_cpu_no_switch_moves(outside):
+def test_a_cpu_measures_and_tunes_exactly_whatever_was_set_outside(outside):
     cpu = torch.device("cpu")
     for arithmetic in (exact_arithmetic(cpu), run_arithmetic(cpu), run_arithmetic(cpu, deterministic=True)):
         with arithmetic:
-            assert switches() == outside
+            assert {place.fp32_precision for place in on_a_cpu()} == {"ieee"}
+            assert precision_of_float32() == ({"ieee"}, "highest", False)
+            assert torch.get_deterministic_debug_mode() == 0
+        assert switches() == outside
+
+
+def test_a_cpu_that_was_told_to_multiply_in_bf16_gives_the_same_bits(linear, digits):
+    """On a processor without bf16 it would do so anyway."""
+    inputs = digits.anchors(64, seed=0).inputs
+    usual = predict(linear, inputs)
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert torch.equal(predict(linear, inputs), usual)
+    finally:
+        torch.set_float32_matmul_precision("highest")

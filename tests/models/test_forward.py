@@ -161,7 +161,7 @@ def test_on_cuda_images_are_captured_as_a_graph_and_each_step_is_announced(linea
         {"dynamic": False, "options": {"triton.cudagraphs": True, "deterministic": False}},
         {"dynamic": True, "options": {"triton.cudagraphs": False, "deterministic": False}},
     ]
-    assert (steps, freed) == ([1], [1])
+    assert (steps, freed) == ([1], [1, 1])
 
 
 class _Cuda(torch.Tensor):
@@ -205,6 +205,20 @@ def test_a_resumed_run_is_compiled_again_and_ends_with_the_same_bits(linear, dig
         tuned(linear, digits, Anchoring(), checkpoint=checkpoint, report=interrupt, **settings)
     resumed = tuned(linear, digits, Anchoring(), checkpoint=checkpoint, **settings)
     assert torch.equal(to_vector(resumed.model), to_vector(whole.model))
+
+
+def test_more_runs_of_a_process_are_compiled_than_torch_keeps_versions(linear, digits, monkeypatch):
+    """Over its limit torch would compute uncompiled, and only a line of its log would say so."""
+    graphs = []
+
+    def compile_and_count(net, **_options):
+        return COMPILE(net, backend=lambda graph, _inputs: graphs.append(graph) or graph.forward, dynamic=False)
+
+    monkeypatch.setattr(torch, "compile", compile_and_count)
+    runs = 10
+    for number in range(runs):
+        assert tuned(linear, digits, Plain(), steps=1, batch_size=8 + number, compile=True).tuning.compile is True
+    assert len(graphs) == runs
 
 
 def test_recording_gradients_uses_the_model_itself_and_changes_nothing(linear, digits, quick):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -30,16 +30,16 @@ def mixed_precision(precision: str, device: torch.device) -> torch.autocast:
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
     """Same seed, same machine, same result, in full float32, whatever was set outside: for what is measured.
 
-    CUDA needs switches for it. Its default for convolutions, TF32, rounds to 10 bits, which would drown the small
-    shifts that consistency is about.
+    CUDA's default for convolutions, TF32, rounds to 10 bits, and a CPU that was told to multiply in "medium" precision
+    to 8 bits. Either would drown the small shifts that consistency is about.
     """
-    with _arithmetic(device, tf32=False, search=False):
+    with _arithmetic(device, fast=False):
         yield
 
 
 @contextmanager
 def run_arithmetic(device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
-    """The arithmetic of training and tuning; on a CPU nothing changes.
+    """The arithmetic of training and tuning, whatever was set outside; on a CPU it is exact.
 
     Args:
         device: where the model is.
@@ -49,33 +49,30 @@ def run_arithmetic(device: torch.device, *, deterministic: bool = False) -> Iter
     Raises:
         AnchorlabError: if a part of the model has no deterministic algorithm.
     """
-    with _arithmetic(device, tf32=not deterministic, search=not deterministic):
-        if not deterministic or device.type != "cuda":
-            yield
-            return
-        with _deterministic_algorithms():
-            yield
+    refusing = deterministic and device.type == "cuda"
+    with _arithmetic(device, fast=not deterministic), _deterministic_algorithms() if refusing else nullcontext():
+        yield
 
 
 @contextmanager
-def _arithmetic(device: torch.device, *, tf32: bool, search: bool) -> Iterator[None]:
-    """The switches of CUDA, and back.
+def _arithmetic(device: torch.device, *, fast: bool) -> Iterator[None]:
+    """The switches of CUDA and of the CPU, and back; a CPU is always exact.
 
     Torch has older switches of TF32 beside the newer ones, and parts of it raise where the two disagree. So both are
     set here. The newer ones are set at the leaves, because "none" there would mean whatever was set above them.
     """
-    if device.type != "cuda":
-        yield
-        return
-    matmul, cudnn = _BACKENDS.cuda.matmul, _BACKENDS.cudnn
+    cudnn, mkldnn = _BACKENDS.cudnn, _BACKENDS.mkldnn
+    fast = fast and device.type == "cuda"
     older, newer = _older(), _newer()
     switches = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
     try:
-        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = True, search, not search
-        torch.set_float32_matmul_precision("high" if tf32 else "highest")
-        cudnn.allow_tf32 = tf32
-        for place in (matmul, cudnn.conv, cudnn.rnn):
-            place.fp32_precision = "tf32" if tf32 else "ieee"
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = True, fast, not fast
+        torch.set_float32_matmul_precision("high" if fast else "highest")
+        cudnn.allow_tf32 = fast
+        for place in (_BACKENDS.cuda.matmul, cudnn.conv, cudnn.rnn):
+            place.fp32_precision = "tf32" if fast else "ieee"
+        for place in (mkldnn.matmul, mkldnn.conv, mkldnn.rnn):
+            place.fp32_precision = "ieee"
         yield
     finally:
         cudnn.enabled, cudnn.benchmark, cudnn.deterministic = switches
@@ -101,8 +98,9 @@ def _older() -> tuple[str, bool]:
 
 def _places() -> tuple[Any, ...]:
     """Where torch keeps the newer switches; the first two hold for those after them that say "none"."""
-    cudnn = _BACKENDS.cudnn
-    return _BACKENDS, cudnn, _BACKENDS.mkldnn.matmul, _BACKENDS.cuda.matmul, cudnn.conv, cudnn.rnn
+    cudnn, mkldnn = _BACKENDS.cudnn, _BACKENDS.mkldnn
+    on_cpu = mkldnn.matmul, mkldnn.conv, mkldnn.rnn
+    return _BACKENDS, cudnn, *on_cpu, _BACKENDS.cuda.matmul, cudnn.conv, cudnn.rnn
 
 
 def _newer() -> list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from anchorlab.errors import reason
 from anchorlab.models.call import logits, logits_of
+from anchorlab.models.device import device_of
 from anchorlab.notices import notice
 
 #: Fewest steps for which a run on CUDA compiles unasked. Compiling takes the better part of a minute and saves a few
@@ -57,13 +58,14 @@ class Forward:
         """
         self.net = net
         self.compiled = compiled
+        self._asked = compiled
         self._tried = not compiled
         self._call: Callable[..., Any] = net
-        device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
-        self._captured = compiled and fixed_size and device.type == "cuda"
+        on_cuda = device_of(net).type == "cuda"
+        self._captured = compiled and fixed_size and on_cuda
         if compiled:
             options: dict[str, Any] | None = None
-            if device.type == "cuda":
+            if on_cuda:
                 options = {"triton.cudagraphs": self._captured, "deterministic": deterministic}
             self._call = torch.compile(net, dynamic=not fixed_size, options=options)
 
@@ -99,8 +101,12 @@ class Forward:
                 notice(f"the model cannot be compiled here ({reason(error)}): the run goes on without")
 
     def close(self) -> None:
-        """After the run: gives back the memory of captured graphs."""
-        if self._captured:
+        """After the run: gives back the memory of what was compiled and captured.
+
+        Torch keeps eight versions of a forward pass, over all models of a class, and computes any further one
+        uncompiled without an error. So the next run of this process begins with none.
+        """
+        if self._asked:
             torch.compiler.reset()
 
 
