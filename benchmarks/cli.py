@@ -1,4 +1,4 @@
-"""How long help, lists and completion take, beside a process that imports torch.
+"""How long help, lists, completion, the cache and the check of a suite take, beside a process that imports torch.
 
     python benchmarks/cli.py --rounds 5
 
@@ -36,6 +36,8 @@ ROWS: dict[str, tuple[list[str], dict[str, str]]] = {
     "anchorlab inject --help": ([*_PROGRAM, "inject", "--help"], {}),
     "anchorlab list": ([*_PROGRAM, "list"], {}),
     "anchorlab list methods --json -": ([*_PROGRAM, "list", "methods", "--json", "-"], {}),
+    "anchorlab cache": ([*_PROGRAM, "cache"], {}),
+    "anchorlab suite check demo": ([*_PROGRAM, "suite", "check", "demo"], {}),
     "completion of --method": (_PROGRAM, _COMPLETION),
 }
 

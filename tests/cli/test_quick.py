@@ -9,7 +9,18 @@ import sys
 import pytest
 
 #: Packages that take long to import.
-HEAVY = ("torch", "transformers", "pandas", "numpy", "datasets", "accelerate", "sklearn", "matplotlib")
+HEAVY = (
+    "torch",
+    "transformers",
+    "pandas",
+    "numpy",
+    "datasets",
+    "accelerate",
+    "sklearn",
+    "matplotlib",
+    "scipy",
+    "pyarrow",
+)
 
 #: Runs lines of words one after another in one process, and prints which heavy packages that imported.
 _COMMANDS = f"""
@@ -51,6 +62,10 @@ def test_no_help_and_no_list_imports_torch() -> None:
 @pytest.mark.parametrize("words", [["--help"], ["list", "methods"]])
 def test_nor_does_the_program_as_a_module(words: list[str]) -> None:
     assert imported(_MODULE, words) == []
+
+
+def test_the_check_of_a_suite_imports_torch_and_nothing_else_that_is_heavy() -> None:
+    assert imported(_COMMANDS, [["suite", "check", "demo"]]) == ["torch", "numpy"]
 
 
 def test_a_launcher_of_several_processes_is_still_seen() -> None:

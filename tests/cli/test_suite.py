@@ -53,7 +53,7 @@ def test_schema(run: Run) -> None:
 
 
 def test_check_says_what_a_suite_means_and_what_is_done(run: Run, tiny_file: Path, tmp_path: Path) -> None:
-    ended = run("suite", "check", tiny_file, "--out", tmp_path / "new")
+    ended = run("suite", "check", tiny_file, "--out", tmp_path / "new", "--timing")
     assert ended.code == 0
     assert "2 methods (plain, anchoring) x 2 numbers of anchors (10, all) x 2 seeds" in ended.out
     assert "references to train: 2, of which 0 are done" in ended.out
@@ -64,7 +64,7 @@ def test_check_says_what_a_suite_means_and_what_is_done(run: Run, tiny_file: Pat
 
 @pytest.mark.slow
 def test_check_of_a_finished_suite(run: Run, tiny_file: Path, finished: Path) -> None:
-    ended = run("suite", "check", tiny_file, "--out", finished)
+    ended = run("suite", "check", tiny_file, "--out", finished, "--timing")
     assert "references to train: 2, of which 2 are done" in ended.out
     assert "not chosen yet: up to 0" in ended.out
     assert "time left: about 0 seconds" in ended.out
@@ -72,7 +72,7 @@ def test_check_of_a_finished_suite(run: Run, tiny_file: Path, finished: Path) ->
 
 def test_check_says_which_data_are_missing(run: Run, tmp_path: Path) -> None:
     places = ["--data", f"cifar10={tmp_path}", "--data", f"tiny-imagenet={tmp_path}"]
-    ended = run("suite", "check", "paper-images", *places)
+    ended = run("suite", "check", "paper-images", "--timing", *places)
     assert ended.code == 0
     assert "cifar10 is not in that time, because it could not be timed" in ended.out
 
@@ -219,8 +219,17 @@ def test_where_no_method_reached_its_target_the_code_is_three(
         assert "4 of 4 choices of a strength missed the target ASR" in ended.out
 
 
+@pytest.mark.parametrize("words", [(), ("--no-timing",)])
+def test_check_times_nothing_unasked(
+    run: Run, tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("anchorlab.suites.estimate.estimate", pytest.fail)
+    ended = run("suite", "check", tiny_file, "--out", tmp_path / "new", *words)
+    assert (ended.code, ended.out.splitlines()[-3]) == (0, "  time left: --timing measures it")
+
+
 def test_check_ends_with_the_command_that_runs_the_suite(run: Run, tiny_file: Path, tmp_path: Path) -> None:
-    ended = run("suite", "check", tiny_file, "--out", tmp_path / "new", "--no-timing")
+    ended = run("suite", "check", tiny_file, "--out", tmp_path / "new")
     assert ended.out.splitlines()[-1] == f"next: anchorlab suite run {tiny_file} --out {tmp_path / 'new'}"
 
 
@@ -288,7 +297,7 @@ def test_check_says_what_was_read_of_own_data(run: Run, tmp_path: Path) -> None:
     suite.write_text(OWN.format(data=data))
     rows = [{"review": f"a film of {n}", "mood": ("dull", "warm")[n % 2]} for n in range(100)]
     pd.DataFrame(rows).to_csv(data, index=False)
-    ended = run("suite", "check", suite, "--out", tmp_path / "out", "--no-timing")
+    ended = run("suite", "check", suite, "--out", tmp_path / "out")
     assert ended.code == 0
     assert ended.err.startswith("train: 1 file (reviews.csv); 80 texts; 2 classes (dull 40, warm 40)")
 
@@ -318,7 +327,7 @@ def test_the_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> N
 def test_all_mistakes_of_a_file_are_named_at_once_each_with_its_line(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("name: bad\ntitle: Bad\ntasks: [digitz]\nmethods: {anchoringg: [1, 2]}\nanchors: -3\n")
-    ended = run("suite", "check", path, "--no-timing")
+    ended = run("suite", "check", path)
     assert (ended.code, ended.out) == (2, "")
     *mistakes, last = ended.err.splitlines()
     assert [line.partition(" of ")[0] for line in mistakes] == ["line 3", "line 4", "line 5"]
@@ -329,7 +338,7 @@ def test_all_mistakes_of_a_file_are_named_at_once_each_with_its_line(run: Run, t
 def test_of_very_many_mistakes_the_first_are_named(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("name: bad\ntitle: Bad\ntasks: [digits]\nmethods:\n" + "".join(f"  no{n}:\n" for n in range(99)))
-    ended = run("suite", "check", path, "--no-timing")
+    ended = run("suite", "check", path)
     assert len(ended.err.splitlines()) == 16
     assert ended.err.endswith(
         "error: the suite has 99 mistakes, the first 15 named above: correct them, and check it again\n"

@@ -92,15 +92,15 @@ def check(
     chosen: SuiteOptions,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that the time is for; as many as run takes if left out."),
+        typer.Option(min=1, help="Processes that the time of --timing is for; as many as run takes if left out."),
     ] = None,
     timing: Annotated[
-        bool, typer.Option("--timing/--no-timing", help="Time a few steps, to say how long the suite takes.")
-    ] = True,
+        bool, typer.Option("--timing/--no-timing", help="Time a few steps, to say how long the rest takes.")
+    ] = False,
 ) -> Answer:
-    """Check a suite: what it means, what is done already, and how long the rest takes."""
+    """Check a suite: what it means, what is done already, and with --timing how long the rest takes."""
+    from anchorlab.suites.own_data import check_data
     from anchorlab.suites.plan import make_plan
-    from anchorlab.suites.runner import check_data
     from anchorlab.suites.store import Store
 
     suite = chosen.load()
@@ -109,8 +109,7 @@ def check(
     say_own_data(suite)
     planned = make_plan(suite, store)
     lines = [*_meaning(suite), *_state(suite, planned, store)]
-    if timing:
-        lines += _time_left(suite, planned, store, workers)
+    lines += _time_left(suite, planned, store, workers) if timing else ["time left: --timing measures it"]
     return Answer((f"{suite.name}: {suite.title}", *(f"  {line}" for line in lines)), next=chosen.command("run"))
 
 
@@ -147,7 +146,7 @@ add_command(app, "run", run, computes=True)
 
 
 def _meaning(suite: Suite) -> list[str]:
-    from anchorlab.reports.suite.paired import several
+    from anchorlab.statistics.counted import several
 
     targets = ", ".join(f"{target:g}" for target in suite.target_asr)
     counts = ", ".join(str(count) for count in suite.defender)

@@ -111,7 +111,7 @@ def _first(sentences: tuple[str, ...], what: str) -> tuple[str, ...]:
 
 def _count_words(results: SuiteResults, counts: Counts | None) -> str:
     """How many runs there are, and how many methods did not reach a target."""
-    from anchorlab.reports.suite.paired import several
+    from anchorlab.statistics.counted import several
 
     said = []
     if counts is not None and counts.progress is not None:

@@ -19,9 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.metrics import silhouette_score
 
 from anchorlab.defender.context import DefenderContext
 from anchorlab.detectors.base import FeatureDetector
@@ -64,6 +61,9 @@ def cluster_scores(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """
     if len(rows) < 3 or rows.shape[1] == 0:
         return np.zeros(len(rows))
+    from sklearn.cluster import KMeans  # late: takes a second, and the registry imports this file
+    from sklearn.metrics import silhouette_score
+
     clusters = KMeans(2, n_init=_STARTS, random_state=seed).fit_predict(rows)
     shares = np.bincount(clusters, minlength=2) / len(rows)
     return np.asarray(silhouette_score(rows, clusters) * (1 - shares[clusters]), dtype=np.float64)
@@ -78,6 +78,8 @@ def reduced(rows: NDArray[np.float64], reduction: Literal["ica", "pca"], dimensi
     largest = min(dimensions, len(rows) - 1, rows.shape[1])
     if largest < 1 or not np.ptp(rows, axis=0).any():
         return rows[:, :0]
+    from sklearn.decomposition import PCA  # late: as above
+
     main = PCA(largest, svd_solver="full").fit(rows)
     kept = main.explained_variance_ > _NEGLIGIBLE * main.explained_variance_[0]
     principal = np.asarray(main.transform(rows)[:, kept], dtype=np.float64)

@@ -7,12 +7,11 @@ stated false positive rate.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -25,7 +24,15 @@ from anchorlab.statistics.plotting import COLOURS, shown_figure
 from anchorlab.statistics.table import Table, frame_table, to_html
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
+
+
+def details_of(columns: Mapping[str, Collection[object]] | None = None) -> pd.DataFrame:
+    """The details of a score from its columns, by their names; no rows if there are none."""
+    import pandas as pd  # late: takes half a second, and the registry imports all detectors
+
+    return pd.DataFrame(columns)
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,7 +49,7 @@ class ModelScore:
     """
 
     score: float
-    details: pd.DataFrame = field(default_factory=pd.DataFrame)
+    details: pd.DataFrame = field(default_factory=details_of)
     note: str = ""
     patterns: Tensor | None = None
     targets: Tensor | None = None

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import pandas as pd
 from pydantic.dataclasses import dataclass
 from torch import nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.detectors.base import ModelDetector, ModelScore
+from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.hooks import last_layer
 from anchorlab.settings import STRICT
@@ -37,5 +36,5 @@ class LastLayer(ModelDetector):
             )
         means = last_layer(model, data.train.inputs).weight.detach().double().mean(dim=1).cpu().numpy()
         distances = deviations(means)
-        details = pd.DataFrame({"label": range(len(means)), "mean_weight": means, "deviations": distances})
+        details = details_of({"label": range(len(means)), "mean_weight": means, "deviations": distances})
         return ModelScore(float(distances.max()), details)

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -22,7 +21,7 @@ from torch import nn
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
-from anchorlab.detectors.base import ModelDetector, ModelScore
+from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.settings import LARGEST_REPETITION, STRICT
 from anchorlab.statistics.deviations import deviations
@@ -65,7 +64,7 @@ class NeuralCleanse(InversionSettings, ModelDetector):
 def scored(triggers: InvertedTriggers, restarts: int) -> ModelScore:
     """The score of a search for each label, with its pairs in the order label by label."""
     works = succeeded(triggers)
-    details = pd.DataFrame(
+    details = details_of(
         {
             "label": triggers.labels.tolist(),
             "restart": list(range(restarts)) * (len(triggers.labels) // restarts),

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import pandas as pd
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.detectors.base import ModelDetector, ModelScore
+from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.settings import LARGEST_BATCH, LARGEST_NUMBER, LARGEST_REPETITION, STRICT
@@ -62,7 +61,7 @@ class UniversalScan(ModelDetector):
                 if rate > reached[label]:
                     best[label], reached[label] = changed, rate
             context.report(number + 1, self.rounds, {})
-        details = pd.DataFrame({"label": range(data.classes), "rate": reached.tolist()})
+        details = details_of({"label": range(data.classes), "rate": reached.tolist()})
         top = int(reached.argmax())
         shown = torch.stack([_stamped(torch.zeros_like(images[:1]), best[top])[0]])
         return ModelScore(

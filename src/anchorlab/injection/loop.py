@@ -11,10 +11,9 @@ import copy
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from anchorlab.artifacts.manifest import PrecisionTrial
@@ -36,6 +35,9 @@ from anchorlab.training.fit import Optimisation, Step, fit
 from anchorlab.training.memory import batch_in_memory
 from anchorlab.training.precision import as_state, choose_precision, chosen_before
 from anchorlab.training.processes import share_of
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 #: Called on each log line with the number of steps done and figures to show.
 Report = Callable[[int, dict[str, float]], None]

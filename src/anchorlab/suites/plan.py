@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
@@ -27,6 +25,9 @@ from anchorlab.suites.spec import BENIGN, STOPPED, Suite
 from anchorlab.suites.store import Job, Store
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Strengths to try; None alone for a method without a grid.
 _Strengths = list[float | None]
@@ -191,7 +192,10 @@ class _Condition:
         choosing = self.references[: self.suite.selection.references]
         trained = [job for job in choosing if self.store.manifest(job) is not None]
         waiting = any(job not in trained and not self.store.failed(job) for job in choosing)
-        trials, tried = self._tried(trained, anchors, label, method)
+        trials: list[InjectionCell] = []
+        tried: pd.DataFrame | None = None
+        if trained or not waiting:
+            trials, tried = self._tried(trained, anchors, label, method)
         self.plan.selection += [(self.task, self.trigger, cell) for cell in trials]
         if waiting or tried is None:
             self.plan.undecided += len(self.references) * len(self.suite.seeds) * len(self.suite.target_asr)
@@ -244,6 +248,8 @@ class _Condition:
 
     def _means(self, cells: list[InjectionCell]) -> pd.DataFrame:
         """Mean ASR and KL of each strength, without strengths of which a run failed, by diverging, for example."""
+        import pandas as pd  # late: takes half a second, and a suite that has not begun has no results
+
         failed = {cell.strength for cell in cells if not self.store.done(cell)}
         rows = [
             {"strength": math.nan if cell.strength is None else cell.strength, **row}

@@ -5,9 +5,13 @@ It computes nothing. A thread, or a GPU that was begun, would not survive the fo
 
 from __future__ import annotations
 
+import accelerate
 import jinja2
 import pyarrow.parquet
+import sklearn.cluster
 import sklearn.datasets
+import sklearn.decomposition
+import sklearn.metrics
 import transformers.modeling_utils
 import transformers.models.auto.modeling_auto
 import transformers.models.bert.modeling_bert
@@ -15,4 +19,4 @@ import transformers.models.bert.tokenization_bert
 
 import anchorlab.suites.work
 
-__all__ = ["anchorlab", "jinja2", "pyarrow", "sklearn", "transformers"]
+__all__ = ["accelerate", "anchorlab", "jinja2", "pyarrow", "sklearn", "transformers"]

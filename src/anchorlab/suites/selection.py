@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def choose(tried: pd.DataFrame, target_asr: float) -> Choice:
     reaching = tried[tried["asr"] >= target_asr]
     index = reaching["kl"].argmin() if len(reaching) else tried["asr"].argmax()
     best = (reaching if len(reaching) else tried).iloc[int(index)]
-    strength = None if pd.isna(best["strength"]) else float(best["strength"])
+    strength = None if math.isnan(best["strength"]) else float(best["strength"])
     return Choice(
         strength=strength,
         scale=float(best["scale"]),

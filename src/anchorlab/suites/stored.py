@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anchorlab.artifacts.manifest import Manifest
-from anchorlab.consistency.summary import consistency_fields
 from anchorlab.errors import AnchorlabError, removal
 from anchorlab.files import input_file, read_json
 from anchorlab.notices import notice
@@ -178,6 +177,8 @@ def _damage_of_rows(record: StoredResult, cell: Cell) -> str | None:
     if record.sha256 is not None:
         content = record.model_dump(mode="json", include={"rows", "versions", "table"})
         return None if _hash(content) == record.sha256 else "its hash is another"
+    from anchorlab.consistency.summary import consistency_fields  # late: takes a second, and few records need it
+
     scales = len(cell.scales) if isinstance(cell, InjectionCell) else 1
     if len(record.rows) != scales:
         return f"it has {len(record.rows)} rows, and {scales} were expected"

@@ -14,10 +14,11 @@ from anchorlab.metrics import Metric
 from anchorlab.models.architectures import ARCHITECTURES, usual_settings
 from anchorlab.reports.paper.request import Request
 from anchorlab.reports.paper.writing import Words
-from anchorlab.reports.suite.paired import capitalised, several
+from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.strengths import strength_name, strength_words
 from anchorlab.settings import build, values_of
+from anchorlab.statistics.counted import several
 from anchorlab.suites.parts import MethodSpec, TaskSpec, TriggerSpec
 from anchorlab.suites.results import SuiteResults
 from anchorlab.suites.spec import Suite

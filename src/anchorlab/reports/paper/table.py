@@ -13,8 +13,8 @@ from anchorlab.reports.paper.best import RULE, backed_best
 from anchorlab.reports.paper.numbers import Written, split_evenly, text_width, words, wrapped, written_column
 from anchorlab.reports.paper.request import Request
 from anchorlab.reports.paper.writing import Words
-from anchorlab.reports.suite.paired import several
 from anchorlab.reports.suite.summary import Condition, Entry, Group
+from anchorlab.statistics.counted import several
 from anchorlab.statistics.latex import PREAMBLE, latex
 from anchorlab.statistics.numbers import defined, fraction, span
 

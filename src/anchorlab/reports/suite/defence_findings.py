@@ -8,10 +8,11 @@ from dataclasses import replace
 import pandas as pd
 
 from anchorlab.reports.suite.detections import Scores, detections_of_kind, scores_by_detector
-from anchorlab.reports.suite.paired import capitalised, several
+from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.repairs import by_oracle, split_into_parts
 from anchorlab.reports.suite.sentences import listed
+from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import span
 from anchorlab.statistics.roc import auroc, tpr_at

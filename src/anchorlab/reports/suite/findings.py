@@ -15,9 +15,10 @@ import pandas as pd
 
 from anchorlab.metrics import METRICS
 from anchorlab.reports.suite.defence_findings import detector_findings, repair_findings
-from anchorlab.reports.suite.paired import ENOUGH_RUNS, Paired, capitalised, pair, several
+from anchorlab.reports.suite.paired import ENOUGH_RUNS, Paired, capitalised, pair
 from anchorlab.reports.suite.parts import Part, parts_of
 from anchorlab.reports.suite.sentences import listed
+from anchorlab.statistics.counted import several
 from anchorlab.statistics.numbers import defined, significant
 from anchorlab.suites.results import SuiteResults
 from anchorlab.suites.smoke import is_smoke_form

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from anchorlab.metrics import METRICS
+from anchorlab.statistics.counted import several
 from anchorlab.statistics.intervals import student_mean
 
 #: Fewer references than this give no interval between references.
@@ -65,11 +66,6 @@ class Paired:
     def counts(self) -> str:
         """The number of pairs and references in words."""
         return f"{several(self.runs, 'run')} on {several(self.references, 'reference')}"
-
-
-def several(count: int, what: str) -> str:
-    """A number with its noun: ``1 run``, ``1,200 runs``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def capitalised(sentence: str) -> str:

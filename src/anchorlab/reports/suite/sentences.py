@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from anchorlab.reports.suite.paired import several
 from anchorlab.reports.suite.settings import Setting
 from anchorlab.reports.suite.summary import Condition
+from anchorlab.statistics.counted import several
 from anchorlab.suites.results import SuiteResults
 
 
