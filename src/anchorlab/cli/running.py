@@ -30,13 +30,14 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, agai
     """
     from anchorlab.reports.suite.written import current_page, write_suite_report
     from anchorlab.suites.display import suite_display
-    from anchorlab.suites.results import load_results
-    from anchorlab.suites.runner import run_suite
+    from anchorlab.suites.results import load_results, results_of
+    from anchorlab.suites.runner import run_in
+    from anchorlab.suites.store import Store
     from anchorlab.training.tracking import check_trackers, tracked
 
     check_trackers(execution.track or [])
     say_own_data(suite)
-    counts = Counts()
+    counts, store = Counts(), Store(folder)
     settings = suite.model_dump(mode="json", exclude={"title"})
     tracking = tracked(execution.track or [], run=suite.name, folder=folder, settings=settings)
     with ExitStack() as stack:
@@ -49,16 +50,18 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, agai
             counts.note(progress)
             show(progress)
 
-        run_suite(
+        plan = run_in(
+            store,
             suite,
-            folder,
-            executor=executor,
+            executor,
             retry_failed=execution.retry_failed,
             command=shlex.join(["anchorlab", *sys.argv[1:]]),
             report=report,
         )
-        results = load_results(folder)
-        counts.log(results_by_name(results))
+        # Where nothing ran, every cell was read and planned a moment ago, and 10,000 of them take seconds.
+        results = load_results(folder) if counts.ran else results_of(suite, plan, store, suite.to_yaml())
+        if execution.track:
+            counts.log(results_by_name(results))
     page = None if counts.ran else current_page(results, folder)
     already = page is not None
     page = page or write_suite_report(results, folder)

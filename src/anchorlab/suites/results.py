@@ -36,7 +36,7 @@ from anchorlab.suites.frames import (
 )
 from anchorlab.suites.means import SHOWN, means_frame, plot_means
 from anchorlab.suites.parts import TaskSpec
-from anchorlab.suites.plan import make_plan, reference_job
+from anchorlab.suites.plan import Plan, make_plan, reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
 from anchorlab.suites.spec import Suite
@@ -247,7 +247,18 @@ def load_results(folder: str | Path) -> SuiteResults:
     store = Store(Path(folder))
     text = store.suite()
     suite = parse_suite(text, str(Path(folder) / "suite.yaml"))
-    plan = make_plan(suite, store)
+    return results_of(suite, make_plan(suite, store), store, text)
+
+
+def results_of(suite: Suite, plan: Plan, store: Store, text: str) -> SuiteResults:
+    """The results of a suite that is planned already, from a store that has read its cells.
+
+    Args:
+        suite: the suite.
+        plan: what ``make_plan`` says of it now.
+        store: the store of its folder.
+        text: of the suite file in the folder.
+    """
     return SuiteResults(
         name=suite.name,
         title=suite.title,

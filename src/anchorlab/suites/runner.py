@@ -288,7 +288,19 @@ def run_suite(
     Raises:
         AnchorlabError: if the folder holds something else, cannot be written, or the suite's own data cannot be read.
     """
-    store = Store(Path(folder))
+    return run_in(Store(Path(folder)), suite, executor, retry_failed=retry_failed, command=command, report=report)
+
+
+def run_in(
+    store: Store,
+    suite: Suite,
+    executor: Executor | None = None,
+    *,
+    retry_failed: bool = False,
+    command: str = "",
+    report: Callable[[Progress], None] | None = None,
+) -> Plan:
+    """Does what ``run_suite`` does, in a store that the caller reads on from."""
     check_data(suite, store, here=not isinstance(executor, RayCluster))
     store.begin(suite.to_yaml(), {"command": command})
     if retry_failed:

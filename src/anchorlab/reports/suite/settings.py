@@ -85,7 +85,7 @@ def _digest(text: str) -> str:
 def settings_of(*frames: pd.DataFrame) -> list[Setting]:
     """Every setting that has a trigger, each once, in the order of the rows; earlier frames say what the model is."""
     settings: list[Setting] = []
-    for stated in (stated for frame in frames for stated in _stated_by_row(frame)):
+    for stated in (stated for frame in frames for stated in _stated(frame)[0]):
         if "trigger" in stated and not any(_agrees(setting, stated) for setting in settings):
             values: dict[str, Any] = {name: stated.get(name) for name in _COLUMNS}
             settings.append(Setting(**values))
@@ -99,25 +99,32 @@ def at_setting(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
 
     Choices name no model, and a noise floor names no trigger: it belongs to every setting of its task.
     """
-    return frame[np.array([_agrees(setting, stated) for stated in _stated_by_row(frame)], dtype=bool)]
+    statements, numbers = _stated(frame)
+    return frame[np.array([_agrees(setting, stated) for stated in statements], dtype=bool)[numbers]]
 
 
 def _agrees(setting: Setting, stated: Mapping[str, Any]) -> bool:
     return all(getattr(setting, name) == value for name, value in stated.items())
 
 
-def _stated_by_row(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """What each row says of its setting; a column that is missing or empty in a row says nothing."""
+def _stated(frame: pd.DataFrame) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """What rows say of their settings, each thing once, in the order of the rows; and which of them each row says.
+
+    A column that is missing or empty in a row says nothing.
+    """
     columns = [name for name in _COLUMNS if name in frame]
+    known: dict[tuple[Any, ...], int] = {}
     rows = frame[columns].astype(object).itertuples(index=False, name=None)
-    return [
+    numbers = np.array([known.setdefault(row, len(known)) for row in rows], dtype=int)
+    statements = [
         {
             name: _plain(name, value)
             for name, value in zip(columns, row, strict=True)
             if not (pd.isna(value) or value == "")
         }
-        for row in rows
+        for row in known
     ]
+    return statements, numbers
 
 
 def _plain(name: str, value: Any) -> str | int:

@@ -12,7 +12,6 @@ import pandas as pd
 from anchorlab.artifacts.provenance import versions
 from anchorlab.files import write_json
 from anchorlab.reports.html import PAGE
-from anchorlab.reports.suite.page import write_page
 from anchorlab.suites.results import SuiteResults, write_results
 
 #: Where the report lies in a suite's folder, and the file in it that says what it was made from.
@@ -30,6 +29,8 @@ def write_suite_report(results: SuiteResults, folder: Path, out: Path | None = N
     Returns:
         The path of the page.
     """
+    from anchorlab.reports.suite.page import write_page  # it draws, and a page that is up to date is not drawn
+
     place = folder / REPORT if out is None else out
     (place / MADE_FROM).unlink(missing_ok=True)
     write_results(results, folder if out is None else out)
