@@ -52,6 +52,20 @@ def test_the_page_quotes_the_measured_steps() -> None:
         assert f"{seconds:.3f} seconds {what}" in page
 
 
+def test_the_reports_of_many_cells_are_those_of_the_benchmark() -> None:
+    measured = pd.read_csv(ROOT / "benchmarks/report.csv")
+    page = " ".join((ROOT / "docs/scaling.md").read_text().split())
+    report, idle = (measured[measured["what"] == what] for what in ("report", "nothing to do"))
+    assert f"a suite of {_three(report['cells'], ',.0f')} cells took {_three(report['seconds'], '.0f')} s" in page
+    assert f"with a peak of {_three(report['peak_bytes'] / 1e9, '.2f')} GB" in page
+    assert f"with nothing to do took {_three(idle['seconds'], '.1f')} s" in page
+
+
+def _three(values: pd.Series, form: str) -> str:
+    first, second, third = (format(value, form) for value in values)
+    return f"{first}, {second} and {third}"
+
+
 @pytest.mark.parametrize("name", ["images", "texts"])
 def test_runs_are_counted_as_the_plan_counts_them(scaling: ModuleType, name: str, tmp_path: Path) -> None:
     """An empty folder's plan knows the references, and the methods' reported runs as those not decided yet."""

@@ -156,7 +156,7 @@ def folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         (out / "index.html").write_text("the page")
         return out / "index.html"
 
-    monkeypatch.setattr("anchorlab.reports.suite.written.write_page", write_page)
+    monkeypatch.setattr("anchorlab.reports.suite.page.write_page", write_page)
     return shutil.copytree(finished, tmp_path / "suite", ignore=shutil.ignore_patterns("report"))
 
 
