@@ -100,7 +100,9 @@ def at_setting(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
     Choices name no model, and a noise floor names no trigger: it belongs to every setting of its task.
     """
     statements, numbers = _stated(frame)
-    return frame[np.array([_agrees(setting, stated) for stated in statements], dtype=bool)[numbers]]
+    agreeing = np.array([_agrees(setting, stated) for stated in statements], dtype=bool)
+    rows: np.ndarray = agreeing[numbers]
+    return frame[rows]
 
 
 def _agrees(setting: Setting, stated: Mapping[str, Any]) -> bool:
