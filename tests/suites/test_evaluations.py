@@ -208,11 +208,13 @@ def test_interrupted_it_goes_on_and_ends_as_one_left_alone(done: Path, tmp_path:
     for executor in (first, second):
         with pytest.raises(KeyboardInterrupt):
             run_suite(evaluated_suite(), tmp_path, executor=executor)
-    assert load_results(tmp_path).pending == 4
+    left = load_results(tmp_path).pending
     last = Inline()
     run_suite(evaluated_suite(), tmp_path, executor=last)
-    assert {job.kind for job in second.jobs} == {"defence"}
-    assert {job.kind for job in last.jobs} == {"detection"}
+    assert "defence" in {job.kind for job in second.jobs}
+    assert len(last.jobs) == left
+    jobs = [job.identity for executor in (first, second, last) for job in executor.jobs]
+    assert len(set(jobs)) == len(jobs)  # none that had ended before the interruption ran again
     for ours, theirs in zip(frames(tmp_path), frames(done), strict=True):
         pd.testing.assert_frame_equal(ours, theirs)
 

@@ -238,6 +238,27 @@ def test_an_interruption_leaves_what_was_done_and_frees_what_was_claimed(tmp_pat
 
 
 @pytest.mark.slow
+class InterruptedAtSecond(Inline):
+    """Two jobs at a time; Ctrl-C comes while the second is handed out and the first has ended."""
+
+    slots = 2
+
+    def submit(self, function: Any, /, *args: Any) -> Any:
+        if self.jobs:
+            raise KeyboardInterrupt
+        return super().submit(function, *args)
+
+
+def test_what_has_ended_when_the_interruption_comes_is_written(tmp_path: Path) -> None:
+    suite = tiny(references=[0, 1], methods={"plain": {"method": "plain"}})
+    first, second = InterruptedAtSecond(), Inline()
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(suite, tmp_path, executor=first)
+    assert [job.kind for job in first.jobs] == ["reference"]
+    run_suite(suite, tmp_path, executor=second)
+    assert first.jobs[0].identity not in {job.identity for job in second.jobs}
+
+
 def test_progress_ends_with_everything_done(tmp_path: Path) -> None:
     seen: list[tuple[int, int, int]] = []
 

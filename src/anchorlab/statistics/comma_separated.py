@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from anchorlab.errors import printable
 
 if TYPE_CHECKING:
@@ -55,6 +53,8 @@ def frame_csv(frame: pd.DataFrame) -> str:
 
 
 def _cells(column: pd.Series[Any]) -> list[str]:
+    import numpy as np  # only where a frame is written, because tables of texts alone come at once
+
     missing = column.isna().tolist()
     values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array  # not lists: float32 stays short
     return ["" if absent else _quoted(cell(value)) for absent, value in zip(missing, values, strict=True)]

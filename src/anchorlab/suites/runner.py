@@ -11,7 +11,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from anchorlab.arguments import checked
+from anchorlab.errors import AnchorlabError
 from anchorlab.notices import notice
 from anchorlab.suites.cells import DetectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.display import short_name, suite_display
@@ -257,6 +258,14 @@ class _Run:
         """What a job in another process of this machine tells of itself."""
         return self.executor.figures(future) if isinstance(self.executor, LocalProcesses) else {}
 
+    def keep_finished(self) -> None:
+        """Where the run ends early: writes the results that are there, as far as they can be written."""
+        self.ended |= {future: self.running.pop(future) for future in list(self.running) if future.done()}
+        for future in list(self.ended):
+            if not future.cancelled() and future.exception() is None:
+                with suppress(AnchorlabError, OSError):
+                    self.collect(future)
+
     def release_claims(self) -> None:
         for each in (*self.running.values(), *self.ended.values()):
             self.store.release(each.job, each.lock)
@@ -316,6 +325,9 @@ def _run(suite: Suite, store: Store, executor: Executor, report: Callable[[Progr
         run = _Run(suite, store, executor, shown)
         try:
             return run.run()
+        except BaseException:
+            run.keep_finished()
+            raise
         finally:
             run.release_claims()
 

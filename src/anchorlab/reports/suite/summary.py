@@ -20,6 +20,7 @@ from anchorlab.consistency.bootstrap import Bootstrap, Resampled
 from anchorlab.consistency.kept import Kept
 from anchorlab.consistency.runs import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
+from anchorlab.metrics.table import InstanceTable
 from anchorlab.reports.measures import COMPARED
 from anchorlab.reports.suite.settings import Setting, at_setting, settings_of, slug
 from anchorlab.reports.suite.strengths import strength_name
@@ -245,7 +246,10 @@ class _Reader:
         return self._differences[sides]
 
     def answers(self, runs: pd.DataFrame) -> list[Mapping[str, NDArray[Any]]]:
-        """The columns ``_ANSWERS`` of each run's per-instance table, of a method of ``CHANGED_BY``."""
+        """The columns ``_ANSWERS`` of each run's per-instance table."""
+        for identity in runs["identity"]:
+            if identity not in self._answers:  # it stands under another label too, and was read for that one
+                self._keep_answers(identity, self.results.instance_table(identity))
         return [self._answers.of(identity) for identity in runs["identity"]]
 
     def _whole(self, identities: Sequence[str], changed: bool) -> Iterator[Resampled]:
@@ -256,10 +260,13 @@ class _Reader:
             compared = {name: run.replicates[name] for name in COMPARED if name in run.replicates}
             self._replicates.put(identity, compared)
             if changed:
-                self._answers.put(identity, {name: table.array(name) for name in _ANSWERS})
+                self._keep_answers(identity, table)
             values = run.values.model_copy(update={"by_class": {}, "undefined": {}})  # noqa: PD011  (no frame)
             self._runs[identity] = dataclasses.replace(run, values=values, replicates=self._replicates.of(identity))
             yield run
+
+    def _keep_answers(self, identity: str, table: InstanceTable) -> None:
+        self._answers.put(identity, {name: table.array(name) for name in _ANSWERS})
 
 
 def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Group:
