@@ -299,3 +299,13 @@ def test_the_comparisons_of_stored_logits_are_those_of_the_benchmark() -> None:
     largest = measured.iloc[0]
     overview = (ROOT / "docs/results.md").read_text()
     assert f"| {largest['seconds']:.0f} s, peak {largest['peak_bytes'] / 1e9:.2f} GB |" in overview
+
+
+def test_the_speeds_of_a_step_are_those_of_the_benchmark() -> None:
+    measured = pd.read_csv(ROOT / "benchmarks/step.csv")
+    shown = rows(RESULTS, "<!-- benchmark of a step -->", "<!-- end of step -->")
+    assert len(shown) == len(measured)
+    for (loop, speed, ratio), (_, row) in zip(shown, measured.iterrows(), strict=True):
+        assert (loop, speed) == (row["loop"], f"{row['images_per_second']:,.0f}")
+        spread = f"{row['ratio']:.2f} ({row['ratio_lowest']:.2f}–{row['ratio_highest']:.2f})"
+        assert ratio == ("" if pd.isna(row["ratio"]) else spread)
