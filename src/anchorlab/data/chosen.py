@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+
+from anchorlab.data.deferred import Deferred
 
 #: From so many bytes on, rows are not copied.
 LARGE = 2**24
 
 
-class Chosen(Tensor):
+class Chosen(Deferred):
     """A tensor ``[N, …]`` of some rows of another.
 
     Choosing rows of it copies these alone, and a device that it is on already gives itself. Everything else first makes
@@ -49,29 +50,7 @@ class Chosen(Tensor):
         """Some rows, copied."""
         return self.base[self.places[indices]] if self.copy is None else self.copy[indices]
 
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """What torch calls for every function of this tensor."""
-        kwargs = kwargs or {}
-        with torch._C.DisableTorchFunctionSubclass():
-            if func in _OF_SHAPE:
-                return func(*args, **kwargs)
-            if isinstance(args[0], Chosen) and not kwargs:
-                result = args[0]._of_rows(func, args[1:])
-                if result is not NotImplemented:
-                    return result
-            return func(*tree_map(_whole, args), **tree_map(_whole, dict(kwargs)))
-
-    @classmethod
-    def __torch_dispatch__(  # type: ignore[override]
-        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """What torch calls where it does not ask ``__torch_function__``."""
-        return func(*tree_map(_whole, args), **tree_map(_whole, dict(kwargs or {})))
-
-    def _of_rows(self, func: Callable[..., Any], args: Sequence[Any]) -> Any:
+    def _without_whole(self, func: Callable[..., Any], args: Sequence[Any]) -> Any:
         """The result of a function that needs no copy of all rows; NotImplemented for the others."""
         if func is Tensor.__getitem__ and _chooses_rows(args[0]):
             return self.rows(args[0])
@@ -104,18 +83,3 @@ def _chooses_rows(key: Any) -> bool:
     if isinstance(key, slice) or type(key) is int:
         return True
     return type(key) is Tensor and key.dtype == torch.int64 and key.ndim == 1
-
-
-def _whole(value: Any) -> Any:
-    return value.whole() if isinstance(value, Chosen) else value
-
-
-#: Functions of a tensor that look at nothing but its shape, type and device.
-_OF_SHAPE = {
-    Tensor.__len__,
-    Tensor.size,
-    Tensor.dim,
-    Tensor.numel,
-    *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "is_cuda", "requires_grad")),
-    Tensor.nbytes.__get__,  # type: ignore[attr-defined]
-}

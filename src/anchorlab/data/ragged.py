@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+
+from anchorlab.data.deferred import Deferred
 
 #: Below this many elements, padding included, rows are stored with their padding: they need little memory anyway.
 _SMALL = 2**20
 
 
-class Ragged(Tensor):
+class Ragged(Deferred):
     """A tensor ``[N, L]`` whose rows end in padding that is not stored.
 
     Choosing rows, moving to a device and sums of rows work on what is stored. Everything else first makes the padded
@@ -57,6 +58,10 @@ class Ragged(Tensor):
         places = (starts.unsqueeze(1) + columns).clamp_(max=len(self.stored) - 1)
         return self.stored[places].masked_fill_(columns >= sizes.unsqueeze(1), self.padding)
 
+    def whole(self) -> Tensor:
+        """All rows with their padding, ``[N, L]``."""
+        return self.padded()
+
     def chosen(self, indices: Tensor | slice) -> Ragged:
         """Some rows, int64 ``[M]`` or a slice, copied."""
         sizes = self.sizes[indices]
@@ -65,29 +70,7 @@ class Ragged(Tensor):
         places = shifts.add_(torch.arange(len(shifts), device=shifts.device))
         return Ragged(self.stored[places], sizes, self.shape[1], self.padding)
 
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """What torch calls for every function of this tensor."""
-        kwargs = kwargs or {}
-        with torch._C.DisableTorchFunctionSubclass():
-            if func in _OF_SHAPE:
-                return func(*args, **kwargs)
-            if isinstance(args[0], Ragged) and not kwargs:
-                result = args[0]._of_stored(func, args[1:])
-                if result is not NotImplemented:
-                    return result
-            return func(*tree_map(_whole, args), **tree_map(_whole, dict(kwargs)))
-
-    @classmethod
-    def __torch_dispatch__(  # type: ignore[override]
-        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """What torch calls where it does not ask ``__torch_function__``."""
-        return func(*tree_map(_whole, args), **tree_map(_whole, dict(kwargs or {})))
-
-    def _of_stored(self, func: Callable[..., Any], args: Sequence[Any]) -> Any:
+    def _without_whole(self, func: Callable[..., Any], args: Sequence[Any]) -> Any:
         """The result of a function that needs no padding; NotImplemented for the others."""
         if func is Tensor.__getitem__:
             (key,) = args
@@ -107,17 +90,3 @@ class Ragged(Tensor):
 def saves_memory(rows: int, width: int, values: int) -> bool:
     """Whether ``[rows, width]`` with padding would be large, and most of it padding."""
     return rows * width > max(_SMALL, 2 * values)
-
-
-def _whole(value: Any) -> Any:
-    return value.padded() if isinstance(value, Ragged) else value
-
-
-#: Functions of a tensor that look at nothing but its shape, type and device.
-_OF_SHAPE = {
-    Tensor.__len__,
-    Tensor.size,
-    Tensor.dim,
-    Tensor.numel,
-    *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "is_cuda", "requires_grad")),
-}
