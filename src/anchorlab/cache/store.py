@@ -112,7 +112,7 @@ def keep(
         arrays: name to array, of the types in ``_TYPES``.
         value: anything of JSON.
         what: it is, for ``anchorlab cache``.
-        source: where it came from, for the same.
+        source: where it came from, for ``anchorlab cache`` too.
     """
     size = sum(array.nbytes for array in arrays.values())
     if size < LEAST:

@@ -131,7 +131,7 @@ class _Piece:
         self.odds = self._odds()
         self._p_centre()
         self._divergences()
-        size = self.columns["largest_shift"] + np.abs(self._offset)  # at least that of the largest u
+        size = self.columns["largest_shift"] + np.abs(self._offset)  # no |u| is larger
         self.far = ~((size <= _FAR) & np.isfinite(self.columns["js"]))
 
     def _logits(self) -> None:
