@@ -309,3 +309,31 @@ def test_the_speeds_of_a_step_are_those_of_the_benchmark() -> None:
         assert (loop, speed) == (row["loop"], f"{row['images_per_second']:,.0f}")
         spread = f"{row['ratio']:.2f} ({row['ratio_lowest']:.2f}–{row['ratio_highest']:.2f})"
         assert ratio == ("" if pd.isna(row["ratio"]) else spread)
+
+
+def test_what_is_said_of_the_speeds_of_a_step_is_so() -> None:
+    measured = pd.read_csv(ROOT / "benchmarks/step.csv").set_index("loop")
+    speed, ratio = measured["images_per_second"], measured["ratio"].map("{:.3f}".format)
+    of_peers = [
+        f"{speed['anchoring, looked up'] / speed[peer]:.2f}"
+        for peer in ("ART fit", "HF Trainer", "PIL loader, 0 workers", "PIL loader, 2 workers")
+    ]
+    page = " ".join((ROOT / RESULTS).read_text().split())
+    assert f"runs at {ratio['plain']} of the bare loop and anchoring at {ratio['anchoring, looked up']}." in page
+    assert f"The bare loop that clips runs at {ratio['bare, clipped']}," in page
+    art, trainer, alone, two = of_peers
+    assert f"does {art} times as many images a second as ART, {trainer} times as many as Trainer, and" in page
+    assert f"and {alone} and {two} times as many as the loaders with 0 and 2 workers" in page
+    assert f"The bare loop in the contiguous format runs at {ratio['bare, contiguous']}," in page
+
+
+def test_the_line_on_large_suites_is_its_benchmark() -> None:
+    measured = pd.read_csv(ROOT / "benchmarks/report.csv")
+    largest = measured[measured["cells"] == measured["cells"].max()].set_index("what")
+    report, nothing = largest.loc["report"], largest.loc["nothing to do"]
+    line = next(line for line in (ROOT / RESULTS).read_text().splitlines() if line.startswith("| `report.py` |"))
+    assert f"of {measured['cells'].max():,} cells" in line
+    assert line.endswith(
+        f"| {report['seconds']:.0f} s, peak {report['peak_bytes'] / 1e9:.2f} GB; "
+        f"{nothing['seconds']:.1f} s, peak {nothing['peak_bytes'] / 1e9:.2f} GB |"
+    )
