@@ -49,6 +49,23 @@ def test_resnet_18_has_the_published_number_of_parameters(digits):
     assert sum(parameter.numel() for parameter in model.parameters()) == 11_173_962 - 2 * 9 * 64
 
 
+def test_resnet_20_has_as_many_parameters_as_its_authors_say(digits):
+    """He et al.'s table 6 says .27 M; counted with option A they are 269,722, with option B 272,474.
+
+    Their images have three channels, and the digits here one.
+    """
+    model = build_model("resnet-20", digits, seed=0)
+    counted = parameter_count([16, 32, 64], [3, 3, 3], early_strides=False)
+    of_projections = (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64)
+    assert counted == 272_474 - 2 * 9 * 16
+    assert sum(parameter.numel() for parameter in model.parameters()) == counted - of_projections
+    assert counted - of_projections == 269_722 - 2 * 9 * 16
+    convolutions = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert len(convolutions) + 1 == 20
+    assert all(convolution.kernel_size == (3, 3) for convolution in convolutions)
+    assert "0.27 M parameters" in ARCHITECTURES["resnet-20"].description
+
+
 def test_initial_weights_depend_on_the_seed_alone(digits):
     torch.manual_seed(0)
     first = build_model("resnet-tiny", digits, seed=1).state_dict()

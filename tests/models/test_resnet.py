@@ -17,7 +17,7 @@ from anchorlab.models.call import predict
 
 @pytest.mark.parametrize(
     ("name", "size", "stem", "last"),
-    [("resnet-tiny", 8, 8, 2), ("resnet-18", 32, 32, 4), ("resnet-small", 28, 14, 1)],
+    [("resnet-tiny", 8, 8, 2), ("resnet-18", 32, 32, 4), ("resnet-small", 28, 14, 1), ("resnet-20", 32, 32, 8)],
 )
 def test_the_stem_and_the_last_stage_have_these_positions(digits, name, size, stem, last):
     model = build_model(name, digits, seed=0)
@@ -30,6 +30,17 @@ def test_the_stem_and_the_last_stage_have_these_positions(digits, name, size, st
     assert model.resnet.embedder.embedder.convolution.kernel_size == (3, 3)
 
 
+def test_a_shortcut_without_parameters_keeps_every_second_position_and_adds_channels_of_zeros(digits):
+    block = build_model("resnet-20", digits, seed=0).resnet.encoder.stages[1].layers[0]
+    features = torch.arange(2 * 16 * 5 * 5.0).view(2, 16, 5, 5)
+    passed = block.shortcut(features)
+    assert passed.shape == (2, 32, 3, 3)
+    assert torch.equal(passed[:, :16], features[:, :, [0, 2, 4]][..., [0, 2, 4]])
+    assert not passed[:, 16:].any()
+    assert not list(block.shortcut.parameters())
+    assert block(features).shape == passed.shape
+
+
 def test_raw_pixels_are_normalised_inside_the_model_by_the_owners_statistics(digits, reference):
     pixels = digits.split("test").inputs["pixel_values"][:5]
     owner = digits.split("owner").inputs["pixel_values"].numpy() / 255
@@ -39,7 +50,7 @@ def test_raw_pixels_are_normalised_inside_the_model_by_the_owners_statistics(dig
     assert stem(pixels).numpy() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["resnet-tiny", "resnet-small"])
+@pytest.mark.parametrize("name", ["resnet-tiny", "resnet-small", "resnet-20"])
 def test_transformers_round_trip_is_bit_for_bit(digits, tmp_path, name):
     model = build_model(name, digits, seed=3)
     model.save_pretrained(tmp_path)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 
@@ -62,7 +62,13 @@ class Architecture:
     cites: tuple[str, ...] = ()
 
 
-def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False) -> Callable[[Task], nn.Module]:
+def _resnet(
+    widths: list[int],
+    depths: list[int],
+    *,
+    early_strides: bool = False,
+    shortcut: Literal["projection", "padding"] = "projection",
+) -> Callable[[Task], nn.Module]:
     def build(task: Task) -> nn.Module:
         from anchorlab.models.resnet import SmallImageResNet, SmallImageResNetConfig
 
@@ -75,6 +81,7 @@ def _resnet(widths: list[int], depths: list[int], *, early_strides: bool = False
             layer_type="basic",
             stem_stride=2 if early_strides else 1,
             downsample_in_first_stage=early_strides,
+            shortcut=shortcut,
             image_mean=mean,
             image_std=std,
             id2label=dict(enumerate(task.classes)),
@@ -143,6 +150,11 @@ ARCHITECTURES: Registry[Architecture] = Registry(
         "resnet-tiny": Architecture(
             _resnet([16, 32, 64], [1, 1, 1]),
             "three stages of one block, widths 16 to 64, 0.08 M parameters, for 8×8 images",
+            cites=_RESIDUAL,
+        ),
+        "resnet-20": Architecture(
+            _resnet([16, 32, 64], [3, 3, 3], shortcut="padding"),
+            "ResNet-20 for CIFAR-10 with shortcuts without parameters, 0.27 M parameters, for 32×32 images",
             cites=_RESIDUAL,
         ),
         "resnet-mini": Architecture(
