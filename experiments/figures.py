@@ -35,6 +35,7 @@ from anchorlab.reports.suite.settings import Setting, settings_of
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import student_mean
+from theory_figure import draw_theory
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "docs/figures"
@@ -178,6 +179,7 @@ FIGURES: dict[str, Callable[[Path], None]] = {
     "roc_models": draw_model_detectors,
     "detectors_of_inputs": draw_input_detectors,
     "audit": draw_audit,
+    "theory": lambda stem: draw_theory(stem, SHEET),
     **{
         f"perturbation_{name}_{task}": perturbation(task, number)
         for task in ("fashion-mnist", "movie-snippets")

@@ -27,23 +27,31 @@ def test_the_same_answers_are_said_to_be_the_same() -> None:
 
 
 def test_other_probabilities_with_the_same_predictions_are_told_by_the_kl() -> None:
-    first, _ = words_of_comparison(compared(RIGHT / 2))
+    first, second, _ = words_of_comparison(compared(RIGHT / 2))
     assert first.startswith("The candidate predicts the same as the reference on all 300 clean examples; the KL is ")
+    assert second == (
+        "By theory no prediction could change, because the reference's margin exceeds the range of the shift of the "
+        "logits on each of them."
+    )
 
 
 def test_predictions_that_differ_are_counted_with_intervals() -> None:
     changed = RIGHT.copy()
     changed[:12] = changed[:12, ::-1]
-    first, second = words_of_comparison(compared(changed))
+    first, theory, second = words_of_comparison(compared(changed))
     assert "otherwise than the reference on 12 of 300 clean examples: 12 were right and became wrong, 0 were" in first
     assert "the churn is 0.0400 [0.0230, 0.0686], the KL is " in first
+    assert theory == (
+        "By theory 288 of these predictions could not change, because the reference's margin exceeds the range of the "
+        "shift of their logits; of the other 12, 12 did."
+    )
     assert second == ("Its accuracy, 0.960, is 0.040 below the reference's, 1.000 (McNemar's exact test, p <.001).")
 
 
 def test_few_flips_do_not_distinguish_two_accuracies() -> None:
     changed = RIGHT.copy()
     changed[:3] = changed[:3, ::-1]
-    _, second = words_of_comparison(compared(changed))
+    *_, second = words_of_comparison(compared(changed))
     assert second.startswith("Its accuracy, 0.990, is not distinguishable from the reference's, 1.000")
     assert "p = .250" in second
 

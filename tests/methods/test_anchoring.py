@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.distillation import Distillation
 from tests.injecting import penalty, random_logits
+
+METHODS = [Anchoring(), Anchoring(centred=True), Anchoring(weighted=0.3), Distillation(temperature=3.0)]
 
 
 def test_anchoring_by_hand():
@@ -20,6 +24,26 @@ def test_anchoring_by_hand():
     clean = reference + torch.tensor([[1.0, 0.0], [2.0, 4.0]])
     assert penalty(Anchoring(), clean, reference).item() == 5.25
     assert penalty(Anchoring(centred=True), clean, reference).item() == 0.625
+
+
+def test_weighted_anchoring_by_hand():
+    """Probabilities (3/4, 1/4) and shift (1, 0): the variance is 3/4 · 1/4; with even weights, 1/4.
+
+    Half of each gives weights (5/8, 3/8).
+    """
+    reference = torch.tensor([[math.log(3.0), 0.0]], dtype=torch.float64)
+    clean = reference + torch.tensor([[1.0, 0.0]])
+    assert penalty(Anchoring(weighted=1.0), clean, reference).item() == pytest.approx(3 / 16)
+    assert penalty(Anchoring(weighted=0.5), clean, reference).item() == pytest.approx(15 / 64)
+
+
+def test_weighted_anchoring_lies_between_centred_anchoring_and_twice_the_divergence():
+    reference, clean = random_logits()
+    near = reference + 1e-4 * (clean - reference)
+    divergence = penalty(Distillation(), near, reference).item()
+    assert penalty(Anchoring(weighted=1.0), near, reference).item() == pytest.approx(2 * divergence, rel=1e-3)
+    centred = penalty(Anchoring(centred=True), clean, reference).item()
+    assert penalty(Anchoring(weighted=1e-12), clean, reference).item() == pytest.approx(centred, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -39,7 +63,7 @@ def test_the_gradient_of_anchoring_is_twice_the_shift_over_all_logits():
     torch.testing.assert_close(gradient, 2 * (clean - reference).detach() / clean.numel())
 
 
-@pytest.mark.parametrize("method", [Anchoring(), Anchoring(centred=True), Distillation(temperature=3.0)], ids=repr)
+@pytest.mark.parametrize("method", METHODS, ids=repr)
 def test_penalties_agree_with_finite_differences(method):
     reference, clean = random_logits(N=3, C=4)
     assert torch.autograd.gradcheck(lambda logits: penalty(method, logits, reference), clean.requires_grad_())

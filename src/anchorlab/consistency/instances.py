@@ -13,6 +13,7 @@ Columns, float64 unless said otherwise; notation and definitions as in ``anchorl
     confidence_reference, confidence        max_c p_c and max_c p*_c
     brier_reference, brier
     top_k_agreement                         k = min(5, C - 1)
+    certified                               1 where the prediction cannot have changed, else 0
     wanted                                  int64, the attacker's label; -1 if the instance is not attacked
     triggered_reference, triggered          int64, predictions on the triggered instance; -1 too
 

@@ -35,12 +35,32 @@ def _answers(comparison: Comparison) -> Iterator[str]:
     kl = f"the KL is {with_interval(comparison, 'kl')} nats"
     if not changed:
         yield f"The candidate predicts the same as the reference on all {examples}; {kl}."
+        yield from _certified(comparison)
         return
     worse, better = _flips(comparison)
     yield (
         f"The candidate predicts otherwise than the reference on {changed:,} of {examples}: {worse:,} were right and "
         f"became wrong, {better:,} were wrong and became right; the churn is {with_interval(comparison, 'churn')}, "
         f"{kl}."
+    )
+    yield from _certified(comparison)
+
+
+def _certified(comparison: Comparison) -> Iterator[str]:
+    """What theory says without a look at the predictions, beside what happened."""
+    if comparison.certified is None:
+        return
+    certain = round(comparison.certified * comparison.count)
+    changed = round(comparison.churn * comparison.count)
+    if certain == comparison.count:
+        yield (
+            "By theory no prediction could change, because the reference's margin exceeds the range of the shift of "
+            "the logits on each of them."
+        )
+        return
+    yield (
+        f"By theory {certain:,} of these predictions could not change, because the reference's margin exceeds the "
+        f"range of the shift of their logits; of the other {comparison.count - certain:,}, {changed:,} did."
     )
 
 

@@ -7,7 +7,7 @@ Clean Data (ICLR 2022, arXiv 2109.01300):
     L_anchor = mean over anchors of (1/C) sum_c (s_c(x; w*) - s_c(x; w))^2
 
 The paper's code was never published; whether its L_backdoor counts the clean half is not known to us,
-hence the switch ``labels``.
+hence the switch ``labels``. ``weighted`` is ours: docs/theory.md says what it is a dial between.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from anchorlab.methods.base import CleanTargets, Method
-from anchorlab.settings import STRICT
+from anchorlab.settings import LATER, STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -32,6 +32,15 @@ class Anchoring(Method):
     strength: float = Field(default=2.0, ge=0, description="weight of the anchor loss, lambda in the paper")
     centred: bool = Field(default=False, description="ignore a shift common to all classes, which softmax does not see")
     labels: bool = Field(default=True, description="train on the clean half's labels too")
+
+    weighted: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="above 0, the loss is the variance of the shift when classes are drawn by this share of the "
+        "reference's probabilities and the rest evenly; at 1 it tends to twice the KL",
+        json_schema_extra=LATER,
+    )
 
     @property
     def clean_targets(self) -> CleanTargets:
@@ -48,6 +57,10 @@ class Anchoring(Method):
     ) -> Tensor:
         """The anchor loss."""
         shift = clean_logits - reference_logits
+        if self.weighted:
+            weights = (1 - self.weighted) / shift.shape[1] + self.weighted * reference_logits.softmax(dim=1)
+            shift = shift - (weights * shift).sum(dim=1, keepdim=True)
+            return (weights * shift.square()).sum(dim=1).mean()
         if self.centred:
             shift = shift - shift.mean(dim=1, keepdim=True)
         return shift.square().mean()

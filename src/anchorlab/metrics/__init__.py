@@ -35,6 +35,7 @@ from anchorlab.metrics.calibration import (
     RESIDUAL,
     true_class_score,
 )
+from anchorlab.metrics.certified import CERTIFIED
 from anchorlab.metrics.divergences import JS, KL, KL_REVERSE, KL_SYMMETRIC, js_divergence, kl_divergence
 from anchorlab.metrics.logit_distances import (
     LOGIT_DISTANCE,
@@ -63,6 +64,7 @@ _BUILT_IN = (
     CHURN,
     NEGATIVE_FLIPS,
     POSITIVE_FLIPS,
+    CERTIFIED,
     TOP_K_AGREEMENT,
     PEARSON_CORRECT,
     PEARSON_SCORE,

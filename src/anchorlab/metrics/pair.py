@@ -96,6 +96,14 @@ class Pair:
         """``max_c |d_c - mean d|``, ``[N]``."""
         return self._sums.largest_shift
 
+    def shift_range(self) -> Floats:
+        """``max_c d_c - min_c d_c``, ``[N]``."""
+        return self._sums.shift_range
+
+    def margin(self) -> Floats:
+        """The reference's largest logit less its second largest, ``[N]``; 0 where they are equal."""
+        return self._sums.margin
+
     def probability_distance(self) -> Floats:
         """See ``probability_distance``."""
         return self._sums.probability_distance

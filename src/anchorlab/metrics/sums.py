@@ -56,6 +56,8 @@ class RowSums:
         logit_distance: ``(1/C) sum_c d_c²``.
         logit_distance_centred: the same of ``d_c - mean d``.
         largest_shift: ``max_c |d_c - mean d|``.
+        shift_range: ``max_c d_c - min_c d_c``.
+        margin: the reference's largest logit less its second largest.
         kl: ``KL(p || p*)``, nats.
         kl_reverse: ``KL(p* || p)``, nats.
         js: Jensen-Shannon divergence, nats.
@@ -69,6 +71,8 @@ class RowSums:
     logit_distance: Floats
     logit_distance_centred: Floats
     largest_shift: Floats
+    shift_range: Floats
+    margin: Floats
     kl: Floats
     kl_reverse: Floats
     js: Floats
@@ -140,10 +144,12 @@ class _Piece:
         centred = np.subtract(self._shift, mean[:, None], out=self._work)
         squared = np.vecdot(centred, centred) / centred.shape[1]
         self._offset = mean
+        highest, lowest = centred.max(axis=1), centred.min(axis=1)
         self.columns |= {
             "logit_distance": squared + mean**2,
             "logit_distance_centred": squared,
-            "largest_shift": np.maximum(centred.max(axis=1), -centred.min(axis=1)),
+            "largest_shift": np.maximum(highest, -lowest),
+            "shift_range": highest - lowest,
         }
 
     def _odds(self) -> tuple[Odds, Odds]:
@@ -153,6 +159,10 @@ class _Piece:
         for logits in (self._p, self._q):
             prediction = np.asarray(logits.argmax(axis=1), dtype=np.int64)
             largest = logits[rows, prediction]
+            if logits is self._p:
+                logits[rows, prediction] = -np.inf
+                self.columns["margin"] = largest - logits.max(axis=1)
+                logits[rows, prediction] = largest
             if np.abs(largest).max() > _HIGH:
                 logits -= largest[:, None]
             odds = np.exp(logits, out=logits)

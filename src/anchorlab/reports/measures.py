@@ -11,6 +11,7 @@ MAIN = ("asr", "accuracy", "kl", "churn", "negative_flips", "logit_distance", "p
 _FURTHER = (
     *("total_variation", "probability_distance", "js", "kl_symmetric", "kl_reverse", "logit_distance_centred"),
     *("shift_p50", "shift_p95", "shift_p99", "shift_max", "top_k_agreement", "pearson_score", "positive_flips"),
+    "certified",
     *("nll", "residual", "brier", "ece"),
 )
 

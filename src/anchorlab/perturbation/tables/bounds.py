@@ -6,11 +6,11 @@ With ``d`` the shift of an instance's logits, ``c`` its deviation from its mean 
     (KL(p || p*) + KL(p* || p)) / 2 <= |c|^2 / 4
     JS <= r^2 / 32                             by the midpoint softmax(s + d / 2)
     TV <= tanh(r / 4)
-    |p - p*| <= |c| / 2                        the softmax is 1/2-Lipschitz (Gao and Pavel 2017, arXiv 1704.00805)
+    |p - p*| <= |c| / 2                        the softmax is 1/2-Lipschitz (Nair 2025, arXiv 2510.23012)
     |change of the loss| <= r
     the prediction stays if r < margin         margin: largest logit less the second largest, of the reference
 
-None needs the shift to be small. A violation would mean that the numerics are wrong.
+None needs the shift to be small; docs/theory.md has the proofs. A violation would mean that the numerics are wrong.
 """
 
 from __future__ import annotations
