@@ -337,3 +337,8 @@ def test_the_line_on_large_suites_is_its_benchmark() -> None:
         f"| {report['seconds']:.0f} s, peak {report['peak_bytes'] / 1e9:.2f} GB; "
         f"{nothing['seconds']:.1f} s, peak {nothing['peak_bytes'] / 1e9:.2f} GB |"
     )
+
+
+def test_the_table_of_the_cache_is_its_benchmark() -> None:
+    measured = pd.read_csv(ROOT / "benchmarks/cache.csv", dtype=str)
+    assert rows(RESULTS, "<!-- benchmark of the cache -->", "<!-- end of cache -->") == measured.to_numpy().tolist()
