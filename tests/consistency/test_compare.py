@@ -63,7 +63,9 @@ def test_asr_by_hand(rule, count, hits, reference_hits):
     assert result.asr == pytest.approx(hits / count)
     assert result.asr_reference == pytest.approx(reference_hits / count)
     assert result.intervals["asr"] == wilson(hits, count)
-    assert set(result.undefined) == ({"leakage"} if isinstance(rule, AllToAll) else set())
+    few_classes = {"top_5_accuracy", "top_5_accuracy_reference"}
+    assert set(result.undefined) == few_classes | ({"leakage"} if isinstance(rule, AllToAll) else set())
+    assert result.asr_plus_accuracy == pytest.approx(result.asr + result.accuracy)
 
 
 def test_clean_rates_by_hand():

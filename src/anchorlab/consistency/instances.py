@@ -16,8 +16,11 @@ Columns, float64 unless said otherwise; notation and definitions as in ``anchorl
     certified                               1 where the prediction cannot have changed, else 0
     wanted                                  int64, the attacker's label; -1 if the instance is not attacked
     triggered_reference, triggered          int64, predictions on the triggered instance; -1 too
+    top_5_accuracy                          1 if y is among the candidate's five likeliest classes, else 0; NaN if C < 6
+    top_5_accuracy_reference                the same of the reference
 
-A metric of a third party that measures each instance has a column of its own after these.
+Tables of earlier versions lack the last two. A metric of a third party that measures each instance has a column of its
+own after these.
 """
 
 from __future__ import annotations

@@ -20,9 +20,11 @@ from anchorlab.metrics.agreement import (
     NEGATIVE_FLIPS,
     PEARSON_CORRECT,
     POSITIVE_FLIPS,
+    TOP_5_ACCURACY,
+    TOP_5_ACCURACY_REFERENCE,
     TOP_K_AGREEMENT,
 )
-from anchorlab.metrics.attack import ASR, ASR_COUNT, ASR_REFERENCE, LEAKAGE
+from anchorlab.metrics.attack import ASR, ASR_COUNT, ASR_PLUS_ACCURACY, ASR_REFERENCE, LEAKAGE
 from anchorlab.metrics.base import Metric
 from anchorlab.metrics.calibration import (
     BRIER,
@@ -49,7 +51,7 @@ from anchorlab.metrics.logit_distances import (
 from anchorlab.metrics.numerics import log_softmax, predictions
 from anchorlab.metrics.pair import Pair
 from anchorlab.metrics.probabilities import PROBABILITY_DISTANCE, TOTAL_VARIATION, probability_distance, total_variation
-from anchorlab.metrics.summaries import Calibration, Correlation, Count, Maximum, Mean, Percentile, Summary
+from anchorlab.metrics.summaries import Calibration, Correlation, Count, Maximum, Mean, Percentile, Summary, Total
 from anchorlab.metrics.table import InstanceTable
 from anchorlab.registry import Registry
 
@@ -57,9 +59,12 @@ _BUILT_IN = (
     COUNT,
     ACCURACY,
     ACCURACY_REFERENCE,
+    TOP_5_ACCURACY,
+    TOP_5_ACCURACY_REFERENCE,
     ASR,
     ASR_COUNT,
     ASR_REFERENCE,
+    ASR_PLUS_ACCURACY,
     LEAKAGE,
     CHURN,
     NEGATIVE_FLIPS,
@@ -104,6 +109,7 @@ __all__ = [
     "Pair",
     "Percentile",
     "Summary",
+    "Total",
     "js_divergence",
     "kl_divergence",
     "log_softmax",

@@ -2,8 +2,37 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from anchorlab.metrics.base import Metric
+from anchorlab.metrics.numerics import Softmax
 from anchorlab.metrics.summaries import Correlation, Count, Mean
+from anchorlab.metrics.table import InstanceTable
+from anchorlab.statistics.arrays import Floats, Integers, Truths
+
+#: Fewer classes than this have no top-5 accuracy: with five, every answer would be right.
+_LEAST_CLASSES = 6
+
+
+def _among_five(model: Softmax, labels: Integers, classes: int) -> Floats:
+    """1 where the true class is among the five of largest logits, else 0, ``[N]``; NaN if there are too few classes."""
+    if classes < _LEAST_CLASSES:
+        return np.full(len(labels), np.nan)
+    return np.asarray(model.rank_of(labels) < 5, dtype=np.float64)
+
+
+def _top_5(column: str) -> Mean:
+    """The share of instances with a 1 in a column that ``_among_five`` made."""
+
+    def known(table: InstanceTable) -> Truths:
+        return np.asarray(~np.isnan(table[column]), dtype=np.bool_)
+
+    return Mean(
+        lambda table: table[column] == 1,
+        known,
+        lambda _: f"with fewer than {_LEAST_CLASSES} classes every class is among the five most likely ones",
+    )
+
 
 COUNT = Metric(
     "count",
@@ -30,6 +59,29 @@ ACCURACY_REFERENCE = Metric(
     definition="Share of clean instances that the reference gets right.",
     summary=Mean(lambda table: table.right_reference),
     formula="1 if `argmax s` is `y`",
+    limits="0 to 1",
+    better="",
+    of_reference=True,
+)
+TOP_5_ACCURACY = Metric(
+    "top_5_accuracy",
+    title="top-5 accuracy",
+    definition="Share of clean instances whose true class is among the candidate's five most likely ones; from six "
+    "classes on.",
+    each=lambda pair, labels: _among_five(pair.q, labels, pair.classes),
+    summary=_top_5("top_5_accuracy"),
+    formula="1 if `y` is among the 5 largest classes of `s*`",
+    limits="0 to 1",
+    better="higher",
+)
+TOP_5_ACCURACY_REFERENCE = Metric(
+    "top_5_accuracy_reference",
+    title="top-5 accuracy of the reference",
+    definition="Share of clean instances whose true class is among the reference's five most likely ones; from six "
+    "classes on.",
+    each=lambda pair, labels: _among_five(pair.p, labels, pair.classes),
+    summary=_top_5("top_5_accuracy_reference"),
+    formula="1 if `y` is among the 5 largest classes of `s`",
     limits="0 to 1",
     better="",
     of_reference=True,

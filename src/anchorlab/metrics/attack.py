@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from anchorlab.metrics.base import Metric
-from anchorlab.metrics.summaries import Count, Mean
+from anchorlab.metrics.summaries import Count, Mean, Total
 from anchorlab.metrics.table import InstanceTable
+
+_HIT = Mean(lambda table: table.integers("triggered") == table.wanted, lambda table: table.attacked)
 
 ASR = Metric(
     "asr",
     title="ASR",
     definition="Attack success rate: the share of triggered instances that the candidate gives the attacker's label. "
     "Instances whose true label is the attacker's are left out.",
-    summary=Mean(lambda table: table.integers("triggered") == table.wanted, lambda table: table.attacked),
+    summary=_HIT,
     formula="1 if the triggered instance gets the attacker's label",
     limits="0 to 1",
     better="",
     needs_attack=True,
+)
+ASR_PLUS_ACCURACY = Metric(
+    "asr_plus_accuracy",
+    title="ASR + accuracy",
+    definition="Sum of the attack success rate and the accuracy: both halves of what an attacker wants, in one number.",
+    summary=Total((_HIT, Mean(lambda table: table.right))),
+    formula="`asr + accuracy`",
+    limits="0 to 2",
+    better="",
+    needs_attack=True,
+    cites=("zhang2022how",),
 )
 ASR_COUNT = Metric(
     "asr_count",

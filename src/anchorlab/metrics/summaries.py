@@ -120,6 +120,39 @@ class Mean(Summary):
 
 
 @dataclass(frozen=True)
+class Total(Summary):
+    """The sum of several means.
+
+    Attributes:
+        parts: the means.
+    """
+
+    parts: tuple[Mean, ...]
+
+    def value(self, table: InstanceTable) -> float | None:
+        """The sum; None if a mean is undefined."""
+        means = [part.value(table) for part in self.parts]
+        defined = [mean for mean in means if mean is not None]
+        return sum(defined) if len(defined) == len(means) else None
+
+    def why_undefined(self, table: InstanceTable) -> str:
+        """Why the first undefined mean is."""
+        return next(part.why_undefined(table) for part in self.parts if part.value(table) is None)
+
+    def weighted(self, table: InstanceTable) -> WeightedSums | None:
+        """The sum of the weighted means."""
+        averages = [part.average(table) for part in self.parts]
+        if not all(average.count for average in averages):
+            return None
+        every = np.ones(len(table), dtype=np.bool_)
+        columns = []
+        for average in averages:
+            among = every if average.among is None else average.among
+            columns += [np.where(among, average.each, 0), among]
+        return WeightedSums(columns, lambda sums, _: np.asarray((sums[::2] / sums[1::2]).sum(axis=0)))
+
+
+@dataclass(frozen=True)
 class Count(Summary):
     """The number of instances of which something holds.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
-from anchorlab.consistency.summary import consistency_fields
+from anchorlab.consistency.summary import Consistency, consistency_fields
 from anchorlab.suites.cells import Cell, DetectionCell, RepairCell
 from anchorlab.suites.detections import INPUT_RATES
 from anchorlab.suites.evaluations import Evaluation
@@ -68,12 +69,18 @@ def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:
         if isinstance(entry.cell, RepairCell)
         for row in store.result(entry.cell) or []
     ]
-    return pd.DataFrame(rows, columns=_repair_columns())
+    return pd.DataFrame(rows, columns=_repair_columns(rows))
 
 
-def _repair_columns() -> list[str]:
-    """Columns of ``repairs``; they include what third parties have registered by now."""
-    return [*_EVALUATED, *_REPAIR, *consistency_fields(), *(f"{name}_before" for name in _BEFORE), "note"]
+def _repair_columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Columns of ``repairs``; what third parties have registered by now is among them.
+
+    Measurements that are younger than all rows are not, so that tables of older suites stay as they are.
+    """
+    fields = Consistency.model_fields
+    younger = {name for name in fields if not fields[name].is_required() and not any(name in row for row in rows)}
+    measured = [name for name in consistency_fields() if name not in younger or not rows]
+    return [*_EVALUATED, *_REPAIR, *measured, *(f"{name}_before" for name in _BEFORE), "note"]
 
 
 def detections_frame(plan: Plan, store: Store) -> pd.DataFrame:
