@@ -101,3 +101,21 @@ def test_a_suite_has_it_in_its_results(margin: Metric, tmp_path: Path) -> None:
 def test_without_a_way_to_measure_it_is_refused() -> None:
     with pytest.raises(ValueError, match="'empty' measures nothing"):
         Metric("empty", title="empty", definition="Nothing.")
+
+
+def test_divergences_and_logit_distances_are_averaged_geometrically_and_rates_within_their_range() -> None:
+    averaged = {name: METRICS[name].averaging for name in METRICS}
+    assert {name for name, how in averaged.items() if how == "geometric"} == {
+        *("kl", "kl_reverse", "kl_symmetric", "js", "logit_distance", "logit_distance_centred")
+    }
+    assert {averaged[name] for name in ("accuracy", "asr", "churn", "leakage", "total_variation")} == {"rate"}
+    assert {averaged[name] for name in ("pearson_correct", "nll", "brier", "residual", "shift_p95")} == {"plain"}
+    assert METRICS["asr"].over_references([0.9, 1, 1], [0, 1, 2]).upper == 1
+    assert METRICS["brier"].range == (0, 2)
+    assert METRICS["kl"].contrast([0.1, 0.4], [0.2, 0.2], [0, 1]).value == pytest.approx(1)
+    assert METRICS["kl"].over_references([0.1, 0.1, 0.8], [0, 1, 2]).value == pytest.approx(0.2)
+
+
+def test_a_calibration_error_has_no_interval_over_references() -> None:
+    assert METRICS["ece"].over_references([0.1, 0.2, 0.3], [0, 1, 2]).bounds is None
+    assert METRICS["ece"].contrast([0.1, 0.2, 0.3], [0.1, 0.1, 0.1], [0, 1, 2]).bounds is None

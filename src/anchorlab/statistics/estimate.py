@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 #: The level of every interval.
 LEVEL = 0.95
+
+#: How values are averaged, see ``anchorlab.statistics.references``.
+Averaging: TypeAlias = Literal["geometric", "rate", "plain"]
 
 #: What stands in place of a value that is undefined.
 UNDEFINED = "undefined"
@@ -23,12 +27,16 @@ class Estimate:
         lower: lower end of the interval.
         upper: upper end of the interval.
         units: how many independent units stand behind it; None if that is not known.
+        each: the units' own values, where they are too few for an interval.
+        averaging: how the units were averaged, where that is known.
     """
 
     value: float | None
     lower: float | None = None
     upper: float | None = None
     units: int | None = field(default=None, compare=False)
+    each: tuple[float, ...] = field(default=(), compare=False)
+    averaging: Averaging | None = field(default=None, compare=False)
 
     @property
     def bounds(self) -> tuple[float, float] | None:
