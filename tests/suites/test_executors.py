@@ -270,6 +270,15 @@ def test_processes_search_modules_where_their_parent_does(monkeypatch: pytest.Mo
     assert "PYTHONSAFEPATH" not in os.environ
 
 
+def test_a_script_that_comes_through_a_pipe_may_have_processes() -> None:
+    script = (
+        "import operator; from anchorlab.suites.executors import LocalProcesses\n"
+        "with LocalProcesses(1) as one: print(one.submit(operator.add, 1, 2).result())\n"
+    )
+    done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=False)
+    assert done.stdout == "3\n", done.stderr
+
+
 def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     with two_sleepers(tmp_path) as (parent, children):
         everyone = {*children, *map(parent_of, children)} - {parent.pid}  # with the process that they are forks of

@@ -17,6 +17,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, popen_fork, popen_forkserver, reduction, spawn, util
 from multiprocessing.context import ForkServerProcess, SpawnProcess, set_spawning_popen
+from pathlib import Path
 from typing import Any
 
 #: What the fork server imports.
@@ -133,7 +134,7 @@ class _Forked(popen_forkserver.Popen):
         message = io.BytesIO()
         set_spawning_popen(self)
         try:
-            reduction.dump(_Preparation(spawn.get_preparation_data(process.name), self._environment), message)
+            reduction.dump(_Preparation(_preparation(process.name), self._environment), message)
             reduction.dump(process, message)
         finally:
             set_spawning_popen(None)
@@ -143,6 +144,17 @@ class _Forked(popen_forkserver.Popen):
         with os.fdopen(to_child, "wb") as pipe:
             pipe.write(message.getbuffer())
         self.pid = forkserver.read_signed(self.sentinel)
+
+
+def _preparation(name: str) -> dict[str, Any]:
+    """What Python prepares a process by, without the script where that came through a pipe.
+
+    Python takes ``<stdin>`` for a file that each process reads again, and none can.
+    """
+    data: dict[str, Any] = spawn.get_preparation_data(name)
+    if not Path(data.get("init_main_from_path", "")).is_file():
+        data.pop("init_main_from_path", None)
+    return data
 
 
 def _close(*numbers: int) -> None:
