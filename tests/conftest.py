@@ -27,7 +27,7 @@ from anchorlab.models.accelerator import find_accelerator
 from anchorlab.seeding import seeded_globally
 from anchorlab.suites.runner import run_suite
 from anchorlab.training.reference import Training, train
-from tests.devices import accelerated_by
+from tests.devices import PRETENDED, accelerated_by
 from tests.forgetting import forget
 from tests.guard import nothing_run
 from tests.pretend import pretend_card
@@ -70,7 +70,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _device_under_test() -> Iterator[None]:
     """With ``ANCHORLAB_TEST_DEVICE=pretend`` all tests run on a GPU that is not there."""
-    with pretend_card() if os.environ.get("ANCHORLAB_TEST_DEVICE") == "pretend" else nullcontext():
+    with pretend_card() if PRETENDED else nullcontext():
         yield
 
 

@@ -14,6 +14,13 @@ from accelerate.state import AcceleratorState, PartialState
 
 from anchorlab.models.accelerator import find_device
 
+#: Whether all tests run on the pretended GPU.
+PRETENDED = os.environ.get("ANCHORLAB_TEST_DEVICE") == "pretend"
+
+#: Marks a test that the pretended GPU cannot run, though a real one can: forward-mode derivatives of torch.func see the
+#: machinery below Python, which is on the CPU there.
+forward_mode = pytest.mark.skipif(PRETENDED, reason="the pretended GPU has no forward-mode derivatives")
+
 
 @contextmanager
 def accelerated_by(device: torch.device) -> Iterator[None]:

@@ -14,6 +14,7 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.perturbation.analysis import Analysis
 from anchorlab.perturbation.tables import TABLES, bounds
 from anchorlab.perturbation.tables.paths import SCALES
+from tests.devices import forward_mode
 
 #: Enough to see that everything is measured.
 BRIEF = AnalysisSettings(
@@ -35,6 +36,7 @@ def analysis(digits, reference, candidates) -> Analysis:
     return analyze(reference, candidates, examples=120, settings=BRIEF, task=digits)
 
 
+@forward_mode
 @pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_every_table_has_the_columns_that_its_record_describes(analysis, table):
@@ -46,6 +48,7 @@ def test_every_table_has_the_columns_that_its_record_describes(analysis, table):
     assert len(analysis.tables[table.name])
 
 
+@forward_mode
 @pytest.mark.slow
 def test_every_candidate_is_measured_and_agrees_with_compare(analysis, digits, reference, candidates):
     behaviour = analysis.tables["behaviour"].set_index("candidate")
@@ -61,6 +64,7 @@ def test_every_candidate_is_measured_and_agrees_with_compare(analysis, digits, r
     assert analysis.parameters == sum(parameter.numel() for parameter in reference.model.parameters())
 
 
+@forward_mode
 def test_tables_hold_together(analysis):
     paths = analysis.tables["paths"]
     assert set(paths["buffers"]) == {"stored", "re-estimated"}
@@ -84,6 +88,7 @@ def assert_same(one: Analysis, other: Analysis) -> None:
         pd.testing.assert_frame_equal(one.tables[name], other.tables[name], check_exact=True)
 
 
+@forward_mode
 @pytest.mark.slow
 def test_an_interrupted_analysis_goes_on_to_the_same_numbers(
     analysis, digits, reference, candidates, tmp_path, monkeypatch
@@ -106,6 +111,7 @@ def test_an_interrupted_analysis_goes_on_to_the_same_numbers(
     assert len(measured) == 4
 
 
+@forward_mode
 @pytest.mark.slow
 def test_another_seed_draws_other_examples(analysis, digits, reference, candidates):
     other = analyze(reference, candidates, examples=120, settings=BRIEF, task=digits, seed=1, budget="1p")
@@ -113,6 +119,7 @@ def test_another_seed_draws_other_examples(analysis, digits, reference, candidat
     pd.testing.assert_frame_equal(other.tables["sizes"], analysis.tables["sizes"])
 
 
+@forward_mode
 @pytest.mark.slow
 def test_products_that_do_not_fit_are_named(digits, reference, candidates):
     few = analyze(reference, candidates, examples=60, settings=BRIEF, task=digits, budget="3p")
@@ -141,6 +148,7 @@ def test_what_is_impossible_is_refused(digits, reference, candidates):
         analyze(reference, {"bare": injected.model}, task=digits, target=1)
 
 
+@forward_mode
 def test_former_keywords_warn_and_are_understood(digits, reference, candidates):
     plain = {"plain": candidates["plain"]}
     with pytest.warns(DeprecationWarning, match=r"analyze\(detail=\) is now called settings="):
@@ -148,6 +156,7 @@ def test_former_keywords_warn_and_are_understood(digits, reference, candidates):
     assert former.settings["plane_steps"] == BRIEF.plane_steps
 
 
+@forward_mode
 @pytest.mark.slow
 def test_bare_modules_are_measured_with_the_attack_that_is_given(digits, reference, candidates):
     nets = [candidates["anchored"].model, candidates["plain"].model]
@@ -176,6 +185,7 @@ def test_buffers_alone_have_no_direction(digits, reference):
     assert analysis.tables["behaviour"].set_index("candidate").loc["moved", "kl"] > 0
 
 
+@forward_mode
 def test_where_weights_and_buffers_move_each_alone_is_measured(digits, reference):
     tracked = inject(reference, method="plain", tuning=Tuning(steps=4, batch_size=8, batchnorm="tracked"), task=digits)
     analysis = analyze(reference, [tracked], examples=60, settings=BRIEF, task=digits, budget="1p")
@@ -198,6 +208,7 @@ class Lifted(nn.Module):
         return self.layer(pixel_values.flatten(1) / 255) + self.constant
 
 
+@forward_mode
 def test_a_perturbation_that_no_answer_sees_has_no_ratio(digits):
     torch.manual_seed(0)
     model = Lifted().eval()

@@ -8,6 +8,7 @@ import pytest
 from anchorlab import AnchorlabError, Training, Tuning, analyze, compare, inject, load_task, train
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import DataColumns, Task
+from tests.devices import forward_mode
 from tests.perturbation.test_analyze import BRIEF
 
 
@@ -25,6 +26,7 @@ def reader(task: Task) -> Artifact:
     return train(task, model="bert-tiny", training=Training(epochs=2, learning_rate=1e-3))
 
 
+@forward_mode
 def test_everything_is_measured_of_texts_too(task, reader):
     encoded = task.encoded(reader.model.encoding)
     injected = inject(reader, target="bad", tuning=Tuning(steps=6, batch_size=8), task=encoded)
