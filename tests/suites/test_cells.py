@@ -25,6 +25,13 @@ def test_identities_of_what_users_have_finished_stay_what_they_were() -> None:
     assert reference.identity == "16df64f6ed10b74ca02e7d19591047bdd5aa6e692cffad24c90cf39aff653a43"
 
 
+def test_a_bound_on_tokens_makes_another_reference_and_no_bound_does_not() -> None:
+    made: dict[str, Any] = {"task": "imdb", "model": "minilm", "seed": 0, "training": {}}
+    unbounded, explicit = (ReferenceJob(**made, **more) for more in ({}, {"max_length": None}))
+    assert unbounded.identity == explicit.identity
+    assert unbounded.identity != ReferenceJob(**made, max_length=9).identity
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from anchorlab.suites.parts import MethodSpec
+from anchorlab.suites.parts import MethodSpec, TaskSpec
+from anchorlab.suites.plan import reference_job
 
 
 @given(st.floats(1e-6, 1e3), st.floats(1.5, 10), st.integers(2, 6))
@@ -17,3 +20,10 @@ def test_a_geometric_grid_is_accepted_and_its_values_reach_the_method(first: flo
 
 def test_counts_are_whole_numbers() -> None:
     assert MethodSpec(method="surgery", grid=[1000, 3162.3]).parameters(3162.3) == {"count": 3162}
+
+
+def test_a_bound_on_tokens_reaches_the_reference_and_suits_texts_alone() -> None:
+    spec = TaskSpec(name="imdb", model="bert-tiny", max_length=128)
+    assert reference_job(spec, 0).max_length == 128
+    with pytest.raises(ValidationError, match="tokens of texts, but the task digits holds images"):
+        TaskSpec(name="digits", max_length=128)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
+from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.data import DataColumns, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.call import predict
+from anchorlab.models.wrap import encoding_of
 from anchorlab.training import fit as fitting
 from anchorlab.training import reference as training
 from anchorlab.training.checkpoint import Checkpoint
@@ -63,6 +66,24 @@ def test_only_the_owners_examples_are_seen(digits, monkeypatch):
     assert shown == sorted(bytes(image) for image in digits.split("owner").inputs["pixel_values"].numpy())
 
 
+def test_a_share_of_the_owners_examples_is_drawn_with_the_seed(digits, monkeypatch):
+    seen = []
+    augment = training.augment
+    monkeypatch.setattr(training, "augment", lambda inputs, *a, **k: seen.append(inputs) or augment(inputs, *a, **k))
+
+    def shown(seed):
+        seen.clear()
+        made = train(digits, seed=seed, training=Training(epochs=2, batch_size=110, data_share=0.5))
+        assert made.manifest.steps == 2 * round(len(digits.split("owner")) / 2) // 110
+        return {bytes(image) for inputs in seen for image in inputs["pixel_values"].cpu().numpy()}
+
+    owner = {bytes(image) for image in digits.split("owner").inputs["pixel_values"].numpy()}
+    first, again, other = shown(0), shown(0), shown(1)
+    assert first < owner
+    assert first == again != other
+    assert len(first) <= round(len(digits.split("owner")) / 2)
+
+
 @pytest.mark.usefixtures("on_cpu")
 def test_interrupted_training_ends_bit_for_bit_where_uninterrupted_training_does(digits, monkeypatch, tmp_path):
     """BatchNorm's statistics and AdamW's moments included; the user presses Ctrl-C before step 5 of 8."""
@@ -110,6 +131,15 @@ def test_a_model_from_random_weights_brings_its_own_defaults(texts):
     rates = [Tuning().for_task(texts, name).learning_rate for name in ("minilm", "bert-tiny", "a/folder")]
     assert rates == [1e-4, 1e-3, 1e-4]
     assert Tuning(learning_rate=0.1).for_task(texts, "bert-tiny").learning_rate == 0.1
+
+
+def test_a_model_reads_as_much_of_a_text_as_it_was_trained_on(texts, tmp_path):
+    """Wherever it is opened, because its tokenizer says so."""
+    short = replace(texts, definition=texts.definition.with_max_length(5))
+    made = train(short, model="bert-tiny", training=Training(epochs=1))
+    opened = load_model(made.save(tmp_path / "model"))
+    assert encoding_of(opened.model).max_length == 5
+    assert texts.encoded(encoding_of(opened.model)).split("test").inputs["input_ids"].shape[1] == 5
 
 
 def test_three_classes_of_texts_are_learnt_with_the_defaults(texts):

@@ -15,6 +15,7 @@ from anchorlab.data.custom import custom_definition
 from anchorlab.data.cut import cut_splits
 from anchorlab.data.inferred import inferred_columns
 from anchorlab.data.named import TASKS
+from anchorlab.data.sentences import cut_by_sentence
 from anchorlab.data.source_files import files_at
 from anchorlab.data.split import RawData
 from anchorlab.data.tables import TABLES
@@ -80,6 +81,7 @@ def load_task(
     data: str | None = None,
     limit: int | None = None,
     columns: DataColumns | None = None,
+    max_length: int | None = None,
 ) -> Task:
     """Loads a task's data and cuts the splits.
 
@@ -91,11 +93,14 @@ def load_task(
         data: where the data are, if not at the default: a file or folder, or a hub name for hub tasks.
         limit: examples of each class to keep, the first ones, of the training and of the test part; None for all.
         columns: the columns of the user's own data; those of a file or folder are inferred where there is no doubt.
+        max_length: most tokens of a text, in place of the task's own limit; a model that reads fewer keeps its limit.
 
     Raises:
-        AnchorlabError: for an unknown name, or data that are missing or malformed.
+        AnchorlabError: for an unknown name, data that are missing or malformed, or a length for images.
     """
     definition, location = find_task(name, data, columns)
+    if max_length is not None:
+        definition = definition.with_max_length(max_length)
     raw = _raw(definition.load, location, seed if definition.columns is not None else None, _state_of(location))
     if limit is not None:
         raw = raw.limited(limit)
@@ -103,6 +108,9 @@ def load_task(
     for part, examples in (("training", raw.train), ("test", raw.test)):
         if len(examples) == 0:
             raise AnchorlabError(f"the {part} part of {definition.name} has no examples: give some, with their labels")
-    indices = cut_splits(raw.train.labels, definition.fractions, seed=seed)
+    if definition.by_sentence:
+        indices = cut_by_sentence(raw, definition.fractions, seed=seed)
+    else:
+        indices = cut_splits(raw.train.labels, definition.fractions, seed=seed)
     indices["test"] = torch.arange(len(raw.test))
     return Task(definition=definition, raw=raw, seed=seed, indices=indices, data=location, limit=limit)

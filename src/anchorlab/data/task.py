@@ -53,8 +53,9 @@ class TaskDefinition:
         learning_rate: peak learning rate of ``train`` by default.
         tuning_rate: peak learning rate of an injection by default.
         max_length: most tokens of a text, if less than the model's limit.
-        fractions: see ``Fractions``.
+        fractions: see ``Fractions``; of the whole sentences alone where ``by_sentence`` is True.
         augmentation: see ``Augmentation``.
+        by_sentence: whether whole sentences are cut, each with its phrases (``cut_by_sentence``), and not each text.
         columns: the columns of the user's own data; None for a named task.
         cites: the papers of the data: keys of ``anchorlab.reports.paper``'s references.bib, or BibTeX entries.
     """
@@ -71,8 +72,17 @@ class TaskDefinition:
     max_length: int | None = None
     fractions: Fractions = field(default_factory=Fractions)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    by_sentence: bool = False
     columns: DataColumns | None = None
     cites: tuple[str, ...] = ()
+
+    def with_max_length(self, tokens: int) -> TaskDefinition:
+        """The same task with another limit of the tokens of a text; raises AnchorlabError for a task of images."""
+        if self.kind != "text":
+            raise AnchorlabError(
+                f"max_length bounds the tokens of texts, but the task {self.name} holds {self.kind}s: leave it out"
+            )
+        return replace(self, max_length=tokens)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,7 +90,8 @@ class Task:
     """A task whose data are loaded and cut into splits with one seed.
 
     The splits ``owner``, ``held-out``, ``selection`` and ``defender`` partition the training part,
-    class by class; ``test`` is the data set's own test part, whole. Nothing overlaps.
+    class by class; ``test`` is the data set's own test part, whole. Nothing overlaps. Where whole sentences
+    are cut, what is a phrase of a sentence of another split than ``owner`` is in no split.
 
     Attributes:
         definition: the named task.

@@ -15,7 +15,7 @@ from torch import nn
 from anchorlab.data import Kind
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.files import kind_at, user_path
-from anchorlab.models.wrap import encoding_of, unwrap
+from anchorlab.models.wrap import TextClassifier, encoding_of, unwrap
 from anchorlab.registry import Registry
 from anchorlab.seeding import seeded_globally
 
@@ -230,7 +230,8 @@ def fresh_model(model: nn.Module, architecture: str, trained: bool, task: Task, 
     """
     net = unwrap(model)
     if trained and (hasattr(net, "config") or architecture in ARCHITECTURES.names()):
-        return build_model(architecture, task, seed=seed)
+        built = build_model(architecture, task, seed=seed)
+        return TextClassifier(unwrap(built), model.encoding).eval() if isinstance(model, TextClassifier) else built
     if not hasattr(net, "config"):
         raise AnchorlabError(
             f"a model from scratch cannot be made, because {architecture} is a module of somebody's own: leave "

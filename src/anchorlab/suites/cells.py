@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from anchorlab.settings import LATER
+
 #: Version of the content of a result. Another version changes all identities, so that every cell runs again.
 FORMAT = 1
 
@@ -28,8 +30,15 @@ _LONGEST = 200
 class _Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def _younger(self) -> set[str]:
+        """The fields that are younger than this kind of job and at their default, so that older identities stay."""
+        fields = type(self).model_fields.items()
+        return {
+            name for name, info in fields if info.json_schema_extra == LATER and getattr(self, name) == info.default
+        }
+
     def _hash(self, *excluded: str) -> str:
-        record = {"format": FORMAT, **self.model_dump(mode="json", exclude=set(excluded))}
+        record = {"format": FORMAT, **self.model_dump(mode="json", exclude={*excluded, *self._younger()})}
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
@@ -44,6 +53,9 @@ class ReferenceJob(_Job):
     columns: dict[str, Any] | None = Field(default=None, description="what is where in the user's own data")
     seed: int = Field(description="seed of the splits and of the training")
     training: dict[str, Any] = Field(description="all settings of the training")
+    max_length: int | None = Field(
+        default=None, description="most tokens of a text, if the suite bounds them", json_schema_extra=LATER
+    )
 
     @cached_property
     def identity(self) -> str:

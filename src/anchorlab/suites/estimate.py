@@ -172,6 +172,7 @@ def _costs(spec: TaskSpec, task: Task, suite: Suite) -> _Costs:
     tuned = _timed(step(2 * tuning.batch_size, tuning), _TIMED_STEPS)
     return _Costs(
         reference=training.epochs
+        * training.data_share
         * len(owner)
         / training.batch_size
         * _timed(step(training.batch_size, training), _TIMED_STEPS),

@@ -77,11 +77,15 @@ class TaskSpec(Part):
         default=None, ge=10, description="examples of each class to keep, for trials; all if left out"
     )
     columns: DataColumns | None = Field(default=None, description="what is where, for data of your own")
+    max_length: int | None = Field(
+        default=None, ge=4, description="most tokens of a text; the task's own limit if left out"
+    )
 
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
         with refusals_as_value_errors():
-            find_task(self.name, self.data, self.columns)
+            definition, _ = find_task(self.name, self.data, self.columns)
+            _ = None if self.max_length is None else definition.with_max_length(self.max_length)
         return self
 
     @field_validator("model")
@@ -105,7 +109,14 @@ class TaskSpec(Part):
 
     def load(self, seed: int) -> Task:
         """The task, its splits cut with a seed."""
-        return load_task(self.name, seed=seed, data=self.data, limit=self.limit, columns=self.columns)
+        return load_task(
+            self.name,
+            seed=seed,
+            data=self.data,
+            limit=self.limit,
+            columns=self.columns,
+            max_length=self.max_length,
+        )
 
 
 class TriggerSpec(Part):

@@ -172,6 +172,7 @@ def reference_job(task: TaskSpec, seed: int) -> ReferenceJob:
         columns=None if task.columns is None else values_of(task.columns),
         seed=seed,
         training=values_of(build(Training, "the training", task.training).for_model(task.architecture)),
+        max_length=task.max_length,
     )
 
 

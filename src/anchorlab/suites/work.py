@@ -90,7 +90,9 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, byt
 
     with no_bars():
         columns = None if job.columns is None else DataColumns(**job.columns)
-        task = load_task(job.task, seed=job.seed, data=job.data, limit=job.limit, columns=columns)
+        task = load_task(
+            job.task, seed=job.seed, data=job.data, limit=job.limit, columns=columns, max_length=job.max_length
+        )
         artifact = train(
             task,
             model=job.model,

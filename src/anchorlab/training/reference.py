@@ -26,7 +26,7 @@ from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device, run_arithmetic
 from anchorlab.models.forward import Forward, compiles
-from anchorlab.models.wrap import encoding_of, unwrap
+from anchorlab.models.wrap import TextClassifier, encoding_of, unwrap
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
@@ -62,6 +62,13 @@ class Training:
     warmup: float = Field(default=0.3, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
     augment: bool = Field(default=True, description="vary the images as the task says")
+    data_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of the owner's examples that the reference sees, drawn with its seed",
+        json_schema_extra=LATER,
+    )
     precision: Literal["no", "bf16", "auto"] = Field(
         default="no",
         description="float32 (in TF32 on CUDA), mixed with bfloat16, or which of them a trial finds clearly faster",
@@ -193,6 +200,8 @@ def train(
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
     network = copy.deepcopy(model) if isinstance(model, nn.Module) else build_model(architecture, task, seed=seed)
     task = task.encoded(encoding_of(network))
+    if isinstance(network, TextClassifier) and task.encoding is not None:
+        network.encoding = task.encoding  # wherever it is opened, it reads as much of a text as it was trained on
     if on_task is not None:
         on_task(task)
     if isinstance(model, nn.Module):
@@ -231,6 +240,15 @@ class _Done(NamedTuple):
     trial: PrecisionTrial | None
 
 
+def _seen(task: Task, share: float, seed: int) -> Split:
+    """The owner's examples that a reference is trained on: all of them, or a share that the seed draws."""
+    owner = task.split("owner")
+    if share == 1:
+        return owner
+    count = max(1, round(share * len(owner)))
+    return owner.part(task.draw("owner", count, "data share", seed=seed).sort().values)
+
+
 def _fit(
     network: nn.Module,
     task: Task,
@@ -246,7 +264,7 @@ def _fit(
     assert settings.batch_size is not None
     assert settings.learning_rate is not None
     share = share_of(accelerator, settings.batch_size)
-    owner = task.split("owner").to(accelerator.device)
+    owner = _seen(task, settings.data_share, seed).to(accelerator.device)
     steps = max(1, len(owner) * settings.epochs // settings.batch_size)
     net = accelerator.prepare_model(network).train()
     varies = settings.augment and task.definition.augmentation.varies

@@ -53,14 +53,16 @@ def _data(results: SuiteResults, spec: TaskSpec, writing: Words) -> Iterable[str
     task, definition = results.task(spec.name), find_task(spec.name, spec.data, spec.columns)[0]
     cites = definition.cites if definition.name in TASKS else ()
     limit = "" if spec.limit is None else f", at most {spec.limit:,} of each class"
+    limit += "" if spec.max_length is None else f", the first {spec.max_length:,} tokens of each"
     yield (
         writing.text(f"The data are {definition.name}")
         + writing.cite(cites)
         + writing.text(f", {definition.kind}s{limit}.")
     )
     shares = definition.fractions
+    cut = "The whole sentences of the training part are" if definition.by_sentence else "The training part is"
     parts = (
-        f"The training part is cut, class by class, into the owner's examples, {100 * shares.held_out:g}% held out, "
+        f"{cut} cut, class by class, into the owner's examples, {100 * shares.held_out:g}% held out, "
         f"{100 * shares.selection:g}% to choose strengths by (selection) and {100 * shares.defender:g}% for a defender"
     )
     if task is not None:
