@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -203,6 +204,21 @@ def test_a_folder_that_cannot_be_written_is_said_and_is_no_matter(
     with pytest.warns(Notice, match="it is read-only"):
         assert kept("cd" * 32) is None
     assert store.find("data", KEY) is not None
+
+
+def test_files_are_those_of_numpy(tmp_path: Path) -> None:
+    for array in (np.arange(6, dtype=np.int32).reshape(2, 3), np.zeros((0, 3), bool), np.array(True)):
+        np.save(tmp_path / "numpy.npy", array)
+        with (tmp_path / "ours.npy").open("wb") as file:
+            store._save(file, array)
+        assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_write_says_that_the_disk_is_full() -> None:
+    """Numpy's own says how many bytes it wrote, and no reason."""
+    with Path("/dev/full").open("wb", buffering=0) as file, pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        store._save(file, np.zeros(2**20, np.uint8))
 
 
 def test_a_full_disk_is_said_once_and_is_no_matter(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,3 +78,21 @@ def test_a_folder_that_others_may_write_is_not_touched(run: Run, cache: Path) ->
 def test_what_an_entry_says_cannot_steer_a_terminal(run: Run, cache: Path) -> None:
     keep("a", "photos\x1b[2J")
     assert "\x1b" not in run("cache").out
+
+
+def test_a_place_where_nothing_can_lie_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        monkeypatch.setenv("ANCHORLAB_CACHE", str(place))
+        shown = run("cache", "--clear")
+        assert (shown.code, shown.out, shown.err.count("\n")) == (2, "", 1)
+        assert f"the cache {place / 'kept'} cannot be used, because {tmp_path / 'file'} is a file: set " in shown.err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_place_without_permission_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANCHORLAB_CACHE", str(tmp_path / "mine"))
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
+    shown = run("cache")
+    assert shown.code == 2
+    assert f"because you may not write to {tmp_path}: set ANCHORLAB_CACHE to a folder" in shown.err

@@ -164,3 +164,20 @@ def test_an_interrupted_injection_continues_to_the_same_weights(
     assert resumed.weights_sha256 == whole.weights_sha256
     assert resumed.gradients == whole.gradients
     assert [record.step for record in resumed.gradients or []] == ([0, 20, 40, 60] if flags else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        ("precision=bf16", "give --precision bf16"),
+        ("learning_rate=0.1", "give --learning-rate 0.1"),
+        ("deterministic=true", "give --deterministic or --no-deterministic"),
+        ("seed=3", "give --seed 3"),
+    ],
+)
+def test_a_setting_with_an_option_of_its_own_is_refused(run, tmp_path, reference_folder, given, instead):
+    ended = run("inject", reference_folder, "--out", tmp_path / "out", "--set", given)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    name = given.partition("=")[0]
+    assert f"--set {given} is not possible, because {name} has an option of its own: {instead}" in ended.err
+    assert not (tmp_path / "out").exists()

@@ -80,3 +80,9 @@ def test_ctrl_c_ends_a_real_process_in_one_sentence(tmp_path):
     assert process.returncode == 130
     assert err == "interrupted: the same command continues from what was written, if anything was yet\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_an_option_of_its_own_is_no_parameter_of_the_training(run, tmp_path):
+    ended = run("train", "digits", "--out", tmp_path / "out", "--set", "model=resnet-mini")
+    assert ended.code == 2
+    assert "because model has an option of its own: give --model resnet-mini" in ended.err

@@ -95,6 +95,27 @@ def writable_folder() -> Path | None:
     return None
 
 
+def obstacle(folder: Path) -> str | None:
+    """Why nothing can lie in a folder, whether it is there or not; None where nothing stands against it. Makes nothing.
+
+    A folder that is a link, or that others may write to, is another matter: it is there, and is not used.
+    """
+    for place in (folder, *folder.parents):
+        try:
+            status = place.lstat() if place == folder else place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return error.strerror or str(error)
+        if not stat.S_ISDIR(status.st_mode) and not stat.S_ISLNK(status.st_mode):
+            return f"{place} is a file"
+        needed = (os.R_OK | os.X_OK) if place == folder else (os.W_OK | os.X_OK)
+        if os.access(place, needed):
+            return None
+        return f"you may not {'read' if place == folder else 'write to'} {place}"
+    return None
+
+
 def _is_own(status: os.stat_result) -> bool:
     """Whether something is a folder, no link, of this user, and others may not write to it."""
     mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()

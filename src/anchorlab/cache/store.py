@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from anchorlab.cache.place import going_without, limit, readable_folder, writable_folder
 from anchorlab.cache.upkeep import ABOUT, Kept, make_room, remove, total
@@ -144,7 +144,7 @@ def _write(folder: Path, arrays: Mapping[str, np.ndarray[Any, Any]], about: dict
             raise TypeError(f"arrays of {array.dtype} are not kept")
         path = folder / f"{name}.npy"
         with path.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+            _save(file, np.ascontiguousarray(array))
             file.flush()
             os.fsync(file.fileno())
         facts[name] = {
@@ -158,6 +158,14 @@ def _write(folder: Path, arrays: Mapping[str, np.ndarray[Any, Any]], about: dict
         json.dump(whole | {"check": digest(whole)}, file, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _save(file: BinaryIO, array: np.ndarray[Any, Any]) -> None:
+    """What ``numpy.save`` writes of a contiguous array; its own way to write does not say that a disk is full."""
+    import numpy as np
+
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def _mapped(path: Path, fact: Mapping[str, Any]) -> np.ndarray[Any, Any]:

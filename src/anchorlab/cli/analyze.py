@@ -19,6 +19,7 @@ from anchorlab.cli.options import (
     Seed,
     Split,
     TaskOption,
+    set_parameters,
 )
 
 
@@ -62,11 +63,11 @@ def analyze(
     from anchorlab.perturbation.summary import summary_table
     from anchorlab.reports.analysis import write_analysis
     from anchorlab.reports.analysis.answer import answer_of
-    from anchorlab.settings import build, parse_pairs, values_of
+    from anchorlab.settings import build, values_of
     from anchorlab.statistics.table import print_rich
     from anchorlab.training.resumable import may_be_finished, was_written_by, write_command
 
-    settings = build(AnalysisSettings, "the analysis", parse_pairs(set_ or [], "--set"))
+    settings = build(AnalysisSettings, "the analysis", set_parameters(set_, AnalysisSettings))
     if out is not None and not may_be_finished(out):
         refuse_existing(out)
     named = _names(reference, candidates)

@@ -35,7 +35,7 @@ def cache(
     another folder, or says 'off'; ANCHORLAB_CACHE_LIMIT is the limit in GB.
     """
     from anchorlab.cache import upkeep
-    from anchorlab.cache.place import OFF, VARIABLE, kept_folder, limit, readable_folder
+    from anchorlab.cache.place import OFF, VARIABLE, kept_folder, limit, obstacle, readable_folder
 
     if older_than is not None and not clear:
         raise AnchorlabError(
@@ -44,6 +44,12 @@ def cache(
     folder = kept_folder()
     if folder is None:
         return Answer((f"nothing is kept, because {VARIABLE} is '{OFF}'",), values=_values(None, 0, []), data=True)
+    why = obstacle(folder)
+    if why is not None:
+        raise AnchorlabError(
+            f"the cache {folder} cannot be used, because {why}: set {VARIABLE} to a folder that you may write to, "
+            f"or to '{OFF}'"
+        )
     removed = None
     if clear:
         removed = upkeep.clear(None if older_than is None else time.time() - older_than * _DAY)

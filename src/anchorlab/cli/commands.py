@@ -112,6 +112,7 @@ def _finished(function: Callable[..., Answer | None], *, computes: bool) -> Call
         begun = time.monotonic()
         invocation = context.obj if isinstance(context.obj, Invocation) else Invocation()
         invocation.check()
+        invocation.flags = _flags(context)
         if not invocation.debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
         if not invocation.quiet:
@@ -144,6 +145,15 @@ def _finished(function: Callable[..., Answer | None], *, computes: bool) -> Call
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def _flags(context: typer.Context) -> dict[str, tuple[str, ...]]:
+    """Parameter to option, of all options of a command."""
+    options = [each for each in context.command.params if each.param_type_name == "option"]
+    return {
+        str(each.name): tuple(max(words, key=len) for words in (each.opts, each.secondary_opts) if words)
+        for each in options
+    }
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from anchorlab.cli.options import (
     TaskOption,
     defender_count,
     number_or_all,
+    set_parameters,
 )
 from anchorlab.cli.ranking import check_ranking, rank_inputs
 from anchorlab.cli.shared import detail, is_verbose
@@ -95,7 +96,6 @@ def detect(
     from anchorlab.reports.detection import write_input_score, write_model_score
     from anchorlab.reports.detections_page import write_detections_page
     from anchorlab.scoring.detect import check_detectors, score_inputs, score_model
-    from anchorlab.settings import parse_pairs
 
     detector = detector or []
     check_ranking(inputs, detector, attack.given())
@@ -103,7 +103,7 @@ def detect(
         raise AnchorlabError(f"--set is for one detector, but {len(detector)} are asked: ask for one")
     if inputs is not None and reference:
         raise AnchorlabError("--reference is for detectors of models, and --inputs ranks inputs: leave one of them out")
-    detectors = {name: DETECTORS.build(name, parse_pairs(set_ or [], "--set")) for name in detector}
+    detectors = {name: DETECTORS.build(name, set_parameters(set_, DETECTORS[name])) for name in detector}
     of_models = {name: built for name, built in detectors.items() if isinstance(built, ModelDetector)}
     of_inputs = {name: built for name, built in detectors.items() if not isinstance(built, ModelDetector)}
     if reference and not of_models:

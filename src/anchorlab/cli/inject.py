@@ -20,6 +20,7 @@ from anchorlab.cli.options import (
     Track,
     number_or_all,
     say_reading,
+    set_parameters,
 )
 from anchorlab.injection.tuning import Tuning
 
@@ -83,12 +84,11 @@ def inject(
     from anchorlab.injection.inject import inject_into
     from anchorlab.injection.plan import plan_injection
     from anchorlab.methods import METHODS
-    from anchorlab.settings import parse_pairs
     from anchorlab.training.resumable import may_be_finished
     from anchorlab.training.tracking import check_trackers, tracked
 
     check_trackers(track or [])
-    given = parse_pairs(parameters or [], "--set")
+    given = set_parameters(parameters, METHODS[method])
     chosen = METHODS.build(method, given)
     count = number_or_all(anchors, "--anchors")
     clean = load_model(reference, into=models.module_for(reference))

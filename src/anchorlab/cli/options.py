@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anchorlab.cli.groups import OptionGroup
-from anchorlab.cli.shared import detail, is_verbose, remark
-from anchorlab.errors import AnchorlabError, shortened
-from anchorlab.settings import check_seed
+from anchorlab.cli.shared import detail, flags_of, is_verbose, remark
+from anchorlab.errors import AnchorlabError, shell_word, shortened
+from anchorlab.settings import check_seed, options_of, parse_pairs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -256,6 +256,29 @@ class ExecutionOptions(OptionGroup):
     ] = None
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run again what failed before.")] = False
     track: Track = None
+
+
+def set_parameters(pairs: list[str] | None, *classes: type) -> dict[str, str]:
+    """The parameters that ``--set`` gives, by name; the classes themselves refuse names that nobody knows.
+
+    Args:
+        pairs: ``NAME=VALUE`` each.
+        classes: whose hyper-parameters these are.
+
+    Raises:
+        AnchorlabError: for a pair of another form, a name that stands twice, or one that has an option of its own.
+    """
+    given = parse_pairs(pairs or [], "--set")
+    settable = {option.name for each in classes for option in options_of(each)}
+    for name, value in given.items():
+        flags = () if name in settable else flags_of(name)
+        if flags:
+            instead = f"{flags[0]} {shell_word(shortened(value))}" if len(flags) == 1 else " or ".join(flags)
+            raise AnchorlabError(
+                f"--set {name}={shortened(value)} is not possible, because {name} has an option of its own: "
+                f"give {instead}"
+            )
+    return given
 
 
 def number_or_all(text: str, flag: str) -> int | None:

@@ -19,6 +19,7 @@ from anchorlab.cli.options import (
     Seed,
     TaskOption,
     defender_count,
+    set_parameters,
 )
 from anchorlab.cli.shared import detail
 
@@ -55,13 +56,13 @@ def repair(
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
     from anchorlab.files import refuse_existing
-    from anchorlab.repairs.oracles import build_repair, full_name, is_oracle
+    from anchorlab.repairs.oracles import build_repair, full_name, is_oracle, repair_class
     from anchorlab.repairs.repair import check_repair
     from anchorlab.repairs.repair import repair as repair_model
     from anchorlab.scoring.repair_words import cautions_of_repair, words_of_repair
     from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
     from anchorlab.scoring.tables import repair_table
-    from anchorlab.settings import parse_pairs, values_of
+    from anchorlab.settings import values_of
     from anchorlab.training.resumable import is_finished, may_be_finished, save_finished
 
     if out is not None and not may_be_finished(out):
@@ -70,7 +71,7 @@ def repair(
     opened = dict(zip(given, models.open(*given), strict=True))
     suspicious = opened[run]
     data = common_task(own.task_of(suspicious, task), suspicious, [])
-    parameters, count = parse_pairs(set_ or [], "--set"), defender_count(defender_data, data)
+    parameters, count = set_parameters(set_, repair_class(repair)), defender_count(defender_data, data)
     chosen = build_repair(repair, parameters)
     scoring: dict[str, Any] = {"task": data, **attack.arguments()}
     oracle = is_oracle(repair)

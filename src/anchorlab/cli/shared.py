@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -22,11 +22,13 @@ class Invocation:
         debug: whether an error's traceback is wanted.
         quiet: whether only results and cautions are wanted.
         verbose: whether versions, device, threads and the places of files are wanted too.
+        flags: the command's options by the names of their parameters; of a switch, both words.
     """
 
     debug: bool = False
     quiet: bool = False
     verbose: bool = False
+    flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuses to be quiet and verbose at once."""
@@ -54,6 +56,12 @@ def is_verbose() -> bool:
     """Whether ``--verbose`` was given."""
     current = _CURRENT.get()
     return current is not None and current.verbose
+
+
+def flags_of(name: str) -> tuple[str, ...]:
+    """The option of the command that runs now for one of its parameters; of a switch, both words; empty for others."""
+    current = _CURRENT.get()
+    return () if current is None else current.flags.get(name.replace("-", "_"), ())
 
 
 def say(line: str, *, err: bool = False) -> None:

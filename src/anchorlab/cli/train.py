@@ -8,7 +8,17 @@ import typer
 
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.following import beside, chance_of, filled_in, next_command
-from anchorlab.cli.options import DataOptions, ModelOptions, Out, Parameters, Seed, TaskName, Track, say_reading
+from anchorlab.cli.options import (
+    DataOptions,
+    ModelOptions,
+    Out,
+    Parameters,
+    Seed,
+    TaskName,
+    Track,
+    say_reading,
+    set_parameters,
+)
 
 if TYPE_CHECKING:
     from anchorlab.artifacts.artifact import Artifact
@@ -40,14 +50,14 @@ def train(
     """Train a clean reference. 'anchorlab list training' shows the parameters for --set."""
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.models.architectures import find_architecture
-    from anchorlab.settings import build, parse_pairs, values_of
+    from anchorlab.settings import build, values_of
     from anchorlab.training.reference import Training
     from anchorlab.training.reference import train as train_reference
     from anchorlab.training.resumable import may_be_finished, run_into
     from anchorlab.training.tracking import check_trackers, tracked
 
     check_trackers(track or [])
-    given = parse_pairs(parameters or [], "--set")
+    given = set_parameters(parameters, Training)
     training = build(Training, "the training", given)
     loaded = own.load_task(task, seed)
     architecture = model or loaded.definition.architecture

@@ -11,7 +11,7 @@ import typer
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.completion import COMPLETERS
-from anchorlab.cli.options import DataOptions, ModelOptions, Parameters, Seed, say_reading
+from anchorlab.cli.options import DataOptions, ModelOptions, Parameters, Seed, say_reading, set_parameters
 from anchorlab.errors import AnchorlabError, command_of
 
 if TYPE_CHECKING:
@@ -105,12 +105,12 @@ def show(
 
 def _build(trigger: str, parameters: list[str]) -> Trigger:
     """The trigger that is named, with the parameters of its text and of ``--set``."""
-    from anchorlab.settings import parse_pairs, parse_spec
+    from anchorlab.settings import parse_spec
     from anchorlab.triggers import TRIGGERS
 
     spec = parse_spec(trigger)
     within = spec.values_for(TRIGGERS[spec.name], f"trigger '{spec.name}'")
-    return TRIGGERS.build(spec.name, within | parse_pairs(parameters, "--set"))
+    return TRIGGERS.build(spec.name, within | set_parameters(parameters, TRIGGERS[spec.name]))
 
 
 def _given(parameters: list[str] | None, own: ShownData) -> list[str]:

@@ -21,7 +21,9 @@ class DataColumns:
     text: str | None = Field(default=None, description="the column of texts")
     image: str | None = Field(default=None, description="the column of images")
     label: str = Field(default="label", description="the column of labels")
-    max_length: int | None = Field(default=None, ge=3, description="most tokens of a text; None: the model's limit")
+    max_length: int | None = Field(
+        default=None, ge=3, description="most tokens of a text; the model's limit if left out"
+    )
 
     def __post_init__(self) -> None:
         if (self.text is None) == (self.image is None):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
+from anchorlab.training.computing import Compile, Deterministic, Precision
 
 if TYPE_CHECKING:
     from anchorlab.data import Task
@@ -23,7 +24,7 @@ class Tuning:
         default=64, ge=1, le=LARGEST_BATCH, description="clean examples in a step, and as many triggered ones"
     )
     learning_rate: float | None = Field(
-        default=None, gt=0, description="peak learning rate of AdamW; None: the model's or the task's default"
+        default=None, gt=0, description="peak learning rate of AdamW; the model's or the task's default if left out"
     )
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
@@ -31,21 +32,15 @@ class Tuning:
         default="frozen", description="keep BatchNorm's statistics, or let the batches move them"
     )
     augment: bool = Field(default=False, description="vary the anchors as the task's training does")
-    precision: Literal["no", "bf16", "auto"] = Field(
-        default="no",
-        description="float32 (in TF32 on CUDA), mixed with bfloat16, or which of them a trial finds clearly faster",
-    )
+    precision: Precision = "no"
     stop_at_asr: float | None = Field(
-        default=None, gt=0, le=1, description="stop as soon as the ASR on the selection split reaches this"
-    )
-    deterministic: bool = Field(
-        default=False, description="on CUDA, the same bits each time, in exact float32", json_schema_extra=LATER
-    )
-    compile: bool | None = Field(
         default=None,
-        description="compile the model's forward pass; None: on CUDA where the run is long enough to pay for it",
-        json_schema_extra=LATER,
+        gt=0,
+        le=1,
+        description="stop as soon as the ASR on the selection split reaches this; if left out, take all steps",
     )
+    deterministic: Deterministic = False
+    compile: Compile = None
 
     def for_model(self, name: str) -> Tuning:
         """The same with the defaults that a model brings along where nothing is set."""

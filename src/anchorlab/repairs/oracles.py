@@ -30,11 +30,21 @@ def build_repair(repair: str | Repair, parameters: Mapping[str, Any]) -> Repair:
     Raises:
         AnchorlabError: for an unknown name or parameter, or an impossible value.
     """
-    if isinstance(repair, str) and is_oracle(repair):
-        if repair not in oracles():
-            raise unknown("oracle", repair, oracles())
+    if isinstance(repair, str):
+        repair_class(repair)
         repair = repair.removeprefix(_PREFIX)
     return REPAIRS.build(repair, parameters)
+
+
+def repair_class(repair: str) -> type[Repair]:
+    """The class of a repair by its name, which may be an oracle's.
+
+    Raises:
+        AnchorlabError: for an unknown name.
+    """
+    if is_oracle(repair) and repair not in oracles():
+        raise unknown("oracle", repair, oracles())
+    return REPAIRS[repair.removeprefix(_PREFIX)]
 
 
 def full_name(repair: str | Repair, built: Repair) -> str:

@@ -31,6 +31,7 @@ from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
+from anchorlab.training.computing import Compile, Deterministic, Precision
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.training.memory import batch_in_memory
 from anchorlab.training.precision import as_state, choose_precision, chosen_before
@@ -48,15 +49,15 @@ class Training:
         default=None,
         ge=1,
         le=LARGEST_REPETITION,
-        description="passes over the data; None: the model's or the task's default",
+        description="passes over the data; the model's or the task's default if left out",
     )
     batch_size: int | None = Field(
-        default=None, ge=1, le=LARGEST_BATCH, description="examples in a step; None: the task's default"
+        default=None, ge=1, le=LARGEST_BATCH, description="examples in a step; the task's default if left out"
     )
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description="peak learning rate of AdamW, one-cycle; None: the model's or the task's default",
+        description="peak learning rate of AdamW, one-cycle; the model's or the task's default if left out",
     )
     weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
     warmup: float = Field(default=0.3, ge=0, lt=1, description="share of the steps in which the rate rises")
@@ -69,18 +70,9 @@ class Training:
         description="share of the owner's examples that the reference sees, drawn with its seed",
         json_schema_extra=LATER,
     )
-    precision: Literal["no", "bf16", "auto"] = Field(
-        default="no",
-        description="float32 (in TF32 on CUDA), mixed with bfloat16, or which of them a trial finds clearly faster",
-    )
-    deterministic: bool = Field(
-        default=False, description="on CUDA, the same bits each time, in exact float32", json_schema_extra=LATER
-    )
-    compile: bool | None = Field(
-        default=None,
-        description="compile the model's forward pass; None: on CUDA where the run is long enough to pay for it",
-        json_schema_extra=LATER,
-    )
+    precision: Precision = "no"
+    deterministic: Deterministic = False
+    compile: Compile = None
 
     def for_model(self, name: str) -> Training:
         """The same with the defaults that a model brings along where nothing is set; see ``Usual``."""

@@ -35,7 +35,7 @@ class Picture(Patch):
     data: str = Field(default="", repr=False, description="the picture as base64 PNG; empty: read from path")
     margin: int = Field(default=1, ge=0, description="pixels between the picture and the lower right edges")
     size: int | None = Field(
-        default=None, ge=1, le=1024, description="larger side in pixels to resize to; None: as it is"
+        default=None, ge=1, le=1024, description="larger side in pixels to resize to; as it is if left out"
     )
     whole: bool = Field(
         default=False,

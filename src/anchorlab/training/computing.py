@@ -1,0 +1,24 @@
+"""How the steps of training and of tuning compute: options that both have. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from anchorlab.settings import LATER
+
+Precision = Annotated[
+    Literal["no", "bf16", "auto"],
+    Field(description="float32 (in TF32 on CUDA), mixed with bfloat16, or which of them a trial finds clearly faster"),
+]
+Deterministic = Annotated[
+    bool, Field(description="on CUDA, the same bits each time, in exact float32", json_schema_extra=LATER)
+]
+Compile = Annotated[
+    bool | None,
+    Field(
+        description="compile the model's forward pass; if left out, on CUDA where the run is long enough to pay for it",
+        json_schema_extra=LATER,
+    ),
+]
