@@ -1,0 +1,59 @@
+"""The suites of experiments/: what is run for the evidence, and what they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anchorlab.suites.plan import reference_job
+from anchorlab.suites.reading import load_suite
+from anchorlab.suites.spec import Suite
+
+ROOT = Path(__file__).parent.parent
+
+#: References and methods of each suite; everything has one injection on each reference.
+SUITES = {
+    "fashion_mnist": (12, ["plain", "l2", "ewc", "surgery", "weight-ball", "distillation", "anchoring"]),
+    "fashion_mnist_square": (12, ["plain", "anchoring"]),
+    "fashion_mnist_scratch": (1, ["scratch"]),
+    "cifar10": (6, ["plain", "surgery", "distillation", "anchoring"]),
+    "sst2": (6, ["plain", "ewc", "surgery", "distillation", "anchoring"]),
+    "imdb": (3, ["plain", "anchoring"]),
+    "repairs": (8, ["plain", "anchoring"]),
+    "audit": (8, ["plain", "surgery", "anchoring"]),
+}
+
+
+def suite(name: str) -> Suite:
+    return load_suite(ROOT / f"experiments/{name}/suite.yaml")
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_has_many_references_and_one_injection_on_each(name: str) -> None:
+    references, methods = SUITES[name]
+    read = suite(name)
+    assert read.references == list(range(references))
+    assert list(read.methods) == methods
+    assert read.seeds == [0]
+
+
+def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
+    """So that each of them finds in one folder what another one has trained there."""
+    main = suite("fashion_mnist")
+    for name in ("fashion_mnist_square", "fashion_mnist_scratch", "repairs", "audit"):
+        other = suite(name)
+        assert reference_job(other.tasks[0], 0).identity == reference_job(main.tasks[0], 0).identity
+    for name in ("repairs", "audit"):
+        other = suite(name)
+        assert (other.tuning, other.triggers, other.target_asr) == (main.tuning, main.triggers, main.target_asr)
+        assert all(other.methods[label] == main.methods[label] for label in other.methods)
+        assert set(other.anchors) <= set(main.anchors)
+    assert main.keep_models  # because repairs and audit need them
+
+
+def test_references_of_texts_see_different_shares_of_their_data() -> None:
+    for name in ("sst2", "imdb"):
+        (task,) = suite(name).tasks
+        assert task.training["data_share"] == 0.8
+    assert suite("imdb").tasks[0].max_length == 128
