@@ -169,6 +169,7 @@ def _stand_ins() -> Iterator[tuple[Any, str, Any]]:
     if not torch.cuda.is_available():
         yield torch.cuda, "_lazy_init", lambda: None
     yield torch.cuda, "get_device_name", lambda *_: "pretended"
+    yield torch.cuda, "get_device_capability", lambda *_: (9, 0)
     yield torch.cuda, "reset_peak_memory_stats", lambda *_: None
     yield torch.cuda, "max_memory_allocated", lambda *_: 2**30
     yield torch.cuda, "memory_allocated", lambda *_: 2**29

@@ -60,3 +60,10 @@ def test_the_front_matter_of_a_card_holds_no_word_of_the_user(injected):
     plain = model_card(injected.manifest).split("---\n")[1]
     for text in HOSTILE:
         assert model_card(hostile(injected.manifest, text)).split("---\n")[1] == plain
+
+
+def test_a_card_says_how_the_steps_were_computed_where_that_is_not_the_default(injected):
+    assert "| computed |" not in model_card(injected.manifest)
+    settings = injected.manifest.settings | {"precision": "bf16", "compile": True, "deterministic": True}
+    card = model_card(injected.manifest.model_copy(update={"settings": settings}))
+    assert "| computed | in bf16 (mixed precision), compiled, deterministic |" in card

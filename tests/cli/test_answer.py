@@ -11,7 +11,7 @@ import pytest
 
 import anchorlab
 from anchorlab.cli import main
-from anchorlab.cli.answer import STANDARD_OUTPUT, Answer, elapsed, json_of, words_of
+from anchorlab.cli.answer import STANDARD_OUTPUT, Answer, check_apart, elapsed, json_of, words_of
 from anchorlab.cli.commands import add_command, give, new_app
 from anchorlab.statistics.table import facts_table
 from tests.cli.conftest import Run
@@ -132,3 +132,20 @@ def test_compare_gives_json_alone_on_the_standard_output(run: Run, reference_fol
     assert ended.code == 0
     assert json.loads(ended.out)["churn"] == 0
     assert "churn" in ended.err
+
+
+def test_the_record_that_a_report_is_made_from_is_not_replaced(run: Run, tmp_path: Path) -> None:
+    record = tmp_path / "audit.json"
+    record.write_text("{}")
+    ended = run("report", tmp_path, "--json", record)
+    assert ended.code == 2
+    assert (
+        f"--json would replace {record}, which tells what is in the folder {tmp_path}: give --json a file" in ended.err
+    )
+    assert record.read_text() == "{}"
+
+
+def test_another_file_in_a_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text("{}")
+    check_apart(tmp_path / "answer.json", {"folder": tmp_path})
+    check_apart(tmp_path / "audit.json", {"folder": tmp_path})  # none is there

@@ -46,6 +46,9 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     """How the model was made, and what was measured."""
     yield "seed", manifest.seed
     yield "steps", manifest.steps
+    computed = _computed(manifest.settings)
+    if computed:
+        yield "computed", computed
     for title, record in (
         ("method", manifest.method),
         ("trigger", manifest.trigger),
@@ -60,6 +63,16 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
         yield "anchors", f"{manifest.anchors.count} from the split {manifest.anchors.source}"
     for name, value in manifest.measurements.items():
         yield f"{name} (selection split)", "undefined" if value is None else f"{value:.4g}"
+
+
+def _computed(settings: dict[str, Any]) -> str:
+    """How the steps were computed, where that is not the default; empty where it is."""
+    words = {
+        "in bf16 (mixed precision)": settings.get("precision") == "bf16",
+        "compiled": settings.get("compile") is True,
+        "deterministic": settings.get("deterministic") is True,
+    }
+    return ", ".join(word for word, is_so in words.items() if is_so)
 
 
 def _one_line(record: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from anchorlab.artifacts.provenance import RunCost, versions, weights_hash
+from anchorlab.artifacts.provenance import RunCost, versions_of_run, weights_hash
 from anchorlab.data import Kind, Task
 from anchorlab.data.description import PartDescription
 from anchorlab.errors import AnchorlabError
@@ -154,7 +154,7 @@ class Manifest(_Record):
     gradients: list[GradientRecord] | None = Field(
         default=None, description="how the gradients of the losses agree along the run, if that was recorded"
     )
-    versions: dict[str, str] = Field(description="versions of Python and of the libraries that matter")
+    versions: dict[str, str] = Field(description="versions of Python and of the libraries that matter, and the GPU")
     command_sha256: str | None = Field(
         default=None,
         description="hash of all settings of the command that wrote the folder, so that it knows its own result again",
@@ -198,7 +198,7 @@ def manifest_of(
         weights_sha256=weights_hash(model),
         seconds=cost.seconds,
         peak_bytes=cost.peak_bytes,
-        versions=versions(),
+        versions=versions_of_run(),
         **{"steps": 0, **further},
     )
 

@@ -12,7 +12,11 @@ from importlib.metadata import version
 import torch
 from torch import Tensor, nn
 
+from anchorlab.models.accelerator import find_device
 from anchorlab.models.wrap import unwrap
+
+#: The least compute capability, before the point, of a GPU that has TF32 (NVIDIA's Ampere).
+_TF32 = 8
 
 
 def weights_hash(model: nn.Module) -> str:
@@ -33,6 +37,21 @@ def versions() -> dict[str, str]:
     """Versions that a result may depend on."""
     libraries = ("anchorlab", "torch", "transformers", "accelerate", "numpy", "safetensors")
     return {"python": platform.python_version()} | {name: version(name) for name in libraries}
+
+
+def versions_of_run() -> dict[str, str]:
+    """The same of a run in this process; on CUDA also the GPU and its compute capability, which say how it rounds."""
+    device = find_device()
+    if device.type != "cuda":
+        return versions()
+    capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return versions() | {"gpu": torch.cuda.get_device_name(device), "compute_capability": capability}
+
+
+def has_tf32(recorded: Mapping[str, str]) -> bool:
+    """Whether runs with these versions computed on a GPU that has TF32; several values have "and" between them."""
+    found = [capability.partition(".")[0] for capability in recorded.get("compute_capability", "").split(" and ")]
+    return any(major.isdecimal() and int(major) >= _TF32 for major in found)
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,22 @@ def check_apart(json_file: Path | None, values: Mapping[str, Any]) -> None:
                         f"--{option} would replace {file}, which the command names elsewhere too: give --{option} a "
                         "file of its own"
                     )
+                if isinstance(other, Path) and _is_record(file, other):
+                    raise AnchorlabError(
+                        f"--{option} would replace {file}, which tells what is in the folder {other}: give "
+                        f"--{option} a file of its own"
+                    )
+
+
+def _is_record(file: Path, folder: Path) -> bool:
+    """Whether a file is the one by which commands know a folder."""
+    real = Path(os.path.realpath(file))
+    if not real.exists() or Path(os.path.realpath(folder)) not in real.parents:
+        return False
+    from anchorlab.reports.folders import KINDS
+
+    patterns = [kind.file for kind in KINDS] + ["config.json", "*.safetensors"]
+    return any(Path(os.path.realpath(found)) == real for pattern in patterns for found in folder.glob(pattern))
 
 
 def write_json_answer(answer: Answer, seconds: float, file: Path, echo: Callable[[str], None]) -> None:

@@ -169,9 +169,18 @@ class SuiteResults:
 
     def training_settings(self, task: str) -> dict[str, Any] | None:
         """All settings with which a task's references were trained, by name; None while none is trained."""
+        manifest = self._reference_manifest(task)
+        return None if manifest is None else manifest["settings"]
+
+    def training_versions(self, task: str) -> dict[str, str]:
+        """What a task's references were trained with, as manifests say it; empty while none is trained."""
+        manifest = self._reference_manifest(task)
+        return {} if manifest is None else manifest["versions"]
+
+    def _reference_manifest(self, task: str) -> dict[str, Any] | None:
         spec = next(spec for spec in self._suite.tasks if spec.name == task)
         manifests = (self._store.manifest(reference_job(spec, seed)) for seed in self._suite.references)
-        return next((manifest["settings"] for manifest in manifests if manifest is not None), None)
+        return next((manifest for manifest in manifests if manifest is not None), None)
 
     def instances(self, identity: str) -> pd.DataFrame:
         """The per-instance table of a reported run, in the order of the split ``test``.

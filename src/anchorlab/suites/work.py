@@ -17,7 +17,7 @@ import pandas as pd
 from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact, load_model
-from anchorlab.artifacts.provenance import versions, weights_hash
+from anchorlab.artifacts.provenance import versions_of_run, weights_hash
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.consistency.answers import Answers, answers, instances_of
 from anchorlab.consistency.compare import comparison_of
@@ -145,7 +145,7 @@ def measure_evaluation(cell: EvaluationCell, reference: Folder, model: Folder | 
         else:
             row, table = detect(cell, candidate, opened.task)
     weights = {"scale": cell.scale, "weights_sha256": candidate.manifest.weights_sha256}
-    return Measured([{**weights, **row}], table, None, versions())
+    return Measured([{**weights, **row}], table, None, versions_of_run())
 
 
 def _load_candidate(cell: EvaluationCell, opened: _Opened, folder: Folder | None) -> Artifact:
@@ -229,7 +229,7 @@ def _injection(
         rows=rows,
         instances=instances_to_bytes(frame) if len(cell.scales) == 1 and frame is not None else None,
         model=_files(injected) if keep_model else None,
-        versions=versions(),
+        versions=versions_of_run(),
     )
 
 
@@ -239,7 +239,7 @@ def _noise(cell: NoiseCell, opened: _Opened, attack: Attack) -> Measured:
         second = answers(opened.artifact.model, examples, attack, batch_size=cell.batch_size)
     frame, row = _measure(opened, second, attack, cell.split)
     no_cost = {"anchors": 0, "steps": 0, "seconds": 0.0, "peak_bytes": 0}
-    return Measured([{"scale": 1.0, **no_cost, **row}], instances_to_bytes(frame), None, versions())
+    return Measured([{"scale": 1.0, **no_cost, **row}], instances_to_bytes(frame), None, versions_of_run())
 
 
 def _measure(opened: _Opened, candidate: Answers, attack: Attack, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:

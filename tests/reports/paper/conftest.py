@@ -44,6 +44,9 @@ class PaperResults(FakeResults):
         rates = {"learning_rate": 3e-3, "weight_decay": 0.05, "clip": 1.0}
         return {"epochs": 25, "batch_size": 128, **rates, "precision": "no"}
 
+    def training_versions(self, task: str) -> dict[str, str]:
+        return self.versions
+
 
 def paper_results(**options: Any) -> PaperResults:
     """Made-up results; options as in ``make_suite``."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from anchorlab.artifacts.provenance import has_tf32
 from anchorlab.data import TASKS, find_task
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
@@ -77,9 +78,11 @@ def _data(results: SuiteResults, spec: TaskSpec, writing: Words) -> Iterable[str
     described = "" if architecture is None else f" ({architecture.description.partition(' (')[0]})"
     seeds = f"{several(len(results.suite.references), 'reference')} of the architecture {spec.architecture}"
     trained = writing.text(f"We train {seeds}") + writing.cite(() if architecture is None else architecture.cites)
-    settings = results.training_settings(spec.name)
+    settings, trained_with = results.training_settings(spec.name), results.training_versions(spec.name)
     yield (
-        trained + writing.text(described + ("" if settings is None else f" by {_optimiser(settings, 'epochs')}")) + "."
+        trained
+        + writing.text(described + ("" if settings is None else f" by {_optimiser(settings, 'epochs', trained_with)}"))
+        + "."
     )
     accuracies = [float(each["accuracy"]) for each in results.references if each["task"] == spec.name]
     if accuracies:
@@ -88,8 +91,14 @@ def _data(results: SuiteResults, spec: TaskSpec, writing: Words) -> Iterable[str
         yield writing.text(f"{whose} accuracy on selection is {low if low == high else f'{low} to {high}'}.")
 
 
-def _optimiser(settings: Mapping[str, Any], unit: str) -> str:
-    """The settings of an optimisation in words."""
+def _optimiser(settings: Mapping[str, Any], unit: str, versions: Mapping[str, str]) -> str:
+    """The settings of an optimisation in words.
+
+    Args:
+        settings: by name.
+        unit: of its length, ``steps`` or ``epochs``.
+        versions: that it ran with, which say whether that was a GPU.
+    """
     rate = settings.get("learning_rate")
     words = [
         several(settings[unit], unit.removesuffix("s")),
@@ -97,13 +106,19 @@ def _optimiser(settings: Mapping[str, Any], unit: str) -> str:
         *([] if rate is None else [f"a one-cycle learning rate of at most {rate:g}"]),
         f"weight decay {settings.get('weight_decay', 0):g}",
         f"gradients clipped to norm {settings['clip']:g}",
-        *(
-            {"bf16": ["bfloat16 precision"], "auto": ["bfloat16 precision where it was faster"]}.get(
-                settings["precision"], []
-            )
-        ),
+        *_precision(settings, versions),
     ]
     return f"AdamW ({', '.join(words)})"
+
+
+def _precision(settings: Mapping[str, Any], versions: Mapping[str, str]) -> Iterable[str]:
+    """How the steps were computed, where that is not exact float32."""
+    precision = settings["precision"]
+    mixed = {"bf16": "bfloat16 precision", "auto": "bfloat16 precision where it was faster"}
+    if precision in mixed:
+        yield mixed[precision]
+    if precision != "bf16" and has_tf32(versions) and not settings.get("deterministic", False):
+        yield f"matrix products and convolutions of float32 in TF32 on {versions.get('gpu', 'a GPU')}"
 
 
 def _attack(suite: Suite, writing: Words) -> Iterable[str]:
@@ -152,7 +167,7 @@ def _injection(results: SuiteResults, request: Request, writing: Words) -> Itera
     frozen = tuning["batchnorm"] == "frozen" and "image" in kinds
     statistics = ", the statistics of BatchNorm frozen" if frozen else ""
     yield (
-        writing.text(f"It does so by {_optimiser(tuning, 'steps')}")
+        writing.text(f"It does so by {_optimiser(tuning, 'steps', results.versions)}")
         + writing.cite(["loshchilov2019decoupled"])
         + writing.text(f"; a batch is clean anchors and as many triggered ones{statistics}.")
     )
