@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,10 +65,16 @@ def test_nor_does_the_program_as_a_module(words: list[str]) -> None:
     assert imported(_MODULE, words) == []
 
 
-def test_the_check_of_a_suite_imports_torch_and_nothing_else_that_is_heavy() -> None:
-    assert imported(_COMMANDS, [["suite", "check", "demo"]]) == ["torch", "numpy"]
+@pytest.mark.parametrize("name", ["demo", "fashion-mnist", "paper-text"])
+def test_nor_does_the_check_of_a_suite_that_has_not_begun(name: str, tmp_path: Path) -> None:
+    assert imported(_COMMANDS, [["suite", "check", name, "--out", str(tmp_path / "new")]]) == []
+
+
+def test_the_full_check_of_a_suite_imports_torch_and_nothing_else_that_is_heavy(tmp_path: Path) -> None:
+    assert imported(_COMMANDS, [["suite", "check", "demo", "--out", str(tmp_path)]]) == ["torch", "numpy"]
 
 
 def test_a_launcher_of_several_processes_is_still_seen() -> None:
-    program = "import os; os.environ['WORLD_SIZE'] = '1'\n" + _MODULE
-    assert "torch" in imported(program, ["--version"])
+    module = "anchorlab.training.processes"
+    program = "import os; os.environ['WORLD_SIZE'] = '1'\n" + _MODULE.replace(repr(HEAVY), repr((module,)))
+    assert imported(program, ["--version"]) == [module]

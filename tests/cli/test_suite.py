@@ -17,9 +17,9 @@ from urllib.request import url2pathname
 import pandas as pd
 import pytest
 
-from anchorlab.suites.reading import builtin_suites, suite_text
 from anchorlab.suites.schema import SCHEMA
 from anchorlab.suites.selection import Choice, choose
+from anchorlab.suites.source import builtin_suites, suite_text
 from tests.cli.conftest import PROGRAM, Run
 from tests.refusals import assert_refused
 from tests.suites.inline import TINY

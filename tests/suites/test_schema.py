@@ -15,9 +15,10 @@ from pydantic.dataclasses import dataclass
 from anchorlab import AnchorlabError
 from anchorlab.methods import METHODS, Method
 from anchorlab.settings import STRICT
-from anchorlab.suites.reading import builtin_suites, load_suite, parse_suite, suite_text
+from anchorlab.suites.reading import load_suite, parse_suite
 from anchorlab.suites.schema import schema, text_pattern
 from anchorlab.suites.smoke import smoke_form
+from anchorlab.suites.source import builtin_suites, suite_text
 from anchorlab.suites.yaml_text import parse_yaml
 from tests.registering import registered
 from tests.suites.inline import TINY

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from anchorlab import AnchorlabError
-from anchorlab.suites.reading import builtin_suites, load_suite, parse_suite
+from anchorlab.suites.reading import load_suite, parse_suite
 from anchorlab.suites.schema import schema
 from anchorlab.suites.smoke import smoke_form
+from anchorlab.suites.source import builtin_suites
 from anchorlab.suites.spec import Suite
 from tests.refusals import refused
 

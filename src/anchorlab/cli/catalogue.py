@@ -55,7 +55,7 @@ class Section:
 
 def _record(name: str, member: Any) -> Entry:
     """A member that has a description, such as a task."""
-    words = {"kind": member.kind} if hasattr(member, "kind") else {}
+    words = {key: getattr(member, key) for key in ("kind", "architecture") if hasattr(member, key)}
     summary = getattr(member, "description", None) or member.definition
     return {"name": name, "summary": summary, **words, **_cited(member)}
 
@@ -65,6 +65,8 @@ def _class(name: str, member: type) -> Entry:
     text = inspect.getdoc(member) or ""
     entry: Entry = {"name": name, "summary": text.partition("\n")[0].replace("``", "")}
     entry |= {key: value for key in ("modality", "judges") if (value := _kind(member, key)) is not None}
+    strength = getattr(member, "strength_name", None)
+    entry |= {"strength": strength} if strength else {}
     source = _source(text, inspect.getdoc(sys.modules[member.__module__]) or "")
     return entry | ({"source": source} if source else {}) | _cited(member) | {"parameters": parameters_of(member)}
 
@@ -132,6 +134,11 @@ def _file() -> dict[str, list[Entry]]:
     text = (files("anchorlab.cli") / FILE).read_text(encoding="utf-8")
     stored: dict[str, list[Entry]] = json.loads(text)
     return stored
+
+
+def own_entries(section: str) -> list[Entry]:
+    """What comes with anchorlab in a section."""
+    return list(_file()[section])
 
 
 def names_in(section: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ from anchorlab.cli.shared import say
 from anchorlab.errors import AnchorlabError, command_of, shortened
 
 if TYPE_CHECKING:
+    from anchorlab.cli.suite_quick import Outline
     from anchorlab.suites.plan import Plan
     from anchorlab.suites.reading import SuiteMistakes
     from anchorlab.suites.spec import Suite
@@ -54,6 +56,18 @@ class SuiteOptions(OptionGroup):
             raise _all_said(error) from error
         return smoke_form(suite) if self.smoke else suite
 
+    def outline(self) -> Outline | None:
+        """The suite as a quick look shows it; None where that is not enough, or its folder is there."""
+        from anchorlab.cli.suite_quick import outline_of
+
+        outline = None if self.smoke or self.data else outline_of(self.suite)
+        if outline is None:
+            return None
+        folder = self.folder(outline)
+        # Only where the folder can be looked for: what is wrong with it, the store says.
+        can_look = folder.parent.is_dir() and os.access(folder.parent, os.X_OK) and len(folder.name) <= _SHORT
+        return outline if can_look and not os.path.lexists(folder) else None
+
     def command(self, name: str) -> str:
         """The command of this name about the same suite."""
         out = () if self.out is None else ("--out", self.out)
@@ -61,10 +75,15 @@ class SuiteOptions(OptionGroup):
         words = (self.suite, *out, *(["--smoke"] if self.smoke else []), *data)
         return command_of("anchorlab", "suite", name, *words, otherwise=f"anchorlab suite {name} with the same options")
 
-    def folder(self, suite: Suite) -> Path:
+    def folder(self, suite: Suite | Outline) -> Path:
         """Where it lies."""
         return Path(f"anchorlab-{suite.name}") if self.out is None else self.out
 
+
+#: Most characters of a folder's name that every file system takes.
+_SHORT = 100
+
+_NOT_TIMED = "time left: --timing measures it"
 
 #: Most mistakes of a file that are named; a terminal has 24 lines.
 _NAMED = 15
@@ -99,6 +118,13 @@ def check(
     ] = False,
 ) -> Answer:
     """Check a suite: what it means, what is done already, and with --timing how long the rest takes."""
+    outline = None if timing else chosen.outline()
+    if outline is not None:
+        counts = _counts(
+            outline, {"reference": [False] * len(outline.tasks) * len(outline.references)}, outline.undecided
+        )
+        return _checked(chosen, outline, [*counts, _NOT_TIMED])
+
     from anchorlab.suites.own_data import check_data
     from anchorlab.suites.plan import make_plan
     from anchorlab.suites.store import Store
@@ -108,9 +134,13 @@ def check(
     check_data(suite, store)
     say_own_data(suite)
     planned = make_plan(suite, store)
-    lines = [*_meaning(suite), *_state(suite, planned, store)]
-    lines += _time_left(suite, planned, store, workers) if timing else ["time left: --timing measures it"]
-    return Answer((f"{suite.name}: {suite.title}", *(f"  {line}" for line in lines)), next=chosen.command("run"))
+    left = _time_left(suite, planned, store, workers) if timing else [_NOT_TIMED]
+    return _checked(chosen, suite, [*_state(suite, planned, store), *left])
+
+
+def _checked(chosen: SuiteOptions, suite: Suite | Outline, state: list[str]) -> Answer:
+    lines = [f"  {line}" for line in (*_meaning(suite), *state)]
+    return Answer((f"{suite.name}: {suite.title}", *lines), next=chosen.command("run"))
 
 
 def show_built_in() -> Answer:
@@ -125,8 +155,8 @@ def show_built_in() -> Answer:
 def show(*, suite: SuiteName) -> None:
     """Print a suite file, for you to copy and change."""
     from anchorlab.statistics.escaping import visible
-    from anchorlab.suites.reading import suite_text
     from anchorlab.suites.schema import with_schema
+    from anchorlab.suites.source import suite_text
 
     typer.echo(visible(with_schema(suite_text(suite)[0])), nl=False)
 
@@ -145,7 +175,7 @@ add_command(app, "check", check, computes=True)
 add_command(app, "run", run, computes=True)
 
 
-def _meaning(suite: Suite) -> list[str]:
+def _meaning(suite: Suite | Outline) -> list[str]:
     from anchorlab.statistics.counted import several
 
     targets = ", ".join(f"{target:g}" for target in suite.target_asr)
@@ -171,6 +201,14 @@ def _state(suite: Suite, planned: Plan, store: Store) -> Iterator[str]:
     finished: dict[str, list[bool]] = {}
     for stage, job in planned.jobs():
         finished.setdefault(stage, []).append(planned.finished(job, store))
+    yield from _counts(suite, finished, planned.undecided)
+    if suite.has_evaluations:
+        later = planned.evaluations.waiting + planned.evaluations.expected
+        yield f"repairs and detections of models that are not there yet: up to {later}"
+
+
+def _counts(suite: Suite | Outline, finished: Mapping[str, list[bool]], undecided: int) -> Iterator[str]:
+    """How many jobs each stage has, and whether each is done."""
     for stage, title in (
         ("reference", "references to train"),
         ("selection", "runs that choose strengths, known so far"),
@@ -180,10 +218,7 @@ def _state(suite: Suite, planned: Plan, store: Store) -> Iterator[str]:
     ):
         done = finished.get(stage, [])
         yield f"{title}: {len(done)}, of which {sum(done)} are done"
-    yield f"reported runs of methods whose strengths are not chosen yet: up to {planned.undecided}"
-    if suite.has_evaluations:
-        later = planned.evaluations.waiting + planned.evaluations.expected
-        yield f"repairs and detections of models that are not there yet: up to {later}"
+    yield f"reported runs of methods whose strengths are not chosen yet: up to {undecided}"
 
 
 def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -> Iterator[str]:

@@ -80,27 +80,37 @@ def computing_on(device: str | None = None, threads: int | None = None) -> Itera
     Raises:
         AnchorlabError: for a device that is not there, or an impossible number of threads.
     """
-    import torch
-
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
         raise AnchorlabError(
             f"{shortened(str(threads))} threads are not possible: give --threads a number from 1 to {_MOST_THREADS:,}"
         )
     variables = {} if device is None else _variables(device)
     before = {name: os.environ.get(name) for name in variables}
-    threads_before = torch.get_num_threads()
     token = _ASKED.set(Asked(device, threads))
     try:
         os.environ.update(variables)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        yield
+        with _in_threads(threads):
+            yield
     finally:
         _ASKED.reset(token)
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-        if threads is not None:
-            torch.set_num_threads(threads_before)
+
+
+@contextmanager
+def _in_threads(threads: int | None) -> Iterator[None]:
+    """Inside, torch has this number of threads; None leaves torch as it is, and does not import it."""
+    if threads is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _variables(device: str) -> dict[str, str]:

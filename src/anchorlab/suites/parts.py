@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,6 +20,7 @@ from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.oracles import build_repair
 from anchorlab.settings import build, check_seed
+from anchorlab.suites.grids import is_geometric
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
 
@@ -185,7 +184,7 @@ class MethodSpec(Part):
             raise ValueError(f"the method '{self.method}' has no strength to choose: leave its grid out")
         if len(self.grid) == 1:
             raise ValueError("a grid needs at least two values, so that it can be extended: give another, or use set")
-        if self.grid and not _geometric(self.grid):
+        if self.grid and not is_geometric(self.grid):
             raise ValueError(
                 f"the grid {self.grid} is not a rising geometric progression, so it could not be extended: "
                 "give values each the same multiple of the one before, such as [0.5, 2, 8]"
@@ -272,8 +271,3 @@ class Resources(Part):
     gpus: float = Field(
         default=0, ge=0, description="GPUs; a fraction shares one. 0 is one if there is one, and none on a cluster"
     )
-
-
-def _geometric(grid: list[float]) -> bool:
-    ratio = grid[1] / grid[0] if grid[0] > 0 else 0.0
-    return ratio > 1 and all(math.isclose(b / a, ratio, rel_tol=0.2) for a, b in itertools.pairwise(grid))

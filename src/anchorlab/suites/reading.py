@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import yaml
@@ -11,14 +10,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from anchorlab.arguments import checked
-from anchorlab.errors import AnchorlabError, quoted, shortened, unknown
-from anchorlab.files import input_file, kind_at, user_path
+from anchorlab.errors import AnchorlabError, quoted, shortened
 from anchorlab.settings import expected
 from anchorlab.suites.parts import RepairSpec, TriggerSpec
+from anchorlab.suites.source import suite_text
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.yaml_text import parse_yaml
-
-_BUILTIN = files("anchorlab.suites") / "builtin"
 
 #: Maps the present name of a key to its former name, in any part of a file.
 _FORMER_KEYS = {
@@ -40,34 +37,6 @@ class SuiteMistakes(AnchorlabError):  # noqa: N818  (it says what they are)
 
     def __reduce__(self) -> tuple[type[SuiteMistakes], tuple[tuple[str, ...]]]:
         return type(self), (self.mistakes,)
-
-
-def builtin_suites() -> list[str]:
-    """Names of the built-in suites."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _BUILTIN.iterdir() if entry.name.endswith(".yaml"))
-
-
-def suite_text(given: str | Path) -> tuple[str, str]:
-    """The text of a suite, and its name in messages.
-
-    Args:
-        given: the path of a suite file, or the name of a built-in suite.
-
-    Raises:
-        AnchorlabError: if there is neither such a file nor such a suite, or the file cannot be read.
-    """
-    if str(given) in builtin_suites():
-        return (_BUILTIN / f"{given}.yaml").read_text(encoding="utf-8"), f"the suite {given}"
-    path = user_path(given)
-    if kind_at(path) is None and path.suffix not in {".yaml", ".yml"}:
-        raise unknown("suite", str(given), builtin_suites())
-    path = input_file(path, "give a suite file, in YAML, or the name of a built-in suite")
-    try:
-        return path.read_text(encoding="utf-8"), str(path)
-    except UnicodeDecodeError as error:
-        raise AnchorlabError(
-            f"the suite file {path} is not UTF-8 text (byte {error.start}): give a YAML file"
-        ) from error
 
 
 @checked
