@@ -339,6 +339,16 @@ def test_the_line_on_large_suites_is_its_benchmark() -> None:
     )
 
 
+def test_the_lines_on_the_check_of_a_suite_are_their_benchmark() -> None:
+    measured = pd.read_csv(ROOT / "benchmarks/cli.csv").set_index("loop")
+    lines = (ROOT / RESULTS).read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("| `cli.py --rounds 5` |"))
+    for line, name in zip(lines[first:], ("anchorlab suite check demo", "the same, in full"), strict=False):
+        row = measured.loc[name]
+        between = f"{row['ratio_lowest']:.2f}–{row['ratio_highest']:.2f}"
+        assert line.endswith(f"| {row['ratio']:.2f} times ({between}), {row['seconds']:.2f} s |")
+
+
 def test_the_table_of_the_cache_is_its_benchmark() -> None:
     measured = pd.read_csv(ROOT / "benchmarks/cache.csv", dtype=str)
     assert rows(RESULTS, "<!-- benchmark of the cache -->", "<!-- end of cache -->") == measured.to_numpy().tolist()
