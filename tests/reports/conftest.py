@@ -98,6 +98,8 @@ class FakeResults:
         )
     )
     machine: str = "Linux x86_64, 2 cores"
+    scales: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    equal: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     repairs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     versions: dict = dataclasses.field(default_factory=lambda: {"anchorlab": "0.1.0", "torch": "2.13.0"})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from anchorlab.suites.cells import InjectionCell, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.cells import InjectionCell, NoiseCell, ReferenceJob, RepairCell, Walk
 
 WHERE = {"reference": "r", "reference_sha256": "ab", "label": "l", "trigger": {"name": "five-pixel"}}
 WHERE |= {"rule": "all-to-one", "target": 0, "split": "test"}
@@ -30,6 +30,20 @@ def test_a_bound_on_tokens_makes_another_reference_and_no_bound_does_not() -> No
     unbounded, explicit = (ReferenceJob(**made, **more) for more in ({}, {"max_length": None}))
     assert unbounded.identity == explicit.identity
     assert unbounded.identity != ReferenceJob(**made, max_length=9).identity
+
+
+def test_a_walk_is_part_of_the_identity_and_none_leaves_it_as_it_was() -> None:
+    common = {**WHERE, "method": "plain", "parameters": {}, "strength": None, "anchors": None, "anchors_from": "owner"}
+    common |= {"seed": 0, "tuning": {"steps": 3}, "scales": (1.0,)}
+    walks = [
+        None,
+        Walk(asr=0.99, factors=(0.9, 1.0)),
+        Walk(asr=0.95, factors=(0.9, 1.0)),
+        Walk(asr=0.99, factors=(1.0,)),
+    ]
+    identities = [InjectionCell(**common, walk=walk).identity for walk in walks]
+    assert identities[0] == InjectionCell(**common).identity
+    assert len(set(identities)) == 4
 
 
 @pytest.mark.parametrize(

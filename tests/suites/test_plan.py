@@ -189,3 +189,36 @@ def test_defaults_that_a_model_brings_along_are_part_of_the_identity() -> None:
     jobs = {model: reference_job(TaskSpec(name="movie-snippets", model=model), 0) for model in ("minilm", "bert-tiny")}
     settings = {model: (job.training["epochs"], job.training["learning_rate"]) for model, job in jobs.items()}
     assert settings == {"minilm": (None, None), "bert-tiny": (15, 0.001)}
+
+
+def reported(suite: Suite, store: Store) -> dict[str, InjectionCell]:
+    """A reported run of each method and control."""
+    return {e.cell.label: e.cell for e in make_plan(suite, store).reported if isinstance(e.cell, InjectionCell)}
+
+
+def test_reported_runs_walk_towards_a_common_asr_where_a_scale_makes_sense() -> None:
+    cells = reported(tiny(methods={"plain": None, "scratch": None}), Imagined(reached))
+    assert {label: cell.walk and cell.walk.asr for label, cell in cells.items()} == {
+        "plain": 0.99,
+        "plain (stopped)": 0.99,
+        "scratch": None,  # far from the reference
+        "benign": None,  # no backdoor
+    }
+    assert all(1 in cell.walk.factors for cell in cells.values() if cell.walk)
+    assert {cell.walk and cell.walk.asr for cell in reported(tiny(common_asr=0.8), Imagined(reached)).values()} == {
+        0.8,
+        None,
+    }
+
+
+def test_runs_that_an_earlier_version_finished_without_a_walk_are_kept() -> None:
+    class Before(Imagined):
+        def result(self, cell: Cell) -> list[dict[str, Any]] | None:
+            known = isinstance(cell, InjectionCell) and cell.split == "test" and cell.walk is None and cell.seed == 0
+            return [{}] if known else super().result(cell)
+
+    plan = make_plan(tiny(), Before(reached))
+    walks = {
+        (e.cell.seed, e.cell.walk is None) for e in plan.reported if e.cell.kind == "injection" and e.role == "method"
+    }
+    assert walks == {(0, True), (1, False)}

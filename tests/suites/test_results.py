@@ -95,6 +95,25 @@ def test_csv_files_hold_the_frames(finished: Path, tmp_path: Path) -> None:
     assert read["kl"].to_numpy() == pytest.approx(found.results["kl"].to_numpy())
 
 
+def test_reported_runs_are_measured_at_several_scales_towards_the_common_asr(tmp_path: Path) -> None:
+    suite = tiny(common_asr=0.02, controls=False, anchors=["all"], references=[0], seeds=[0], methods={"plain": None})
+    run_suite(suite, tmp_path, executor=Inline())
+    found = load_results(tmp_path)
+    (run,) = found.results.to_dict("records")
+    (equal,) = found.equal.to_dict("records")
+    at_reported = found.scales[found.scales["reported"]]
+    assert at_reported["kl"].tolist() == [run["kl"]]
+    assert len(found.scales) > 1
+    assert set(found.scales["identity"]) == {run["identity"]} == {equal["identity"]}
+    assert len(found.instances(run["identity"])) == run["count"]
+    assert found.instances(run["identity"])["kl"].mean() == pytest.approx(run["kl"], rel=1e-6)
+    distances = found.scales.sort_values("scale")["logit_distance"]
+    assert distances.is_monotonic_increasing
+    if equal["scale_below"] == equal["scale_below"]:
+        ends = found.scales[found.scales["scale"].isin([equal["scale_below"], equal["scale_above"]])]["kl"]
+        assert ends.min() <= equal["kl"] <= ends.max()
+
+
 def test_several_scales_are_rows_of_the_selection(tmp_path: Path) -> None:
     suite = tiny(scales=[0.5, 1.0], controls=False, anchors=["all"], references=[0], seeds=[0])
     run_suite(suite, tmp_path, executor=Inline())

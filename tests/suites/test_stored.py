@@ -68,3 +68,11 @@ def test_tables_are_the_same_to_the_byte(tmp_path: Path) -> None:
     write_results(results, tmp_path)
     for name in TABLES:
         assert (tmp_path / f"{name}.csv").read_bytes() == (STORED / f"{name}.csv").read_bytes()
+
+
+def test_its_runs_were_measured_at_one_scale_and_none_is_claimed_to_be_at_a_common_asr(tmp_path: Path) -> None:
+    results = load_results(STORED)
+    assert results.scales.empty
+    assert results.equal.empty
+    write_results(results, tmp_path)
+    assert not (tmp_path / "equal.csv").exists()

@@ -84,6 +84,15 @@ class _Cell(_Job):
         return self._hash("reference", "label")
 
 
+class Walk(BaseModel):
+    """Post-hoc scales at which a reported run is measured besides, until two neighbours bracket a common ASR."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asr: float = Field(description="the common ASR")
+    factors: tuple[float, ...] = Field(description="the grid: factors of the reported scale, ascending, 1 among them")
+
+
 class InjectionCell(_Cell):
     """One injection and its measurement."""
 
@@ -96,6 +105,9 @@ class InjectionCell(_Cell):
     seed: int = Field(description="seed of the injection")
     tuning: dict[str, Any] = Field(description="all settings of the optimisation")
     scales: tuple[float, ...] = Field(description="factors of the perturbation that are measured")
+    walk: Walk | None = Field(
+        default=None, description="further scales that are measured after a single one", json_schema_extra=LATER
+    )
 
     @property
     def name(self) -> str:
@@ -172,7 +184,7 @@ class Measured:
     """The result of a cell's job.
 
     Attributes:
-        rows: a record of JSON values for each scale.
+        rows: a record of JSON values for each scale; those of a walk come last.
         instances: as parquet, the per-instance table of a cell of one scale, or the table of a detection.
         model: the files of the injected model's folder, if it is to be kept.
         versions: the versions of the libraries that it ran with.

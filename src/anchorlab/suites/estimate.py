@@ -33,6 +33,9 @@ from anchorlab.training.reference import Training
 _TIMED_STEPS = 5
 _TIMED_EXAMPLES = 500
 
+#: A guess of the further scales at which a reported run is measured.
+_WALKED = 2
+
 #: Guesses for a repair or detector that does not say how much it processes: passes over the defender's examples, and
 #: over the inputs.
 _EPOCHS, _PASSES = 20, 10
@@ -70,7 +73,8 @@ def estimate(suite: Suite, plan: Plan, store: Store) -> Estimate:
             except AnchorlabError as error:
                 untimed[spec.name] = str(error)
                 continue
-            seconds += _run_seconds(spec, plan, store, costs) + expected * costs.injection
+            seconds += _run_seconds(spec, plan, store, costs)
+            seconds += expected * (costs.injection + _WALKED * costs.evaluation)
             seconds += _evaluation_seconds(spec, plan, store, suite, costs)
     finally:
         torch.set_num_threads(threads)
@@ -94,8 +98,10 @@ def _run_seconds(spec: TaskSpec, plan: Plan, store: Store, costs: _Costs) -> flo
     references = [job for task, job in plan.references if task == spec and not store.done(job)]
     cells = [cell for task, _, cell in plan.selection if task == spec]
     cells += [entry.cell for entry in plan.reported if entry.task == spec and isinstance(entry.cell, InjectionCell)]
-    injections = {cell.identity for cell in cells if not plan.finished(cell, store)}
-    return len(references) * costs.reference + len(injections) * costs.injection
+    injections = {cell.identity: cell for cell in cells if not plan.finished(cell, store)}
+    walks = sum(cell.walk is not None for cell in injections.values())
+    seconds = len(injections) * costs.injection + walks * _WALKED * costs.evaluation
+    return len(references) * costs.reference + seconds
 
 
 def _evaluation_seconds(spec: TaskSpec, plan: Plan, store: Store, suite: Suite, costs: _Costs) -> float:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from anchorlab.consistency.summary import Consistency, consistency_fields
-from anchorlab.suites.cells import Cell, DetectionCell, RepairCell
+from anchorlab.consistency.summary import consistency_fields
+from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, RepairCell
 from anchorlab.suites.detections import INPUT_RATES
+from anchorlab.suites.equal import RUN
 from anchorlab.suites.evaluations import Evaluation
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import Chosen, Plan, Reported
@@ -24,6 +25,8 @@ _EVALUATED = (
 )
 _BEFORE = ("accuracy", "asr", "kl", "churn")
 _REPAIR = ("defence", "defence_name", "parameters", "defender", "defender_count", "identity", "seconds", "peak_bytes")
+#: What is the same at all scales of a run, or a table of its own, and so stands in ``results`` alone.
+_NOT_OF_A_SCALE = ("anchors", "steps", "seconds", "peak_bytes", "by_class")
 _DETECTIONS = (
     *_EVALUATED,
     *("detector", "detector_name", "kind", "parameters", "defender", "defender_count", "identity", "seconds"),
@@ -43,9 +46,29 @@ def results_frame(plan: Plan, store: Store) -> pd.DataFrame:
             **_measured(row),
         }
         for entry in plan.reported
-        for row in store.result(entry.cell) or []
+        for row in (store.result(entry.cell) or [])[:1]  # those that follow are the walk's
     ]
     return pd.DataFrame(rows)
+
+
+def scales_frame(plan: Plan, store: Store) -> pd.DataFrame:
+    """A row for each scale of each reported run that was measured at several; the scales of a run ascend."""
+    rows = [
+        {
+            **_condition(entry.task, entry.trigger, entry.cell),
+            "role": entry.role,
+            "target_asr": entry.target_asr,
+            "anchors_asked": entry.anchors,
+            **_run_columns(entry),
+            "common_asr": entry.cell.walk.asr,
+            "reported": row["scale"] == entry.cell.scales[0],
+            **_measured({name: value for name, value in row.items() if name not in _NOT_OF_A_SCALE}),
+        }
+        for entry in plan.reported
+        if isinstance(entry.cell, InjectionCell) and entry.cell.walk is not None
+        for row in sorted(store.result(entry.cell) or [], key=lambda row: row["scale"])
+    ]
+    return pd.DataFrame(rows, columns=None if rows else [*RUN, "reported", "scale"])
 
 
 def count_pending(plan: Plan, store: Store) -> int:
@@ -77,9 +100,7 @@ def _repair_columns(rows: Sequence[dict[str, Any]]) -> list[str]:
 
     Measurements that are younger than all rows are not, so that tables of older suites stay as they are.
     """
-    fields = Consistency.model_fields
-    younger = {name for name in fields if not fields[name].is_required() and not any(name in row for row in rows)}
-    measured = [name for name in consistency_fields() if name not in younger or not rows]
+    measured = [name for name in consistency_fields() if not rows or any(name in row for row in rows)]
     return [*_EVALUATED, *_REPAIR, *measured, *(f"{name}_before" for name in _BEFORE), "note"]
 
 

@@ -17,12 +17,13 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.settings import build, strength_value, values_of
-from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell, Walk
 from anchorlab.suites.evaluations import REFERENCE, Evaluations, Subject, plan_evaluations
 from anchorlab.suites.parts import MethodSpec, TaskSpec, TriggerSpec
 from anchorlab.suites.selection import Choice, choose, extension, means
 from anchorlab.suites.spec import BENIGN, STOPPED, Suite
 from anchorlab.suites.store import Job, Store
+from anchorlab.suites.walk import FACTORS
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
 
@@ -130,10 +131,11 @@ def make_plan(suite: Suite, store: Store) -> Plan:
     result = Plan()
     for task in suite.tasks:
         references = [reference_job(task, seed) for seed in suite.references]
+        asr = suite.common_asr_of(task)
         result.references += [(task, job) for job in references]
         for trigger in suite.triggers:
             built_trigger = TRIGGERS.to_dict(TRIGGERS.parse(trigger.trigger))
-            condition = _Condition(suite, store, task, trigger, references, built_trigger, result)
+            condition = _Condition(suite, store, task, trigger, references, built_trigger, asr, result)
             condition.noise_floor()
             for anchors in suite.anchors:
                 for label, method in suite.methods.items():
@@ -186,6 +188,7 @@ class _Condition:
     trigger: TriggerSpec
     references: list[ReferenceJob]
     built_trigger: dict[str, Any]
+    common_asr: float
     plan: Plan
 
     def method(self, anchors: str, label: str, method: MethodSpec) -> None:
@@ -284,12 +287,29 @@ class _Condition:
         role: Role,
         target: float,
     ) -> None:
-        shared = self._shared(method, strength, anchors)
+        shared = self._shared(method, strength, anchors) | {"scales": (scale,), "split": "test"}
+        walk = self._walk(method)
         for job in self._trained():
             common = self._common(job, label)
             for seed in self.suite.seeds:
-                cell = InjectionCell(**common, **shared, seed=seed, scales=(scale,), split="test")
-                self._add(cell, role, target, job.seed, anchors)
+                self._add(self._kept(walk, {**common, **shared, "seed": seed}), role, target, job.seed, anchors)
+
+    def _walk(self, method: MethodSpec) -> Walk | None:
+        """The further scales of a reported run; none where there is no backdoor, or weights are far from the reference.
+
+        Between a model of a fresh start and the reference lie models that are worse than both.
+        """
+        kind = METHODS[method.method]
+        return Walk(asr=self.common_asr, factors=FACTORS) if kind.injects_backdoor and not kind.fresh_start else None
+
+    def _kept(self, walk: Walk | None, values: dict[str, Any]) -> InjectionCell:
+        """The cell with its walk, unless the same one without it was finished by an earlier version."""
+        cell = InjectionCell(**values, walk=walk)
+        if walk is not None and not self.store.done(cell):
+            before = InjectionCell(**values)
+            if self.store.done(before) or self.store.failed(before):
+                return before
+        return cell
 
     def _shared(self, method: MethodSpec, strength: float | None, anchors: str) -> dict[str, Any]:
         """What the runs of a method at a strength share, whatever their reference and seed."""

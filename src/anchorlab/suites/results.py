@@ -23,6 +23,7 @@ from anchorlab.notices import notice
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.suites.detection_tables import read_scores, read_triggers
+from anchorlab.suites.equal import equal_frame
 from anchorlab.suites.examples import Examples, attacked_examples, clean_examples
 from anchorlab.suites.frames import (
     choices_frame,
@@ -32,6 +33,7 @@ from anchorlab.suites.frames import (
     references_trained,
     repairs_frame,
     results_frame,
+    scales_frame,
     selection_frame,
 )
 from anchorlab.suites.means import SHOWN, means_frame, plot_means
@@ -59,7 +61,13 @@ class SuiteResults:
             ``rule``, ``target``, ``method``, ``role``, ``target_asr``, ``anchors_asked``), how it was made
             (``anchors``, ``strength``, ``scale``, ``parameters``, ``seed``, ``reference_seed``, ``steps``, ``seconds``,
             ``peak_bytes``, ``identity``), and the measurements of ``Comparison``.
-        selection: the same for the runs that chose strengths, a row for each scale, without ``target_asr``.
+        scales: a row for each reported run that was measured at several post-hoc scales, and each of these, with the
+            columns of ``results`` without costs, ``common_asr``, and ``reported`` (whether the run is reported at it).
+        equal: a row for each of these runs: its measurements at ``common_asr``, between the two neighbouring scales
+            ``scale_below`` and ``scale_above`` that bracket it, and missing where none do; ``reported_scale`` and
+            ``reported_asr`` say how the run stands in ``results``.
+        selection: the same as ``results`` for the runs that chose strengths, a row for each scale, without
+            ``target_asr``.
         choices: the choices: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried`` and
             ``best_asr`` for each task, trigger, number of anchors, method and target ASR.
         repairs: a row for each repair of a reported run, a benign update (``role`` control) or a reference (``role``
@@ -86,6 +94,8 @@ class SuiteResults:
     command: str
     spec_text: str
     results: pd.DataFrame
+    scales: pd.DataFrame
+    equal: pd.DataFrame
     selection: pd.DataFrame
     choices: pd.DataFrame
     repairs: pd.DataFrame
@@ -112,7 +122,7 @@ class SuiteResults:
 
     def _repr_html_(self) -> str:
         """How much of it is done, for notebooks."""
-        tables = ("results", "selection", "choices", "repairs", "detections", "failed")
+        tables = ("results", "scales", "equal", "selection", "choices", "repairs", "detections", "failed")
         rows = {name: f"{len(getattr(self, name)):,} rows" for name in tables}
         facts = {**rows, "pending": f"{self.pending:,} runs", "references": f"{len(self.references)} models"}
         return to_html(facts_table("suite", f"{self.name}: {self.title}", facts))
@@ -268,12 +278,15 @@ def results_of(suite: Suite, plan: Plan, store: Store, text: str) -> SuiteResult
         store: the store of its folder.
         text: of the suite file in the folder.
     """
+    scales = scales_frame(plan, store)
     return SuiteResults(
         name=suite.name,
         title=suite.title,
         command=str(store.run().get("command", "")),
         spec_text=text,
         results=results_frame(plan, store),
+        scales=scales,
+        equal=equal_frame(scales),
         selection=selection_frame(plan, store),
         choices=choices_frame(plan),
         repairs=repairs_frame(plan, store),
@@ -289,13 +302,13 @@ def results_of(suite: Suite, plan: Plan, store: Store, text: str) -> SuiteResult
 
 
 def write_results(results: SuiteResults, out: str | Path) -> None:
-    """Writes results.csv, selection.csv and choices.csv into a folder, and repairs.csv and detections.csv if any."""
+    """Writes results.csv, selection.csv and choices.csv into a folder; the CSVs of all other frames that have rows."""
     frames = {"results": results.results, "selection": results.selection, "choices": results.choices}
     # A column of notes only where a repair has something to say.
     silent = len(results.repairs) == 0 or results.repairs["note"].isna().all()
     repairs = results.repairs.drop(columns="note", errors="ignore") if silent else results.repairs
-    evaluations = {"repairs": repairs, "detections": results.detections}
-    for name, frame in (frames | {name: frame for name, frame in evaluations.items() if len(frame)}).items():
+    others = {"scales": results.scales, "equal": results.equal, "repairs": repairs, "detections": results.detections}
+    for name, frame in (frames | {name: frame for name, frame in others.items() if len(frame)}).items():
         write_atomically(Path(out) / f"{name}.csv", frame_csv(frame))
 
 

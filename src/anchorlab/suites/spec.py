@@ -38,6 +38,9 @@ CONTROL_LABELS = (STOPPED, BENIGN)
 #: What tables of repairs and detectors call the clean reference among methods, and the model as it was among repairs.
 REFERENCE_LABEL, NO_REPAIR_LABEL = "reference", "no repair"
 
+#: The ASR at which runs are compared with each other, by the kind of the task.
+COMMON_ASR = {"image": 0.99, "text": 0.95}
+
 #: Most runs of a suite.
 MOST_RUNS = 100_000
 
@@ -74,6 +77,13 @@ class Suite(Part):
         default=[1.0],
         min_length=1,
         description="post-hoc factors of the perturbation, chosen with the strength, for every method alike",
+    )
+    common_asr: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="the ASR at which runs are compared with each other, between two post-hoc scales; .99 for images "
+        "and .95 for texts if left out",
     )
     selection: SelectionSpec = Field(default=SelectionSpec(), description="how strengths are chosen")
     controls: bool = Field(default=True, description="noise floor, plain stopped early, and a benign update")
@@ -219,6 +229,12 @@ class Suite(Part):
                 "controls: false out"
             )
         return self
+
+    def common_asr_of(self, task: TaskSpec) -> float:
+        """The ASR at which runs on a task are compared with each other."""
+        if self.common_asr is not None:
+            return self.common_asr
+        return COMMON_ASR[find_task(task.name, task.data, task.columns)[0].kind]
 
     @property
     def has_evaluations(self) -> bool:

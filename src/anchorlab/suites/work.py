@@ -38,6 +38,7 @@ from anchorlab.scoring.repairs import choose_on_test
 from anchorlab.settings import build
 from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, Measured, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.detections import detect
+from anchorlab.suites.walk import walked
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.reference import Training, train
 from anchorlab.triggers import TRIGGERS
@@ -220,11 +221,18 @@ def _injection(
         "seconds": manifest.seconds,
         "peak_bytes": manifest.peak_bytes,
     }
-    rows, frame = [], None
-    for scale in cell.scales:
+
+    def measured(scale: float) -> tuple[pd.DataFrame, dict[str, Any]]:
         model = injected.model if scale == 1 else interpolate(opened.artifact.model.cpu(), injected.model.cpu(), scale)
         frame, row = _measure(opened, answers(model, opened.task.split(cell.split), attack), attack, cell.split)
-        rows.append({"scale": scale, **cost, **row})
+        return frame, {"scale": scale, **cost, **row}
+
+    rows, frame = [], None
+    for scale in cell.scales:
+        frame, row = measured(scale)
+        rows.append(row)
+    if cell.walk is not None:
+        rows += walked(cell.walk, rows[0], lambda scale: measured(scale)[1])
     return Measured(
         rows=rows,
         instances=instances_to_bytes(frame) if len(cell.scales) == 1 and frame is not None else None,
