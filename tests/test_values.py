@@ -93,11 +93,11 @@ def test_the_results_of_a_suite_have_a_line_a_table_and_json_values(finished: Pa
 
 def test_the_means_of_a_suite_are_those_of_its_report(finished: Path):
     results = anchorlab.load_results(finished)
-    frame = results.table("kl", "churn", resamples=50)
+    frame = results.table("kl", "churn")
     assert "noise" not in set(frame["role"])
     entries = [
         (condition.target_asr, group.asked, entry)
-        for condition in summarise(results, resamples=50)
+        for condition in summarise(results)
         for group in condition.groups
         for entry in group.entries
         if len(entry.runs)
@@ -108,7 +108,7 @@ def test_the_means_of_a_suite_are_those_of_its_report(finished: Path):
         (row,) = of_method[of_method["target_asr"].isna() | (of_method["target_asr"] == target)].to_dict("records")
         assert (row["kl"], row["kl_lower"], row["kl_upper"]) == dataclasses.astuple(entry.estimate("kl"))[:3]
         assert row["runs"] == len(entry.runs)
-    figure = results.plot("kl", resamples=20)
+    figure = results.plot("kl")
     drawn = {label.get_text() for axis in figure.axes for label in axis.get_yticklabels()}
     assert {entry.label for _, _, entry in entries} <= drawn
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from anchorlab.consistency.instances import instances
+from anchorlab.consistency.summary import summarise
 from anchorlab.metrics import InstanceTable
 from anchorlab.suites.examples import Examples
 from anchorlab.suites.reading import parse_suite
@@ -49,32 +50,9 @@ def make_instances(shift, asr, seed, reference_seed):
 
 
 def measured(frame):
-    """Some fields of ``Comparison``."""
-    right, before = frame["prediction"] == frame["label"], frame["prediction_reference"] == frame["label"]
-    attacked = frame["wanted"] >= 0
-    changed = frame["prediction"] != frame["prediction_reference"]
-    by_class = {
-        CLASSES[label]: {"count": len(rows), "churn": float(changed[rows.index].mean())}
-        for label, rows in frame.groupby("label")
-    }
-    means = ("kl", "kl_reverse", "js", "total_variation", "logit_distance", "residual", "brier")
-    return {
-        "count": len(frame),
-        "accuracy": right.mean(),
-        "accuracy_reference": before.mean(),
-        "churn": changed.mean(),
-        "negative_flips": (before & ~right).mean(),
-        "positive_flips": (~before & right).mean(),
-        "asr": (frame["triggered"] == frame["wanted"])[attacked].mean(),
-        "asr_count": int(attacked.sum()),
-        "asr_reference": (frame["triggered_reference"] == frame["wanted"])[attacked].mean(),
-        "leakage": ((frame["prediction"] == 0) & (frame["prediction_reference"] != 0)).mean(),
-        "pearson_correct": np.corrcoef(right, before)[0, 1],
-        "shift_p99": frame["shift"].quantile(0.99),
-        "undefined": json.dumps({}),
-        "by_class": json.dumps(by_class),
-        **{name: frame[name].mean() for name in means},
-    }
+    """A run's measurements, as ``results.csv`` has them."""
+    found = summarise(frame, classes=CLASSES).to_dict()
+    return {**found, "by_class": json.dumps(found["by_class"]), "undefined": json.dumps(found["undefined"])}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def address(suite, tmp_path_factory):
-    return write_page(suite, tmp_path_factory.mktemp("browser"), resamples=20).as_uri()
+    return write_page(suite, tmp_path_factory.mktemp("browser")).as_uri()
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_five_thousand_runs_are_below_ten_megabytes_and_open(opened, tmp_path):
     results["seed"] += 10 * results.groupby(["trigger", "method", "anchors_asked", "reference_seed", "seed"]).cumcount()
     choices = pd.concat([suite.choices.assign(trigger=f"square:size={size + 1}") for size in range(4)])
     big = dataclasses.replace(suite, results=results, choices=choices)
-    page_file = write_page(big, tmp_path, resamples=5)
+    page_file = write_page(big, tmp_path)
     assert len(results) >= 5000
     assert page_file.stat().st_size < 10e6
     page = opened(page_file.as_uri())

@@ -84,7 +84,7 @@ def test_own_data_and_models_go_through_a_suite(own: Path) -> None:
 
 @pytest.mark.slow
 def test_the_report_shows_texts_and_marks_the_trigger(own: Path, tmp_path: Path) -> None:
-    page = write_page(load_results(own), tmp_path / "report", resamples=20).read_text()
+    page = write_page(load_results(own), tmp_path / "report").read_text()
     assert page.count("<mark>cf</mark>") == 6
     assert "<q>a dull film of" in page or "<q>a warm film of" in page
     assert "<q>" in page
@@ -116,6 +116,6 @@ def test_a_trigger_that_the_tokenizer_cannot_write_leaves_the_report_of_the_othe
     assert all("no tokens for the trigger '☃'" in failure["error"] for failure in failed)
     results = load_results(tmp_path / "suite")
     assert set(results.results["trigger"]) == {"word:cf"}
-    page = write_page(results, tmp_path / "report", resamples=20).read_text()
+    page = write_page(results, tmp_path / "report").read_text()
     assert "<mark>cf</mark>" in page
     assert "no tokens for the trigger" in page

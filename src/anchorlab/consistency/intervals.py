@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from anchorlab.consistency.bootstrap import Bootstrap
-from anchorlab.consistency.runs import estimates_of
 from anchorlab.metrics import METRICS, InstanceTable, Maximum, Mean, Metric, Percentile
-from anchorlab.statistics.intervals import between_order_statistics, wilson
+from anchorlab.statistics.arrays import Floats
+from anchorlab.statistics.intervals import between_order_statistics, between_replicates, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,9 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """The 95% intervals of one run's measurements, by name; measurements without one are left out.
 
-    Wilson's for rates, between order statistics for percentiles, of the bootstrap over instances for all else.
+    Wilson's for rates, between order statistics for percentiles, of the bootstrap over instances for all else. A
+    calibration error has none: it is biased upwards, the more so in a bootstrap, and in simulations of a calibrated
+    model such an interval held the true error in 40 of 100 cases.
 
     Args:
         frame: the run's per-instance table.
@@ -33,15 +37,21 @@ def intervals(
     resampled = []
     for name in METRICS:
         metric = METRICS[name]
-        if metric.is_count or isinstance(metric.reduction, Maximum) or not metric.is_in(table):
+        if not metric.has_interval or isinstance(metric.reduction, Maximum) or not metric.is_in(table):
             continue
         if _is_closed(metric, table):
             ends[name] = _closed(metric, table)
         else:
             resampled.append(name)
     run = Bootstrap(resamples=resamples, seed=seed).resample(frame, resampled, values)
-    ends |= {name: estimate.bounds for name, estimate in estimates_of([run]).items()}
+    ends |= {name: _between(run.replicates[name]) for name in resampled if getattr(run.values, name) is not None}
     return {name: bounds for name in METRICS if (bounds := ends.get(name)) is not None}
+
+
+def _between(replicates: Floats) -> tuple[float, float] | None:
+    """Percentiles of the replicates ``[B]``; None if most of them are undefined."""
+    defined = replicates[np.isfinite(replicates)]
+    return between_replicates(defined) if 2 * len(defined) >= len(replicates) else None
 
 
 def _is_closed(metric: Metric, table: InstanceTable) -> bool:

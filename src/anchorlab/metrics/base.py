@@ -16,6 +16,7 @@ from anchorlab.statistics.arrays import Integers
 from anchorlab.statistics.estimate import Averaging, Estimate
 from anchorlab.statistics.numbers import fraction, significant
 from anchorlab.statistics.references import contrast_over_references, mean_over_references
+from anchorlab.statistics.two_way import InstanceVariance
 
 #: Ends of a range that are no numbers.
 _ENDS = {"∞": math.inf, "−∞": -math.inf, "√2": math.sqrt(2), "ln 2": math.log(2)}
@@ -105,16 +106,25 @@ class Metric:
             return -math.inf, math.inf
         return least, most
 
-    def over_references(self, values: Iterable[float | None], references: Iterable[Hashable]) -> Estimate:
+    def over_references(
+        self,
+        values: Iterable[float | None],
+        references: Iterable[Hashable],
+        instances: InstanceVariance | None = None,
+    ) -> Estimate:
         """The mean over references of runs' values, see ``anchorlab.statistics.references``."""
-        mean = mean_over_references(values, references, self.averaging, limits=self.range)
+        mean = mean_over_references(values, references, self.averaging, limits=self.range, instances=instances)
         return mean if self.has_interval else replace(mean, lower=None, upper=None)
 
     def contrast(
-        self, ours: Iterable[float | None], theirs: Iterable[float | None], references: Iterable[Hashable]
+        self,
+        ours: Iterable[float | None],
+        theirs: Iterable[float | None],
+        references: Iterable[Hashable],
+        instances: InstanceVariance | None = None,
     ) -> Estimate:
         """How runs differ from their partners on the same references, see ``anchorlab.statistics.references``."""
-        found = contrast_over_references(ours, theirs, references, self.averaging)
+        found = contrast_over_references(ours, theirs, references, self.averaging, instances=instances)
         return found if self.has_interval else replace(found, lower=None, upper=None)
 
     @property

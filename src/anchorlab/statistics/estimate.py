@@ -20,7 +20,8 @@ UNDEFINED = "undefined"
 class Estimate:
     """A value with its 95% interval; each part is None where it is undefined.
 
-    ``f"{estimate:.4f}"`` is ``0.9120 [0.8934, 0.9276]``; ``text`` takes any other way to write a number.
+    ``f"{estimate:.4f}"`` is ``0.9120 [0.8934, 0.9276]``; ``text`` takes any other way to write a number. Where
+    there are two units, and so no interval, it is ``0.9058 (0.9084; 0.9031)``.
 
     Attributes:
         value: the value, such as a mean over runs.
@@ -29,6 +30,7 @@ class Estimate:
         units: how many independent units stand behind it; None if that is not known.
         each: the units' own values, where they are too few for an interval.
         averaging: how the units were averaged, where that is known.
+        over_instances: whether the interval speaks of further test instances too, not of these alone.
     """
 
     value: float | None
@@ -37,6 +39,7 @@ class Estimate:
     units: int | None = field(default=None, compare=False)
     each: tuple[float, ...] = field(default=(), compare=False)
     averaging: Averaging | None = field(default=None, compare=False)
+    over_instances: bool = field(default=False, compare=False)
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -44,9 +47,11 @@ class Estimate:
         return None if self.lower is None or self.upper is None else (self.lower, self.upper)
 
     def interval(self, write: Callable[[float], str]) -> str:
-        """The interval in brackets, both ends as ``write`` writes them; empty if there is none."""
-        if self.value is None or self.bounds is None:
+        """The interval in brackets, both ends as ``write`` writes them; without one, the values of two units."""
+        if self.value is None:
             return ""
+        if self.bounds is None:
+            return f"({'; '.join(map(write, self.each))})" if len(self.each) > 1 else ""
         lower, upper = self.bounds
         return f"[{write(lower)}, {write(upper)}]"
 

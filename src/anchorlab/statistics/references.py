@@ -2,7 +2,9 @@
 
 Runs on one reference are alike, because they share its weights, so each reference counts once: its runs are averaged
 first. Intervals are of 95% and speak of further references on the same test set. One or two references have no
-interval: their own values stand in ``Estimate.each``.
+interval: their own values stand in ``Estimate.each``. Where it is known that instances carry more than a fifth of the
+mean's variance, the interval has the variance over references and instances (``anchorlab.statistics.two_way``), and
+speaks of further test instances too: ``Estimate.over_instances`` says so.
 
 A value is averaged in one of three ways:
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -28,6 +31,7 @@ from scipy.stats import beta, t
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import LEVEL, Averaging, Estimate
 from anchorlab.statistics.tests import sign_flips
+from anchorlab.statistics.two_way import LEAST_SHARE, InstanceVariance
 
 #: Fewer references than this give no interval between references.
 ENOUGH_REFERENCES = 3
@@ -48,6 +52,7 @@ def mean_over_references(
     averaging: Averaging = "plain",
     *,
     limits: tuple[float, float] = UNLIMITED,
+    instances: InstanceVariance | None = None,
 ) -> Estimate:
     """The mean over references with Student's t interval, from three references on.
 
@@ -56,6 +61,7 @@ def mean_over_references(
         references: of each run, in the same order.
         averaging: ``geometric``, ``rate`` or ``plain``.
         limits: the least and the greatest value that the measurement can have; of a rate they are 0 and 1.
+        instances: what instances carry of the mean's variance, of the mean's logarithm if it is geometric.
 
     Returns:
         Without a value if there is no run, or any run's is None or not finite. ``units`` is the number of references.
@@ -70,14 +76,14 @@ def mean_over_references(
         if runs.min() < 0:
             raise ValueError(f"a geometric mean needs values of 0 or more, but one is {runs.min():g}")
         if runs.min() > 0:
-            return _exponential(_student(by_reference(np.log(runs), of)))
+            return _exponential(_student(by_reference(np.log(runs), of), instances))
         averaging, limits = "plain", (max(limits[0], 0.0), limits[1])
     means = by_reference(runs, of)
     if averaging != "rate":
-        return _cut(_student(means), limits, averaging)
+        return _cut(_student(means, instances), limits, averaging)
     if len(means) >= ENOUGH_REFERENCES and np.ptp(means) == 0 and means[0] in (0, 1):
         return Estimate(float(means[0]), *_clopper_pearson(len(means), int(means[0])), len(means), averaging=averaging)
-    return _cut(_student(means), (0.0, 1.0), averaging)
+    return _cut(_student(means, instances), (0.0, 1.0), averaging)
 
 
 def contrast_over_references(
@@ -85,6 +91,8 @@ def contrast_over_references(
     theirs: Iterable[float | None],
     references: Iterable[Hashable],
     averaging: Averaging = "plain",
+    *,
+    instances: InstanceVariance | None = None,
 ) -> Estimate:
     """How runs differ from their partners on the same references: the mean over references with Student's t interval.
 
@@ -94,6 +102,7 @@ def contrast_over_references(
         references: of each pair, in the same order.
         averaging: ``geometric`` gives the ratio of geometric means, ``ours / theirs``; all else the difference
             ``ours - theirs``, and for a rate its interval is cut to what two rates can differ by.
+        instances: what instances carry of the contrast's variance, of its logarithm if it is a ratio.
 
     Returns:
         As ``mean_over_references``; without a value too where a ratio is asked of a value of 0 or less.
@@ -105,8 +114,8 @@ def contrast_over_references(
     if not len(each) or not np.isfinite(each).all():
         return Estimate(None, units=len(each))
     if averaging == "geometric":
-        return _exponential(_student(each))
-    return _cut(_student(each), (-1.0, 1.0) if averaging == "rate" else UNLIMITED, averaging)
+        return _exponential(_student(each, instances))
+    return _cut(_student(each, instances), (-1.0, 1.0) if averaging == "rate" else UNLIMITED, averaging)
 
 
 def contrasts_by_reference(
@@ -143,7 +152,7 @@ def by_reference(values: Floats, references: Sequence[Hashable]) -> Floats:
     return np.asarray(np.bincount(index, weights=values) / np.bincount(index), dtype=np.float64)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def t_quantile(freedom: float) -> float:
     """The 97.5% quantile of Student's t with so many degrees of freedom."""
     return float(t.ppf(_UPPER, freedom))
@@ -157,15 +166,19 @@ def _checked(values: Iterable[float | None], references: Iterable[Hashable]) -> 
     return runs, of
 
 
-def _student(means: Floats) -> Estimate:
+def _student(means: Floats, instances: InstanceVariance | None = None) -> Estimate:
     """The mean of references ``[R]``, with its interval if there are enough and they differ."""
     R, value = len(means), float(means.mean())
     if R < ENOUGH_REFERENCES:
         return Estimate(value, units=R, each=tuple(means.tolist()))
     if np.ptp(means) == 0:
         return Estimate(float(means[0]), units=R)
-    half = t_quantile(R - 1) * float(means.std(ddof=1)) / math.sqrt(R)
-    return Estimate(value, value - half, value + half, units=R)
+    variance, freedom = float(means.var(ddof=1)) / R, R - 1.0
+    counted = instances is not None and instances.share(variance) > LEAST_SHARE
+    if instances is not None and counted:
+        variance, freedom = instances.variance(variance, R)
+    half = t_quantile(freedom) * math.sqrt(variance)
+    return Estimate(value, value - half, value + half, units=R, over_instances=counted)
 
 
 def _exponential(of_logarithms: Estimate) -> Estimate:
@@ -174,13 +187,13 @@ def _exponential(of_logarithms: Estimate) -> Estimate:
         for end in (of_logarithms.value, of_logarithms.lower, of_logarithms.upper)
     )
     each = tuple(math.exp(one) for one in of_logarithms.each)
-    return Estimate(value, lower, upper, of_logarithms.units, each, "geometric")
+    return replace(of_logarithms, value=value, lower=lower, upper=upper, each=each, averaging="geometric")
 
 
 def _cut(estimate: Estimate, limits: tuple[float, float], averaging: Averaging) -> Estimate:
     bounds = estimate.bounds
     lower, upper = (None, None) if bounds is None else (max(bounds[0], limits[0]), min(bounds[1], limits[1]))
-    return Estimate(estimate.value, lower, upper, estimate.units, estimate.each, averaging)
+    return replace(estimate, lower=lower, upper=upper, averaging=averaging)
 
 
 def _clopper_pearson(references: int, all_one: int) -> tuple[float, float]:

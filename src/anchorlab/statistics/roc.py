@@ -39,7 +39,7 @@ def auroc(clean: ArrayLike, triggered: ArrayLike) -> Estimate:
         ValueError: if a side is empty or has a score that is no number.
     """
     clean, triggered = _checked(clean, "clean"), _checked(triggered, "triggered")
-    above, below = _placements(triggered, clean), 1 - _placements(clean, triggered)
+    above, below = placements(triggered, clean), 1 - placements(clean, triggered)
     value, smaller = float(above.mean()), min(len(clean), len(triggered))
     variance = above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below) if smaller > 1 else 0.0
     if variance == 0 or value in (0, 1):
@@ -140,7 +140,7 @@ def _flagged(count: int, fpr: float) -> int:
     return min(math.floor(fpr * count + _ROUNDING), count - 1)
 
 
-def _placements(of: Floats, among: Floats) -> Floats:
+def placements(of: Floats, among: Floats) -> Floats:
     """For each score the share of others below it, ties counted half."""
     ordered = np.sort(among)
     both = np.searchsorted(ordered, of, side="left") + np.searchsorted(ordered, of, side="right")

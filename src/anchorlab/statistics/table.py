@@ -163,7 +163,8 @@ def estimate_cell(
         best: whether no other method of the group has a better mean.
         undefined: the text where there is no value.
     """
-    finite = Estimate(number(estimate.value), number(estimate.lower), number(estimate.upper))
+    lower, upper = number(estimate.lower), number(estimate.upper)
+    finite = Estimate(number(estimate.value), lower, upper, each=estimate.each)
     if finite.value is None:
         return Cell(undefined)
     return Cell(write(finite.value), finite.value, finite.bounds, finite.interval(write), best=best)

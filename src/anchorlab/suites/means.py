@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from anchorlab.consistency.bootstrap import Bootstrap
+from anchorlab.consistency.influences import Influences, influences
 from anchorlab.consistency.runs import estimates_of
 from anchorlab.metrics import METRICS, InstanceTable
 from anchorlab.statistics.estimate import Estimate
@@ -23,32 +23,32 @@ SHOWN = ("asr", "accuracy", "kl", "churn")
 _PLACE = ["task", "model", "trigger", "rule", "target", "anchors_asked", "target_asr"]
 
 
-def means_frame(
-    runs: pd.DataFrame, instances: Callable[[str], InstanceTable], metrics: Sequence[str], *, resamples: int
-) -> pd.DataFrame:
+def means_frame(runs: pd.DataFrame, instances: Callable[[str], InstanceTable], metrics: Sequence[str]) -> pd.DataFrame:
     """A row for each method and place, see ``SuiteResults.table``.
 
     Args:
         runs: the reported runs.
         instances: the per-instance table of a run by its identity.
         metrics: names of measurements.
-        resamples: of the bootstrap.
 
     Raises:
         AnchorlabError: for an unknown metric.
     """
     names = [METRICS[name].name for name in metrics]
-    bootstrap = Bootstrap(resamples=resamples)
+
+    def read(identity: str) -> Influences:
+        return influences(instances(identity), names)
+
     rows = []
     for keys, group in _groups(runs):
-        means = estimates_of((run for run, _ in bootstrap.each(group["identity"], instances)), len(group))
-        row = {**keys, "runs": len(group)}
+        means = estimates_of(group, read)
+        row = {**keys, "references": group["reference_seed"].nunique(), "runs": len(group)}
         for name in names:
             mean = means.get(name, Estimate(None))
             row |= {name: mean.value, f"{name}_lower": mean.lower, f"{name}_upper": mean.upper}
         rows.append(row)
     measured = [f"{name}{end}" for name in names for end in ("", "_lower", "_upper")]
-    return pd.DataFrame(rows, columns=[*_PLACE, "method", "role", "runs", *measured])
+    return pd.DataFrame(rows, columns=[*_PLACE, "method", "role", "references", "runs", *measured])
 
 
 def plot_means(runs: pd.DataFrame, means: pd.DataFrame, metric: str) -> Figure:

@@ -127,33 +127,31 @@ class SuiteResults:
         facts = {**rows, "pending": f"{self.pending:,} runs", "references": f"{len(self.references)} models"}
         return to_html(facts_table("suite", f"{self.name}: {self.title}", facts))
 
-    def table(self, *metrics: str, resamples: int = 2000) -> pd.DataFrame:
-        """The mean over runs of each method and control, with the same 95% intervals as the report.
+    def table(self, *metrics: str) -> pd.DataFrame:
+        """The mean over references of each method and control, with the same 95% intervals as the report.
 
         Args:
             metrics: names of measurements; asr, accuracy, kl and churn if left out.
-            resamples: of the bootstrap.
 
         Returns:
-            A row for each setting, number of anchors, target ASR and method, with ``runs``, and ``NAME``,
-            ``NAME_lower`` and ``NAME_upper`` for each metric.
+            A row for each setting, number of anchors, target ASR and method, with ``references``, ``runs``, and
+            ``NAME``, ``NAME_lower`` and ``NAME_upper`` for each metric; no interval with one or two references.
 
         Raises:
             AnchorlabError: for an unknown metric.
         """
-        return means_frame(self.results, self.instance_table, metrics or SHOWN, resamples=resamples)
+        return means_frame(self.results, self.instance_table, metrics or SHOWN)
 
-    def plot(self, metric: str = "kl", *, resamples: int = 2000) -> Figure:
+    def plot(self, metric: str = "kl") -> Figure:
         """Each run of each method, and the mean with its 95% interval, by setting; a notebook shows the figure.
 
         Args:
             metric: name of a measurement.
-            resamples: of the bootstrap.
 
         Raises:
             AnchorlabError: for an unknown metric.
         """
-        return plot_means(self.results, self.table(metric, resamples=resamples), metric)
+        return plot_means(self.results, self.table(metric), metric)
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes as JSON values; each frame as a list of rows, missing values as None."""

@@ -64,7 +64,7 @@ def one_condition() -> PaperResults:
 @pytest.fixture(scope="session")
 def kit(one_condition: PaperResults, tmp_path_factory: pytest.TempPathFactory) -> PaperKit:
     """The kit of ``one_condition`` with its defaults."""
-    return write_kit(one_condition, tmp_path_factory.mktemp("paper"), resamples=20)  # type: ignore[arg-type]
+    return write_kit(one_condition, tmp_path_factory.mktemp("paper"))  # type: ignore[arg-type]
 
 
 def text(kit: PaperKit, name: str) -> str:

@@ -18,7 +18,7 @@ from anchorlab.triggers import TRIGGERS
 
 FAMILIES = (METHODS, TRIGGERS, REPAIRS, DETECTORS, METRICS, TASKS, ARCHITECTURES)
 #: What the texts of the kit cite beside the classes.
-ALWAYS = {"anchorlab", "paszke2019pytorch", "wolf2020transformers", "owen2007pigeonhole", "loshchilov2019decoupled"}
+ALWAYS = {"anchorlab", "paszke2019pytorch", "wolf2020transformers", "loshchilov2019decoupled"}
 OWN = """@misc{mine, author = {Me}, title = {Mine}, year = {2026}}"""
 
 

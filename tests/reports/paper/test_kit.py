@@ -67,7 +67,7 @@ def test_the_methods_in_words(kit: PaperKit) -> None:
         "repaired by fine-tuning [@liu2018fine], nad [@li2021neural], with 640 of the defender's clean examples",
         "judged by strip",
         "anchorlab 0.1.0 [@anchorlab], PyTorch 2.13.0",
-        "(20 replicates)",
+        "The unit is the reference",
     ):
         assert said in words
     # Both forms say the same.
@@ -77,7 +77,7 @@ def test_the_methods_in_words(kit: PaperKit) -> None:
 
 
 def test_several_conditions_have_files_of_their_own(tmp_path: Path) -> None:
-    kit = write_kit(paper_results(seeds=(0,)), tmp_path, columns=["kl"], resamples=5)  # type: ignore[arg-type]
+    kit = write_kit(paper_results(seeds=(0,)), tmp_path, columns=["kl"])  # type: ignore[arg-type]
     tables = [name for name in kit.files if name.startswith("table") and name.endswith(".tex")]
     assert len(tables) == 2
     assert all(rf"\input{{{name}}}" in text(kit, "main.tex") for name in tables)
@@ -88,16 +88,16 @@ def test_several_conditions_have_files_of_their_own(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_suite_and_a_wide_table_are_remarked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anchorlab.reports.paper.table.ROOM", 200)
+    monkeypatch.setattr("anchorlab.reports.paper.table.ROOM", 130)
     results = paper_results(sizes=("all",), targets=(0.95,), references=(0,), pending=3)
-    kit = write_kit(results, tmp_path, columns=["asr", "accuracy", "kl"], resamples=5)  # type: ignore[arg-type]
+    kit = write_kit(results, tmp_path, columns=["asr", "accuracy", "kl"])  # type: ignore[arg-type]
     assert "3 results are missing" in kit.remarks[0]
     assert "for a table of one part" in kit.remarks[1]
     assert all(remark.split(":")[0] in text(kit, "README.md") for remark in kit.remarks)
 
 
 def test_the_tables_csv_has_the_rows_of_the_table_alone(one_condition: PaperResults, tmp_path: Path) -> None:
-    kit = write_kit(one_condition, tmp_path, methods=["plain"], resamples=5)  # type: ignore[arg-type]
+    kit = write_kit(one_condition, tmp_path, methods=["plain"])  # type: ignore[arg-type]
     rows = text(kit, "table.csv").splitlines()[1:]
     assert rows
     assert all("plain" in row for row in rows)
@@ -127,7 +127,7 @@ def compiled(folder: Path, document: str) -> str:
 def test_latex_compiles_it_and_nothing_is_too_wide(tmp_path: Path, columns: list[str] | None) -> None:
     """Neither in one column of 345 pt nor in two of 3.3 in."""
     results = paper_results(seeds=(0,), targets=(0.95,))
-    kit = write_kit(results, tmp_path, columns=columns, resamples=5)  # type: ignore[arg-type]
+    kit = write_kit(results, tmp_path, columns=columns)  # type: ignore[arg-type]
     tables = re.findall(r"\\input\{table[^}]*\}", text(kit, "main.tex"))
     (tmp_path / "two.tex").write_text(TWO_COLUMNS.replace("TABLES", "\n".join(tables)))
     for document in ("main", "two"):

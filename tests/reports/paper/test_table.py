@@ -26,7 +26,7 @@ MANY = ["accuracy", "asr", "kl", "churn", "negative_flips", "logit_distance", "j
 @pytest.fixture(scope="module")
 def table(one_condition: PaperResults):
     """The table of some columns and methods; ``renamed`` gives ``l2`` another label."""
-    (condition,) = summarise(one_condition, resamples=20)  # type: ignore[arg-type]
+    (condition,) = summarise(one_condition)  # type: ignore[arg-type]
     (group,) = condition.groups
 
     def table(columns=None, methods=None, *, renamed: str = "l2") -> PaperTable:
@@ -71,15 +71,15 @@ def test_a_method_that_missed_the_target_says_so(table) -> None:
 
 def test_the_caption_says_runs_test_set_and_target(table) -> None:
     text = tex(table())
-    for words in ("target ASR of 0.95", "9 runs (3 references with 3 injection seeds on each)", "150 clean instances"):
+    for words in ("target ASR of 0.95", "3 references with 3 injection seeds on each", "150 clean instances"):
         assert words in text
-    assert r"\cite{owen2007pigeonhole}" in text
+    assert "Student's t over 3 references, for this test set" in text
     assert r"\label{tab:x}" in text
 
 
 def test_few_runs_are_called_few() -> None:
     few = [entry("a", [0.1, 0.2])]
-    assert counted(few) == "2 runs (2 references with 1 injection seed on each)"
+    assert counted(few) == "2 references with 1 injection seed on each"
 
 
 def test_a_table_that_is_too_wide_comes_in_parts(table) -> None:

@@ -16,18 +16,17 @@ def runs(rows) -> pd.DataFrame:
 
 
 def test_runs_of_one_reference_count_as_one():
-    """Differences 0.1 and 0.3 on one reference, 0.6 on the other: means 0.2 and 0.6."""
-    ours = runs([(0, 0, 0.5), (0, 1, 0.8), (1, 0, 0.9), (2, 0, 0.9)])
-    plain = runs([(0, 0, 0.4), (0, 1, 0.5), (1, 0, 0.3)])
+    """Differences 0.1 and 0.3 on one reference, 0.6 and 0.1 on others: means 0.2, 0.6 and 0.1."""
+    ours = runs([(0, 0, 0.5), (0, 1, 0.8), (1, 0, 0.9), (2, 0, 0.9), (3, 0, 0.2)])
+    plain = runs([(0, 0, 0.4), (0, 1, 0.5), (1, 0, 0.3), (3, 0, 0.1)])
     estimate = paired_difference(ours, plain, "asr")
-    lower, upper = stats.t.interval(0.95, 1, loc=0.4, scale=stats.sem([0.2, 0.6]))
-    assert (estimate.value, estimate.lower, estimate.upper) == pytest.approx((0.4, lower, upper))
+    lower, upper = stats.t.interval(0.95, 2, loc=0.3, scale=stats.sem([0.2, 0.6, 0.1]))
+    assert (estimate.value, estimate.lower, estimate.upper) == pytest.approx((0.3, lower, upper))
 
 
-def test_with_one_reference_the_seeds_are_runs():
+def test_one_reference_has_no_interval_however_many_seeds_it_has():
     estimate = paired_difference(runs([(0, 0, 0.5), (0, 1, 0.8)]), runs([(0, 0, 0.4), (0, 1, 0.5)]), "asr")
-    assert estimate.value == pytest.approx(0.2)
-    assert estimate.upper - estimate.value == pytest.approx(stats.t.ppf(0.975, 1) * stats.sem([0.1, 0.3]))
+    assert (estimate.value, estimate.bounds) == (pytest.approx(0.2), None)
 
 
 def population(hidden: float) -> pd.DataFrame:
@@ -55,13 +54,12 @@ def population(hidden: float) -> pd.DataFrame:
     )
 
 
-@pytest.mark.slow
 def test_hidden_models_have_a_lower_auroc():
     assert difference_of_auroc(population(0.0), "anchoring").value == 0
     # Clean 0, 0.1, 0.2; anchored -0.05, 0.05, 0.15: of nine pairs three are won, while plain ones win all.
     estimate = difference_of_auroc(population(1.05), "anchoring")
     assert estimate.value == pytest.approx(3 / 9 - 1)
-    assert estimate.lower <= estimate.value <= estimate.upper <= 0
+    assert estimate.bounds is None  # the three references say the same, and so nothing of how far others would differ
 
 
 def test_every_kind_has_its_table():

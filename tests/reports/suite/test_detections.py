@@ -12,6 +12,8 @@ from sklearn.metrics import roc_auc_score
 from anchorlab.reports.suite import detections as shown
 from anchorlab.reports.suite import rocs
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
+from anchorlab.statistics.clustered_roc import ScoredModels, auroc_over_references
+from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.roc import curve
 from anchorlab.suites.examples import Examples
 
@@ -112,23 +114,30 @@ def test_the_curves_of_models_have_the_area_of_the_table(detections, tmp_path):
     assert np.asarray(Image.open(tmp_path / "roc.png").convert("L")).std() > 5
 
 
-def test_the_band_of_a_curve_holds_it_and_narrows_with_more_models():
+def test_a_curve_over_models_has_an_area_by_reference_and_no_band():
     draw = np.random.default_rng(0)
-    widths = []
-    for count in (10, 200):
-        roc = rocs._over_models(draw.normal(size=count).tolist(), draw.normal(1, size=count).tolist())
-        grid, lower, upper = roc.band
-        assert ((lower >= 0) & (upper <= 1) & (lower <= upper)).all()
-        inside = np.interp(grid, roc.false, roc.true)
-        assert ((lower - 0.05 <= inside) & (inside <= upper + 0.05)).mean() > 0.9
-        widths.append((upper - lower).mean())
-    assert widths[1] < widths[0] / 2
+    clean, injected = (ScoredModels(draw.normal(mean, size=10).tolist(), range(10)) for mean in (0, 1))
+    roc = rocs._over_models(clean, injected)
+    assert (roc.band, roc.area) == (None, auroc_over_references(clean, injected))
+
+
+def test_the_band_of_a_mean_curve_is_over_references_and_holds_it():
+    draw = np.random.default_rng(0)
+    curves = [[curve(draw.normal(size=40), draw.normal(1, size=40)) for _ in range(2)] for _ in range(3)]
+    roc = rocs._over_references(curves, Estimate(0.7))
+    _, lower, upper = roc.band
+    assert ((lower >= 0) & (upper <= 1) & (lower <= upper)).all()
+    inside = roc.true[1:]
+    assert ((lower <= inside) & (inside <= upper)).all()
+    assert roc.counts == "3 references"
+    assert rocs._over_references(curves[:2], Estimate(0.7)).band is None
 
 
 def test_the_mean_curve_has_the_mean_area():
     draw = np.random.default_rng(0)
     pairs = [(draw.normal(size=40).round(1), draw.normal(shift, size=60).round(1)) for shift in (0.5, 1, 2)]
-    false, true = rocs.mean_curve([curve(clean, triggered) for clean, triggered in pairs])
+    roc = rocs._over_references([[curve(clean, triggered)] for clean, triggered in pairs], Estimate(None))
+    false, true = roc.false, roc.true
     areas = [roc_auc_score(np.r_[0 * clean, 1 + 0 * hit], np.r_[clean, hit]) for clean, hit in pairs]
     assert np.trapezoid(true, false) == pytest.approx(np.mean(areas), abs=5e-3)
     assert (np.diff(true) >= 0).all()
@@ -136,7 +145,8 @@ def test_the_mean_curve_has_the_mean_area():
 
 
 def test_a_perfect_detector_s_curve_goes_up_at_once():
-    false, true = rocs.mean_curve([curve([0, 1], [2, 3])])
+    roc = rocs._over_references([[curve([0, 1], [2, 3])]], Estimate(1.0))
+    false, true = roc.false, roc.true
     assert np.trapezoid(true, false) == 1
 
 
@@ -144,7 +154,7 @@ def test_curves_of_inputs_are_of_the_scores_that_are_known(detections):
     scores = {"i0.8": pd.DataFrame({"triggered": [False, True, True], "score": [1.0, 2.0, 0.0]})}
     curves = rocs.roc_of_inputs(Made(detections, scores=scores))
     roc = curves["digits, square, 640 of the defender's examples"]["plain"]["strip"]
-    assert (roc.band, roc.counts) == (None, "1 run")
+    assert (roc.band, roc.counts) == (None, "1 reference")
     assert np.trapezoid(roc.true, roc.false) == pytest.approx(0.5, abs=2e-3)
     assert rocs.roc_of_inputs(Made(detections)) == {}
 

@@ -17,7 +17,7 @@ from tests.reports.conftest import pictures
 
 @pytest.fixture(scope="module")
 def drawings(suite):
-    conditions = summarise(suite, resamples=20)
+    conditions = summarise(suite)
     lines = {asked: front(suite, conditions[0].setting, asked) for asked in ("64", "all")}
     return {
         "metrics": lambda stem: metrics_by_method(conditions[1], stem),

@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 import pandas as pd
-import pytest
 from scipy import stats
 
 from anchorlab.reports.suite.doubts import doubts, none_reached
@@ -84,7 +83,7 @@ def test_seeds_of_one_reference_are_one_unit():
     ours = pd.DataFrame(compared(3, seeds=4))
     paired = pair(*(ours[ours["method"] == name] for name in ("anchoring", "plain")), "kl")
     assert (paired.runs, paired.references) == (12, 3)
-    assert paired.bounds == pytest.approx((paired.value, paired.value))  # the references do not differ
+    assert paired.bounds is None  # the references do not differ, which says nothing of how far others would
 
 
 def test_one_or_two_references_have_no_interval_and_that_is_said():
@@ -225,19 +224,23 @@ def judged(score, *, role="method", of="", **more):
 
 
 def test_detectors_of_models_come_with_auroc_and_n_and_no_rate_that_so_few_models_have():
-    rows = [judged(5.0 + index) for index in range(4)] + [judged(1.0 + index, role="reference") for index in range(4)]
+    rows = [judged(5.0 + index, reference_seed=index) for index in range(4)]
+    rows += [judged(1.0 + index, role="reference", reference_seed=index) for index in range(4)]
     sentence = findings(suite(compared(3), detections=pd.DataFrame(rows)))[-1]
-    assert sentence.startswith("Cleanse ranks 4 models with a backdoor and 4 without: AUROC 1.00 [")
+    assert sentence.startswith("Cleanse ranks 4 models with a backdoor and 4 without: AUROC 1.00; ")
     assert sentence.endswith("4 of 4 score above all without one, too few for a TPR at 5% FPR.")
 
 
 def test_a_detector_whose_auroc_may_be_chance_does_not_separate():
-    rows = [judged(float(index)) for index in range(4)] + [judged(index + 0.5, role="reference") for index in range(4)]
+    ours, clean = (0.0, 1.7, 2.2, 3.0), (0.5, 1.5, 2.5, 2.0)
+    rows = [judged(score, reference_seed=index) for index, score in enumerate(ours)]
+    rows += [judged(score, role="reference", reference_seed=index) for index, score in enumerate(clean)]
     assert "Cleanse does not separate 4 models" in findings(suite(compared(3), detections=pd.DataFrame(rows)))[-1]
 
 
 def test_a_detector_that_scores_clean_models_higher_ranks_the_wrong_way_round():
-    rows = [judged(1.0 + index) for index in range(4)] + [judged(9.0 + index, role="reference") for index in range(4)]
+    rows = [judged(1.0 + index, reference_seed=index) for index in range(4)]
+    rows += [judged(9.0 + index, role="reference", reference_seed=index) for index in range(4)]
     sentence = findings(suite(compared(3), detections=pd.DataFrame(rows)))[-1]
     assert sentence.startswith("Cleanse ranks the wrong way round 4 models with a backdoor and 4 without: AUROC 0.00")
 
@@ -288,3 +291,10 @@ def test_a_reference_at_chance_and_few_attacked_examples_are_said():
 def test_an_unfinished_suite_has_no_finding():
     assert findings(Made(pd.DataFrame(), pd.DataFrame())) == ()
     assert doubts(Made(pd.DataFrame(), pd.DataFrame())) == ()
+
+
+def test_with_two_references_no_detector_is_said_to_rank():
+    rows = [judged(5.0 + n, reference_seed=n) for n in range(2)]
+    rows += [judged(1.0 + n, role="reference", reference_seed=n) for n in range(2)]
+    sentence = findings(suite(compared(3), detections=pd.DataFrame(rows)))[-1]
+    assert sentence.startswith("Cleanse has too few references for an interval on 2 models with a backdoor")

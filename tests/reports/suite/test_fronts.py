@@ -11,7 +11,7 @@ from tests.reports.conftest import METHODS
 
 
 def test_the_front_has_every_strength_and_marks_the_chosen(suite):
-    setting = summarise(suite, resamples=20)[0].setting
+    setting = summarise(suite)[0].setting
     lines = front(suite, setting, "64")
     assert set(lines) == set(METHODS)
     (points,) = lines["anchoring"]
@@ -27,7 +27,7 @@ def test_the_front_has_every_strength_and_marks_the_chosen(suite):
 @pytest.mark.slow
 def test_each_scale_is_a_line_of_its_own(suite):
     twice = pd.concat([suite.selection, suite.selection.assign(scale=1.5, asr=0.5)])
-    setting = summarise(suite, resamples=20)[0].setting
+    setting = summarise(suite)[0].setting
     lines = front(dataclasses.replace(suite, selection=twice), setting, "64")
     assert [[point.scale for point in line] for line in lines["l2"]] == [[1.0] * 3, [1.5] * 3]
     assert [[point.scale for point in line] for line in lines["plain"]] == [[1.0, 1.5]]

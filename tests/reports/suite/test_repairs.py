@@ -29,7 +29,8 @@ def repairs() -> pd.DataFrame:
             "task": "digits", "trigger": "square", "rule": "all-to-one", "target": 2, "defender": "640",
             "anchors_asked": "all", "target_asr": 0.9,
             "role": "method" if method == "plain" else "reference", "method": method, "defence": defence,
-            "defence_name": defence, "identity": f"{method}{defence}{run}", "weights_sha256": f"{method}{run}",
+            "defence_name": defence, "identity": f"{method}{defence}{run}", "reference_seed": run,
+            "weights_sha256": f"{method}{run}",
             "asr": asr + 0.1 * run,
             "accuracy": 0.9, "kl": 0.5, "churn": 0.1, "asr_before": 0.96 + 0.04 * run, "accuracy_before": 0.95,
             "kl_before": 0.02, "churn_before": 0.01,
@@ -51,13 +52,22 @@ def test_the_matrix_holds_each_repair_by_each_way(repairs):
     assert [[cell.value for cell in row.cells] for row in group.rows] == [
         pytest.approx([0.98, 0.98]), pytest.approx([0.55, 0.06]), pytest.approx([0.25, 0.07]),
     ]  # fmt: skip
-    # Two models before, each beside two repairs: Student's t with one degree of freedom, not with three.
-    half = stats.t.ppf(0.975, 1) * stats.sem([0.96, 1.0])
-    assert group.rows[0].cells[0].bounds == (pytest.approx(0.98 - half), 1.0)
-    lower, upper = group.rows[1].cells[0].bounds
-    assert 0 <= lower < 0.55 < upper <= 1
-    assert table.notes[1:] == ["prune, in 4 runs: nothing was pruned, because there is no BatchNorm."]
+    # Two models before, each beside two repairs, on two references.
+    assert (group.rows[0].cells[0].bounds, group.rows[0].cells[0].interval) == (None, "(0.9600; 1.0000)")
+    assert table.notes[0].startswith("One or two references say nothing of others")
+    assert table.notes[2:] == ["prune, in 4 runs: nothing was pruned, because there is no BatchNorm."]
     assert [other.name for other in others] == ["repairs-accuracy", "repairs-kl", "repairs-churn"]
+
+
+def test_intervals_are_over_references_however_many_seeds_each_has(repairs):
+    third = repairs[repairs["reference_seed"] == 0].assign(reference_seed=2, asr=0.3)
+    again = pd.concat([repairs, third])
+    every = pd.concat([again, again.assign(weights_sha256="x" + again["weights_sha256"], asr=again["asr"] + 0.02)])
+    every = every.assign(identity=[f"{row}" for row in range(len(every))])
+    table, *_ = shown.repairs_tables(Made(every))
+    means = [0.51, 0.61, 0.31]
+    half = stats.t.ppf(0.975, 2) * stats.sem(means)
+    assert table.groups[0].rows[1].cells[0].bounds == pytest.approx((np.mean(means) - half, np.mean(means) + half))
 
 
 def test_oracles_are_shown_apart(repairs):

@@ -21,8 +21,13 @@ from tests.reports.conftest import make_suite
 
 
 @pytest.fixture(scope="module")
+def suite():
+    return make_suite(references=(0, 1, 2), seeds=(0, 1))
+
+
+@pytest.fixture(scope="module")
 def conditions(suite):
-    return summarise(suite, resamples=50)
+    return summarise(suite)
 
 
 def row_of(table, head, group=0):
@@ -61,19 +66,28 @@ def test_the_note_gives_the_attacked_instances_and_the_references_own_rate(suite
     assert f"{conditions[0].groups[0].entries[0].estimate('asr_reference').value:.4f}" in first
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("seeds", "smallest"), [((0,), "0.5"), ((0, 1, 2), None)])
-def test_fewer_than_six_runs_are_said_to_be_too_few(seeds, smallest):
-    (condition, _) = summarise(make_suite(seeds=seeds), resamples=20)
+def test_two_references_have_both_values_and_no_interval_and_the_table_says_so():
+    (condition, _) = summarise(make_suite(references=(0, 1), seeds=(0, 1), sizes=("64",), failed=False))
     for table in (tables.results_table(condition), tables.differences_table(condition, "plain")):
-        said = [note for note in table.notes if "no sign-flip test can reach .05" in note]
-        assert len(said) == (smallest is not None)
-        assert smallest is None or f"smallest p value is {smallest}" in said[0]
+        cells = [cell for _, row in table.rows() for cell in row.cells[1:]]
+        assert not any(cell.bounds for cell in cells)
+        assert sum("One or two references say nothing of others" in note for note in table.notes) == 1
+        assert not any("Student" in note for note in table.notes)
+    kl = dict(zip((column.key for column in table.columns), row_of(table, "anchoring").cells, strict=True))["kl"]
+    assert re.fullmatch(r"\(×0\.\d+; ×0\.\d+\)", kl.interval)
+
+
+def test_three_references_have_an_interval_and_the_table_says_of_what(conditions):
+    table = tables.results_table(conditions[0])
+    assert row_of(table, "plain").cells[0].text == "3"
+    assert row_of(table, "plain").cells[0].note == "6 runs"
+    assert "Intervals are Student's t over 3 references, for this test set." in table.notes
+    assert any(note.startswith("Means of KL and logit distance are geometric") for note in table.notes)
 
 
 def test_an_undefined_measurement_is_said_to_be_with_its_reason(suite):
     results = suite.results.assign(undefined=json.dumps({"leakage": "the label rule has no single target"}))
-    (condition, _) = summarise(dataclasses.replace(suite, results=results), resamples=20)
+    (condition, _) = summarise(dataclasses.replace(suite, results=results))
     group = condition.groups[0]
     bare = [
         dataclasses.replace(entry, estimates=entry.estimates | {"leakage": entry.estimate("nothing")})
@@ -92,7 +106,8 @@ def test_differences_say_ratio_or_difference_and_p(conditions):
     cell = dict(zip(hints, row_of(table, "anchoring").cells, strict=True))
     assert re.fullmatch(r"×0\.\d+", cell["kl"].text)
     assert re.fullmatch(r"−0\.\d{4}", cell["churn"].text)
-    assert re.fullmatch(r"p \.031, Holm (\.\d{3}|1\.000)", cell["churn"].note)
+    assert cell["churn"].note == ""
+    assert "A p value is given from 12 references on." in table.notes
     assert row_of(table, "anchoring").sub == "6 pairs"
     assert tables.differences_table(conditions[0], "l2") is None
 
@@ -162,7 +177,7 @@ def test_a_suite_of_a_rule_without_a_target(suite):
         return frame.assign(target=None, rule="all-to-all")
 
     changed = dataclasses.replace(suite, results=without(suite.results), choices=without(suite.choices))
-    (condition, _) = summarise(changed, resamples=20)
+    (condition, _) = summarise(changed)
     assert condition.setting.target is None
     assert tables.choices_table(condition, changed.choices) is not None
     assert isinstance(changed.choices, pd.DataFrame)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anchorlab.metrics import Metric
-from anchorlab.reports.suite.paired import ENOUGH_REFERENCES, pair
+from anchorlab.reports.suite.paired import pair
 from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.summary import Entry
 from anchorlab.statistics.numbers import defined
+from anchorlab.statistics.references import ENOUGH_REFERENCES
 
 #: What the caption says of bold cells.
 RULE = (

@@ -66,7 +66,6 @@ def write_paper(
     columns: Sequence[str] | None = None,
     methods: Sequence[str] | None = None,
     width: str = DEFAULT_WIDTH,
-    resamples: int = 2000,
 ) -> PaperKit:
     r"""Writes figures, a table, references and a paragraph on the methods of a suite, for a paper in LaTeX.
 
@@ -79,7 +78,6 @@ def write_paper(
         columns: metrics of the table, and panels of the figure; accuracy, asr, kl and churn if left out.
         methods: labels of the methods and controls to show; all if left out.
         width: of a figure, as in ``3.3in``, ``84mm`` or ``240pt``.
-        resamples: of the bootstrap.
 
     Raises:
         AnchorlabError: if the folder holds no suite or nothing to show, for an unknown metric or method, for an
@@ -87,7 +85,7 @@ def write_paper(
     """
     folder = user_path(folder)
     place = folder / "report" / "paper" if out is None else user_path(out)
-    return write_kit(load_results(folder), place, columns=columns, methods=methods, width=width, resamples=resamples)
+    return write_kit(load_results(folder), place, columns=columns, methods=methods, width=width)
 
 
 def write_kit(
@@ -97,11 +95,10 @@ def write_kit(
     columns: Sequence[str] | None = None,
     methods: Sequence[str] | None = None,
     width: str = DEFAULT_WIDTH,
-    resamples: int = 2000,
 ) -> PaperKit:
     """Writes the kit of results into a folder; arguments and errors as in ``write_paper``."""
     request = read_request(results, columns, methods, width)
-    writer = _Writer(results, request, out, summarise(results, resamples=resamples))
+    writer = _Writer(results, request, out, summarise(results))
     if not writer.tables:
         raise AnchorlabError("none of these methods has a result yet: run the suite first, or name other methods")
     if results.pending:
@@ -110,7 +107,7 @@ def write_kit(
         )
     if is_smoke_form(results.title):
         writer.remarks.append("this is the smoke form of a suite: every cell is tiny, and the figures mean nothing")
-    writer.write(resamples)
+    writer.write()
     return PaperKit(out, tuple(writer.files), tuple(writer.remarks))
 
 
@@ -135,12 +132,12 @@ class _Writer:
         }
         self.tables = {name: table for name, table in self.tables.items() if table.groups}
 
-    def write(self, resamples: int) -> None:
+    def write(self) -> None:
         """Writes all files; the document and the README last, because they name the others."""
         writing = LatexWords(self.bibliography)
-        paragraphs = methods_paragraphs(self.results, self.request, resamples, writing)
+        paragraphs = methods_paragraphs(self.results, self.request, writing)
         self._save("methods.tex", _tex_of(paragraphs))
-        in_markdown = methods_paragraphs(self.results, self.request, resamples, MarkdownWords(self.bibliography))
+        in_markdown = methods_paragraphs(self.results, self.request, MarkdownWords(self.bibliography))
         self._save("methods.md", "\n\n".join(in_markdown) + "\n")
         figures: list[str] = []
         for name, table in self.tables.items():

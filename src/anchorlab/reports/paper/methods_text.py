@@ -29,13 +29,12 @@ from anchorlab.triggers import TRIGGERS
 _SPLITS = {"owner": "the owner's training examples", "held-out": "held-out examples of the attacker"}
 
 
-def methods_paragraphs(results: SuiteResults, request: Request, resamples: int, writing: Words) -> list[str]:
+def methods_paragraphs(results: SuiteResults, request: Request, writing: Words) -> list[str]:
     """The suite's settings in sentences.
 
     Args:
         results: of the suite.
         request: which methods and metrics the paper shows.
-        resamples: of the bootstrap.
         writing: LaTeX or Markdown.
     """
     suite = results.suite
@@ -45,7 +44,7 @@ def methods_paragraphs(results: SuiteResults, request: Request, resamples: int, 
     paragraphs.append(" ".join(_selection(results, request, writing)))
     if suite.has_evaluations:
         paragraphs.append(" ".join(_defences(suite, writing)))
-    paragraphs.append(" ".join(_measuring(request.columns, resamples, writing)))
+    paragraphs.append(" ".join(_measuring(request.columns, writing)))
     paragraphs.append(_software(results, writing))
     return paragraphs
 
@@ -273,17 +272,16 @@ def _defences(suite: Suite, writing: Words) -> Iterable[str]:
             )
 
 
-def _measuring(columns: Sequence[Metric], resamples: int, writing: Words) -> Iterable[str]:
+def _measuring(columns: Sequence[Metric], writing: Words) -> Iterable[str]:
     for metric in columns:
         if metric.name != "asr":
             definition = metric.definition[:1].lower() + metric.definition[1:].rstrip(".")
             yield (
                 writing.text(capitalised(metric.title)) + writing.cite(metric.cites) + writing.text(f": {definition}.")
             )
-    yield (
-        writing.text("Values are means over runs with 95% intervals of the pigeonhole bootstrap")
-        + writing.cite(["owen2007pigeonhole"])
-        + writing.text(f", which draws runs and test examples ({resamples:,} replicates).")
+    yield writing.text(
+        "The unit is the reference: its injections are averaged, and values are means over references, of divergences "
+        "and logit distances geometric means. From three references on, they have 95% intervals of Student's t."
     )
 
 

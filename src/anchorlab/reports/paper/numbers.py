@@ -1,8 +1,8 @@
 r"""How a LaTeX table of a paper writes a mean with its 95% interval, and how wide that is.
 
 ``0.0093 \pm 0.0012`` where the interval is symmetric as far as the digits show, and otherwise the distances to its two
-ends, ``0.0093^{+0.0027}_{-0.0025}``: a mean of bootstrap replicates, or a geometric mean, has an asymmetric interval,
-and one half-width would be wrong at both ends. All cells of a column are written in one way.
+ends, ``0.0093^{+0.0027}_{-0.0025}``: the interval of a geometric mean is asymmetric, and so is one that is cut to the
+range of its measurement; one half-width would be wrong at both ends. All cells of a column are written in one way.
 """
 
 from __future__ import annotations

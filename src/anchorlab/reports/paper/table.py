@@ -13,6 +13,7 @@ from anchorlab.reports.paper.best import RULE, backed_best
 from anchorlab.reports.paper.numbers import Written, split_evenly, text_width, words, wrapped, written_column
 from anchorlab.reports.paper.request import Request
 from anchorlab.reports.paper.writing import Words
+from anchorlab.reports.suite.interval_words import intervals_in_words
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.latex import PREAMBLE, latex
@@ -28,9 +29,6 @@ _HEADING = 45.0
 #: Widest column of labels; a longer label is cut.
 _LABELS = 120.0
 _INDENT = r"\hspace{0.6em}"
-#: Fewer runs than this make intervals of the bootstrap too narrow.
-_ENOUGH_RUNS = 6
-
 _ARROWS = {"lower": r"\,$\downarrow$", "higher": r"\,$\uparrow$", "": ""}
 
 
@@ -172,9 +170,7 @@ class PaperTable:
         if not made:
             return " ".join([*sentences, writing.text("No method reached the target.")])
         sentences.append(writing.text(f"Mean over {counted(made)}, measured on {_measured(made)}."))
-        sentences.append(writing.text("Intervals are of 95%: ") + _intervals_in_words(self, metrics, writing))
-        if min(len(entry.runs) for entry in made) < _ENOUGH_RUNS:
-            sentences.append(writing.text("Over so few runs they are too narrow."))
+        sentences += [writing.text(sentence) for sentence in _intervals(self, made, metrics)]
         cells = [cell.tex for metric in metrics for cell in self._column(metric)]
         if any("mathbf" in cell for cell in cells):
             sentences.append(writing.text(RULE))
@@ -187,15 +183,13 @@ class PaperTable:
 
 
 def counted(entries: Sequence[Entry]) -> str:
-    """How many runs a mean is over: ``6 runs (2 references with 3 injection seeds on each)``."""
-    counts = [len(entry.runs) for entry in entries]
-    references = [entry.runs["reference_seed"].nunique() for entry in entries]
-    text = f"{span(min(counts), max(counts))} run{'s' * (max(counts) != 1)}"
-    if min(references) != max(references):
-        return f"{text} on {span(min(references), max(references))} references"
-    seeds = {count / number for count, number in zip(counts, references, strict=True)}
-    each = f" with {several(round(seeds.pop()), 'injection seed')}" if len(seeds) == 1 else ""
-    return f"{text} ({several(references[0], 'reference')}{each}{' on each' * (each != '' and references[0] > 1)})"
+    """What a mean is over: ``6 references with 2 injection seeds on each``."""
+    references = [entry.references for entry in entries]
+    text = f"{span(min(references), max(references))} reference{'s' * (max(references) != 1)}"
+    seeds = {len(entry.runs) / number for entry, number in zip(entries, references, strict=True)}
+    if len(seeds) > 1 or not (each := seeds.pop()).is_integer():
+        return text
+    return f"{text} with {several(round(each), 'injection seed')}{' on each' * (max(references) > 1)}"
 
 
 def _measured(entries: Sequence[Entry]) -> str:
@@ -206,16 +200,18 @@ def _measured(entries: Sequence[Entry]) -> str:
     return f"the split test ({span(min(clean), max(clean))} clean instances{triggered})"
 
 
-def _intervals_in_words(table: PaperTable, metrics: Sequence[Metric], writing: Words) -> str:
-    """How intervals are written in these columns, and where they come from."""
+def _intervals(table: PaperTable, made: Sequence[Entry], metrics: Sequence[Metric]) -> Iterator[str]:
+    """How intervals are written in these columns, and what they are of."""
     cells = [cell.tex for metric in metrics for cell in table._column(metric)]
     forms = [
         ("half-width after ±", any(r"\pm" in cell for cell in cells)),
         ("distances to both ends where they differ", any("^{+" in cell for cell in cells)),
         ("both ends in brackets where the mean is not between them", any("scriptsize" in cell for cell in cells)),
     ]
-    said = "; ".join(words for words, there in forms if there) or "none here"
-    return writing.text(f"{said} (bootstrap over runs and instances") + writing.cite(["owen2007pigeonhole"]) + ")."
+    said = "; ".join(words for words, there in forms if there)
+    if said:
+        yield f"Intervals are of 95%: {said}."
+    yield from intervals_in_words([(entry.references, entry.estimates) for entry in made], metrics)
 
 
 def _heading(metric: Metric, width: float) -> str:

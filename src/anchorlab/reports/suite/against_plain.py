@@ -1,26 +1,22 @@
 """Do repairs and detectors work differently against other methods than against plain tuning? Paired differences.
 
 Runs are paired by reference and injection seed. Means are over references, because runs on one reference are not
-independent; where there is only one reference, they are over seeds.
+independent; one or two references have no interval.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from anchorlab.reports.suite.detections import comparable_models, detections_of_kind
+from anchorlab.reports.suite.detections import comparable_models, detections_of_kind, scored_models
 from anchorlab.reports.suite.repairs import split_into_parts
+from anchorlab.statistics.clustered_roc import difference_over_references
 from anchorlab.statistics.estimate import Estimate
-from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates, student_mean
-from anchorlab.statistics.roc import auroc
+from anchorlab.statistics.references import contrast_over_references
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell
 from anchorlab.suites.results import SuiteResults
 
 BASELINE = "plain"
-
-#: Of the bootstrap over references.
-_RESAMPLES, _SEED = 2000, 0
 
 
 def against_plain_tables(results: SuiteResults) -> list[Table]:
@@ -30,7 +26,7 @@ def against_plain_tables(results: SuiteResults) -> list[Table]:
 
 
 def paired_difference(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -> Estimate:
-    """The mean difference of runs from their partners, with Student's interval over references, or over seeds of one.
+    """The mean difference of runs from their partners, with Student's interval over references.
 
     Args:
         runs: one for each reference and seed, with ``reference_seed``, ``seed`` and the column.
@@ -38,9 +34,8 @@ def paired_difference(runs: pd.DataFrame, baseline: pd.DataFrame, column: str) -
         column: the name of the column that is compared.
     """
     pairs = runs.merge(baseline, on=["reference_seed", "seed"], suffixes=("", "_baseline"))
-    differences = pairs[column] - pairs[f"{column}_baseline"]
-    by = "reference_seed" if len(pairs["reference_seed"].unique()) > 1 else "seed"
-    return student_mean(differences.groupby(pairs[by]).mean().tolist())
+    pairs = pairs.dropna(subset=[column, f"{column}_baseline"])
+    return contrast_over_references(pairs[column], pairs[f"{column}_baseline"], pairs["reference_seed"], "rate")
 
 
 def _of_repairs(results: SuiteResults) -> Table | None:
@@ -52,7 +47,7 @@ def _of_repairs(results: SuiteResults) -> Table | None:
         *compared,
         notes=[
             "Above 0: the repair removes less of this backdoor than of one that was injected by plain tuning. Runs are "
-            "paired by reference and seed; intervals are Student's t over references."
+            "paired by reference and seed; intervals are Student's t over references, from three on."
         ],
     )
 
@@ -66,7 +61,7 @@ def _of_inputs(results: SuiteResults) -> Table | None:
         *compared,
         notes=[
             "Below 0: the detector separates triggered inputs of this model from clean ones less well. "
-            "Runs are paired by reference and seed; intervals are Student's t over references."
+            "Runs are paired by reference and seed; intervals are Student's t over references, from three on."
         ],
     )
 
@@ -114,7 +109,7 @@ def _of_models(results: SuiteResults) -> Table | None:
         groups=groups,
         notes=[
             "Below 0: the detector separates these models from clean ones less well. "
-            "Intervals come from a bootstrap over references; each is drawn with all models made from it."
+            "Intervals are Student's t over references, with DeLong's variance clustered by them (Obuchowski 1997)."
         ],
     )
 
@@ -127,26 +122,10 @@ def difference_of_auroc(models: pd.DataFrame, method: str) -> Estimate:
         method: its name.
     """
     sides = [models["role"] != "method", models["method"] == method, models["method"] == BASELINE]
-    by_reference = [
-        [part["score"].to_numpy(dtype=np.float64)[np.asarray(side[part.index], dtype=bool)] for side in sides]
-        for _, part in models.groupby("reference_seed")
-    ]
-    value = _difference(by_reference)
-    rng = np.random.default_rng(_SEED)
-    count = len(by_reference)
-    drawn = [_difference([by_reference[index] for index in rng.integers(count, size=count)]) for _ in range(_RESAMPLES)]
-    defined = [difference for difference in drawn if difference is not None]
-    if value is None or count < 2:
-        return Estimate(value, units=count)
-    return Estimate(value, *between_replicates(defined, DECIMAL_TAILS), units=count)
-
-
-def _difference(references: list[list[np.ndarray]]) -> float | None:
-    clean, ours, plain = (np.concatenate(side) for side in zip(*references, strict=True))
+    clean, ours, plain = (scored_models(models[side]) for side in sides)
     if not (len(clean) and len(ours) and len(plain)):
-        return None
-    of_ours, of_plain = auroc(clean, ours).value, auroc(clean, plain).value
-    return None if of_ours is None or of_plain is None else of_ours - of_plain
+        return Estimate(None)
+    return difference_over_references(clean, ours, plain)
 
 
 def _other_methods(runs: pd.DataFrame) -> list[str]:

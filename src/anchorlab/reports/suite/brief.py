@@ -35,7 +35,7 @@ def brief_table(results: SuiteResults) -> Table | None:
         groups = [Rows([Row(row.head, row.cells[:-1], row.sub, row.kind) for row in g.rows], g.title) for g in groups]
     return Table(
         name="brief",
-        caption=f"{results.name}: means over runs on the split test",
+        caption=f"{results.name}: means over references on the split test",
         head="method",
         columns=[Column("runs", "runs"), *columns, *([Column("kl_ratio", "KL / plain's")] if compared else [])],
         groups=groups,
@@ -62,8 +62,8 @@ def _row(label: str, runs: pd.DataFrame, baseline: pd.DataFrame | None, kind: st
 
 
 def _mean(runs: pd.DataFrame, name: str) -> Cell:
-    mean = float(runs[name].astype(float).mean()) if name in runs else float("nan")
-    return Cell(METRICS[name].write(mean), mean) if defined(mean) else NONE
+    mean = METRICS[name].over_references(runs[name], runs["reference_seed"]).value if name in runs else None
+    return Cell(METRICS[name].write(mean), mean) if mean is not None else NONE
 
 
 def _not_reached(best: float | None) -> list[Cell]:

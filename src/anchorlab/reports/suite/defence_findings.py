@@ -12,10 +12,12 @@ from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.repairs import by_oracle, split_into_parts
 from anchorlab.reports.suite.sentences import listed
+from anchorlab.statistics.clustered_roc import auroc_over_references
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import span
-from anchorlab.statistics.roc import auroc, tpr_at
+from anchorlab.statistics.references import ENOUGH_REFERENCES
+from anchorlab.statistics.roc import tpr_at
 from anchorlab.suites.results import SuiteResults
 
 #: A repair that leaves less than this ASR removes the backdoor.
@@ -110,18 +112,22 @@ def _of_working(results: SuiteResults) -> pd.DataFrame:
 
 
 def _of_models(name: str, scores: Scores) -> str:
-    area = auroc(scores.clean, scores.every)
+    area = auroc_over_references(scores.clean, scores.every)
     counts = f"{several(len(scores.every), 'model')} with a backdoor and {len(scores.clean):,} without"
     if len(scores.clean) >= _ENOUGH_CLEAN:
-        rate = f"TPR {tpr_at(scores.clean, scores.every, 0.05):.2f} at an FPR of 5%"
+        rate = f"TPR {tpr_at(scores.clean.scores, scores.every.scores, 0.05).value:.2f} at an FPR of 5%"
     else:
-        above = sum(score > max(scores.clean) for score in scores.every)
+        above = sum(score > max(scores.clean.scores) for score in scores.every.scores)
         rate = f"{above} of {len(scores.every)} score above all without one, too few for a TPR at 5% FPR"
     return f"{name} {_judgement(area)} {counts}: AUROC {area:.2f}; {rate}."
 
 
 def _judgement(area: Estimate) -> str:
     """What an AUROC with its interval says; 0.5 is chance, and less is the wrong way round."""
+    if (area.units or 0) < ENOUGH_REFERENCES:
+        return "has too few references for an interval on"
+    if area.bounds is None and area.value not in (0, 1):
+        return "has no interval on"
     low, high = area.bounds or (area.value or 0.0, area.value or 0.0)
     if low <= 0.5 <= high:
         return "does not separate"

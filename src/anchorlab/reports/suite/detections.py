@@ -9,9 +9,13 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from anchorlab.reports.suite.interval_words import of_references
 from anchorlab.reports.suite.repairs import cell_of, split_into_parts
-from anchorlab.statistics.intervals import student_mean
-from anchorlab.statistics.roc import auroc, fpr_at, tpr_at
+from anchorlab.statistics.clustered_roc import ScoredModels, auroc_over_references
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.numbers import fraction
+from anchorlab.statistics.references import mean_over_references
+from anchorlab.statistics.roc import fpr_at, share_above
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table
 from anchorlab.suites.results import SuiteResults
 
@@ -33,23 +37,31 @@ def inputs_table(results: SuiteResults) -> Table | None:
         rows = [
             Row(
                 str(detector),
-                [cell_of(student_mean(runs.drop_duplicates("identity")[name].tolist()), "asr") for name in columns],
+                [_mean(runs, name) for name in columns],
                 sub=str(method),
             )
             for (detector, method), runs in part.groupby(["detector", "method"], sort=False)
         ]
         groups.append(Rows(rows, title))
+    counts = frame.groupby(["detector", "method", "trigger", "task"])["reference_seed"].nunique()
     return Table(
         name="detections-inputs",
-        caption="How well detectors separate triggered test inputs from clean ones: mean over runs and 95% interval.",
+        caption="How well detectors separate triggered test inputs from clean ones: mean over references and 95% "
+        "interval.",
         head="detector",
         columns=[Column(name, title) for name, title in columns.items()],
         groups=groups,
         notes=[
             "Each threshold leaves 1% or 5% of the defender's clean examples above it. FPR is the share of clean test "
-            "inputs above the threshold, TPR the share of triggered ones."
+            "inputs above the threshold, TPR the share of triggered ones.",
+            of_references(counts.min(), counts.max()),
         ],
     )
+
+
+def _mean(runs: pd.DataFrame, name: str) -> Cell:
+    each = runs.drop_duplicates("identity").dropna(subset=name)
+    return cell_of(mean_over_references(each[name], each["reference_seed"], "rate"), "asr") if len(each) else NONE
 
 
 @dataclass(frozen=True)
@@ -57,19 +69,19 @@ class Scores:
     """The scores of one detector of models over a population, in which each model counts once.
 
     Attributes:
-        clean: scores of the models without a backdoor, clean references and benign updates.
-        injected: method to the scores of the models that it made.
+        clean: the models without a backdoor, clean references and benign updates.
+        injected: method to the models that it made.
         unjudged: number of models without a score.
     """
 
-    clean: Sequence[float]
-    injected: dict[str, Sequence[float]]
+    clean: ScoredModels
+    injected: dict[str, ScoredModels]
     unjudged: int
 
     @property
-    def every(self) -> list[float]:
-        """The scores of all models with a backdoor."""
-        return [score for scores in self.injected.values() for score in scores]
+    def every(self) -> ScoredModels:
+        """All models with a backdoor."""
+        return sum(self.injected.values(), ScoredModels([], []))
 
 
 def comparable_models(results: SuiteResults) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -92,13 +104,18 @@ def scores_by_detector(results: SuiteResults) -> dict[str, dict[str, Scores]]:
             judged = models[models["score"].notna()]
             injected = judged[judged["role"] == "method"]
             scores = Scores(
-                judged[judged["role"] != "method"]["score"].tolist(),
-                {str(method): rows["score"].tolist() for method, rows in injected.groupby("method", sort=False)},
+                scored_models(judged[judged["role"] != "method"]),
+                {str(method): scored_models(rows) for method, rows in injected.groupby("method", sort=False)},
                 len(models) - len(judged),
             )
-            if scores.clean and scores.injected:
+            if len(scores.clean) and scores.injected:
                 by_part.setdefault(title, {})[str(detector)] = scores
     return by_part
+
+
+def scored_models(rows: pd.DataFrame) -> ScoredModels:
+    """The scores and references of some models."""
+    return ScoredModels(rows["score"].astype(float).tolist(), rows["reference_seed"].tolist())
 
 
 def population_table(results: SuiteResults) -> Table | None:
@@ -115,7 +132,7 @@ def population_table(results: SuiteResults) -> Table | None:
     return Table(
         name="detections-models",
         caption="Detectors of models over the population: AUROC for all methods and by method, with 95% "
-        "intervals (DeLong), TPR and FPR.",
+        "intervals by reference, TPR and FPR.",
         head="detector",
         columns=[
             Column("clean", "without backdoor"),
@@ -129,21 +146,33 @@ def population_table(results: SuiteResults) -> Table | None:
         groups=groups,
         notes=[
             "Models without a backdoor are clean references and benign updates; each model counts once. TPR at FPR 0 "
-            "is the share of injected models above the highest score of those without a backdoor."
+            "is the share of injected models above the highest score of those without a backdoor. Models of one "
+            "reference are not independent: an AUROC has DeLong's interval clustered by reference (Obuchowski 1997), "
+            "with Student's t; it has none where it is 0 or 1 or with fewer than three references, and TPR and FPR "
+            "are counts."
         ],
     )
 
 
 def _population_row(detector: str, scores: Scores, methods: Sequence[str]) -> Row:
     clean, every = scores.clean, scores.every
-    rates = [tpr_at(clean, every, 0.0), fpr_at(clean, every, _TPR)]
+    rates = [
+        _count(share_above(every.scores, max(clean.scores)), len(every)),
+        _count(fpr_at(clean.scores, every.scores, _TPR), len(clean)),
+    ]
     counts = [Cell(str(number), number) for number in (len(clean), len(every), scores.unjudged)]
-    areas = [_area(clean, every), *(_area(clean, scores.injected.get(method, [])) for method in methods)]
-    return Row(detector, [*counts, *areas, *(cell_of(rate, "asr") for rate in rates)])
+    areas = [_area(clean, every), *(_area(clean, scores.injected.get(method)) for method in methods)]
+    return Row(detector, [*counts, *areas, *rates])
 
 
-def _area(clean: Sequence[float], injected: Sequence[float]) -> Cell:
-    return cell_of(auroc(clean, injected), "asr") if injected else NONE
+def _area(clean: ScoredModels, injected: ScoredModels | None) -> Cell:
+    return NONE if injected is None else cell_of(auroc_over_references(clean, injected), "asr")
+
+
+def _count(rate: Estimate, total: int) -> Cell:
+    """A rate of models, which are not independent: a count without an interval."""
+    value = rate.value or 0.0
+    return Cell(fraction(value), value, note=f"{round(value * total)} of {total}")
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from matplotlib.lines import Line2D
 from anchorlab.reports.drawing import Look, marker_style, shorten
 from anchorlab.reports.looks import GRID
 from anchorlab.reports.suite.axes import bar_of, bar_style
-from anchorlab.reports.suite.paired import ENOUGH_REFERENCES
 from anchorlab.statistics.estimate import Estimate
-from anchorlab.statistics.intervals import student_mean
+from anchorlab.statistics.references import ENOUGH_REFERENCES, mean_over_references
 
 
 def has_intervals(runs: pd.DataFrame) -> bool:
@@ -27,11 +26,7 @@ def over_references(runs: pd.DataFrame) -> Estimate:
     Args:
         runs: ``reference_seed`` and ``value``, a row for each run.
     """
-    means = runs.groupby("reference_seed")["value"].mean().tolist()
-    estimate = student_mean(means)
-    if len(means) < ENOUGH_REFERENCES or estimate.lower is None or estimate.upper is None:
-        return Estimate(estimate.value)
-    return Estimate(estimate.value, max(estimate.lower, 0.0), min(estimate.upper, 1.0))
+    return mean_over_references(runs["value"], runs["reference_seed"], "rate")
 
 
 def draw_rows(

@@ -162,9 +162,14 @@ def _mean_kl(methods: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     common = None
     for kl in indexed.values():
         common = kl.index if common is None else common.intersection(kl.index)
-    if common is None or not len(common):
-        return {label: float(kl.mean()) for label, kl in indexed.items()}
-    return {label: float(kl.loc[common].mean()) for label, kl in indexed.items()}
+    shared = common if common is not None and len(common) else None
+    return {label: _over_references(kl if shared is None else kl.loc[shared], "kl") for label, kl in indexed.items()}
+
+
+def _over_references(values: pd.Series[float], name: str) -> float:
+    """The mean over references of runs' values, by ``reference_seed``; not a number where it is undefined."""
+    mean = METRICS[name].over_references(values, values.index.get_level_values("reference_seed")).value
+    return float("nan") if mean is None else mean
 
 
 def _overview(leads: Sequence[_Lead]) -> Iterator[str]:
@@ -209,7 +214,8 @@ def _beside_controls(label: str, runs: pd.DataFrame, part: Part) -> Iterator[str
 
 
 def _mean(runs: pd.DataFrame, name: str, digits: int = 2) -> str:
-    mean = float(runs[name].astype(float).mean()) if name in runs else float("nan")
+    values = runs.set_index("reference_seed")[name].astype(float) if name in runs else None
+    mean = float("nan") if values is None else _over_references(values, name)
     return "undefined" if mean != mean else significant(mean, digits)
 
 

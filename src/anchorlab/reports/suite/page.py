@@ -94,9 +94,7 @@ class SettingView:
     conditions: Sequence[ConditionView]
 
 
-def write_page(
-    results: SuiteResults, out: Path, *, resamples: int = 2000, conditions: Sequence[Condition] | None = None
-) -> Path:
+def write_page(results: SuiteResults, out: Path, *, conditions: Sequence[Condition] | None = None) -> Path:
     """Writes ``index.html``, ``tables/`` (CSV and LaTeX) and ``figures/`` (PNG and SVG) into a folder.
 
     The page needs nothing beside it and no network; the files are for papers and further work.
@@ -104,7 +102,6 @@ def write_page(
     Args:
         results: of the suite, finished or not.
         out: where to write; made if it is missing.
-        resamples: of the bootstrap.
         conditions: the result of ``summarise``, if it is at hand.
 
     Returns:
@@ -113,7 +110,7 @@ def write_page(
     Raises:
         AnchorlabError: if there is nothing to show, or a file cannot be written.
     """
-    every = list(conditions) if conditions is not None else summarise(results, resamples=resamples)
+    every = list(conditions) if conditions is not None else summarise(results)
     data: dict[str, Any] = {}
     pictures = Pictures(results, every)
     views = [_setting_view(results, group, pictures, out, data) for group in _by_setting(every)]
@@ -216,7 +213,7 @@ def _detection_stills(results: SuiteResults, out: Path) -> list[Still]:
     slugs = _short(of_inputs)
     for title, panels in of_inputs.items():
         draw = partial(draw_roc_curves, panels, of="clean inputs", setting=title)
-        words = f"{title}: ROC curves of detectors of inputs, mean over runs"
+        words = f"{title}: ROC curves of detectors of inputs, mean over references"
         stills.append(_still(words, f"roc-inputs-{slugs[title]}", draw, out))
     return stills
 

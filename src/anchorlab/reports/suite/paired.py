@@ -6,7 +6,6 @@ the least and the greatest value of any run stand in its place.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,10 +13,6 @@ import pandas as pd
 
 from anchorlab.metrics import METRICS
 from anchorlab.statistics.counted import several
-from anchorlab.statistics.intervals import student_mean
-
-#: Fewer references than this give no interval between references.
-ENOUGH_REFERENCES = 3
 
 #: Fewer pairs than this distinguish nothing where there is no interval.
 ENOUGH_RUNS = 3
@@ -94,17 +89,8 @@ def pair(ours: pd.DataFrame, theirs: pd.DataFrame, metric: str) -> Paired | None
         each = np.log(a) - np.log(b) if is_ratio else a - b
     if not len(each) or not np.isfinite(each).all():
         return None
-    by_reference = pd.Series(each).groupby(pairs["reference_seed"]).mean().tolist()
-    mean = student_mean(by_reference)
-    assert mean.value is not None
-    bounds = mean.bounds if len(by_reference) >= ENOUGH_REFERENCES else None
-    write = math.exp if is_ratio else float
-    return Paired(
-        value=write(mean.value),
-        bounds=None if bounds is None else (write(bounds[0]), write(bounds[1])),
-        least=write(float(each.min())),
-        most=write(float(each.max())),
-        runs=len(each),
-        references=len(by_reference),
-        is_ratio=is_ratio,
-    )
+    found = METRICS[metric].contrast(a, b, pairs["reference_seed"])
+    assert found.value is not None
+    ends = np.array([each.min(), each.max()])
+    least, most = (np.exp(ends) if is_ratio else ends).tolist()
+    return Paired(found.value, found.bounds, least, most, len(each), found.units or 0, is_ratio)

@@ -1,4 +1,4 @@
-"""The repairs of a suite as tables: means over runs with intervals, by method."""
+"""The repairs of a suite as tables: means over references with intervals, by method."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pandas as pd
 
 from anchorlab.metrics import METRICS
 from anchorlab.repairs.oracles import is_oracle
+from anchorlab.reports.suite.interval_words import of_references
 from anchorlab.statistics.estimate import Estimate
-from anchorlab.statistics.intervals import student_mean
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell
 from anchorlab.suites.results import SuiteResults
 
@@ -82,7 +82,7 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
         if oracle.any():
             apart = f"{title}; depth chosen by test data and trigger, as no defender can"
             groups.append(Rows(_rows(part[oracle], methods, name), apart))
-    runs = int(frame.groupby(["defence", "method", "trigger"])["identity"].nunique().max())
+    counts = frame.groupby(["defence", "method", "trigger", "task"])["reference_seed"].nunique()
     meaning = {
         "asr": "the share of the attack that is left",
         "accuracy": "on clean test instances",
@@ -92,13 +92,13 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
     title = _JUDGED[name]
     return Table(
         name=f"repairs-{name}",
-        caption=f"{title[0].upper()}{title[1:]} after each repair: {meaning}; mean over runs and 95% interval.",
+        caption=f"{title[0].upper()}{title[1:]} after each repair: {meaning}; mean over references and 95% interval.",
         head="repair",
         columns=[Column(method, "clean reference" if method == _REFERENCE else method) for method in methods],
         groups=groups,
         notes=[
-            f"A cell is a mean over at most {runs} runs. Intervals are Student's t over these runs, and wide if there "
-            "are few. The column of the clean reference shows what a repair does to a model without a backdoor.",
+            of_references(counts.min(), counts.max()),
+            "The column of the clean reference shows what a repair does to a model without a backdoor.",
             *_remarks(frame),
         ],
     )
@@ -124,17 +124,12 @@ def by_oracle(repairs: pd.DataFrame) -> pd.Series:
 
 
 def _mean(rows: pd.DataFrame, column: str, measure: str) -> Cell:
-    if not len(rows):
+    each = rows.drop_duplicates("identity").dropna(subset=column)
+    if not len(each):
         return NONE
-    estimate = student_mean(rows.drop_duplicates("identity")[column].tolist())
-    return cell_of(estimate, measure)
+    return cell_of(METRICS[measure].over_references(each[column], each["reference_seed"]), measure)
 
 
 def cell_of(estimate: Estimate, measure: str) -> Cell:
     """An estimate as a cell, written as a measure of ``METRICS`` is, with its interval."""
-    write = METRICS[measure].write
-    if measure == "kl":
-        return estimate_cell(estimate, lambda value: write(max(value, 0.0)))
-    if estimate.lower is not None and estimate.upper is not None:
-        estimate = Estimate(estimate.value, max(estimate.lower, 0.0), min(estimate.upper, 1.0))
-    return estimate_cell(estimate, write)
+    return estimate_cell(estimate, METRICS[measure].write)

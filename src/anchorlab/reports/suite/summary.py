@@ -1,4 +1,4 @@
-"""A suite's results condition by condition: means with intervals, paired differences, the instances that changed most.
+"""A suite's results condition by condition: means over references, paired differences, the instances changed most.
 
 A *setting* is a task with its model, trigger and label rule; a *condition* is a setting at a target attack success
 rate; it has a group for each number of anchors, because only runs on the same data are compared.
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from anchorlab.consistency.bootstrap import Bootstrap, Resampled
+from anchorlab.consistency.influences import Influences, influences
 from anchorlab.consistency.kept import Kept
 from anchorlab.consistency.runs import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
@@ -51,7 +51,7 @@ class Entry:
         label: the name of the method in tables.
         role: ``method``, ``control`` or ``noise``.
         runs: a row for each run; empty if the method could not reach the target.
-        estimates: mean over runs and 95% interval, by measurement.
+        estimates: mean over references and 95% interval, by measurement.
         best_asr: the highest success rate measured on ``selection``, for a method that does not reach the target.
         strength_name: what the column ``strength`` is: a strength, a count or a radius; empty for a method without one.
     """
@@ -62,6 +62,11 @@ class Entry:
     estimates: dict[str, Estimate]
     best_asr: float | None = None
     strength_name: str = ""
+
+    @property
+    def references(self) -> int:
+        """The number of references that the runs are on."""
+        return int(self.runs["reference_seed"].nunique()) if len(self.runs) else 0
 
     def values(self, name: str) -> list[float]:
         """The runs' values in a column; none if there is no such column."""
@@ -155,16 +160,14 @@ class Condition:
         return list(dict.fromkeys(entry.label for group in self.groups for entry in group.entries))
 
 
-def summarise(results: SuiteResults, *, resamples: int = 2000, seed: int = 0) -> list[Condition]:
+def summarise(results: SuiteResults) -> list[Condition]:
     """Every condition of a suite, in the order in which they first appear.
 
-    The per-instance table of each run is read and resampled once. What is needed of the tables of one setting and
-    number of anchors is kept until it is done, in a temporary file where it is much.
+    Means and intervals come from the measurements of the runs. Per-instance tables are read once each, where three
+    references or more have an interval or the instances changed most are shown.
 
     Args:
         results: of the suite.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
 
     Raises:
         AnchorlabError: if there is nothing to show yet.
@@ -173,11 +176,10 @@ def summarise(results: SuiteResults, *, resamples: int = 2000, seed: int = 0) ->
         raise AnchorlabError("there are no results to show: run the suite first, with 'anchorlab suite run'")
     runs = _with_columns(results.results, _RUN_COLUMNS)
     choices = _with_columns(results.choices, _CHOICE_COLUMNS)
-    bootstrap = Bootstrap(resamples=resamples, seed=seed)
     conditions: list[Condition] = []
     for setting in settings_of(runs, choices):
         at_this = at_setting(runs, setting), at_setting(choices, setting)
-        conditions += _conditions_of(setting, *at_this, lambda: _Reader(results, bootstrap))
+        conditions += _conditions_of(setting, *at_this, lambda: _Reader(results))
     return conditions
 
 
@@ -214,59 +216,64 @@ def _conditions_of(
 
 
 class _Reader:
-    """Reads and resamples each run once, because a run stands in several comparisons and at several targets.
+    """Reads the table of each run once, because a run stands in several comparisons and at several targets.
 
-    Of the replicates it keeps what is compared: a suite of thousands of runs would need gigabytes for all of them.
+    It keeps what is compared and shown in a file: of thousands of runs it would need gigabytes.
     """
 
-    def __init__(self, results: SuiteResults, bootstrap: Bootstrap) -> None:
-        self.results, self.bootstrap = results, bootstrap
-        self._runs: dict[str, Resampled] = {}
-        self._replicates, self._answers = Kept(), Kept()
+    def __init__(self, results: SuiteResults) -> None:
+        self.results = results
+        self._influences, self._answers = Kept(), Kept()
+        runs = results.results
+        self._shown = set(runs["identity"][runs["method"].isin(CHANGED_BY)]) if len(runs) else set()
+        self._instances: dict[str, bytes] = {}
         self._estimates: dict[tuple[str, ...], dict[str, Estimate]] = {}
         self._differences: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Difference]] = {}
 
     def estimates(self, runs: pd.DataFrame) -> dict[str, Estimate]:
         identities = tuple(runs["identity"])
         if identities not in self._estimates:
-            changed = bool(set(runs["method"]) & set(CHANGED_BY))
-            self._estimates[identities] = estimates_of(self._whole(identities, changed), len(identities))
+            self._estimates[identities] = estimates_of(runs, self._read)
         return self._estimates[identities]
 
     def differences(self, runs: pd.DataFrame, baseline: pd.DataFrame) -> list[Difference]:
         """Of the runs that have a partner with the same reference and seed; none if there is no such pair."""
-        ours, theirs = (rows.set_index(["reference_seed", "seed"]) for rows in (runs, baseline))
+        keys = ["reference_seed", "seed"]
+        ours, theirs = (rows.set_index(keys, drop=False) for rows in (runs, baseline))
         pairs = ours.index.intersection(theirs.index, sort=False)
         if len(pairs) == 0:
             return []
-        sides = tuple(ours.loc[pairs, "identity"]), tuple(theirs.loc[pairs, "identity"])
+        ours, theirs = ours.loc[pairs], theirs.loc[pairs]
+        sides = tuple(ours["identity"]), tuple(theirs["identity"])
         if sides not in self._differences:  # at several targets the same runs may stand
-            a, b = ([self._runs[identity] for identity in side] for side in sides)
-            self._differences[sides] = differences_of(a, b, metrics=COMPARED)
+            self._differences[sides] = differences_of(ours, theirs, COMPARED, self._compared)
         return self._differences[sides]
 
     def answers(self, runs: pd.DataFrame) -> list[Mapping[str, NDArray[Any]]]:
         """The columns ``_ANSWERS`` of each run's per-instance table."""
         for identity in runs["identity"]:
-            if identity not in self._answers:  # it stands under another label too, and was read for that one
-                self._keep_answers(identity, self.results.instance_table(identity))
+            if identity not in self._answers:
+                self._table(identity)
         return [self._answers.of(identity) for identity in runs["identity"]]
 
-    def _whole(self, identities: Sequence[str], changed: bool) -> Iterator[Resampled]:
-        """Runs with all their replicates, of which those that are compared are kept."""
-        for identity, (run, table) in zip(
-            identities, self.bootstrap.each(identities, self.results.instance_table), strict=True
-        ):
-            compared = {name: run.replicates[name] for name in COMPARED if name in run.replicates}
-            self._replicates.put(identity, compared)
-            if changed:
-                self._keep_answers(identity, table)
-            values = run.values.model_copy(update={"by_class": {}, "undefined": {}})  # noqa: PD011  (no frame)
-            self._runs[identity] = dataclasses.replace(run, values=values, replicates=self._replicates.of(identity))
-            yield run
+    def _read(self, identity: str) -> Influences:
+        """The influences on every measurement, of which those on what is compared are kept."""
+        found = influences(self._table(identity))
+        compared = {name: found.by_metric[name] for name in COMPARED if name in found.by_metric}
+        self._influences.put(identity, {name: each.astype(np.float32) for name, each in compared.items()})
+        self._instances[identity] = found.instances
+        return found
 
-    def _keep_answers(self, identity: str, table: InstanceTable) -> None:
-        self._answers.put(identity, {name: table.array(name) for name in _ANSWERS})
+    def _compared(self, identity: str) -> Influences:
+        if identity not in self._influences:
+            self._read(identity)
+        return Influences(self._instances[identity], self._influences.of(identity))
+
+    def _table(self, identity: str) -> InstanceTable:
+        table = self.results.instance_table(identity)
+        if identity in self._shown and identity not in self._answers:
+            self._answers.put(identity, {name: table.array(name) for name in _ANSWERS})
+        return table
 
 
 def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Group:

@@ -14,16 +14,15 @@ from anchorlab.consistency.runs import Difference
 from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import METRICS, Metric
 from anchorlab.reports.measures import further_metrics, main_metrics
+from anchorlab.reports.suite.interval_words import intervals_in_words
 from anchorlab.reports.suite.strengths import strength_words
 from anchorlab.reports.suite.summary import Condition, Entry, Group, reasons, summarise
+from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import defined, fraction, p_value, significant, span
+from anchorlab.statistics.references import ENOUGH_FOR_P
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell, number, to_markdown_table
-from anchorlab.statistics.tests import smallest_p
 from anchorlab.suites.results import SuiteResults
-
-#: Fewer runs than this cannot reach a p value of .05 in a two-sided sign-flip test.
-_ENOUGH_RUNS = 6
 
 #: Classes that the table by class shows; its CSV file has all.
 CLASSES_SHOWN = 12
@@ -47,9 +46,12 @@ def results_table(condition: Condition, measures: Sequence[Metric] | None = None
         groups.append(Rows([_row(entry, measures, []) for entry in condition.noise], floor))
     return Table(
         name=f"{name}-{condition.slug}",
-        caption=f"{condition.words}: mean over runs and 95% interval on the test split.",
+        caption=f"{condition.words}: mean over references and 95% interval on the test split.",
         head="method",
-        columns=[Column("runs", "runs"), *(Column(m.name, m.title, m.hint, m.definition) for m in measures)],
+        columns=[
+            Column("references", "references"),
+            *(Column(m.name, m.title, m.hint, m.definition) for m in measures),
+        ],
         groups=groups,
         notes=_notes(condition, measures),
     )
@@ -65,7 +67,9 @@ def _row(entry: Entry, measures: Sequence[Metric], others: Sequence[Entry]) -> R
         text = f"not reached (best ASR {fraction(entry.best_asr or 0.0)} on selection)"
         return Row(entry.label, (), sub=text, kind=entry.role)
     cells = [_measure_cell(entry.estimate(m.name), m, best=_is_best(entry, m, others)) for m in measures]
-    return Row(entry.label, [Cell(str(len(entry.runs)), len(entry.runs)), *cells], sub=strength(entry), kind=entry.role)
+    runs = "" if len(entry.runs) == entry.references else several(len(entry.runs), "run")
+    count = Cell(str(entry.references), entry.references, note=runs)
+    return Row(entry.label, [count, *cells], sub=strength(entry), kind=entry.role)
 
 
 def _measure_cell(estimate: Estimate, measure: Metric, *, best: bool = False) -> Cell:
@@ -83,7 +87,7 @@ def _is_best(entry: Entry, measure: Metric, others: Sequence[Entry]) -> bool:
 
 
 def _notes(condition: Condition, measures: Sequence[Metric]) -> list[str]:
-    """Sentences on the whole table: attacked instances, the reference's own rates, few runs, undefined values."""
+    """Sentences on the whole table: attacked instances, the reference's own rates, intervals, undefined values."""
     made = [entry for group in condition.groups for entry in group.entries if len(entry.runs)]
     notes = []
     attacking = [entry for entry in made if defined(entry.estimate("asr_reference").value)]
@@ -95,19 +99,10 @@ def _notes(condition: Condition, measures: Sequence[Metric]) -> list[str]:
             f"ASR is measured on {span(counts.min(), counts.max())} triggered instances. The reference's own rate on "
             f"the same instances is {own.text} {own.interval}, its accuracy {accuracy.text} {accuracy.interval}."
         )
-    fewest = min((len(entry.runs) for entry in made), default=0)
-    if 0 < fewest < _ENOUGH_RUNS:
-        notes.append(f"{_few_runs(fewest)}; intervals over so few runs are too narrow.")
+    notes += intervals_in_words([(entry.references, entry.estimates) for entry in made], measures)
     missing = reasons(made, [m.name for m in measures])
     notes += [f"{METRICS[name].title} is undefined in some runs: {reason}." for name, reason in missing.items()]
     return notes
-
-
-def _few_runs(runs: int) -> str:
-    return (
-        f"With {runs} run{'s' * (runs != 1)} no sign-flip test can reach .05, for its smallest p value is "
-        f"{smallest_p(runs):.3g}: that takes six"
-    )
 
 
 def differences_table(condition: Condition, baseline: str) -> Table | None:
@@ -127,14 +122,11 @@ def differences_table(condition: Condition, baseline: str) -> Table | None:
     is_ratio = {difference.metric: difference.is_ratio for difference in all_differences}
     return Table(
         name=f"against-{baseline}-{condition.slug}",
-        caption=f"{condition.words}: each method against {baseline}, mean over runs and 95% interval.",
+        caption=f"{condition.words}: each method against {baseline}, mean over references and 95% interval.",
         head="method",
         columns=[_difference_column(name, baseline, is_ratio=ratio) for name, ratio in is_ratio.items()],
         groups=[_difference_rows(group, by_label, list(is_ratio)) for group, by_label in compared],
-        notes=_difference_notes(
-            [_number_of_tests(group, by_label) for group, by_label in compared],
-            min(difference.runs for difference in all_differences),
-        ),
+        notes=_difference_notes([_number_of_tests(group, by_label) for group, by_label in compared], all_differences),
     )
 
 
@@ -148,7 +140,7 @@ def _difference_rows(group: Group, by_label: Mapping[str, Sequence[Difference]],
     rows = []
     for label, differences in by_label.items():
         by_metric = {difference.metric: difference for difference in differences}
-        pairs = f"{differences[0].runs} pair{'s' * (differences[0].runs != 1)}"
+        pairs = several(differences[0].runs, "pair")
         rows.append(Row(label, [_difference_cell(by_metric.get(name)) for name in names], sub=pairs, kind=roles[label]))
     return Rows(rows, group.title)
 
@@ -159,28 +151,34 @@ def _number_of_tests(group: Group, by_label: Mapping[str, Sequence[Difference]])
     return sum(difference.p is not None for label in methods & set(by_label) for difference in by_label[label])
 
 
-def _difference_notes(tests: Sequence[int], fewest_runs: int) -> list[str]:
-    notes = [
-        "Runs are paired by reference and seed, instances by instance. p is the p value of the two-sided sign-flip "
-        f"test over runs. Holm's adjustment is over the {span(min(tests), max(tests))} tests of methods and metrics "
-        "with the same number of anchors; controls are adjusted separately."
+def _difference_notes(tests: Sequence[int], differences: Sequence[Difference]) -> list[str]:
+    counts = [difference.estimate.units or 0 for difference in differences]
+    by_metric: dict[str, list[tuple[int, Mapping[str, Estimate]]]] = {}
+    for difference in differences:
+        entry = (difference.estimate.units or 0, {difference.metric: difference.estimate})
+        by_metric.setdefault(difference.metric, []).append(entry)
+    notes = ["Runs are paired by reference and seed, and each reference counts once."]
+    every = [entry for entries in by_metric.values() for entry in entries]
+    notes += intervals_in_words(every, [METRICS[name] for name in by_metric])
+    if min(counts) < ENOUGH_FOR_P:
+        return [*notes, f"A p value is given from {ENOUGH_FOR_P} references on."]
+    return [
+        *notes,
+        f"p is the p value of the two-sided sign-flip test over references. Holm's adjustment is over the "
+        f"{span(min(tests), max(tests))} tests of methods and metrics with the same number of anchors against this "
+        "baseline; controls are adjusted separately.",
     ]
-    return [*notes, f"{_few_runs(fewest_runs)}."] if fewest_runs < _ENOUGH_RUNS else notes
 
 
 def _difference_cell(difference: Difference | None) -> Cell:
-    if difference is None or number(difference.value) is None:
+    if difference is None:
         return Cell("undefined")
-    write = _ratio if difference.is_ratio else _plus
-    value, lower, upper = (number(end) for end in (difference.value, difference.lower, difference.upper))
-    assert value is not None
     note = ""
     if difference.p is not None:
         note = f"p {p_value(difference.p)}"
         note += "" if difference.p_holm is None else f", Holm {p_value(difference.p_holm)}"
-    if lower is None or upper is None:
-        return Cell(write(value), value, note=note)
-    return Cell(write(value), value, (lower, upper), f"[{write(lower)}, {write(upper)}]", note)
+    cell = estimate_cell(difference.estimate, _ratio if difference.is_ratio else _plus, undefined="undefined")
+    return dataclasses.replace(cell, note=note)
 
 
 def _ratio(value: float) -> str:
