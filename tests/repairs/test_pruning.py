@@ -67,7 +67,7 @@ def test_test_data_choose_the_depth_of_least_attack(models, tolerance, wanted):
         depth = model.threshold.item()
         return 1 - depth / 10, rates[depth]
 
-    assert least_attack(models, tolerance, measure) == wanted
+    assert least_attack(models, tolerance, measure, 10) == wanted
 
 
 @pytest.mark.slow
@@ -103,8 +103,9 @@ def test_an_oracle_finishes_like_the_ordinary_form(suspicious, defender_data, co
     depths = iter(range(1000))
 
     def choose(models, tolerance):
+        validation = defender_data.validation
         return least_attack(
-            models, tolerance, lambda model: (accuracy(model, defender_data.validation), -float(next(depths)))
+            models, tolerance, lambda model: (accuracy(model, validation), -float(next(depths))), len(validation)
         )
 
     theirs = pruning.repair_to_depth(copy.deepcopy(suspicious), defender_data, context, choose)

@@ -92,8 +92,8 @@ def test_the_manifest_says_what_was_done(planted, digits, tmp_path):
     told = load_model(repaired.save(tmp_path / "repaired")).manifest
     assert told.kind == "repaired"
     assert told.defence == {
-        "name": "fine-tuning", "epochs": 1, "batch_size": 32, "learning_rate": 0.001, "tolerance": 0.02,
-        "batchnorm": "tracked",
+        "name": "fine-tuning", "epochs": 1, "batch_size": 32, "learning_rate": 0.001, "tolerance": None,
+        "augment": "shift", "batchnorm": "tracked",
     }  # fmt: skip
     assert told.defender.count == 40
     assert told.reference_sha256 == planted.manifest.weights_sha256

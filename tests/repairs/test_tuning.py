@@ -30,10 +30,10 @@ def test_the_latest_state_that_costs_little_is_kept_as_a_copy(small, known, monk
         with torch.no_grad():
             small.last.weight.add_(1.0)
         states.append(small.last.weight.clone())
-        latest.consider()
+        latest.consider(len(states))
     with torch.no_grad():
         small.last.weight.zero_()
-    latest.restore()
+    assert latest.restore() == kept + 1
     assert torch.equal(small.last.weight, states[kept])
 
 

@@ -4,13 +4,15 @@ Wu and Wang 2021, Adversarial Neuron Pruning Purifies Backdoored Deep Models, Ne
 masks on BatchNorm's weights; masks are learned that keep the clean loss low although weights and biases of all channels
 are perturbed within a box against it, and channels whose mask falls below a threshold are pruned. The threshold is
 chosen on the defender's validation examples: the highest that costs at most ``tolerance`` of the accuracy there. The
-form ``oracle-anp`` chooses it on the test data. Masks are learned by AdamW in the shared loop; the paper uses SGD.
+form ``oracle-anp`` chooses it on the test data. While masks are learned, BatchNorm normalises by the batch, as in the
+authors' code; the paper does not say it. By running statistics masks collapse at once, and hardly a threshold is left
+to choose. Masks are learned by AdamW in the shared loop; the paper uses SGD.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,11 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.data import Modality
-from anchorlab.data.batches import Batches, moved
+from anchorlab.data.batches import moved
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import logits
+from anchorlab.models.call import logits, track_statistics
+from anchorlab.repairs.clean_batches import VARIATION, CleanBatches, Variation
 from anchorlab.repairs.pruning import Pruning
+from anchorlab.repairs.tuning import copied
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
@@ -43,6 +47,11 @@ class ANP(Pruning):
     radius: float = Field(default=0.4, ge=0, description="largest relative perturbation of weights and biases")
     clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")
 
+    batchnorm: Literal["batch", "running"] = Field(
+        default="batch", description="statistics that BatchNorm normalises by while masks are learned"
+    )
+    augment: Variation = Field(default="shift", description=VARIATION)
+
     def examples_processed(self, examples: int) -> int | None:
         """See ``Defence``."""
         del examples
@@ -60,9 +69,11 @@ class ANP(Pruning):
         if not norms:
             raise AnchorlabError("ANP prunes channels by BatchNorm, but the model has none: take another repair")
         masks = Masks(norms).to(context.device)
+        # A copy, because the batches move the running statistics.
+        learner = track_statistics(copied(model)) if self.batchnorm == "batch" else model
         fit(
             masks,
-            _MaskObjective(model, masks, data, self, context),
+            _MaskObjective(learner, masks, data, self, context),
             Optimisation(self.steps, self.learning_rate),
             accelerator=context.accelerator,
             name="ANP",
@@ -95,21 +106,15 @@ class _MaskObjective:
         self, model: nn.Module, masks: Masks, data: DefenderData, settings: ANP, context: DefenderContext
     ) -> None:
         self.state: dict[str, Tensor] = {}
-        self._model, self._masks, self._data, self._settings, self._context = model, masks, data, settings, context
+        self._model, self._masks, self._settings, self._context = model, masks, settings, context
         self._parameters = {name: value.detach() for name, value in model.named_parameters()}
-        self._batches = Batches(
-            len(data.train),
-            min(settings.batch_size, len(data.train)),
-            seed=context.derive("batches"),
-            purpose="defence",
-            device=context.device,
+        self._batches = CleanBatches(
+            data.train, settings.batch_size, seed=context.derive("batches"), variation=settings.augment
         )
 
     def loss(self, step: int) -> StepLoss:
         """The weighted losses of a step."""
-        indices = self._batches(step)
-        inputs = {name: value[indices] for name, value in self._data.train.inputs.items()}
-        labels = self._data.train.labels[indices]
+        inputs, labels = self._batches(step)
         masks = list(self._masks.values)
         worst = self._worst_perturbation(inputs, labels, [mask.detach() for mask in masks], step)
         clean = self._loss(inputs, labels, masks, None)

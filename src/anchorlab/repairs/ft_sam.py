@@ -3,7 +3,8 @@
 Zhu et al. 2023, Enhancing Fine-tuning based Backdoor Defense with Sharpness-Aware Minimization, ICCV (arXiv
 2304.11823). Each step takes the gradient where the loss is highest near the weights: at ``w + e``, with
 ``e = radius |w|^2 g / || |w| g ||``, the adaptive neighbourhood of Kwon et al. 2021 (ASAM, arXiv 2102.11600) that the
-paper uses. We run it in the loop that all repairs share, by AdamW; the paper uses SGD.
+paper uses. Label smoothing and weight decay are as in the authors' code. We run it in the loop that all repairs share,
+by AdamW, whose weight decay is decoupled; the paper uses SGD.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch.nn import functional
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import logits, track_statistics
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
+from anchorlab.repairs.tuning import Schedule, copied, tune
 from anchorlab.settings import STRICT
 
 
@@ -31,6 +32,8 @@ class FTSAM(Schedule, Repair):
     cites: ClassVar[tuple[str, ...]] = ("zhu2023enhancing", "kwon2021asam")
 
     radius: float = Field(default=2.0, gt=0, description="size of the neighbourhood, relative to the weights")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="share of a label spread over all classes")
+    weight_decay: float = Field(default=5e-4, ge=0, description="AdamW's decoupled weight decay")
     batchnorm: Literal["frozen", "tracked"] = Field(
         default="tracked", description="keep BatchNorm's statistics, or let the batches move them"
     )
@@ -40,20 +43,26 @@ class FTSAM(Schedule, Repair):
         repaired = copied(model)
         if self.batchnorm == "tracked":
             track_statistics(repaired)
-        tune(repaired, data, self, context, name="FT-SAM", loss=self._loss)
+        tune(repaired, data, self, context, name="FT-SAM", loss=self._loss, weight_decay=self.weight_decay)
         return repaired.eval()
 
     def _loss(self, model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         """The loss at the worst point nearby; its gradient with respect to the weights is the gradient there."""
         named = dict(model.named_parameters())
         gradients = torch.autograd.grad(
-            cross_entropy(model, inputs, labels), list(named.values()), allow_unused=True, materialize_grads=True
+            self._smoothed(logits(model, inputs), labels),
+            list(named.values()),
+            allow_unused=True,
+            materialize_grads=True,
         )
         steps = ascent([value.detach() for value in named.values()], list(gradients), self.radius)
         moved = {name: value + step for (name, value), step in zip(named.items(), steps, strict=True)}
         # BatchNorm's statistics follow the batch once, at the weights themselves, and not nearby.
         statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        return functional.cross_entropy(logits(model, inputs, moved | statistics), labels)
+        return self._smoothed(logits(model, inputs, moved | statistics), labels)
+
+    def _smoothed(self, answers: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(answers, labels, label_smoothing=self.label_smoothing)
 
 
 def ascent(weights: list[Tensor], gradients: list[Tensor], radius: float) -> list[Tensor]:

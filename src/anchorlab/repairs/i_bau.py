@@ -7,12 +7,13 @@ the loss under it. The gradient takes into account how the inner solution moves 
 implicit function theorem (Grazzi et al. 2020, arXiv 2006.16218), as in the paper. They converge where the loss is
 concave in the perturbation. No network's loss is concave everywhere; few iterations are a truncated series.
 
-The fields' values are the authors' (their repository I-BAU: ``defense.py``, and the ball and the clipping of its
-notebooks, which that file leaves out): five rounds, a search of 50 steps, which is a pass over their 5,000 images, away
-from what the model itself predicts, and the one image in a hundred, here one of a batch at least, that carries the
-perturbation when it is unlearned; in the paper's equations all do (``perturbed=1``). The radius is for 32 by 32 pixels
-in colour. Batch size, length, schedule and stop rule are as in all repairs here; the inner map uses the present batch,
-theirs always the first one.
+The fields' values are the authors' (their repository I-BAU: ``defense.py``, and the ball of its notebooks, which that
+file leaves out). Images are clipped to their range as in the notebook on GTSRB; the one on CIFAR-10 does not clip. As
+there, images do not vary, and the rate is Adam's 1e-3. Five rounds, a search of 50 steps, which is a pass over their
+5,000 images, away from what the model itself predicts, and the one image in a hundred, here one of a batch at least,
+that carries the perturbation when it is unlearned; in the paper's equations all do (``perturbed=1``). The radius is for
+32 by 32 pixels in colour. Batch size, length, schedule and stop rule are as in all repairs here; the inner map uses the
+present batch, theirs always the first one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from anchorlab.data.batches import Batches
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import predict
 from anchorlab.repairs.base import Repair
+from anchorlab.repairs.clean_batches import VARIATION, Variation
 from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
 from anchorlab.settings import LARGEST_REPETITION, STRICT
 
@@ -47,6 +49,7 @@ class IBAU(Schedule, Repair):
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "rounds": 1, "search_steps": 100}
 
+    augment: Variation = Field(default="none", description=VARIATION)
     rounds: int = Field(
         default=5,
         ge=1,

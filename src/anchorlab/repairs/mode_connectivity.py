@@ -23,7 +23,8 @@ from anchorlab.models.call import accuracy, logits, track_statistics
 from anchorlab.models.reestimation import reestimated
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fine_tuning import FineTuning
-from anchorlab.repairs.tuning import Schedule, at_least, copied, tune
+from anchorlab.repairs.stopping import lowest_accuracy
+from anchorlab.repairs.tuning import Schedule, copied, tune
 from anchorlab.settings import LARGEST_REPETITION, STRICT
 
 Weights = dict[str, Tensor]
@@ -44,7 +45,12 @@ class ModeConnectivity(Schedule, Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-        tuning = FineTuning(batch_size=self.batch_size, learning_rate=self.learning_rate, tolerance=self.tolerance)
+        tuning = FineTuning(
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            tolerance=self.tolerance,
+            augment=self.augment,
+        )
         ends = [_weights(model), _weights(tuning.repair(model, data, context))]
         middle = track_statistics(copied(model))
         draw = context.generator("curve")
@@ -56,7 +62,7 @@ class ModeConnectivity(Schedule, Repair):
 
         # The curve's control point lies off the curve, so that its accuracy means nothing.
         tune(middle, data, self, context, name="MCR", loss=loss, guarded=False)
-        lowest = at_least(accuracy(model, data.validation), self.tolerance)
+        lowest = lowest_accuracy(accuracy(model, data.validation), len(data.validation), self.tolerance)
         points = [self._point(middle, ends, t, data) for t in _POINTS]
         accuracies = [accuracy(point, data.validation) for point in points]
         accurate = (index for index, value in enumerate(accuracies) if value >= lowest)

@@ -46,6 +46,7 @@ class NAD(Schedule, Repair):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             tolerance=self.tolerance,
+            augment=self.augment,
         )
         teacher = tuning.repair(model, data, context)
         repaired = copied(model)

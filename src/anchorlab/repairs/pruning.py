@@ -17,26 +17,28 @@ from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.tuning import at_least, copied
+from anchorlab.repairs.stopping import TOLERANCE, in_words, lowest_accuracy
+from anchorlab.repairs.tuning import copied
 from anchorlab.settings import STRICT
 
 #: Pairs of a depth and the model pruned to it, from shallow to deep. Before them, None and the model as it is.
 PrunedModels = Iterable[tuple[Any | None, nn.Module]]
 
-#: Chooses a depth, or None for no pruning, among pruned models; it may cost a tolerance of the accuracy.
-DepthChooser = Callable[[PrunedModels, float], Any | None]
+#: Chooses a depth, or None for no pruning, among pruned models; it may cost a tolerance of the accuracy, see
+#: ``lowest_accuracy``.
+DepthChooser = Callable[[PrunedModels, float | None], Any | None]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Pruning(Repair):
     """Base of the repairs that prune to a depth."""
 
-    tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
+    tolerance: float | None = Field(default=None, ge=0, lt=1, description=TOLERANCE)
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
 
-        def choose(models: PrunedModels, tolerance: float) -> Any | None:
+        def choose(models: PrunedModels, tolerance: float | None) -> Any | None:
             return deepest(models, tolerance, data.validation)
 
         return self.repair_to_depth(model, data, context, choose)
@@ -50,7 +52,8 @@ class Pruning(Repair):
         depth = choose_depth(pruned_models(pruned, depths, prune), self.tolerance)
         if depth is None:
             context.notes.append(
-                f"nothing was pruned, because no depth costs at most {self.tolerance:g} of the accuracy, or none helps"
+                f"nothing was pruned, because no depth costs at most {in_words(self.tolerance)} of the accuracy, or "
+                "none helps"
             )
 
         def prune_to_depth() -> None:
@@ -89,13 +92,13 @@ def pruned_models(
         model.load_state_dict(before)
 
 
-def deepest(models: PrunedModels, tolerance: float, examples: Split) -> Any | None:
+def deepest(models: PrunedModels, tolerance: float | None, examples: Split) -> Any | None:
     """The deepest depth that costs at most ``tolerance`` of the accuracy on examples; None if all cost more."""
     lowest, chosen = 0.0, None
     for depth, model in models:
         present = accuracy(model, examples)
         if depth is None:
-            lowest = at_least(present, tolerance)
+            lowest = lowest_accuracy(present, len(examples), tolerance)
         elif present >= lowest:
             chosen = depth
     return chosen

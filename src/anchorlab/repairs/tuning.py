@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.data import Split
-from anchorlab.data.batches import Batches
-from anchorlab.data.inputs import lengths, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy, logits
+from anchorlab.repairs.clean_batches import VARIATION, CleanBatches, Variation
+from anchorlab.repairs.stopping import TOLERANCE, lowest_accuracy
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.training.memory import batch_in_memory
@@ -30,7 +30,8 @@ class Schedule:
     epochs: int = Field(default=20, ge=1, le=LARGEST_REPETITION, description="passes over the defender's examples")
     batch_size: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="examples in a step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW, one-cycle")
-    tolerance: float = Field(default=0.02, ge=0, lt=1, description="accuracy on the held-back part given up for it")
+    tolerance: float | None = Field(default=None, ge=0, lt=1, description=TOLERANCE)
+    augment: Variation = Field(default="shift", description=VARIATION)
 
     def steps(self, examples: int) -> int:
         """Number of steps that the repair takes on a number of examples."""
@@ -53,28 +54,17 @@ def cross_entropy(model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor
 class _CleanObjective:
     """The objective, for ``fit``: a loss on batches of the defender's examples."""
 
-    def __init__(
-        self, model: nn.Module, examples: Split, batch_size: int, loss: Loss, seed: int, after: Callable[[Step], None]
-    ) -> None:
+    def __init__(self, model: nn.Module, batches: CleanBatches, loss: Loss, after: Callable[[Step], None]) -> None:
         self.model = model
-        self.examples = examples
         self.state: dict[str, Tensor] = {}
+        self._batches = batches
         self._loss = loss
         self._after = after
-        self._batches = Batches(
-            len(examples),
-            batch_size,
-            seed=seed,
-            purpose="defence",
-            device=examples.labels.device,
-            lengths=lengths(examples.inputs),
-        )
 
     def loss(self, step: int) -> StepLoss:
         """The loss on the batch of a step."""
-        indices = self._batches(step)
-        inputs = rows(self.examples.inputs, indices, self._batches.width(step))
-        return StepLoss(self._loss(self.model, inputs, self.examples.labels[indices]))
+        inputs, labels = self._batches(step)
+        return StepLoss(self._loss(self.model, inputs, labels))
 
     def after_step(self, step: Step) -> None:
         """Calls the function of the repair that follows each step."""
@@ -90,22 +80,25 @@ def tune(
     name: str,
     loss: Loss = cross_entropy,
     after_step: Callable[[Step], None] = lambda _: None,
+    weight_decay: float = 0.0,
     guarded: bool = True,
 ) -> None:
     """Lowers a loss over the trainable parameters of a model, in place, on the defender's training examples.
 
     The loop measures the accuracy on the validation examples at each log line. At the end the model is in the last
-    state that cost at most ``settings.tolerance`` of it. The state of least clean loss would nearly always be the
-    first, because a backdoored model answers clean examples well.
+    state that cost at most ``settings.tolerance`` of it (see ``lowest_accuracy``). The state of least clean loss would
+    nearly always be the first, because a backdoored model answers clean examples well. Where that is not the state of
+    the last step, ``context.notes`` say so.
 
     Args:
         model: the model, on the device; its modules keep their modes.
         data: the defender's data.
-        settings: length, batch size and learning rate.
+        settings: length, batch size, learning rate, and how images vary.
         context: device, seed, progress.
         name: name of the repair, for messages.
         loss: the loss to lower.
         after_step: called after each step, for example to keep pruned weights at 0.
+        weight_decay: AdamW's decoupled weight decay.
         guarded: whether to choose among states by the accuracy; if not, the state of the last step stays.
 
     Raises:
@@ -113,24 +106,30 @@ def tune(
     """
     batch_size = min(settings.batch_size, len(data.train))
     steps = settings.steps(len(data.train))
-    objective = _CleanObjective(model, data.train, batch_size, loss, context.derive("batches"), after_step)
+    batches = CleanBatches(data.train, batch_size, seed=context.derive("batches"), variation=settings.augment)
+    objective = _CleanObjective(model, batches, loss, after_step)
     latest = Latest(model, data.validation, settings.tolerance)
 
     def on_line(done: int, figures: dict[str, float]) -> None:
         if guarded:
-            latest.consider()
+            latest.consider(done)
         context.report(done, steps, figures)
 
     with batch_in_memory(name, batch_size, context.device):
         fit(
             model,
             objective,
-            Optimisation(steps, settings.learning_rate),
+            Optimisation(steps, settings.learning_rate, weight_decay),
             accelerator=context.accelerator,
             name=name,
             report=on_line,
         )
-    latest.restore()
+    kept = latest.restore()
+    if kept not in (None, steps):
+        context.notes.append(
+            f"{name} kept the weights after {kept} of {steps} steps, because later ones cost more of the accuracy on "
+            "the held-back part than it may"
+        )
 
 
 class Latest:
@@ -140,29 +139,26 @@ class Latest:
     would repair nothing.
     """
 
-    def __init__(self, model: nn.Module, validation: Split, tolerance: float) -> None:
+    def __init__(self, model: nn.Module, validation: Split, tolerance: float | None) -> None:
         self._model = model
         self._validation = validation
-        self._least = at_least(accuracy(model, validation), tolerance)
+        self._least = lowest_accuracy(accuracy(model, validation), len(validation), tolerance)
         self._accuracy = 0.0
         self._state: dict[str, Tensor] = {}
+        self._step: int | None = None
 
-    def consider(self) -> None:
-        """Takes the model's present state if it is accurate enough, or the most accurate so far."""
+    def consider(self, step: int) -> None:
+        """Takes the model's present state, after some steps, if it is accurate enough, or the most accurate so far."""
         present = accuracy(self._model, self._validation)
         if present >= min(self._least, self._accuracy):
-            self._accuracy = present
+            self._accuracy, self._step = present, step
             self._state = copy.deepcopy(self._model.state_dict())
 
-    def restore(self) -> None:
-        """Gives the model the chosen state."""
+    def restore(self) -> int | None:
+        """Gives the model the chosen state, and returns after how many steps it was taken; None if none was."""
         if self._state:
             self._model.load_state_dict(self._state)
-
-
-def at_least(before: float, tolerance: float) -> float:
-    """The lowest accuracy within the tolerance; a little less, so that rounding does not count."""
-    return before - tolerance - 1e-9
+        return self._step
 
 
 def copied(model: nn.Module) -> nn.Module:

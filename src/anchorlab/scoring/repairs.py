@@ -20,7 +20,7 @@ from anchorlab.metrics import METRICS
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.pruning import DepthChooser, PrunedModels
-from anchorlab.repairs.tuning import at_least
+from anchorlab.repairs.stopping import lowest_accuracy
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.plotting import Measured, plot_estimates
 from anchorlab.statistics.table import to_html
@@ -191,25 +191,29 @@ def choose_on_test(
         asr, _ = attack_success(model, attack, examples)
         return accuracy(model, examples), 0.0 if asr is None else asr
 
-    return lambda models, tolerance: least_attack(models, tolerance, measure)
+    return lambda models, tolerance: least_attack(models, tolerance, measure, len(examples))
 
 
 def least_attack(
-    models: PrunedModels, tolerance: float, measure: Callable[[nn.Module], tuple[float, float]]
+    models: PrunedModels,
+    tolerance: float | None,
+    measure: Callable[[nn.Module], tuple[float, float]],
+    count: int,
 ) -> Any | None:
     """The depth of least ASR among the depths that cost at most ``tolerance`` of the accuracy; None if none lowers it.
 
     Args:
         models: the models pruned to each depth, see ``PrunedModels``.
-        tolerance: the largest fall of the accuracy.
+        tolerance: the largest fall of the accuracy; see ``lowest_accuracy``.
         measure: gives accuracy and ASR of a model.
+        count: number of examples that it measures the accuracy on.
     """
-    lowest_accuracy, lowest_asr, chosen = 0.0, 1.0, None
+    least_accuracy, lowest_asr, chosen = 0.0, 1.0, None
     for depth, model in models:
         present, asr = measure(model)
         if depth is None:
-            lowest_accuracy, lowest_asr = at_least(present, tolerance), asr
-        elif present >= lowest_accuracy and asr < lowest_asr:
+            least_accuracy, lowest_asr = lowest_accuracy(present, count, tolerance), asr
+        elif present >= least_accuracy and asr < lowest_asr:
             lowest_asr, chosen = asr, depth
     return chosen
 
