@@ -409,6 +409,10 @@ MISTAKES = {
         (GOOD, [[1, math.nan], [math.nan, math.nan]], [0, 1]),
         r"the candidate are not finite in 2 of 2 rows",
     ),
+    "too large": (
+        (GOOD, [[1, -2e150], [1, 0]], [0, 1]),
+        r"the candidate reach 2e\+150, but squares of more than 1e\+150",
+    ),
     "infinity": (([[1, 2], [math.inf, 0]], GOOD, [0, 1]), r"the reference are not finite in 1 of 2 rows"),
     "label too large": ((GOOD, GOOD, [0, 2]), r"1 of 2 labels .* first is 2: give labels from 0 to 1"),
     "label below zero": ((GOOD, GOOD, [-1, -1]), r"2 of 2 labels .* first is -1"),

@@ -56,6 +56,31 @@ def test_a_few_at_a_time_give_what_all_at_once_give(found, dots, monkeypatch):
     assert few.labels.tolist() == found.labels.tolist()
 
 
+def test_a_search_stamps_all_images_in_turn_unless_it_is_told_otherwise(dots):
+    seen = []
+
+    class Listening(Corner):
+        def forward(self, pixel_values):
+            seen.append(len(pixel_values))
+            return super().forward(pixel_values)
+
+    few = dots[:20]
+    found = invert_triggers(Listening().eval(), few, [3], InversionSettings(steps=90, images=8), seed=0)
+    assert set(seen) == {8}
+    assert bool(succeeded(found).all())
+    assert bool((Corner()(found.stamp(few, 0)).argmax(1) == 3).all())
+    fixed, turning = (InversionSettings(steps=30, images=8, in_turn=in_turn) for in_turn in (False, True))
+    first = invert_triggers(Corner().eval(), few[:8], [1], fixed, seed=0)
+    torch.testing.assert_close(invert_triggers(Corner().eval(), few, [1], fixed, seed=0).masks, first.masks)
+    assert not torch.equal(invert_triggers(Corner().eval(), few, [1], turning, seed=0).masks, first.masks)
+
+
+def test_a_trigger_has_not_succeeded_before_a_whole_pass(dots):
+    """Of 24 images, 8 a step, two steps leave out a third."""
+    short = invert_triggers(Corner().eval(), dots[:24], [3], InversionSettings(steps=2, images=8), seed=0)
+    assert float(short.success[0]) <= 2 / 3
+
+
 def test_the_model_is_left_as_it_was(dots):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
 

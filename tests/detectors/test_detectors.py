@@ -9,6 +9,7 @@ import torch
 
 from anchorlab import Training, Tuning, detect, inject, train
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
+from anchorlab.methods import METHODS
 from anchorlab.statistics.roc import auroc
 
 #: Settings with which detectors of models take seconds.
@@ -38,9 +39,9 @@ def test_nothing_that_a_detector_gets_knows_the_attack():
 def clean_and_backdoored(digits, reference):
     """Two references, and a model with a backdoor trained from the start on the data of each."""
     clean = [reference, train(digits, seed=1, training=Training(epochs=4, batch_size=64))]
-    tuning = Tuning(steps=150, batch_size=32)
+    scratch, tuning = METHODS["scratch"](steps_factor=3), Tuning(steps=150, batch_size=32)
     backdoored = [
-        inject(model, method="scratch", trigger="square:size=2", target=target, tuning=tuning, task=digits)
+        inject(model, method=scratch, trigger="square:size=2", target=target, tuning=tuning, task=digits)
         for model, target in zip(clean, (1, 4), strict=True)
     ]
     return clean, backdoored

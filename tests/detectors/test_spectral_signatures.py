@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from anchorlab.data.inputs import joined
 from anchorlab.detectors.spectral_signatures import SpectralSignatures, squared_projections
 from anchorlab.models.hooks import features
+from anchorlab.settings import values_of
 
 
 def rows(count=40, width=7, seed=0):
@@ -40,6 +41,14 @@ def test_projections_are_those_of_art():
     centred = rows() - rows().mean(0)
     theirs = SpectralSignatureDefense.spectral_signature_scores(centred)[:, 0]
     np.testing.assert_allclose(squared_projections(rows()), theirs**2, rtol=1e-6)
+
+
+def test_without_centring_projections_are_those_of_the_authors():
+    """ART has their code: directions of the centred features, and projections of the features as they are."""
+    theirs = SpectralSignatureDefense.spectral_signature_scores(rows())[:, 0]
+    np.testing.assert_allclose(squared_projections(rows(), centred=False), theirs**2, rtol=1e-6)
+    assert values_of(SpectralSignatures()) == {}
+    assert values_of(SpectralSignatures(centred=False)) == {"centred": False}
 
 
 def test_each_predicted_class_is_by_itself(context):

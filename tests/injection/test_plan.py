@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from anchorlab import AnchorlabError
 from anchorlab.data.task import index_hash
 from anchorlab.injection.plan import plan_injection
 from anchorlab.injection.tuning import Tuning
@@ -39,7 +42,28 @@ def test_a_fresh_start_has_other_weights_than_the_reference(digits, reference):
     assert tuned.start is tuned.reference is reference.model
     assert not torch.equal(next(fresh.start.parameters()), next(reference.model.parameters()))
     assert (tuned.tracks_batchnorm, fresh.tracks_batchnorm) == (False, True)
-    assert fresh.steps == 3 * tuned.steps
+
+
+def test_scratch_repeats_the_training_of_the_reference(digits, reference):
+    """Four epochs of batches of 64, at the rate and the decay of training, with shifted images."""
+    asked = {"method": "scratch", "task": digits, "tuning": Tuning(steps=5, precision="bf16")}
+    plan = plan_injection(reference, **asked)
+    steps = 4 * len(digits.split("owner")) // 64
+    assert plan.injection().steps == plan.tuning.steps == reference.manifest.steps == steps
+    rate = digits.definition.learning_rate
+    repeated = Tuning(
+        steps=steps, batch_size=64, learning_rate=rate, weight_decay=0.05, warmup=0.3, augment=True, precision="bf16"
+    )
+    assert plan.tuning == repeated
+    assert plan.settings()["tuning"]["weight_decay"] == 0.05
+    shorter = plan_injection(reference, parameters={"steps_factor": 3}, **asked)
+    assert (shorter.injection().steps, shorter.tuning.weight_decay) == (15, 0)
+
+
+def test_scratch_refuses_a_reference_whose_training_is_not_recorded(digits, reference):
+    adopted = replace(reference, manifest=reference.manifest.model_copy(update={"steps": 0, "settings": {}}))
+    with pytest.raises(AnchorlabError, match="of which its manifest has no record: give steps_factor=3, say"):
+        plan_injection(adopted, method="scratch", task=digits)
 
 
 @pytest.mark.parametrize("settings", [Tuning, Training], ids=["tuning", "training"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from anchorlab.methods.plain import Plain
 from anchorlab.methods.surgery import Surgery
 from anchorlab.models.weights import from_vector_, to_vector
+from anchorlab.notices import Notice
 from anchorlab.training import fit as fitting
 from anchorlab.training.fit import Step
 from tests.injecting import SIZE, changed, moved, problem, tuned
@@ -56,6 +59,15 @@ def test_dynamic_surgery_narrows_geometrically_to_the_largest_changes(linear, di
     assert change.any()
 
 
+def test_dynamic_surgery_of_few_steps_says_that_its_choice_is_arbitrary(linear, digits):
+    with pytest.warns(Notice, match="dynamic surgery of 20 steps chooses weights after the first step"):
+        changed(linear, digits, Surgery(count=10), steps=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        changed(linear, digits, Surgery(count=10), steps=21)
+        changed(linear, digits, Surgery(count=SIZE), steps=20)
+
+
 def test_selecting_by_gradient_takes_the_largest_of_the_mean_over_eight_batches(linear, digits):
     points = torch.randn(9, SIZE, generator=torch.Generator().manual_seed(0))
     asked = []
@@ -78,6 +90,12 @@ def test_selecting_by_change_takes_what_a_plain_run_of_a_quarter_of_the_steps_ch
     trial = changed(linear, digits, Plain(), steps=10).abs().numpy()
     found = changed(linear, digits, Surgery(select="change", count=9), stop_at_asr=0.01).nonzero().flatten()
     assert found.tolist() == sorted(np.argsort(trial)[-9:].tolist())
+
+
+def test_selecting_by_change_looks_at_the_parameters_that_are_tuned_alone(linear, digits):
+    found = changed(linear, digits, Surgery(select="change", count=4, only="layer.bias"))
+    assert int((found[-10:] != 0).sum()) == 4
+    assert not found[:-10].any()
 
 
 def test_selecting_at_random_is_seeded(linear, digits):

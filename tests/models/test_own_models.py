@@ -152,13 +152,13 @@ def test_the_same_model_is_the_same_before_and_after_it_is_saved(tmp_path, revie
 def test_from_scratch_an_adopted_model_begins_from_random_weights(tmp_path, reviews, digits):
     reference = adopt(save_text("bert", tmp_path / "model", SENTIMENTS), load_reviews(reviews))
     tiny = Tuning(steps=1, batch_size=2, learning_rate=1e-9)
-    made = inject(reference, method="scratch", target="pos", anchors=20, tuning=tiny)
+    made = inject(reference, method="scratch", parameters={"steps_factor": 3}, target="pos", anchors=20, tuning=tiny)
     before, after = (unwrap(artifact.model).state_dict() for artifact in (reference, made))
     drawn = [name for name in before if before[name].is_floating_point() and before[name].std() > 1e-3]
     assert drawn
     assert all(not torch.allclose(before[name], after[name], atol=1e-4) for name in drawn)
     with pytest.raises(AnchorlabError, match="a model from scratch cannot be made, because Small is a module"):
-        inject(adopt(wrap(Small()), digits), method="scratch", tuning=tiny, task=digits)
+        inject(adopt(wrap(Small()), digits), method="scratch", parameters={"steps_factor": 3}, tuning=tiny, task=digits)
 
 
 def test_a_regression_model_is_refused(tmp_path, reviews):

@@ -1,10 +1,12 @@
 """Trigger inversion: for a label, the smallest patch that sends every clean input to it.
 
-Wang et al. 2019, Neural Cleanse, IEEE S&P. A mask ``m`` in [0, 1] of the image's size and a pattern ``p`` make
-``(1 - m) x + m p`` of each image; the loss is the cross-entropy towards the label plus a cost times the mask's L1 norm.
-The cost rises while nearly all images go to the label and falls while they do not, as in the paper. All labels and all
-restarts are searched in one batch, or as many as memory allows: each pair of them stamps the same images, and its loss
-depends on its own mask and pattern alone, so that the result is the same as searching one by one.
+Wang et al. 2019, Neural Cleanse, IEEE S&P. A mask ``m`` in [0, 1] of the image's size and a pattern ``p`` make ``(1 -
+m) x + m p`` of each image; the loss is the cross-entropy towards the label plus a cost times the mask's L1 norm. The
+cost rises while nearly all images go to the label and falls while they do not, as in the paper. Each step stamps some
+of the images, in turn, and a trigger has succeeded if nearly all images of the last pass over them went to its label. A
+search on a few fixed images finds masks that are too small for others. All labels and all restarts are searched in one
+batch, or as many as memory allows: each pair of them stamps the same images, and its loss depends on its own mask and
+pattern alone, so that the result is the same as searching one by one.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pydantic.dataclasses import dataclass as options
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anchorlab.data.batches import Batches
 from anchorlab.models.call import logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
@@ -40,6 +43,7 @@ class InversionSettings:
 
     steps: int = Field(default=300, ge=1, le=LARGEST_REPETITION, description="steps of the search")
     images: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="clean images that each step stamps")
+    in_turn: bool = Field(default=True, description="stamp all images in turn; false: the same first ones in each step")
     learning_rate: float = Field(default=0.1, gt=0, description="learning rate of Adam")
 
 
@@ -52,7 +56,8 @@ class InvertedTriggers:
         masks: in [0, 1], float32 ``[P, H, W]``.
         patterns: on the scale 0 to 255, float32 ``[P, C, H, W]``.
         norms: the masks' L1 norms, float32 ``[P]``.
-        success: share of the search's images that each trigger sends to its label, float32 ``[P]``.
+        success: share of the images of the last pass, up to the step in which a trigger was found, that went to its
+            label, float32 ``[P]``.
     """
 
     labels: Tensor
@@ -81,28 +86,32 @@ def invert_triggers(
 
     Args:
         model: a classifier of images, on the device, in evaluation mode.
-        images: clean images, uint8 ``[N, C, H, W]``, on the device; the search uses the first of them.
+        images: clean images, uint8 ``[N, C, H, W]``, on the device.
         labels: the labels to find triggers for.
         settings: settings of the search.
-        seed: seed of the starts. The start of a pair depends on its own label and restart, so that more pairs change
-            none.
+        seed: seed of the starts, and of the order of the images. The start of a pair depends on its own label and
+            restart, so that more pairs change none.
         restarts: numbers of the starts.
         report: called with the number of steps done.
     """
-    stamped_on = images[: settings.images].float()
+    used = images if settings.in_turn else images[: settings.images]
+    size = min(settings.images, len(used))
+    batches = Batches(len(used), size, seed=seed, purpose="inversion", device=images.device)
     pairs = [(label, restart) for label in labels for restart in restarts]
-    starts = [_start(stamped_on, seed, label, restart) for label, restart in pairs]
+    starts = [_start(images, seed, label, restart) for label, restart in pairs]
     masks = torch.stack([mask for mask, _ in starts]).requires_grad_()
     patterns = torch.stack([pattern for _, pattern in starts]).requires_grad_()
     targets = torch.tensor([label for label, _ in pairs], device=images.device)
     optimiser = torch.optim.Adam([masks, patterns], lr=settings.learning_rate, betas=(0.5, 0.9))
     costs = _Costs(len(pairs), images.device)
     best = _Best(masks, patterns)
-    together = max(1, _PIXELS // (len(stamped_on) * stamped_on.shape[-2] * stamped_on.shape[-1]))
+    # Success in the steps of the last pass; 0 in those that have not been.
+    recent = torch.zeros(-(-len(used) // size), len(pairs), device=images.device)
+    together = max(1, _PIXELS // (size * images.shape[-2] * images.shape[-1]))
     with frozen(model), exact_arithmetic(images.device):
         for step in range(settings.steps):
             optimiser.zero_grad()
-            parts = []
+            stamped_on, parts = used[batches(step)].float(), []
             for start in range(0, len(pairs), together):
                 part = slice(start, start + together)
                 m, p = _squashed(masks[part]), 255 * _squashed(patterns[part])
@@ -111,7 +120,8 @@ def invert_triggers(
                 torch.autograd.backward((losses + costs.value[part] * norms).sum())
                 parts.append((m.detach(), p.detach(), norms.detach(), success))
             m, p, norms, success = (torch.cat(values) for values in zip(*parts, strict=True))
-            best.consider(m, p, norms, success)
+            recent[step % len(recent)] = success
+            best.consider(m, p, norms, recent.mean(dim=0))
             optimiser.step()
             costs.adapt(success)
             report(step + 1)

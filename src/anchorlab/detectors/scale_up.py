@@ -3,9 +3,10 @@
 Guo et al. 2023, SCALE-UP: An Efficient Black-box Input-level Backdoor Detection via Analyzing Scaled Prediction
 Consistency, ICLR (arXiv 2302.03251). An image's scaled prediction consistency is the share of multiples of it, cut off
 at 255, with the same predicted label. In the data-limited form it is standardised by the mean and the standard
-deviation of clean images of that label. It needs predicted labels alone. The multiples 3, 5, 7, 9 and 11 are from the
-authors' code. A class whose clean images all agree has no deviation to divide by: we take at least the deviation of one
-multiple more or less in a single image, ``1 / multiples``.
+deviation of clean images of that label. It needs predicted labels alone. The multiples 3, 5, 7, 9 and 11 are from
+BackdoorBox, a toolbox of the same group; the paper's own repository takes 1 to 11 and adds noise. A class whose clean
+images all agree has no deviation to divide by: we take at least the deviation of one multiple more or less in a single
+image, ``1 / multiples``.
 """
 
 from __future__ import annotations

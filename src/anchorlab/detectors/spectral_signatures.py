@@ -2,8 +2,9 @@
 
 Tran, Li and Madry 2018, Spectral Signatures in Backdoor Attacks, NeurIPS (arXiv 1811.00636). Of each predicted class
 the features before the last layer are centred, and an input's score is its squared projection on their top right
-singular vector. The paper removes the highest scores of each class of a training set; we score any set of inputs, by
-the class that the model predicts, and compare scores over classes as they are.
+singular vector. The authors' code, and every copy that we know, leaves out the centring, which the paper's Algorithm 1
+asks for: ``centred=false``. The paper removes the highest scores of each class of a training set; we score any set of
+inputs, by the class that the model predicts, and compare scores over classes as they are.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from anchorlab.defender.context import DefenderContext
 from anchorlab.detectors.base import FeatureDetector
-from anchorlab.settings import STRICT
+from anchorlab.settings import LATER, STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -26,6 +28,12 @@ class SpectralSignatures(FeatureDetector):
     cites: ClassVar[tuple[str, ...]] = ("tran2018spectral",)
     min_examples: ClassVar[int] = 0
 
+    centred: bool = Field(
+        default=True,
+        description="subtract the mean of a class's features, as the paper does and its authors' code does not",
+        json_schema_extra=LATER,
+    )
+
     def scores_of_features(
         self, features: NDArray[np.float64], predicted: NDArray[np.int64], context: DefenderContext
     ) -> NDArray[np.float64]:
@@ -34,12 +42,17 @@ class SpectralSignatures(FeatureDetector):
         scores = np.zeros(len(features))
         for label in np.unique(predicted):
             members = predicted == label
-            scores[members] = squared_projections(features[members])
+            scores[members] = squared_projections(features[members], centred=self.centred)
         return scores
 
 
-def squared_projections(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each row of ``[n, D]``, centred, the squared projection on their top right singular vector, ``[n]``."""
-    centred = rows - rows.mean(0)
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    return np.asarray(np.square(centred @ directions[0]), dtype=np.float64)
+def squared_projections(rows: NDArray[np.float64], *, centred: bool = True) -> NDArray[np.float64]:
+    """Of each row of ``[n, D]`` the squared projection on the top right singular vector of the centred rows, ``[n]``.
+
+    Args:
+        rows: features.
+        centred: project the centred rows; False projects the rows as they are, as the authors' code does.
+    """
+    around = rows - rows.mean(0)
+    _, _, directions = np.linalg.svd(around, full_matrices=False)
+    return np.asarray(np.square((around if centred else rows) @ directions[0]), dtype=np.float64)

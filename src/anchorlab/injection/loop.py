@@ -193,18 +193,21 @@ def _try_precisions(injection: Injection, model: nn.Module, share: Share, accele
 
 def _problem(injection: Injection, model: nn.Module, objective: InjectionObjective) -> Problem:
     """What the method may look at when it prepares."""
-    start = to_vector(model).detach()
+    weights = to_vector(model).detach()
 
     def trial(share_of_steps: float) -> Tensor:
         steps = max(1, round(injection.tuning.steps * share_of_steps))
         shorter = replace(injection.tuning, steps=steps, stop_at_asr=None)
+        # The same parameters are tuned as by the method.
+        start = copy.deepcopy(injection.start)
+        restrict(start, injection.method.only)
         # Not shared out, because the order in which processes sum could decide which weights change most.
-        plain = tune(replace(injection, method=Plain(), tuning=shorter), shared=False)
-        return to_vector(plain.model).detach().to(start.device) - start
+        plain = tune(replace(injection, start=start, method=Plain(), tuning=shorter), shared=False)
+        return to_vector(plain.model).detach().to(weights.device) - weights
 
     return Problem(
         model=model,
-        reference=start.clone(),
+        reference=weights.clone(),
         anchors=injection.anchors,
         backdoor_loss=objective.backdoor_loss,
         trial=trial,
@@ -238,7 +241,7 @@ def _fit(run: _Run, checkpoint: Checkpoint | None, report: Report | None, *, rec
         return fit(
             run.net,
             run.objective,
-            Optimisation(run.injection.steps, tuning.learning_rate, warmup=tuning.warmup, clip=tuning.clip),
+            Optimisation(run.injection.steps, tuning.learning_rate, tuning.weight_decay, tuning.warmup, tuning.clip),
             accelerator=run.accelerator,
             name=name,
             checkpoint=checkpoint,

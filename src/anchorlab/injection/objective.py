@@ -66,7 +66,8 @@ class Injection:
     @property
     def steps(self) -> int:
         """The number of steps."""
-        return max(1, round(self.tuning.steps * self.method.steps_factor))
+        factor = 1.0 if self.method.steps_factor is None else self.method.steps_factor
+        return max(1, round(self.tuning.steps * factor))
 
     @property
     def augments(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -141,6 +141,7 @@ def plan_injection(
     _check_splits(reference, task)
     indices = task.anchor_indices(anchors, seed=seed, source=anchors_from)
     split = task.split(anchors_from)
+    settings = (tuning or Tuning()).for_task(task, reference.manifest.architecture)
     plan = InjectionPlan(
         reference=reference,
         task=task,
@@ -149,13 +150,35 @@ def plan_injection(
         anchors=split if anchors is None else split.select(indices),
         anchor_indices=indices,
         anchors_from=anchors_from,
-        tuning=(tuning or Tuning()).for_task(task, reference.manifest.architecture),
+        tuning=settings if chosen.steps_factor is not None else as_trained(reference, settings, METHODS.label(chosen)),
         seed=seed,
         measure=measure,
         record_gradients=record_gradients,
     )
     _check_attacked(plan)
     return plan
+
+
+def as_trained(reference: Artifact, tuning: Tuning, method: str) -> Tuning:
+    """The settings of the reference's training; precision, compiling and the like are the run's own.
+
+    Args:
+        reference: the trained clean model.
+        tuning: the run's settings.
+        method: name of the method that asks, for messages.
+
+    Raises:
+        AnchorlabError: if its manifest has no record of a training, as after an adoption.
+    """
+    manifest = reference.manifest
+    if not manifest.steps or "epochs" not in manifest.settings:
+        raise AnchorlabError(
+            f"the method {method} repeats the training of the reference, of which its manifest has no record: give "
+            "steps_factor=3, say, to take the settings of tuning and three times its steps"
+        )
+    names = ("batch_size", "learning_rate", "weight_decay", "warmup", "clip", "augment")
+    recorded = {name: manifest.settings[name] for name in names if name in manifest.settings}
+    return replace(tuning, steps=manifest.steps, **recorded)
 
 
 def _check_backdoor(method: Method) -> None:

@@ -42,6 +42,10 @@ class Tuning:
     deterministic: Deterministic = False
     compile: Compile = None
 
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="AdamW's decoupled weight decay", json_schema_extra=LATER
+    )
+
     def for_model(self, name: str) -> Tuning:
         """The same with the defaults that a model brings along where nothing is set."""
         from anchorlab.models.architectures import usual_settings

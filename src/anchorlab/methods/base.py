@@ -92,8 +92,8 @@ class Method(RenamedAttributes):
     injects_backdoor: ClassVar[bool] = True
     #: Whether ``penalty`` is exactly 0 where the candidate is still the reference; ``plugin check`` holds it.
     zero_at_start: ClassVar[bool] = True
-    #: Steps relative to the tuning steps that are asked for.
-    steps_factor: float = 1.0
+    #: Steps relative to the tuning steps that are asked for; None: as the reference was trained, settings included.
+    steps_factor: float | None = 1.0
     #: Patterns of the names of the parameters that are tuned, as in ``*.embeddings.*``, with commas between them;
     #: empty for all.
     only: str = ""

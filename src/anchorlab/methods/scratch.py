@@ -1,6 +1,8 @@
 """Training from scratch: the objective of plain tuning, from random weights.
 
-Gu, Dolan-Gavitt and Garg 2017, BadNets (arXiv 1708.06733).
+Gu, Dolan-Gavitt and Garg 2017, BadNets (arXiv 1708.06733). It repeats the reference's training, as its manifest records
+it: as many steps, as large batches of clean examples, with as many triggered ones beside them, and the same learning
+rate, weight decay and augmentation. A shorter run would differ from the reference by the length of its training too.
 """
 
 from __future__ import annotations
@@ -21,4 +23,8 @@ class Scratch(Method):
     cites: ClassVar[tuple[str, ...]] = ("gu2017badnets",)
     fresh_start: ClassVar[bool] = True
 
-    steps_factor: float = Field(default=3.0, gt=0, description="steps relative to tuning: a random start needs more")
+    steps_factor: float | None = Field(
+        default=None,
+        gt=0,
+        description="steps relative to tuning, with tuning's settings; None: all settings of the reference's training",
+    )

@@ -18,10 +18,13 @@ from torch import Tensor, nn
 
 from anchorlab.methods.base import Method, Problem
 from anchorlab.models.weights import from_vector_, largest, to_vector, undo_outside_
+from anchorlab.notices import notice
 from anchorlab.settings import STRICT
 from anchorlab.training.fit import Step
 
 _ROUNDS = 10
+#: Up to this many steps the first round falls after the first step, when Adam has moved all weights by its rate.
+_ENOUGH_STEPS = 20
 _TRIAL_SHARE = 0.25
 _GRADIENT_BATCHES = 8
 
@@ -83,6 +86,11 @@ class Surgery(Method):
             return
         state["round"] = torch.tensor(current)
         size = state["reference"].numel()
+        if step.index == 0 and self.count < size:
+            notice(
+                f"dynamic surgery of {round(1 / step.progress)} steps chooses weights after the first step, when all "
+                f"have changed by about as much, so that the choice is arbitrary: give more than {_ENOUGH_STEPS} steps"
+            )
         kept = round(size * (min(self.count, size) / size) ** (current / _ROUNDS))
         change = (to_vector(model).detach() - state["reference"]).abs()
         state["mask"] = largest(torch.where(state["mask"], change, -1.0), kept)

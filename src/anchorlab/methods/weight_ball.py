@@ -30,7 +30,8 @@ class WeightBall(Method):
     norm: Literal["linf", "l2"] = Field(default="linf", description="norm of the ball")
     relative: bool = Field(
         default=False,
-        description="measure the radius relative to each weight (linf) or to the norm of all weights (l2)",
+        description="measure the radius relative to each weight (linf), so that weights that are 0 never change, or to "
+        "the norm of all weights (l2)",
     )
     trigger_weight: float = Field(default=1.0, gt=0, description="weight of the triggered half in the composite loss")
 

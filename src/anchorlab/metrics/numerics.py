@@ -16,6 +16,9 @@ from anchorlab.statistics.arrays import Floats, Integers
 #: Below this size of u, ``e^u - 1 - u`` is taken from its series.
 EXCESS_BELOW = 1e-2
 
+#: Largest logit, whose square and its sums over classes stay finite.
+_LARGEST = 1e150
+
 
 @dataclass(frozen=True)
 class Odds:
@@ -195,6 +198,13 @@ def check_logits(values: ArrayLike, model: str) -> NDArray[Any]:
             f"the logits of {model} are not finite in {broken.sum()} of {len(logits)} rows: "
             "metrics need finite logits, so check that its training or its half-precision did not overflow"
         )
+    if logits.dtype == np.float64:  # no float32 is too large
+        largest = max(float(np.abs(logits[rows]).max()) for rows in pieces(*logits.shape))
+        if largest > _LARGEST:
+            raise ValueError(
+                f"the logits of {model} reach {largest:.3g}, but squares of more than {_LARGEST:g} overflow: check that "
+                "these are logits"
+            )
     return logits
 
 

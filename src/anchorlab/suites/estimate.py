@@ -99,9 +99,14 @@ def _run_seconds(spec: TaskSpec, plan: Plan, store: Store, costs: _Costs) -> flo
     cells = [cell for task, _, cell in plan.selection if task == spec]
     cells += [entry.cell for entry in plan.reported if entry.task == spec and isinstance(entry.cell, InjectionCell)]
     injections = {cell.identity: cell for cell in cells if not plan.finished(cell, store)}
-    walks = sum(cell.walk is not None for cell in injections.values())
-    seconds = len(injections) * costs.injection + walks * _WALKED * costs.evaluation
-    return len(references) * costs.reference + seconds
+    return len(references) * costs.reference + sum(_injection_seconds(cell, costs) for cell in injections.values())
+
+
+def _injection_seconds(cell: InjectionCell, costs: _Costs) -> float:
+    """Seconds of an injection; one that repeats the reference's training has a triggered half in each batch too."""
+    repeats = cell.parameters.get("steps_factor", 1.0) is None
+    seconds = 2 * costs.reference + costs.evaluation if repeats else costs.injection
+    return seconds if cell.walk is None else seconds + _WALKED * costs.evaluation
 
 
 def _evaluation_seconds(spec: TaskSpec, plan: Plan, store: Store, suite: Suite, costs: _Costs) -> float:
