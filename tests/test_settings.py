@@ -13,10 +13,13 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.perturbation.settings import AnalysisSettings
 from anchorlab.settings import (
     LATER,
+    NEW,
     STRICT,
     Option,
     build,
     check_seed,
+    former_values,
+    formerly,
     options_of,
     parse_pairs,
     parse_spec,
@@ -155,5 +158,19 @@ def test_a_later_hyper_parameter_is_recorded_only_away_from_its_default():
         later: list[int] = Field(default=[], json_schema_extra=LATER, description="came with a later version")
 
     assert values_of(Grown()) == {"first": 1}
+    assert former_values(Grown()) == {"first": 1}
     assert values_of(Grown(later=[2])) == {"first": 1, "later": [2]}
     assert build(Grown, "it", values_of(Grown(later=[2]))) == Grown(later=[2])
+
+
+def test_what_earlier_versions_recorded_lacks_new_options_and_has_their_defaults():
+    @dataclass(frozen=True, kw_only=True, config=STRICT)
+    class Changed:
+        kept: int = Field(default=1, description="is as it was")
+        other: int | None = Field(default=None, json_schema_extra=formerly(20), description="had another default")
+        new: str = Field(default="shift", json_schema_extra=NEW, description="changes what is computed")
+
+    assert values_of(Changed()) == {"kept": 1, "other": None, "new": "shift"}
+    assert former_values(Changed(kept=3)) == {"kept": 3, "other": 20}
+    assert former_values(Changed(other=7)) == {"kept": 1, "other": 7}
+    assert former_values(Changed(new="none")) is None

@@ -43,6 +43,15 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 #: the records and hashes of older versions stay.
 LATER: dict[str, Any] = {"later": True}
 
+#: ``json_schema_extra`` of a hyper-parameter that is younger than its class and whose default computes something else
+#: than the class did without it. Every record has it; ``former_values`` leaves it out.
+NEW: dict[str, Any] = {"new": True}
+
+
+def formerly(value: Any) -> dict[str, Any]:
+    """``json_schema_extra`` of a hyper-parameter whose default was another value."""
+    return {"former": value}
+
 
 class Option(NamedTuple):
     """One hyper-parameter, for listings and messages."""
@@ -189,6 +198,24 @@ def values_of(instance: Any) -> dict[str, Any]:
     """The hyper-parameters of an instance as a dictionary of JSON values; without ``LATER`` ones at their default."""
     values = [(option, getattr(instance, option.name)) for option in options_of(type(instance))]
     return {option.name: value for option, value in values if not option.later or value != option.default}
+
+
+def former_values(instance: Any) -> dict[str, Any] | None:
+    """What ``values_of`` gave before defaults changed; None for what could not be asked for then.
+
+    Hyper-parameters that are ``NEW`` are left out, and defaults that have changed are as they were.
+    """
+    values = values_of(instance)
+    for name, info in getattr(type(instance), "__pydantic_fields__", {}).items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        at_default = name in values and values[name] == info.get_default(call_default_factory=False)
+        if "new" in extra:
+            if not at_default:
+                return None
+            del values[name]
+        elif "former" in extra and at_default:
+            values[name] = extra["former"]
+    return values
 
 
 def strength_value(instance: Any, strength_name: str | None) -> float | None:

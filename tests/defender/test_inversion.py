@@ -78,7 +78,7 @@ def test_a_search_stamps_all_images_in_turn_unless_it_is_told_otherwise(dots):
 def test_a_trigger_has_not_succeeded_before_a_whole_pass(dots):
     """Of 24 images, 8 a step, two steps leave out a third."""
     short = invert_triggers(Corner().eval(), dots[:24], [3], InversionSettings(steps=2, images=8), seed=0)
-    assert float(short.success[0]) <= 2 / 3
+    assert float(short.success[0]) < 0.67
 
 
 def test_the_model_is_left_as_it_was(dots):

@@ -20,6 +20,27 @@ def test_masks_below_the_threshold_are_cut(small):
     assert torch.equal(small.second_norm.bias, bias)
 
 
+def test_masks_are_learned_by_the_statistics_of_the_batch_and_the_model_keeps_its_own(
+    suspicious, defender_data, context, monkeypatch
+):
+    modes = []
+    real = _MaskObjective._loss
+
+    def loss(self, *arguments):
+        modes.append({one.training for one in self._model.modules() if isinstance(one, nn.BatchNorm2d)})
+        return real(self, *arguments)
+
+    monkeypatch.setattr(_MaskObjective, "_loss", loss)
+    before = {name: value.clone() for name, value in suspicious.state_dict().items()}
+    for batchnorm, training in (("batch", True), ("running", False)):
+        modes.clear()
+        repaired = ANP(steps=2, tolerance=0, batchnorm=batchnorm).repair(suspicious, defender_data, context)
+        assert modes == [{training}] * 6
+        assert all(torch.equal(value, before[name]) for name, value in suspicious.state_dict().items())
+        statistics = {name: value for name, value in repaired.named_buffers() if "running" in name}
+        assert all(torch.equal(value, before[name]) for name, value in statistics.items())
+
+
 def test_the_adversary_of_anp_raises_the_loss_within_its_box(suspicious, defender_data, context):
     norms = {name: one for name, one in suspicious.named_modules() if isinstance(one, nn.BatchNorm2d)}
     masks, how = Masks(norms), ANP(radius=0.4)

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+from anchorlab.repairs import tuning
 from anchorlab.repairs.ft_sam import FTSAM, ascent
 from anchorlab.repairs.tuning import cross_entropy
 
@@ -17,6 +18,22 @@ def test_the_ascent_is_the_adaptive_one():
     torch.testing.assert_close(step, 0.5 * torch.tensor([3.0, 4.0]) / 13**0.5)
     (none,) = ascent([torch.tensor([1.0])], [torch.tensor([0.0])], 0.5)
     assert float(none) == 0
+
+
+def test_labels_are_smoothed_and_weights_decay_as_published(suspicious, defender_data, context, monkeypatch):
+    settings = []
+    real = tuning.fit
+
+    def fit(model, objective, optimisation, **options):
+        settings.append(optimisation)
+        return real(model, objective, optimisation, **options)
+
+    monkeypatch.setattr(tuning, "fit", fit)
+    FTSAM(epochs=1).repair(suspicious, defender_data, context)
+    assert [each.weight_decay for each in settings] == [5e-4]
+    answers, labels = torch.tensor([[2.0, 0, -1]]), torch.tensor([0])
+    log = answers.log_softmax(1)[0]
+    assert float(FTSAM()._smoothed(answers, labels)) == pytest.approx(float(-0.9 * log[0] - 0.1 * log.mean()))
 
 
 def test_ft_sam_lowers_the_loss_at_the_worst_place_nearby(small, known):

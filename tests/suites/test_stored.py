@@ -2,12 +2,16 @@
 
 Weights and tables of instances are left out of it. Should a test here fail, then every suite that somebody has run
 would run again: mend the code, not the folder.
+
+Defaults of repairs and of Neural Cleanse have changed since, so that these cells are to be run again; until they are,
+the results of then stand in the tables under labels that say so.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,7 @@ from anchorlab.suites.plan import make_plan
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.results import load_results, write_results
 from anchorlab.suites.runner import run_suite
+from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import Inline
 
@@ -49,22 +54,31 @@ def test_all_jobs_are_planned_with_the_stored_identities() -> None:
     assert {path.stem for path in CELLS} < set(identities)
     (trained,) = (job for _, job in planned.references)
     assert trained.name == reference.name
-    assert set(identities) - {path.stem for path in CELLS} == {trained.identity}
+    new = [identities[each] for each in set(identities) - {path.stem for path in CELLS} - {trained.identity}]
+    assert Counter(job.label for job in new) == {"tuned": 3, "cleanse": 3}
+    labels = {entry.cell.label for entry in planned.evaluations.entries}
+    assert labels - {"tuned", "cleanse", "strip"} == {"tuned (former settings)", "cleanse (former settings)"}
+
+
+def unchanged(folder: Path) -> Suite:
+    """The suite without the cells whose defaults have changed."""
+    suite = parse_suite((folder / "suite.yaml").read_text())
+    return suite.model_copy(update={"repairs": {}, "detectors": {"strip": suite.detectors["strip"]}})
 
 
 def test_nothing_runs_again(tmp_path: Path) -> None:
     folder = shutil.copytree(STORED, tmp_path / "stored")
     executor = Inline()
-    run_suite(parse_suite((folder / "suite.yaml").read_text()), folder, executor=executor)
+    run_suite(unchanged(folder), folder, executor=executor)
     assert executor.jobs == []
     # What the run has written is read like what was there.
-    run_suite(parse_suite((folder / "suite.yaml").read_text()), folder, executor=executor)
+    run_suite(unchanged(folder), folder, executor=executor)
     assert executor.jobs == []
 
 
 def test_tables_are_the_same_to_the_byte(tmp_path: Path) -> None:
     results = load_results(STORED)
-    assert (results.pending, len(results.failed)) == (0, 0)
+    assert (results.pending, len(results.failed)) == (6, 0)
     write_results(results, tmp_path)
     for name in TABLES:
         assert (tmp_path / f"{name}.csv").read_bytes() == (STORED / f"{name}.csv").read_bytes()

@@ -25,7 +25,7 @@ from anchorlab.models.call import logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
 from anchorlab.seeding import generator
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT
 
 #: Share of images that a search wants to send to its label, and steps in a row before its cost changes.
 _TARGET_SUCCESS, _PATIENCE = 0.99, 5
@@ -43,7 +43,11 @@ class InversionSettings:
 
     steps: int = Field(default=300, ge=1, le=LARGEST_REPETITION, description="steps of the search")
     images: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="clean images that each step stamps")
-    in_turn: bool = Field(default=True, description="stamp all images in turn; false: the same first ones in each step")
+    in_turn: bool = Field(
+        default=True,
+        description="stamp all images in turn; false: the same first ones in each step",
+        json_schema_extra=NEW,
+    )
     learning_rate: float = Field(default=0.1, gt=0, description="learning rate of Adam")
 
 

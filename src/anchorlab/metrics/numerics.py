@@ -202,8 +202,8 @@ def check_logits(values: ArrayLike, model: str) -> NDArray[Any]:
         largest = max(float(np.abs(logits[rows]).max()) for rows in pieces(*logits.shape))
         if largest > _LARGEST:
             raise ValueError(
-                f"the logits of {model} reach {largest:.3g}, but squares of more than {_LARGEST:g} overflow: check that "
-                "these are logits"
+                f"the logits of {model} reach {largest:.3g}, but squares of more than {_LARGEST:g} overflow: check "
+                "that these are logits"
             )
     return logits
 

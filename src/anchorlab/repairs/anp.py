@@ -28,7 +28,7 @@ from anchorlab.models.call import logits, track_statistics
 from anchorlab.repairs.clean_batches import VARIATION, CleanBatches, Variation
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
 
@@ -48,9 +48,11 @@ class ANP(Pruning):
     clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")
 
     batchnorm: Literal["batch", "running"] = Field(
-        default="batch", description="statistics that BatchNorm normalises by while masks are learned"
+        default="batch",
+        description="statistics that BatchNorm normalises by while masks are learned",
+        json_schema_extra=NEW,
     )
-    augment: Variation = Field(default="shift", description=VARIATION)
+    augment: Variation = Field(default="shift", description=VARIATION, json_schema_extra=NEW)
 
     def examples_processed(self, examples: int) -> int | None:
         """See ``Defence``."""

@@ -22,7 +22,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import logits, track_statistics
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.tuning import Schedule, copied, tune
-from anchorlab.settings import STRICT
+from anchorlab.settings import NEW, STRICT
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -32,8 +32,10 @@ class FTSAM(Schedule, Repair):
     cites: ClassVar[tuple[str, ...]] = ("zhu2023enhancing", "kwon2021asam")
 
     radius: float = Field(default=2.0, gt=0, description="size of the neighbourhood, relative to the weights")
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="share of a label spread over all classes")
-    weight_decay: float = Field(default=5e-4, ge=0, description="AdamW's decoupled weight decay")
+    label_smoothing: float = Field(
+        default=0.1, ge=0, lt=1, description="share of a label spread over all classes", json_schema_extra=NEW
+    )
+    weight_decay: float = Field(default=5e-4, ge=0, description="AdamW's decoupled weight decay", json_schema_extra=NEW)
     batchnorm: Literal["frozen", "tracked"] = Field(
         default="tracked", description="keep BatchNorm's statistics, or let the batches move them"
     )

@@ -6,11 +6,11 @@ scores the same models. Detectors of inputs judge triggered inputs of the runs o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from anchorlab.settings import values_of
+from anchorlab.settings import former_values, values_of
 from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.spec import Suite
@@ -19,6 +19,10 @@ from anchorlab.triggers import TRIGGERS
 
 #: The method of tables where the reference itself is repaired or judged.
 REFERENCE = "reference"
+
+#: Ends the label of a result of an earlier version, whose defaults were others; it stands there until the present ones
+#: are run.
+FORMER = " (former settings)"
 
 #: Clean inputs that a detector of inputs judges, and as many attacked ones.
 _EXAMPLES = 500
@@ -98,7 +102,7 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
         made = source is None or store.done(source)
         available = source is None or (made and source.identity in kept)
         failed = source is not None and not available and store.failed(source)
-        for entry in _entries(suite, store, subject):
+        for entry in with_former(_entries(suite, store, subject), suite, store):
             identity = entry.cell.identity
             evaluations.entries.append(entry)
             if available or store.done(entry.cell) or store.failed(entry.cell):
@@ -136,6 +140,22 @@ def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluatio
             elif subject.role == "method":
                 detection = DetectionCell(**common, **attack, **settings, judges="input", examples=_EXAMPLES)
                 yield Evaluation(detection, subject, str(count))
+
+
+def with_former(entries: Iterable[Evaluation], suite: Suite, store: Store) -> Iterator[Evaluation]:
+    """The entries, and beside one that is not done the result that an earlier version with other defaults left."""
+    for entry in entries:
+        yield entry
+        if store.done(entry.cell):
+            continue
+        spec = suite.repairs[entry.cell.label] if entry.cell.kind == "defence" else suite.detectors[entry.cell.label]
+        former = former_values(spec.build())
+        if former is not None and former != entry.cell.parameters:
+            # A new cell, because a copy would keep the identity that it has worked out.
+            values = entry.cell.model_dump() | {"parameters": former, "label": f"{entry.cell.label}{FORMER}"}
+            cell = type(entry.cell).model_validate(values)
+            if store.done(cell):
+                yield Evaluation(cell, entry.subject, entry.defender)
 
 
 def _common(store: Store, subject: Subject) -> dict[str, Any]:
