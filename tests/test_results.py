@@ -212,6 +212,9 @@ def test_the_perturbations_of_the_docs_are_those_of_the_experiment() -> None:
         ranges(barriers.loc[barriers["buffers"] == "stored", "error"], "", 4),
         ranges(tables["rayleigh"]["to_mean"], "", 1),
     ]
+    alone = ranges(quadratic["kl"], "", 2)
+    told = f"there it is {alone['scratch']} and {alone['another-seed']} nats"
+    assert told in (ROOT / "docs/results/perturbation.md").read_text()
     shown = rows("docs/results/perturbation.md", "![Clean loss", "The column KL")
     assert len(shown) == 9
     for candidate, *cells in shown:
