@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT
 from anchorlab.training.computing import Compile, Deterministic, Precision
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class Tuning:
     )
     deterministic: Deterministic = False
     compile: Compile = None
-
     weight_decay: float = Field(
         default=0.0, ge=0, description="AdamW's decoupled weight decay", json_schema_extra=LATER
     )

@@ -26,5 +26,5 @@ class Scratch(Method):
     steps_factor: float | None = Field(
         default=None,
         gt=0,
-        description="steps relative to tuning, with tuning's settings; None: all settings of the reference's training",
+        description="steps relative to tuning, with tuning's settings; if left out, the reference's steps and settings",
     )

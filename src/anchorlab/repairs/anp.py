@@ -25,7 +25,7 @@ from anchorlab.data.batches import moved
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, track_statistics
-from anchorlab.repairs.clean_batches import VARIATION, CleanBatches, Variation
+from anchorlab.repairs.clean_batches import Augment, CleanBatches
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT
@@ -52,7 +52,7 @@ class ANP(Pruning):
         description="statistics that BatchNorm normalises by while masks are learned",
         json_schema_extra=NEW,
     )
-    augment: Variation = Field(default="shift", description=VARIATION, json_schema_extra=NEW)
+    augment: Augment = "shift"
 
     def examples_processed(self, examples: int) -> int | None:
         """See ``Defence``."""

@@ -7,18 +7,27 @@ pixels of 28 or 32, 1 of 8, 8 of 64. For CIFAR-10 that code mirrors images too.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from anchorlab.data import Augmentation, Split
 from anchorlab.data.batches import Batches, augment
 from anchorlab.data.inputs import lengths, rows
+from anchorlab.settings import NEW
 
 Variation = Literal["none", "shift", "mirror", "shift+mirror"]
 
-#: Description of the field of each repair.
-VARIATION = "how clean images vary: shifted by up to an eighth of the width, mirrored, both or none; texts never do"
+#: The field of each repair.
+Augment = Annotated[
+    Variation,
+    Field(
+        description="how clean images vary: shifted by up to an eighth of the width, mirrored, both or not at all; "
+        "texts never do",
+        json_schema_extra=NEW,
+    ),
+]
 
 #: Largest shift, as a share of the width: 4 pixels of 32.
 _SHIFT = 1 / 8

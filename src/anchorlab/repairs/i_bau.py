@@ -32,9 +32,9 @@ from anchorlab.data.batches import Batches
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import predict
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.clean_batches import VARIATION, Variation
+from anchorlab.repairs.clean_batches import Augment
 from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
-from anchorlab.settings import LARGEST_REPETITION, NEW, STRICT
+from anchorlab.settings import LARGEST_REPETITION, STRICT
 
 #: Weight of the perturbation's squared norm in the objective of the search.
 _PENALTY = 1e-3
@@ -49,7 +49,7 @@ class IBAU(Schedule, Repair):
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "rounds": 1, "search_steps": 100}
 
-    augment: Variation = Field(default="none", description=VARIATION, json_schema_extra=NEW)
+    augment: Augment = "none"
     rounds: int = Field(
         default=5,
         ge=1,

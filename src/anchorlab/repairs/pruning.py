@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import nn
 
@@ -17,9 +16,9 @@ from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.stopping import TOLERANCE, in_words, lowest_accuracy
+from anchorlab.repairs.stopping import Tolerance, in_words, lowest_accuracy
 from anchorlab.repairs.tuning import copied
-from anchorlab.settings import STRICT, formerly
+from anchorlab.settings import STRICT
 
 #: Pairs of a depth and the model pruned to it, from shallow to deep. Before them, None and the model as it is.
 PrunedModels = Iterable[tuple[Any | None, nn.Module]]
@@ -33,7 +32,7 @@ DepthChooser = Callable[[PrunedModels, float | None], Any | None]
 class Pruning(Repair):
     """Base of the repairs that prune to a depth."""
 
-    tolerance: float | None = Field(default=None, ge=0, lt=1, description=TOLERANCE, json_schema_extra=formerly(0.02))
+    tolerance: Tolerance = None
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

@@ -7,9 +7,23 @@ chance alone moves the accuracy by .03; of 126 it has 26, where .02 allows none.
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
-#: Description of the field of each repair.
-TOLERANCE = "accuracy on the held-back part given up for it; None: one standard error of it, and one example at least"
+from pydantic import Field
+
+from anchorlab.settings import formerly
+
+#: The field of each repair.
+Tolerance = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        lt=1,
+        description="accuracy on the held-back part given up for it; if left out, one standard error of it, and one "
+        "example at least",
+        json_schema_extra=formerly(0.02),
+    ),
+]
 
 
 def lowest_accuracy(before: float, count: int, tolerance: float | None) -> float:

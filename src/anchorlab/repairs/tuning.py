@@ -14,9 +14,9 @@ from torch.nn import functional
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import accuracy, logits
-from anchorlab.repairs.clean_batches import VARIATION, CleanBatches, Variation
-from anchorlab.repairs.stopping import TOLERANCE, lowest_accuracy
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT, formerly
+from anchorlab.repairs.clean_batches import Augment, CleanBatches
+from anchorlab.repairs.stopping import Tolerance, lowest_accuracy
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.training.memory import batch_in_memory
 
@@ -30,8 +30,8 @@ class Schedule:
     epochs: int = Field(default=20, ge=1, le=LARGEST_REPETITION, description="passes over the defender's examples")
     batch_size: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="examples in a step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW, one-cycle")
-    tolerance: float | None = Field(default=None, ge=0, lt=1, description=TOLERANCE, json_schema_extra=formerly(0.02))
-    augment: Variation = Field(default="shift", description=VARIATION, json_schema_extra=NEW)
+    tolerance: Tolerance = None
+    augment: Augment = "shift"
 
     def steps(self, examples: int) -> int:
         """Number of steps that the repair takes on a number of examples."""
