@@ -46,7 +46,6 @@ class ANP(Pruning):
     learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate of the masks")
     radius: float = Field(default=0.4, ge=0, description="largest relative perturbation of weights and biases")
     clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")
-
     batchnorm: Literal["batch", "running"] = Field(
         default="batch",
         description="statistics that BatchNorm normalises by while masks are learned",
