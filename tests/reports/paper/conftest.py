@@ -42,7 +42,7 @@ class PaperResults(FakeResults):
 
     def training_settings(self, task: str) -> dict[str, Any]:
         rates = {"learning_rate": 3e-3, "weight_decay": 0.05, "clip": 1.0}
-        return {"epochs": 25, "batch_size": 128, **rates, "precision": "no"}
+        return {"epochs": 25, "batch_size": 128, **rates, "precision": "no", "data_share": 0.8}
 
     def training_versions(self, task: str) -> dict[str, str]:
         return self.versions

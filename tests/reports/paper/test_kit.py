@@ -58,6 +58,7 @@ def test_the_methods_in_words(kit: PaperKit) -> None:
         "880, 126, 126 and 126; the test part has 539 examples of 10 classes",
         "2 references of the architecture resnet-tiny [@he2016deep]",
         "25 epochs, batches of 128, a one-cycle learning rate of at most 0.003",
+        "each on another 80% of the owner's examples",
         "five-pixel [@gu2017badnets] (margin 1, value 255), all-to-one towards class 0",
         "600 steps, batches of 64, a one-cycle learning rate of at most 0.001",
         "surgery [@zhang2021neural] (count from 500, 2,000, 8,000)",

@@ -78,16 +78,21 @@ def _data(results: SuiteResults, spec: TaskSpec, writing: Words) -> Iterable[str
     seeds = f"{several(len(results.suite.references), 'reference')} of the architecture {spec.architecture}"
     trained = writing.text(f"We train {seeds}") + writing.cite(() if architecture is None else architecture.cites)
     settings, trained_with = results.training_settings(spec.name), results.training_versions(spec.name)
-    yield (
-        trained
-        + writing.text(described + ("" if settings is None else f" by {_optimiser(settings, 'epochs', trained_with)}"))
-        + "."
-    )
+    how = described
+    if settings is not None:
+        how += f" by {_optimiser(settings, 'epochs', trained_with)}{_share(settings)}"
+    yield trained + writing.text(how) + "."
     accuracies = [float(each["accuracy"]) for each in results.references if each["task"] == spec.name]
     if accuracies:
         low, high = f"{min(accuracies):.3f}", f"{max(accuracies):.3f}"
         whose = "Its" if len(accuracies) == 1 else "Their"
         yield writing.text(f"{whose} accuracy on selection is {low if low == high else f'{low} to {high}'}.")
+
+
+def _share(settings: Mapping[str, Any]) -> str:
+    """What references see of the owner's examples, if not all of them."""
+    share = settings.get("data_share", 1.0)
+    return "" if share == 1 else f", each on another {100 * share:g}% of the owner's examples"
 
 
 def _optimiser(settings: Mapping[str, Any], unit: str, versions: Mapping[str, str]) -> str:
