@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from anchorlab.statistics.intervals import student_mean
+from anchorlab.statistics.references import mean_over_references
 
 ROOT = Path(__file__).parent.parent
 RESULTS = "docs/results.md"
@@ -355,3 +356,18 @@ def test_the_lines_on_the_check_of_a_suite_are_their_benchmark() -> None:
 def test_the_table_of_the_cache_is_its_benchmark() -> None:
     measured = pd.read_csv(ROOT / "benchmarks/cache.csv", dtype=str)
     assert rows(RESULTS, "<!-- benchmark of the cache -->", "<!-- end of cache -->") == measured.to_numpy().tolist()
+
+
+def test_fine_tuning_with_and_without_the_shift_is_that_of_the_experiment() -> None:
+    runs = pd.read_csv(ROOT / "experiments/fine_tuning/fine_tuning.csv")
+    forms = dict(tuple(runs.groupby("augment")))
+
+    def told(values: pd.Series) -> str:
+        found = mean_over_references(values, range(len(values)), "rate")
+        return f"{found.value:.3f} [{found.lower:.3f}, {found.upper:.3f}]"
+
+    expected = [["no repair", told(forms["shift"]["asr_before"]), told(forms["shift"]["accuracy_before"]), "–"]]
+    for name, form in (("fine-tuning, images as they are", "none"), ("fine-tuning, images shifted", "shift")):
+        of, early = forms[form], (forms[form]["step_kept"] < forms[form]["steps"]).sum()
+        expected.append([name, told(of["asr"]), told(of["accuracy"]), f"{early} of {len(of)}"])
+    assert rows("docs/defences.md", "<!-- fine-tuning -->", "<!-- end of fine-tuning -->") == expected
