@@ -44,4 +44,4 @@ def backed_best(entries: Sequence[Entry], metric: Metric, target_asr: float) -> 
 
 def _works(entry: Entry, target_asr: float) -> bool:
     rates = entry.values("asr")
-    return bool(rates) and min(rates) >= target_asr - TOLERANCE
+    return bool(rates) and not len(entry.failed) and min(rates) >= target_asr - TOLERANCE

@@ -23,6 +23,7 @@ from anchorlab.reports.suite import detections, repairs, rocs, tables
 from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
 from anchorlab.reports.suite.doubts import doubts
+from anchorlab.reports.suite.equal_table import ONE_SCALE, equal_table
 from anchorlab.reports.suite.figures import metrics_by_method
 from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.front_figures import asr_against
@@ -73,6 +74,7 @@ class ConditionView:
     """A condition as the template shows it."""
 
     condition: Condition
+    equal: Table | None
     main: Table
     further: Table
     differences: Sequence[Table]
@@ -144,6 +146,7 @@ def write_page(results: SuiteResults, out: Path, *, conditions: Sequence[Conditi
         "smoke": is_smoke_form(results.title),
         "findings_shown": FINDINGS_SHOWN,
         "doubts": doubts(results),
+        "one_scale": ONE_SCALE,
         "several": len(every) > 1,
         "many": len(every) > 3,
         "css": style_sheet(),
@@ -254,6 +257,7 @@ def _condition_view(
     classes = [(group.title, tables.classes_table(condition, group)) for group in condition.groups]
     return ConditionView(
         condition,
+        equal=equal_table(condition, results),
         main=tables.results_table(condition),
         further=tables.further_table(condition),
         differences=[table for table in differences if table is not None],
@@ -274,7 +278,7 @@ def _every_table(views: Sequence[SettingView]) -> list[Table]:
     conditions = [condition for view in views for condition in view.conditions]
     every: list[Table | None] = []
     for view in conditions:
-        every += [view.main, view.further, *view.differences, view.choices, view.cost]
+        every += [view.equal, view.main, view.further, *view.differences, view.choices, view.cost]
         every += [table for _, table in view.classes]
     return [table for table in every if table is not None]
 

@@ -19,6 +19,17 @@ _RUNS = ("task", "trigger", "method", "role", "target_asr", "anchors_asked", "se
 _CHOICES = ("task", "trigger", "method", "target_asr", "anchors_asked", "reached", "best_asr", "strength", "at_edge")
 
 
+def works(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Whether the backdoor of each run works: its ASR is at most 5 points below its target, or it has no target."""
+    asr, target = runs["asr"].astype(float).fillna(0.0), runs["target_asr"].astype(float)
+    return ~(asr < target - TOLERANCE)
+
+
+def below_target(runs: pd.DataFrame) -> int:
+    """How many runs have an ASR below their target."""
+    return int((runs["asr"].astype(float).fillna(0.0) < runs["target_asr"].astype(float)).sum())
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of a suite.
@@ -54,7 +65,7 @@ class Part:
 
     def working(self, runs: pd.DataFrame) -> pd.DataFrame:
         """The runs whose backdoor works: their ASR on ``test`` is near the target, or above it."""
-        return runs[runs["asr"].astype(float) >= self.target_asr - TOLERANCE]
+        return runs[works(runs)]
 
     def _of(self, role: str) -> dict[str, pd.DataFrame]:
         rows = self.runs[self.runs["role"] == role]

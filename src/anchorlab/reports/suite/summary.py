@@ -22,6 +22,7 @@ from anchorlab.consistency.runs import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.metrics.table import InstanceTable
 from anchorlab.reports.measures import COMPARED
+from anchorlab.reports.suite.parts import works
 from anchorlab.reports.suite.settings import Setting, at_setting, settings_of, slug
 from anchorlab.reports.suite.strengths import strength_name
 from anchorlab.statistics.estimate import Estimate
@@ -50,10 +51,11 @@ class Entry:
     Attributes:
         label: the name of the method in tables.
         role: ``method``, ``control`` or ``noise``.
-        runs: a row for each run; empty if the method could not reach the target.
+        runs: a row for each run whose backdoor works; empty if the method could not reach the target.
         estimates: mean over references and 95% interval, by measurement.
         best_asr: the highest success rate measured on ``selection``, for a method that does not reach the target.
         strength_name: what the column ``strength`` is: a strength, a count or a radius; empty for a method without one.
+        failed: a row for each run whose backdoor does not work: it is no evidence of consistency, and in no mean.
     """
 
     label: str
@@ -62,6 +64,12 @@ class Entry:
     estimates: dict[str, Estimate]
     best_asr: float | None = None
     strength_name: str = ""
+    failed: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def reported(self) -> pd.DataFrame:
+        """Every run, failed ones too."""
+        return pd.concat([self.runs, self.failed]) if len(self.failed) else self.runs
 
     @property
     def references(self) -> int:
@@ -296,9 +304,11 @@ def _entries(runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Iter
     missed = choices[~choices["reached"].astype(bool)].set_index("method")["best_asr"].astype(float).to_dict()
     for label in dict.fromkeys([*choices["method"].astype(str), *by_label]):
         if label in by_label:
-            rows = by_label[label]
+            rows, works_in = by_label[label], works(by_label[label])
+            working, failed = rows[works_in], rows[~works_in]
             name = strength_name(reader.results.suite, label)
-            yield Entry(label, str(rows["role"].iloc[0]), rows, reader.estimates(rows), strength_name=name)
+            means = reader.estimates(working) if len(working) else {}
+            yield Entry(label, str(rows["role"].iloc[0]), working, means, strength_name=name, failed=failed)
         elif label in missed:
             yield Entry(label, "method", runs.iloc[:0], {}, missed[label])
 

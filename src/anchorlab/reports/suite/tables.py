@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import METRICS, Metric
 from anchorlab.reports.measures import further_metrics, main_metrics
 from anchorlab.reports.suite.interval_words import intervals_in_words
+from anchorlab.reports.suite.parts import below_target
 from anchorlab.reports.suite.strengths import strength_words
 from anchorlab.reports.suite.summary import Condition, Entry, Group, reasons, summarise
 from anchorlab.statistics.counted import several
@@ -64,12 +65,30 @@ def further_table(condition: Condition) -> Table:
 
 def _row(entry: Entry, measures: Sequence[Metric], others: Sequence[Entry]) -> Row:
     if len(entry.runs) == 0:
-        text = f"not reached (best ASR {fraction(entry.best_asr or 0.0)} on selection)"
-        return Row(entry.label, (), sub=text, kind=entry.role)
+        return Row(entry.label, (), sub=_without_runs(entry), kind=entry.role)
     cells = [_measure_cell(entry.estimate(m.name), m, best=_is_best(entry, m, others)) for m in measures]
-    runs = "" if len(entry.runs) == entry.references else several(len(entry.runs), "run")
-    count = Cell(str(entry.references), entry.references, note=runs)
+    count = Cell(str(entry.references), entry.references, note=", ".join(_counts(entry)))
     return Row(entry.label, [count, *cells], sub=strength(entry), kind=entry.role)
+
+
+def _counts(entry: Entry) -> Iterator[str]:
+    """How many runs there are, if a reference has several; how many are below the target, and how many failed."""
+    if len(entry.runs) != entry.references:
+        yield several(len(entry.runs), "run")
+    below = below_target(entry.reported)
+    if below:
+        yield f"{below} below target"
+    if len(entry.failed):
+        yield f"{len(entry.failed)} failed"
+
+
+def _without_runs(entry: Entry) -> str:
+    """Why a method has no row of means, in words."""
+    if len(entry.failed):
+        best, count = fraction(float(entry.failed["asr"].astype(float).max())), len(entry.failed)
+        runs = "its run" if count == 1 else f"all {count} runs"
+        return f"the backdoor failed in {runs} (ASR at most {best} on test)"
+    return f"not reached (best ASR {fraction(entry.best_asr or 0.0)} on selection)"
 
 
 def _measure_cell(estimate: Estimate, measure: Metric, *, best: bool = False) -> Cell:
