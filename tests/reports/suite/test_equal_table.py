@@ -12,7 +12,7 @@ from tests.reports.suite.at_one_asr import failing, suite_with_scales
 
 
 def table_of(results: FakeResults) -> Table:
-    (condition,) = summarise(results, resamples=20)  # type: ignore[arg-type]
+    (condition,) = summarise(results)  # type: ignore[arg-type]
     table = equal_table(condition, results)  # type: ignore[arg-type]
     assert table is not None
     return table
@@ -85,5 +85,5 @@ def test_controls_with_a_backdoor_are_there_and_the_benign_update_is_not() -> No
 
 def test_a_suite_at_one_scale_has_no_such_table() -> None:
     results = make_suite(sizes=("64",), targets=(0.95,), seeds=(0,))
-    (condition,) = summarise(results, resamples=20)  # type: ignore[arg-type]
+    (condition,) = summarise(results)  # type: ignore[arg-type]
     assert equal_table(condition, results) is None  # type: ignore[arg-type]

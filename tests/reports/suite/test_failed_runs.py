@@ -13,7 +13,7 @@ from tests.reports.suite.at_one_asr import failing, suite_with_scales
 
 
 def entry(results: FakeResults, label: str) -> Entry:
-    (condition,) = summarise(results, resamples=20)  # type: ignore[arg-type]
+    (condition,) = summarise(results)  # type: ignore[arg-type]
     (found,) = (one for one in condition.entries if one.label == label)
     return found
 
@@ -34,6 +34,6 @@ def test_failed_runs_are_in_no_mean() -> None:
 
 def test_a_method_of_which_every_run_failed_says_so() -> None:
     results = failing(suite_with_scales(), "surgery", (0, 1, 2), asr=0.2)
-    (condition,) = summarise(results, resamples=20)  # type: ignore[arg-type]
+    (condition,) = summarise(results)  # type: ignore[arg-type]
     (row,) = (row for _, row in results_table(condition).rows() if row.head == "surgery")
     assert row.sub == "the backdoor failed in all 3 runs (ASR at most 0.2000 on test)"
