@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from anchorlab.repairs import REPAIRS
 from anchorlab.statistics.intervals import student_mean
 from anchorlab.statistics.references import mean_over_references
 
@@ -371,3 +372,19 @@ def test_fine_tuning_with_and_without_the_shift_is_that_of_the_experiment() -> N
         of, early = forms[form], (forms[form]["step_kept"] < forms[form]["steps"]).sum()
         expected.append([name, told(of["asr"]), told(of["accuracy"]), f"{early} of {len(of)}"])
     assert rows("docs/defences.md", "<!-- fine-tuning -->", "<!-- end of fine-tuning -->") == expected
+
+
+def test_learning_rates_are_those_that_held_back_accuracy_chose() -> None:
+    """Of three, the largest whose mean accuracy lies within one standard error of the best; and repairs have them."""
+    runs = pd.read_csv(ROOT / "experiments/fine_tuning/rates.csv")
+    assert len(runs) == 18
+    expected = []
+    for name, of in runs.groupby("repair", sort=False):
+        held = of.groupby("learning_rate")["held_back"].sum()
+        accuracies = (of["accuracy"] * of["held_back"]).groupby(of["learning_rate"]).sum() / held
+        best, count = accuracies.max(), held.iloc[0]
+        allowed = accuracies[accuracies >= best - np.sqrt(best * (1 - best) / count)]
+        assert REPAIRS[name]().learning_rate == allowed.index.max(), name
+        tried = ", ".join(f"{rate:g}: {value:.3f}" for rate, value in accuracies.items())
+        expected.append([name, tried, f"{allowed.index.max():g}"])
+    assert rows("docs/defences.md", "<!-- rates -->", "<!-- end of rates -->") == expected

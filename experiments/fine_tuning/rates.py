@@ -4,10 +4,10 @@
 
 Two references that no table reports, each with a plain five-pixel backdoor, on Fashion-MNIST (resnet-mini, 4 epochs).
 Each model is repaired with three rates, 640 clean examples, and judged by its accuracy on the fifth of them that is
-held back. A defender takes the largest rate whose mean accuracy lies within one standard error of the best: as a repair
-goes on as long, and prunes as deep, as that allows. No attack is measured here. Fine-tuning stands for all repairs by
-the shared schedule. Models are kept, so that the same command continues; it takes half an hour on one core. Writes
-rates.csv here.
+held back. A defender takes the largest rate whose mean accuracy lies within one standard error (of all held-back
+examples of both references) of the best: as a repair goes on as long, and prunes as deep, as that allows. No attack is
+measured here. Fine-tuning stands for all repairs by the shared schedule. Models are kept, so that the same command
+continues; it takes half an hour on one core. Writes rates.csv here.
 """
 
 from __future__ import annotations

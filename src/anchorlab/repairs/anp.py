@@ -28,7 +28,7 @@ from anchorlab.models.call import logits, track_statistics
 from anchorlab.repairs.clean_batches import Augment, CleanBatches
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT, formerly
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
 
@@ -43,7 +43,9 @@ class ANP(Pruning):
 
     steps: int = Field(default=400, ge=1, le=LARGEST_REPETITION, description="steps in which masks are learned")
     batch_size: int = Field(default=64, ge=1, le=LARGEST_BATCH, description="examples in a step")
-    learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate of the masks")
+    learning_rate: float = Field(
+        default=0.15, gt=0, description="peak learning rate of the masks", json_schema_extra=formerly(0.05)
+    )
     radius: float = Field(default=0.4, ge=0, description="largest relative perturbation of weights and biases")
     clean_share: float = Field(default=0.2, ge=0, le=1, description="weight of the loss without perturbation")
     batchnorm: Literal["batch", "running"] = Field(

@@ -22,7 +22,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import logits, track_statistics
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.tuning import Schedule, copied, tune
-from anchorlab.settings import NEW, STRICT
+from anchorlab.settings import NEW, STRICT, formerly
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -31,6 +31,9 @@ class FTSAM(Schedule, Repair):
 
     cites: ClassVar[tuple[str, ...]] = ("zhu2023enhancing", "kwon2021asam")
 
+    learning_rate: float = Field(
+        default=3e-3, gt=0, description="peak learning rate of AdamW, one-cycle", json_schema_extra=formerly(1e-3)
+    )
     radius: float = Field(default=2.0, gt=0, description="size of the neighbourhood, relative to the weights")
     label_smoothing: float = Field(
         default=0.1, ge=0, lt=1, description="share of a label spread over all classes", json_schema_extra=NEW
