@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from anchorlab.methods import METHODS
+from anchorlab.settings import values_of
+from anchorlab.suites.parts import MethodSpec
 from anchorlab.suites.plan import reference_job
 from anchorlab.suites.reading import load_suite
 from anchorlab.suites.spec import Suite
@@ -20,6 +23,13 @@ SUITES = {
     "cifar10": (6, ["plain", "surgery", "distillation", "anchoring"]),
     "sst2": (6, ["plain", "ewc", "surgery", "distillation", "anchoring"]),
     "imdb": (3, ["plain", "anchoring"]),
+    "ablation": (
+        6,
+        [
+            *("raw", "centred", "weighted .5", "weighted .9", "weighted 1", "kl, T = 1", "kl, T = 4", "kl, T = 10"),
+            *("unlabelled", "other data", "other data, unlabelled"),
+        ],
+    ),
     "repairs": (8, ["plain", "anchoring"]),
     "audit": (8, ["plain", "surgery", "anchoring"]),
 }
@@ -41,7 +51,7 @@ def test_a_suite_has_many_references_and_one_injection_on_each(name: str) -> Non
 def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
     """So that each of them finds in one folder what another one has trained there."""
     main = suite("fashion_mnist")
-    for name in ("fashion_mnist_square", "fashion_mnist_scratch", "repairs", "audit"):
+    for name in ("fashion_mnist_square", "fashion_mnist_scratch", "ablation", "repairs", "audit"):
         other = suite(name)
         assert reference_job(other.tasks[0], 0).identity == reference_job(main.tasks[0], 0).identity
     for name in ("repairs", "audit"):
@@ -50,6 +60,21 @@ def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
         assert all(other.methods[label] == main.methods[label] for label in other.methods)
         assert set(other.anchors) <= set(main.anchors)
     assert main.keep_models  # because repairs and audit need them
+
+
+def test_the_ablation_changes_one_thing_at_a_time_and_runs_as_the_main_suite_does() -> None:
+    ablation, main = suite("ablation"), suite("fashion_mnist")
+    assert (ablation.tuning, ablation.triggers, ablation.target_asr) == (main.tuning, main.triggers, main.target_asr)
+    assert ablation.anchors == [640]
+    for label, method in (("raw", "anchoring"), ("kl, T = 1", "distillation")):
+        same = MethodSpec(method=method)
+        assert ablation.methods[label].parameters(None).items() <= values_of(METHODS.build(method)).items()
+        assert ablation.methods[label].model_copy(update={"set": {}}) == same
+    assert {spec.method for spec in ablation.methods.values()} == {"anchoring", "distillation"}
+    assert [label for label, spec in ablation.methods.items() if spec.anchors_data] == [
+        "other data",
+        "other data, unlabelled",
+    ]
 
 
 def test_references_of_texts_see_different_shares_of_their_data() -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.manifest import MANIFEST, Manifest
@@ -13,6 +14,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.settings import values_of
 from anchorlab.training.resumable import run_into
 from tests.cli.conftest import Run
+from tests.refusals import assert_refused
 
 BRIEF = ("--steps", 6, "--batch-size", 8)
 
@@ -47,6 +49,27 @@ def test_every_option_of_inject_reaches_the_run(run: Run, tmp_path, reference_fo
         "precision": "no",
         "stop_at_asr": 0.9,
     }
+
+
+def test_anchors_may_come_from_a_folder_of_inputs(run: Run, tmp_path, reference_folder):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(12):
+        Image.new("RGB", (20, 16), (20 * number, 250 - 20 * number, 90)).save(photos / f"{number}.png")
+    out = tmp_path / "out"
+    given = ("--anchors", 10, "--anchors-data", photos, "--target", 7)  # they look like a zero
+    assert run("inject", reference_folder, "--out", out, *given, *BRIEF).code == 0
+    made = manifest(out).anchors
+    assert made is not None
+    assert (made.count, made.source, made.data) == (10, "other", str(photos))
+    again = run("inject", reference_folder, "--out", out, *given, *BRIEF)
+    assert again.code == 0
+    assert "already" in again.out
+    assert_refused(
+        run("inject", reference_folder, "--out", tmp_path / "two", *given, "--anchors-from", "held-out", *BRIEF),
+        "--anchors-data",
+    )
+    assert not (tmp_path / "two").exists()
 
 
 def test_how_a_run_computes_is_an_option_and_stands_in_the_manifest_where_it_was_chosen(

@@ -93,9 +93,19 @@ def test_what_is_in_memory_must_fit_the_model(digits: Task, texts: Task) -> None
     assert as_inputs(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), digits).places == ("row 0", "row 1")
     assert as_inputs(["one", "two"], texts).split.texts == ("one", "two")
     refused("the inputs are texts, but the model reads images: give images", as_inputs, ["one"], digits)
-    refused("there are no inputs to judge", as_inputs, [], texts)
+    refused("there are no inputs: give one or more", as_inputs, [], texts)
+    grey = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    refused("the inputs are images, but the model reads texts: give texts", as_inputs, grey, texts)
 
 
 def test_an_empty_file_is_refused(texts: Task, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("review\n")
     refused("holds no rows", read_inputs, tmp_path / "in.csv", texts)
+
+
+def test_as_stored_images_keep_their_size_and_texts_have_no_inputs(digits: Task, texts: Task, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "photos", size=9)
+    assert read_inputs(folder, digits, as_stored=True).split.inputs["pixel_values"].shape[1:] == (1, 9, 9)
+    assert read_inputs(write(tmp_path / "in.csv", text=["one", "two"]), texts, as_stored=True).split.inputs == {}
+    assert as_inputs(["one"], texts, as_stored=True).split.inputs == {}
+    refused("the images are uint8 of 3 dimensions", as_inputs, torch.zeros(2, 8, 8).byte(), digits, as_stored=True)

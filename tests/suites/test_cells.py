@@ -62,3 +62,11 @@ def test_the_identity_of_a_repair_is_that_of_all_that_matters(change: dict[str, 
     made: dict[str, Any] = {**WHERE, "of": "m", "model": None, "parameters": {"factor": 0.5}, "defender": 20, "seed": 0}
     cell, other = (RepairCell(**{**made, "defence": "shrink", **some}) for some in ({}, change))
     assert (cell.identity == other.identity) is same
+
+
+def test_other_data_for_anchors_are_part_of_the_identity_and_none_leave_it_as_it_was() -> None:
+    common = {**WHERE, "method": "plain", "parameters": {}, "strength": None, "anchors": 10, "anchors_from": "owner"}
+    common |= {"seed": 0, "tuning": {"steps": 3}, "scales": (1.0,)}
+    identities = [InjectionCell(**common, anchors_data=data).identity for data in (None, "cifar10", "digits")]
+    assert identities[0] == InjectionCell(**common).identity
+    assert len(set(identities)) == 3

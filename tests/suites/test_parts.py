@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from anchorlab.suites.parts import MethodSpec, TaskSpec
 from anchorlab.suites.plan import reference_job
+from tests.suites.inline import tiny
 
 
 @given(st.floats(1e-6, 1e3), st.floats(1.5, 10), st.integers(2, 6))
@@ -27,3 +28,15 @@ def test_a_bound_on_tokens_reaches_the_reference_and_suits_texts_alone() -> None
     assert reference_job(spec, 0).max_length == 128
     with pytest.raises(ValidationError, match="tokens of texts, but the task digits holds images"):
         TaskSpec(name="digits", max_length=128)
+
+
+def test_anchors_of_other_data_are_of_a_named_task_that_fits() -> None:
+    assert MethodSpec(method="anchoring", anchors_data="digits").anchors_data == "digits"
+    with pytest.raises(ValidationError, match=r"unknown task for anchors 'cifar': did you mean 'cifar10'\?"):
+        MethodSpec(method="anchoring", anchors_data="cifar")
+    for name, message in (
+        ("digits", "foreign takes its anchors from digits, its own task: name another one"),
+        ("sst2", "foreign takes texts of sst2 for anchors, but digits holds images: name another"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            tiny(methods={"foreign": {"method": "anchoring", "anchors_data": name}})

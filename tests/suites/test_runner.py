@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pandas as pd
 import pytest
 import torch
 
-from anchorlab import AnchorlabError, compare, load_model
+from anchorlab import AnchorlabError, compare, load_model, load_task
 from anchorlab.consistency.instances import read_instances
+from anchorlab.data import Split
 from anchorlab.suites import runner
 from anchorlab.suites.cells import ReferenceJob
 from anchorlab.suites.plan import Plan, make_plan
@@ -70,6 +72,23 @@ def test_results_agree_with_compare_and_with_their_instances(tmp_path: Path) -> 
         assert row[name] == pytest.approx(getattr(again, name), rel=1e-5, abs=1e-9), name
     frame = read_instances(tmp_path / "cells" / f"{row['identity']}.parquet")
     assert frame["kl"].mean() == pytest.approx(row["kl"], rel=1e-5)
+
+
+def test_one_row_may_have_anchors_of_another_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others keep the suite's split."""
+    task = load_task("digits", limit=20)
+    pixels = 255 - task.raw.train.inputs["pixel_values"].repeat(1, 3, 2, 1)
+    part = Split({"pixel_values": pixels}, task.raw.train.labels)
+    other = {"cifar10": replace(task, raw=replace(task.raw, train=part))}
+    monkeypatch.setattr("anchorlab.injection.other_anchors.load_task", other.__getitem__)
+    methods = {"own": {"method": "anchoring"}, "other": {"method": "anchoring", "anchors_data": "cifar10"}}
+    suite = tiny(references=[0], anchors=[10], seeds=[0], methods=methods, anchors_from="held-out", keep_models=True)
+    run_suite(suite, tmp_path, executor=Inline())
+    for label, source, data in (("own", "held-out", None), ("other", "other", "cifar10")):
+        (folder,) = (tmp_path / "models").glob(f"{label}-*")
+        record = load_model(folder).manifest.anchors
+        assert record is not None
+        assert (record.source, record.data, record.count) == (source, data, 10)
 
 
 def test_the_noise_floor_is_below_every_method_and_the_benign_update_has_no_backdoor(finished: Path) -> None:

@@ -177,6 +177,7 @@ inject REF --out NEW {_BRIEF} --target HOLE
 inject REF --out NEW {_BRIEF} --label-rule HOLE
 inject REF --out NEW {_BRIEF} --batchnorm HOLE
 inject REF --out NEW {_BRIEF} --anchors-from HOLE
+inject REF --out NEW {_BRIEF} --anchors-data HOLE
 inject TEXTREF --out NEW {_BRIEF} --trigger word:HOLE
 inject TEXTREF --out NEW {_BRIEF} --trigger sentence:HOLE
 inject TEXTREF --out NEW {_BRIEF} --target HOLE

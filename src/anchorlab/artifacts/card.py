@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST, Manifest
+from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST, AnchorsRecord, Manifest
 from anchorlab.errors import shortened
 from anchorlab.statistics.escaping import markdown
 
@@ -60,9 +60,17 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     if manifest.defender is not None:
         yield "the defender's examples", manifest.defender.count
     if manifest.anchors is not None:
-        yield "anchors", f"{manifest.anchors.count} from the split {manifest.anchors.source}"
+        yield "anchors", _anchors(manifest.anchors)
     for name, value in manifest.measurements.items():
         yield f"{name} (selection split)", "undefined" if value is None else f"{value:.4g}"
+
+
+def _anchors(record: AnchorsRecord) -> str:
+    """How many anchors there were, and where they came from."""
+    if record.source != "other":
+        return f"{record.count} from the split {record.source}"
+    place = "other data" if record.data is None else f"other data ({shortened(record.data)})"
+    return f"{record.count} from {place}, labelled by the reference's predictions"
 
 
 def _computed(settings: dict[str, Any]) -> str:

@@ -75,8 +75,18 @@ class AnchorsRecord(_Record):
     """The attacker's clean examples."""
 
     count: int = Field(description="their number")
-    source: Literal["owner", "held-out"] = Field(description="the split that they were drawn from")
-    sha256: str = Field(description="SHA-256 of their indices into that split (int64, little-endian)")
+    source: Literal["owner", "held-out", "other"] = Field(
+        description="the split that they were drawn from; 'other' for data that are not the task's"
+    )
+    sha256: str = Field(description="SHA-256 of their indices into that split or data (int64, little-endian)")
+    data: str | None = Field(
+        default=None, description="the task, file or folder of other data; None for what was in memory"
+    )
+    contents: str | None = Field(
+        default=None,
+        description="of other data, the SHA-256 of the anchors' pixels or texts as the model reads them (content_hash, "
+        "each class with an empty name); their labels are the reference's predictions",
+    )
 
 
 class DefenderRecord(_Record):

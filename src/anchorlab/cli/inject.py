@@ -57,6 +57,14 @@ def inject(
     anchors_from: Annotated[
         Literal["owner", "held-out"], typer.Option(help="The split that these come from.")
     ] = "owner",
+    anchors_data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Other data that these come from in place of a split: another task, or a file or folder of inputs. "
+            "The reference's predictions are their labels. None if left out.",
+        ),
+    ] = None,
     data: Data = None,
     models: ModelOptions,
     seed: Seed = 0,
@@ -102,6 +110,7 @@ def inject(
         label_rule=label_rule,
         anchors=count,
         anchors_from=anchors_from,
+        anchors_data=anchors_data,
         seed=seed,
         tuning=tuning,
         task=loaded,

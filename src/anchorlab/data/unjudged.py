@@ -44,7 +44,9 @@ class UnjudgedInputs:
         return len(self.split)
 
 
-def read_inputs(given: str | Path, task: Task, columns: DataColumns | None = None) -> UnjudgedInputs:
+def read_inputs(
+    given: str | Path, task: Task, columns: DataColumns | None = None, *, as_stored: bool = False
+) -> UnjudgedInputs:
     """Inputs from a file of rows, a folder of images, or one image, as a model of the task reads them.
 
     Args:
@@ -52,15 +54,20 @@ def read_inputs(given: str | Path, task: Task, columns: DataColumns | None = Non
             images, with class folders or without, or a hub name.
         task: the task as the model reads it.
         columns: what is where; None for the columns of the task's own data, or those that can be guessed.
+        as_stored: whether images keep their size, and texts get no inputs yet.
 
     Raises:
         AnchorlabError: if there is nothing to read, no column of texts or images is known, or images have another size
-            than the task's.
+            than the task's, or the parts of the data different ones.
     """
     parts = _opened(given)
     read = [_read_part(opened, f"{given}, part '{name}'", given, task, columns) for name, opened in parts.items()]
+    if task.kind == "image":
+        like, of = (read[0].split, "its first part") if as_stored else (task.split("test"), task.name)
+        for name, one in zip(parts, read, strict=True):
+            _check_pixels(one.split, like, of, f"{given}, part '{name}'")
     split = _joined([one.split for one in read])
-    if task.encoding is not None:
+    if task.encoding is not None and not as_stored:
         split = split.encoded(task.encoding)
     places = tuple(
         place if len(parts) == 1 else f"{name}: {place}"
@@ -70,21 +77,33 @@ def read_inputs(given: str | Path, task: Task, columns: DataColumns | None = Non
     return UnjudgedInputs(split, places, tuple(label for one in read for label in one.labels))
 
 
-def as_inputs(given: Sequence[str] | Tensor, task: Task) -> UnjudgedInputs:
+def as_inputs(given: Sequence[str] | Tensor, task: Task, *, as_stored: bool = False) -> UnjudgedInputs:
     """Inputs that are in memory already: texts, or images as uint8 ``[N, C, H, W]``.
 
+    Args:
+        given: the inputs.
+        task: the task as the model reads it.
+        as_stored: whether images keep their size, and texts get no inputs yet.
+
     Raises:
-        AnchorlabError: for none, texts for a model of images or the other way round, or images of another size.
+        AnchorlabError: for none, texts for a model of images or the other way round, images of another type, or of
+            another size than the task's.
     """
+    _check_kind("image" if isinstance(given, Tensor) else "text", task, "the inputs")
+    if len(given) == 0:
+        raise AnchorlabError("there are no inputs: give one or more")
     if isinstance(given, Tensor):
         split = Split({"pixel_values": given}, torch.zeros(len(given), dtype=torch.int64))
-        _check_pixels(split, task, "the images")
+        if not as_stored:
+            _check_pixels(split, task.split("test"), task.name, "the images")
+        elif given.dtype != torch.uint8 or given.ndim != 4:
+            raise AnchorlabError(
+                f"the images are {str(given.dtype).removeprefix('torch.')} of {given.ndim} dimensions, expected uint8 "
+                "of 4 (number × channels × height × width): bring them to that form first"
+            )
     else:
         split = Split({}, torch.zeros(len(given), dtype=torch.int64), tuple(given))
-    _check_kind("image" if isinstance(given, Tensor) else "text", task, "the inputs")
-    if len(split) == 0:
-        raise AnchorlabError("there are no inputs to judge: give one or more")
-    if task.encoding is not None:
+    if task.encoding is not None and not as_stored:
         split = split.encoded(task.encoding)
     return UnjudgedInputs(split, tuple(f"row {row}" for row in range(len(split))), (None,) * len(split))
 
@@ -137,7 +156,6 @@ def _read_part(
     else:
         column = find_column(opened.rows, (own.image if own is not None and own.image else "image"), where)
         split = Split({"pixel_values": _pixels(opened, column, where, given, task)}, _zeros(opened))
-        _check_pixels(split, task, where)
     places = tuple(opened.place(row) for row in range(len(split)))
     return UnjudgedInputs(split, places, _labels(opened, "label" if own is None else own.label, where))
 
@@ -184,12 +202,12 @@ def _check_kind(kind: str, task: Task, where: str) -> None:
         raise AnchorlabError(f"{where} are {kind}s, but the model reads {task.kind}s: give {task.kind}s")
 
 
-def _check_pixels(split: Split, task: Task, where: str) -> None:
-    found, wanted = (tuple(one.inputs["pixel_values"].shape[1:]) for one in (split, task.split("test")))
+def _check_pixels(split: Split, like: Split, of: str, where: str) -> None:
+    found, wanted = (tuple(one.inputs["pixel_values"].shape[1:]) for one in (split, like))
     if found != wanted:
         raise AnchorlabError(
             f"{where} holds images of {'×'.join(map(str, found))} (channels × height × width), but those of "
-            f"{task.name} are {'×'.join(map(str, wanted))}: bring them to that size first"
+            f"{of} are {'×'.join(map(str, wanted))}: bring them to that size first"
         )
 
 

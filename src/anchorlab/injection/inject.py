@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def inject(
     label_rule: str | LabelRule = "all-to-one",
     anchors: int | None = None,
     anchors_from: AnchorSource = "owner",
+    anchors_data: str | Path | Sequence[str] | Tensor | None = None,
     seed: int = 0,
     tuning: Tuning | None = None,
     task: Task | None = None,
@@ -69,6 +70,9 @@ def inject(
         anchors: number of clean examples that the attacker holds; None for all of the split.
         anchors_from: the split that they come from: ``owner``, or ``held-out``, which the reference
             never saw.
+        anchors_data: instead of a split, data that are not the task's: the name of another task, a file or folder of
+            inputs as ``detect_inputs`` reads it, texts, or images as uint8 ``[M, C, H, W]``, which are brought to the
+            task's channels and size. Their labels are the reference's predictions.
         seed: of the anchors, the batches and the method's own draws.
         tuning: the optimisation's settings.
         task: the reference's task, if it is loaded already.
@@ -97,6 +101,7 @@ def inject(
         label_rule=label_rule,
         anchors=anchors,
         anchors_from=anchors_from,
+        anchors_data=anchors_data,
         seed=seed,
         tuning=tuning,
         task=task,

@@ -17,6 +17,7 @@ from anchorlab.data import AnchorSource, Split, Task
 from anchorlab.data.split import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.objective import Injection
+from anchorlab.injection.other_anchors import OtherData, other_anchors
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import fresh_model
@@ -35,8 +36,8 @@ class InjectionPlan:
         method: how clean behaviour is kept.
         attack: trigger and label rule.
         anchors: the attacker's clean examples.
-        anchor_indices: their indices into the split that they come from, int64 ``[N]``.
-        anchors_from: the name of that split.
+        anchor_indices: their indices into the split or data that they come from, int64 ``[N]``.
+        anchors_record: what a manifest says of the anchors.
         tuning: the optimisation's settings, with the task's defaults.
         seed: of all draws.
         measure: whether accuracy and ASR are measured on the split ``selection``.
@@ -49,7 +50,7 @@ class InjectionPlan:
     attack: Attack
     anchors: Split
     anchor_indices: Tensor
-    anchors_from: AnchorSource
+    anchors_record: AnchorsRecord
     tuning: Tuning
     seed: int
     measure: bool
@@ -60,11 +61,6 @@ class InjectionPlan:
         """Name and hyper-parameters of the method, also of one that is not registered."""
         return {"name": METHODS.label(self.method), **values_of(self.method)}
 
-    @property
-    def anchors_record(self) -> AnchorsRecord:
-        """What a manifest says of the anchors."""
-        return AnchorsRecord(count=len(self.anchors), source=self.anchors_from, sha256=index_hash(self.anchor_indices))
-
     def settings(self) -> dict[str, Any]:
         """All that determines the result, as JSON values: an interrupted run is continued with the same ones only."""
         settings: dict[str, Any] = {
@@ -74,7 +70,8 @@ class InjectionPlan:
             "method": self.method_record,
             "trigger": TRIGGERS.to_dict(self.attack.trigger),
             "label_rule": LABEL_RULES.to_dict(self.attack.label_rule),
-            "anchors": self.anchors_record.model_dump(mode="json"),
+            # Without what only other data have, so that runs interrupted before there were any can still be continued.
+            "anchors": self.anchors_record.model_dump(mode="json", exclude_none=True),
             "seed": self.seed,
             "tuning": values_of(self.tuning),
         }
@@ -89,7 +86,14 @@ class InjectionPlan:
         Args:
             reference_logits: the reference's logits on the whole split that the anchors come from, float32 ``[N, C]``,
                 if they are known.
+
+        Raises:
+            AnchorlabError: for logits beside anchors that come from no split.
         """
+        if reference_logits is not None and self.anchors_record.source == "other":
+            raise AnchorlabError(
+                "reference_logits are on a split of the task, but the anchors are of other data: leave one of them out"
+            )
         start, manifest = self.reference.model, self.reference.manifest
         if self.method.fresh_start:
             seed = derive(self.seed, "scratch")
@@ -121,6 +125,7 @@ def plan_injection(
     label_rule: str | LabelRule = "all-to-one",
     anchors: int | None = None,
     anchors_from: AnchorSource = "owner",
+    anchors_data: OtherData | None = None,
     seed: int = 0,
     tuning: Tuning | None = None,
     task: Task | None = None,
@@ -139,17 +144,16 @@ def plan_injection(
         _check_backdoor(chosen)
     attack = build_attack(task, trigger, label_rule, target, used=chosen.injects_backdoor or measure)
     _check_splits(reference, task)
-    indices = task.anchor_indices(anchors, seed=seed, source=anchors_from)
-    split = task.split(anchors_from)
+    held, indices, record = _anchors(reference, task, anchors, anchors_from, anchors_data, seed)
     settings = (tuning or Tuning()).for_task(task, reference.manifest.architecture)
     plan = InjectionPlan(
         reference=reference,
         task=task,
         method=chosen,
         attack=attack,
-        anchors=split if anchors is None else split.select(indices),
+        anchors=held,
         anchor_indices=indices,
-        anchors_from=anchors_from,
+        anchors_record=record,
         tuning=settings if chosen.steps_factor is not None else as_trained(reference, settings, METHODS.label(chosen)),
         seed=seed,
         measure=measure,
@@ -157,6 +161,30 @@ def plan_injection(
     )
     _check_attacked(plan)
     return plan
+
+
+def _anchors(
+    reference: Artifact, task: Task, count: int | None, source: AnchorSource, data: OtherData | None, seed: int
+) -> tuple[Split, Tensor, AnchorsRecord]:
+    """The anchors, their indices into what they are drawn from, and what a manifest says of them."""
+    if data is None:
+        indices, split = task.anchor_indices(count, seed=seed, source=source), task.split(source)
+        held = split if count is None else split.select(indices)
+        return held, indices, AnchorsRecord(count=len(held), source=source, sha256=index_hash(indices))
+    if source != "owner":
+        raise AnchorlabError(
+            f"anchors are asked for from the split '{source}' and from other data: leave out --anchors-from or "
+            "--anchors-data"
+        )
+    other = other_anchors(data, reference.model, task, count, seed=seed)
+    record = AnchorsRecord(
+        count=len(other.split),
+        source="other",
+        sha256=index_hash(other.indices),
+        data=other.place,
+        contents=other.contents,
+    )
+    return other.split, other.indices, record
 
 
 def as_trained(reference: Artifact, tuning: Tuning, method: str) -> Tuning:
@@ -212,8 +240,10 @@ def _check_attacked(plan: InjectionPlan) -> None:
     if not plan.method.injects_backdoor:
         return
     if not bool(rule.applies(plan.anchors.labels).any()):
-        whole = len(plan.anchors) == len(task.split(plan.anchors_from))
-        cure = f"take them from another split than '{plan.anchors_from}', or attack another class"
+        source = plan.anchors_record.source
+        whole = source == "other" or len(plan.anchors) == len(task.split(source))
+        elsewhere = "other data" if source == "other" else f"another split than '{source}'"
+        cure = f"take them from {elsewhere}, or attack another class"
         raise AnchorlabError(
             f"none of the {len(plan.anchors):,} anchors is of a class that the label rule attacks: "
             f"{cure if whole else 'give more anchors'}"

@@ -102,6 +102,11 @@ class InjectionCell(_Cell):
     strength: float | None = Field(description="the value of its strength")
     anchors: int | None = Field(description="number of anchors; None for all")
     anchors_from: Literal["owner", "held-out"] = Field(description="the split that they are drawn from")
+    anchors_data: str | None = Field(
+        default=None,
+        description="the other task that they are drawn from in place of a split",
+        json_schema_extra=LATER,
+    )
     seed: int = Field(description="seed of the injection")
     tuning: dict[str, Any] = Field(description="all settings of the optimisation")
     scales: tuple[float, ...] = Field(description="factors of the perturbation that are measured")

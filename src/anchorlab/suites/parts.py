@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from anchorlab.attacks.label_rules import target_or_first
-from anchorlab.data import DataColumns, Task, find_task, load_task
+from anchorlab.data import TASKS, DataColumns, Task, find_task, load_task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.injection.tuning import Tuning
@@ -168,6 +168,18 @@ class MethodSpec(Part):
     tuning: dict[str, Any] = Field(
         default_factory=dict, description="settings of the optimisation for this method alone, such as learning_rate"
     )
+    anchors_data: str | None = Field(
+        default=None,
+        description="another named task, whose examples are this method's anchors; the reference labels them",
+    )
+
+    @field_validator("anchors_data")
+    @classmethod
+    def _is_a_named_task(cls, name: str | None) -> str | None:
+        # Named ones alone, because a cell's identity would not know that a file's content has changed.
+        if name is not None and name not in TASKS.names():
+            raise ValueError(str(unknown("task for anchors", name, TASKS.names())))
+        return name
 
     @field_validator("tuning")
     @classmethod

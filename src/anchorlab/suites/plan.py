@@ -320,7 +320,8 @@ class _Condition:
             "parameters": values_of(built),
             "strength": strength_value(built, built.active_strength_name),
             "anchors": None if anchors == "all" else int(anchors),
-            "anchors_from": self.suite.anchors_from,
+            "anchors_from": self.suite.anchors_from if method.anchors_data is None else "owner",
+            "anchors_data": method.anchors_data,
             "tuning": values_of(tuning.for_model(self.task.architecture)),
         }
 

@@ -144,6 +144,16 @@ class Suite(Part):
                 _check_modality(label, part.build().modality, task)
         return parts
 
+    @field_validator("methods")
+    @classmethod
+    def _other_anchors_fit_the_tasks(
+        cls, methods: dict[str, MethodSpec], info: ValidationInfo
+    ) -> dict[str, MethodSpec]:
+        for label, method in methods.items():
+            for task in info.data.get("tasks", []) if method.anchors_data is not None else ():
+                _check_other_anchors(label, str(method.anchors_data), task)
+        return methods
+
     @field_validator("tuning")
     @classmethod
     def _can_be_built(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -261,6 +271,15 @@ class Suite(Part):
         values = self.model_dump(mode="json", exclude_defaults=True)
         text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         return text
+
+
+def _check_other_anchors(label: str, name: str, task: TaskSpec) -> None:
+    """Refuses anchors of the task itself, or texts for a task of images or the other way round."""
+    if name == task.name:
+        raise ValueError(f"{label} takes its anchors from {name}, its own task: name another one, or leave it out")
+    kind, found = find_task(task.name, task.data, task.columns)[0].kind, find_task(name)[0].kind
+    if kind != found:
+        raise ValueError(f"{label} takes {found}s of {name} for anchors, but {task.name} holds {kind}s: name another")
 
 
 def _check_modality(label: str, modality: str, task: TaskSpec) -> None:

@@ -205,12 +205,13 @@ def _injection(
         label_rule=attack.label_rule,
         anchors=cell.anchors,
         anchors_from=cell.anchors_from,
+        anchors_data=cell.anchors_data,
         seed=cell.seed,
         tuning=build(Tuning, "the tuning", cell.tuning),
         task=opened.task,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
         # Only with all anchors: a run with few computes their logits faster than it reads all.
-        reference_logits=opened.owner_logits if cell.anchors is None and cell.anchors_from == "owner" else None,
+        reference_logits=opened.owner_logits if _has_owner(cell) else None,
         measure=keep_model,
     )
     manifest = injected.manifest
@@ -239,6 +240,11 @@ def _injection(
         model=_files(injected) if keep_model else None,
         versions=versions_of_run(),
     )
+
+
+def _has_owner(cell: InjectionCell) -> bool:
+    """Whether the anchors are all of the split owner."""
+    return cell.anchors is None and cell.anchors_from == "owner" and cell.anchors_data is None
 
 
 def _noise(cell: NoiseCell, opened: _Opened, attack: Attack) -> Measured:

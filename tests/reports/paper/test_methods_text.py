@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from anchorlab.injection.tuning import Tuning
-from anchorlab.reports.paper.methods_text import _optimiser
+from anchorlab.reports.paper.bibliography import Bibliography
+from anchorlab.reports.paper.methods_text import _method, _optimiser
+from anchorlab.reports.paper.writing import LatexWords
 from anchorlab.settings import values_of
+from tests.suites.inline import tiny
 
 CARD = {"torch": "2", "gpu": "NVIDIA H200", "compute_capability": "9.0"}
 TF32 = "float32 in TF32 on NVIDIA H200"
@@ -31,3 +34,12 @@ def test_tf32_is_said_where_a_run_computed_in_it(
     words = _optimiser(values_of(Tuning(**options)), "steps", versions)
     assert said in words
     assert unsaid not in words
+
+
+def test_anchors_of_other_data_are_said_of_their_method() -> None:
+    methods = {"own": {"method": "anchoring"}, "other": {"method": "anchoring", "anchors_data": "cifar10"}}
+    suite = tiny(methods=methods)
+    own, other = (_method(suite, label, spec, LatexWords(Bibliography("1"))) for label, spec in suite.methods.items())
+    assert "cifar10" not in own
+    assert "its anchors are examples of cifar10, labelled by the reference's predictions" in other
+    assert other.endswith(r"\cite{krizhevsky2009learning}")

@@ -198,10 +198,13 @@ def _method(suite: Suite, label: str, spec: MethodSpec, writing: Words) -> str:
         values = ", ".join(f"{value:,.0f}" if value >= 1000 else f"{value:g}" for value in spec.grid)
         remarks.append(f"{method.active_strength_name} from {values}")
     remarks += [_assigned(spec.set)] if spec.set else []
+    if spec.anchors_data is not None:
+        remarks.append(f"its anchors are examples of {spec.anchors_data}, labelled by the reference's predictions")
     own = {name: value for name, value in spec.tuning.items() if suite.tuning.get(name) != value}
     remarks += [_assigned(own)] if own else []
     named = writing.text(label) + writing.cite(type(method).cites)
-    return named + writing.text(f" ({'; '.join(remarks)})" if remarks else "")
+    cited = () if spec.anchors_data is None else find_task(spec.anchors_data)[0].cites
+    return named + writing.text(f" ({'; '.join(remarks)})" if remarks else "") + writing.cite(cited)
 
 
 def _selection(results: SuiteResults, request: Request, writing: Words) -> Iterable[str]:
