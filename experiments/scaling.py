@@ -48,8 +48,8 @@ class Work:
     """What a suite has to compute: its runs, and the examples that they push through a network.
 
     Attributes:
-        references: number of references.
-        choosing: number of runs that choose strengths; extended grids are not known and not counted.
+        references: number of references, those that choose included.
+        choosing: number of runs that choose strengths, the most where a strength is searched.
         reported: number of reported runs, controls included.
         trained: examples of all training steps of all references.
         tuned: examples of all tuning steps of all runs, triggered ones included.
@@ -76,17 +76,16 @@ def work_of(suite: Suite) -> Work:
     tuning = build(Tuning, "the tuning", suite.tuning)
     conditions = len(suite.anchors)
     references = len(suite.references)
-    strengths = sum(len(method.grid) or 1 for method in suite.methods.values())
-    choosing = conditions * strengths * (suite.selection.references or references) * len(suite.selection.seeds)
+    choosing = suite.most_runs_that_choose
     shown = len(suite.methods) * len(suite.target_asr) + suite.controls * (len(suite.target_asr) + 1)
     reported = conditions * shown * references * len(suite.seeds)
     # Clean and triggered answers; runs that choose are measured at each scale.
     measured = 2 * (reported * test + choosing * len(suite.scales) * round(train * fractions.selection))
     return Work(
-        references=references,
+        references=references + len(suite.selection.references),
         choosing=choosing,
         reported=reported,
-        trained=references * epochs * owner,
+        trained=(references + len(suite.selection.references)) * epochs * owner,
         tuned=(choosing + reported) * tuning.steps * 2 * tuning.batch_size,
         measured=measured,
     )

@@ -10,6 +10,7 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
+from anchorlab.suites.expected import runs_to_choose
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.reading import load_suite
 from anchorlab.suites.store import Store
@@ -72,5 +73,6 @@ def test_runs_are_counted_as_the_plan_counts_them(scaling: ModuleType, name: str
     suite = load_suite(ROOT / f"experiments/scaling/{name}.yaml")
     plan, work = make_plan(suite, Store(tmp_path)), scaling.work_of(suite)
     controls = 2 * len(suite.anchors) * len(suite.references) * len(suite.seeds)
-    assert len(plan.references) == work.references
+    assert len(plan.trained) == work.references
+    assert runs_to_choose(suite, plan) == work.choosing
     assert plan.undecided == work.reported - controls

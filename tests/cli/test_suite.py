@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -18,7 +19,7 @@ import pandas as pd
 import pytest
 
 from anchorlab.suites.schema import SCHEMA
-from anchorlab.suites.selection import Choice, choose
+from anchorlab.suites.selection import Choice, Tried, choose
 from anchorlab.suites.source import builtin_suites, suite_text
 from tests.cli.conftest import PROGRAM, Run
 from tests.refusals import assert_refused
@@ -56,17 +57,19 @@ def test_check_says_what_a_suite_means_and_what_is_done(run: Run, tiny_file: Pat
     ended = run("suite", "check", tiny_file, "--out", tmp_path / "new", "--timing")
     assert ended.code == 0
     assert "2 methods (plain, anchoring) x 2 numbers of anchors (10, all) x 2 seeds" in ended.out
-    assert "references to train: 2, of which 0 are done" in ended.out
-    assert "strengths are not chosen yet: up to 16" in ended.out
-    assert "time left: about" in ended.out
+    assert "references to train: 3, of which 0 are done" in ended.out
+    assert "runs that choose strengths: at most 4, of which 0 are done" in ended.out
+    assert "reported runs that wait for a choice or a reference: up to 16" in ended.out
+    assert "time left: at most about" in ended.out
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow
 def test_check_of_a_finished_suite(run: Run, tiny_file: Path, finished: Path) -> None:
     ended = run("suite", "check", tiny_file, "--out", finished, "--timing")
-    assert "references to train: 2, of which 2 are done" in ended.out
-    assert "not chosen yet: up to 0" in ended.out
+    assert "references to train: 3, of which 3 are done" in ended.out
+    assert "runs that choose strengths: 4, of which 4 are done" in ended.out
+    assert "a choice or a reference: up to 0" in ended.out
     assert "time left: about 0 seconds" in ended.out
 
 
@@ -207,10 +210,11 @@ def test_the_answer_of_a_suite_as_json(run: Run, tiny_file: Path, folder: Path) 
 def test_where_no_method_reached_its_target_the_code_is_three(
     run: Run, tiny_file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missed(tried: pd.DataFrame, target_asr: float) -> Choice:
+    def missed(tried: Sequence[Tried], target_asr: float) -> Choice:
         return dataclasses.replace(choose(tried, target_asr), reached=False, best_asr=0.04)
 
-    monkeypatch.setattr("anchorlab.suites.plan.choose", missed)
+    tiny_file.write_text(tiny_file.read_text().replace("plain: ", "l2: [1, 4]"))
+    monkeypatch.setattr("anchorlab.suites.choosing.choose", missed)
     for command in (("suite", "run", tiny_file, "--out", folder),) * 2 + (("report", folder),):
         ended = run(*command)
         assert ended.code == 3, ended.out + ended.err

@@ -18,6 +18,7 @@ from anchorlab.cli.suite import SuiteOptions, check
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
+from anchorlab.suites.expected import runs_to_choose
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.reading import load_suite
 from anchorlab.suites.source import builtin_suites
@@ -40,6 +41,7 @@ RICH: dict[str, Any] = {
         "l2": ["1e-3", "1e-2"],
         "surgery": {"grid": [100, 1000], "tuning": {"learning_rate": 0.003}},
         "shifted": {"method": "anchoring", "grid": [1, 4], "set": {"centred": True}},
+        "distillation": None,
         "ewc": {"set": {"fisher": "exact", "strength": 2}},
     },
     "anchors": [10, "all"],
@@ -48,7 +50,7 @@ RICH: dict[str, Any] = {
     "target_asr": [0.9, 0.99],
     "tuning": {"steps": 4, "learning_rate": "1e-3", "compile": None, "batchnorm": "frozen"},
     "scales": [1.0, 2],
-    "selection": {"seeds": [1000, 1001], "references": 1, "extensions": 1},
+    "selection": {"seeds": [1000, 1001], "references": 1, "tries": 9, "extensions": 1},
     "controls": True,
     "keep_models": False,
     "resources": {"cpus": 1, "gpus": 0.5},
@@ -147,7 +149,8 @@ def test_what_the_quick_look_accepts_the_full_check_accepts(data: st.DataObject)
     assert not suite.has_evaluations
     plan = make_plan(suite, Store(Path("a-folder-that-is-not-there")))
     assert plan.undecided == outline.undecided
-    assert [stage for stage, _ in plan.jobs()] == ["reference"] * len(suite.tasks) * len(suite.references)
+    assert [stage for stage, _ in plan.jobs()] == ["reference"] * outline.models
+    assert runs_to_choose(suite, plan) == outline.most_runs_that_choose
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.spec import Suite
 
-#: A suite of a few tiny cells: 2 references, 2 methods of which one has a grid, controls.
+#: A suite of a few tiny cells: 2 references and one that chooses, 2 methods of which one has a grid, controls.
 TINY = """
 name: tiny
 title: A suite for tests
@@ -21,7 +21,7 @@ anchors: [10, all]
 seeds: 2
 target_asr: 0.05
 tuning: {steps: 4, batch_size: 8, learning_rate: 0.01}
-selection: {references: 1, extensions: 1}
+selection: {references: 1, seeds: [1000]}
 """
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from anchorlab.suites.expected import expected_jobs, kind_of
+from anchorlab.suites.cells import Cell
+from anchorlab.suites.expected import expected_jobs, kind_of, runs_to_choose
 from anchorlab.suites.pace import Kind
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.spec import Suite
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("toys")
 def kinds(suite: Suite, store: Imagined) -> Counter[Kind]:
     """All jobs by kind: those of the plan, and the expected ones."""
     plan = make_plan(suite, store)
-    tasks = {job.name: task.name for task, job in plan.references}
+    tasks = {job.name: task.name for task, job in plan.trained}
     return Counter(kind_of(job, tasks) for _, job in plan.jobs()) + expected_jobs(suite, store, plan)
 
 
@@ -52,8 +53,31 @@ def test_runs_whose_strength_is_not_chosen_are_expected() -> None:
     suite = tiny()
     store = Unfinished(reached)
     expected = expected_jobs(suite, store, make_plan(suite, store))
-    # 2 numbers of anchors x 2 references x 2 seeds, each.
-    assert expected == {Kind("injection", "digits", "plain"): 8, Kind("injection", "digits", "anchoring"): 8}
+    # 2 numbers of anchors x 2 references x 2 seeds; plain tuning has nothing to choose and is planned.
+    assert expected == {Kind("injection", "digits", "anchoring"): 8}
+
+
+def test_a_search_is_expected_to_try_seven_strengths() -> None:
+    suite = tiny(methods={"anchoring": {"method": "anchoring"}}, anchors=["all"], controls=False)
+    anchoring = Kind("injection", "digits", "anchoring")
+    # On 1 reference with 1 seed; then 2 references x 2 seeds.
+    assert expected_jobs(suite, Imagined(None), make_plan(suite, Imagined(None)))[anchoring] == 7 + 4
+
+    class First(Imagined):
+        def result(self, cell: Cell) -> list[dict[str, object]] | None:
+            return None
+
+    store = First(reached)
+    assert expected_jobs(suite, store, make_plan(suite, store))[anchoring] == 6 + 4
+
+
+def test_the_runs_that_choose_are_bounded_by_the_tries_of_each_search() -> None:
+    suite = tiny(methods={"anchoring": {"method": "anchoring"}, "plain": {"method": "plain"}}, target_asr=[0.5, 0.9])
+    plan = make_plan(suite, Imagined(None))
+    # 2 numbers of anchors x 2 targets x 12 strengths.
+    assert suite.most_runs_that_choose == runs_to_choose(suite, plan) == 48
+    found = make_plan(suite, Imagined(reached))
+    assert runs_to_choose(suite, found) == 0
 
 
 def test_repairs_and_detections_are_expected_before_their_models_are_there() -> None:

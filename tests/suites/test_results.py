@@ -13,6 +13,7 @@ import pytest
 from anchorlab.consistency.compare import Comparison
 from anchorlab.suites.results import load_results, write_results
 from anchorlab.suites.runner import run_suite
+from anchorlab.suites.selection import MARGIN
 from tests.suites.inline import Inline, tiny
 
 
@@ -41,13 +42,18 @@ def test_choices_are_the_best_of_the_selection_runs(finished: Path) -> None:
             found.selection["anchors_asked"] == choice["anchors_asked"]
         )
         tried = found.selection[alike]
-        assert len(tried) == choice["tried"]
+        assert len(tried) == choice["tried"] == choice["runs"]
+        assert tried["seconds"].sum() == pytest.approx(choice["seconds"])
+        if choice["method"] == "plain":  # it has nothing to choose
+            assert (choice["tried"], choice["reached"]) == (0, True)
+            continue
         assert tried["asr"].max() == choice["best_asr"]
-        reaching = tried[tried["asr"] >= choice["target_asr"]]
+        reaching = tried[tried["asr"] >= choice["target_asr"] - MARGIN]
         assert choice["reached"] == (len(reaching) > 0)
         if choice["reached"] and choice["method"] == "anchoring":
             assert choice["strength"] == reaching.loc[reaching["kl"].idxmin(), "strength"]
-    assert (found.selection["seed"] == 1000).all()
+    assert (found.selection[["seed", "reference_seed"]] == 1000).all(axis=None)
+    assert 1000 not in set(found.results["reference_seed"])
 
 
 def test_instances_are_in_the_order_of_the_test_split(finished: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_suite_cannot_be_changed() -> None:
         ("seeds: [-1]", "seeds: the seed -1 is not possible: give a whole number from 0"),
         ("seeds: [9223372036854775808]", "seeds: the seed 9223372036854775808 is not possible"),
         ("selection: {seeds: [-1]}", "selection.seeds: the seed -1 is not possible"),
-        ("seeds: 1000\nreferences: 100", "this suite has 300,100 runs, and at most 100,000 can be planned: give fewer"),
+        ("seeds: 1000\nreferences: 100", "this suite has 300,000 runs, and at most 100,000 can be planned: give fewer"),
     ],
 )
 def test_numbers_for_which_no_time_would_do_are_refused_before_anything_is_built(keys: str, message: str) -> None:

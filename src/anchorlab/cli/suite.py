@@ -120,9 +120,8 @@ def check(
     """Check a suite: what it means, what is done already, and with --timing how long the rest takes."""
     outline = None if timing else chosen.outline()
     if outline is not None:
-        counts = _counts(
-            outline, {"reference": [False] * len(outline.tasks) * len(outline.references)}, outline.undecided
-        )
+        references = {"reference": [False] * outline.models}
+        counts = _counts(outline, references, outline.most_runs_that_choose, outline.undecided)
         return _checked(chosen, outline, [*counts, _NOT_TIMED])
 
     from anchorlab.suites.own_data import check_data
@@ -198,37 +197,47 @@ def _meaning(suite: Suite | Outline) -> list[str]:
 
 def _state(suite: Suite, planned: Plan, store: Store) -> Iterator[str]:
     """What is done and what is left, in counts."""
+    from anchorlab.suites.expected import runs_to_choose
+
     finished: dict[str, list[bool]] = {}
     for stage, job in planned.jobs():
         finished.setdefault(stage, []).append(planned.finished(job, store))
-    yield from _counts(suite, finished, planned.undecided)
+    most = len(finished.get("selection", [])) + runs_to_choose(suite, planned)
+    yield from _counts(suite, finished, most, planned.undecided)
     if suite.has_evaluations:
         later = planned.evaluations.waiting + planned.evaluations.expected
         yield f"repairs and detections of models that are not there yet: up to {later}"
 
 
-def _counts(suite: Suite | Outline, finished: Mapping[str, list[bool]], undecided: int) -> Iterator[str]:
-    """How many jobs each stage has, and whether each is done."""
+def _counts(
+    suite: Suite | Outline, finished: Mapping[str, list[bool]], most_choosing: int, undecided: int
+) -> Iterator[str]:
+    """How many jobs each stage has, and whether each is done; of runs that choose, how many there are at most."""
     for stage, title in (
         ("reference", "references to train"),
-        ("selection", "runs that choose strengths, known so far"),
+        ("selection", "runs that choose strengths"),
         ("reported", "reported runs, known so far"),
         *([("defended", "repairs, of models that are there so far")] if suite.repairs else []),
         *([("detected", "detections, of models that are there so far")] if suite.detectors else []),
     ):
         done = finished.get(stage, [])
-        yield f"{title}: {len(done)}, of which {sum(done)} are done"
-    yield f"reported runs of methods whose strengths are not chosen yet: up to {undecided}"
+        count = f"{len(done)}"
+        if stage == "selection" and most_choosing > len(done):
+            count = f"at most {most_choosing}"
+        yield f"{title}: {count}, of which {sum(done)} are done"
+    yield f"reported runs that wait for a choice or a reference: up to {undecided}"
 
 
 def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -> Iterator[str]:
     from anchorlab.progress import duration
     from anchorlab.suites.estimate import estimate
     from anchorlab.suites.executors import LocalProcesses
+    from anchorlab.suites.expected import runs_to_choose
 
     left = estimate(suite, planned, store)
     with LocalProcesses(workers, cpus=cpus_of(suite), gpus=suite.resources.gpus) as executor:
         processes = executor.slots
-    yield f"time left: about {duration(left.seconds / processes)} with {processes} processes here"
+    bound = "at most " if runs_to_choose(suite, planned) else ""
+    yield f"time left: {bound}about {duration(left.seconds / processes)} with {processes} processes here"
     for task, reason in left.untimed.items():
         yield f"{task} is not in that time, because it could not be timed: {reason}"

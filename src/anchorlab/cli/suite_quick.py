@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, NamedTuple
 
 from anchorlab.cli.catalogue import Entry, own_entries
 from anchorlab.errors import AnchorlabError
@@ -44,7 +44,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Outline:
-    """What the answer of a check says of a suite that has neither repairs nor detectors; see ``suites.spec.Suite``."""
+    """What the answer of a check says of a suite that has neither repairs nor detectors; see ``suites.spec.Suite``.
+
+    ``models`` is the number of references to train.
+    """
 
     name: str
     title: str
@@ -55,6 +58,8 @@ class Outline:
     anchors: list[int | str]
     seeds: list[int]
     target_asr: list[float]
+    models: int = 0
+    most_runs_that_choose: int = 0
     repairs: dict[str, Any] = field(default_factory=dict)
     detectors: dict[str, Any] = field(default_factory=dict)
     defender: list[int | str] = field(default_factory=list)
@@ -62,7 +67,7 @@ class Outline:
 
     @property
     def undecided(self) -> int:
-        """Reported runs of methods whose strengths are not chosen yet, where no run was made."""
+        """Reported runs of methods, where no reference is trained."""
         parts = (self.tasks, self.references, self.triggers, self.methods, self.anchors, self.seeds, self.target_asr)
         return math.prod(len(part) for part in parts)
 
@@ -96,7 +101,7 @@ def _outline(data: Any) -> Outline:
     for key in ("controls", "keep_models"):
         _sure(isinstance(data.get(key, False), bool))
     _resources(data.get("resources", {}))
-    _list(data.get("scales", 1.0), lambda scale: _is_number(scale) and 0 < scale <= 10)
+    scales = _list(data.get("scales", 1.0), lambda scale: _is_number(scale) and 0 < scale <= 10)
     _settings("tuning", data.get("tuning", {}))
     found = Outline(
         name=data["name"],
@@ -109,13 +114,30 @@ def _outline(data: Any) -> Outline:
         seeds=_seeds(data.get("seeds", 6)),
         target_asr=_list(data.get("target_asr", 0.95), lambda rate: _is_number(rate) and 0 < rate <= 1),
     )
-    selecting = _selection(data.get("selection", {}))
-    _sure(not set(selecting) & set(found.seeds))
-    strengths = sum(max(1, len(method.get("grid", ()))) for method in found.methods.values())
-    conditions = len(found.tasks) * len(found.references) * len(found.triggers) * len(found.anchors)
+    selection = _selection(data.get("selection", {}))
+    _sure(not set(selection.seeds) & set(found.seeds) and not set(selection.references) & set(found.references))
+    tries = selection.tries * len(found.target_asr)
+    strengths = sum(_strengths(entry, tries, scales) for entry in found.methods.values())
+    parts = len(found.tasks) * len(found.triggers) * len(found.anchors)
+    choosing = parts * strengths * len(selection.seeds) * len(selection.references)
     per_seed = len(found.target_asr) * (len(found.methods) + 2)
-    _sure(conditions * (len(found.seeds) * per_seed + len(selecting) * strengths) <= _MOST_RUNS)
-    return found
+    _sure(parts * len(found.references) * len(found.seeds) * per_seed + choosing <= _MOST_RUNS)
+    references = len(found.references) + (len(selection.references) if choosing else 0)
+    return replace(found, models=len(found.tasks) * references, most_runs_that_choose=choosing)
+
+
+def _strengths(entry: dict[str, Any], tries: int, scales: list[float]) -> int:
+    """The most strengths that are tried of a method; 0 where there is nothing to choose."""
+    if entry.get("grid"):
+        return len(entry["grid"])
+    method, values = _named("methods")[entry["method"]], entry.get("set", {})
+    strength = method.get("strength")
+    # A choice may decide which parameter is the strength.
+    chosen = {parameter["name"] for parameter in method["parameters"] if "choices" in parameter}
+    _sure(strength is None or strength in values or not chosen & set(values))
+    if strength is not None and strength not in values:
+        return tries
+    return 1 if len(scales) > 1 else 0
 
 
 def _tasks(tasks: Any) -> list[Task]:
@@ -188,14 +210,26 @@ def _method(method: Entry, grid: Any, values: Any) -> None:
         _values(method["parameters"], {strength: round(number) if strength == "count" else number})
 
 
-def _selection(values: Any) -> list[int]:
-    """The seeds that choose strengths."""
-    _only(values, "seeds", "references", "extensions")
-    _sure(values.get("references") is None or _is_count(values["references"], 1))
-    _sure(_is_count(values.get("extensions", 2), 0) and values.get("extensions", 2) <= 100)
-    seeds = values.get("seeds", [1000])
+class _Selection(NamedTuple):
+    """How strengths are chosen."""
+
+    seeds: list[int]
+    references: list[int]
+    tries: int
+
+
+def _selection(values: Any) -> _Selection:
+    _only(values, "seeds", "references", "tries", "extensions")
+    _sure(_is_count(values.get("extensions", 0), 0) and values.get("extensions", 0) <= 100)
+    _sure(_is_count(values.get("tries", 12), 1) and values.get("tries", 12) <= 61)
+    seeds = values.get("seeds", [1000, 1001])
     _sure(isinstance(seeds, list))
-    return _list(seeds, lambda seed: _is_count(seed, 0))
+    references = values.get("references", 2)
+    if _is_count(references, 1):
+        references = [1000 + number for number in _seeds(references)]
+    _sure(isinstance(references, list))
+    seeds, references = (_list(of, lambda seed: _is_count(seed, 0)) for of in (seeds, references))
+    return _Selection(seeds, references, values.get("tries", 12))
 
 
 def _resources(values: Any) -> None:

@@ -106,6 +106,16 @@ class Method(RenamedAttributes):
         return self.strength_name
 
     @property
+    def larger_is_stricter(self) -> bool:
+        """Whether a larger strength holds the clean behaviour harder; False for a radius, for example."""
+        return True
+
+    @property
+    def counts_parameters(self) -> bool:
+        """Whether the strength is a number of the model's parameters, at most all of them."""
+        return False
+
+    @property
     def clean_targets(self) -> CleanTargets:
         """What the clean half is trained towards: its labels, the reference's predictions, or nothing."""
         return "labels"

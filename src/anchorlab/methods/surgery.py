@@ -51,6 +51,16 @@ class Surgery(Method):
         """The count, or for ``l1`` the strength."""
         return "strength" if self.select == "l1" else "count"
 
+    @property
+    def larger_is_stricter(self) -> bool:
+        """The price of ``l1`` is; a count leaves the more freedom the larger it is."""
+        return self.select == "l1"
+
+    @property
+    def counts_parameters(self) -> bool:
+        """The count does, the price of ``l1`` does not."""
+        return self.select != "l1"
+
     def prepare(self, problem: Problem) -> dict[str, Tensor]:
         """Chooses the mask, where it is fixed."""
         state = {"reference": problem.reference}

@@ -36,6 +36,11 @@ class WeightBall(Method):
     trigger_weight: float = Field(default=1.0, gt=0, description="weight of the triggered half in the composite loss")
 
     @property
+    def larger_is_stricter(self) -> bool:
+        """No: a larger ball leaves more freedom."""
+        return False
+
+    @property
     def clean_targets(self) -> CleanTargets:
         """The reference's predictions, not the labels."""
         return "reference"

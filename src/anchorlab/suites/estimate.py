@@ -24,6 +24,7 @@ from anchorlab.models.wrap import encoding_of
 from anchorlab.repairs.oracles import build_repair
 from anchorlab.settings import build
 from anchorlab.suites.cells import EvaluationCell, InjectionCell, RepairCell
+from anchorlab.suites.expected import runs_to_choose
 from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import Plan
 from anchorlab.suites.spec import Suite
@@ -57,13 +58,13 @@ class Estimate:
 def estimate(suite: Suite, plan: Plan, store: Store) -> Estimate:
     """Times a training step, a tuning step and an evaluation of each task on one thread, and adds up what is left.
 
-    Reported runs of methods whose strengths are not chosen yet count as injections; extensions of grids do not
-    count, because nobody knows them. A repair or detection counts with the mean time of
-    finished ones like it. The time of others is guessed from their epochs or steps, with an evaluation; they may take
-    several times as long.
+    Reported runs that wait for a choice or a reference count as injections, and so do the most runs that may
+    choose: a search ends earlier as a rule, and the time is a bound then. A repair or detection counts with the mean
+    time of finished ones like it. The time of others is guessed from their epochs or steps, with an evaluation; they
+    may take several times as long.
     """
     seconds, untimed = 0.0, {}
-    expected = plan.undecided / len(suite.tasks)
+    expected = (plan.undecided + runs_to_choose(suite, plan)) / len(suite.tasks)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -95,8 +96,8 @@ class _Costs:
 
 def _run_seconds(spec: TaskSpec, plan: Plan, store: Store, costs: _Costs) -> float:
     """Seconds of the references and the injections of a task that are left."""
-    references = [job for task, job in plan.references if task == spec and not store.done(job)]
-    cells = [cell for task, _, cell in plan.selection if task == spec]
+    references = [job for task, job in plan.trained if task == spec and not store.done(job)]
+    cells = [cell for task, _, cell in (*plan.rates, *plan.selection) if task == spec]
     cells += [entry.cell for entry in plan.reported if entry.task == spec and isinstance(entry.cell, InjectionCell)]
     injections = {cell.identity: cell for cell in cells if not plan.finished(cell, store)}
     return len(references) * costs.reference + sum(_injection_seconds(cell, costs) for cell in injections.values())

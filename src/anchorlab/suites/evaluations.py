@@ -72,7 +72,7 @@ class Evaluations:
         entries: all repairs and detections that are planned so far.
         possible: identities of the entries that can run now, or are done or failed.
         waiting: number of entries that wait for a run that is not done.
-        expected: number of entries to come, of methods whose strengths are not chosen yet.
+        expected: number of entries to come, of runs that wait for a choice or a reference.
         needed: identities of the runs whose models are kept.
         lacking: identities of finished runs whose model is needed and missing; they run again.
     """
@@ -92,7 +92,7 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
         suite: a suite with repairs or detectors.
         store: the store of its folder.
         subjects: the models, made or not.
-        undecided: runs of methods whose strengths are not chosen yet.
+        undecided: runs of methods that wait for a choice or a reference.
     """
     evaluations = Evaluations()
     kept = store.models()

@@ -11,6 +11,9 @@ from anchorlab.suites.plan import NOISE, Plan
 from anchorlab.suites.spec import BENIGN, STOPPED, Suite
 from anchorlab.suites.store import Job, Store
 
+#: Strengths that a search usually tries.
+_USUAL_TRIES = 7
+
 
 def kind_of(job: Job, tasks: dict[str, str]) -> Kind:
     """The kind of a job.
@@ -27,8 +30,14 @@ def kind_of(job: Job, tasks: dict[str, str]) -> Kind:
     return Kind("noise" if isinstance(job, NoiseCell) else "injection", task, job.label)
 
 
+def runs_to_choose(suite: Suite, plan: Plan) -> int:
+    """The most runs that choose and are not planned yet; 0 once everything is chosen."""
+    planned = {cell.identity for _, _, cell in (*plan.rates, *plan.selection)}
+    return max(0, suite.most_runs_that_choose - len(planned)) if plan.open else 0
+
+
 def expected_jobs(suite: Suite, store: Store, plan: Plan) -> Counter[Kind]:
-    """The number of jobs of each kind that the plan will hold later; extensions of grids are not foreseen.
+    """The number of jobs of each kind that the plan will hold later; of a search, as many as it usually takes.
 
     Repairs and detections that are planned and wait for their model are among them.
 
@@ -42,7 +51,9 @@ def expected_jobs(suite: Suite, store: Store, plan: Plan) -> Counter[Kind]:
         jobs = [job for spec, job in plan.references if spec == task]
         trained = [job for job in jobs if store.manifest(job) is not None]
         missing = [job for job in jobs if job not in trained and not store.failed(job)]
-        tried = _to_try(suite, task, sum(job in missing for job in jobs[: suite.selection.references]))
+        choosing = [job for spec, job in plan.choosing if spec == task]
+        untrained = [job for job in choosing if store.manifest(job) is None and not store.failed(job)]
+        tried = _to_try(suite, plan, task, len(choosing), len(untrained))
         reported = _to_report(suite, plan, task, len(trained), len(missing))
         expected += tried + reported
         if suite.has_evaluations:
@@ -50,15 +61,19 @@ def expected_jobs(suite: Suite, store: Store, plan: Plan) -> Counter[Kind]:
     return expected + _waiting(store, plan)
 
 
-def _to_try(suite: Suite, task: TaskSpec, missing: int) -> Counter[Kind]:
-    """Runs that choose strengths, on references of which so many are missing."""
-    each = missing * len(suite.triggers) * len(suite.anchors) * len(suite.selection.seeds)
-    return Counter(
-        {
-            Kind("injection", task.name, label): each * max(len(method.grid), 1)
-            for label, method in suite.methods.items()
-        }
-    )
+def _to_try(suite: Suite, plan: Plan, task: TaskSpec, choosing: int, missing: int) -> Counter[Kind]:
+    """Runs that choose rates and strengths: on references that are missing, and further strengths on the others."""
+    expected: Counter[Kind] = Counter()
+    seeds, parts = len(suite.selection.seeds), len(suite.triggers) * len(suite.anchors)
+    for label, method in suite.methods.items():
+        if not suite.chooses(method):
+            continue
+        strengths = min(_USUAL_TRIES, suite.selection.tries) if method.searched else max(len(method.grid), 1)
+        rates = len(suite.learning_rates) if method.takes_rates and len(suite.learning_rates) > 1 else 0
+        planned = [each.strengths for each in plan.open if each.label == label and each.task == task]
+        further = sum(max(0, strengths - number) for number in planned) * (choosing - missing)
+        expected[Kind("injection", task.name, label)] = seeds * (missing * (parts * strengths + rates) + further)
+    return expected
 
 
 def _to_report(suite: Suite, plan: Plan, task: TaskSpec, trained: int, missing: int) -> Counter[Kind]:
@@ -98,7 +113,7 @@ def _to_evaluate(suite: Suite, task: TaskSpec, reported: Counter[Kind], missing:
 
 def _waiting(store: Store, plan: Plan) -> Counter[Kind]:
     """Repairs and detections that are planned and wait for their model."""
-    tasks = {job.name: task.name for task, job in plan.references}
+    tasks = {job.name: task.name for task, job in plan.trained}
     cells = {}
     for entry in plan.evaluations.entries:
         source = entry.subject.source

@@ -154,7 +154,7 @@ def _before(entry: Evaluation, row: dict[str, Any], store: Store) -> dict[str, A
 
 def selection_frame(plan: Plan, store: Store) -> pd.DataFrame:
     """A row for each scale of each run that chose strengths."""
-    seeds = {job.name: job.seed for _, job in plan.references}
+    seeds = {job.name: job.seed for _, job in plan.trained}
     rows = [
         {
             **_condition(task, trigger, cell),
@@ -200,8 +200,10 @@ def _measured(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def choices_frame(plan: Plan) -> pd.DataFrame:
-    """A row for each choice of a strength."""
-    return pd.DataFrame([_choice_row(chosen) for chosen in plan.chosen])
+    """A row for each choice of a strength; with the learning rate where rates were chosen."""
+    with_rates = any(chosen.rate is not None for chosen in plan.chosen)
+    rows = [{**_choice_row(chosen), **(_rate_columns(chosen) if with_rates else {})} for chosen in plan.chosen]
+    return pd.DataFrame(rows)
 
 
 def _choice_row(chosen: Chosen) -> dict[str, Any]:
@@ -215,6 +217,21 @@ def _choice_row(chosen: Chosen) -> dict[str, Any]:
         "target_asr": chosen.target_asr,
         "parameters": json.dumps(chosen.parameters, sort_keys=True),
         **asdict(chosen.choice),
+    }
+
+
+def _rate_columns(chosen: Chosen) -> dict[str, Any]:
+    """The learning rate that was chosen once a task, with all anchors, and what that took."""
+    rate = chosen.rate
+    if rate is None:
+        return dict.fromkeys(("learning_rate", "rate_reached", "rate_runs", "rate_seconds", "rates_tried"))
+    tried = {f"{value:g}": {"asr": asr, "kl": kl} for value, (asr, kl) in rate.tried.items()}
+    return {
+        "learning_rate": rate.learning_rate,
+        "rate_reached": rate.reached,
+        "rate_runs": rate.runs,
+        "rate_seconds": rate.seconds,
+        "rates_tried": json.dumps(tried),
     }
 
 

@@ -15,14 +15,18 @@ from anchorlab.data import TASKS, DataColumns, Task, find_task, load_task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.injection.tuning import Tuning
-from anchorlab.methods import METHODS
+from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.oracles import build_repair
-from anchorlab.settings import build, check_seed
+from anchorlab.settings import build, check_seed, options_of
 from anchorlab.suites.grids import is_geometric
+from anchorlab.suites.short_forms import long_seeds
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
+
+#: The first seed of the references that choose where a suite says how many they are.
+FIRST_OF_SELECTION = 1000
 
 
 @contextmanager
@@ -162,7 +166,11 @@ class MethodSpec(Part):
     method: str = Field(description="name of the method, see 'anchorlab list methods'")
     grid: list[float] = Field(
         default_factory=list,
-        description="values of the method's strength (a weight, a radius or a count), in geometric progression",
+        description="values of the method's strength (a weight, a radius or a count) to try, in geometric progression; "
+        "without a grid, and without the strength under set, it is searched",
+    )
+    start: float | None = Field(
+        default=None, gt=0, description="the strength that a search begins at; the method's own default if left out"
     )
     set: dict[str, Any] = Field(default_factory=dict, description="other parameters of the method")
     tuning: dict[str, Any] = Field(
@@ -194,45 +202,81 @@ class MethodSpec(Part):
             strength_name = METHODS.build(self.method, self.set).active_strength_name
         if self.grid and strength_name is None:
             raise ValueError(f"the method '{self.method}' has no strength to choose: leave its grid out")
+        if self.start is not None and (strength_name is None or self.grid):
+            what = "its grid says what is tried" if self.grid else f"the method '{self.method}' has no strength"
+            raise ValueError(f"start is where a search begins, but {what}: leave start out")
         if len(self.grid) == 1:
-            raise ValueError("a grid needs at least two values, so that it can be extended: give another, or use set")
+            raise ValueError("a grid needs at least two values to choose from: give another, or use set")
         if self.grid and not is_geometric(self.grid):
             raise ValueError(
-                f"the grid {self.grid} is not a rising geometric progression, so it could not be extended: "
-                "give values each the same multiple of the one before, such as [0.5, 2, 8]"
+                f"the grid {self.grid} is not a rising geometric progression: give values each the same multiple of "
+                "the one before, such as [0.5, 2, 8]"
             )
-        if strength_name is not None and strength_name in self.set and self.grid:
-            raise ValueError(f"{strength_name} is given both by the grid and by set: keep one")
+        for given in ("grid", "start"):
+            if strength_name is not None and strength_name in self.set and getattr(self, given):
+                raise ValueError(f"{strength_name} is given both by {given} and by set: keep one")
         with refusals_as_value_errors():
-            for value in self.grid:
+            for value in (*self.grid, *([] if self.start is None else [self.start])):
                 METHODS.build(self.method, self.parameters(value))
         return self
 
     def parameters(self, strength: float | None) -> dict[str, Any]:
-        """The method's parameters at a strength; None for a method that has no grid."""
+        """The method's parameters at a strength; None for a method that has none to choose."""
         if strength is None:
             return dict(self.set)
+        method = METHODS.build(self.method, self.set)
+        assert method.active_strength_name is not None
+        return {**self.set, method.active_strength_name: round(strength) if has_whole_strength(method) else strength}
+
+    @property
+    def searched(self) -> bool:
+        """Whether the strength is searched: neither a grid nor ``set`` gives it."""
         strength_name = METHODS.build(self.method, self.set).active_strength_name
-        assert strength_name is not None
-        return {**self.set, strength_name: round(strength) if strength_name == "count" else strength}
+        return strength_name is not None and not self.grid and strength_name not in self.set
+
+    @property
+    def takes_rates(self) -> bool:
+        """Whether the suite's learning rates are for it: it tunes the reference, and names no rate of its own."""
+        return self.tuning.get("learning_rate") is None and not METHODS.build(self.method, self.set).fresh_start
 
 
 class SelectionSpec(Part):
-    """How strengths are chosen: on the split ``selection``, with injection seeds that no reported run has."""
+    """How strengths are chosen: on the split ``selection``, on references and with seeds that no reported run has."""
 
-    seeds: list[int] = Field(default=[1000], min_length=1, description="injection seeds of the runs that choose")
-    references: int | None = Field(
-        default=None, ge=1, description="number of references that take part, from the first on; all if left out"
+    seeds: list[int] = Field(
+        default=[1000, 1001], min_length=1, description="injection seeds of the runs that choose, on each reference"
+    )
+    references: list[int] = Field(
+        default=[1000, 1001],
+        min_length=1,
+        description="seeds of the references of the runs that choose, which no table reports, or how many: 2 means "
+        "1000 and 1001",
+    )
+    tries: int = Field(
+        default=12, ge=1, le=61, description="most strengths that a search tries, for each method and target"
     )
     extensions: int = Field(
-        default=2, ge=0, le=100, description="how often a grid is extended by one value where the best lies at its edge"
+        default=0, ge=0, le=100, description="read in folders of older versions alone, which extended their grids"
     )
 
-    @field_validator("seeds")
+    @field_validator("references", mode="before")
+    @classmethod
+    def _short_references(cls, references: Any) -> Any:
+        return long_seeds(references, first=FIRST_OF_SELECTION)
+
+    @field_validator("seeds", "references")
     @classmethod
     def _is_a_seed(cls, seeds: list[int]) -> list[int]:
         with refusals_as_value_errors():
-            return [check_seed(seed, "the seed") for seed in seeds]
+            seeds = [check_seed(seed, "the seed") for seed in seeds]
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"{next(seed for seed in seeds if seeds.count(seed) > 1)} stands there twice: keep one")
+        return seeds
+
+    @property
+    def runs(self) -> int:
+        """The number of runs that judge one strength."""
+        return len(self.seeds) * len(self.references)
 
 
 class RepairSpec(Part):
@@ -283,3 +327,9 @@ class Resources(Part):
     gpus: float = Field(
         default=0, ge=0, description="GPUs; a fraction shares one. 0 is one if there is one, and none on a cluster"
     )
+
+
+def has_whole_strength(method: Method) -> bool:
+    """Whether a method's strength is a whole number."""
+    types = {option.name: option.type for option in options_of(type(method))}
+    return types.get(method.active_strength_name or "") == "int"

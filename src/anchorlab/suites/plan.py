@@ -1,9 +1,10 @@
 """What there is to do for a suite, and what is done: a pure function of the suite and its folder.
 
-The stages wait for each other where they must and nowhere else: a reference is trained; on it strengths are
-tried on the split ``selection``; when all strengths of a method are done, its grid is extended or one of them
-is chosen; what was chosen is run with the reported seeds and measured, once, on ``test``. A model that was reported
-is then repaired and judged (``evaluations.py``).
+The stages wait for each other where they must and nowhere else. References are trained, those that choose first; on
+these, learning rates and then strengths are tried on the split ``selection``, where a search may ask for more when some
+are done (``choosing.py``); what was chosen is run with the reported references and seeds and measured, once, on
+``test``. A method with nothing to choose is reported at once. A model that was reported is then repaired and judged
+(``evaluations.py``).
 """
 
 from __future__ import annotations
@@ -11,27 +12,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.settings import build, strength_value, values_of
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell, Walk
+from anchorlab.suites.choosing import Trials, choose_from, choose_rate, first_strength, grid_of, search
 from anchorlab.suites.evaluations import REFERENCE, Evaluations, Subject, plan_evaluations
+from anchorlab.suites.former_choice import FormerChoice, choose_formerly
 from anchorlab.suites.parts import MethodSpec, TaskSpec, TriggerSpec
-from anchorlab.suites.selection import Choice, choose, extension, means
+from anchorlab.suites.selection import Choice, RateChoice
 from anchorlab.suites.spec import BENIGN, STOPPED, Suite
 from anchorlab.suites.store import Job, Store
 from anchorlab.suites.walk import FACTORS
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-#: Strengths to try; None alone for a method without a grid.
-_Strengths = list[float | None]
 
 Role = Literal["method", "control", "noise"]
 
@@ -76,6 +72,16 @@ class Chosen:
     target_asr: float
     parameters: dict[str, Any]
     choice: Choice
+    rate: RateChoice | None = None
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A method in one part of the suite that is not chosen yet, and the number of its strengths that are planned."""
+
+    task: TaskSpec
+    label: str
+    strengths: int
 
 
 @dataclass
@@ -83,20 +89,31 @@ class Plan:
     """All jobs that follow from what the folder holds, done or not.
 
     Attributes:
-        references: the references to train.
-        selection: runs that choose strengths, also of extended grids.
+        references: the references to train that tables report.
+        choosing: the references to train that choose.
+        selection: runs that choose strengths, as far as they are known.
+        rates: runs that choose learning rates.
         reported: the cells that the tables show.
         chosen: the choices so far.
-        undecided: number of runs to report of methods whose strengths are not chosen yet.
+        open: the choices to come.
+        undecided: number of runs to report that wait for a choice or a reference.
         evaluations: repairs of the reported models, and detectors over them.
     """
 
     references: list[tuple[TaskSpec, ReferenceJob]] = field(default_factory=list)
+    choosing: list[tuple[TaskSpec, ReferenceJob]] = field(default_factory=list)
     selection: list[tuple[TaskSpec, TriggerSpec, InjectionCell]] = field(default_factory=list)
+    rates: list[tuple[TaskSpec, TriggerSpec, InjectionCell]] = field(default_factory=list)
     reported: list[Reported] = field(default_factory=list)
     chosen: list[Chosen] = field(default_factory=list)
+    open: list[Undecided] = field(default_factory=list)
     undecided: int = 0
     evaluations: Evaluations = field(default_factory=Evaluations)
+
+    @property
+    def trained(self) -> list[tuple[TaskSpec, ReferenceJob]]:
+        """Every reference to train, those that choose first."""
+        return [*self.choosing, *self.references]
 
     def finished(self, job: Job, store: Store) -> bool:
         """Whether a job is done, and its model is there if another job needs it."""
@@ -106,8 +123,8 @@ class Plan:
     def jobs(self) -> Iterator[tuple[str, Job]]:
         """Stage and job of everything that can be run now or is done, each job once, in the order to run them."""
         seen = set()
-        stages: list[tuple[str, Job]] = [("reference", job) for _, job in self.references]
-        stages += [("selection", cell) for _, _, cell in self.selection]
+        stages: list[tuple[str, Job]] = [("reference", job) for _, job in self.trained]
+        stages += [("selection", cell) for _, _, cell in (*self.rates, *self.selection)]
         # By seed first, so that a suite that is stopped early has some runs of everything.
         stages += [("reported", entry.cell) for entry in sorted(self.reported, key=_order)]
         evaluations = [entry for entry in self.evaluations.entries if entry.cell.identity in self.evaluations.possible]
@@ -121,29 +138,46 @@ class Plan:
                 yield stage, job
 
 
-def make_plan(suite: Suite, store: Store) -> Plan:
+def make_plan(suite: Suite, store: Store, former: FormerChoice | None = None) -> Plan:
     """The plan of a suite, as far as its folder decides it.
 
     Args:
         suite: the suite to run.
         store: the store of its folder; nothing is written.
+        former: how strengths were chosen, if an older version ran the suite and its folder is only read.
     """
     result = Plan()
     for task in suite.tasks:
         references = [reference_job(task, seed) for seed in suite.references]
         asr = suite.common_asr_of(task)
         result.references += [(task, job) for job in references]
-        for trigger in suite.triggers:
-            built_trigger = TRIGGERS.to_dict(TRIGGERS.parse(trigger.trigger))
-            condition = _Condition(suite, store, task, trigger, references, built_trigger, asr, result)
+        choosing = _choosing(suite, task, references, former)
+        result.choosing += [(task, job) for job in choosing if job not in references]
+        conditions = [
+            _Condition(suite, store, task, trigger, references, choosing, former, asr, result)
+            for trigger in suite.triggers
+        ]
+        rates = conditions[0].rates()
+        for condition in conditions:
             condition.noise_floor()
             for anchors in suite.anchors:
                 for label, method in suite.methods.items():
-                    condition.method(str(anchors), label, method)
-                condition.controls(str(anchors))
+                    condition.method(str(anchors), label, method, rates)
+                condition.controls(str(anchors), rates)
     if suite.has_evaluations:
         result.evaluations = plan_evaluations(suite, store, list(_subjects(suite, store, result)), result.undecided)
     return result
+
+
+def _choosing(
+    suite: Suite, task: TaskSpec, references: list[ReferenceJob], former: FormerChoice | None
+) -> list[ReferenceJob]:
+    """The references on which strengths are chosen; none if there is nothing to choose."""
+    if former is not None:
+        return references[: former.references]
+    if not any(suite.chooses(method) for method in suite.methods.values()):
+        return []
+    return [reference_job(task, seed) for seed in suite.selection.references]
 
 
 def _subjects(suite: Suite, store: Store, plan: Plan) -> Iterator[Subject]:
@@ -178,6 +212,10 @@ def reference_job(task: TaskSpec, seed: int) -> ReferenceJob:
     )
 
 
+#: A method's label to its learning rate; None while it is not chosen. A label is missing where nothing is chosen.
+_Rates = dict[str, RateChoice | None]
+
+
 @dataclass(frozen=True)
 class _Condition:
     """One task and one trigger of a suite; adds to a plan."""
@@ -187,95 +225,110 @@ class _Condition:
     task: TaskSpec
     trigger: TriggerSpec
     references: list[ReferenceJob]
-    built_trigger: dict[str, Any]
+    choosing: list[ReferenceJob]
+    former: FormerChoice | None
     common_asr: float
     plan: Plan
 
-    def method(self, anchors: str, label: str, method: MethodSpec) -> None:
+    def rates(self) -> _Rates:
+        """The learning rate of each method that has one to choose: at its first strength, with all anchors."""
+        values = self.suite.learning_rates
+        labels = {label: method for label, method in self.suite.methods.items() if values and method.takes_rates}
+        if len(values) == 1:
+            return {label: RateChoice(values[0], None, reached=True) for label in labels}
+        return {label: self._rate(label, method) for label, method in labels.items()}
+
+    def _rate(self, label: str, method: MethodSpec) -> RateChoice | None:
+        # A search of a count begins where the number of parameters says, and a reference has to be there for that.
+        if not self._trained(self.choosing) and self._waiting():
+            return None
+        strength = first_strength(method, self._parameters)
+        by_rate = {rate: self._trials("all", label, method, rate) for rate in self.suite.learning_rates}
+        choice = choose_rate(by_rate, strength, max(self.suite.target_asr))
+        cells = [cell for trials in by_rate.values() for cell in trials.cells.values()]
+        self.plan.rates += [(self.task, self.trigger, cell) for cell in cells]
+        return choice
+
+    def method(self, anchors: str, label: str, method: MethodSpec, rates: _Rates) -> None:
         """The runs that choose a method's strength and, for each target that can be reached, the reported runs."""
-        choosing = self.references[: self.suite.selection.references]
-        trained = [job for job in choosing if self.store.manifest(job) is not None]
-        waiting = any(job not in trained and not self.store.failed(job) for job in choosing)
-        trials: list[InjectionCell] = []
-        tried: pd.DataFrame | None = None
-        if trained or not waiting:
-            trials, tried = self._tried(trained, anchors, label, method)
-        self.plan.selection += [(self.task, self.trigger, cell) for cell in trials]
-        if waiting or tried is None:
+        rate = rates.get(label)
+        choices, trials = None, self._trials(anchors, label, method, None if rate is None else rate.learning_rate)
+        if label not in rates or rate is not None:
+            choices = self._choices(trials, method)
+            self.plan.selection += [(self.task, self.trigger, cell) for cell in trials.cells.values()]
+        if choices is None:
+            strengths = len({cell.strength for cell in trials.cells.values()})
+            self.plan.open.append(Undecided(self.task, label, strengths))
             self.plan.undecided += len(self.references) * len(self.suite.seeds) * len(self.suite.target_asr)
             return
-        for target in self.suite.target_asr:
-            choice = choose(tried, target) if len(tried) else Choice(None, 1.0, False, False, 0, math.nan)
-            strength = choice.strength if method.grid else None
+        for target, choice in zip(self.suite.target_asr, choices, strict=True):
+            strength = choice.strength if method.grid or method.searched else None
             parameters = method.parameters(strength)
-            self.plan.chosen.append(Chosen(self.task, self.trigger, anchors, label, target, parameters, choice))
+            self.plan.chosen.append(Chosen(self.task, self.trigger, anchors, label, target, parameters, choice, rate))
             if choice.reached:
-                self._report(label, method, strength, anchors, choice.scale, "method", target)
+                self._report(label, method, strength, anchors, choice.scale, "method", target, rate)
 
-    def controls(self, anchors: str) -> None:
-        """Plain tuning stopped at each target, and a benign update of the same budget."""
-        if self.suite.controls:
+    def _choices(self, trials: Trials, method: MethodSpec) -> list[Choice] | None:
+        """The choice for each target; None while it is open."""
+        targets = self.suite.target_asr
+        if self.former is not None:
+            return choose_formerly(trials, method, targets, self.former.extensions)
+        if not self.suite.chooses(method):
+            built = METHODS.build(method.method, method.set)
+            strength = strength_value(built, built.active_strength_name)
+            nothing = Choice(strength, self.suite.scales[0], reached=True, at_edge=False, tried=0, best_asr=math.nan)
+            return [nothing] * len(targets)
+        if not self._trained(self.choosing) and self._waiting():
+            return None
+        if method.searched:
+            return search(trials, grid_of(method, self._parameters), targets, self.suite.selection.tries)
+        return choose_from(trials, [*method.grid] or [None], targets)
+
+    def controls(self, anchors: str, rates: _Rates) -> None:
+        """Plain tuning stopped at each target, and a benign update of the same budget, both at plain tuning's rate."""
+        plain = next((label for label, spec in self.suite.methods.items() if spec == MethodSpec(method="plain")), "")
+        rate = rates.get(plain)
+        if self.suite.controls and plain in rates and rate is None:
+            self.plan.undecided += len(self.references) * len(self.suite.seeds) * (len(self.suite.target_asr) + 1)
+        elif self.suite.controls:
             for target in self.suite.target_asr:
                 stopped = MethodSpec(method="plain", tuning={"stop_at_asr": target})
-                self._report(STOPPED, stopped, None, anchors, 1.0, "control", target)
-            self._report(BENIGN, MethodSpec(method="benign"), None, anchors, 1.0, "control", math.nan)
+                self._report(STOPPED, stopped, None, anchors, 1.0, "control", target, rate)
+            self._report(BENIGN, MethodSpec(method="benign"), None, anchors, 1.0, "control", math.nan, rate)
 
     def noise_floor(self) -> None:
         """Each reference compared with itself."""
         if self.suite.controls:
-            for job in self._trained():
+            for job in self._trained(self.references):
                 for label, (batch_size, precision) in NOISE.items():
                     cell = NoiseCell(
                         **self._common(job, label), split="test", batch_size=batch_size, precision=precision
                     )
                     self._add(cell, "noise", math.nan, job.seed, "")
 
-    def _tried(
-        self, references: list[ReferenceJob], anchors: str, label: str, method: MethodSpec
-    ) -> tuple[list[InjectionCell], pd.DataFrame | None]:
-        """The runs that choose, and mean ASR and KL of each strength; None for these while some are not done."""
-        strengths: _Strengths = [*method.grid] or [None]
-        for extensions in range(self.suite.selection.extensions + 1):
-            cells = self._trials(references, anchors, label, method, strengths)
-            if not all(self.store.done(cell) or self.store.failed(cell) for cell in cells):
-                return cells, None
-            tried = self._means(cells)
-            if not method.grid or tried.empty or extensions == self.suite.selection.extensions:
-                break
-            ratio = method.grid[1] / method.grid[0]
-            proposals = {extension(tried, ratio, target) for target in self.suite.target_asr}
-            new = sorted(value for value in proposals if value is not None and _is_new(value, strengths, method))
-            if not new:
-                break
-            strengths = [*strengths, *new]
-        return cells, tried
-
-    def _means(self, cells: list[InjectionCell]) -> pd.DataFrame:
-        """Mean ASR and KL of each strength, without strengths of which a run failed, by diverging, for example."""
-        import pandas as pd  # late: takes half a second, and a suite that has not begun has no results
-
-        failed = {cell.strength for cell in cells if not self.store.done(cell)}
-        rows = [
-            {"strength": math.nan if cell.strength is None else cell.strength, **row}
-            for cell in cells
-            if cell.strength not in failed
-            for row in self.store.result(cell) or []
-        ]
-        return means(pd.DataFrame(rows)) if rows else pd.DataFrame()
-
-    def _trials(
-        self, references: list[ReferenceJob], anchors: str, label: str, method: MethodSpec, strengths: _Strengths
-    ) -> list[InjectionCell]:
-        """The runs that try these strengths."""
+    def _trials(self, anchors: str, label: str, method: MethodSpec, rate: float | None) -> Trials:
+        """Makes the runs that judge a strength, on all references that choose and are trained."""
         scales = tuple(self.suite.scales)
-        return [
-            InjectionCell(**common, **shared, seed=seed, scales=scales, split="selection")
-            for strength in strengths
-            for shared in (self._shared(method, strength, anchors),)
-            for job in references
-            for common in (self._common(job, label),)
-            for seed in self.suite.selection.seeds
-        ]
+        jobs = self._trained(self.choosing)
+        seeds = self.suite.selection.seeds if self.former is None else self.former.seeds
+
+        def cells_at(strength: float | None) -> list[InjectionCell]:
+            shared = self._shared(method, strength, anchors, rate)
+            return [
+                InjectionCell(**self._common(job, label), **shared, seed=seed, scales=scales, split="selection")
+                for job in jobs
+                for seed in seeds
+            ]
+
+        return Trials(self.store, cells_at, waiting=self._waiting())
+
+    def _waiting(self) -> bool:
+        """Whether a reference that chooses is yet to be trained."""
+        return any(self.store.manifest(job) is None and not self.store.failed(job) for job in self.choosing)
+
+    def _parameters(self) -> int | None:
+        """The number of parameters of the task's model."""
+        return next((self.store.parameters(job) for job in self._trained(self.choosing)), None)
 
     def _report(
         self,
@@ -286,10 +339,16 @@ class _Condition:
         scale: float,
         role: Role,
         target: float,
+        rate: RateChoice | None,
     ) -> None:
-        shared = self._shared(method, strength, anchors) | {"scales": (scale,), "split": "test"}
+        shared = self._shared(method, strength, anchors, None if rate is None else rate.learning_rate)
+        if role == "method":
+            missing = [job for job in self.references if self.store.manifest(job) is None]
+            waiting = [job for job in missing if not self.store.failed(job)]
+            self.plan.undecided += len(waiting) * len(self.suite.seeds)
+        shared |= {"scales": (scale,), "split": "test"}
         walk = self._walk(method)
-        for job in self._trained():
+        for job in self._trained(self.references):
             common = self._common(job, label)
             for seed in self.suite.seeds:
                 self._add(self._kept(walk, {**common, **shared, "seed": seed}), role, target, job.seed, anchors)
@@ -311,10 +370,11 @@ class _Condition:
                 return before
         return cell
 
-    def _shared(self, method: MethodSpec, strength: float | None, anchors: str) -> dict[str, Any]:
+    def _shared(self, method: MethodSpec, strength: float | None, anchors: str, rate: float | None) -> dict[str, Any]:
         """What the runs of a method at a strength share, whatever their reference and seed."""
         built = METHODS.build(method.method, method.parameters(strength))
-        tuning = build(Tuning, "the tuning", {**self.suite.tuning, **method.tuning})
+        chosen = {} if rate is None else {"learning_rate": rate}
+        tuning = build(Tuning, "the tuning", {**self.suite.tuning, **method.tuning, **chosen})
         return {
             "method": method.method,
             "parameters": values_of(built),
@@ -332,7 +392,7 @@ class _Condition:
             "reference": job.name,
             "reference_sha256": manifest["weights_sha256"],
             "label": label,
-            "trigger": self.built_trigger,
+            "trigger": TRIGGERS.to_dict(TRIGGERS.parse(self.trigger.trigger)),
             "rule": self.trigger.label_rule,
             "target": self.trigger.label,
         }
@@ -340,18 +400,8 @@ class _Condition:
     def _add(self, cell: Cell, role: Role, target_asr: float, reference_seed: int, anchors: str) -> None:
         self.plan.reported.append(Reported(cell, self.task, self.trigger, role, target_asr, reference_seed, anchors))
 
-    def _trained(self) -> list[ReferenceJob]:
-        return [job for job in self.references if self.store.manifest(job) is not None]
-
-
-def _is_new(strength: float, tried: _Strengths, method: MethodSpec) -> bool:
-    """Whether the method can take a strength that no run has tried."""
-    try:
-        parameters = method.parameters(strength)
-        METHODS.build(method.method, parameters)
-    except AnchorlabError:
-        return False
-    return parameters not in [method.parameters(other) for other in tried]
+    def _trained(self, jobs: list[ReferenceJob]) -> list[ReferenceJob]:
+        return [job for job in jobs if self.store.manifest(job) is not None]
 
 
 def _order(entry: Reported) -> tuple[int, int]:

@@ -85,11 +85,11 @@ def population_suite(
                     {"trigger": trigger, "label_rule": label_rule, "target": target}
                     for trigger in triggers or TRIGGERS[definition.kind]
                 ],
-                "methods": _labelled(methods or USUAL, METHODS),
+                "methods": _at_fixed_strengths(methods or USUAL),
                 "seeds": list(range(seed, seed + seeds)),
                 "target_asr": TARGET_ASR,
                 "tuning": {"steps": 100 if quick else 300, "batch_size": 32 if definition.kind == "image" else 16},
-                "selection": {"references": 1, "seeds": [seed + max(seeds, 1000)]},
+                "selection": {key: [seed + max(references, seeds, 1000)] for key in ("references", "seeds")},
                 "detectors": _labelled(detectors, DETECTORS),
                 "defender": defender,
                 "keep_models": True,
@@ -98,6 +98,16 @@ def population_suite(
     except ValidationError as error:
         first = error.errors()[0]
         raise AnchorlabError(first["msg"].removeprefix("Value error, ")) from error
+
+
+def _at_fixed_strengths(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The methods with the strengths that they name, or their own defaults: nothing is searched."""
+    labelled = _labelled(texts, METHODS)
+    for spec in labelled.values():
+        method = METHODS.build(spec["method"], spec["set"])
+        if method.active_strength_name is not None:
+            spec["set"].setdefault(method.active_strength_name, getattr(method, method.active_strength_name))
+    return labelled
 
 
 def _labelled(texts: Sequence[str], registry: ClassRegistry[Any]) -> dict[str, dict[str, Any]]:

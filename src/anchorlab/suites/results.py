@@ -25,6 +25,7 @@ from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.suites.detection_tables import read_scores, read_triggers
 from anchorlab.suites.equal import equal_frame
 from anchorlab.suites.examples import Examples, attacked_examples, clean_examples
+from anchorlab.suites.former_choice import former_choice
 from anchorlab.suites.frames import (
     choices_frame,
     count_pending,
@@ -68,8 +69,10 @@ class SuiteResults:
             ``reported_asr`` say how the run stands in ``results``.
         selection: the same as ``results`` for the runs that chose strengths, a row for each scale, without
             ``target_asr``.
-        choices: the choices: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried`` and
-            ``best_asr`` for each task, trigger, number of anchors, method and target ASR.
+        choices: the choices: ``strength``, ``scale``, ``parameters``, ``reached``, ``at_edge``, ``tried``,
+            ``best_asr``, ``runs`` and ``seconds`` for each task, trigger, number of anchors, method and target ASR;
+            where learning rates were chosen, ``learning_rate``, ``rate_reached``, ``rate_runs``, ``rate_seconds`` and
+            ``rates_tried``, too.
         repairs: a row for each repair of a reported run, a benign update (``role`` control) or a reference (``role``
             and ``method`` reference: what the repair harms): where it stands, as in ``results``, with ``of``, the
             identity of the run (empty for a reference), and ``weights_sha256`` of the model before; ``defence``, its
@@ -264,7 +267,7 @@ def load_results(folder: str | Path) -> SuiteResults:
     store = Store(Path(folder))
     text = store.suite()
     suite = parse_suite(text, str(Path(folder) / "suite.yaml"))
-    return results_of(suite, make_plan(suite, store), store, text)
+    return results_of(suite, make_plan(suite, store, former_choice(text)), store, text)
 
 
 def results_of(suite: Suite, plan: Plan, store: Store, text: str) -> SuiteResults:

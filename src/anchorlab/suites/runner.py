@@ -125,7 +125,7 @@ class _Run:
         """Plans again from what the folder holds now, and fills the queue."""
         self.plan = make_plan(self.suite, self.store)
         self.outdated = self.unblocked = False
-        self.tasks = {job.name: task.name for task, job in self.plan.references}
+        self.tasks = {job.name: task.name for task, job in self.plan.trained}
         expected = expected_jobs(self.suite, self.store, self.plan)
         running = {each.job.identity for each in self.running.values()}
         self.progress = Progress(total=expected.total())
@@ -231,7 +231,7 @@ class _Run:
         """The folder of a job's reference, or of the model that it is about; None if it does not count as there."""
         if not of_reference:
             return self.store.models().get(getattr(job, "model", None) or "")
-        references = (known for _, known in self.plan.references if known.name == getattr(job, "reference", None))
+        references = (known for _, known in self.plan.trained if known.name == getattr(job, "reference", None))
         known = next(references, None)
         return None if known is None or self.store.manifest(known) is None else self.store.reference(known)
 

@@ -179,6 +179,7 @@ class _Document:
         count = {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}
         rate = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
         several = {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS}
+        positive = {"type": "number", "exclusiveMinimum": 0}
         scale = {"type": "number", "exclusiveMinimum": 0, "maximum": 10}
         for key, item, single in (
             ("references", seed, several),
@@ -189,7 +190,10 @@ class _Document:
             ("scales", scale, scale),
         ):
             _allow_single(self.keys[key], item, single, uniqueItems=True)
-        self.parts["SelectionSpec"]["properties"]["seeds"]["items"] = seed
+        _allow_single(self.keys["learning_rates"], positive, uniqueItems=True, minItems=0)
+        selection = self.parts["SelectionSpec"]["properties"]
+        selection["seeds"] |= {"items": seed, "uniqueItems": True}
+        _allow_single(selection["references"], seed, several, uniqueItems=True)
 
 
 _WITH_FORMER = (TriggerSpec, RepairSpec)

@@ -31,13 +31,13 @@ def long_entries(entries: Any, key: str) -> Any:
     return [{key: entry} if isinstance(entry, str) else entry for entry in as_list(entries)]
 
 
-def long_seeds(seeds: Any) -> Any:
-    """A list of seeds; a number n stands for the seeds 0 to n - 1."""
+def long_seeds(seeds: Any, *, first: int = 0) -> Any:
+    """A list of seeds; a number n stands for n seeds from the first on."""
     if not isinstance(seeds, int) or isinstance(seeds, bool):
         return seeds
     if seeds > MOST_SEEDS:
         raise ValueError(f"{quoted(seeds)} are too many: give at most {MOST_SEEDS:,}")
-    return list(range(seeds))
+    return list(range(first, first + seeds))
 
 
 def long_methods(methods: Any) -> Any:

@@ -28,7 +28,7 @@ def is_smoke_form(title: str) -> bool:
 
 
 def smoke_form(suite: Suite) -> Suite:
-    """The same cells, each tiny: few examples, one epoch, a handful of steps, and grids that stay as they are."""
+    """The same cells, each tiny: few examples, one epoch, a handful of steps; a search tries one strength."""
     tasks = [
         task.model_copy(update={"limit": _limit(suite, task), "training": {**task.training, "epochs": 1}})
         for task in suite.tasks
@@ -49,7 +49,7 @@ def smoke_form(suite: Suite) -> Suite:
             "repairs": {label: _quick(repair) for label, repair in suite.repairs.items()},
             "detectors": {label: _quick(detector) for label, detector in suite.detectors.items()},
             "tuning": {**suite.tuning, **_TUNING},
-            "selection": suite.selection.model_copy(update={"extensions": 0}),
+            "selection": suite.selection.model_copy(update={"tries": 1}),
         }
     )
 

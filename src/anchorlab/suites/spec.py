@@ -73,6 +73,11 @@ class Suite(Part):
         default=[0.95], min_length=1, description="attack success rates at which methods are compared"
     )
     tuning: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation for all runs")
+    learning_rates: list[float] = Field(
+        default=[],
+        description="peak learning rates to choose from, for each method that tunes and names none of its own; without "
+        "any, that of the tuning",
+    )
     scales: list[float] = Field(
         default=[1.0],
         min_length=1,
@@ -85,7 +90,7 @@ class Suite(Part):
         description="the ASR at which runs are compared with each other, between two post-hoc scales; .99 for images "
         "and .95 for texts if left out",
     )
-    selection: SelectionSpec = Field(default=SelectionSpec(), description="how strengths are chosen")
+    selection: SelectionSpec = Field(default=SelectionSpec(), description="how strengths and rates are chosen")
     controls: bool = Field(default=True, description="noise floor, plain stopped early, and a benign update")
     repairs: dict[str, RepairSpec] = Field(
         default_factory=dict, description="label in tables to repair: nothing, or repair and set; or a list of names"
@@ -111,7 +116,7 @@ class Suite(Part):
     def _short_triggers(cls, triggers: Any) -> Any:
         return long_entries(triggers, "trigger")
 
-    @field_validator("anchors", "target_asr", "scales", "defender", mode="before")
+    @field_validator("anchors", "target_asr", "learning_rates", "scales", "defender", mode="before")
     @classmethod
     def _short_list(cls, values: Any) -> Any:
         return as_numbers(values)
@@ -188,7 +193,17 @@ class Suite(Part):
                 raise ValueError(f"a scale of the perturbation lies above 0 and up to 10, not at {scale}")
         return scales
 
-    @field_validator("references", "seeds", "anchors", "target_asr", "scales", "defender")
+    @field_validator("learning_rates")
+    @classmethod
+    def _is_a_learning_rate(cls, rates: list[float], info: ValidationInfo) -> list[float]:
+        for rate in rates:
+            if rate <= 0:
+                raise ValueError(f"a learning rate lies above 0, not at {rate}")
+        if rates and info.data.get("tuning", {}).get("learning_rate") is not None:
+            raise ValueError("the tuning has a learning_rate too: keep that, or the rates to choose from")
+        return rates
+
+    @field_validator("references", "seeds", "anchors", "target_asr", "learning_rates", "scales", "defender")
     @classmethod
     def _no_value_twice(cls, values: list[Any]) -> list[Any]:
         for value, count in Counter(values).items():
@@ -207,6 +222,12 @@ class Suite(Part):
         shared = sorted(set(self.seeds) & set(self.selection.seeds))
         if shared:
             raise ValueError(f"the seed {shared[0]} both chooses strengths and is reported: give selection others")
+        shared = sorted(set(self.references) & set(self.selection.references))
+        if shared:
+            raise ValueError(
+                f"the reference of seed {shared[0]} both chooses strengths and is reported: give "
+                "selection.references others"
+            )
         reserved = [label for label in self.methods if label in CONTROL_LABELS]
         if reserved and self.controls:
             raise ValueError(f"the label '{reserved[0]}' belongs to a control: choose another, or set controls: false")
@@ -221,8 +242,7 @@ class Suite(Part):
         conditions = len(self.tasks) * len(self.references) * len(self.triggers) * len(self.anchors)
         per_seed = len(self.target_asr) * len(self.methods) + 2 * self.controls
         evaluations = (len(self.repairs) + len(self.detectors)) * len(self.defender)
-        tried = len(self.selection.seeds) * sum(max(1, len(method.grid)) for method in self.methods.values())
-        runs = conditions * (len(self.seeds) * per_seed * (1 + evaluations) + tried)
+        runs = conditions * len(self.seeds) * per_seed * (1 + evaluations) + self.most_runs_that_choose
         if runs > MOST_RUNS:
             raise ValueError(
                 f"this suite has {runs:,} runs, and at most {MOST_RUNS:,} can be planned: give fewer seeds, "
@@ -251,6 +271,21 @@ class Suite(Part):
         """Whether the reported models are repaired or judged."""
         return bool(self.repairs or self.detectors)
 
+    def chooses(self, method: MethodSpec) -> bool:
+        """Whether there is anything to choose for a method: a strength, a scale or a learning rate."""
+        rates = len(self.learning_rates) > 1 and method.takes_rates
+        return bool(method.grid) or method.searched or len(self.scales) > 1 or rates
+
+    @property
+    def most_runs_that_choose(self) -> int:
+        """The most runs that choose strengths and learning rates; searches end earlier as a rule."""
+        tries = self.selection.tries * len(self.target_asr)
+        chosen = [method for method in self.methods.values() if self.chooses(method)]
+        strengths = sum(tries if method.searched else max(1, len(method.grid)) for method in chosen)
+        rates = sum(len(self.learning_rates) for method in chosen if method.takes_rates)
+        parts = len(self.triggers) * len(self.anchors)
+        return len(self.tasks) * self.selection.runs * (parts * strengths + rates)
+
     def with_data(self, sources: dict[str, str]) -> Suite:
         """The suite with the data of some tasks read from elsewhere.
 
@@ -267,8 +302,12 @@ class Suite(Part):
         return self.model_copy(update={"tasks": tasks})
 
     def to_yaml(self) -> str:
-        """The suite as a file; defaults are left out."""
+        """The suite as a file; defaults are left out, but the references that choose stand there in any case.
+
+        They distinguish a folder from one of an older version, see ``former_choice``.
+        """
         values = self.model_dump(mode="json", exclude_defaults=True)
+        values["selection"] = {"references": self.selection.references} | values.get("selection", {})
         text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         return text
 

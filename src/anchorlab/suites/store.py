@@ -25,6 +25,7 @@ from anchorlab.files import explained, input_file, sweep, write_atomically, writ
 from anchorlab.suites.cells import Cell, Measured, ReferenceJob
 from anchorlab.suites.stored import (
     StoredResult,
+    count_values,
     read_failure,
     read_reference,
     read_result,
@@ -37,6 +38,9 @@ from anchorlab.training.checkpoint import damage_of
 Job = Cell | ReferenceJob
 
 SUITE, RUN = "suite.yaml", "run.json"
+
+#: The file of a model's weights in its folder.
+WEIGHTS = "model.safetensors"
 
 #: Folders in which a killed process may have been writing.
 _PARTS = (
@@ -107,6 +111,10 @@ class Store:
                 return None
             self._references[job.name] = manifest
         return self._references[job.name]
+
+    def parameters(self, job: ReferenceJob) -> int | None:
+        """The number of values that a trained reference has; None if its file cannot be read."""
+        return count_values(self.reference(job) / WEIGHTS)
 
     def result(self, cell: Cell) -> list[dict[str, Any]] | None:
         """The records of a cell, one a scale; None if it is not done yet."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,6 +129,17 @@ def read_reference(path: Path) -> dict[str, Any] | None:
         return None
     manifest = _read(path, Manifest, again)
     return None if manifest is None else manifest.model_dump(mode="json")
+
+
+def count_values(path: Path) -> int | None:
+    """The number of values in a file of weights, by its head alone; None where it is not there, or is damaged."""
+    try:
+        with path.open("rb") as file:
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        shapes = [tensor["shape"] for name, tensor in head.items() if name != "__metadata__"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, OverflowError):
+        return None
+    return sum(int(math.prod(shape)) for shape in shapes)
 
 
 def read_failure(path: Path) -> dict[str, str] | None:

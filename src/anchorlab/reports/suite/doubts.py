@@ -22,9 +22,22 @@ from anchorlab.suites.spec import Suite
 
 
 def none_reached(results: SuiteResults) -> bool:
-    """Whether strengths were chosen, and no method reached any target anywhere."""
-    chosen = results.choices
-    return len(chosen) > 0 and not chosen["reached"].astype(bool).any()
+    """Whether strengths were chosen, and no method reached any target anywhere.
+
+    A method with nothing to choose is not tried on ``selection``: it reached a target if a reported run did, up to
+    ``TOLERANCE``, and while none is there nobody knows.
+    """
+    parts = [part for part in parts_of(results) if len(part.choices)]
+    return bool(parts) and not any(_reached(part) for part in parts)
+
+
+def _reached(part: Part) -> bool:
+    reached = part.choices[part.choices["reached"].astype(bool)]
+    chosen_by_trial = reached["tried"].fillna(0) > 0
+    if chosen_by_trial.any():
+        return True
+    runs = [part.methods.get(str(label), part.runs.iloc[:0]) for label in reached["method"]]
+    return any(len(of_label) == 0 or len(part.working(of_label)) > 0 for of_label in runs)
 
 
 def doubts(results: SuiteResults) -> tuple[str, ...]:

@@ -16,7 +16,10 @@ from anchorlab.suites.results import SuiteResults
 TOLERANCE = 0.05
 
 _RUNS = ("task", "trigger", "method", "role", "target_asr", "anchors_asked", "seed", "reference_seed", "asr", "kl")
-_CHOICES = ("task", "trigger", "method", "target_asr", "anchors_asked", "reached", "best_asr", "strength", "at_edge")
+_CHOICES = (
+    *("task", "trigger", "method", "target_asr", "anchors_asked", "reached", "best_asr", "strength", "at_edge"),
+    "tried",
+)
 
 
 def works(runs: pd.DataFrame) -> pd.Series[bool]:

@@ -222,10 +222,11 @@ def choices_table(condition: Condition, choices: pd.DataFrame) -> Table | None:
         & (choices["target"].isna() if setting.target is None else choices["target"] == setting.target)
         & (choices["target_asr"] == condition.target_asr)
     ]
+    with_rates = "learning_rate" in at_condition and bool(at_condition["learning_rate"].notna().any())
     groups = []
     for group in condition.groups:
         rows = [
-            _choice(row)
+            _choice(row, with_rates=with_rates)
             for row in at_condition[at_condition["anchors_asked"].astype(str) == group.asked].to_dict("records")
         ]
         if rows:
@@ -236,17 +237,26 @@ def choices_table(condition: Condition, choices: pd.DataFrame) -> Table | None:
         Column("strength", "strength", definition="Value of the method's trade-off: a strength, a radius or a count."),
         Column("scale", "scale", definition="Factor by which the perturbation was multiplied afterwards."),
         Column("reached", "target reached"),
-        Column("best_asr", "best ASR", "on selection"),
+        Column("best_asr", "best ASR", "the least of the runs", "The highest least ASR of all that was tried."),
         Column("tried", "tried", "strengths and scales"),
         Column("at_edge", "at the edge", definition="Whether the strength is the smallest or largest that was tried."),
+        Column("runs", "runs", "that chose it"),
+        Column("seconds", "time", "seconds", "What these runs took to tune."),
     ]
-    caption = f"{condition.words}: what was chosen on the split selection, with seeds that no reported run has."
+    if with_rates:
+        columns += [
+            Column("learning_rate", "learning rate", definition="Chosen once a task, with all anchors."),
+            Column("rate_runs", "runs", "that chose the rate"),
+            Column("rate_seconds", "time", "seconds, for the rate", "What these runs took to tune."),
+        ]
+    chosen_on = "on the split selection, on references and with seeds that no table reports"
+    caption = f"{condition.words}: what was chosen {chosen_on}."
     return Table(f"strengths-{condition.slug}", caption, "method", columns, groups)
 
 
-def _choice(row: Mapping[Hashable, Any]) -> Row:
+def _choice(row: Mapping[Hashable, Any], *, with_rates: bool) -> Row:
     def numeric(name: str, write: Callable[[float], str]) -> Cell:
-        value = number(row[name])
+        value = number(row.get(name))
         return NONE if value is None else Cell(write(value), value)
 
     reached, at_edge = ("yes" if row[name] else "no" for name in ("reached", "at_edge"))
@@ -257,7 +267,15 @@ def _choice(row: Mapping[Hashable, Any]) -> Row:
         numeric("best_asr", fraction),
         numeric("tried", lambda value: f"{value:.0f}"),
         Cell(at_edge, at_edge),
+        numeric("runs", lambda value: f"{value:.0f}"),
+        numeric("seconds", lambda value: f"{value:.1f}"),
     ]
+    if with_rates:
+        cells += [
+            numeric("learning_rate", lambda value: f"{value:g}"),
+            numeric("rate_runs", lambda value: f"{value:.0f}"),
+            numeric("rate_seconds", lambda value: f"{value:.1f}"),
+        ]
     return Row(str(row["method"]), cells, kind="method")
 
 
