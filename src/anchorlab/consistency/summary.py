@@ -51,7 +51,7 @@ class Consistency(BaseModel):
     churn: float
     negative_flips: float
     positive_flips: float
-    certified: float | None = None
+    certified: float | None
     top_k_agreement: float
     pearson_correct: float | None
     pearson_score: float | None

@@ -149,14 +149,11 @@ def make_plan(suite: Suite, store: Store, former: FormerChoice | None = None) ->
     result = Plan()
     for task in suite.tasks:
         references = [reference_job(task, seed) for seed in suite.references]
-        asr = suite.common_asr_of(task)
         result.references += [(task, job) for job in references]
         choosing = _choosing(suite, task, references, former)
         result.choosing += [(task, job) for job in choosing if job not in references]
-        conditions = [
-            _Condition(suite, store, task, trigger, references, choosing, former, asr, result)
-            for trigger in suite.triggers
-        ]
+        around = (references, choosing, former, suite.common_asr_of(task), result)
+        conditions = [_Condition(suite, store, task, trigger, *around) for trigger in suite.triggers]
         rates = conditions[0].rates()
         for condition in conditions:
             condition.noise_floor()

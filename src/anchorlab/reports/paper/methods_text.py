@@ -20,8 +20,11 @@ from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.strengths import strength_name, strength_words
 from anchorlab.settings import build, values_of
 from anchorlab.statistics.counted import several
+from anchorlab.suites.former_choice import former_choice
 from anchorlab.suites.parts import MethodSpec, TaskSpec, TriggerSpec
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.search import FACTOR
+from anchorlab.suites.selection import MARGIN
 from anchorlab.suites.spec import Suite
 from anchorlab.triggers import TRIGGERS
 
@@ -212,16 +215,26 @@ def _selection(results: SuiteResults, request: Request, writing: Words) -> Itera
     seeds = listed(str(seed) for seed in suite.selection.seeds)
     targets = listed([f"{target:g}" for target in suite.target_asr], "or")
     scales = "" if suite.scales == [1.0] else ", and the factor of the perturbation,"
-    extended = suite.selection.extensions
-    grids = (
-        f" A grid is extended by up to {several(extended, 'value')} where the best lies at its edge."
-        if extended
-        else ""
+    references = suite.selection.references
+    former = former_choice(results.spec_text) is not None
+    where = (
+        f"on selection with {'seed' if len(suite.selection.seeds) == 1 else 'seeds'} {seeds}, which no reported run has"
     )
+    if former:
+        rule = "the one of least KL divergence among those whose mean ASR reaches the target."
+    else:
+        where += f", on {several(len(references), 'reference')} that no table reports (seeds {_numbers(references)})"
+        rule = (
+            f"the one of least KL divergence (geometric mean) among those whose least ASR is at most {100 * MARGIN:g} "
+            "points below the target."
+        )
+        if any(spec.searched for spec in suite.methods.values()):
+            rule += f" Where no grid is given, it is searched by bisection on a geometric grid of factor {FACTOR:g}."
+    rates = listed([f"{rate:g}" for rate in suite.learning_rates], "and")
+    tuned = f" Each method has the best of the learning rates {rates} by the same rule." if rates else ""
     yield writing.text(
-        f"Methods are compared at a target ASR of {targets}. The strength of each method with a grid{scales} is chosen "
-        f"on selection with {'seed' if len(suite.selection.seeds) == 1 else 'seeds'} {seeds}, which no reported run "
-        f"has: the one of least KL divergence among those whose mean ASR reaches the target.{grids}"
+        f"Methods are compared at a target ASR of {targets}. The strength of each method that leaves it open{scales} is "
+        f"chosen {where}: {rule}{tuned}"
     )
     chosen = _chosen(results, request)
     if chosen:
