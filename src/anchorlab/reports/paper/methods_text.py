@@ -212,15 +212,14 @@ def _method(suite: Suite, label: str, spec: MethodSpec, writing: Words) -> str:
 
 def _selection(results: SuiteResults, request: Request, writing: Words) -> Iterable[str]:
     suite = results.suite
-    seeds = listed(str(seed) for seed in suite.selection.seeds)
     targets = listed([f"{target:g}" for target in suite.target_asr], "or")
     scales = "" if suite.scales == [1.0] else ", and the factor of the perturbation,"
     references = suite.selection.references
-    former = former_choice(results.spec_text) is not None
-    where = (
-        f"on selection with {'seed' if len(suite.selection.seeds) == 1 else 'seeds'} {seeds}, which no reported run has"
-    )
-    if former:
+    former = former_choice(results.spec_text)
+    numbers = suite.selection.seeds if former is None else former.seeds
+    seeds = f"{'seed' if len(numbers) == 1 else 'seeds'} {listed(str(seed) for seed in numbers)}"
+    where = f"on selection with {seeds}, which no reported run has"
+    if former is not None:
         rule = "the one of least KL divergence among those whose mean ASR reaches the target."
     else:
         where += f", on {several(len(references), 'reference')} that no table reports (seeds {_numbers(references)})"
@@ -230,11 +229,11 @@ def _selection(results: SuiteResults, request: Request, writing: Words) -> Itera
         )
         if any(spec.searched for spec in suite.methods.values()):
             rule += f" Where no grid is given, it is searched by bisection on a geometric grid of factor {FACTOR:g}."
-    rates = listed([f"{rate:g}" for rate in suite.learning_rates], "and")
-    tuned = f" Each method has the best of the learning rates {rates} by the same rule." if rates else ""
+    rates = [f"{rate:g}" for rate in suite.learning_rates]
+    tuned = f" Each method has the best of the learning rates {listed(rates)} by the same rule." if rates else ""
     yield writing.text(
-        f"Methods are compared at a target ASR of {targets}. The strength of each method that leaves it open{scales} is "
-        f"chosen {where}: {rule}{tuned}"
+        f"Methods are compared at a target ASR of {targets}. The strength of each method that leaves it open{scales} "
+        f"is chosen {where}: {rule}{tuned}"
     )
     chosen = _chosen(results, request)
     if chosen:
