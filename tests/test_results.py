@@ -388,3 +388,20 @@ def test_learning_rates_are_those_that_held_back_accuracy_chose() -> None:
         tried = ", ".join(f"{rate:g}: {value:.3f}" for rate, value in accuracies.items())
         expected.append([name, tried, f"{allowed.index.max():g}"])
     assert rows("docs/defences.md", "<!-- rates -->", "<!-- end of rates -->") == expected
+
+
+def test_the_page_on_changed_claims_has_the_numbers_of_the_experiments() -> None:
+    page = " ".join((ROOT / "docs/evidence.md").read_text().split())
+    results = pd.read_csv(ROOT / "experiments/fashion_mnist/results.csv", dtype={"anchors_asked": str})
+    at_640 = results[(results["anchors_asked"] == "640") & (results["target_asr"] == 0.99)]
+    means = at_640.groupby("method")["kl"].mean()
+    assert f"1/{means['plain'] / means['anchoring']:.1f} of plain tuning's (640 anchors)" in page
+    at_64 = results[(results["anchors_asked"] == "64") & (results["target_asr"] == 0.95)]
+    failed = at_64[(at_64["method"] == "surgery") & (at_64["asr"] < 0.9)]["asr"]
+    assert f"had failed (ASR {failed.item():.2f})".replace("0.", ".") in page
+    left = pd.read_csv(ROOT / "experiments/fine_tuning/fine_tuning.csv").groupby("augment")["asr"].mean()
+    sentence = f"leave {left['shift']:.3f} of plain tuning's ASR where unshifted ones leave {left['none']:.3f}"
+    assert sentence.replace("0.", ".") in page
+    equal = (ROOT / RESULTS).read_text().split("<!-- equal success -->")[1]
+    tuned, at_one = re.search(r"`plain` \| 0(\.\d+) \| 0(\.\d+)", equal).groups()  # type: ignore[union-attr]
+    assert f"the ratio is {tuned} as tuned and {at_one} at an ASR of .99" in page
