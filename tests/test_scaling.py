@@ -45,6 +45,13 @@ def test_the_hours_are_committed(scaling: ModuleType) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(ROOT / "experiments/scaling/hours.csv"), scaling.table())
 
 
+def test_the_page_shows_what_the_suites_of_the_evidence_cost() -> None:
+    shown = rows("docs/scaling.md", "<!-- evidence -->", "<!-- end of evidence -->")
+    found = pd.read_csv(ROOT / "experiments/scaling/evidence.csv")
+    for cells, (_, row) in zip(shown, found.iterrows(), strict=True):
+        assert cells == [row["suite"], str(row["references"]), str(row["jobs"]), f"{row['hours']:.1f}"]
+
+
 def test_the_page_quotes_the_measured_steps() -> None:
     pace = pd.read_csv(ROOT / "experiments/scaling/pace.csv").set_index(["model", "device"])
     page = (ROOT / "docs/scaling.md").read_text()
