@@ -28,13 +28,11 @@ from anchorlab.reports.suite.detection_figures import draw_areas, draw_roc_curve
 from anchorlab.reports.suite.figures import metrics_by_method
 from anchorlab.reports.suite.front_figures import asr_against
 from anchorlab.reports.suite.fronts import Tried, front
-from anchorlab.reports.suite.paired import ENOUGH_REFERENCES
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.rocs import roc_of_models
 from anchorlab.reports.suite.settings import Setting, settings_of
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.estimate import Estimate
-from anchorlab.statistics.intervals import student_mean
 from theory_figure import draw_theory
 
 HERE = Path(__file__).parent
@@ -51,12 +49,13 @@ class Committed:
     results: pd.DataFrame = field(default_factory=pd.DataFrame)
     selection: pd.DataFrame = field(default_factory=pd.DataFrame)
     choices: pd.DataFrame = field(default_factory=pd.DataFrame)
+    repairs: pd.DataFrame = field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def of(cls, name: str) -> Committed:
         """The results of a folder of experiments."""
-        tables = ("results", "selection", "choices", "detections")
+        tables = ("results", "selection", "choices", "repairs", "detections")
         frames = {table: HERE / name / f"{table}.csv" for table in tables}
         text = {"anchors_asked": str, "defender": str}
         return cls(name, **{table: pd.read_csv(file, dtype=text) for table, file in frames.items() if file.is_file()})
@@ -96,9 +95,7 @@ def _over_references(rows: pd.DataFrame) -> dict[str, Estimate]:
     estimates = {}
     for name in METRICS:
         if name in rows:
-            means = rows.groupby("reference_seed")[name].mean().tolist()
-            estimate = student_mean(means)
-            estimates[name] = estimate if len(means) >= ENOUGH_REFERENCES else Estimate(estimate.value)
+            estimates[name] = METRICS[name].over_references(rows[name], rows["reference_seed"])
     return estimates
 
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from anchorlab import SuiteResults, load_results
+from anchorlab import load_results
 from anchorlab.reports.suite.tables import to_markdown
 
 HERE = Path(__file__).parent
@@ -59,19 +59,19 @@ def main() -> None:
         source, name = FOUND[results.name]
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
     if results.name in TABLES:
-        publish_table(results, TABLES[results.name])
+        write_table(results.name, to_markdown(results, target_asr=TABLES[results.name]))
     if results.name in FIGURES:
         subprocess.run([sys.executable, str(HERE / "figures.py"), *FIGURES[results.name]], check=True)
 
 
-def publish_table(results: SuiteResults, target: float) -> None:
-    """Replaces the table of the suite's page in docs/results."""
-    page = ROOT / "docs/results" / f"{results.name}.md"
-    begin, end = f"<!-- results of {results.name} -->", f"<!-- end of {results.name} -->"
+def write_table(name: str, text: str) -> None:
+    """Replaces the table of a suite's page in docs/results, and the one beside its CSV files."""
+    page = ROOT / "docs/results" / f"{name}.md"
+    begin, end = f"<!-- results of {name} -->", f"<!-- end of {name} -->"
     before, rest = page.read_text().split(begin)
     _, after = rest.split(end)
-    table = to_markdown(results, target_asr=target).strip()
-    (HERE / results.name.replace("-", "_") / "table.md").write_text(table + "\n")
+    table = text.strip()
+    (HERE / name.replace("-", "_") / "table.md").write_text(table + "\n")
     page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from anchorlab.metrics import METRICS
 from anchorlab.repairs import REPAIRS
-from anchorlab.statistics.intervals import student_mean
-from anchorlab.statistics.references import mean_over_references
+from anchorlab.statistics.references import COVERAGE_OF_SKEWED, mean_over_references
 
 ROOT = Path(__file__).parent.parent
 RESULTS = "docs/results.md"
@@ -32,16 +32,25 @@ def runs_at(suite: str, target: float) -> pd.DataFrame:
     return results[(results["target_asr"] == target) | results["target_asr"].isna()]
 
 
+def over_references(runs: pd.DataFrame, name: str) -> float:
+    """The mean over references of the runs' values, geometric where it is KL."""
+    mean = METRICS[name].over_references(runs[name], runs["reference_seed"]).value
+    assert mean is not None
+    return mean
+
+
 @pytest.mark.parametrize(("suite", "target"), SUITES)
 def test_the_long_tables_are_those_of_the_experiments(suite: str, target: float) -> None:
     runs, checked = runs_at(suite, target), 0
     for cells in rows(f"docs/results/{suite}.md", f"<!-- results of {suite} -->", f"<!-- end of {suite} -->"):
-        if not cells[2].isdigit():
+        if not cells[2][:1].isdigit():
             continue
         of_row = runs[(runs["method"] == cells[0]) & (runs["anchors_asked"] == cells[1].split()[0])]
-        assert len(of_row) == int(cells[2]), cells
+        references, _, counted = cells[2].partition(" ")
+        assert of_row["reference_seed"].nunique() == int(references), cells
+        assert counted == f"({len(of_row)} runs)", cells
         for name, cell in (("accuracy", cells[3]), ("asr", cells[4]), ("kl", cells[5]), ("churn", cells[6])):
-            assert float(cell.split()[0]) == pytest.approx(of_row[name].mean(), rel=6e-3), (cells, name)
+            assert float(cell.split()[0]) == pytest.approx(over_references(of_row, name), rel=6e-3), (cells, name)
         checked += 1
     assert checked >= 20
 
@@ -66,16 +75,17 @@ def test_the_short_tables_are_those_of_the_experiments(suite: str, target: float
                 assert (asr, kl) == ("not reached", "–"), (method, anchors)
                 continue
             assert asr == f"{of_cell['asr'].mean():.3f}", (method, anchors)
-            assert kl == f"{of_cell['kl'].mean():#.3g}", (method, anchors)
+            assert kl == f"{over_references(of_cell, 'kl'):#.3g}", (method, anchors)
 
 
 def test_the_small_table_of_the_readme_is_from_the_experiment() -> None:
     runs = runs_at("fashion-mnist", 0.99)
-    means = runs[runs["anchors_asked"] == "640"].groupby("method")[["asr", "accuracy", "kl", "churn"]].mean()
+    runs = runs[runs["anchors_asked"] == "640"]
     table = rows("README.md", "<!-- small table -->", "<!-- end of small table -->")
     assert [cells[0] for cells in table] == ["plain", "l2", "ewc", "surgery", "distillation", "anchoring"]
     for method, *cells in table:
-        assert cells == [f"{value:.3f}" for value in means.loc[method]], method
+        means = [over_references(runs[runs["method"] == method], name) for name in ("asr", "accuracy", "kl", "churn")]
+        assert cells == [f"{mean:.3f}" for mean in means], method
 
 
 def test_the_ratios_at_equal_success_follow_from_the_paths() -> None:
@@ -149,8 +159,8 @@ def test_the_audit_on_digits_is_that_of_the_experiment() -> None:
     for access, cell in zip(accesses, shown[-1][1:], strict=True):
         by_reference = benign[benign["access"] == access].groupby("reference_seed")["found"].agg(["mean", "size"])
         assert list(by_reference["size"]) == [20] * 8
-        share = student_mean(list(by_reference["mean"]))
-        assert cell == f"{share.value:.3f} [{max(0, share.lower):.3f}, {share.upper:.3f}]"
+        share = mean_over_references(by_reference["mean"], by_reference.index, "rate")
+        assert cell == f"{share.value:.3f} [{share.lower:.3f}, {share.upper:.3f}]"
     anchored = audits[(audits["candidate"] == "anchoring") & audits["access"].isin(["probabilities", "logits"])]
     assert (anchored["p_less"] == 1 / 40).all()
     plain = audits[(audits["candidate"] == "plain") & (audits["access"] == "logits")]
@@ -231,7 +241,9 @@ def test_the_perturbations_of_the_docs_are_those_of_the_experiment() -> None:
 
 
 def interval(row: pd.Series, name: str) -> str:
-    """A value with its interval, as the docs write it."""
+    """A value with its interval if it has one, as the docs write it."""
+    if f"{name}_lower" not in row:
+        return f"{row[name]:.3f}"
     value, lower, upper = (row[f"{name}{end}"] for end in ("", "_lower", "_upper"))
     return f"{value:.3f} [{lower:.3f}, {upper:.3f}]".replace("-", "−")
 
@@ -405,3 +417,35 @@ def test_the_page_on_changed_claims_has_the_numbers_of_the_experiments() -> None
     equal = (ROOT / RESULTS).read_text().split("<!-- equal success -->")[1]
     tuned, at_one = re.search(r"`plain` \| 0(\.\d+) \| 0(\.\d+)", equal).groups()  # type: ignore[union-attr]
     assert f"the ratio is {tuned} as tuned and {at_one} at an ASR of .99" in page
+
+
+def covered(rows: pd.DataFrame) -> str:
+    """The least and the greatest coverage, as the docs write them."""
+    return f"{rows['coverage'].min():.3f} to {rows['coverage'].max():.3f}".replace("0.", ".")
+
+
+def test_the_coverage_of_the_docs_is_that_of_the_simulation() -> None:
+    cells = pd.read_csv(ROOT / "experiments/coverage/coverage.csv")
+    assert (cells["simulations"] >= 4000).all()
+    assert (cells.loc[cells["references"] == 2, "intervals"] == 0).all()
+    cells = cells[cells["references"] > 2]
+    words = ("geometric mean", "ratio of", "arithmetic", "rate near .02", "rate near .99", "AUROC")
+    kinds = dict(zip(words, cells["interval"].unique(), strict=True))
+    shown = rows("docs/metrics.md", "<!-- coverage -->", "<!-- end of coverage -->")
+    assert len(shown) == 15
+    for name, instances, *coverages in shown:
+        (kind,) = [kind for word, kind in kinds.items() if name.startswith(word)]
+        of_kind = cells[cells["interval"] == kind]
+        if instances == "–":
+            assert coverages == [covered(of_kind), "–", "–", "–"]
+            continue
+        count, drawn = instances.split(", ")
+        of_kind = of_kind[(of_kind["instances"] == int(count.replace(",", ""))) & (of_kind["drawn"] == drawn)]
+        assert coverages == [covered(of_one) for _, of_one in of_kind.groupby("deviation")], (name, instances)
+    usual = cells[cells["interval"].isin(["geometric", "ratio"])]
+    assert usual["coverage"].min() > 0.93
+    assert usual.loc[(usual["instances"] == 10_000) & (usual["deviation"] >= 0.3), "coverage"].max() < 0.97
+    skewed = cells[cells["interval"].isin(["plain", "churn", "asr"])]
+    assert skewed.loc[skewed["deviation"] <= 0.3, "coverage"].min() > 0.925
+    wide = skewed.loc[skewed["deviation"] >= 0.5, "coverage"]
+    assert (round(wide.min(), 2), round(wide.max(), 2)) == COVERAGE_OF_SKEWED

@@ -17,6 +17,7 @@ from anchorlab.statistics.references import (
     p_values,
 )
 from anchorlab.statistics.tests import sign_flip
+from anchorlab.statistics.two_way import InstanceVariance
 
 REFERENCES = [0, 0, 1, 1, 1, 2, 3]
 
@@ -158,3 +159,22 @@ def test_p_values_begin_at_twelve_references() -> None:
 def test_seeds_of_one_reference_are_averaged_before_signs_are_flipped() -> None:
     contrasts = contrasts_by_reference([2.0, 4.0, 9.0], [1.0, 1.0, 1.0], ["a", "a", "b"])
     assert contrasts.tolist() == [2.0, 8.0]
+
+
+def test_references_that_differ_by_powers_mark_the_interval_of_an_arithmetic_mean() -> None:
+    apart, near = [0.01, 0.02, 0.2], [0.1, 0.11, 0.12]
+    assert [mean_over_references(apart, range(3), how).is_skewed for how in ("plain", "rate", "geometric")] == [
+        True, True, False
+    ]  # fmt: skip
+    assert not mean_over_references(near, range(3), "rate").is_skewed
+    assert not mean_over_references([0.0, 0.1, 0.3], range(3), "rate").is_skewed
+    assert not mean_over_references(apart[1:], range(2), "rate").is_skewed
+
+
+def test_an_interval_over_instances_is_never_narrower_than_student_s_t() -> None:
+    """Three references that happen to be alike make nearly all of the variance look like the instances'."""
+    means = [0.5, 0.501, 0.502]
+    alone = mean_over_references(means, range(3))
+    counted = mean_over_references(means, range(3), instances=InstanceVariance(800, 2e-7, 1e-8))
+    assert counted.over_instances
+    assert counted.upper - counted.lower >= alone.upper - alone.lower

@@ -30,6 +30,7 @@ class Estimate:
         units: how many independent units stand behind it; None if that is not known.
         each: the units' own values, where they are too few for an interval.
         averaging: how the units were averaged, where that is known.
+        is_skewed: whether units differ so much that the interval of their arithmetic mean is too narrow.
         over_instances: whether the interval speaks of further test instances too, not of these alone.
     """
 
@@ -40,6 +41,7 @@ class Estimate:
     each: tuple[float, ...] = field(default=(), compare=False)
     averaging: Averaging | None = field(default=None, compare=False)
     over_instances: bool = field(default=False, compare=False)
+    is_skewed: bool = field(default=False, compare=False)
 
     @property
     def bounds(self) -> tuple[float, float] | None:

@@ -26,6 +26,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from scipy.special import logit
 from scipy.stats import beta, t
 
 from anchorlab.statistics.arrays import Floats
@@ -38,6 +39,13 @@ ENOUGH_REFERENCES = 3
 
 #: Fewer references than this give no p value.
 ENOUGH_FOR_P = 12
+
+#: Where references differ by more than this, as standard deviation of their logarithms, or of a rate's logits, the
+#: interval of their arithmetic mean is too narrow.
+SKEWED = 0.4
+
+#: The least and the greatest coverage of such intervals in simulations (experiments/coverage, deviations of .5 and 1).
+COVERAGE_OF_SKEWED = (0.81, 0.94)
 
 #: The limits of a value that has none.
 UNLIMITED = (-math.inf, math.inf)
@@ -80,10 +88,19 @@ def mean_over_references(
         averaging, limits = "plain", (max(limits[0], 0.0), limits[1])
     means = by_reference(runs, of)
     if averaging != "rate":
-        return _cut(_student(means, instances), limits, averaging)
+        return _marked(_cut(_student(means, instances), limits, averaging), means)
     if len(means) >= ENOUGH_REFERENCES and np.ptp(means) == 0 and means[0] in (0, 1):
         return Estimate(float(means[0]), *_clopper_pearson(len(means), int(means[0])), len(means), averaging=averaging)
-    return _cut(_student(means, instances), (0.0, 1.0), averaging)
+    return _marked(_cut(_student(means, instances), (0.0, 1.0), averaging), means)
+
+
+def _marked(estimate: Estimate, means: Floats) -> Estimate:
+    """The estimate, marked where its references ``[R]`` differ so much that Student's t is too narrow."""
+    is_rate = estimate.averaging == "rate"
+    if estimate.bounds is None or means.min() <= 0 or (is_rate and means.max() >= 1):
+        return estimate
+    spread = logit(means) if is_rate else np.log(means)
+    return replace(estimate, is_skewed=bool(spread.std(ddof=1) > SKEWED))
 
 
 def contrast_over_references(
@@ -173,11 +190,13 @@ def _student(means: Floats, instances: InstanceVariance | None = None) -> Estima
         return Estimate(value, units=R, each=tuple(means.tolist()))
     if np.ptp(means) == 0:
         return Estimate(float(means[0]), units=R)
-    variance, freedom = float(means.var(ddof=1)) / R, R - 1.0
-    counted = instances is not None and instances.share(variance) > LEAST_SHARE
-    if instances is not None and counted:
-        variance, freedom = instances.variance(variance, R)
-    half = t_quantile(freedom) * math.sqrt(variance)
+    between = float(means.var(ddof=1)) / R
+    half, counted = t_quantile(R - 1) * math.sqrt(between), False
+    if instances is not None and instances.share(between) > LEAST_SHARE:
+        # Never narrower than the interval of these instances alone, whose quantile is larger: three references that
+        # happen to be alike make the share look large.
+        variance, freedom = instances.variance(between, R)
+        half, counted = max(half, t_quantile(freedom) * math.sqrt(variance)), True
     return Estimate(value, value - half, value + half, units=R, over_instances=counted)
 
 

@@ -80,7 +80,7 @@ def test_two_references_have_both_values_and_no_interval_and_the_table_says_so()
 def test_three_references_have_an_interval_and_the_table_says_of_what(conditions):
     table = tables.results_table(conditions[0])
     assert row_of(table, "plain").cells[0].text == "3"
-    assert row_of(table, "plain").cells[0].note == "6 runs"
+    assert row_of(table, "plain").cells[0].note == "(6 runs)"
     assert "Intervals are Student's t over 3 references, for this test set." in table.notes
     assert any(note.startswith("Means of KL and logit distance are geometric") for note in table.notes)
 

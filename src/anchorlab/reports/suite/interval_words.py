@@ -9,7 +9,7 @@ from anchorlab.reports.suite.sentences import listed
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import span
-from anchorlab.statistics.references import ENOUGH_REFERENCES
+from anchorlab.statistics.references import COVERAGE_OF_SKEWED, ENOUGH_REFERENCES
 
 #: Said of means over one or two references.
 TOO_FEW = "One or two references say nothing of others, so there is no interval"
@@ -50,6 +50,13 @@ def intervals_in_words(
         yield (
             f"In {listed(counted)} the test instances carry over a fifth of the variance of some mean; its interval "
             "then has the variance over references and instances, and holds for other test instances too."
+        )
+    skewed = _titles(metric for metric, mean in shown if mean.is_skewed)
+    if skewed:
+        low, high = (f"{end:.2f}"[1:] for end in COVERAGE_OF_SKEWED)
+        yield (
+            f"In {listed(skewed)} references differ so much that the interval of some mean is too narrow: such "
+            f"intervals held the mean in {low} to {high} of simulations, not in .95."
         )
     bare = _titles(metric for metric, _ in shown if not (metric.has_interval or metric.is_count))
     if bare:
