@@ -48,7 +48,7 @@ def test_the_long_tables_are_those_of_the_experiments(suite: str, target: float)
         of_row = runs[(runs["method"] == cells[0]) & (runs["anchors_asked"] == cells[1].split()[0])]
         references, _, counted = cells[2].partition(" ")
         assert of_row["reference_seed"].nunique() == int(references), cells
-        assert counted == f"({len(of_row)} runs)", cells
+        assert counted.startswith(f"({len(of_row)} runs"), cells
         for name, cell in (("accuracy", cells[3]), ("asr", cells[4]), ("kl", cells[5]), ("churn", cells[6])):
             assert float(cell.split()[0]) == pytest.approx(over_references(of_row, name), rel=6e-3), (cells, name)
         checked += 1

@@ -67,7 +67,8 @@ def _row(entry: Entry, measures: Sequence[Metric], others: Sequence[Entry]) -> R
     if len(entry.runs) == 0:
         return Row(entry.label, (), sub=_without_runs(entry), kind=entry.role)
     cells = [_measure_cell(entry.estimate(m.name), m, best=_is_best(entry, m, others)) for m in measures]
-    count = Cell(str(entry.references), entry.references, note=", ".join(_counts(entry)))
+    counts = ", ".join(_counts(entry))
+    count = Cell(str(entry.references), entry.references, note=f"({counts})" if counts else "")
     return Row(entry.label, [count, *cells], sub=strength(entry), kind=entry.role)
 
 
