@@ -160,7 +160,7 @@ def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
         linear, digits, method, anchors, steps=40, checkpoint=checkpoint, report=lambda done, _: lines.append(done)
     )
     assert lines[0] == 15
-    assert taken == lines[-1] == round(40 * method.steps_factor)
+    assert taken == lines[-1] == round(40 * (method.steps_factor or 1))
     assert weights_hash(resumed) == weights_hash(whole)
 
 
