@@ -167,7 +167,7 @@ def test_a_suite_ends_with_its_table_its_findings_and_its_counts(run: Run, tiny_
     ended = run("suite", "run", tiny_file, "--out", folder)
     assert ended.code == 0, ended.err
     first, heads, *_ = ended.out.splitlines()
-    assert first == "tiny: means over runs on the split test"
+    assert first == "tiny: means over references on test"
     assert heads.split()[:6] == ["method", "runs", "ASR", "accuracy", "KL", "churn"]
     assert max(map(len, ended.out[: ended.out.index("\n\n")].splitlines())) <= 80
     assert re.search(r"^0 of (\d+) jobs were run now \(\1 were done before\), \d+ runs", ended.out, re.MULTILINE)

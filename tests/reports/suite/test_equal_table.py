@@ -6,6 +6,7 @@ import pytest
 
 from anchorlab.reports.suite.equal_table import equal_table
 from anchorlab.reports.suite.summary import summarise
+from anchorlab.reports.suite.tables import to_markdown
 from anchorlab.statistics.table import Cell, Table
 from tests.reports.conftest import FakeResults, make_suite
 from tests.reports.suite.at_one_asr import failing, suite_with_scales
@@ -87,3 +88,9 @@ def test_a_suite_at_one_scale_has_no_such_table() -> None:
     results = make_suite(sizes=("64",), targets=(0.95,), seeds=(0,))
     (condition,) = summarise(results)  # type: ignore[arg-type]
     assert equal_table(condition, results) is None  # type: ignore[arg-type]
+
+
+def test_markdown_has_the_table_before_the_one_as_reported() -> None:
+    text = to_markdown(suite_with_scales())  # type: ignore[arg-type]
+    assert text.index("at one common ASR of 0.99") < text.index("| anchoring, as reported |")
+    assert "at one common ASR" not in to_markdown(make_suite(sizes=("64",), targets=(0.95,), seeds=(0,)))  # type: ignore[arg-type]

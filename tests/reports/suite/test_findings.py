@@ -27,6 +27,7 @@ class Made:
     results: pd.DataFrame
     choices: pd.DataFrame
     selection: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    equal: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     repairs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     failed: pd.DataFrame = dataclasses.field(

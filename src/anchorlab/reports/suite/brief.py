@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from anchorlab.metrics import METRICS
+from anchorlab.reports.suite.equal import AtOneASR, common_asr
 from anchorlab.reports.suite.paired import pair
 from anchorlab.reports.suite.parts import Part, parts_of
 from anchorlab.statistics.numbers import defined, fraction, significant
@@ -21,12 +22,21 @@ _BASELINE = "plain"
 
 
 def brief_table(results: SuiteResults) -> Table | None:
-    """Means over the reported runs of each method and control, by part of the suite; None if there is nothing yet.
+    """Means over references of each method and control, by part of the suite; None if there is nothing yet.
+
+    In a part where at least two methods have runs at the common ASR, means are at it, but for the column of ASR.
 
     Args:
         results: of the suite, finished or not.
     """
-    groups = [Rows(rows, part.words) for part in parts_of(results) if (rows := list(_rows(part)))]
+    parts = [(part, _at_one_asr(part, results.equal)) for part in parts_of(results)]
+    where = [_where(part, runs) for part, runs in parts]
+    alike = len(set(where)) == 1
+    groups = [
+        Rows(rows, part.words if alike else f"{part.words}{at or ', as reported'}")
+        for (part, runs), at in zip(parts, where, strict=True)
+        if (rows := list(_rows(part, runs)))
+    ]
     if not groups:
         return None
     columns = [Column(name, METRICS[name].title) for name in _MEASURES]
@@ -35,34 +45,57 @@ def brief_table(results: SuiteResults) -> Table | None:
         groups = [Rows([Row(row.head, row.cells[:-1], row.sub, row.kind) for row in g.rows], g.title) for g in groups]
     return Table(
         name="brief",
-        caption=f"{results.name}: means over references on the split test",
+        caption=f"{results.name}: means over references on test{where[0] if alike else ''}",
         head="method",
         columns=[Column("runs", "runs"), *columns, *([Column("kl_ratio", "KL / plain's")] if compared else [])],
         groups=groups,
     )
 
 
-def _rows(part: Part) -> Iterator[Row]:
-    methods = part.methods
+def _at_one_asr(part: Part, equal: pd.DataFrame) -> dict[str, AtOneASR]:
+    """Methods and controls, and their runs at the common ASR."""
+    return {label: AtOneASR.of(runs, equal) for label, runs in (part.methods | part.controls).items()}
+
+
+def _asr(part: Part, runs: dict[str, AtOneASR]) -> float | None:
+    """The ASR at which the methods of a part are compared; None if each stands at its own."""
+    return common_asr({label: runs[label] for label in part.methods})
+
+
+def _where(part: Part, runs: dict[str, AtOneASR]) -> str:
+    """At which ASR the means are, to end a caption with; empty if each stands at its own."""
+    asr = _asr(part, runs)
+    return "" if asr is None else f", at ASR {asr:g} (column ASR: as reported)"
+
+
+def _rows(part: Part, runs: dict[str, AtOneASR]) -> Iterator[Row]:
     missed = part.missed.set_index("method")["best_asr"].astype(float).to_dict()
-    baseline = methods.get(_BASELINE)
-    for label in dict.fromkeys([*map(str, part.choices["method"]), *methods]):
-        if label in methods:
-            yield _row(label, methods[label], baseline if label != _BASELINE else None, "method")
+    baseline = runs.get(_BASELINE)
+    common = _asr(part, runs) is not None
+    for label in dict.fromkeys([*map(str, part.choices["method"]), *part.methods]):
+        if label in part.methods:
+            yield _row(label, runs[label], baseline if label != _BASELINE else None, "method", common=common)
         else:
             yield Row(label, _not_reached(missed.get(label)), kind="method")
-    for label, runs in part.controls.items():
-        yield _row(label, runs, None, "control")
+    for label, of_control in part.controls.items():
+        has_backdoor = bool(of_control["target_asr"].notna().all())
+        yield _row(label, runs[label], None, "control", common=common and has_backdoor)
 
 
-def _row(label: str, runs: pd.DataFrame, baseline: pd.DataFrame | None, kind: str) -> Row:
-    ratio = None if baseline is None else pair(runs, baseline, "kl")
+def _row(label: str, one: AtOneASR, baseline: AtOneASR | None, kind: str, *, common: bool) -> Row:
+    runs = one.runs if common else one.working
+    other = None if baseline is None else baseline.runs if common else baseline.working
+    ratio = None if other is None else pair(runs, other, "kl")
     last = NONE if ratio is None else Cell(significant(ratio.value, 2), ratio.value)
-    return Row(label, [Cell(str(len(runs)), len(runs)), *(_mean(runs, name) for name in _MEASURES), last], kind=kind)
+    count = f"{len(runs)} of {len(one.reported)}" if common or len(one.failed) else str(len(runs))
+    means = [_mean(one.working if name == "asr" else runs, name) for name in _MEASURES]
+    return Row(label, [Cell(count, len(runs)), *means, last], kind=kind)
 
 
 def _mean(runs: pd.DataFrame, name: str) -> Cell:
-    mean = METRICS[name].over_references(runs[name], runs["reference_seed"]).value if name in runs else None
+    mean = (
+        METRICS[name].over_references(runs[name].astype(float), runs["reference_seed"]).value if name in runs else None
+    )
     return Cell(METRICS[name].write(mean), mean) if mean is not None else NONE
 
 

@@ -36,7 +36,7 @@ class AtOneASR:
             equal: the frame ``SuiteResults.equal``.
         """
         if not len(equal):
-            return cls(reported, equal, 0)
+            return cls(reported, reported.iloc[:0], 0)
         working = set(reported.loc[works(reported), "identity"])
         ours = equal[equal["identity"].isin(set(reported["identity"]))].drop_duplicates("identity")
         bracketed = ours["scale_below"].notna() & ours["identity"].isin(working)
@@ -78,3 +78,9 @@ def best_of(others: Mapping[str, AtOneASR], name: str = "kl") -> str | None:
     means = {label: other.estimate(name).value for label, other in others.items()}
     known = {label: mean for label, mean in means.items() if mean is not None}
     return min(known, key=lambda label: known[label]) if known else None
+
+
+def common_asr(methods: Mapping[str, AtOneASR]) -> float | None:
+    """The ASR at which methods can be compared with each other; None where fewer than two have a run there."""
+    found = [one.asr for one in methods.values() if one.asr is not None]
+    return found[0] if len(found) > 1 else None

@@ -1,6 +1,7 @@
 """What a suite found, in sentences: a pure function of its results, for the terminal and the page.
 
-What is claimed of methods is claimed of runs whose backdoor works, paired by reference and seed. Intervals are
+What is claimed of methods is claimed of runs whose backdoor works, paired by reference and seed, and at one common ASR
+where at least two methods have a value there. Intervals are
 Student's t over references; with one or two references the range of the runs stands in their place, and a method
 counts as lower only if it is lower in every pair. ``doubts`` says what was not reached and what the numbers cannot
 mean.
@@ -15,6 +16,7 @@ import pandas as pd
 
 from anchorlab.metrics import METRICS
 from anchorlab.reports.suite.defence_findings import detector_findings, repair_findings
+from anchorlab.reports.suite.equal import AtOneASR, common_asr
 from anchorlab.reports.suite.paired import ENOUGH_RUNS, Paired, capitalised, pair
 from anchorlab.reports.suite.parts import Part, parts_of
 from anchorlab.reports.suite.sentences import listed
@@ -42,7 +44,7 @@ def findings(results: SuiteResults) -> tuple[str, ...]:
     if is_smoke_form(results.title):
         return ()
     parts = parts_of(results)
-    leads = [(part, _Lead.of(part)) for part in parts]
+    leads = [(part, _Lead.of(part, results.equal)) for part in parts]
     sentences = list(_overview([lead for _, lead in leads if lead is not None]))
     for part, lead in leads:
         if lead is not None:
@@ -56,18 +58,24 @@ class _Lead:
 
     Attributes:
         label: its name.
-        methods: label to the runs whose backdoor works, of each method that has any, the lead first, by KL.
+        methods: label to the runs that are compared, of each method that has any, the lead first, by KL.
         rivals: methods that are not distinguishable from it in KL.
+        at_one: label to the runs of each method at the common ASR, and as they were reported.
+        asr: the common ASR at which the runs are compared; None where they are compared as they were reported.
     """
 
     label: str
     methods: Mapping[str, pd.DataFrame]
     rivals: Sequence[str]
+    at_one: Mapping[str, AtOneASR]
+    asr: float | None
 
     @classmethod
-    def of(cls, part: Part) -> _Lead | None:
+    def of(cls, part: Part, equal: pd.DataFrame) -> _Lead | None:
         """The lead of a part; None where no backdoor works."""
-        working = {label: part.working(runs) for label, runs in part.methods.items()}
+        at_one = {label: AtOneASR.of(runs, equal) for label, runs in part.methods.items()}
+        asr = common_asr(at_one)
+        working = {label: one.working if asr is None else one.runs for label, one in at_one.items()}
         kl = _mean_kl({label: runs for label, runs in working.items() if len(runs)})
         ordered = sorted((label for label in kl if defined(kl[label])), key=lambda label: kl[label])
         if not ordered:
@@ -76,7 +84,7 @@ class _Lead:
         first, *others = ordered
         pairs = {label: pair(methods[first], methods[label], "kl") for label in others}
         rivals = [label for label, paired in pairs.items() if paired is None or paired.side >= 0]
-        return cls(first, methods, rivals)
+        return cls(first, methods, rivals, at_one, asr)
 
     @property
     def others(self) -> list[str]:
@@ -100,17 +108,22 @@ class _Lead:
             yield _alone(self.label, self.methods[self.label], part)
         else:
             yield self._first(part)
+            yield from self._not_compared()
             if not self._few:
                 yield from self._further()
                 yield from self._others_against_baseline()
-        yield from _beside_controls(self.label, self.methods[self.label], part)
+        yield from _beside_controls(self.label, self.methods[self.label], part, self._at)
+
+    @property
+    def _at(self) -> str:
+        """At which ASR runs are compared, to end a clause with; empty if each stands at its own."""
+        return "" if self.asr is None else f" at ASR {self.asr:g}"
 
     def _first(self, part: Part) -> str:
-        ours, theirs = self.methods[self.label], self.methods[self.baseline]
-        paired = pair(ours, theirs, "kl")
+        paired = pair(self.methods[self.label], self.methods[self.baseline], "kl")
         ratio = "" if paired is None else f"its KL is {_against(paired, self.baseline)}; "
-        reached = f"{ratio}its ASR is {_mean(ours, 'asr', 3)} of the {part.target_asr:g} asked for"
-        count = several(len(self.methods), "method")
+        reached = f"{ratio}{self._as_reported(part)}"
+        count = f"{several(len(self.methods), 'method')}{self._at}"
         if self._few:
             return f"{self.label} has the least KL of {count}, in too few runs to distinguish them: {reached}."
         if not self.rivals:
@@ -123,6 +136,28 @@ class _Lead:
             f"{reached}."
         )
 
+    def _as_reported(self, part: Part) -> str:
+        """The ASR of the lead's own runs, and the ratio of KL at it where the first ratio is at another."""
+        ours, theirs = self.at_one[self.label].working, self.at_one[self.baseline].working
+        asr = _mean(ours, "asr", 3)
+        paired = None if self.asr is None else pair(ours, theirs, "kl")
+        if paired is None:
+            return f"its ASR is {asr} of the {part.target_asr:g} asked for"
+        return f"as reported, at ASR {asr} against {_mean(theirs, 'asr', 3)}, it is {_factor(paired)}"
+
+    def _not_compared(self) -> Iterator[str]:
+        """Methods and runs that have no value at the common ASR."""
+        if self.asr is None:
+            return
+        lacking = {label: one for label, one in self.at_one.items() if len(one.runs) < len(one.working)}
+        counts = [
+            f"{len(one.runs) or 'none'} of {several(len(one.working), 'run')} of {label}"
+            + ("" if one.walked else " (measured at one scale)")
+            for label, one in lacking.items()
+        ]
+        if counts:
+            yield f"not all runs have a value{self._at}, because nothing is extrapolated: {listed(counts)} have one."
+
     def _further(self) -> Iterator[str]:
         """How the lead differs from the baseline beside KL."""
         ours, theirs = self.methods[self.label], self.methods[self.baseline]
@@ -134,9 +169,9 @@ class _Lead:
         ]
         alike = [title for title, paired in compared.items() if paired is not None and not paired.side]
         if differing:
-            yield f"{self.label} differs from {self.baseline} {listed(differing)}."
+            yield f"{self.label} differs from {self.baseline} {listed(differing)}{self._at}."
         if alike:
-            yield f"{self.label} is not distinguishable from {self.baseline} in {listed(alike, 'or')}."
+            yield f"{self.label} is not distinguishable from {self.baseline} in {listed(alike, 'or')}{self._at}."
 
     def _others_against_baseline(self) -> Iterator[str]:
         """How the methods that do not lead differ in KL from the baseline."""
@@ -150,9 +185,9 @@ class _Lead:
         differing = [f"{label}'s is {_factor(paired)}" for label, paired in pairs.items() if paired.side]
         alike = [label for label, paired in pairs.items() if not paired.side]
         if differing:
-            yield f"against {BASELINE}, the KL of the other methods: {listed(differing)}."
+            yield f"against {BASELINE}, the KL of the other methods{self._at}: {listed(differing)}."
         if alike:
-            yield f"not distinguishable from {BASELINE} in KL: {listed(alike)}."
+            yield f"not distinguishable from {BASELINE} in KL{self._at}: {listed(alike)}."
 
 
 def _mean_kl(methods: Mapping[str, pd.DataFrame]) -> dict[str, float]:
@@ -202,14 +237,14 @@ def _alone(label: str, runs: pd.DataFrame, part: Part) -> str:
     )
 
 
-def _beside_controls(label: str, runs: pd.DataFrame, part: Part) -> Iterator[str]:
+def _beside_controls(label: str, runs: pd.DataFrame, part: Part, at: str) -> Iterator[str]:
     """What an update without a backdoor changes, as a scale for the lead's KL."""
     benign = part.controls.get(BENIGN)
     if benign is None or not len(benign):
         return
     yield (
         f"for scale, a benign update with the same settings changes the reference by a KL of {_mean(benign, 'kl')}, "
-        f"and {label} by {_mean(runs, 'kl')}."
+        f"and {label} by {_mean(runs, 'kl')}{at}."
     )
 
 

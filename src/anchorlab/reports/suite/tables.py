@@ -14,6 +14,7 @@ from anchorlab.consistency.runs import Difference
 from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import METRICS, Metric
 from anchorlab.reports.measures import further_metrics, main_metrics
+from anchorlab.reports.suite.equal_table import equal_table
 from anchorlab.reports.suite.interval_words import intervals_in_words
 from anchorlab.reports.suite.parts import below_target
 from anchorlab.reports.suite.strengths import strength_words
@@ -374,7 +375,8 @@ def to_markdown(
     conditions: Sequence[Condition] | None = None,
     measures: Iterable[str] = ("accuracy", "asr", "kl", "churn", "negative_flips", "logit_distance", "pearson_correct"),
 ) -> str:
-    """Mean and 95% interval by method and number of anchors, as Markdown: a table for each setting.
+    """Mean and 95% interval by method and number of anchors, as Markdown: a table for each setting, and before it, if
+    runs were measured at several scales, the one at their common ASR.
 
     Args:
         results: of the suite.
@@ -392,7 +394,9 @@ def to_markdown(
     if not at_target:
         listed = ", ".join(f"{target:g}" for target in targets)
         raise AnchorlabError(f"there are no results at a target ASR of {wanted:g}: choose one of {listed}")
-    tables = [results_table(condition, [METRICS[name] for name in measures]) for condition in at_target]
+    metrics = [METRICS[name] for name in measures]
+    both = [(equal_table(condition, results), results_table(condition, metrics)) for condition in at_target]
+    tables = [table for pair_of_tables in both for table in pair_of_tables if table is not None]
     return "\n".join(
         f"{table.caption} {' '.join(table.notes)}\n\n{to_markdown_table(_without_noise(table))}" for table in tables
     )

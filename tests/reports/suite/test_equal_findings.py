@@ -1,0 +1,58 @@
+"""Findings and the terminal's table compare methods at the common ASR, and say what has no value there."""
+
+from __future__ import annotations
+
+import pytest
+
+from anchorlab.reports.suite.brief import brief_table
+from anchorlab.reports.suite.findings import findings
+from tests.reports.conftest import FakeResults
+from tests.reports.suite.at_one_asr import failing, suite_with_scales
+
+
+def said(results: FakeResults) -> str:
+    return "\n".join(findings(results))  # type: ignore[arg-type]
+
+
+def values(results: FakeResults, label: str) -> dict[str, str]:
+    table = brief_table(results)  # type: ignore[arg-type]
+    assert table is not None
+    (row,) = (row for _, row in table.rows() if row.head == label)
+    return {column.key: cell.text for column, cell in zip(table.columns, row.cells, strict=True)}
+
+
+def test_the_ratio_at_the_common_asr_comes_first_and_the_one_as_reported_after_it() -> None:
+    first, *_ = findings(suite_with_scales())  # type: ignore[arg-type]
+    assert "at ASR 0.99: its KL is" in first
+    assert "times plain's [" in first
+    assert first.index("times plain's") < first.index("as reported, at ASR")
+
+
+def test_runs_without_a_value_are_counted() -> None:
+    text = said(suite_with_scales(unbracketed=(2,)))
+    assert "2 of 3 runs of plain" in text
+    assert "none of 3 runs of ewc (measured at one scale)" in text
+
+
+def test_with_fewer_than_two_methods_at_the_common_asr_runs_are_compared_as_reported() -> None:
+    text = said(suite_with_scales(unbracketed=(0, 1, 2)))
+    assert "at ASR 0.99" not in text
+    assert "of the 0.95 asked for" in text
+
+
+def test_the_terminal_s_table_is_at_the_common_asr_too() -> None:
+    results = suite_with_scales()
+    table = brief_table(results)  # type: ignore[arg-type]
+    assert table is not None
+    assert "at ASR 0.99 (column ASR: as reported)" in table.caption
+    assert values(results, "plain")["runs"] == "3 of 3"
+    assert values(results, "ewc")["runs"] == "0 of 3"
+    assert values(results, "ewc")["kl"] == "–"
+    assert float(values(results, "ewc")["asr"]) > 0.9
+    assert values(results, "benign")["runs"] == "3"
+
+
+def test_failed_runs_are_in_no_mean_of_it() -> None:
+    results = failing(suite_with_scales(), "plain", (0,))
+    assert values(results, "plain")["runs"] == "2 of 3"
+    assert float(values(results, "plain")["asr"]) == pytest.approx(1, abs=0.02)
