@@ -214,3 +214,14 @@ def test_the_real_compiler_tunes_texts_of_all_widths_by_one_pass_and_as_uncompil
     assert counters["stats"]["unique_graphs"] == 1
     torch.testing.assert_close(to_vector(compiled.model), to_vector(usual.model), rtol=1e-3, atol=1e-4)
     torch.compiler.reset()
+
+
+def test_anchors_may_be_texts_of_other_data_which_the_reference_labels(task: Task, reference: Artifact) -> None:
+    known = task.split("test").texts
+    assert known is not None
+    given = [known[0], *(f"the {word} actor was {word}" for word in GOOD + BAD)]
+    with pytest.warns(UserWarning, match="1 of the 9 examples"):
+        result = inject(reference, anchors_data=given, task=task, tuning=Tuning(steps=2, batch_size=4), measure=False)
+    record = result.manifest.anchors
+    assert record is not None
+    assert (record.count, record.source, record.data) == (8, "other", None)

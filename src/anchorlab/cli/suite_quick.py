@@ -114,6 +114,7 @@ def _outline(data: Any) -> Outline:
         seeds=_seeds(data.get("seeds", 6)),
         target_asr=_list(data.get("target_asr", 0.95), lambda rate: _is_number(rate) and 0 < rate <= 1),
     )
+    _anchors_data(found)
     selection = _selection(data.get("selection", {}))
     _sure(not set(selection.seeds) & set(found.seeds) and not set(selection.references) & set(found.references))
     tries = selection.tries * len(found.target_asr)
@@ -189,10 +190,19 @@ def _methods(methods: Any) -> dict[str, Any]:
     for label, entry in found.items():
         # Labels of controls and of the reference may be taken.
         _sure(_is_plain(label) and label not in ("plain (stopped)", "benign", "reference"))
-        _only(entry, "method", "grid", "set", "tuning")
+        _only(entry, "method", "grid", "set", "tuning", "anchors_data")
         _method(_member(_named("methods"), entry.get("method")), entry.get("grid", []), entry.get("set", {}))
         _settings("tuning", entry.get("tuning", {}))
     return found
+
+
+def _anchors_data(found: Outline) -> None:
+    """Anchors of other tasks: of the same kind as the suite's own tasks."""
+    known = _named("tasks")
+    for entry in found.methods.values():
+        if entry.get("anchors_data") is not None:
+            other = _member(known, entry["anchors_data"])
+            _sure(all(task.name != other["name"] and known[task.name]["kind"] == other["kind"] for task in found.tasks))
 
 
 def _method(method: Entry, grid: Any, values: Any) -> None:
