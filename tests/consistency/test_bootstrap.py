@@ -8,10 +8,11 @@ import pytest
 from scipy import stats
 
 from anchorlab.consistency import bootstrap
-from anchorlab.consistency.bootstrap import Bootstrap
+from anchorlab.consistency.bootstrap import replicates
 from anchorlab.consistency.instances import instances
 from anchorlab.consistency.intervals import intervals
 from anchorlab.consistency.summary import summarise
+from anchorlab.metrics import METRICS, InstanceTable
 
 
 def run(seed: int, scale: float, count: int = 300, reference_seed: int = 99) -> pd.DataFrame:
@@ -38,33 +39,29 @@ def test_a_calibration_error_has_no_interval() -> None:
 
 def test_a_replicate_is_what_is_measured_of_the_instances_that_it_draws() -> None:
     frame = run(0, 0.5)
-    resampled = Bootstrap(resamples=20, seed=3).resample(frame)
-    ((_, draws, _),) = bootstrap._blocks(len(frame), 20, 3)
-    names = set(resampled.replicates) - {"ece", "ece_reference", "shift_max"} - set(summarise(frame).undefined)
+    found = replicates(InstanceTable(frame), METRICS, resamples=20, seed=3)
+    assert {"kl", "accuracy", "pearson_correct"} <= set(found)
+    assert not {"asr", "ece", "shift_max", "shift_p95"} & set(found)  # undefined, or no function of weighted sums
+    ((_, draws),) = bootstrap._blocks(len(frame), 20, 3)
     for number, drawn in enumerate(draws.T):
         measured = summarise(frame.loc[np.repeat(frame.index, drawn)])
-        for name in names:
-            assert resampled.replicates[name][number] == pytest.approx(getattr(measured, name), rel=1e-9), name
-    assert np.isnan(resampled.replicates["asr"]).all()
+        for name, each in found.items():
+            assert each[number] == pytest.approx(getattr(measured, name), rel=1e-9), name
+
+
+def test_a_correlation_that_is_undefined_has_no_replicates() -> None:
+    logits, labels = np.eye(3)[[0, 1, 2, 0]] * 4, np.array([0, 1, 2, 0])
+    frame = instances(logits, logits[::-1], labels)
+    assert summarise(frame).pearson_correct is None  # the reference is right everywhere
+    assert set(replicates(InstanceTable(frame), ["pearson_correct", "kl"], resamples=5)) == {"kl"}
 
 
 @pytest.mark.parametrize("threads", [2, 3, 64])
 def test_threads_change_no_bit_of_the_replicates(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     """600 replicates are two whole blocks and a part of one."""
     frame = run(0, 0.5)
-    alone = Bootstrap(resamples=600).resample(frame)
+    alone = replicates(InstanceTable(frame), METRICS, resamples=600)
     monkeypatch.setattr(bootstrap.torch, "get_num_threads", lambda: threads)
-    several = Bootstrap(resamples=600).resample(frame)
-    for name, replicates in alone.replicates.items():
-        assert np.array_equal(replicates, several.replicates[name], equal_nan=True), name
-
-
-@pytest.mark.parametrize("size", [1, 30, 700])
-@pytest.mark.parametrize("percent", [50, 99])
-def test_a_percentile_under_draws_is_the_first_value_whose_running_sum_suffices(size: int, percent: int) -> None:
-    rng = np.random.default_rng(size)
-    values, draws = np.round(rng.exponential(size=size), 2), rng.multinomial(size, np.full(size, 1 / size), 40).T
-    around = bootstrap._Ranked.around(values, percent, size)
-    found = around.value(draws.astype(np.uint16), around.below @ draws, draws.sum(axis=0))
-    drawn = [np.sort(np.repeat(values, column)) for column in draws.T]
-    assert found.tolist() == [each[-(-percent * size // 100) - 1] for each in drawn]
+    several = replicates(InstanceTable(frame), METRICS, resamples=600)
+    for name, each in alone.items():
+        assert np.array_equal(each, several[name], equal_nan=True), name

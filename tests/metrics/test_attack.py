@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anchorlab.consistency.bootstrap import Bootstrap
+from anchorlab.consistency.bootstrap import replicates
 from anchorlab.consistency.instances import instances
 from anchorlab.consistency.intervals import intervals
 from anchorlab.consistency.summary import measure, summarise
+from anchorlab.metrics import InstanceTable
 
 
 def test_asr_plus_accuracy_is_their_sum_in_every_replicate() -> None:
@@ -27,8 +28,8 @@ def test_asr_plus_accuracy_is_their_sum_in_every_replicate() -> None:
     )
     found = summarise(frame)
     assert found.asr_plus_accuracy == pytest.approx(found.asr + found.accuracy)
-    replicates = Bootstrap(resamples=50).resample(frame, ["asr", "accuracy", "asr_plus_accuracy"]).replicates
-    np.testing.assert_allclose(replicates["asr_plus_accuracy"], replicates["asr"] + replicates["accuracy"])
+    drawn = replicates(InstanceTable(frame), ["asr", "accuracy", "asr_plus_accuracy"], resamples=50)
+    np.testing.assert_allclose(drawn["asr_plus_accuracy"], drawn["asr"] + drawn["accuracy"])
     lower, upper = intervals(frame, resamples=50)["asr_plus_accuracy"]
     assert lower < found.asr_plus_accuracy < upper
 

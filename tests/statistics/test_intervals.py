@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import (
@@ -15,7 +14,6 @@ from anchorlab.statistics.intervals import (
     between_order_statistics,
     between_replicates,
     rate,
-    student_mean,
     wilson,
 )
 
@@ -29,16 +27,6 @@ def test_intervals_are_wilsons(count, total):
     expected = [(centre + sign * half) / (1 + z**2 / total) for sign in (-1, 1)]
     assert wilson(count, total) == pytest.approx(expected, abs=1e-12)
     assert rate(count, total) == Estimate(p, *wilson(count, total))
-
-
-def test_means_have_student_s_interval() -> None:
-    values = [0.1, 0.4, 0.2, math.nan]
-    found = student_mean(values)
-    expected = stats.t.interval(0.95, 2, loc=np.mean(values[:3]), scale=stats.sem(values[:3]))
-    assert (found.lower, found.upper) == pytest.approx(expected)
-    assert (found.value, found.units) == (pytest.approx(np.mean(values[:3])), 3)
-    assert student_mean([0.3]) == Estimate(0.3)
-    assert student_mean([math.nan]) == Estimate(None)
 
 
 def test_the_interval_of_a_bootstrap_lies_between_its_percentiles() -> None:

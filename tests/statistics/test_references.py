@@ -16,7 +16,7 @@ from anchorlab.statistics.references import (
     mean_over_references,
     p_values,
 )
-from anchorlab.statistics.tests import sign_flip
+from anchorlab.statistics.tests import sign_flips
 from anchorlab.statistics.two_way import InstanceVariance
 
 REFERENCES = [0, 0, 1, 1, 1, 2, 3]
@@ -151,9 +151,9 @@ def test_the_interval_of_a_difference_of_rates_is_cut_to_what_they_can_differ_by
 
 def test_p_values_begin_at_twelve_references() -> None:
     each = np.random.default_rng(0).normal(0.4, 1, (2, 12))
-    assert p_values(list(each)) == [sign_flip(each[0]), sign_flip(each[1])]
+    assert p_values(list(each)) == sign_flips(list(each), seed=0)
     assert p_values([each[0, :11], each[1, :11]]) == [None, None]
-    assert p_values([np.full(12, np.inf), each[1]]) == [None, sign_flip(each[1])]
+    assert p_values([np.full(12, np.inf), each[1]]) == [None, *sign_flips([each[1]], seed=0)]
 
 
 def test_seeds_of_one_reference_are_averaged_before_signs_are_flipped() -> None:

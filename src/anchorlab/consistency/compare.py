@@ -134,7 +134,7 @@ def comparison_of(
         **consistency.model_dump(),
         task=task,
         split=split,
-        intervals=intervals_of(frame, values=consistency) if intervals else {},
+        intervals=intervals_of(frame) if intervals else {},
     )
 
 
@@ -221,7 +221,7 @@ def compare_logits(
     if save_instances is not None:
         write_instances(Path(save_instances), frame)
     consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
-    return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame, values=consistency))
+    return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))
 
 
 def _batches(

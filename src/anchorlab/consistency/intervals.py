@@ -6,20 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anchorlab.consistency.bootstrap import Bootstrap
-from anchorlab.metrics import METRICS, InstanceTable, Maximum, Mean, Metric, Percentile
+from anchorlab.consistency.bootstrap import replicates
+from anchorlab.metrics import METRICS, InstanceTable, Mean, Metric, Percentile
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.intervals import between_order_statistics, between_replicates, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from anchorlab.consistency.summary import Consistency
 
-
-def intervals(
-    frame: pd.DataFrame, *, values: Consistency | None = None, resamples: int = 2000, seed: int = 0
-) -> dict[str, tuple[float, float]]:
+def intervals(frame: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> dict[str, tuple[float, float]]:
     """The 95% intervals of one run's measurements, by name; measurements without one are left out.
 
     Wilson's for rates, between order statistics for percentiles, of the bootstrap over instances for all else. A
@@ -28,7 +24,6 @@ def intervals(
 
     Args:
         frame: the run's per-instance table.
-        values: the measurements of the run, where they are known already.
         resamples: number of bootstrap replicates.
         seed: of the bootstrap.
     """
@@ -37,21 +32,21 @@ def intervals(
     resampled = []
     for name in METRICS:
         metric = METRICS[name]
-        if not metric.has_interval or isinstance(metric.reduction, Maximum) or not metric.is_in(table):
+        if not metric.has_interval or not metric.is_in(table):
             continue
         if _is_closed(metric, table):
             ends[name] = _closed(metric, table)
         else:
             resampled.append(name)
-    run = Bootstrap(resamples=resamples, seed=seed).resample(frame, resampled, values)
-    ends |= {name: _between(run.replicates[name]) for name in resampled if getattr(run.values, name) is not None}
+    drawn = replicates(table, resampled, resamples=resamples, seed=seed)
+    ends |= {name: _between(each) for name, each in drawn.items()}
     return {name: bounds for name in METRICS if (bounds := ends.get(name)) is not None}
 
 
-def _between(replicates: Floats) -> tuple[float, float] | None:
-    """Percentiles of the replicates ``[B]``; None if most of them are undefined."""
-    defined = replicates[np.isfinite(replicates)]
-    return between_replicates(defined) if 2 * len(defined) >= len(replicates) else None
+def _between(values: Floats) -> tuple[float, float] | None:
+    """Percentiles of the replicates' values ``[B]``; None if most of them are undefined."""
+    defined = values[np.isfinite(values)]
+    return between_replicates(defined) if 2 * len(defined) >= len(values) else None
 
 
 def _is_closed(metric: Metric, table: InstanceTable) -> bool:

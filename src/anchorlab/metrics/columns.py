@@ -16,12 +16,6 @@ INTEGERS = frozenset({"label", "prediction_reference", "prediction", "wanted", "
 #: Columns of the attack; -1 where an instance is not attacked.
 ATTACK = ("wanted", "triggered_reference", "triggered")
 
-#: Columns that measurements of the reference alone are made of.
-OF_REFERENCE = (
-    *("label", "prediction_reference", "score_reference", "confidence_reference", "brier_reference"),
-    *("wanted", "triggered_reference"),
-)
-
 #: The columns that every stored table has, in their order.
 STORED = (
     *("label", "prediction_reference", "prediction", "logit_distance", "logit_distance_centred", "shift"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,14 @@ Read = Callable[[InstanceTable], NDArray[Any]]
 
 @dataclass(frozen=True)
 class WeightedSums:
-    """A summary under weights of the instances, as the bootstrap needs it.
+    """A summary under weights of the instances, as the bootstrap and the influences need it.
 
     Attributes:
-        columns: ``[N]`` each; to be read once.
+        columns: ``[N]`` each.
         value: from the weighted sums of the k columns ``[k, B]`` and the sum of the weights ``[B]``, to ``[B]``.
     """
 
-    columns: Iterable[Any]
+    columns: Sequence[NDArray[Any]]
     value: Callable[[Floats, Floats], Floats]
 
 
@@ -225,6 +225,8 @@ class Correlation(Summary):
 
     def weighted(self, table: InstanceTable) -> WeightedSums | None:
         """The correlation from moments about the means of all instances."""
+        if self.value(table) is None:
+            return None
         vectors = (self.reference(table), self.candidate(table))
         x, y = ((vector - vector.mean()) / (vector.std() or 1.0) for vector in vectors)
 
@@ -254,16 +256,6 @@ class Calibration(Summary):
     def value(self, table: InstanceTable) -> float:
         """The error."""
         return calibration_error(table[self.confidence], self.right(table))
-
-    def weighted(self, table: InstanceTable) -> WeightedSums | None:
-        """The error in the bins of all instances."""
-        confidence = table[self.confidence]
-        bins = calibration_bins(confidence)
-        gap = self.right(table) - confidence
-        return WeightedSums(
-            (np.where(bins == index, gap, 0) for index in range(bins.max() + 1)),  # one at a time: N may be large
-            lambda sums, size: np.abs(sums).sum(axis=0) / size,
-        )
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float | None:

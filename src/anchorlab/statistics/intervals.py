@@ -1,13 +1,10 @@
-"""95% intervals of a rate, of a mean, of a percentile, and from bootstrap replicates."""
+"""95% intervals of a rate, of a percentile, and from bootstrap replicates."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom, binomtest, t
+from scipy.stats import binom, binomtest
 
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import LEVEL, Estimate
@@ -16,7 +13,7 @@ from anchorlab.statistics.estimate import LEVEL, Estimate
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 #: The same as decimal numbers. The first one differs from ``TAILS`` by rounding alone, but published tables hold all
-#: digits: audits, analyses and differences of AUROC were computed with these.
+#: digits: audits and analyses were computed with these.
 DECIMAL_TAILS = (0.025, 0.975)
 
 
@@ -29,21 +26,6 @@ def wilson(count: int, total: int) -> tuple[float, float]:
 def rate(count: int, total: int) -> Estimate:
     """The rate ``count / total`` with Wilson's interval."""
     return Estimate(count / total, *wilson(count, total), units=total)
-
-
-def student_mean(values: Sequence[float]) -> Estimate:
-    """The mean of independent values with Student's t interval; without one for a single value.
-
-    Values that are None or not finite are left out.
-    """
-    kept = np.array([value for value in values if value is not None and math.isfinite(value)], dtype=float)
-    if not len(kept):
-        return Estimate(None, units=0)
-    mean = float(kept.mean())
-    if len(kept) < 2:
-        return Estimate(mean, units=1)
-    half = float(t.ppf(DECIMAL_TAILS[1], len(kept) - 1) * kept.std(ddof=1) / math.sqrt(len(kept)))
-    return Estimate(mean, mean - half, mean + half, units=len(kept))
 
 
 def between_replicates(replicates: ArrayLike, tails: tuple[float, float] = TAILS) -> tuple[float, float]:

@@ -22,16 +22,11 @@ _ALIKE = 100 * np.finfo(np.float64).eps
 _AT_ONCE = 256
 
 
-def sign_flip(differences: Floats, *, seed: int = 0) -> float:
+def sign_flips(several: Sequence[Floats], *, seed: int) -> list[float]:
     """Two-sided p of the mean of paired differences ``[R]``, whose signs are arbitrary if both sides are alike.
 
-    All flips up to 14 runs; beyond, as many random ones as 14 would have.
-    """
-    return sign_flips([differences], seed=seed)[0]
-
-
-def sign_flips(several: Sequence[Floats], *, seed: int) -> list[float]:
-    """``sign_flip`` of several measurements of the same pairs at once, because making the flips is what takes time.
+    All flips up to 14 pairs; beyond, as many random ones as 14 would have. Several measurements of the same pairs at
+    once, because making the flips is what takes time.
 
     It is scipy's ``permutation_test``, with the same draws, ties and order of sums, and so the same p: that takes a
     thousand times the memory, and makes all flips again each time.
@@ -70,11 +65,6 @@ def _flips(runs: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
     orders = np.tile(np.arange(2), (_AT_ONCE, runs, 1))
     drawn = [np.packbits(rng.permuted(orders, axis=-1)[..., 0], axis=0) for _ in range(2**_EXACT // _AT_ONCE)]
     return tuple(np.concatenate(drawn).T.copy())
-
-
-def smallest_p(runs: int) -> float:
-    """The least p that the sign-flip test can give: with fewer than six runs it is above .05."""
-    return min(1.0, 2.0 / 2.0**runs)
 
 
 def mcnemar(one_way: int, other_way: int) -> float:
