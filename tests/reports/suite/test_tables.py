@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 import re
 
 import numpy as np
@@ -97,6 +98,27 @@ def test_an_undefined_measurement_is_said_to_be_with_its_reason(suite):
     table = tables.results_table(condition)
     assert row_of(table, "plain").cells[-1].text == "undefined"
     assert "leakage is undefined in some runs: the label rule has no single target." in table.notes
+
+
+def test_a_further_measurement_that_no_row_has_is_a_note_and_no_column(suite):
+    reason = "there are 2 classes"
+    runs = suite.results.assign(top_5_accuracy=math.nan, undefined=json.dumps({"top_5_accuracy": reason}))
+    (condition, *_) = summarise(dataclasses.replace(suite, results=runs))
+    table = tables.further_table(condition)
+    shown = [column.key for column in table.columns]
+    assert "top_5_accuracy" not in shown
+    assert "brier" in shown
+    assert all(len(row.cells) in (0, len(shown)) for _, row in table.rows())
+    (left_out,) = (note for note in table.notes if note.startswith("Left out, because no row has a value: "))
+    assert f"{METRICS['top_5_accuracy'].title} ({reason})" in left_out
+
+
+def test_a_further_measurement_that_one_row_has_stays_a_column(suite):
+    some = suite.results["top_5_accuracy"].where(suite.results["method"] == "plain")
+    (condition, *_) = summarise(dataclasses.replace(suite, results=suite.results.assign(top_5_accuracy=some)))
+    table = tables.further_table(condition)
+    assert "top_5_accuracy" in [column.key for column in table.columns]
+    assert not any(METRICS["top_5_accuracy"].title in note for note in table.notes)
 
 
 def test_differences_say_ratio_or_difference_and_p(conditions):

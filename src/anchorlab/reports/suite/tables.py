@@ -60,8 +60,19 @@ def results_table(condition: Condition, measures: Sequence[Metric] | None = None
 
 
 def further_table(condition: Condition) -> Table:
-    """All measurements that the main table leaves out."""
-    return results_table(condition, further_metrics(), name="further")
+    """All measurements that the main table leaves out, less those without a value in any row; a note names these."""
+    made = [entry for entry in condition.entries if len(entry.runs)]
+    every = further_metrics()
+    known = [m for m in every if not made or any(defined(entry.estimate(m.name).value) for entry in made)]
+    table = results_table(condition, known, name="further")
+    lacking = [m for m in every if m not in known]
+    if not lacking:
+        return table
+    why = reasons(made, [m.name for m in lacking])
+    named = [f"{m.title} ({why[m.name]})" if m.name in why else m.title for m in lacking]
+    return dataclasses.replace(
+        table, notes=[*table.notes, f"Left out, because no row has a value: {'; '.join(named)}."]
+    )
 
 
 def _row(entry: Entry, measures: Sequence[Metric], others: Sequence[Entry]) -> Row:
