@@ -6,6 +6,7 @@ import pytest
 
 from anchorlab.reports.suite.brief import brief_table
 from anchorlab.reports.suite.findings import findings
+from anchorlab.reports.suite.paired import write_ratio
 from tests.reports.conftest import FakeResults
 from tests.reports.suite.at_one_asr import failing, suite_with_scales
 
@@ -56,3 +57,13 @@ def test_failed_runs_are_in_no_mean_of_it() -> None:
     results = failing(suite_with_scales(), "plain", (0,))
     assert values(results, "plain")["runs"] == "2 of 3"
     assert float(values(results, "plain")["asr"]) == pytest.approx(1, abs=0.02)
+
+
+def test_the_ratio_as_reported_names_what_it_is_of() -> None:
+    first, *_ = findings(suite_with_scales())  # type: ignore[arg-type]
+    assert "times plain's [" in first.partition("as reported, at ASR")[2]
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.93, "0.93"), (0.998, "0.998"), (1.0031, "1.003"), (1.0, "1.0")])
+def test_an_end_near_1_shows_on_which_side_it_lies(value: float, text: str) -> None:
+    assert write_ratio(value) == text

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from anchorlab.metrics import METRICS
 from anchorlab.reports.suite.equal import AtOneASR, best_of
-from anchorlab.reports.suite.paired import Paired, pair
+from anchorlab.reports.suite.paired import Paired, pair, write_ratio
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.counted import several
-from anchorlab.statistics.numbers import significant
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell
 from anchorlab.suites.results import SuiteResults
 from anchorlab.suites.spec import STOPPED
@@ -59,11 +58,11 @@ def _columns(asr: float) -> list[Column]:
     return [
         Column("runs", "runs", definition=f"Runs that two neighbouring scales bracket at ASR {asr:g}, of all."),
         Column("asr", METRICS["asr"].title, definition=METRICS["asr"].definition),
-        Column("below", "below target", "runs", "Runs reported below the target ASR, and how many of them failed."),
         Column("kl", kl.title, kl.hint, kl.definition),
         Column("kl_to_plain", "KL / plain's", definition="Ratio of geometric means, paired by reference and seed."),
         Column("kl_to_best", "KL / best other's", definition="The same against the other method of least KL."),
         *(Column(m.name, m.title, m.hint, m.definition) for m in map(METRICS.__getitem__, _MEASURES)),
+        Column("below", "below target", "runs", "Runs reported below the target ASR, and how many of them failed."),
     ]
 
 
@@ -88,11 +87,11 @@ def _rows(entry: Entry, at_one: Mapping[str, AtOneASR]) -> Iterator[Row]:
         common = [
             Cell(str(len(one.runs)), len(one.runs), note=f"of {len(one.reported)}"),
             NONE if one.asr is None else Cell(METRICS["asr"].write(one.asr), one.asr),
-            _below(one),
             _mean(one, "kl", at_one, entry),
             _ratio(to_plain),
             _ratio(to_best, f"of {rival}"),
             *(_mean(one, name, at_one, entry) for name in _MEASURES),
+            _below(one),
         ]
         yield Row(entry.label, common, kind=entry.role)
     if not len(entry.runs):
@@ -102,11 +101,11 @@ def _rows(entry: Entry, at_one: Mapping[str, AtOneASR]) -> Iterator[Row]:
     reported = [
         Cell(str(len(entry.runs)), len(entry.runs), note=f"of {len(one.reported)}"),
         estimate_cell(entry.estimate("asr"), METRICS["asr"].write),
-        _below(one),
         estimate_cell(entry.estimate("kl"), METRICS["kl"].write),
         _ratio(raw_plain),
         _ratio(raw_best, f"of {rival}"),
         *(estimate_cell(entry.estimate(name), METRICS[name].write) for name in _MEASURES),
+        _below(one),
     ]
     yield Row(f"{entry.label}, as reported", reported, kind=entry.role)
 
@@ -130,9 +129,9 @@ def _mean(one: AtOneASR, name: str, at_one: Mapping[str, AtOneASR], entry: Entry
 def _ratio(paired: Paired | None, note: str = "") -> Cell:
     if paired is None:
         return NONE
-    interval = "" if paired.bounds is None else f"[{', '.join(significant(end, 2) for end in paired.bounds)}]"
+    interval = "" if paired.bounds is None else f"[{', '.join(map(write_ratio, paired.bounds))}]"
     counts = several(paired.runs, "pair")
-    text = f"×{significant(paired.value, 2)}"
+    text = f"×{write_ratio(paired.value)}"
     return Cell(text, paired.value, paired.bounds, interval, f"{note}, {counts}".removeprefix(", "))
 
 

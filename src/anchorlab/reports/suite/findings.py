@@ -1,10 +1,9 @@
 """What a suite found, in sentences: a pure function of its results, for the terminal and the page.
 
 What is claimed of methods is claimed of runs whose backdoor works, paired by reference and seed, and at one common ASR
-where at least two methods have a value there. Intervals are
-Student's t over references; with one or two references the range of the runs stands in their place, and a method
-counts as lower only if it is lower in every pair. ``doubts`` says what was not reached and what the numbers cannot
-mean.
+where at least two methods have a value there. Intervals are Student's t over references; with one or two references the
+range of the runs stands in their place, and a method counts as lower only if it is lower in every pair. ``doubts`` says
+what was not reached and what the numbers cannot mean.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import pandas as pd
 from anchorlab.metrics import METRICS
 from anchorlab.reports.suite.defence_findings import detector_findings, repair_findings
 from anchorlab.reports.suite.equal import AtOneASR, common_asr
-from anchorlab.reports.suite.paired import ENOUGH_RUNS, Paired, capitalised, pair
+from anchorlab.reports.suite.paired import ENOUGH_RUNS, Paired, capitalised, pair, write_ratio
 from anchorlab.reports.suite.parts import Part, parts_of
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.statistics.counted import several
@@ -143,7 +142,8 @@ class _Lead:
         paired = None if self.asr is None else pair(ours, theirs, "kl")
         if paired is None:
             return f"its ASR is {asr} of the {part.target_asr:g} asked for"
-        return f"as reported, at ASR {asr} against {_mean(theirs, 'asr', 3)}, it is {_factor(paired)}"
+        ratio = _factor(paired, f" times {_genitive(self.baseline)}")
+        return f"as reported, at ASR {asr} against {_mean(theirs, 'asr', 3)}, it is {ratio}"
 
     def _not_compared(self) -> Iterator[str]:
         """Methods and runs that have no value at the common ASR."""
@@ -260,7 +260,7 @@ def _against(paired: Paired, baseline: str) -> str:
 
 
 def _factor(paired: Paired, unit: str = " times") -> str:
-    return f"{significant(paired.value, 2)}{unit} {_spread(paired, lambda value: significant(value, 2))}"
+    return f"{write_ratio(paired.value)}{unit} {_spread(paired, write_ratio)}"
 
 
 def _difference(paired: Paired) -> str:

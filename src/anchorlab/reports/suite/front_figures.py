@@ -98,8 +98,9 @@ def _finding(name: str, conditions: Sequence[Condition]) -> str:
                 write = METRICS[name].write
                 beside = f", against {write(known['plain'])} of plain" if "plain" in known and best != "plain" else ""
                 return (
-                    f"At ASR {condition.target_asr:g} with {group.title}, {shorten(best, 24)} has the "
-                    f"{'lowest' if lower else 'highest'} {METRICS[name].title}: {write(known[best])}{beside}"
+                    f"Target ASR {condition.target_asr:g}, {group.title}, each method at its own ASR: "
+                    f"{shorten(best, 24)} has the {'lowest' if lower else 'highest'} mean {METRICS[name].title}, "
+                    f"{write(known[best])}{beside}"
                 )
     return ""
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from anchorlab.metrics import METRICS
 from anchorlab.statistics.counted import several
+from anchorlab.statistics.numbers import significant
 
 #: Fewer pairs than this distinguish nothing where there is no interval.
 ENOUGH_RUNS = 3
@@ -61,6 +62,12 @@ class Paired:
     def counts(self) -> str:
         """The number of pairs and references in words."""
         return f"{several(self.runs, 'run')} on {several(self.references, 'reference')}"
+
+
+def write_ratio(value: float) -> str:
+    """A ratio with two digits; with more where these would say 1 of a ratio that is not: ``0.998``."""
+    texts = [significant(value, digits) for digits in (2, 3, 4)]
+    return next((text for text in texts if float(text) != 1.0), texts[0])
 
 
 def capitalised(sentence: str) -> str:
