@@ -13,12 +13,14 @@ from anchorlab.files import user_path, write_atomically
 from anchorlab.metrics import Metric
 from anchorlab.reports.measures import PLOTTED
 from anchorlab.reports.paper.bibliography import Bibliography
+from anchorlab.reports.paper.equal_table import EqualTable
 from anchorlab.reports.paper.figures import draw_front, draw_metrics
 from anchorlab.reports.paper.methods_text import methods_paragraphs
 from anchorlab.reports.paper.points import front_csv, metrics_csv
 from anchorlab.reports.paper.request import DEFAULT_WIDTH, Request, read_request
 from anchorlab.reports.paper.table import PaperTable, counted
 from anchorlab.reports.paper.writing import LatexWords, MarkdownWords, Words
+from anchorlab.reports.suite.equal_table import equal_table
 from anchorlab.reports.suite.fronts import front
 from anchorlab.reports.suite.settings import slugs_of
 from anchorlab.reports.suite.summary import Condition, summarise
@@ -26,6 +28,7 @@ from anchorlab.reports.suite.tables import results_table
 from anchorlab.statistics.escaping import markdown
 from anchorlab.statistics.latex import PREAMBLE
 from anchorlab.statistics.table import to_csv
+from anchorlab.suites.equal import is_compared
 from anchorlab.suites.results import SuiteResults, load_results
 from anchorlab.suites.smoke import is_smoke_form
 from anchorlab.suites.spec import BENIGN
@@ -38,6 +41,9 @@ _FRONTS = tuple(name for name in PLOTTED if name not in ("accuracy", "leakage"))
 
 #: Where the ASR of a benign update is: on the axis it would leave the other methods a narrow strip.
 _NUMBER = " The ASR of the benign update stands as a number, where it lies off the axis."
+
+#: What the README says of a table at the common ASR.
+_AT_COMMON_ASR = "the table at the common ASR, for \\input; the other table has the same runs as reported"
 
 #: Placeholder of a condition that has no other beside it.
 _ALONE = ""
@@ -131,6 +137,15 @@ class _Writer:
             for name, condition in names.items()
         }
         self.tables = {name: table for name, table in self.tables.items() if table.groups}
+        self.equal = {
+            name: equal
+            for name, table in self.tables.items()
+            if (equal := self._at_common_asr(name, table)) is not None
+        }
+
+    def _at_common_asr(self, name: str, table: PaperTable) -> EqualTable | None:
+        label = f"tab:anchorlab-equal{name}"
+        return EqualTable.at_common_asr(table.condition, self.results, self.request, label)
 
     def write(self) -> None:
         """Writes all files; the document and the README last, because they name the others."""
@@ -140,6 +155,9 @@ class _Writer:
         in_markdown = methods_paragraphs(self.results, self.request, MarkdownWords(self.bibliography))
         self._save("methods.md", "\n\n".join(in_markdown) + "\n")
         figures: list[str] = []
+        for name, equal in self.equal.items():
+            self._save(f"table-equal{name}.tex", equal.tex(writing))
+            self._save(f"table-equal{name}.csv", self._equal_csv(self.tables[name]))
         for name, table in self.tables.items():
             self._save(f"table{name}.tex", table.tex(writing))
             self._save(f"table{name}.csv", to_csv(results_table(table.shown, self.request.columns)))
@@ -150,6 +168,13 @@ class _Writer:
         self._save("references.bib", self.bibliography.text())
         self._save("main.tex", self._document())
         self._save("README.md", self._readme())
+
+    def _equal_csv(self, table: PaperTable) -> str:
+        """Methods at the common ASR, and as reported, in full digits, with the ratios of KL."""
+        names = [metric.name for metric in self.request.columns if is_compared(metric) and metric.name != "kl"]
+        full = equal_table(table.shown, self.results, names)
+        assert full is not None
+        return to_csv(full)
 
     def _save(self, name: str, text: str) -> None:
         write_atomically(self.out / name, text)
@@ -226,7 +251,8 @@ class _Writer:
         self._save(f"{stem}.csv", points)
 
     def _document(self) -> str:
-        tables = "\n".join(rf"\input{{table{name}.tex}}" for name in self.tables)
+        equal = [rf"\input{{table-equal{name}.tex}}" for name in self.equal]
+        tables = "\n".join([*equal, *(rf"\input{{table{name}.tex}}" for name in self.tables)])
         return f"""% Compile it with: pdflatex main && bibtex main && pdflatex main && pdflatex main
 \\documentclass{{article}}
 \\usepackage{{booktabs,graphicx}}
@@ -265,6 +291,8 @@ class _Writer:
             words = said.get(name) or (
                 "the table in full digits"
                 if name.endswith(".csv") and stem.startswith("table")
+                else _AT_COMMON_ASR
+                if name.endswith(".tex") and stem.startswith("table-equal")
                 else kinds.get(Path(name).suffix)
             )
             lines.append(f"| `{name}` | {words} |")

@@ -15,6 +15,7 @@ from anchorlab.metrics import Metric
 from anchorlab.models.architectures import ARCHITECTURES, usual_settings
 from anchorlab.reports.paper.request import Request
 from anchorlab.reports.paper.writing import Words
+from anchorlab.reports.suite.equal_words import equal_in_words
 from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.strengths import strength_name, strength_words
@@ -45,11 +46,12 @@ def methods_paragraphs(results: SuiteResults, request: Request, writing: Words) 
     paragraphs.append(" ".join(_attack(suite, writing)))
     paragraphs.append(" ".join(_injection(results, request, writing)))
     paragraphs.append(" ".join(_selection(results, request, writing)))
+    paragraphs.append(" ".join(map(writing.text, equal_in_words(results, request.shows))))
     if suite.has_evaluations:
         paragraphs.append(" ".join(_defences(suite, writing)))
     paragraphs.append(" ".join(_measuring(request.columns, writing)))
     paragraphs.append(_software(results, writing))
-    return paragraphs
+    return [paragraph for paragraph in paragraphs if paragraph]
 
 
 def _data(results: SuiteResults, spec: TaskSpec, writing: Words) -> Iterable[str]:
@@ -241,7 +243,7 @@ def _selection(results: SuiteResults, request: Request, writing: Words) -> Itera
     yield writing.text(
         f"Each method is then run with the injection {'seed' if len(suite.seeds) == 1 else 'seeds'} "
         f"{_numbers(suite.seeds)} on each reference ({'seed' if len(suite.references) == 1 else 'seeds'} "
-        f"{_numbers(suite.references)}), and measured once on the test part."
+        f"{_numbers(suite.references)}), and measured on the test part."
     )
 
 

@@ -14,6 +14,7 @@ from anchorlab.reports.paper.numbers import Written, split_evenly, text_width, w
 from anchorlab.reports.paper.request import Request
 from anchorlab.reports.paper.writing import Words
 from anchorlab.reports.suite.interval_words import intervals_in_words
+from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.latex import PREAMBLE, latex
@@ -23,7 +24,7 @@ from anchorlab.statistics.numbers import defined, fraction, span
 ROOM = 320.0
 
 #: Space between two columns, in points; twice what ``\tabcolsep`` says.
-_GAP = 7.0
+GAP = 7.0
 #: A heading up to this width stays on one line, although its column is narrower.
 _HEADING = 45.0
 #: Widest column of labels; a longer label is cut.
@@ -71,10 +72,10 @@ class PaperTable:
         """The columns of each part, by their numbers."""
         widths = [max(cell.width for cell in self._column(metric)) for metric in self.columns]
         widths = [
-            max(width, *(text_width(line) for line in _heading_lines(metric, width))) + _GAP
+            max(width, *(text_width(line) for line in _heading_lines(metric, width))) + GAP
             for width, metric in zip(widths, self.columns, strict=True)
         ]
-        return [list(part) for part in split_evenly(widths, ROOM - self._width_of_labels())]
+        return [list(part) for part in split_evenly(widths, ROOM - self._width_of_labels() - self.width_of_stub)]
 
     def too_wide(self) -> str:
         """Which columns to leave out for a table of one part; empty if it has one."""
@@ -107,9 +108,9 @@ class PaperTable:
             r"\centering\small\setlength{\tabcolsep}{3.5pt}\renewcommand{\arraystretch}{1.2}",
             rf"\caption{{{self._caption(metrics, writing, which) if number == 1 else self._continued(which)}}}",
             rf"\label{{{self.label}{letter}}}\smallskip",
-            rf"\begin{{tabular}}{{@{{}}l{'r' * len(metrics)}@{{}}}}",
+            rf"\begin{{tabular}}{{@{{}}l{'r' * (len(self.stub_heads) + len(metrics))}@{{}}}}",
             r"\toprule",
-            " & ".join(["method", *heads]) + r" \\",
+            " & ".join(["method", *self.stub_heads, *heads]) + r" \\",
             r"\midrule",
             *self._rows(cells),
             r"\bottomrule",
@@ -119,12 +120,12 @@ class PaperTable:
         return "\n".join(lines)
 
     def _rows(self, cells: Sequence[Sequence[Written]]) -> Iterator[str]:
-        place = 0
+        place, width = 0, len(self.stub_heads) + len(cells)
         for position, (group, entries) in enumerate(self.groups):
             if len(self.groups) > 1:
                 if position:
                     yield r"\addlinespace"
-                yield rf"\multicolumn{{{len(cells) + 1}}}{{@{{}}l}}{{\emph{{{latex(group.title)}}}}} \\"
+                yield rf"\multicolumn{{{width + 1}}}{{@{{}}l}}{{\emph{{{latex(group.title)}}}}} \\"
             previous = entries[0].role
             for entry in entries:
                 if entry.role != previous:
@@ -132,20 +133,66 @@ class PaperTable:
                 previous = entry.role
                 label = (_INDENT if len(self.groups) > 1 else "") + latex(_shown(entry.label))
                 if len(entry.runs):
-                    values = " & ".join(column[place].tex for column in cells)
+                    values = " & ".join([*self.stub(group.asked, entry), *(column[place].tex for column in cells)])
                 else:
-                    best = fraction(entry.best_asr or 0.0)
-                    values = rf"\multicolumn{{{len(cells)}}}{{l}}{{not reached (ASR {best})}}"
+                    values = rf"\multicolumn{{{width}}}{{l}}{{{latex(self.missing(group.asked, entry))}}}"
                 yield f"{{}}{label} & {values} \\\\"
                 place += 1
 
     def _column(self, metric: Metric) -> list[Written]:
         bold = []
-        for _, entries in self.groups:
-            best = backed_best(entries, metric, self.condition.target_asr)
+        for group, entries in self.groups:
+            best = backed_best(self.competing(group.asked, entries), metric, self.success)
             bold += [entry.label == best for entry in entries]
         means = [entry.estimate(metric.name) if len(entry.runs) else None for entry in self.entries]
         return written_column(means, metric, bold)
+
+    # What another kind of table has otherwise.
+
+    @property
+    def success(self) -> float:
+        """The ASR that methods need to compete."""
+        return self.condition.target_asr
+
+    def competing(self, asked: str, entries: Sequence[Entry]) -> list[Entry]:
+        """The entries of a number of anchors among which one may be the best."""
+        return list(entries)
+
+    def missing(self, asked: str, entry: Entry) -> str:
+        """What stands in place of a method's values."""
+        if len(entry.failed):
+            return f"failed in all {several(len(entry.failed), 'run')}"
+        return f"not reached (ASR {fraction(entry.best_asr or 0.0)})"
+
+    def stub(self, asked: str, entry: Entry) -> list[str]:
+        """Cells between a method and its values."""
+        return []
+
+    @property
+    def stub_heads(self) -> list[str]:
+        """The headings of these cells."""
+        return []
+
+    @property
+    def width_of_stub(self) -> float:
+        """The width of these cells, in points."""
+        return 0.0
+
+    def first_sentence(self, which: str) -> str:
+        """What the table shows."""
+        return f"Consistency at a target ASR of {self.condition.target_asr:g} {self.where()}{which}."
+
+    def further_sentences(self) -> Iterator[str]:
+        """What else the caption says of values."""
+        failed = sum(len(entry.failed) for entry in self.entries)
+        if failed:
+            points = f"{100 * TOLERANCE:g} points"
+            yield f"Failed runs, whose ASR lies more than {points} below the target, are left out: {failed:,}."
+
+    @property
+    def rule_of_bold(self) -> str:
+        """What bold means, and who competes."""
+        return RULE
 
     def _width_of_labels(self) -> float:
         indent = 6.0 if len(self.groups) > 1 else 0.0
@@ -164,19 +211,18 @@ class PaperTable:
 
     def _caption(self, metrics: Sequence[Metric], writing: Words, which: str) -> str:
         made = [entry for entry in self.entries if len(entry.runs)]
-        sentences = [
-            writing.text(f"Consistency at a target ASR of {self.condition.target_asr:g} {self.where()}{which}.")
-        ]
+        sentences = [writing.text(self.first_sentence(which))]
         if not made:
             return " ".join([*sentences, writing.text("No method reached the target.")])
         sentences.append(writing.text(f"Mean over {counted(made)}, measured on {_measured(made)}."))
+        sentences += [writing.text(sentence) for sentence in self.further_sentences()]
         sentences += [writing.text(sentence) for sentence in _intervals(self, made, metrics)]
         cells = [cell.tex for metric in metrics for cell in self._column(metric)]
         if any("mathbf" in cell for cell in cells):
-            sentences.append(writing.text(RULE))
+            sentences.append(writing.text(self.rule_of_bold))
         elif sum(entry.role == "method" for entry in made) > 1:
             sentences.append(writing.text("No mean is in bold, because the paired runs back no best method."))
-        if len(made) < len(self.entries):
+        if any(entry.best_asr is not None and not len(entry.runs) for entry in self.entries):
             missed = "Not reached: no strength reached the target on selection; in parentheses the best ASR there."
             sentences.append(writing.text(missed))
         return " ".join(sentences)

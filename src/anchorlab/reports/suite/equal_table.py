@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from anchorlab.metrics import METRICS
 from anchorlab.reports.suite.equal import AtOneASR, best_of
@@ -23,7 +23,7 @@ _BASELINE = "plain"
 ONE_SCALE = "Runs were not measured at several scales, so nothing is compared at one common ASR."
 
 
-def equal_table(condition: Condition, results: SuiteResults) -> Table | None:
+def equal_table(condition: Condition, results: SuiteResults, measures: Sequence[str] = _MEASURES) -> Table | None:
     """Means over references at the common ASR, and below each the same runs as they were reported.
 
     None if no run of the condition was measured at several scales.
@@ -31,13 +31,14 @@ def equal_table(condition: Condition, results: SuiteResults) -> Table | None:
     Args:
         condition: the setting and target.
         results: of the suite.
+        measures: names of what is shown after KL.
     """
     groups: list[Rows] = []
     everything: list[AtOneASR] = []
     for group in condition.groups:
         at_one = {entry.label: AtOneASR.of(entry.reported, results.equal) for entry in _compared(group)}
         everything += at_one.values()
-        rows = [row for entry in _compared(group) for row in _rows(entry, at_one)]
+        rows = [row for entry in _compared(group) for row in _rows(entry, at_one, measures)]
         groups.append(Rows(rows, group.title))
     if not any(one.walked for one in everything):
         return None
@@ -47,13 +48,13 @@ def equal_table(condition: Condition, results: SuiteResults) -> Table | None:
         caption=f"{condition.words}: at one common ASR of {asr:g}, mean over references and 95% interval on the test "
         "split; and the same runs as they were reported.",
         head="method",
-        columns=_columns(asr),
+        columns=_columns(asr, measures),
         groups=[group for group in groups if group.rows],
         notes=list(_notes(asr)),
     )
 
 
-def _columns(asr: float) -> list[Column]:
+def _columns(asr: float, measures: Sequence[str]) -> list[Column]:
     kl = METRICS["kl"]
     return [
         Column("runs", "runs", definition=f"Runs that two neighbouring scales bracket at ASR {asr:g}, of all."),
@@ -61,7 +62,7 @@ def _columns(asr: float) -> list[Column]:
         Column("kl", kl.title, kl.hint, kl.definition),
         Column("kl_to_plain", "KL / plain's", definition="Ratio of geometric means, paired by reference and seed."),
         Column("kl_to_best", "KL / best other's", definition="The same against the other method of least KL."),
-        *(Column(m.name, m.title, m.hint, m.definition) for m in map(METRICS.__getitem__, _MEASURES)),
+        *(Column(m.name, m.title, m.hint, m.definition) for m in map(METRICS.__getitem__, measures)),
         Column("below", "below target", "runs", "Runs reported below the target ASR, and how many of them failed."),
     ]
 
@@ -73,7 +74,7 @@ def _compared(group: Group) -> list[Entry]:
     ]
 
 
-def _rows(entry: Entry, at_one: Mapping[str, AtOneASR]) -> Iterator[Row]:
+def _rows(entry: Entry, at_one: Mapping[str, AtOneASR], measures: Sequence[str]) -> Iterator[Row]:
     """The row at the common ASR, and the one of the same runs as they were reported."""
     one = at_one[entry.label]
     others = {label: other for label, other in at_one.items() if label not in (entry.label, STOPPED)}
@@ -90,7 +91,7 @@ def _rows(entry: Entry, at_one: Mapping[str, AtOneASR]) -> Iterator[Row]:
             _mean(one, "kl", at_one, entry),
             _ratio(to_plain),
             _ratio(to_best, f"of {rival}"),
-            *(_mean(one, name, at_one, entry) for name in _MEASURES),
+            *(_mean(one, name, at_one, entry) for name in measures),
             _below(one),
         ]
         yield Row(entry.label, common, kind=entry.role)
@@ -104,7 +105,7 @@ def _rows(entry: Entry, at_one: Mapping[str, AtOneASR]) -> Iterator[Row]:
         estimate_cell(entry.estimate("kl"), METRICS["kl"].write),
         _ratio(raw_plain),
         _ratio(raw_best, f"of {rival}"),
-        *(estimate_cell(entry.estimate(name), METRICS[name].write) for name in _MEASURES),
+        *(estimate_cell(entry.estimate(name), METRICS[name].write) for name in measures),
         _below(one),
     ]
     yield Row(f"{entry.label}, as reported", reported, kind=entry.role)

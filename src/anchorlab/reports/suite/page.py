@@ -24,6 +24,7 @@ from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
 from anchorlab.reports.suite.doubts import doubts
 from anchorlab.reports.suite.equal_table import ONE_SCALE, equal_table
+from anchorlab.reports.suite.equal_words import equal_in_words
 from anchorlab.reports.suite.figures import metrics_by_method
 from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.front_figures import asr_against
@@ -131,7 +132,7 @@ def write_page(results: SuiteResults, out: Path, *, conditions: Sequence[Conditi
     context = {
         "results": results,
         "notice": NOTICES["injected"],
-        "summary": what_was_run(results, every),
+        "summary": [*what_was_run(results, every), *equal_in_words(results)],
         "settings": views,
         "examples": examples_of(results.examples, out),
         "references": references,

@@ -45,7 +45,7 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
     sentences.append(
         f"Methods are compared at a target attack success{at_targets}. The strength of each method, and "
         "the scale of the perturbation if several were tried, was chosen on the split selection with separate seeds: "
-        "the one with the lowest KL among those that reach the target. It was then held fixed and measured once on "
+        "the one with the lowest KL among those that reach the target. It was then held fixed and measured on "
         "the split test. The tables say which methods do not reach the target."
     )
     return sentences
