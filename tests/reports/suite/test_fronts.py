@@ -5,9 +5,9 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from anchorlab.reports.suite.fronts import front, lowest_shown
+from anchorlab.reports.suite.fronts import front, lowest_shown, walks
 from anchorlab.reports.suite.summary import summarise
-from tests.reports.conftest import METHODS
+from tests.reports.conftest import METHODS, make_suite
 
 
 def test_the_front_has_every_strength_and_marks_the_chosen(suite):
@@ -36,3 +36,29 @@ def test_each_scale_is_a_line_of_its_own(suite):
 def test_the_axis_leaves_out_rates_far_below_the_targets_only_if_there_are_any():
     assert lowest_shown([0.95, 0.99], [0.9, 0.97]) is None
     assert lowest_shown([0.95, 0.99], [0.3, 0.97]) == pytest.approx(0.8)
+
+
+@pytest.fixture(scope="module")
+def walked():
+    """Each run of three references at three scales, the middle one reported; the last reference's runs failed."""
+    made = make_suite(sizes=("64",), targets=(0.95,), seeds=(0,), references=(0, 1, 2))
+    runs = made.results[made.results["role"] == "method"]
+    at = [runs.assign(scale=scale, reported=scale == 1.0, common_asr=0.99) for scale in (1.1, 0.9, 1.0)]
+    scales = pd.concat(at, ignore_index=True)
+    scales.loc[scales["reference_seed"] == 2, "asr"] = 0.1
+    return dataclasses.replace(made, scales=scales)
+
+
+def test_a_walk_is_a_line_of_scales_for_each_run_that_works(walked):
+    setting = summarise(walked)[0].setting
+    lines = walks(walked, setting, "64")
+    assert [[point.scale for point in run] for run in lines["plain"]] == [[0.9, 1.0, 1.1]] * 2
+    assert lines["plain"][0][0].metrics["kl"] == pytest.approx(float(walked.scales["kl"].iloc[0]))
+    assert walks(walked, setting, "all") == {}
+    assert walks(dataclasses.replace(walked, scales=pd.DataFrame()), setting, "64") == {}
+
+
+def test_so_many_walks_that_none_can_be_followed_are_left_out(walked):
+    setting = summarise(walked)[0].setting
+    many = [walked.scales.assign(identity=walked.scales["identity"] + str(number)) for number in range(10)]
+    assert walks(dataclasses.replace(walked, scales=pd.concat(many)), setting, "64") == {}

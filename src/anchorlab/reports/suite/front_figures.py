@@ -17,6 +17,8 @@ from anchorlab.reports.suite.fronts import Tried, lowest_shown
 from anchorlab.reports.suite.summary import Condition, Entry
 from anchorlab.statistics.numbers import defined
 
+#: A reported run at several scales: thin and pale, because there may be many.
+_WALK: dict[str, Any] = {"marker": "", "linestyle": "-", "linewidth": 0.5, "alpha": 0.5}
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2}
 #: Sizes of the markers of the lowest and of the highest target.
 _SIZES = (4.0, 7.0)
@@ -26,7 +28,13 @@ Fronts = Mapping[str, Mapping[str, Sequence[Sequence[Tried]]]]
 
 
 def asr_against(
-    name: str, fronts: Fronts, conditions: Sequence[Condition], stem: Path, sheet: Sheet = WIDE, note: str = ""
+    name: str,
+    fronts: Fronts,
+    conditions: Sequence[Condition],
+    stem: Path,
+    sheet: Sheet = WIDE,
+    note: str = "",
+    walks: Fronts | None = None,
 ) -> None:
     """Attack success against a metric of the clean behaviour; the attacker wants to be in the marked corner.
 
@@ -40,6 +48,7 @@ def asr_against(
         stem: the files to write, less their endings.
         sheet: what it is drawn on.
         note: what a reader of this figure must know besides.
+        walks: reported runs at several scales, on ``test``: a thin line for each.
 
     Raises:
         AnchorlabError: if a file cannot be written.
@@ -47,12 +56,13 @@ def asr_against(
     titles = {group.asked: group.title for condition in conditions for group in condition.groups}
     labels = list(dict.fromkeys(label for condition in conditions for label in condition.labels))
     drawn, sizes = looks(labels), _sizes([condition.target_asr for condition in conditions])
-    points = [point for lines in fronts.values() for line in lines.values() for part in line for point in part]
+    walks = {} if walks is None else walks
+    points = _points(fronts)  # walks may leave the panel: one that falls far would squeeze the rest
     lowest = lowest_shown([condition.target_asr for condition in conditions], [point.asr for point in points])
     across = sheet.across(len(titles), 2.2)
     down = -(-len(titles) // across)
     legend = [_key(label, drawn[label]) for label in labels]
-    says = " ".join([_signs(conditions, lowest), note]).strip()
+    says = " ".join([_signs(conditions, lowest, walks=bool(_points(walks))), note]).strip()
     title = _finding(name, conditions)
     with written_figure(stem, sheet.width, 2.7 * down, sheet, title=title, note=says, legend=legend) as figure:
         axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
@@ -63,6 +73,9 @@ def asr_against(
         _scale(axes[0, 0], name, reported, points, lowest)
         for asked, axis in panels.items():
             _mark_corner(axis, name)
+            for label, runs in walks.get(asked, {}).items():
+                for run in runs if label in drawn else []:
+                    _draw_tried(axis, name, run, drawn[label], **_WALK)
             for label, parts in fronts.get(asked, {}).items():
                 for part in parts if label in drawn else []:
                     _draw_tried(axis, name, part, drawn[label])
@@ -105,7 +118,11 @@ def _finding(name: str, conditions: Sequence[Condition]) -> str:
     return ""
 
 
-def _signs(conditions: Sequence[Condition], lowest: float | None) -> str:
+def _points(fronts: Fronts) -> list[Tried]:
+    return [point for lines in fronts.values() for line in lines.values() for part in line for point in part]
+
+
+def _signs(conditions: Sequence[Condition], lowest: float | None, *, walks: bool) -> str:
     targets = [f"{condition.target_asr:g}" for condition in conditions]
     made = [entry for condition in conditions for group in condition.groups for entry in group.entries]
     bounded = any(entry.estimate("asr").bounds for entry in made)
@@ -113,6 +130,7 @@ def _signs(conditions: Sequence[Condition], lowest: float | None) -> str:
     sentences = [
         shorten(f"{conditions[0].setting.words}.", 1000) if conditions else "",
         "Lines with dots: strengths tried, on selection.",
+        "Thin lines: single reported runs at their other scales, on test, as far as the panel goes." if walks else "",
         f"Signs: means on test{larger}, with "
         + ("95% intervals." if bounded else "bars from one reference's mean to another's."),
         "An interval that is not seen is smaller than its sign." if bounded else "",
@@ -156,11 +174,12 @@ def _mark_corner(axis: Any, name: str) -> None:
     )
 
 
-def _draw_tried(axis: Any, name: str, points: Sequence[Tried], look: Look) -> None:
+def _draw_tried(axis: Any, name: str, points: Sequence[Tried], look: Look, **style: Any) -> None:
     logarithmic = METRICS[name].logarithmic
     visible = [point for point in points if point.metrics.get(name, np.nan) > 0 or not logarithmic]
     x, y = [point.metrics.get(name, np.nan) for point in visible], [point.asr for point in visible]
-    axis.plot(x, y, color=look.light, marker=".", markersize=4, linestyle=look.line, linewidth=0.9, alpha=0.75)
+    usual = {"marker": ".", "markersize": 4, "linestyle": look.line, "linewidth": 0.9, "alpha": 0.75}
+    axis.plot(x, y, color=look.light, **usual | style)
 
 
 def _draw_reported(axis: Any, name: str, entry: Entry, look: Look, size: float) -> None:

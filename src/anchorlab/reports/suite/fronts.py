@@ -9,11 +9,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from anchorlab.reports.measures import PLOTTED
+from anchorlab.reports.suite.parts import works
 from anchorlab.reports.suite.settings import Setting, at_setting
 from anchorlab.suites.results import SuiteResults
 
 #: How far below the lowest target a success rate is still of interest.
 _BELOW = 0.15
+
+#: Most runs in a panel whose walks of scales are drawn.
+_MOST_WALKS = 60
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,35 @@ def front(results: SuiteResults, setting: Setting, asked: str) -> dict[str, list
             by_method[str(label)] = list(by_scale.values())
         else:
             by_method[str(label)] = [points]
+    return by_method
+
+
+def walks(results: SuiteResults, setting: Setting, asked: str) -> dict[str, list[list[Tried]]]:
+    """Method to its reported runs at several scales, measured on ``test``: a line for each, ordered by scale.
+
+    Runs whose backdoor failed are not there. Nothing is, where there are too many lines to follow one.
+
+    Args:
+        results: of the suite.
+        setting: task, model, trigger and label rule.
+        asked: the number of anchors as the suite asked for it.
+    """
+    rows = at_setting(results.scales, setting) if len(results.scales) else results.scales
+    if rows.empty:
+        return {}
+    rows = rows[rows["anchors_asked"].astype(str) == asked]
+    working = set(rows.loc[rows["reported"].astype(bool) & works(rows), "identity"])
+    rows = rows[rows["identity"].isin(working)].drop_duplicates(["identity", "scale"])
+    if len(working) > _MOST_WALKS:
+        return {}
+    names = [name for name in PLOTTED if name in rows]
+    by_method: dict[str, list[list[Tried]]] = {}
+    for (label, _), run in rows.groupby(["method", "identity"], sort=False):
+        points = [
+            Tried(None, row["scale"], float(row["asr"]), {name: float(row[name]) for name in names}, ())
+            for row in run.sort_values("scale").to_dict("records")
+        ]
+        by_method.setdefault(str(label), []).append(points)
     return by_method
 
 

@@ -28,7 +28,7 @@ from anchorlab.reports.suite.equal_words import equal_in_words
 from anchorlab.reports.suite.figures import metrics_by_method
 from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.front_figures import asr_against
-from anchorlab.reports.suite.fronts import front
+from anchorlab.reports.suite.fronts import front, walks
 from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.suite.record_tables import failed_table, references_table
@@ -233,6 +233,7 @@ def _setting_view(
     setting = conditions[0].setting
     titles = {group.asked: group.title for condition in conditions for group in condition.groups}
     lines = {asked: front(results, setting, asked) for asked in titles}
+    runs = {asked: walks(results, setting, asked) for asked in titles}
     plots = []
     for asked, title in titles.items():
         plots.append(Plot(f"front-{setting.slug}-{asked}", title))
@@ -240,7 +241,8 @@ def _setting_view(
     stills = []
     for name in _STILL_FRONTS:
         file = f"asr-against-{slug(name)}-{setting.slug}"
-        stills.append(_beside_plots(METRICS[name].title, file, partial(asr_against, name, lines, conditions), out))
+        draw = partial(asr_against, name, lines, conditions, walks=runs)
+        stills.append(_beside_plots(METRICS[name].title, file, draw, out))
     views = [_condition_view(results, condition, pictures, out, data) for condition in conditions]
     return SettingView(setting, plots, stills, views)
 
