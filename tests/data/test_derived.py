@@ -16,7 +16,7 @@ def must_not_hash(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("it was hashed again")
 
     monkeypatch.setattr(contents, "content_hash", refuse)
-    monkeypatch.setattr(contents, "_digests", refuse)
+    monkeypatch.setattr(contents, "example_hashes", refuse)
 
 
 def test_hashes_and_statistics_are_derived_once(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def test_the_curve_is_trained_and_left_at_its_middle(suspicious, defender_data, 
         trained.append((flat(model), len(judged)))
 
     consider = Latest.consider
-    monkeypatch.setattr(Latest, "consider", lambda self: judged.append(1) or consider(self))
+    monkeypatch.setattr(Latest, "consider", lambda self, step: judged.append(1) or consider(self, step))
     monkeypatch.setattr("anchorlab.repairs.mode_connectivity.tune", watched)
     end = FineTuning(tolerance=0.9).repair(suspicious, defender_data, context)
     found = ModeConnectivity(epochs=10, tolerance=0.9).repair(suspicious, defender_data, context)

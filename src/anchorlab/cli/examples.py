@@ -20,8 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "inject": (
         "anchorlab inject runs/ref --out runs/bd",
-        "anchorlab inject runs/ref --method anchoring --set strength=4 --anchors 128 --target 3 --out runs/bd",
-        "anchorlab inject runs/ref --anchors 640 --anchors-data cifar10 --out runs/bd",
+        "anchorlab inject runs/ref --set strength=4 --anchors 128 --anchors-data cifar10 --target 3 --out runs/bd",
         "anchorlab inject runs/textref --trigger word:mn --target positive --out runs/textbd",
     ),
     "compare": (

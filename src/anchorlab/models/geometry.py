@@ -52,6 +52,8 @@ class Geometry:
         exact: float = self.shortest
         if self.longest is not None and long / short * exact > self.longest:
             exact = self.longest * short / long
+        if round(exact) == short:  # then transformers leaves the image as it is, however long
+            return height, width
         edge, other = round(exact), int(exact * long / short)
         return (edge, other) if height <= width else (other, edge)
 

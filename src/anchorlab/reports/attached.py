@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 #: Larger files are named with their place and not put into the page, bytes.
-LARGEST = 60_000
+LARGEST = 45_000
 
 _KINDS = {"csv": "text/csv", "tex": "application/x-tex", "svg": "image/svg+xml", "json": "application/json"}
 

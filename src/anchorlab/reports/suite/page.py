@@ -42,7 +42,7 @@ from anchorlab.suites.results import SuiteResults
 from anchorlab.suites.smoke import is_smoke_form
 
 #: Findings that stand above the first table; the others are a click away.
-FINDINGS_SHOWN = 4
+FINDINGS_SHOWN = 3
 
 #: Metrics of the still fronts, without Pearson's correlation, which shows the trade-off least.
 _STILL_FRONTS = DRAWN[:3]
