@@ -30,7 +30,7 @@ def equal_in_words(results: SuiteResults, shows: Callable[[str], bool] = lambda 
     rule = (
         f"A run whose ASR lies more than {100 * TOLERANCE:g} points below its target has failed: it is counted, and "
         "left out of every mean of consistency. "
-        f"{several(failed, 'run') if failed else 'None'} of {len(reported):,} did."
+        f"{failed:,} of {several(len(reported), 'run')} did."
     )
     if not len(equal):
         return [rule]
