@@ -91,7 +91,7 @@ def test_a_suite_at_one_scale_has_no_such_table() -> None:
 def test_words_count_reported_failed_and_bracketed_runs() -> None:
     results = failing(suite_with_scales(unbracketed=(1,)), "plain", (2,))
     said = " ".join(equal_in_words(results, lambda label: label in ("plain", "ewc")))  # type: ignore[arg-type]
-    assert "1 run of 6 did." in said
+    assert "1 of 6 runs did." in said
     assert "3 of 6 reported runs with a backdoor were measured on test" in said
     assert "from 0.3 to 2 times" in said
     assert "Of the 5 runs that did not fail, 1 has a value." in said
