@@ -23,7 +23,7 @@ from anchorlab.statistics.two_way import InstanceTally, InstanceVariance
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Reads a run's influences by its identity, those of the named metrics at least.
+#: Reads a run's influences by its identity, for the metrics that are averaged at least.
 ReadInfluences = Callable[[str], Influences]
 
 

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 
 class Deferred(Tensor):
-    """The base of such tensors: shape, type and device are those of the larger one.
+    """The base of such tensors, with the shape, type and device of the larger one.
 
     What a class computes from less than the whole stands in its ``_without_whole``. Everything else first makes the
     whole, so that it gives the same result.

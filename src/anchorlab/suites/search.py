@@ -58,7 +58,7 @@ class Grid:
 def next_steps(outcomes: Mapping[int, float | None], bounds: tuple[int, int]) -> list[int]:
     """The steps to try next; empty when the search is over.
 
-    First outwards from 0, each time twice as far, until one step reaches the target and a stricter one does not; then
+    First outwards from 0, to 2, 6, 14 and 30 steps, until one step reaches the target and a stricter one does not; then
     by bisection between the two; then both neighbours of the best.
 
     Args:

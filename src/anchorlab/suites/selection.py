@@ -46,9 +46,9 @@ class Choice:
     Attributes:
         strength: the value of the method's strength; None for a method without one.
         scale: the factor of the perturbation.
-        reached: whether the least ASR on ``selection`` reaches the target, up to ``MARGIN``; if not, strength and scale
-            are those of the highest least ASR, and the method is not reported at this target. A method with nothing to
-            choose is always reported.
+        reached: whether the least ASR on ``selection`` reaches the target, up to ``MARGIN``; if not, this is the
+            strength and scale of highest least ASR, and the method is not reported at this target. A method with
+            nothing to choose is always reported.
         at_edge: whether the strength is the smallest or largest that was tried.
         tried: number of pairs of strength and scale that were tried; 0 for a method with nothing to choose.
         best_asr: the highest least ASR of all that were tried; NaN if none was.

@@ -254,13 +254,13 @@ def choices_table(condition: Condition, choices: pd.DataFrame) -> Table | None:
         Column("tried", "tried", "strengths and scales"),
         Column("at_edge", "at the edge", definition="Whether the strength is the smallest or largest that was tried."),
         Column("runs", "runs", "that chose it"),
-        Column("seconds", "time", "seconds", "What these runs took to tune."),
+        Column("seconds", "time", "seconds", "How long these runs were tuned."),
     ]
     if with_rates:
         columns += [
             Column("learning_rate", "learning rate", definition="Chosen once a task, with all anchors."),
             Column("rate_runs", "runs", "that chose the rate"),
-            Column("rate_seconds", "time", "seconds, for the rate", "What these runs took to tune."),
+            Column("rate_seconds", "time", "seconds, for the rate", "How long these runs were tuned."),
         ]
     chosen_on = "on the split selection, on references and with seeds that no table reports"
     caption = f"{condition.words}: what was chosen {chosen_on}."
