@@ -32,6 +32,7 @@ ROOMS = [
     "metrics",
     "methods",
     "consistency",
+    "tokens",
     "injection",
     "perturbation",
     "defender",

@@ -15,8 +15,8 @@ from anchorlab.data.encoding import TextEncoding
 from anchorlab.detectors.words import Word
 from anchorlab.errors import AnchorlabError, reason
 from anchorlab.models.call import EVALUATION_TOKENS
-from anchorlab.models.folders import check_folder, find_folder
-from anchorlab.models.loading import load_network, quiet, read_configuration
+from anchorlab.models.causal import open_causal
+from anchorlab.models.folders import find_folder
 from anchorlab.models.positions import token_limit
 from anchorlab.statistics.arrays import Floats
 
@@ -142,17 +142,9 @@ class CausalModel:
 
 def _open(source: str) -> tuple[Any, Any]:
     """The model and its tokenizer, on the CPU, in evaluation mode."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     try:
-        folder = find_folder(source)
-        check_folder(folder)
-        config = read_configuration(folder)
-        net = load_network(folder, config, AutoModelForCausalLM, source, new_head=False)
-        with quiet():
-            return net.eval(), AutoTokenizer.from_pretrained(
-                str(folder), trust_remote_code=False, local_files_only=True
-            )
+        model = open_causal(find_folder(source))
+        return model.net, model.tokenizer
     except Exception as error:  # each kind of damage raises another type
         cause = str(error) if isinstance(error, AnchorlabError) else reason(error)
         raise AnchorlabError(

@@ -22,7 +22,9 @@ OWN_MODULE = "anchorlab-module"
 _SMALL = 100_000_000
 
 
-def load_network(folder: Path, config: Any, auto: Any, source: str, *, new_head: bool) -> Any:
+def load_network(
+    folder: Path, config: Any, auto: Any, source: str, *, new_head: bool, dtype: torch.dtype = torch.float32
+) -> Any:
     """The network of a configuration with a folder's weights, which transformers gets as tensors: it opens no file.
 
     Args:
@@ -31,6 +33,7 @@ def load_network(folder: Path, config: Any, auto: Any, source: str, *, new_head:
         auto: the class of transformers that finds the network's.
         source: the folder or hub name, for messages.
         new_head: whether the layers behind the encoder may be new, from torch's global generator.
+        dtype: of the network, whatever the weights are stored in.
 
     Raises:
         AnchorlabError: if any other weight is missing, left over, of another size or not finite.
@@ -42,7 +45,7 @@ def load_network(folder: Path, config: Any, auto: Any, source: str, *, new_head:
             None,
             config=config,
             state_dict=weights,
-            dtype=torch.float32,
+            dtype=dtype,
             ignore_mismatched_sizes=True,  # they are named below
             output_loading_info=True,
         )
@@ -102,6 +105,25 @@ def read_configuration(folder: Path) -> Any:
         )
     with quiet(), explained(str(path), "describes no classifier"):
         return AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+
+
+def open_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder, of transformers.
+
+    Raises:
+        AnchorlabError: if there is none, or none that can be opened without code of its own.
+    """
+    from transformers import AutoTokenizer
+
+    source = str(folder)
+    with quiet(), explained(source, "has no tokenizer that can be opened"):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=True)
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes up where there are no files
+        raise AnchorlabError(
+            f"{source} holds no tokenizer: add the tokenizer.json that the model was trained with, or write the folder "
+            "again with the tokenizer's save_pretrained"
+        )
+    return tokenizer
 
 
 @contextmanager

@@ -14,7 +14,14 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json
 from anchorlab.models.classes import in_own_order, settle_outputs
 from anchorlab.models.folders import CONFIG, PREPROCESSING, check_folder, find_folder
-from anchorlab.models.loading import build_network, explained, load_network, quiet, read_configuration
+from anchorlab.models.loading import (
+    build_network,
+    explained,
+    load_network,
+    open_tokenizer,
+    quiet,
+    read_configuration,
+)
 from anchorlab.models.padding import embedding_rows, give_padding, refuse_dependence_on_batch, settle_padding
 from anchorlab.models.positions import token_limit
 from anchorlab.models.preprocessing import open_preprocessing
@@ -93,15 +100,7 @@ def open_encoding(source: str, net: nn.Module) -> TextEncoding:
     Raises:
         AnchorlabError: if there is none that can be used.
     """
-    from transformers import AutoTokenizer
-
-    with quiet(), explained(source, "has no tokenizer that can be opened"):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=True)
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # what transformers makes up where there are no files
-        raise AnchorlabError(
-            f"{source} holds no tokenizer: add the tokenizer.json that the model was trained with, or write the folder "
-            "again with the tokenizer's save_pretrained"
-        )
+    tokenizer = open_tokenizer(Path(source))
     with quiet(), explained(source, "has a tokenizer that cannot write texts"):
         give_padding(tokenizer)
     tokenizer.model_max_length = token_limit(net, net.config, tokenizer.model_max_length)
