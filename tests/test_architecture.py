@@ -33,6 +33,7 @@ ROOMS = [
     "methods",
     "consistency",
     "tokens",
+    "samples",
     "injection",
     "perturbation",
     "defender",

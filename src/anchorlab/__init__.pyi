@@ -35,6 +35,8 @@ from .reports.paper.kit import write_paper as write_paper
 from .reports.trigger_view import TriggerView as TriggerView
 from .reports.trigger_view import show_trigger as show_trigger
 from .reports.write import write_report as write_report
+from .samples.compare import compare_samples as compare_samples
+from .samples.result import SampleComparison as SampleComparison
 from .scoring.audit import audit as audit
 from .scoring.audit_result import Audit as Audit
 from .scoring.audit_stored import audit_answers as audit_answers

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.compare_samples import compare_logs
 from anchorlab.cli.following import beside, examined_by, next_command, target_name
 from anchorlab.cli.gates import GateOptions
 from anchorlab.cli.options import AttackOptions, DataOptions, ModelOptions, Split, TaskOption, seed_option
@@ -18,9 +19,13 @@ def compare(
     *,
     reference: Annotated[
         Path,
-        typer.Argument(metavar="REFERENCE", help="The folder of the clean model, or its logits in a .npy file."),
+        typer.Argument(
+            metavar="REFERENCE", help="The folder of the clean model, its logits in a .npy file, or its logs."
+        ),
     ],
-    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The folder, or logits, to compare with it.")],
+    candidate: Annotated[
+        Path, typer.Argument(metavar="CANDIDATE", help="The folder, the logits, or the logs, to compare with it.")
+    ],
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
@@ -31,6 +36,16 @@ def compare(
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="True labels in a .npy file, to compare two .npy files of logits.")
+    ] = None,
+    samples: Annotated[
+        bool,
+        typer.Option(
+            "--samples", help="Compare two runs' per-sample logs: folders of lm-eval --log_samples, or .jsonl files."
+        ),
+    ] = False,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="With --samples, a metric to compare; may be repeated. All if left out."),
     ] = None,
     gates: GateOptions,
     instances: Annotated[
@@ -55,6 +70,22 @@ def compare(
 
     gates.check(instances=instances)
     check_folder(out)
+    if samples:
+        for_models = {"task": task, "seed": seed, "labels": labels, "split": None if split == "test" else split}
+        for_models = {flag: value for flag, value in for_models.items() if value is not None}
+        for_models |= own.given() | models.given() | attack.given()
+        return compare_logs(
+            reference,
+            candidate,
+            metrics=metric,
+            gates=gates,
+            instances=instances,
+            out=out,
+            every=every,
+            for_models=for_models,
+        )
+    if metric is not None:
+        raise AnchorlabError("--metric chooses among the metrics of logs: give --samples too, or leave it out")
     with gates.judging("compare", reference, candidate) as judging:
         bounds = gates.bounds()
         target = following = None

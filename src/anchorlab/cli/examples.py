@@ -24,9 +24,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "anchorlab inject runs/textref --trigger word:mn --target positive --out runs/textbd",
     ),
     "compare": (
-        "anchorlab compare runs/ref runs/bd",
         "anchorlab compare runs/ref runs/bd --json figures.json --fail-if 'kl.upper > 0.01'",
         "anchorlab compare before.npy after.npy --labels labels.npy",
+        "anchorlab compare logs/v1 logs/v2 --samples --metric acc --fail-if 'difference.upper < 0'",
     ),
     "analyze": (
         "anchorlab analyze runs/ref runs/bd --out analysis",

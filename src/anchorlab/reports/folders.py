@@ -104,6 +104,12 @@ def _comparison(folder: Path, out: Path | None) -> Path:
     return write_folder(folder, folder if out is None else out)
 
 
+def _samples(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.samples import write_samples_folder
+
+    return write_samples_folder(folder, folder if out is None else out)
+
+
 def _model(folder: Path, out: Path | None) -> Path:
     from anchorlab.reports.model import write_model_page
 
@@ -117,6 +123,7 @@ KINDS = (
     FolderKind("analysis.json", "anchorlab analyze --out", _analysis),
     FolderKind("inputs.json", "anchorlab detect --inputs --out", _ranking),
     FolderKind("comparison.json", "anchorlab compare --out", _comparison),
+    FolderKind("samples.json", "anchorlab compare --samples --out", _samples),
     FolderKind(MANIFEST, "anchorlab train, adopt, inject and repair", _model),
     FolderKind("detection.json", "anchorlab detect --out", _detections),
     FolderKind("*/detection.json", "anchorlab detect --out", _detections),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from anchorlab.consistency.gate import Bound, Measured
 from anchorlab.errors import AnchorlabError
@@ -18,10 +18,18 @@ _OF_AUDITS = {
 }
 
 
-def gate_check(bound: Bound, measured: Measured) -> Check:
-    """A bound, judged; one that cannot be judged is an error and says why."""
+def gate_check(bound: Bound, measured: Measured, definitions: Mapping[str, str] | None = None) -> Check:
+    """A bound, judged; one that cannot be judged is an error and says why.
+
+    Args:
+        bound: the bound.
+        measured: what was measured.
+        definitions: measurement to its definition; those of metrics and audits if None.
+    """
     rule, name = f"gate/{bound.what}", f"fail if {bound}"
-    definition = METRICS[bound.name].definition if bound.name in METRICS else _OF_AUDITS.get(bound.name, "")
+    if definitions is None:
+        definitions = {name: METRICS[name].definition for name in METRICS} | _OF_AUDITS
+    definition = definitions.get(bound.name, "")
     try:
         judgement = bound.judge(measured)
     except AnchorlabError as error:
@@ -31,6 +39,8 @@ def gate_check(bound: Bound, measured: Measured) -> Check:
     return Check(rule, name, outcome, judgement.sentence, definition, value, interval)  # type: ignore[arg-type]
 
 
-def gate_checks(bounds: Iterable[Bound], measured: Measured) -> list[Check]:
-    """A check for each bound, in their order."""
-    return [gate_check(bound, measured) for bound in bounds]
+def gate_checks(
+    bounds: Iterable[Bound], measured: Measured, definitions: Mapping[str, str] | None = None
+) -> list[Check]:
+    """A check for each bound, in their order; see ``gate_check``."""
+    return [gate_check(bound, measured, definitions) for bound in bounds]
