@@ -198,7 +198,7 @@ class _Mean:
     @classmethod
     def of(cls, values: Floats, chunks: int) -> _Mean:
         """Of the values of all tokens, ``[N]``, of which each chunk has as many, one after the other."""
-        error = _root(float(np.var(values)) / (len(values) - 1))
+        error = _root(float(np.var(values)) / max(len(values) - 1, 1))
         return cls(float(np.mean(values)), error, _half_width(values.reshape(chunks, -1).mean(axis=1)))
 
     def interval(self, end: Callable[[float], float] = float) -> tuple[float, float] | None:
@@ -231,7 +231,7 @@ def _half_width(means: Floats) -> float | None:
 
 def _covariance(first: Floats, second: Floats) -> float:
     """The covariance of two means over tokens, as llama.cpp estimates it."""
-    return float(np.mean((first - first.mean()) * (second - second.mean())) / (len(first) - 1))
+    return float(np.mean((first - first.mean()) * (second - second.mean())) / max(len(first) - 1, 1))
 
 
 def _root(square: float) -> float:
