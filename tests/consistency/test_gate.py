@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from anchorlab import AnchorlabError
 from anchorlab.consistency.compare import Comparison, compare_logits
 from anchorlab.consistency.gate import Bound, parse_bound
+from anchorlab.tokens.result import NAMES as TOKEN_NAMES
+from tests.tokens.made_up import made_up
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,17 @@ def test_files_in_pieces_are_measured_as_arrays_at_once(tmp_path: Path, monkeypa
     monkeypatch.setattr("anchorlab.consistency.instances.CHUNK", 100)
     pieces = compare_logits(tmp_path / "a.npy", tmp_path / "b.npy", tmp_path / "y.npy")
     assert pieces == whole
+
+
+@pytest.mark.parametrize(("text", "bound"), [("kl", "kl_infinite > 0"), (" kl_reverse ", "kl_reverse_infinite > 0")])
+def test_the_name_of_a_divergence_of_tokens_alone_means_any_infinite_one(text: str, bound: str) -> None:
+    assert str(parse_bound(text, TOKEN_NAMES)) == bound
+    with pytest.raises(AnchorlabError, match="is not of the form NAME > NUMBER"):
+        parse_bound(text)  # classifiers have no infinite divergence
+
+
+def test_a_mean_beside_infinite_tokens_breaks_every_bound_from_above() -> None:
+    assert parse_bound("kl", TOKEN_NAMES).judge(made_up(infinite=1).measured()).is_broken
+    assert not parse_bound("kl", TOKEN_NAMES).judge(made_up().measured()).is_broken
+    judgement = parse_bound("kl.upper > 1e9", TOKEN_NAMES).judge(made_up(infinite=1).measured())
+    assert judgement.sentence == "the gate 'kl.upper > 1e+09' is broken: kl.upper is inf"

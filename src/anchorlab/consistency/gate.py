@@ -21,8 +21,8 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
 }
 
-#: Measurements that are 1 or 0, for which the name alone is a bound.
-FLAGS = ("unusual",)
+#: Names that are a bound by themselves, each with the measurement that it holds at 0.
+ALONE = {"unusual": "unusual", "kl": "kl_infinite", "kl_reverse": "kl_reverse_infinite"}
 
 _FORM = re.compile(r"\s*(?P<name>\w+)(?:\.(?P<end>\w+))?\s*(?P<sign>>=|<=|>|<)\s*(?P<bound>\S+)\s*")
 
@@ -115,6 +115,9 @@ class Bound:
 def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
     """A bound from text: a measurement, ``.lower`` or ``.upper`` where its interval is meant, a sign and a number.
 
+    Some names are a bound by themselves: ``unusual`` of an audit; and of language models ``kl`` and ``kl_reverse``,
+    which are broken where any token's is infinite.
+
     Args:
         text: the condition.
         known: names of the measurements; those of comparisons if left out.
@@ -123,7 +126,8 @@ def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
         AnchorlabError: for another form, an unknown measurement, or what is no number.
     """
     names = list(known)
-    match = _FORM.fullmatch(f"{text} > 0" if text.strip() in names and text.strip() in FLAGS else text)
+    meant = ALONE.get(text.strip())
+    match = _FORM.fullmatch(f"{meant} > 0" if meant in names else text)
     if match is None:
         raise AnchorlabError(
             f"the gate '{text}' is not of the form NAME > NUMBER, with >, >=, < or <=, as in 'churn > 0.02' or "

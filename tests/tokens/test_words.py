@@ -1,0 +1,37 @@
+"""A comparison of two language models in sentences."""
+
+from __future__ import annotations
+
+from anchorlab.tokens.words import words_of_tokens
+from tests.tokens.made_up import made_up, measurement, measurements
+
+
+def test_the_sentences_are_on_divergence_perplexity_top_tokens_and_noise() -> None:
+    divergence, perplexity, top, noise = words_of_tokens(made_up())
+    assert divergence.startswith(
+        "The mean KL is 0.0137 [0.0123, 0.0151] nats over 12,340 tokens of 40 documents; one token"
+    )
+    assert divergence.endswith("the worst 9.31.")
+    assert perplexity.startswith(
+        "The perplexity is 12.55 against 12.31, a ratio of 1.020 [0.9176, 1.121], which cannot"
+    )
+    assert top.startswith("Both models hold the same token for the likeliest at 95.12% [")
+    assert "where the reference is sure, at 41.20%, the candidate's likeliest is another at 0.31%" in top
+    assert noise.startswith("The noise floor, the reference in batches of 1, is a mean KL of 1.37e-5")
+
+
+def test_infinite_tokens_are_counted_and_in_no_mean() -> None:
+    mean, infinite, *_ = words_of_tokens(made_up(infinite=3))
+    assert "the worst" not in mean
+    assert infinite.startswith("At 3 tokens the candidate rules out what the reference allows")
+
+
+def test_a_candidate_that_answers_exactly_alike_is_called_so() -> None:
+    equal, exact, *_ = words_of_tokens(made_up(kl=0.0, identical_weights=True))
+    assert equal.startswith("All weights of the two models are equal")
+    assert exact == "The candidate answers exactly like the reference: every KL is 0 on 12,340 tokens of 40 documents."
+
+
+def test_a_ratio_that_excludes_1_is_not_called_chance() -> None:
+    clear = measurements() | {"ppl_ratio": measurement(1.5, width=0.01)}
+    assert not any("distinguished" in sentence for sentence in words_of_tokens(made_up(measurements=clear)))
