@@ -134,7 +134,7 @@ def test_the_lines_are_the_block_and_what_its_numbers_mean(folder: Path) -> None
 def test_json_and_gate_have_the_statistics_by_name(folder: Path) -> None:
     comparison = compare_as_llama_cpp(stored(folder, "reference"), folder / "candidate")
     kl = comparison.statistics["kl"]
-    told = comparison.to_json()
+    told = comparison.to_dict()
     assert told["kl"] == {
         "value": kl.value,
         "interval": kl.interval,

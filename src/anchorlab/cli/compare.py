@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from anchorlab.cli.answer import Answer
+from anchorlab.cli.compare_llama import LlamaOptions, compare_as
 from anchorlab.cli.compare_samples import compare_logs
 from anchorlab.cli.following import beside, examined_by, next_command, target_name
 from anchorlab.cli.gates import GateOptions
@@ -47,6 +48,7 @@ def compare(
         list[str] | None,
         typer.Option(metavar="NAME", help="With --samples, a metric to compare; may be repeated. All if left out."),
     ] = None,
+    llama: LlamaOptions,
     gates: GateOptions,
     instances: Annotated[
         Path | None, typer.Option(help="A parquet file to write every instance's values to. It is replaced.")
@@ -70,6 +72,12 @@ def compare(
 
     gates.check(instances=instances)
     check_folder(out)
+    if llama.wanted(reference, candidate):
+        others: dict[str, Any] = {"task": task, "seed": seed, "labels": labels, "metric": metric}
+        others |= {"instances": instances, "out": out}
+        others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
+        flags = [flag for flag, value in others.items() if value is not None]
+        return compare_as(reference, candidate, llama, gates, others=flags)
     if samples:
         for_models = {"task": task, "seed": seed, "labels": labels, "split": None if split == "test" else split}
         for_models = {flag: value for flag, value in for_models.items() if value is not None}

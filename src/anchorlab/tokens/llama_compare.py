@@ -19,6 +19,7 @@ from anchorlab.models.causal import CausalLM, Precision, open_causal
 from anchorlab.models.device import lent
 from anchorlab.progress import progress_bar
 from anchorlab.statistics.arrays import Floats, Integers, Truths
+from anchorlab.statistics.table import number
 from anchorlab.tokens.kld import SUFFIX, BaseFile, open_base
 from anchorlab.tokens.llama_answers import (
     Answers,
@@ -83,14 +84,14 @@ class LlamaComparison:
             f"which begins with {first}.",
         ]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The statistics at the top level by their names, and what they were made of; what is not finite is None."""
         return {
             **{
                 name: {
-                    "value": entry.value,
+                    "value": number(entry.value),
                     "interval": entry.interval,
-                    "standard_error": entry.error,
+                    "standard_error": number(entry.error),
                     "chunks": self.chunks,
                     "tokens": self.tokens,
                 }

@@ -135,7 +135,7 @@ def _perplexities(scored: Scored, chunks: int) -> Block:
     difference = _Mean.of(scored.nll - scored.nll_base, chunks)
     covariance = _covariance(scored.nll, scored.nll_base)
     ratio = _Mean(difference.value, _root(q.error**2 + base.error**2 - 2 * covariance), difference.half)
-    ppl, ppl_base = math.exp(q.value), math.exp(base.value)
+    ppl, ppl_base = _exp(q.value), _exp(base.value)
     linear = _Mean.of(ppl * scored.nll - ppl_base * scored.nll_base, chunks)
     squared = (ppl * q.error) ** 2 + (ppl_base * base.error) ** 2 - 2 * ppl * ppl_base * covariance
     return {
@@ -212,8 +212,8 @@ class _Mean:
 
     def exponential(self) -> Entry:
         """The exponential of the mean: the perplexity of a mean negative log-likelihood."""
-        value = math.exp(self.value)
-        return Entry(value, value * self.error, self.interval(math.exp))
+        value = _exp(self.value)
+        return Entry(value, value * self.error, self.interval(_exp))
 
     def root(self) -> Entry:
         """The root of the mean; where that is 0, its uncertainty is too, for which llama.cpp prints no number."""
@@ -232,6 +232,11 @@ def _half_width(means: Floats) -> float | None:
 def _covariance(first: Floats, second: Floats) -> float:
     """The covariance of two means over tokens, as llama.cpp estimates it."""
     return float(np.mean((first - first.mean()) * (second - second.mean())) / max(len(first) - 1, 1))
+
+
+def _exp(logarithm: float) -> float:
+    """The exponential; infinite where it is too large."""
+    return float(np.exp(logarithm))
 
 
 def _root(square: float) -> float:
