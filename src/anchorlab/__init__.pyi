@@ -8,6 +8,8 @@ from . import triggers as triggers
 from .artifacts.adopt import adopt as adopt
 from .artifacts.artifact import Artifact as Artifact
 from .artifacts.artifact import load_model as load_model
+from .artifacts.deployed import deployed as deployed
+from .artifacts.deployed import export as export
 from .artifacts.manifest import Manifest as Manifest
 from .consistency.compare import Comparison as Comparison
 from .consistency.compare import compare as compare

@@ -79,6 +79,18 @@ def shortened(text: str, limit: int = QUOTED) -> str:
     return text[: limit - len(left_out) - end] + left_out + text[len(text) - end :]
 
 
+def lacking(what: str, extra: str) -> AnchorlabError:
+    """The error for something that needs an optional package which is not installed.
+
+    Args:
+        what: what needs it, for example ``"an ONNX file"``.
+        extra: the name of anchorlab's extra that installs it.
+    """
+    return AnchorlabError(
+        f"{what} needs a package that is not installed: install it with pip install 'anchorlab[{extra}]'"
+    )
+
+
 def is_utf8(text: str) -> bool:
     """Whether a text can be written as UTF-8; one that the command line got in another encoding cannot."""
     try:

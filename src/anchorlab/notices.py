@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from typing import TextIO
@@ -16,6 +17,16 @@ class Notice(UserWarning):
 def notice(sentence: str) -> None:
     """Tells the user something; the same sentence once in a process."""
     warnings.warn(shortened(printable(sentence), SCREEN), Notice, stacklevel=2)
+
+
+#: Loggers of libraries that warn on import of what no command here uses: parts of torchao for other machines.
+_CHATTY = ("torchao", "torch.utils._pytree")
+
+
+def quiet_imports() -> None:
+    """From now on, torchao, which transformers imports where it is installed, warns of nothing while it is imported."""
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def show_notices() -> None:

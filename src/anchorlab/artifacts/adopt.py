@@ -16,7 +16,7 @@ from anchorlab.artifacts.resolve import task_in_order_of
 from anchorlab.data import Task, load_task
 from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.classes import class_names, matched_in_words
-from anchorlab.models.pretrained import open_pretrained
+from anchorlab.models.opening import open_classifier
 from anchorlab.models.wrap import encoding_of, unwrap
 
 _NOTICE = (
@@ -37,8 +37,8 @@ def adopt(
     """A reference from a trained classifier, or a model that is to be examined; it is not changed.
 
     Args:
-        model: a folder of transformers or a name on the hub; or a module that maps a batch of raw inputs to logits,
-            such as what ``wrap`` makes of any network of images.
+        model: a folder of transformers, an ONNX file or a name on the hub; or a module that maps a batch of raw inputs
+            to logits, such as what ``wrap`` makes of any network of images.
         task: a loaded task, or the name of one, whose splits are then cut with ``seed``. What the model was trained on
             is for its user to know: only for examples that it never saw are the splits what they say.
         kind: whether the model is held to be clean, and so a reference, or suspicious, because it may carry a backdoor.
@@ -54,7 +54,7 @@ def adopt(
         AnchorlabError: if the model cannot be opened, is not a classifier, or its classes are not the task's.
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
-    network = (model if isinstance(model, nn.Module) else open_pretrained(str(model), kind=task.kind)).cpu().eval()
+    network = (model if isinstance(model, nn.Module) else open_classifier(str(model), kind=task.kind)).cpu().eval()
     task = task.encoded(encoding_of(network))
     if on_task is not None:
         on_task(task)

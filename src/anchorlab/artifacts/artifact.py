@@ -25,16 +25,20 @@ from torch import nn
 from anchorlab.arguments import checked
 from anchorlab.artifacts.card import CARD, model_card
 from anchorlab.artifacts.manifest import MANIFEST, Manifest, check_same_data
-from anchorlab.artifacts.provenance import tensors_hash
+from anchorlab.artifacts.provenance import tensors_hash, weights_hash
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError, printable, removal
 from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
 from anchorlab.models.folders import CONFIG, PREPROCESSING, check_is_folder
+from anchorlab.models.forms import check_storable, form_of
 from anchorlab.models.loading import OWN_MODULE
+from anchorlab.models.onnx_files import ONNX, onnx_file
+from anchorlab.models.onnx_pretrained import open_onnx
+from anchorlab.models.opening import open_classifier
 from anchorlab.models.own_modules import ModuleMaker, as_saved, is_own_module, needed_module
 from anchorlab.models.padding import refuse_dependence_on_batch
-from anchorlab.models.pretrained import from_configuration, open_pretrained
+from anchorlab.models.pretrained import from_configuration
 from anchorlab.models.weight_files import WEIGHTS, weight_files
 from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, load_weights, unwrap
 from anchorlab.settings import invalid
@@ -91,6 +95,7 @@ class Artifact:
             AnchorlabError: if the folder already holds anything, or the place cannot be written.
         """
         folder = Path(folder)
+        check_storable(self.model)
         if not replace:
             refuse_existing(folder)
         write_folder_atomically(folder, self._write_files, replace=replace)
@@ -100,11 +105,16 @@ class Artifact:
         from safetensors.torch import save
 
         net, encoding = unwrap(self.model), encoding_of(self.model)
-        metadata = {"format": "pt", "anchorlab": self.manifest.notice}
-        write_atomically(folder / WEIGHTS, _in_order(save(_tensors(net), metadata=metadata)))
-        config = net.config.to_diff_dict() if hasattr(net, "config") else _own_config(self.model)  # type: ignore[union-attr, operator]
-        config |= {"architectures": [type(net).__name__], "anchorlab_notice": self.manifest.notice}
-        write_atomically(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+        config: Any = getattr(net, "config", None)
+        written = _own_config(self.model) if config is None else config.to_diff_dict()
+        if form_of(net) is None:
+            metadata = {"format": "pt", "anchorlab": self.manifest.notice}
+            write_atomically(folder / WEIGHTS, _in_order(save(_tensors(net), metadata=metadata)))
+            written["architectures"] = [type(net).__name__]
+        else:
+            write_atomically(folder / ONNX, net.file.cpu().numpy().tobytes())  # type: ignore[operator]
+        written["anchorlab_notice"] = self.manifest.notice
+        write_atomically(folder / CONFIG, json.dumps(written, indent=2, sort_keys=True) + "\n")
         if encoding is not None:
             encoding.save(folder)
         if isinstance(self.model, PixelClassifier):
@@ -158,24 +168,45 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
             is missing or damaged, or the weights do not fit the configuration or are not the manifest's.
     """
     folder = user_path(folder)
+    if (file := onnx_file(folder)) is not None:
+        return _load_onnx(file)
     check_is_folder(folder)
     if not (folder / WEIGHTS).is_file():
         weight_files(folder)  # says what is there instead
     _require(folder, WEIGHTS, CONFIG, MANIFEST)
-    try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-    except ValidationError as error:
-        complaint = invalid(f"the manifest {folder / MANIFEST}", error)
-        raise AnchorlabError(f"{complaint}; {_remedy(folder)}") from error
+    manifest = _read_manifest(folder)
     model = from_configuration(folder) if into is None else as_saved(folder, into)
     # The hash is over the tensors as they are stored, because a module may keep them in another precision.
     if tensors_hash(load_weights(unwrap(model), folder / WEIGHTS)) != manifest.weights_sha256:
-        raise AnchorlabError(
-            f"{folder / WEIGHTS} holds other weights than {MANIFEST} beside it names, because it is damaged or was "
-            f"exchanged: {_remedy(folder)}"
-        )
+        raise _exchanged(folder / WEIGHTS)
     refuse_dependence_on_batch(model, str(folder))
     return Artifact(model.eval(), manifest)
+
+
+def _load_onnx(file: Path) -> Artifact:
+    """The model folder around an ONNX file; errors are as in ``load_model``."""
+    folder = file.parent
+    _require(folder, file.name, MANIFEST)
+    manifest = _read_manifest(folder)
+    model = open_onnx(file, form=manifest.form or "onnx")
+    if weights_hash(model) != manifest.weights_sha256:
+        raise _exchanged(file)
+    return Artifact(model.eval(), manifest)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except ValidationError as error:
+        complaint = invalid(f"the manifest {folder / MANIFEST}", error)
+        raise AnchorlabError(f"{complaint}; {_remedy(folder)}") from error
+
+
+def _exchanged(file: Path) -> AnchorlabError:
+    return AnchorlabError(
+        f"{file} holds other weights than {MANIFEST} beside it names, because it is damaged or was exchanged: "
+        f"{_remedy(file.parent)}"
+    )
 
 
 def load_like(folder: str | Path, model: nn.Module | None) -> Artifact:
@@ -188,17 +219,21 @@ def open_model(folder: str | Path, *, module: ModuleMaker | None = None) -> Arti
     """A model folder with its manifest, or the classifier of one that has none.
 
     Args:
-        folder: made by ``anchorlab`` or transformers.
+        folder: made by ``anchorlab`` or transformers, or an ONNX file.
         module: makes the module of a folder that was saved from one of somebody's own; others need none.
 
     Raises:
         AnchorlabError: as ``load_model``, but for a missing manifest.
     """
     folder = user_path(folder)
+    if (file := onnx_file(folder)) is not None:
+        return (
+            _load_onnx(file) if file.name == ONNX and (file.parent / MANIFEST).exists() else open_classifier(str(file))
+        )
     check_is_folder(folder)
     if (folder / MANIFEST).exists():
         return load_model(folder, into=needed_module(folder, module))
-    return open_pretrained(str(folder))
+    return open_classifier(str(folder))
 
 
 def _own_config(model: nn.Module) -> dict[str, Any]:

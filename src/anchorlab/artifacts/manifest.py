@@ -165,6 +165,12 @@ class Manifest(_Record):
         default=None, description="how the gradients of the losses agree along the run, if that was recorded"
     )
     versions: dict[str, str] = Field(description="versions of Python and of the libraries that matter, and the GPU")
+    form: str | None = Field(
+        default=None, description="the form of a deployed model, as onnx-int8; None for weights that can be trained"
+    )
+    twin_sha256: str | None = Field(
+        default=None, description="weights_sha256 of the float model that a deployed one was made from"
+    )
     command_sha256: str | None = Field(
         default=None,
         description="hash of all settings of the command that wrote the folder, so that it knows its own result again",

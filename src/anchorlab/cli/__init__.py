@@ -17,6 +17,7 @@ from anchorlab.cli import (
     compare,
     convert,
     detect,
+    export,
     inject,
     listing,
     plugin,
@@ -30,6 +31,7 @@ from anchorlab.cli import (
 from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.ending import ending, open_streams
 from anchorlab.cli.shared import Debug, Invocation, Quiet, Verbose
+from anchorlab.notices import quiet_imports
 
 #: Keeps the libraries' own bars and warnings off the error stream; read when they are imported.
 _QUIET = {
@@ -47,6 +49,7 @@ app.add_typer(trigger.app, name="trigger")
 add_command(app, "inject", inject.inject, computes=True)
 add_command(app, "compare", compare.compare, computes=True)
 add_command(app, "analyze", analyze.analyze, computes=True)
+add_command(app, "export", export.export, computes=True)
 add_command(app, "repair", repair.repair, computes=True)
 add_command(app, "detect", detect.detect, computes=True)
 add_command(app, "audit", audit.audit, computes=True)
@@ -91,6 +94,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    quiet_imports()
     open_streams()
     invocation = Invocation()
     code: int | None = None

@@ -12,7 +12,7 @@ from anchorlab.cli.answer import Answer
 from anchorlab.cli.audit_inputs import OpenedWhenAsked, expanded, is_stored
 from anchorlab.cli.audit_page import write_page
 from anchorlab.cli.gates import GateOptions
-from anchorlab.cli.options import DataOptions, DefenderData, ModelOptions, Seed, TaskOption
+from anchorlab.cli.options import DataOptions, DefenderData, FormOptions, ModelOptions, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def audit(
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
+    form: FormOptions,
     gates: GateOptions,
     seed: Seed = 0,
 ) -> Answer:
@@ -104,7 +105,7 @@ def audit(
         bounds = gates.bounds(GATED)
         data, opened = None, None
         if stored:
-            _check_answers({"task": task, "queries": queries}, own)
+            _check_answers({"task": task, "queries": queries, **form.given()}, own)
             files = expanded(benign or [], stored=True)
             result = audit_answers(reference, candidate, files, labels=labels, level=level, access=access, seed=seed)
         elif labels is not None:
@@ -112,6 +113,7 @@ def audit(
         else:
             opened = (models.open(reference)[0], models.open(candidate)[0])
             data = own.task_of(opened[0], task, other=True)
+            opened = (opened[0], form.apply(opened[1], data))
             folders = expanded(benign or [], stored=False)
             result = audit_models(
                 *opened,

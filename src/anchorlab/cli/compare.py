@@ -12,7 +12,7 @@ from anchorlab.cli.compare_llama import LlamaOptions, compare_as
 from anchorlab.cli.compare_samples import compare_logs
 from anchorlab.cli.following import beside, examined_by, next_command, target_name
 from anchorlab.cli.gates import GateOptions
-from anchorlab.cli.options import AttackOptions, DataOptions, ModelOptions, Split, TaskOption, seed_option
+from anchorlab.cli.options import AttackOptions, DataOptions, FormOptions, ModelOptions, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
 
 
@@ -30,6 +30,7 @@ def compare(
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
+    form: FormOptions,
     attack: AttackOptions,
     split: Split = "test",
     seed: Annotated[
@@ -100,13 +101,14 @@ def compare(
         if reference.suffix == ".npy" or candidate.suffix == ".npy":
             alone = {"task": task, "seed": seed}
             given = {flag: value for flag, value in alone.items() if value is not None}
-            _check_logits(reference, candidate, labels, given | own.given() | attack.given())
+            _check_logits(reference, candidate, labels, given | own.given() | form.given() | attack.given())
             comparison = consistency.compare_logits(reference, candidate, labels, save_instances=instances)
         elif labels is not None:
             raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
         else:
             clean, changed = models.open(reference, candidate)
             data = own.task_of(clean, task, seed)
+            changed = form.apply(changed, data)
             target = target_name(changed, data, attack)
             command = examined_by(changed)
             following = next_command(
@@ -132,7 +134,9 @@ def compare(
         judging.checks += gate_checks(bounds, measured_by(comparison))
         judging.answer = Answer(
             sentences=(*judging.sentences, *words_of_comparison(comparison, target=target)),
-            table=(comparison_table if every else headline_table)(comparison, f"{candidate} against {reference}"),
+            table=(comparison_table if every else headline_table)(
+                comparison, f"{candidate}{form.words_after()} against {reference}"
+            ),
             cautions=cautions_of(comparison),
             wrote=out,
             next=following,

@@ -15,6 +15,7 @@ from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
     DefenderData,
+    FormOptions,
     ModelOptions,
     Parameters,
     Run,
@@ -72,6 +73,7 @@ def detect(
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
+    form: FormOptions,
     attack: AttackOptions,
     seed: Seed = 0,
     set_: Parameters = None,
@@ -111,6 +113,8 @@ def detect(
     check_folder(out)
     suspicious, *clean = models.open(run, *(reference or []))
     data = common_task(own.task_of(suspicious, task), suspicious, clean)
+    suspicious = form.apply(suspicious, data)
+    clean = [form.apply(each, data) for each in clean]
     count = defender_count(defender_data, data)
     if inputs is not None:
         return rank_inputs(

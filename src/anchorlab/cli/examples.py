@@ -32,6 +32,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "anchorlab analyze runs/ref runs/bd --out analysis",
         "anchorlab analyze runs/ref runs/bd runs/benign --budget 60s --out analysis",
     ),
+    "export": (
+        "anchorlab export runs/bd --to onnx-int8 --out runs/bd-int8",
+        "anchorlab export runs/bd --to onnx --out runs/bd-onnx",
+    ),
     "audit": ("anchorlab audit runs/ref runs/suspect --updates 39 --out audit",),
     "detect": (
         "anchorlab detect runs/suspect --detector last-layer",

@@ -36,9 +36,11 @@ def beside(folder: Path, ending: str) -> Path:
 def examined_by(candidate: Artifact | nn.Module) -> str:
     """The command that looks closer at a candidate: ``analyze`` at one's own change, ``audit`` at somebody's model."""
     from anchorlab.artifacts.artifact import Artifact
+    from anchorlab.artifacts.resolve import module_of
+    from anchorlab.models.forms import form_of
 
     made = isinstance(candidate, Artifact) and candidate.manifest.kind in _MADE
-    return "analyze" if made else "audit"
+    return "analyze" if made and form_of(module_of(candidate)) is None else "audit"
 
 
 def target_name(candidate: Artifact | nn.Module, task: Task | None, attack: AttackOptions) -> str | None:

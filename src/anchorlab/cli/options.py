@@ -213,6 +213,33 @@ class ModelOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class FormOptions(OptionGroup):
+    """In which form the model that is examined is deployed."""
+
+    heading = "What is deployed"
+
+    deployed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="bf16|int8|int4|onnx|onnx-int8",
+            help="Take the model as it is deployed in this form, which is made when it is opened; its own if left out.",
+        ),
+    ] = None
+
+    def words_after(self) -> str:
+        """What a title says of the form, after the model's name; nothing for the model itself."""
+        return "" if self.deployed is None else f" in {self.deployed}"
+
+    def apply(self, model: Artifact | nn.Module, task: Task | None) -> Artifact | nn.Module:
+        """The model in the form that is asked for, or itself."""
+        if self.deployed is None:
+            return model
+        from anchorlab.artifacts.deployed import deployed
+
+        return deployed(model, self.deployed, task=task)
+
+
+@dataclass(frozen=True)
 class AttackOptions(OptionGroup):
     """The attack that measurements are made with. No repair and no detector sees it."""
 

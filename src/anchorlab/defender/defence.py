@@ -27,6 +27,8 @@ class Defence(RenamedAttributes):
     cites: ClassVar[tuple[str, ...]] = ()
     #: The kind of data of the models that it fits.
     modality: ClassVar[Modality] = "any"
+    #: Whether it needs gradients or weights, which a model in the form in which it is deployed does not have.
+    needs_float: ClassVar[bool] = False
     #: The smallest number of clean examples that it works with, training and validation examples together.
     min_examples: ClassVar[int] = 16
     #: Hyper-parameters with which it takes seconds and its figures mean nothing, as in a suite's smoke form.

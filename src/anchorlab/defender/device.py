@@ -14,6 +14,7 @@ from anchorlab.defender.context import DefenderData
 from anchorlab.defender.defence import Defence
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.device import move_to_device
+from anchorlab.models.forms import check_trainable
 
 
 def check_modality(defence: Defence, task: Task, name: str) -> None:
@@ -23,6 +24,12 @@ def check_modality(defence: Defence, task: Task, name: str) -> None:
             f"{name} is for {defence.modality}s, but the task {task.name} holds {task.kind}s: take another, see "
             "'anchorlab list repairs' and 'anchorlab list detectors'"
         )
+
+
+def check_fits_form(defence: Defence, model: nn.Module, name: str) -> None:
+    """Raises AnchorlabError if a detector needs gradients or weights, and the model is deployed without them."""
+    if defence.needs_float:
+        check_trainable(model, name)
 
 
 def copy_to_device(model: nn.Module, device: torch.device) -> nn.Module:

@@ -24,6 +24,7 @@ from anchorlab.statistics.deviations import deviations
 class LastLayer(ModelDetector):
     """Compares the classes' rows of the last layer."""
 
+    needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("fields2021trojan",)
     min_examples: ClassVar[int] = 1
 

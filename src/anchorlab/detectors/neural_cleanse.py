@@ -31,6 +31,7 @@ from anchorlab.statistics.deviations import deviations
 class NeuralCleanse(InversionSettings, ModelDetector):
     """Searches for the smallest trigger of each label."""
 
+    needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("wang2019neural",)
     modality: ClassVar[Modality] = "image"
 

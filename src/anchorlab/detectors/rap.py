@@ -45,6 +45,7 @@ from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 class RAP(InputDetector):
     """How little a word that was made to lower the probability of the predicted label lowers it."""
 
+    needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("yang2021rap",)
     modality: ClassVar[Modality] = "text"
 

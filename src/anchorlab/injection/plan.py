@@ -21,6 +21,7 @@ from anchorlab.injection.other_anchors import OtherData, other_anchors
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import fresh_model
+from anchorlab.models.forms import check_trainable
 from anchorlab.seeding import derive
 from anchorlab.settings import values_of
 from anchorlab.triggers import TRIGGERS, Trigger
@@ -138,6 +139,7 @@ def plan_injection(
         AnchorlabError: for anything in the arguments that is impossible.
     """
     check_trusted(reference, "the reference", ["suspicious"])
+    check_trainable(reference.model, "an injection")
     task = common_task(task, reference, [])
     chosen = METHODS.build(method, parameters)
     if record_gradients:

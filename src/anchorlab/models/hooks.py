@@ -79,6 +79,23 @@ def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
     )
 
 
+class DistantHead(nn.Module):
+    """Stands for the last layer of a network that another library computes, so that its features can be captured.
+
+    It is called with features and logits only while somebody watches, because they cost that library time.
+    """
+
+    @property
+    def watched(self) -> bool:
+        """Whether the features are wanted."""
+        return bool(self._forward_hooks)
+
+    def forward(self, features: Tensor, logits: Tensor) -> Tensor:
+        """The logits, ``[B, C]``; features ``[B, D]`` entered the layer."""
+        del features
+        return logits
+
+
 @contextmanager
 def capture_output(module: nn.Module, *, entering: bool = False) -> Iterator[Callable[[], Tensor]]:
     """Inside, what a module returned last, or what entered it, may be asked for; with its graph."""
@@ -108,7 +125,8 @@ def features(
     Raises:
         AnchorlabError: if the model has no last linear layer, or one that answers for every token.
     """
-    layer = last_layer(model, inputs)
+    distant = next((module for module in model.modules() if isinstance(module, DistantHead)), None)
+    layer = last_layer(model, inputs) if distant is None else distant
     size = len(next(iter(inputs.values())))
     device = next(iter(inputs.values())).device
     entering, answers, order = [], [], []

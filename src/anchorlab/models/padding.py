@@ -73,7 +73,7 @@ def refuse_dependence_on_batch(model: nn.Module, source: str) -> None:
     """
     encoding: TextEncoding | None = getattr(model, "encoding", None)
     net = getattr(model, "net", None)
-    if encoding is None or net is None or not hasattr(net, "config"):
+    if encoding is None or net is None or getattr(net, "config", None) is None:
         return
     texts = _probe_texts(encoding)
     try:

@@ -17,6 +17,7 @@ from anchorlab.arguments import checked
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits_of
+from anchorlab.models.forms import Deployed
 from anchorlab.models.geometry import Geometry
 from anchorlab.models.preprocessing import Preprocessing, prepared
 from anchorlab.models.weight_files import check_finite, read_tensors
@@ -107,6 +108,8 @@ def _logits(net: nn.Module, **inputs: Tensor) -> Tensor:
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The network itself, whose weights are saved and hashed."""
+    if isinstance(model, Deployed):
+        return unwrap(model.model)
     if isinstance(model, (PixelClassifier, TextClassifier)):
         return model.net
     return model

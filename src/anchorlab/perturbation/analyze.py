@@ -15,6 +15,7 @@ from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Split, Task
 from anchorlab.errors import renamed_keywords
 from anchorlab.models.accelerator import find_device
+from anchorlab.models.forms import check_trainable
 from anchorlab.models.reestimation import has_batchnorm
 from anchorlab.perturbation.analysis import Analysis
 from anchorlab.perturbation.budget import Budget
@@ -84,6 +85,8 @@ def analyze(
     settings = settings or AnalysisSettings()
     budget = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
     named = {name: in_order_of(reference, candidate, task) for name, candidate in name_candidates(candidates).items()}
+    for model in (reference, *named.values()):
+        check_trainable(module_of(model), "an analysis")
     task = common_task(task, reference, list(named.values()))
     attacks = attacks_on(named, task, trigger=trigger, target=target, label_rule=label_rule)
     net = module_of(reference)

@@ -19,6 +19,7 @@ from anchorlab.defender.device import check_modality, copy_to_device, data_to_de
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.device import exact_arithmetic, move_to_cpu
+from anchorlab.models.forms import check_trainable
 from anchorlab.models.weights import copy_requires_grad
 from anchorlab.models.wrap import unwrap
 from anchorlab.progress import progress_bar
@@ -145,6 +146,8 @@ def check_repair(
     others = [] if trusted is None else [in_order_of(model, trusted, task)]
     task = common_task(task, model, others)
     check_modality(chosen, task, name)
+    for each in (model, *others):
+        check_trainable(module_of(each), f"the repair {name}")
     if chosen.needs_trusted and trusted is None:
         raise AnchorlabError(
             f"the repair {name} needs an earlier version of the model that is trusted: give --trusted "

@@ -15,7 +15,7 @@ from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import draw_defender_data
-from anchorlab.defender.device import check_modality, copy_to_device, data_to_device
+from anchorlab.defender.device import check_fits_form, check_modality, copy_to_device, data_to_device
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
 from anchorlab.errors import AnchorlabError
@@ -114,6 +114,7 @@ def score_model(
     task = common_task(task, model, [])
     name = DETECTORS.label(detector)
     check_modality(detector, task, name)
+    check_fits_form(detector, module_of(model), name)
     with progress_bar(title or f"scoring by {name}", _BAR) as bar:
         module, data, context = prepare(model, task, detector.min_examples, defender_data, seed, bar)
         with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
@@ -145,6 +146,7 @@ def score_inputs(
         )
     for detector in detectors:
         check_modality(detector, task, DETECTORS.label(detector))
+        check_fits_form(detector, module_of(model), DETECTORS.label(detector))
     attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
     if attack is None:
         raise AnchorlabError(_NO_TRIGGER)
@@ -177,6 +179,7 @@ def check_detectors(
     task = common_task(task, model, [])
     for detector in detectors:
         check_modality(detector, task, DETECTORS.label(detector))
+        check_fits_form(detector, module_of(model), DETECTORS.label(detector))
     if any(isinstance(detector, InputDetector) for detector in detectors):
         attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
         if attack is None:

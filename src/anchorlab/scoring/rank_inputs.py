@@ -14,16 +14,17 @@ from torch import Tensor, nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import common_task
+from anchorlab.artifacts.resolve import common_task, module_of
 from anchorlab.data import DataColumns, Split, Task
 from anchorlab.data.inputs import joined
 from anchorlab.data.unjudged import UnjudgedInputs, as_inputs, read_inputs
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.device import check_modality
+from anchorlab.defender.device import check_fits_form, check_modality
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError, first_line, shortened
 from anchorlab.models.call import predict
+from anchorlab.models.forms import form_of
 from anchorlab.progress import progress_bar
 from anchorlab.scoring.detect import prepare
 from anchorlab.scoring.trial import of_one_form
@@ -183,7 +184,7 @@ def detect_inputs(
         AnchorlabError: for inputs that cannot be read, a detector that does not fit, or too few clean examples.
     """
     task = common_task(task, model, [])
-    chosen, left_out = _chosen(detectors, task)
+    chosen, left_out = _chosen(detectors, task, module_of(model))
     given = read_inputs(inputs, task, columns) if isinstance(inputs, (str, Path)) else as_inputs(inputs, task)
     judged = judge_inputs(
         model, chosen, given.split, task=task, defender_data=defender_data, seed=seed, strict=detectors is not None
@@ -292,7 +293,7 @@ def clean_shares(scores: Floats, clean: Floats) -> Floats:
 
 
 def _chosen(
-    detectors: Sequence[str | InputDetector] | None, task: Task
+    detectors: Sequence[str | InputDetector] | None, task: Task, module: nn.Module
 ) -> tuple[dict[str, InputDetector], dict[str, str]]:
     """The detectors by name, and why others do not judge; all registered ones if none are named."""
     wanted = DETECTORS.names(InputDetector) if detectors is None else detectors
@@ -310,6 +311,10 @@ def _chosen(
                 raise
             left_out[name] = f"it is for {detector.modality}s"
             continue
+        if detectors is None and detector.needs_float and form_of(module) is not None:
+            left_out[name] = "it needs gradients or weights, which a deployed model does not have"
+            continue
+        check_fits_form(detector, module, name)
         chosen[name] = detector
     if not chosen:
         raise AnchorlabError("no detector of inputs is named: name one or more, or leave detectors out for all")

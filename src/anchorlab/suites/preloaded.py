@@ -5,6 +5,12 @@ It computes nothing. A thread, or a GPU that was begun, would not survive the fo
 
 from __future__ import annotations
 
+from anchorlab.notices import quiet_imports
+
+quiet_imports()  # before transformers is imported
+
+# ruff: noqa: E402
+
 import accelerate
 import jinja2
 import pyarrow.parquet

@@ -1,0 +1,201 @@
+"""ONNX files: what is refused before onnxruntime opens one, and how a network of onnxruntime is called."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import predict
+from anchorlab.models.hooks import features
+from anchorlab.models.onnx_files import onnx_file, read_onnx
+from anchorlab.models.onnx_network import OnnxNetwork
+from anchorlab.models.opening import open_classifier
+from tests.tokenizers import encoding
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+_WEIGHT = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
+
+
+def _network(shape: list[Any] | None = None, *, type_: int | None = None, output: str = "logits") -> Any:
+    """Pixels, flattened, times a matrix: twelve pixels to three logits."""
+    helper, types = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", ["x"], ["numbers"], to=types.FLOAT),
+        helper.make_node("Flatten", ["numbers"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weight"], [output]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", type_ or types.UINT8, shape or ["N", 3, 2, 2])]
+    outputs = [helper.make_tensor_value_info(output, types.FLOAT, ["N", 3])]
+    weights = [onnx.numpy_helper.from_array(_WEIGHT, "weight")]
+    graph = helper.make_graph(nodes, "classifier", inputs, outputs, weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def _saved(model: Any, folder: Path) -> Path:
+    path = folder / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.fixture
+def pixels() -> dict[str, torch.Tensor]:
+    return {"pixel_values": torch.randint(0, 256, (7, 3, 2, 2), dtype=torch.uint8)}
+
+
+def _expected(pixels: dict[str, torch.Tensor]) -> torch.Tensor:
+    return pixels["pixel_values"].float().flatten(1) @ torch.from_numpy(_WEIGHT)
+
+
+def test_a_file_of_somebody_elses_answers_as_its_operators_say(nothing_runs, pixels):
+    model = open_classifier(str(_saved(_network(), nothing_runs)), kind="image")
+    torch.testing.assert_close(predict(model, pixels), _expected(pixels))
+
+
+def test_a_batch_of_fixed_size_is_filled_up(tmp_path, pixels):
+    model = open_classifier(str(_saved(_network([4, 3, 2, 2]), tmp_path)))
+    torch.testing.assert_close(predict(model, pixels), _expected(pixels))
+
+
+def test_a_copy_answers_as_the_network_and_has_its_hash(tmp_path, pixels):
+    model = open_classifier(str(_saved(_network(), tmp_path)))
+    copied = copy.deepcopy(model)
+    assert torch.equal(predict(copied, pixels), predict(model, pixels))
+    assert torch.equal(copied.file, model.file)
+
+
+def test_features_are_what_enters_the_last_product(tmp_path, pixels):
+    model = open_classifier(str(_saved(_network(), tmp_path)))
+    entering, logits = features(model, pixels)
+    torch.testing.assert_close(entering, pixels["pixel_values"].float().flatten(1))
+    torch.testing.assert_close(logits, _expected(pixels))
+
+
+def test_images_of_another_shape_are_refused_by_their_shape(tmp_path):
+    model = open_classifier(str(_saved(_network(), tmp_path)))
+    with pytest.raises(ValueError, match="takes x of 3 × 2 × 2, not of 1 × 8 × 8"):
+        predict(model, {"pixel_values": torch.zeros(2, 1, 8, 8, dtype=torch.uint8)})
+
+
+def test_normalised_images_need_a_file_that_says_how(tmp_path):
+    path = _saved(_network(type_=onnx.TensorProto.FLOAT), tmp_path)
+    with pytest.raises(AnchorlabError, match=r"no preprocessor_config\.json beside it says how"):
+        open_classifier(str(path))
+
+
+def test_preprocessing_beside_the_file_is_done(tmp_path, pixels):
+    path = _saved(_network(type_=onnx.TensorProto.FLOAT), tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.5, 1]}')
+    normalised = (pixels["pixel_values"].float() / 255 - 0.5) / torch.tensor([0.25, 0.5, 1.0]).view(1, 3, 1, 1)
+    expected = normalised.flatten(1) @ torch.from_numpy(_WEIGHT)
+    torch.testing.assert_close(predict(open_classifier(str(path)), pixels), expected)
+
+
+def test_texts_are_read_with_the_tokenizer_beside_the_file(tmp_path):
+    helper, types = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Mul", ["input_ids", "attention_mask"], ["ids"]),
+        helper.make_node("Cast", ["ids"], ["numbers"], to=types.FLOAT),
+        helper.make_node("ReduceSum", ["numbers", "axis"], ["sum"], keepdims=1),
+        helper.make_node("MatMul", ["sum", "weight"], ["logits"]),
+    ]
+    names = ("input_ids", "attention_mask")
+    inputs = [helper.make_tensor_value_info(name, types.INT64, ["N", 12]) for name in names]
+    outputs = [helper.make_tensor_value_info("logits", types.FLOAT, ["N", 2])]
+    weights = [
+        onnx.numpy_helper.from_array(np.array([[1.0, -1.0]], dtype=np.float32), "weight"),
+        onnx.numpy_helper.from_array(np.array([1], dtype=np.int64), "axis"),
+    ]
+    graph = helper.make_graph(nodes, "classifier", inputs, outputs, weights)
+    path = _saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path)
+    encoding("wordpiece").tokenizer.save_pretrained(tmp_path)
+    model = open_classifier(str(path))
+    assert model.encoding.max_length == 12
+    given = model.encoding.encode(["a good film"])
+    total = (given["input_ids"] * given["attention_mask"]).sum().item()
+    assert predict(model, given).tolist() == [[total, -total]]
+
+
+def test_custom_operators_are_refused(nothing_runs):
+    model = _network()
+    model.graph.node[1].domain = "my.ops"
+    with pytest.raises(AnchorlabError, match=r"custom operators \(my\.ops\.Flatten\), whose code is never run"):
+        read_onnx(_saved(model, nothing_runs))
+
+
+def test_custom_operators_in_a_branch_are_refused(tmp_path):
+    helper, model = onnx.helper, _network()
+    inner = helper.make_graph([helper.make_node("Evil", [], ["y"], domain="my.ops")], "branch", [], [])
+    model.graph.node.append(helper.make_node("If", ["x"], ["z"], then_branch=inner, else_branch=inner))
+    with pytest.raises(AnchorlabError, match=r"my\.ops\.Evil"):
+        read_onnx(_saved(model, tmp_path))
+
+
+def test_an_operator_that_onnx_does_not_know_is_custom(tmp_path):
+    model = _network()
+    model.graph.node[1].op_type = "Flattenize"
+    with pytest.raises(AnchorlabError, match="custom operators"):
+        read_onnx(_saved(model, tmp_path))
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname", "link.bin", ""])
+def test_weights_outside_the_folder_are_refused(tmp_path, location):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "weights.bin").write_bytes(_WEIGHT.tobytes())
+    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
+    with pytest.raises(AnchorlabError, match="names weights outside its folder"):
+        read_onnx(_saved(_external(location), folder))
+
+
+def test_weights_beside_the_file_are_read(tmp_path, pixels):
+    (tmp_path / "weights.bin").write_bytes(_WEIGHT.tobytes())
+    model = open_classifier(str(_saved(_external("weights.bin"), tmp_path)))
+    torch.testing.assert_close(predict(model, pixels), _expected(pixels))
+
+
+def _external(location: str) -> Any:
+    model = _network()
+    (weight,) = model.graph.initializer
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    return model
+
+
+@pytest.mark.parametrize("content", [b"", b"no protobuf at all", b"\x08\x08"])
+def test_what_is_no_onnx_file_is_refused(tmp_path, content):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(content)
+    with pytest.raises(AnchorlabError, match="no ONNX file"):
+        read_onnx(path)
+
+
+def test_a_damaged_graph_is_refused_by_onnxruntime(tmp_path):
+    model = _network()
+    model.graph.node[2].input[1] = "missing"
+    with pytest.raises(AnchorlabError, match="onnxruntime cannot open"):
+        OnnxNetwork(read_onnx(_saved(model, tmp_path)), "net.onnx")
+
+
+def test_an_output_of_labels_is_refused(tmp_path):
+    model = _network()
+    model.graph.node.append(onnx.helper.make_node("ArgMax", ["logits"], ["label"], axis=1))
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info("label", onnx.TensorProto.INT64, ["N", 1]))
+    with pytest.raises(AnchorlabError, match="no logits"):
+        OnnxNetwork(read_onnx(_saved(model, tmp_path)), "net.onnx")
+
+
+def test_a_folder_with_weights_of_torch_is_no_onnx_model(tmp_path):
+    _saved(_network(), tmp_path).rename(tmp_path / "model.onnx")
+    assert onnx_file(tmp_path) == tmp_path / "model.onnx"
+    (tmp_path / "model.safetensors").touch()
+    assert onnx_file(tmp_path) is None
