@@ -98,12 +98,26 @@ def test_the_top_classes_are_the_lower_ones_of_equal_logits() -> None:
     assert top(np.array([[1.0, 3, 3, 2, 3], [0, 0, 0, 0, 0]]), 2).tolist() == [[1, 2], [0, 1]]
 
 
+@pytest.mark.parametrize("classes", [2, 5, 9])
+def test_a_pair_knows_the_five_likeliest_classes_and_their_metrics_follow(classes: int) -> None:
+    reference, candidate = (logits.round() for logits in models(1.0, N=60, C=classes))  # many are equal
+    pair = Pair(reference, candidate)
+    ranked = [np.argsort(-logits, axis=1, kind="stable")[:, :5] for logits in (reference, candidate)]
+    for found, right in zip(pair.likeliest, ranked, strict=True):
+        assert found.tolist() == right.tolist()
+    high = np.sort(reference, axis=1)
+    assert pair.margin().tolist() == (high[:, -1] - high[:, -2]).tolist()
+    k = min(5, classes - 1)
+    shared = [len(set(one[:k]) & set(other[:k])) / k for one, other in zip(*ranked, strict=True)]
+    assert pair.top_k_agreement().tolist() == shared
+
+
 def test_measuring_leaves_the_logits_as_they_are() -> None:
     for kind in (np.float32, np.float64):
         reference, candidate = (logits.astype(kind) for logits in models(0.1))
         before = reference.copy(), candidate.copy()
         pair = Pair(reference, candidate)
-        pair.top_k_agreement(5)
+        pair.top_k_agreement()
         assert pair.js.max() < math.log(2)
         assert np.array_equal(reference, before[0])
         assert np.array_equal(candidate, before[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anchorlab.metrics.base import Metric
-from anchorlab.metrics.numerics import Softmax
+from anchorlab.metrics.pair import Pair
 from anchorlab.metrics.summaries import Correlation, Count, Mean
 from anchorlab.metrics.table import InstanceTable
 from anchorlab.statistics.arrays import Floats, Integers, Truths
@@ -14,11 +14,14 @@ from anchorlab.statistics.arrays import Floats, Integers, Truths
 _LEAST_CLASSES = 6
 
 
-def _among_five(model: Softmax, labels: Integers, classes: int) -> Floats:
-    """1 where the true class is among the five of largest logits, else 0, ``[N]``; NaN if there are too few classes."""
-    if classes < _LEAST_CLASSES:
+def _among_five(pair: Pair, model: int, labels: Integers) -> Floats:
+    """1 where the true class is among the five of largest logits, else 0, ``[N]``; NaN if there are too few classes.
+
+    The model is 0 for the reference and 1 for the candidate.
+    """
+    if pair.classes < _LEAST_CLASSES:
         return np.full(len(labels), np.nan)
-    return np.asarray(model.rank_of(labels) < 5, dtype=np.float64)
+    return np.asarray((pair.likeliest[model] == labels[:, None]).any(axis=1), dtype=np.float64)
 
 
 def _top_5(column: str) -> Mean:
@@ -68,7 +71,7 @@ TOP_5_ACCURACY = Metric(
     title="top-5 accuracy",
     definition="Share of clean instances whose true class is among the candidate's five most likely ones; from six "
     "classes on.",
-    each=lambda pair, labels: _among_five(pair.q, labels, pair.classes),
+    each=lambda pair, labels: _among_five(pair, 1, labels),
     summary=_top_5("top_5_accuracy"),
     formula="1 if `y` is among the 5 largest classes of `s*`",
     limits="0 to 1",
@@ -79,7 +82,7 @@ TOP_5_ACCURACY_REFERENCE = Metric(
     title="top-5 accuracy of the reference",
     definition="Share of clean instances whose true class is among the reference's five most likely ones; from six "
     "classes on.",
-    each=lambda pair, labels: _among_five(pair.p, labels, pair.classes),
+    each=lambda pair, labels: _among_five(pair, 0, labels),
     summary=_top_5("top_5_accuracy_reference"),
     formula="1 if `y` is among the 5 largest classes of `s`",
     limits="0 to 1",
@@ -118,7 +121,7 @@ TOP_K_AGREEMENT = Metric(
     title="top-k agreement",
     definition="Mean share of the reference's k highest classes among the candidate's; k is 5, or one less than the "
     "classes.",
-    each=lambda pair, _: pair.top_k_agreement(min(5, pair.classes - 1)),
+    each=lambda pair, _: pair.top_k_agreement(),
     formula="share of the k largest classes of `s` that are among the k largest of `s*`, k = min(5, C − 1)",
     limits="0 to 1",
     better="higher",

@@ -93,16 +93,6 @@ class Softmax:
         """Log-probabilities of one class a row: int64 ``[N]`` to float64 ``[N]``."""
         return np.asarray(self._of(labels) - self._of(self.prediction) - self._log_total, dtype=np.float64)
 
-    def rank_of(self, labels: Integers) -> Integers:
-        """How many classes rank above one class a row, ``[N]``; of equal logits the lower class ranks higher."""
-        ranks = np.empty(len(labels), dtype=np.int64)
-        for rows in pieces(*self._logits.shape):
-            logits, own = self._logits[rows], labels[rows, None]
-            value = np.take_along_axis(logits, own, axis=1)
-            above = (logits > value) | ((logits == value) & (np.arange(logits.shape[1]) < own))
-            ranks[rows] = above.sum(axis=1)
-        return ranks
-
     def confidence(self) -> Floats:
         """The largest probability of each row, ``[N]``."""
         return np.asarray(np.exp(-self._log_total), dtype=np.float64)

@@ -13,6 +13,9 @@ from anchorlab.metrics.room import pieces
 from anchorlab.metrics.sums import RowSums, row_sums
 from anchorlab.statistics.arrays import Floats, Integers
 
+#: Classes of each instance that the metrics of the likeliest ones look at.
+TOP = 5
+
 
 class Pair:
     """Two models' logits on the same instances, and every distance of them.
@@ -26,6 +29,7 @@ class Pair:
     def __init__(self, reference: ArrayLike, candidate: ArrayLike) -> None:
         self._reference, self._candidate = _checked(reference, candidate)
         self._known: RowSums | None = None
+        self._top: tuple[Integers, Integers] | None = None
 
     @property
     def classes(self) -> int:
@@ -70,6 +74,20 @@ class Pair:
         return self._known
 
     @property
+    def likeliest(self) -> tuple[Integers, Integers]:
+        """The classes of the five largest logits of each model, int64 ``[N, min(5, C)]``, the largest first.
+
+        Of equal logits the lower class ranks higher.
+        """
+        if self._top is None:
+            both = self._reference, self._candidate
+            first, second = (np.empty((len(logits), min(TOP, self.classes)), dtype=np.int64) for logits in both)
+            for rows in pieces(*self._reference.shape):
+                first[rows], second[rows] = (top(logits[rows], first.shape[1]) for logits in both)
+            self._top = first, second
+        return self._top
+
+    @property
     def kl(self) -> Floats:
         """``KL(p || p*)``, ``[N]``: see ``kl_divergence``."""
         return self._sums.kl
@@ -102,7 +120,8 @@ class Pair:
 
     def margin(self) -> Floats:
         """The reference's largest logit less its second largest, ``[N]``; 0 where they are equal."""
-        return self._sums.margin
+        first, second = self.likeliest[0][:, :2].T
+        return np.asarray(_of(self._reference, first) - _of(self._reference, second), dtype=np.float64)
 
     def probability_distance(self) -> Floats:
         """See ``probability_distance``."""
@@ -119,13 +138,11 @@ class Pair:
         rest = shift - (_of(self._candidate, likeliest) - _of(self._reference, likeliest))
         return np.asarray(self._sums.mean_shift - rest, dtype=np.float64)
 
-    def top_k_agreement(self, k: int) -> Floats:
-        """``|top k of s, and of s*| / k``, ``[N]``; of equal logits the lower class ranks higher."""
-        shared = np.empty(len(self._reference), dtype=np.int64)
-        for rows in pieces(*self._reference.shape):
-            first, second = top(self._reference[rows], k), top(self._candidate[rows], k)
-            shared[rows] = (first[:, :, None] == second[:, None, :]).sum(axis=(1, 2))
-        return np.asarray(shared / k, dtype=np.float64)
+    def top_k_agreement(self) -> Floats:
+        """``|top k of s, and of s*| / k``, ``[N]``, for ``k = min(5, C - 1)``."""
+        k = min(TOP, self.classes - 1)
+        first, second = (classes[:, :k] for classes in self.likeliest)
+        return np.asarray((first[:, :, None] == second[:, None, :]).sum(axis=(1, 2)) / k, dtype=np.float64)
 
 
 def _of(logits: NDArray[Any], classes: Integers) -> Floats:

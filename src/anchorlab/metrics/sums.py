@@ -57,7 +57,6 @@ class RowSums:
         logit_distance_centred: the same of ``d_c - mean d``.
         largest_shift: ``max_c |d_c - mean d|``.
         shift_range: ``max_c d_c - min_c d_c``.
-        margin: the reference's largest logit less its second largest.
         kl: ``KL(p || p*)``, nats.
         kl_reverse: ``KL(p* || p)``, nats.
         js: Jensen-Shannon divergence, nats.
@@ -72,7 +71,6 @@ class RowSums:
     logit_distance_centred: Floats
     largest_shift: Floats
     shift_range: Floats
-    margin: Floats
     kl: Floats
     kl_reverse: Floats
     js: Floats
@@ -159,10 +157,6 @@ class _Piece:
         for logits in (self._p, self._q):
             prediction = np.asarray(logits.argmax(axis=1), dtype=np.int64)
             largest = logits[rows, prediction]
-            if logits is self._p:
-                logits[rows, prediction] = -np.inf
-                self.columns["margin"] = largest - logits.max(axis=1)
-                logits[rows, prediction] = largest
             if np.abs(largest).max() > _HIGH:
                 logits -= largest[:, None]
             odds = np.exp(logits, out=logits)

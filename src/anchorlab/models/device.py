@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from anchorlab.errors import AnchorlabError, first_line
+from anchorlab.models.allocator import keep_freed_memory
 
 #: Torch writes these modules at run time, so that no checker of types knows what is in them.
 _BACKENDS: Any = torch.backends
@@ -56,12 +57,14 @@ def run_arithmetic(device: torch.device, *, deterministic: bool = False) -> Iter
 
 @contextmanager
 def _arithmetic(device: torch.device, *, fast: bool) -> Iterator[None]:
-    """The switches of CUDA and of the CPU, and back; a CPU is always exact.
+    """The switches of CUDA and of the CPU, and back; a CPU is always exact, and freed memory stays from then on.
 
     Torch has older switches of TF32 beside the newer ones, and parts of it raise where the two disagree. So both are
     set here. The newer ones are set at the leaves, because "none" there would mean whatever was set above them.
     """
     cudnn, mkldnn = _BACKENDS.cudnn, _BACKENDS.mkldnn
+    if device.type == "cpu":
+        keep_freed_memory()
     fast = fast and device.type == "cuda"
     older, newer = _older(), _newer()
     switches = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
