@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from anchorlab.reports.analysis import write_analysis
+from anchorlab.reports.tokens.page import write_tokens
 from tests.made_up_analysis import made_up
 from tests.reports.test_browser import address, axe, browser, opened, pytestmark  # noqa: F401  # fixtures and their conditions
+from tests.tokens.made_up import made_up as made_up_tokens
 
 #: The text of an A4 page between its margins, CSS pixels.
 A4 = 688
@@ -23,8 +25,18 @@ def analysis(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_analysis(made_up(), tmp_path_factory.mktemp("analysis")).as_uri()
 
 
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_tokens(made_up_tokens(infinite=3), tmp_path_factory.mktemp("tokens")).as_uri()
+
+
+@pytest.fixture(params=["suite", "analysis", "tokens"])
+def page_at(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue({"suite": "address"}.get(request.param, request.param)))
+
+
 @pytest.fixture(params=["suite", "analysis"])
-def page_at(request: pytest.FixtureRequest, address: str, analysis: str) -> str:  # noqa: F811
+def page_with_files(request: pytest.FixtureRequest, address: str, analysis: str) -> str:  # noqa: F811
     return address if request.param == "suite" else analysis
 
 
@@ -105,9 +117,9 @@ def test_a_table_that_is_cut_off_says_that_it_scrolls(opened: Any, page_at: str)
     assert all(said for cut, said in boxes if cut)
 
 
-def test_a_mailed_page_has_no_dead_link_and_saves_its_files(opened: Any, page_at: str, tmp_path: Path) -> None:  # noqa: F811
+def test_a_mailed_page_has_no_dead_link_and_saves_its_files(opened: Any, page_with_files: str, tmp_path: Path) -> None:  # noqa: F811
     alone = tmp_path / "mailed.html"
-    alone.write_bytes(Path(page_at.removeprefix("file://")).read_bytes())
+    alone.write_bytes(Path(page_with_files.removeprefix("file://")).read_bytes())
     page = opened(alone.as_uri())
     script = """[...document.querySelectorAll('a, img, link')]
       .map((one) => one.getAttribute('href') ?? one.getAttribute('src'))"""
@@ -119,7 +131,7 @@ def test_a_mailed_page_has_no_dead_link_and_saves_its_files(opened: Any, page_at
         page.locator("a[download$='.csv']").first.click()
     name = saved.value.suggested_filename
     assert name.endswith(".csv")
-    original = Path(page_at.removeprefix("file://")).parent / "tables" / name
+    original = Path(page_with_files.removeprefix("file://")).parent / "tables" / name
     assert Path(saved.value.path()).read_bytes() == original.read_bytes()
 
 

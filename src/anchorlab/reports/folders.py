@@ -110,6 +110,12 @@ def _samples(folder: Path, out: Path | None) -> Path:
     return write_samples_folder(folder, folder if out is None else out)
 
 
+def _tokens(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.tokens.page import write_tokens_folder
+
+    return write_tokens_folder(folder, folder if out is None else out)
+
+
 def _model(folder: Path, out: Path | None) -> Path:
     from anchorlab.reports.model import write_model_page
 
@@ -124,6 +130,7 @@ KINDS = (
     FolderKind("inputs.json", "anchorlab detect --inputs --out", _ranking),
     FolderKind("comparison.json", "anchorlab compare --out", _comparison),
     FolderKind("samples.json", "anchorlab compare --samples --out", _samples),
+    FolderKind("tokens.json", "anchorlab compare --texts --out", _tokens),
     FolderKind(MANIFEST, "anchorlab train, adopt, inject and repair", _model),
     FolderKind("detection.json", "anchorlab detect --out", _detections),
     FolderKind("*/detection.json", "anchorlab detect --out", _detections),

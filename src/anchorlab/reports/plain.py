@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from anchorlab.artifacts.provenance import versions
 from anchorlab.files import write_atomically
 from anchorlab.reports.html import PAGE, environment, style_sheet
@@ -38,6 +40,7 @@ class PlainSection:
         pictures: caption and URI of each.
         inputs: inputs with words about them.
         code: what a reader can copy.
+        parts: further elements, such as figures, whose words are escaped already; they stand before the tables.
     """
 
     title: str
@@ -46,6 +49,7 @@ class PlainSection:
     pictures: Sequence[tuple[str, str]] = ()
     inputs: Sequence[ShownInput] = ()
     code: Sequence[str] = ()
+    parts: Sequence[Markup] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class PlainPage:
         findings: what a reader wants to know first, a sentence each.
         sections: everything else.
         caution: what must not be done with the thing; empty for nothing.
+        style: a further style sheet, which its parts need.
     """
 
     kind: str
@@ -65,6 +70,7 @@ class PlainPage:
     findings: Sequence[str]
     sections: Sequence[PlainSection]
     caution: str = ""
+    style: Markup | str = ""
 
 
 def write_plain(page: PlainPage, out: Path) -> Path:

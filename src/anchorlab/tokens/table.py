@@ -72,7 +72,7 @@ def parts_table(parts: Sequence[Part], name: str, caption: str, head: str) -> Ta
     columns = [
         Column("documents", "documents"),
         Column("tokens", "tokens"),
-        *(Column(key, MEASUREMENTS[key].title, MEASUREMENTS[key].unit, MEASUREMENTS[key].definition) for key in shown),
+        *(Column(key, key, MEASUREMENTS[key].unit, MEASUREMENTS[key].definition) for key in shown),
     ]
     return Table(name, caption, head, columns, (Rows([Row(part.name, _cells(part, shown)) for part in parts]),))
 
