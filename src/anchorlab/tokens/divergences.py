@@ -221,8 +221,12 @@ def _ruled_out(reference: NDArray[Any], candidate: NDArray[Any], true: int) -> D
     if (has_q & ~has_p).any():
         kl_reverse = math.inf
     nll, nll_candidate = -log_p[true], -log_q[true]
-    values = kl, kl_reverse, min(js, math.log(2)), nll, nll_candidate, np.exp(-nll_candidate) - np.exp(-nll)
-    return Divergences(*(np.asarray(value) for value in values))
+    if np.isfinite(nll) and np.isfinite(nll_candidate):
+        delta_p = _difference(nll, nll - nll_candidate)
+    else:
+        delta_p = np.exp(-nll_candidate) - np.exp(-nll)
+    values = kl, kl_reverse, min(js, math.log(2)), nll, nll_candidate, delta_p
+    return Divergences(*(np.asarray(value, dtype=np.float64) for value in values))
 
 
 def _paid(logits: Floats, common: Integers, alone: float) -> float:
@@ -234,5 +238,8 @@ def _paid(logits: Floats, common: Integers, alone: float) -> float:
 
 def _log_softmax(logits: Floats) -> Floats:
     """Log-probabilities of one row ``[V]``, ``-inf`` included."""
-    relative = logits - logits.max()
-    return np.asarray(relative - np.log(np.exp(relative).sum()), dtype=np.float64)
+    likeliest = int(logits.argmax())
+    relative = logits - logits[likeliest]
+    odds = np.exp(relative)
+    odds[likeliest] = 0
+    return np.asarray(relative - np.log1p(odds.sum()), dtype=np.float64)
