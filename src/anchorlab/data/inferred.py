@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,28 @@ def inferred_columns(data: str, *, label: str | None = None) -> DataColumns:
     if found["text"] is not None:
         notice(f"texts are read from the column '{found['text']}', labels from the column '{found['label']}'")
     return DataColumns(**found)
+
+
+def text_column_of(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The column of texts in rows without labels, by the same rules; None where they leave a doubt."""
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name.lower() not in _NUMBERS]
+    return _text_of(_Rows(rows), names)
+
+
+class _Rows:
+    """Rows that are looked at as a data set is: its columns, and what each holds."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows = rows
+        names = {name for row in rows for name in row}
+        self.features = {name: self if self._is_text(name) else None for name in names}
+        self.dtype = "string"
+
+    def __getitem__(self, name: str) -> list[Any]:
+        return [row.get(name) for row in self._rows]
+
+    def _is_text(self, name: str) -> bool:
+        return {type(value) for value in self[name]} - {type(None)} == {str}
 
 
 def _inferred(data: str, label: str | None) -> dict[str, str | None]:

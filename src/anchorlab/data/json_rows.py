@@ -72,15 +72,23 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             return
     # Some write JSON Lines with the ending .json; then each line is an object.
     for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = _parse(line)
-        except (ValueError, RecursionError) as error:
-            raise _damaged(file, number, error) from error
-        if not isinstance(row, dict):
-            raise AnchorlabError(f"{file}, line {number} holds {quoted(row, 60)}, expected an object: {_REMEDY}")
-        yield row
+        if line.strip():
+            yield row_of_line(file, number, line)
+
+
+def row_of_line(file: Path, number: int, line: bytes) -> dict[str, Any]:
+    """The object on one line of JSON Lines.
+
+    Raises:
+        AnchorlabError: naming the file and the line, if it is none.
+    """
+    try:
+        row = _parse(line)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(file, number, error) from error
+    if not isinstance(row, dict):
+        raise AnchorlabError(f"{file}, line {number} holds {quoted(row, 60)}, expected an object: {_REMEDY}")
+    return row
 
 
 def _whole(file: Path, value: Any) -> Iterator[dict[str, Any]]:

@@ -105,8 +105,8 @@ def divergences(
         if reference.shape[1] >= _WIDE:
             np.setbufsize(_WIDE)  # until the end of errstate
         for rows in pieces(*reference.shape):
-            part, far = _near(reference[rows], candidate[rows], true[rows], likeliest[rows])
-            far = np.flatnonzero(far)
+            part, is_far = _near(reference[rows], candidate[rows], true[rows], likeliest[rows])
+            far = np.flatnonzero(is_far)
             if len(far):
                 part.put(far, _far(reference[rows][far], candidate[rows][far], true[rows][far]))
             taken = np.flatnonzero(~one_sided[rows])

@@ -1,0 +1,98 @@
+"""The table of tokens, a row a scored token: on disk, because it may be longer than memory; read a column at a time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anchorlab.files import check_writable, explained
+from anchorlab.tokens.measurements import COLUMNS
+
+#: Kinds of numbers of the columns; all others are float64.
+_KINDS: dict[str, Any] = {
+    "document": np.int64,
+    "position": np.int32,
+    "token": np.int32,
+    "same_top": np.bool_,
+    "rank": np.int32,
+    "top_reference": np.int32,
+    "top_candidate": np.int32,
+}
+
+#: Columns that the table keeps beside those that are written out.
+_BESIDE = ("top_reference", "top_candidate")
+
+#: Rows that are written to a parquet file at once.
+_AT_ONCE = 500_000
+
+
+class TokenTable:
+    """Columns of scored tokens in files of a temporary folder, which goes when the table is closed.
+
+    Memory holds what is appended until it is written, and one column when it is read.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="anchorlab-tokens-"))
+        self._files: dict[str, IO[bytes]] = {name: (self._folder / name).open("wb") for name in (*COLUMNS, *_BESIDE)}
+        #: Rows of the table.
+        self.tokens = 0
+
+    def append(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Adds rows, all columns of ``[n]``."""
+        with explained(self._folder):
+            for name, file in self._files.items():
+                file.write(np.ascontiguousarray(columns[name], dtype=_KINDS.get(name, np.float64)).tobytes())
+        self.tokens += len(columns["document"])
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column, ``[N]``, read-only, of which the operating system reads what is looked at."""
+        self._files[name].flush()
+        if not self.tokens:
+            return np.empty(0, dtype=_KINDS.get(name, np.float64))
+        return np.memmap(self._folder / name, dtype=_KINDS.get(name, np.float64), mode="r", shape=(self.tokens,))
+
+    def write_parquet(self, path: Path) -> None:
+        """Writes the columns of ``COLUMNS`` to a parquet file, whole or not at all."""
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+
+        check_writable(path)
+        temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+        columns = {name: self.column(name) for name in COLUMNS}
+        schema = pa.schema([(name, pa.from_numpy_dtype(values.dtype)) for name, values in columns.items()])
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with ParquetWriter(temporary, schema) as writer:
+                    for start in range(0, self.tokens, _AT_ONCE):
+                        rows = {name: np.asarray(values[start : start + _AT_ONCE]) for name, values in columns.items()}
+                        writer.write_table(pa.table(rows, schema=schema))
+                temporary.replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+
+    def close(self) -> None:
+        """Removes the files."""
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> TokenTable:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
