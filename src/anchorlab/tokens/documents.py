@@ -59,19 +59,32 @@ class Texts:
     text_column: str | None = None
     domain_column: str | None = None
 
-    def checked(self) -> tuple[int, str]:
-        """The number of documents, and a hash of their texts, from one reading, so that no fault shows up late.
+    def checked(self) -> Reading:
+        """What one reading finds, so that no fault shows up late.
 
         Raises:
             AnchorlabError: if a row cannot be read, or there is no document.
         """
-        count, digest = 0, hashlib.sha256()
+        domains, digest = [], hashlib.sha256()
         for document in self.read():
-            count += 1
+            domains.append(document.domain)
             digest.update(hashlib.sha256(document.text.encode(errors="surrogatepass")).digest())
-        if not count:
+        if not domains:
             raise AnchorlabError(f"{self.source} holds no document: {_REMEDY}")
-        return count, digest.hexdigest()
+        return Reading(tuple(domains), digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reading of all documents found.
+
+    Attributes:
+        domains: the domain of each document; None where nothing says so.
+        digest: a hash of their texts.
+    """
+
+    domains: tuple[str | None, ...]
+    digest: str
 
 
 def open_texts(

@@ -1,4 +1,4 @@
-"""The table of tokens, a row a scored token: on disk, because it may be longer than memory; read a column at a time."""
+"""The rows of all scored tokens: on disk, because it may be longer than memory; read a column at a time."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _KINDS: dict[str, Any] = {
     "top_candidate": np.int32,
 }
 
-#: Columns that the table keeps beside those that are written out.
+#: Columns that the store keeps beside those that are written out.
 _BESIDE = ("top_reference", "top_candidate")
 
 #: Rows that are written to a parquet file at once.
 _AT_ONCE = 500_000
 
 
-class TokenTable:
-    """Columns of scored tokens in files of a temporary folder, which goes when the table is closed.
+class TokenStore:
+    """Columns of scored tokens in files of a temporary folder, which goes when the store is closed.
 
     Memory holds what is appended until it is written, and one column when it is read.
     """
@@ -44,7 +44,7 @@ class TokenTable:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="anchorlab-tokens-"))
         self._files: dict[str, IO[bytes]] = {name: (self._folder / name).open("wb") for name in (*COLUMNS, *_BESIDE)}
-        #: Rows of the table.
+        #: Rows of the store.
         self.tokens = 0
 
     def append(self, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -89,7 +89,7 @@ class TokenTable:
             file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def __enter__(self) -> TokenTable:
+    def __enter__(self) -> TokenStore:
         return self
 
     def __exit__(

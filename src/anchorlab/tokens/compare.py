@@ -1,0 +1,296 @@
+"""``compare_tokens``: does the candidate still answer like the reference, token by token?"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from anchorlab.arguments import checked
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import check_writable, kind_at, user_path
+from anchorlab.models.accelerator import find_device
+from anchorlab.models.causal import CausalLM, Precision, open_causal
+from anchorlab.models.device import exact_arithmetic, lent
+from anchorlab.models.loading import open_tokenizer
+from anchorlab.progress import progress_bar
+from anchorlab.tokens.answers import Answers, Live, Stored, write_answers
+from anchorlab.tokens.documents import SAMPLE, Reading, open_texts
+from anchorlab.tokens.noise import noise_floor
+from anchorlab.tokens.result import Scoring, TokenComparison
+from anchorlab.tokens.scoring import Plan, score
+from anchorlab.tokens.store import TokenStore
+from anchorlab.tokens.summary import Tokens, by_domain, by_position, cautions_of
+from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder
+from anchorlab.tokens.windows import check_windows
+from anchorlab.tokens.worst import Worst
+
+#: Most tokens that models read at once, where nobody says so and they can read so many.
+_CONTEXT = 512
+
+
+@checked
+def compare_tokens(
+    reference: str | Path | CausalLM,
+    candidate: str | Path | CausalLM,
+    *,
+    texts: str | Path | Sequence[str] = SAMPLE,
+    text_column: str | None = None,
+    domain_column: str | None = None,
+    context: int | None = None,
+    stride: int | None = None,
+    bos: bool | None = None,
+    together: int = 1,
+    precision: Precision = "float32",
+    in_turn: bool = False,
+    answers: str | Path | None = None,
+    noise: bool = False,
+    worst: int = 20,
+    save_tokens: str | Path | None = None,
+) -> TokenComparison:
+    """Measures how far a causal language model differs from its reference at each token of some texts.
+
+    Both models read the same windows of the texts, and their distributions of each next token are compared, in float64
+    from the logits as they are. Memory holds the logits of one window.
+
+    Args:
+        reference: a folder with a causal language model, or an opened one.
+        candidate: the model compared with it, in either form, with the same tokenizer.
+        texts: a file, see ``anchorlab.tokens.documents``; a list of documents; or ``sample``.
+        text_column: the column of texts, where the file has columns and leaves a doubt.
+        domain_column: the column by which results are broken down; ``domain`` if there is one.
+        context: most tokens that the models read at once; 512, or what both can read, if None.
+        stride: tokens from the beginning of one window to the next one's; as many as fit into a window if None. A
+            smaller one gives each token more context, and takes longer.
+        bos: whether the beginning-of-text token is put before each window; as the reference's tokenizer does if None.
+        together: windows of full length that are read at once.
+        precision: of models that are opened here.
+        in_turn: whether one model is opened after the other, and the reference's answers wait in a file.
+        answers: that file, which is kept, and read in place of the reference where it is there already; a temporary
+            one if None. Naming one means ``in_turn``.
+        noise: whether to measure the reference against itself too, at another batch size and in bfloat16.
+        worst: how many of the tokens of largest KL are kept with their contexts.
+        save_tokens: a parquet file to write a row a scored token to; None for none.
+
+    Raises:
+        AnchorlabError: if a model, a text or an option cannot be used, or the tokenizers differ.
+    """
+    for name, value, least in (("together", together, 1), ("worst", worst, 0)):
+        if value < least:
+            raise AnchorlabError(f"{name} is {value}: give {least} or more")
+    check_writable(None if save_tokens is None else Path(save_tokens))
+    documents = open_texts(texts, text_column=text_column, domain_column=domain_column)
+    reading = documents.checked()
+    wanted = _Wanted(documents, reading, context, stride, bos, together)
+    with TokenStore() as store:
+        found = Worst(worst)
+        if in_turn or answers is not None:
+            if noise:
+                raise AnchorlabError("the noise floor needs the reference itself: leave in_turn and answers out")
+            met = _in_turn(wanted, reference, candidate, precision, answers, store, found)
+        else:
+            met = _at_once(wanted, reference, candidate, precision, store, found, noise=noise)
+        result = _result(wanted, met, store, found)
+        if save_tokens is not None:
+            store.write_parquet(Path(save_tokens))
+    return result
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The texts, and how they are to be read."""
+
+    texts: Any
+    reading: Reading
+    context: int | None
+    stride: int | None
+    bos: bool | None
+    together: int
+
+    def plan(self, tokenizer: Any, other: Any, limits: Sequence[int]) -> Plan:
+        """How texts become batches for models of these limits."""
+        least = min(limits)
+        if self.context is not None and self.context > least:
+            raise AnchorlabError(
+                f"a context of {self.context:,} tokens is more than the models can read ({least:,}): give a smaller one"
+            )
+        context = min(_CONTEXT, least) if self.context is None else self.context
+        begins = begins_with(tokenizer) if self.bos is None else None
+        if self.bos:
+            begins = tokenizer.bos_token_id
+            if begins is None:
+                raise AnchorlabError("the reference's tokenizer has no beginning-of-text token: leave bos out")
+        stride = check_windows(context, self.stride, begins)
+        return Plan(self.texts, encoder(tokenizer, other), context, stride, begins, self.together)
+
+
+@dataclass(frozen=True)
+class _Met:
+    """What is known of the models and the run."""
+
+    reference: str
+    candidate: str
+    precisions: tuple[str, str]
+    tokenizer: Any
+    plan: Plan
+    notes: list[str]
+    identical: bool
+    noise: list[Any]
+
+
+def _at_once(
+    wanted: _Wanted,
+    reference: str | Path | CausalLM,
+    candidate: str | Path | CausalLM,
+    precision: Precision,
+    store: TokenStore,
+    worst: Worst,
+    *,
+    noise: bool,
+) -> _Met:
+    """Both models answer side by side."""
+    first, second = (_opened(model, precision) for model in (reference, candidate))
+    notes = check_vocabularies(first, second)
+    plan = wanted.plan(first.tokenizer, second.tokenizer, (first.limit, second.limit))
+    device = find_device()
+    with exact_arithmetic(device), lent(device, first.net, second.net):
+        _score(plan, wanted, Live(first, device), Live(second, device), store, worst)
+        floor = noise_floor(first, plan, device) if noise else []
+    identical = first.precision == second.precision and _identical(first.net, second.net)
+    precisions = first.precision, second.precision
+    return _Met(first.source, second.source, precisions, first.tokenizer, plan, notes, identical, floor)
+
+
+def _in_turn(
+    wanted: _Wanted,
+    reference: str | Path | CausalLM,
+    candidate: str | Path | CausalLM,
+    precision: Precision,
+    answers: str | Path | None,
+    store: TokenStore,
+    worst: Worst,
+) -> _Met:
+    """The reference answers into a file; then the candidate answers beside it."""
+    device = find_device()
+    with _place(answers) as file:
+        if kind_at(file) is None:
+            first = _opened(reference, precision)
+            if (early := _tokenizer_of(candidate)) is not None:
+                check_vocabularies(first, CausalLM(nn.Module(), early, str(candidate)))
+            plan = wanted.plan(first.tokenizer, first.tokenizer, (first.limit,))
+            with exact_arithmetic(device), lent(device, first.net):
+                described = _described(wanted, plan, first.source, first.precision) | {"weights": _digest(first.net)}
+                write_answers(file, first, plan.batches(), described)
+            del first
+        second = _opened(candidate, precision)
+        told = Stored.description(file)
+        plan = wanted.plan(second.tokenizer, second.tokenizer, (second.limit,))
+        stored = Stored(file, _described(wanted, plan, told.get("reference", ""), told.get("precision", "")))
+        with exact_arithmetic(device), lent(device, second.net):
+            _score(plan, wanted, stored, Live(second, device), store, worst)
+        identical = told.get("weights") == _digest(second.net) and told.get("precision") == second.precision
+    precisions = told["precision"], second.precision
+    return _Met(told["reference"], second.source, precisions, second.tokenizer, plan, [], identical, [])
+
+
+@contextmanager
+def _place(answers: str | Path | None) -> Iterator[Path]:
+    """The file of answers that is named, or a temporary one."""
+    if answers is not None:
+        yield user_path(answers)
+        return
+    with tempfile.TemporaryDirectory(prefix="anchorlab-answers-") as folder:
+        yield Path(folder) / "answers.safetensors"
+
+
+def _described(wanted: _Wanted, plan: Plan, source: str, precision: str) -> dict[str, str]:
+    """What a file of answers says of itself: all that decides what is in it."""
+    return {
+        "reference": source,
+        "precision": precision,
+        "texts": wanted.reading.digest,
+        "context": str(plan.context),
+        "stride": str(plan.stride),
+        "begins": str(plan.begins),
+    }
+
+
+def _score(plan: Plan, wanted: _Wanted, first: Answers, second: Answers, store: TokenStore, worst: Worst) -> None:
+    with progress_bar("comparing", len(wanted.reading.domains)) as report:
+        score(plan.batches(), first, second, store, worst, lambda document: report(document + 1, {}))
+    if not store.tokens:
+        raise AnchorlabError(
+            f"no document of {wanted.texts.source} has two tokens, so that none follows another: give longer texts"
+        )
+
+
+def _result(wanted: _Wanted, met: _Met, store: TokenStore, worst: Worst) -> TokenComparison:
+    """The comparison that the scored tokens make."""
+    domains, plan = wanted.reading.domains, met.plan
+    tokens = Tokens(store.column, len(domains))
+    measurements = tokens.measure()
+    documents = measurements["kl_infinite"].documents
+    notes = list(met.notes)
+    if documents < len(domains):
+        notes.append(f"{len(domains) - documents:,} of {len(domains):,} documents are too short to score a token of")
+    return TokenComparison(
+        reference=met.reference,
+        candidate=met.candidate,
+        documents=documents,
+        tokens=store.tokens,
+        measurements=measurements,
+        by_position=by_position(store, len(domains), plan.context),
+        by_domain=by_domain(store, domains),
+        noise=met.noise,
+        worst=worst.passages(store, met.tokenizer, domains),
+        scoring=Scoring(
+            context=plan.context,
+            stride=plan.stride,
+            begins=None if plan.begins is None else str(met.tokenizer.convert_ids_to_tokens(plan.begins)),
+            precision_reference=met.precisions[0],
+            precision_candidate=met.precisions[1],
+            texts=wanted.texts.source,
+            text_column=wanted.texts.text_column,
+            domain_column=wanted.texts.domain_column,
+        ),
+        identical_weights=met.identical,
+        notes=notes,
+        cautions=cautions_of(tokens, measurements),
+    )
+
+
+def _opened(model: str | Path | CausalLM, precision: Precision) -> CausalLM:
+    return model if isinstance(model, CausalLM) else open_causal(model, precision=precision)
+
+
+def _tokenizer_of(model: str | Path | CausalLM) -> Any:
+    """A model's tokenizer without the model, where that is easy; else None."""
+    if isinstance(model, CausalLM):
+        return model.tokenizer
+    folder = user_path(model)
+    return open_tokenizer(folder) if (folder / "tokenizer.json").is_file() else None
+
+
+def _identical(first: nn.Module, second: nn.Module) -> bool:
+    """Whether all weights of two networks are equal."""
+    one, other = first.state_dict(), second.state_dict()
+    return one.keys() == other.keys() and all(
+        value.shape == other[name].shape and torch.equal(value, other[name].to(value.device))
+        for name, value in one.items()
+    )
+
+
+def _digest(net: nn.Module) -> str:
+    """A hash of all weights of a network."""
+    digest = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
