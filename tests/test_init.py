@@ -15,7 +15,8 @@ from anchorlab.registry import Registry
 HEAVY = {"torch", "transformers", "datasets", "accelerate", "numpy", "pandas", "scipy", "matplotlib"}
 
 VERBS = {
-    *("train", "adopt", "wrap", "inject", "compare", "compare_logits", "analyze", "audit", "audit_answers"),
+    *("train", "adopt", "wrap", "inject", "compare", "compare_logits", "compare_tokens", "analyze"),
+    *("audit", "audit_answers"),
     *("load_suite", "run_suite", "load_model", "load_task", "load_results", "repair", "detect", "write_report"),
 }
 

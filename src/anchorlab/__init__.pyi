@@ -53,8 +53,10 @@ from .suites.results import SuiteResults as SuiteResults
 from .suites.results import load_results as load_results
 from .suites.runner import run_suite as run_suite
 from .suites.spec import Suite as Suite
+from .tokens.compare import compare_tokens as compare_tokens
 from .tokens.llama_compare import LlamaComparison as LlamaComparison
 from .tokens.llama_compare import compare_as_llama_cpp as compare_as_llama_cpp
+from .tokens.result import TokenComparison as TokenComparison
 from .training.reference import Training as Training
 from .training.reference import train as train
 from .training.tracking import tracked as tracked

@@ -101,7 +101,7 @@ def _finished(function: Callable[..., Answer | None], *, computes: bool) -> Call
     @wraps(function)
     def command(
         *,
-        context: typer.Context,
+        called: typer.Context,
         json_file: Path | None = None,
         device: str | None = None,
         threads: int | None = None,
@@ -110,9 +110,9 @@ def _finished(function: Callable[..., Answer | None], *, computes: bool) -> Call
         for switch in _SWITCHES:
             del values[switch]  # their callbacks noted them
         begun = time.monotonic()
-        invocation = context.obj if isinstance(context.obj, Invocation) else Invocation()
+        invocation = called.obj if isinstance(called.obj, Invocation) else Invocation()
         invocation.check()
-        invocation.flags = _flags(context)
+        invocation.flags = _flags(called)
         if not invocation.debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
         if not invocation.quiet:
@@ -131,7 +131,7 @@ def _finished(function: Callable[..., Answer | None], *, computes: bool) -> Call
     shared: dict[str, Any] = {"json_file": JsonFile} if answers else {}
     shared |= {"device": Device, "threads": Threads} if computes else {}
     parameters = [
-        Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context),
+        Parameter("called", Parameter.KEYWORD_ONLY, annotation=typer.Context),
         *(each.replace(annotation=polished(each.name, each.annotation)) for each in own),
         *(
             Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=polished(name, annotation))

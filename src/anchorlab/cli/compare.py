@@ -10,6 +10,7 @@ import typer
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.compare_llama import LlamaOptions, compare_as
 from anchorlab.cli.compare_samples import compare_logs
+from anchorlab.cli.compare_tokens import TokenOptions, compare_over_texts
 from anchorlab.cli.following import beside, examined_by, next_command, target_name
 from anchorlab.cli.gates import GateOptions
 from anchorlab.cli.options import AttackOptions, DataOptions, FormOptions, ModelOptions, Split, TaskOption, seed_option
@@ -21,7 +22,7 @@ def compare(
     reference: Annotated[
         Path,
         typer.Argument(
-            metavar="REFERENCE", help="The folder of the clean model, its logits in a .npy file, or its logs."
+            metavar="REFERENCE", help="The folder of the reference, its logits in a .npy file, or its logs."
         ),
     ],
     candidate: Annotated[
@@ -49,6 +50,7 @@ def compare(
         list[str] | None,
         typer.Option(metavar="NAME", help="With --samples, a metric to compare; may be repeated. All if left out."),
     ] = None,
+    tokens: TokenOptions,
     llama: LlamaOptions,
     gates: GateOptions,
     instances: Annotated[
@@ -77,8 +79,25 @@ def compare(
         others: dict[str, Any] = {"task": task, "seed": seed, "labels": labels, "metric": metric}
         others |= {"instances": instances, "out": out}
         others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
+        others |= {flag: value for flag, value in tokens.given().items() if flag not in ("texts", "context")}
         flags = [flag for flag, value in others.items() if value is not None]
-        return compare_as(reference, candidate, llama, gates, others=flags)
+        texts = None if tokens.texts is None else Path(tokens.texts)
+        return compare_as(reference, candidate, llama, gates, texts=texts, context=tokens.context, others=flags)
+    if tokens.texts is not None:
+        others = {"task": task, "seed": seed, "labels": labels, "metric": metric, "out": out}
+        others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
+        others.pop("text-column", None)
+        return compare_over_texts(
+            reference,
+            candidate,
+            tokens,
+            gates,
+            text_column=own.text_column,
+            instances=instances,
+            every=every,
+            others=[flag for flag, value in others.items() if value is not None],
+        )
+    tokens.refuse_alone()
     if samples:
         for_models = {"task": task, "seed": seed, "labels": labels, "split": None if split == "test" else split}
         for_models = {flag: value for flag, value in for_models.items() if value is not None}

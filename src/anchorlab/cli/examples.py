@@ -25,7 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "compare": (
         "anchorlab compare runs/ref runs/bd --json figures.json --fail-if 'kl.upper > 0.01'",
-        "anchorlab compare before.npy after.npy --labels labels.npy",
+        "anchorlab compare models/base models/quantised --texts texts.jsonl --fail-if 'kl > 0.01'",
         "anchorlab compare logs/v1 logs/v2 --samples --metric acc --fail-if 'difference.upper < 0'",
     ),
     "analyze": (
