@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import t
 
+from anchorlab.tokens.kld import open_base
+from anchorlab.tokens.llama_answers import tokens_of
+from anchorlab.tokens.llama_block import LINES, read_block
+from anchorlab.tokens.llama_compare import compare_as_llama_cpp
 from anchorlab.tokens.llama_cpp import Scored, block_of, joined, log_probabilities, score, scored_positions
+from tests.causal import tokenizer
 
 
 def test_the_second_half_of_a_chunk_is_scored_without_its_last_position() -> None:
@@ -150,3 +156,41 @@ def test_an_infinite_divergence_makes_the_mean_infinite_and_its_uncertainty_unde
     assert math.isnan(block["kl"].error or 0)
     assert block["kl"].interval is None
     assert math.isfinite(block["kl_p50"].value)
+
+
+#: Files that llama-perplexity wrote itself; README.md says how.
+WRITTEN = Path(__file__).parent / "llama_cpp"
+
+
+def test_the_statistics_of_its_own_files_are_those_that_it_printed() -> None:
+    """From its base file and the very logits that it measured: equal to a unit of the last digit, or to 1e-6.
+
+    The program sums in float32, and anchorlab in float64.
+    """
+    base, logits = open_base(WRITTEN / "base.kld"), np.load(WRITTEN / "logits.npy")
+    true = base.tokens[:, base.context // 2 + 1 :].astype(np.int64)
+    parts = [score(base.rows(i, 0, base.scored), log_probabilities(logits[i]), true[i]) for i in range(len(true))]
+    ours, printed = block_of(joined(parts), len(true)), read_block(WRITTEN / "candidate.log")
+    assert list(printed) == list(LINES)
+    for name, line in LINES.items():
+        unit = 10.0 ** -int(line.digits.partition(".")[2]) / (100 if line.percent else 1)
+        assert ours[name].value == pytest.approx(printed[name].value, rel=1e-6, abs=1.01 * unit), name
+        if line.error:
+            assert ours[name].error == pytest.approx(printed[name].error, rel=1e-6, abs=1.01 * unit), name
+
+
+def test_two_of_its_files_give_what_it_printed_to_their_16_bits() -> None:
+    """Nothing lies deeper than 16 nats here, so that a step of 16 / 65,535 nats in each log-probability remains."""
+    comparison = compare_as_llama_cpp(WRITTEN / "base.kld", WRITTEN / "candidate.kld")
+    printed = read_block(WRITTEN / "candidate.log")
+    assert comparison.cut == 0
+    for name in ("kl", "kl_max", "kl_p99", "kl_p50", "kl_min", "log_ppl_ratio", "delta_p", "same_top"):
+        assert comparison.statistics[name].value == pytest.approx(printed[name].value, abs=16 / 65535), name
+
+
+def test_its_tokens_are_those_of_our_tokenizer(tmp_path: Path) -> None:
+    """BOS first, "<s>" as plain text, and the last line break left out."""
+    text = (WRITTEN / "text.txt").read_text(encoding="utf-8").removesuffix("\n")
+    tokens = tokens_of(text, tokenizer(260, begins=True))
+    stored = open_base(WRITTEN / "base.kld").tokens.ravel()
+    assert np.array_equal(tokens[: stored.size], stored)
