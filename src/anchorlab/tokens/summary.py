@@ -25,8 +25,11 @@ Column = Callable[[str], NDArray[Any]]
 _DOMAINS = 30
 
 #: Where documents differ by more than this, as standard deviation of the logarithms of their means, the interval of
-#: the mean per token is too narrow, see experiments/documents.
+#: the mean per token may be too narrow.
 SKEWED = 0.3
+
+#: The least coverage of the interval in experiments/documents, by how much documents differ, from 12 documents on.
+LEAST_COVERAGE = ((0.45, 0.92), (0.6, 0.909), (1.05, 0.819))
 
 
 class Tokens:
@@ -195,9 +198,11 @@ def cautions_of(tokens: Tokens, measurements: dict[str, Measurement]) -> list[st
         )
     spread = tokens.spread()
     if spread is not None and spread > SKEWED and documents > 1:
+        least = next((coverage for limit, coverage in LEAST_COVERAGE if spread <= limit), None)
+        how = "less than any that was simulated" if least is None else f"as little as {100 * least:.0f}% in simulations"
         found.append(
-            f"the documents' mean KLs differ much (standard deviation of their logarithms {spread:.2f}), so that the "
-            "intervals of means may be too narrow: give more documents"
+            f"the documents' mean KLs differ much (standard deviation of their logarithms {spread:.2f}), so that 95% "
+            f"intervals of means may cover less, {how}: give more documents"
         )
     infinite = {name: measurements[name].value for name in ("kl_infinite", "kl_reverse_infinite", "nll_infinite")}
     if any(infinite.values()):

@@ -1,0 +1,160 @@
+"""The summary of made-up tokens equals plain numpy, document by document."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from anchorlab.statistics.documents import ratio_of_sums
+from anchorlab.tokens.measurements import COLUMNS, MEASUREMENTS
+from anchorlab.tokens.store import TokenStore
+from anchorlab.tokens.summary import Tokens, by_domain, by_position, cautions_of, quantile
+
+SIZES = np.arange(30, 70)
+
+
+def made_up(rng, sizes=SIZES):
+    """Columns of documents of these sizes, whose tokens are alike."""
+    N, document = sizes.sum(), np.repeat(np.arange(len(sizes)), sizes)
+    level = rng.lognormal(sigma=0.2, size=len(sizes))[document]
+    columns = {
+        "document": document,
+        "position": np.concatenate([np.arange(1, size + 1) for size in sizes]),
+        "token": rng.integers(0, 50, N),
+        "same_top": rng.random(N) < 0.9,
+        "rank": rng.integers(1, 4, N),
+        "top_reference": np.zeros(N, int),
+        "top_candidate": np.zeros(N, int),
+    }
+    floats = [name for name in COLUMNS if name not in columns]
+    return columns | {name: rng.gamma(2, 0.5, N) * level for name in floats}
+
+
+@pytest.fixture
+def columns():
+    return made_up(np.random.default_rng(0))
+
+
+def stored(columns):
+    store = TokenStore()
+    half = len(columns["kl"]) // 2
+    store.append({name: values[:half] for name, values in columns.items()})
+    store.append({name: values[half:] for name, values in columns.items()})
+    return store
+
+
+def summed(columns, values, chosen=None):
+    chosen = np.ones(len(values), bool) if chosen is None else chosen
+    D = columns["document"].max() + 1
+    sums = [values[chosen & (columns["document"] == d)].sum() for d in range(D)]
+    return ratio_of_sums(sums, [(chosen & (columns["document"] == d)).sum() for d in range(D)])
+
+
+def test_every_measurement_is_there_and_means_are_those_of_numpy(columns):
+    with stored(columns) as store:
+        found = Tokens(store.column, len(SIZES)).measure()
+    assert [*found] == [*MEASUREMENTS]
+    change = columns["nll_candidate"] - columns["nll_reference"]
+    is_sure = columns["margin"] >= math.log(10)
+    expected = {
+        "kl": (columns["kl"], None, None),
+        "delta_p": (columns["delta_p"], None, None),
+        "kl_rms": (columns["kl"] ** 2, None, np.sqrt),
+        "log_ppl_ratio": (change, None, None),
+        "ppl_ratio": (change, None, np.exp),
+        "ppl_candidate": (columns["nll_candidate"], None, np.exp),
+        "same_top": (columns["same_top"].astype(float), None, None),
+        "sure": (is_sure.astype(float), None, None),
+        "sure_flips": (1.0 - columns["same_top"], is_sure, None),
+        "rank": (columns["rank"].astype(float), None, None),
+    }
+    for name, (values, chosen, function) in expected.items():
+        estimate = summed(columns, values, chosen)
+        ends = (estimate.value, *estimate.bounds)
+        ends = ends if function is None else function(ends)
+        low, high = MEASUREMENTS[name].limits
+        assert found[name].value == pytest.approx(ends[0], rel=1e-12), name
+        assert found[name].interval == pytest.approx(np.clip(ends[1:], low, high), rel=1e-9), name
+        assert found[name].tokens == (len(values) if chosen is None else chosen.sum())
+
+
+def test_quantiles_and_extremes_are_those_of_numpy(columns):
+    with stored(columns) as store:
+        found = Tokens(store.column, len(SIZES)).measure()
+    for percent in (50, 75, 90, 95, 99, 99.9):
+        each = found[f"kl_p{percent:g}".replace(".", "_")]
+        assert each.value == pytest.approx(np.percentile(columns["kl"], percent), rel=1e-12)
+        if each.interval is not None:
+            assert each.interval[0] < each.value < each.interval[1]
+    assert found["kl_p50"].interval is not None
+    assert found["kl_p99_9"].interval is None  # two tokens lie beyond it
+    assert found["kl_p99_9"].undefined == "fewer than ten documents lie beyond it"
+    assert (found["kl_min"].value, found["kl_max"].value) == (columns["kl"].min(), columns["kl"].max())
+    assert found["kl_max"].interval is None
+
+
+def test_infinite_tokens_are_counted_and_left_out_of_means(columns):
+    columns["kl"][[3, 500]] = math.inf
+    with stored(columns) as store:
+        tokens = Tokens(store.column, len(SIZES))
+        found = tokens.measure()
+        sentences = cautions_of(tokens, found)
+    finite = np.isfinite(columns["kl"])
+    assert found["kl_infinite"].value == 2
+    assert found["kl"].value == pytest.approx(columns["kl"][finite].mean())
+    assert found["kl"].tokens == finite.sum()
+    assert found["kl_max"].value == math.inf
+    assert found["kl_p50"].value == pytest.approx(np.median(columns["kl"]))
+    assert found["kl_reverse_infinite"].value == 0
+    assert "means leave infinite tokens out (2 of infinite KL)" in sentences[-1]
+
+
+def test_few_documents_are_warned_of_and_one_has_no_interval():
+    rng = np.random.default_rng(1)
+    for sizes, words in (([50], "one document has no interval"), ([50] * 5, "intervals over 5 documents may be too")):
+        columns = made_up(rng, np.array(sizes))
+        with stored(columns) as store:
+            tokens = Tokens(store.column, len(sizes))
+            found = tokens.measure()
+            assert words in cautions_of(tokens, found)[0]
+        assert (found["kl"].interval is None) == (len(sizes) == 1)
+        assert all(each.interval is None for name, each in found.items() if "_p" in name and name[-1].isdigit())
+
+
+def test_documents_that_differ_much_are_warned_of():
+    columns = made_up(np.random.default_rng(1))
+    columns["kl"] *= np.exp(np.random.default_rng(2).normal(size=len(SIZES)))[columns["document"]]
+    with stored(columns) as store:
+        tokens = Tokens(store.column, len(SIZES))
+        assert "mean KLs differ much" in cautions_of(tokens, tokens.measure())[0]
+
+
+def test_a_share_that_is_the_same_everywhere_has_an_interval_of_as_many_documents(columns):
+    columns["same_top"][:] = True
+    with stored(columns) as store:
+        found = Tokens(store.column, len(SIZES)).measure(["same_top"])["same_top"]
+    assert found.value == 1
+    assert found.interval == (pytest.approx(0.025 ** (1 / 40)), 1.0)
+
+
+def test_parts_by_position_and_domain_are_the_summaries_of_their_tokens(columns):
+    domains = ["even" if d % 2 == 0 else "odd" for d in range(len(SIZES))]
+    with stored(columns) as store:
+        positions, parts = by_position(store, len(SIZES), 64), by_domain(store, domains)
+    assert [part.name for part in positions] == ["1", "2–3", "4–7", "8–15", "16–31", "32–63", "64"]
+    chosen = (columns["position"] >= 16) & (columns["position"] < 32)
+    assert positions[4].measurements["kl"].value == pytest.approx(summed(columns, columns["kl"], chosen).value)
+    assert [part.name for part in parts] == ["odd", "even"]  # of more tokens first
+    even = columns["document"] % 2 == 0
+    assert parts[1].measurements["kl"].estimate.bounds == pytest.approx(summed(columns, columns["kl"], even).bounds)
+    assert parts[1].measurements["kl"].documents == 20
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.77, 0.999, 1])
+def test_quantiles_interpolate_as_numpy_does(share):
+    values = np.sort(np.random.default_rng(0).normal(size=41))
+    assert quantile(values, share) == pytest.approx(np.quantile(values, share), abs=1e-15)
+    values[-3:] = np.inf
+    assert quantile(values, 1.0) == math.inf
