@@ -1,220 +1,392 @@
 """Whether the tests notice when a line of the measuring code says something else.
 
-    pip install cosmic-ray==8.7.0
-    python experiments/mutants/run.py --folder /tmp/mutants
+    pip install cosmic-ray==8.7.0 pytest-cov==7.1.0
+    python experiments/mutants/run.py --draw 300
+    python experiments/mutants/run.py
+    python experiments/mutants/run.py --again
 
-Draws mutants of the four rooms that measure (consistency, statistics, scoring, perturbation), seeded and stratified by
-file: each file has as many as its share of the places that can be mutated, and at least one. First the place is drawn,
-then what happens there, because cosmic-ray has a dozen mutants for one sign of arithmetic and one for a comparison. Left
-out are places in docstrings, annotations, messages (f-strings and what is raised), ``__all__`` and type-checking blocks,
-and bitwise operators, which crash on floats.
+``--draw`` takes mutants of the rooms that measure (consistency, metrics, statistics, scoring, perturbation), seeded and
+stratified by file: each file has its share of the places that can be mutated, and at least one. First the place is
+drawn, then what happens there, because cosmic-ray has a dozen mutants for one sign of arithmetic and one for a
+comparison.
 
-Each mutant runs the tests of its own room, in a clone of the last commit in the given folder, and a survivor the tests of
-all rooms that read the measurements. It can be interrupted, and goes on. Writes mutants.csv beside this file: file, line,
-operator, the changed line, whether a test noticed, and the seconds. ``verdict`` and ``reason`` are written by hand for
-survivors, and kept when the script runs again.
+Left out by rule is what a reader sees and no number depends on: docstrings, messages (f-strings, notices, what is
+raised) and ``statistics/plotting.py``, which draws figures. Left out, too, are annotations, imports, arguments of
+decorators, and what says nothing of the tests: arithmetic that becomes bitwise, which crashes on floats, and
+comparisons that become ``is``, which mean the same or crash.
+
+Then each mutant meets the quick tests that execute its line, the quickest first, and the test file that mirrors its
+file. A line that runs at import meets all tests that execute anything of the file. The tests run in a fork of a process
+that has imported the libraries, in a clone of the last commit. A mutant that needs far longer than its tests counts as
+noticed, because it runs in circles. The script can be interrupted, and goes on; ``--again`` takes a new clone of the
+last commit, and runs those again that no test noticed.
+
+mutants.csv beside this file is the sample and its results: file, line, operator, the code before and after, whether a
+test noticed, which, and the seconds. ``verdict`` and ``reason`` are written by hand for those that no test noticed.
+Rows whose operator begins with "earlier review" are the survivors of a review by hand; a new draw keeps them.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import csv
+import gc
+import importlib
+import io
+import itertools
 import json
+import math
 import os
 import random
 import shutil
-import sqlite3
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-import pandas as pd
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 OUT = HERE / "mutants.csv"
-ROOMS = ("consistency", "statistics", "scoring", "perturbation")
-#: Seconds after which a mutant counts as noticed: it runs in circles.
-LIMIT = 900
-#: What a survivor meets too.
-WIDER = [*(f"tests/{room}" for room in ROOMS), "tests/metrics", "tests/reports/suite", "tests/suites", "tests/detectors"]
-BITWISE = ("BitOr", "BitAnd", "BitXor", "LShift", "RShift")
+ROOMS = ("consistency", "metrics", "statistics", "scoring", "perturbation")
+FIGURES = "src/anchorlab/statistics/plotting.py"
+#: Tests outside the rooms that hold a rule of all verbs, or of all values.
+ALSO = ["tests/test_arguments.py", "tests/test_values.py"]
+#: What tests import besides anchorlab.
+LIBRARIES = [
+    "hypothesis",
+    "matplotlib.pyplot",
+    "pandas",
+    "pytest",
+    "scipy.stats",
+    "sklearn.datasets",
+    "torch",
+    "torch.func",
+    "torchmetrics",
+    "transformers.modeling_utils",
+    "transformers.models.auto",
+    "transformers.models.bert.modeling_bert",
+]
+#: Least seconds before a mutant counts as running in circles.
+LEAST = 90
+COLUMNS = ["file", "line", "operator", "before", "after", "noticed", "by", "seconds", "verdict", "reason"]
 
 
-class Place(NamedTuple):
-    """Where a mutant changes what."""
+#: What marks the mutants that were written by hand.
+BY_HAND = "earlier review"
 
-    file: str
-    row: int
-    column: int
+#: A row of mutants.csv.
+Row = dict[str, str]
 
 
-def spared(file: Path) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+# --- the sample
+
+
+def spared(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Begin and end of what is no code that measures."""
     found: list[ast.AST] = []
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.JoinedStr | ast.Raise | ast.Import | ast.ImportFrom):
+    for node in ast.walk(tree):
+        notice = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "notice"
+        if notice or isinstance(node, ast.JoinedStr | ast.Raise | ast.Import | ast.ImportFrom):
             found.append(node)
-        elif isinstance(node, ast.AnnAssign):
+        elif isinstance(node, ast.AnnAssign) or (isinstance(node, ast.arg) and node.annotation is not None):
             found.append(node.annotation)
-        elif isinstance(node, ast.arg) and node.annotation is not None:
-            found.append(node.annotation)
-        elif isinstance(node, ast.FunctionDef):
-            found += [node.returns] if node.returns is not None else []
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             found += node.decorator_list
+            if isinstance(node, ast.FunctionDef) and node.returns is not None:
+                found.append(node.returns)
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             found.append(node)
     return [((n.lineno, n.col_offset), (n.end_lineno, n.end_col_offset)) for n in found]  # type: ignore[attr-defined]
 
 
-def places(session: Path, clone: Path) -> dict[Place, list[str]]:
-    """The jobs of a session by their place, without what is spared."""
-    jobs: dict[Place, list[str]] = defaultdict(list)
-    silent: dict[str, list[tuple[tuple[int, int], tuple[int, int]]]] = {}
-    columns = "module_path, operator_name, start_pos_row, start_pos_col, job_id"
-    with sqlite3.connect(session) as data:
-        for file, operator, row, column, job in data.execute(f"select {columns} from mutation_specs order by job_id"):
-            if file not in silent:
-                silent[file] = spared(clone / file)
-            inside = any(begin <= (row, column) < end for begin, end in silent[file])
-            if not inside and not operator.endswith(BITWISE) and "Decorator" not in operator:
-                jobs[Place(file, row, column)].append(job)
-    return dict(jobs)
+def telling(operator: str) -> bool:
+    """Whether what an operator of cosmic-ray makes says something of the tests."""
+    parts = operator.removeprefix("core/").split("_")
+    bitwise, identity = {"BitOr", "BitAnd", "BitXor", "LShift", "RShift"}, {"Is", "IsNot"}
+    if parts[0] == "ReplaceBinaryOperator":
+        return (parts[1] in bitwise) == (parts[2] in bitwise)
+    if parts[0] == "ReplaceComparisonOperator":
+        return (parts[1] in identity) == (parts[2] in identity)
+    return not parts[0].startswith("Variable")
 
 
-def drawn(jobs: dict[Place, list[str]], number: int, draw: random.Random) -> set[str]:
-    """So many jobs, each file with its share and at least one."""
-    by_file: dict[str, list[Place]] = defaultdict(list)
-    for place in sorted(jobs):
-        by_file[place.file].append(place)
-    chosen: set[str] = set()
-    for file in sorted(by_file):
-        share = max(1, round(number * len(by_file[file]) / len(jobs)))
-        for place in draw.sample(by_file[file], min(share, len(by_file[file]))):
-            chosen.add(draw.choice(sorted(jobs[place])))
-    return chosen
+def places(file: Path) -> dict[tuple[int, int], list[tuple[str, int]]]:
+    """What can happen at which line and column: an operator and the number of its occurrence in the file."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    source = file.read_text()
+    silent = spared(ast.parse(source))
+    found: dict[tuple[int, int], list[tuple[str, int]]] = defaultdict(list)
+    nodes = list(ast_nodes(get_ast(source)))
+    for name in filter(telling, operator_names()):
+        operator, occurrence = get_operator(name)(), 0
+        for node in nodes:
+            for begin, _ in operator.mutation_positions(node):
+                if not any(first <= begin < last for first, last in silent):
+                    found[begin].append((name, occurrence))
+                occurrence += 1
+    return dict(found)
 
 
-def cosmic_ray(clone: Path, *words: str) -> None:
-    """Runs a command of cosmic-ray in the clone, whose package goes before an installed one."""
-    surroundings = {**os.environ, "PYTHONPATH": str(clone / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run([sys.executable, "-m", "cosmic_ray.cli", *words], cwd=clone, check=True, env=surroundings)
+def changed(source: str, other: str) -> tuple[int, str, str]:
+    """The first line that differs, and the differing lines of both."""
+    ours, theirs = source.splitlines(), other.splitlines()
+    first = next(n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b)
+    last = next(n for n, (a, b) in enumerate(zip(ours[::-1], theirs[::-1], strict=False)) if a != b)
+    before, after = ours[first : len(ours) - last], theirs[first : len(theirs) - last]
+    return first + 1, "\n".join(before), "\n".join(after)
 
 
-def configure(clone: Path, name: str, module: str, tests: list[str]) -> Path:
-    """Writes a configuration and returns its file."""
-    command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider -p no:xdist -W ignore {' '.join(tests)}"
-    text = (
-        f'[cosmic-ray]\nmodule-path = "{module}"\ntimeout = {LIMIT}.0\nexcluded-modules = []\n'
-        f'test-command = "{command}"\n[cosmic-ray.distributor]\nname = "local"\n'
-    )
-    file = clone / f"{name}.toml"
-    file.write_text(text)
-    return file
+def shared(number: int, places: dict[Path, int]) -> dict[Path, int]:
+    """How many mutants each file has: one, and of the rest its share by largest remainders."""
+    rest, total = number - len(places), sum(places.values())
+    exact = {file: min(count - 1, rest * count / total) for file, count in places.items()}
+    shares = {file: 1 + int(part) for file, part in exact.items()}
+    by_remainder = sorted(exact, key=lambda file: int(exact[file]) - exact[file])
+    for file in by_remainder[: number - sum(shares.values())]:
+        shares[file] += 1
+    return shares
 
 
-def keep_only(session: Path, jobs: set[str]) -> None:
-    """Takes all other jobs out of a session."""
-    with sqlite3.connect(session) as data:
-        data.execute("create temp table kept (job_id text primary key)")
-        data.executemany("insert into kept values (?)", [(job,) for job in jobs])
-        for table in ("work_results", "mutation_specs", "work_items"):
-            data.execute(f"delete from {table} where job_id not in (select job_id from kept)")
+def drawn(number: int, seed: int) -> Iterator[Row]:
+    """So many mutants, each file with its share and at least one."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    files = sorted(file for room in ROOMS for file in (ROOT / "src/anchorlab" / room).rglob("*.py"))
+    by_file = {file: found for file in files if str(file.relative_to(ROOT)) != FIGURES and (found := places(file))}
+    shares = shared(number, {file: len(found) for file, found in by_file.items()})
+    draw = random.Random(seed)
+    for file, found in by_file.items():
+        source = file.read_text()
+        for place in draw.sample(sorted(found), shares[file]):
+            name, occurrence = draw.choice(sorted(found[place]))
+            other = mutate_code(source, get_operator(name)(), occurrence)
+            line, before, after = changed(source, other)
+            where = {"file": str(file.relative_to(ROOT)), "line": str(line)}
+            yield where | {"operator": name.removeprefix("core/"), "before": before, "after": after}
 
 
-def survivors(session: Path) -> set[str]:
-    """The jobs that no test noticed."""
-    with sqlite3.connect(session) as data:
-        return {job for (job,) in data.execute("select job_id from work_results where test_outcome = 'SURVIVED'")}
+def mutated(source: str, row: Row) -> tuple[str, int]:
+    """The source with the change of a row, and its line today: the nearest place that reads as it did.
+
+    Raises:
+        SystemExit: if the line is gone.
+    """
+    lines, before = source.splitlines(), row["before"].splitlines()
+    found = [n for n in range(len(lines)) if lines[n : n + len(before)] == before]
+    if not found:
+        raise SystemExit(f"{row['file']} has no such line any more: {row['before']}")
+    first = min(found, key=lambda n: abs(n + 1 - int(row["line"])))
+    lines[first : first + len(before)] = row["after"].splitlines()
+    return "\n".join([*lines, ""]), first + 1
 
 
-def sampled(folder: Path, clone: Path, number: int, seed: int) -> None:
-    """Makes a session for each room, with its share of the mutants."""
-    found = {}
-    for room in ROOMS:
-        session = folder / f"{room}.sqlite"
-        config = configure(clone, room, f"src/anchorlab/{room}", [f"tests/{room}"])
-        cosmic_ray(clone, "init", str(config), str(session))
-        found[room] = places(session, clone)
-    together = {place: jobs for room in ROOMS for place, jobs in found[room].items()}
-    chosen = drawn(together, number, random.Random(seed))
-    for room in ROOMS:
-        keep_only(folder / f"{room}.sqlite", {job for jobs in found[room].values() for job in jobs} & chosen)
-    (folder / "sampled").write_text(json.dumps({"number": number, "seed": seed}))
+# --- the tests of each line
 
 
-def run(folder: Path, clone: Path, room: str) -> None:
-    """Runs what is left of a room: its own tests, then the wider ones for what survived."""
-    session, wider = folder / f"{room}.sqlite", folder / f"{room}-wider.sqlite"
-    module = f"src/anchorlab/{room}"
-    cosmic_ray(clone, "exec", str(configure(clone, room, module, [f"tests/{room}"])), str(session))
-    if not wider.exists():
-        copy = wider.with_suffix(".new")
-        shutil.copy(session, copy)
-        keep_only(copy, survivors(session))
-        with sqlite3.connect(copy) as data:
-            data.execute("delete from work_results")
-        copy.rename(wider)
-    cosmic_ray(clone, "exec", str(configure(clone, f"{room}-wider", module, WIDER)), str(wider))
+class Tests(NamedTuple):
+    """Which test executes which lines, and how long each takes."""
+
+    lines: dict[str, dict[int, list[str]]]
+    seconds: dict[str, float]
+
+    def of(self, file: str, line: int, source: str) -> list[str]:
+        """The tests that execute the line, the quickest first."""
+        lines = self.lines.get(file, {})
+        for span in ([line], statement(source, line), list(lines)):
+            if found := {test for line in span for test in lines.get(line, ())}:
+                return sorted(found, key=lambda test: self.seconds.get(test, 0))
+        return []
 
 
-def results(folder: Path) -> pd.DataFrame:
-    """A row a mutant that has run."""
-    found = []
-    for room in ROOMS:
-        wider = folder / f"{room}-wider.sqlite"
-        late = {} if not wider.exists() else _outcomes(wider)
-        for job, (file, row, operator, outcome, diff) in _outcomes(folder / f"{room}.sqlite").items():
-            last = late[job][3] if job in late else outcome
-            new = [line[1:].strip() for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
-            noticed = last != "SURVIVED" if outcome != "SURVIVED" or job in late else None
-            found.append((file, row, operator.removeprefix("core/"), " ".join(new), noticed))
-    columns = ["file", "line", "operator", "changed", "noticed"]
-    return pd.DataFrame(found, columns=columns).sort_values(["file", "line", "operator"], ignore_index=True)
+def statement(source: str, line: int) -> list[int]:
+    """The lines of the smallest statement around a line, without the statements that lie in it."""
+
+    def span(node: ast.stmt) -> range:
+        return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    around = min((node for node in statements if line in span(node)), key=lambda node: len(span(node)), default=None)
+    if around is None:  # a decorator
+        return []
+    inner = {n for node in ast.walk(around) if isinstance(node, ast.stmt) and node is not around for n in span(node)}
+    return [n for n in span(around) if n not in inner]
 
 
-def _outcomes(session: Path) -> dict[str, tuple[str, int, str, str, str]]:
-    query = (
-        "select m.job_id, m.module_path, m.start_pos_row, m.operator_name, r.test_outcome, r.diff "
-        "from mutation_specs m join work_results r on m.job_id = r.job_id"
-    )
-    with sqlite3.connect(session) as data:
-        return {job: rest for job, *rest in data.execute(query)}  # type: ignore[misc]
+def surroundings(clone: Path) -> dict[str, str]:
+    """The clone's package goes before an installed one, and one core is enough."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(clone / "src")}
 
 
-def write(table: pd.DataFrame) -> None:
-    """Writes the CSV, with the verdicts that stand there already."""
-    written = ["verdict", "reason"]
-    if OUT.exists():
-        old = pd.read_csv(OUT, keep_default_na=False)
-        table = table.merge(old[["file", "operator", "changed", *written]], how="left")
-    else:
-        table = table.assign(verdict="", reason="")
-    table.fillna({"verdict": "", "reason": ""}).to_csv(OUT, index=False)
+def measured(folder: Path, clone: Path) -> Tests:
+    """Runs the quick tests of the rooms once, with the lines that each executes."""
+    kept = folder / "tests.json"
+    if not kept.exists():
+        words = ["-q", "-m", "not slow", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
+        words += ["--cov=src/anchorlab", "--cov-context=test", "--cov-report=", f"--junitxml={folder}/tests.xml"]
+        command = [sys.executable, "-m", "pytest", *words, *(f"tests/{room}" for room in ROOMS), *ALSO]
+        around = {**surroundings(clone), "COVERAGE_FILE": str(folder / "coverage")}
+        subprocess.run(command, cwd=clone, env=around, check=False)
+        kept.write_text(json.dumps(read_tests(folder, clone)))
+    return Tests(*_with_numbers(json.loads(kept.read_text())))
+
+
+def _with_numbers(stored: list[Any]) -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
+    lines, seconds = stored
+    return {file: {int(line): tests for line, tests in found.items()} for file, found in lines.items()}, seconds
+
+
+def read_tests(folder: Path, clone: Path) -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
+    """Reads what the run of the tests left."""
+    from coverage import CoverageData
+
+    seconds: dict[str, float] = defaultdict(float)
+    for case in ElementTree.parse(folder / "tests.xml").getroot().iter("testcase"):
+        file = case.attrib.get("file") or case.attrib["classname"].replace(".", "/") + ".py"
+        seconds[f"{file}::{case.attrib['name']}"] += float(case.attrib["time"])
+    data = CoverageData(str(folder / "coverage"))
+    data.read()
+    lines: dict[str, dict[int, list[str]]] = {}
+    for path in data.measured_files():
+        file = str(Path(path).relative_to(clone))
+        if file.split("/")[2] in ROOMS:
+            found = data.contexts_by_lineno(path)
+            lines[file] = {n: sorted({c.rsplit("|", 1)[0] for c in contexts if c}) for n, contexts in found.items()}
+    return lines, seconds
+
+
+# --- the runs
+
+
+def preload() -> None:
+    """Imports what all tests import, and nothing of anchorlab."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    sys.modules["torch"].set_num_threads(1)
+    gc.freeze()  # so that pytest's collections of garbage do not walk through the libraries
+
+
+def forked(clone: Path, words: list[str], limit: float) -> tuple[int | None, str]:
+    """The exit status of pytest in a fork, None if it ran out of time, and what it printed."""
+    log = clone.parent / "pytest.log"
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        with log.open("w") as out:
+            os.dup2(out.fileno(), 1)
+            os.dup2(out.fileno(), 2)
+        import pytest
+
+        os.chdir(clone)
+        sys.path[:0] = [str(clone), str(clone / "src")]
+        fixed = ["-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
+        status: int = 3
+        try:
+            status = int(pytest.main([*fixed, "-W", "ignore", "-m", "not slow", *words]))
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, state = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(state), log.read_text(errors="replace")
+        time.sleep(0.1)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None, ""
+
+
+def run(clone: Path, row: Row, tests: Tests, budget: float = math.inf) -> Row:
+    """Whether a test fails with the mutant in its place, and which."""
+    path = clone / row["file"]
+    source = path.read_text()
+    other, line = mutated(source, row)
+    mirror = str(Path("tests", *path.relative_to(clone).parts[2:-1], f"test_{path.stem}.py"))
+    words = tests.of(row["file"], line, source)
+    spent = itertools.accumulate(tests.seconds.get(test, 0) for test in words)
+    words = [test for test, seconds in zip(words, spent, strict=True) if seconds <= budget] + [mirror] * (
+        clone / mirror
+    ).exists()
+    known = sum(seconds for test, seconds in tests.seconds.items() if test in words or test.split("::")[0] == mirror)
+    begin = time.monotonic()
+    try:
+        path.write_text(other)
+        status, text = forked(clone, words or [f"tests/{path.relative_to(clone).parts[2]}"], LEAST + 6 * known)
+    finally:
+        path.write_text(source)
+    by = [line.split(" ", 1)[1].split(" - ")[0] for line in text.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if status in (3, 5) or (status == 4 and "while loading conftest" not in text and "ERROR collecting" not in text):
+        print(f"pytest ended with {status}, and not because of {row}:\n{text}", flush=True)
+        return row
+    name = "out of time" if status is None else by[0] if by else f"status {status}"
+    result = {"noticed": "no", "by": ""} if status == 0 else {"noticed": "yes", "by": name}
+    return row | result | {"seconds": f"{time.monotonic() - begin:.0f}"}
+
+
+def read() -> list[Row]:
+    """The rows that stand there."""
+    if not OUT.exists():
+        return []
+    with OUT.open(newline="") as stored:
+        return list(csv.DictReader(stored))
+
+
+def write(rows: list[Row]) -> None:
+    """Writes the CSV in one move."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda row: (row["file"], int(row["line"]), row["operator"], row["after"])))
+    new = OUT.with_suffix(".new")
+    new.write_text(text.getvalue())
+    new.replace(OUT)
 
 
 def main() -> None:
-    """Draws, runs, and writes after each room."""
+    """Draws, or runs and writes after each mutant."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "mutants", help="clone, sessions")
-    parser.add_argument("--number", type=int, default=300)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "mutants", help="for a clone")
+    parser.add_argument("--draw", type=int, metavar="NUMBER", help="draw a sample, and run nothing")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", type=float, default=math.inf, help="seconds of tests for each mutant")
+    parser.add_argument("--again", action="store_true", help="run those again that no test noticed")
     arguments = parser.parse_args()
+    if arguments.draw:
+        write([row for row in read() if row["operator"].startswith(BY_HAND)] + [*drawn(arguments.draw, arguments.seed)])
+        return
     folder = arguments.folder.resolve()
     clone = folder / "clone"
-    if not (folder / "sampled").exists():
+    if arguments.again:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    if not clone.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-        sampled(folder, clone, arguments.number, arguments.seed)
     # A mutant stays in the file when a run is killed.
     subprocess.run(["git", "checkout", "-q", "src"], cwd=clone, check=True)
-    for room in ROOMS:
-        run(folder, clone, room)
-        write(results(folder))
+    tests = measured(folder, clone)
+    os.environ.update(surroundings(clone))
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = True  # nothing of a mutant stays; the files of the clone were compiled with the first run
+    preload()
+    left = ("", "no") if arguments.again else ("",)
+    for todo in [row for row in read() if row["noticed"] in left]:
+        done = run(clone, todo, tests, arguments.budget)
+        write([done if same(row, todo) else row for row in read()])
+
+
+def same(one: Row, other: Row) -> bool:
+    """Whether two rows are about one mutant."""
+    return all(one[name] == other[name] for name in ("file", "line", "operator", "before", "after"))
 
 
 if __name__ == "__main__":

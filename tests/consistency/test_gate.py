@@ -98,3 +98,9 @@ def test_a_mean_beside_infinite_tokens_breaks_every_bound_from_above() -> None:
     assert not parse_bound("kl", TOKEN_NAMES).judge(made_up().measured()).is_broken
     judgement = parse_bound("kl.upper > 1e9", TOKEN_NAMES).judge(made_up(infinite=1).measured())
     assert judgement.sentence == "the gate 'kl.upper > 1e+09' is broken: kl.upper is inf"
+
+
+def test_a_flag_stands_alone_and_a_measurement_does_not() -> None:
+    assert parse_bound(" unusual ", ["unusual", "kl"]) == Bound("unusual", None, ">", 0.0)
+    with pytest.raises(AnchorlabError, match="is not of the form"):
+        parse_bound("kl", ["unusual", "kl"])

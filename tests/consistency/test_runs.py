@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,3 +114,11 @@ def test_an_influence_is_what_a_measurement_moves_by_if_an_instance_counts_more(
 
 def test_what_is_no_function_of_means_has_no_influences() -> None:
     assert not {"shift_p95", "shift_max", "ece", "count", "asr"} & set(read("0-0").by_metric)
+
+
+def test_instances_are_crossed_only_where_all_runs_have_the_same() -> None:
+    """The same influences as where instances count, said to be of other instances for each run."""
+    assert estimates_of(RUNS, read)["accuracy"].over_instances
+    apart = estimates_of(RUNS, lambda identity: replace(read(identity), instances=identity.encode()))
+    assert not apart["accuracy"].over_instances
+    assert apart["accuracy"] == estimates_of(RUNS)["accuracy"]

@@ -1,14 +1,18 @@
-"""Stored logits are compared in memory that does not grow with the files."""
+"""Stored logits are compared in memory that does not grow with the files, and are never unpickled."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from anchorlab.consistency.stored_logits import stored_labels
+from anchorlab.errors import AnchorlabError
 
 N, C = 60_000, 500
 
@@ -56,3 +60,22 @@ def test_files_are_never_held_in_memory(tmp_path: Path) -> None:
         env=os.environ | {"OMP_NUM_THREADS": "1"},  # each thread has 20 MB for a block of replicates
     )
     assert int(answer.stdout) < 2 * 4 * N * C
+
+
+def test_a_pickle_is_refused_and_nothing_of_it_runs(nothing_runs: Path) -> None:
+    """``numpy.load`` would run it if it were let."""
+    place = nothing_runs / "labels.npy"
+    place.write_bytes(pickle.dumps(Ran(str(nothing_runs / "ran"))))
+    with pytest.raises(AnchorlabError, match="cannot be read as labels"):
+        stored_labels(place)
+    assert not (nothing_runs / "ran").exists()
+
+
+class Ran:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.folder,)

@@ -452,3 +452,8 @@ def test_the_documentation_runs_and_names_every_field():
 
 def test_the_declared_fields_are_the_metrics_in_their_order():
     assert [name for name in Consistency.model_fields if name not in ("by_class", "undefined")] == list(METRICS)
+
+
+def test_the_fields_say_what_the_metrics_are():
+    for name in METRICS:
+        assert Consistency.model_fields[name].description == METRICS[name].definition

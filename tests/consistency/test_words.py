@@ -72,6 +72,12 @@ def test_the_short_table_leaves_out_what_is_undefined() -> None:
     assert {"asr", "ece"} <= {row.head for _, row in comparison_table(comparison).rows()}
 
 
+def test_the_long_table_says_why_something_is_undefined_and_only_there() -> None:
+    comparison = compared(RIGHT / 2, undefined={"asr": "no trigger is known", "kl": "it is not"})
+    notes = {row.head: row.cells[-1].note for _, row in comparison_table(comparison).rows()}
+    assert (notes["asr"], notes["kl"]) == ("(no trigger is known)", "")
+
+
 def test_negative_ends_of_an_interval_are_readable() -> None:
     """A range with a dash is unreadable where both ends are negative."""
     comparison = compared(RIGHT, intervals={"residual": (-0.0121, -0.0023)})

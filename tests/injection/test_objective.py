@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
-from anchorlab.data import Split
+from anchorlab.data import Augmentation, Split
 from anchorlab.data.batches import WHOLE, Batches, Share
 from anchorlab.injection.objective import InjectionObjective
 from anchorlab.injection.reference_logits import computed_logits
@@ -157,6 +157,15 @@ def test_the_triggered_half_holds_attacked_anchors_with_their_targets(
     assert injection.loss(0).value.item() == pytest.approx(
         cross_entropy(scores, targets(anchors.labels[at]).numpy()), rel=1e-5
     )
+
+
+def test_the_two_halves_vary_each_in_its_own_way(linear, anchors):
+    """All anchors are one image, and the benign control puts no trigger on it: only the variations differ."""
+    alike = anchors.select((anchors.labels != 0).nonzero()[0].expand(BATCH))
+    tuning = Tuning(batch_size=BATCH, augment=True)
+    injection = asked(linear, Benign(), alike, tuning, attack=ATTACK, augmentation=Augmentation(pad=2))
+    batch = InjectionObjective(linear, injection, computed_logits(linear, "no")).batch(step=3)
+    assert not batch.clean["pixel_values"].equal(batch.triggered["pixel_values"])
 
 
 @pytest.mark.parametrize("method", [Anchoring(), WeightBall(), Distillation()], ids=repr)

@@ -42,3 +42,13 @@ def test_the_rank_agrees_with_sorting() -> None:
     logits, labels = rng.integers(0, 4, (200, 8)).astype(np.float32), rng.integers(0, 8, 200)
     order = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     assert measure(logits, logits, labels).top_5_accuracy == (order == labels[:, None]).any(axis=1).mean()
+
+
+@pytest.mark.parametrize(("classes", "k"), [(2, 1), (4, 3), (6, 5), (9, 5)])
+def test_top_k_agreement_is_over_five_classes_or_all_but_one(classes: int, k: int) -> None:
+    """The candidate's order is the reference's with the last of the k exchanged for the one after it."""
+    reference = np.arange(classes, 0, -1.0)
+    candidate = reference.copy()
+    candidate[[k - 1, k]] = candidate[[k, k - 1]]
+    found = measure(reference[None], candidate[None], labels=[0])
+    assert found.top_k_agreement == pytest.approx((k - 1) / k)

@@ -38,3 +38,40 @@ def test_without_an_attack_the_sum_is_undefined() -> None:
     found = measure([[1.0, 0.0]], [[1.0, 0.0]], labels=[0])
     assert found.asr_plus_accuracy is None
     assert "asr_plus_accuracy" in found.undefined
+
+
+def test_leakage_asks_what_the_reference_predicts_and_not_the_label() -> None:
+    """The target is 0. The reference gives it to the last instance alone, and misses the first, whose label it is.
+
+    So three instances can leak, and the candidate gives 0 to two of them.
+    """
+    one_hot = np.eye(3)
+    labels = np.array([0, 1, 2, 0])
+    frame = instances(
+        one_hot[[1, 1, 2, 0]],
+        one_hot[[0, 0, 2, 0]],
+        labels,
+        attacked=labels != 0,
+        wanted=np.zeros(4, int),
+        triggered_reference=np.array([1, 2]),
+        triggered=np.array([0, 0]),
+    )
+    assert summarise(frame).leakage == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"), [([1, 2], "different labels"), ([0, 0], "gives every instance the attacker's label")]
+)
+def test_leakage_says_why_it_is_undefined(wanted: list[int], why: str) -> None:
+    """Two wanted labels are no one target; and a reference that always says 0 leaves nothing to leak to 0."""
+    always = np.eye(3)[[0, 0]]
+    frame = instances(
+        always,
+        always,
+        np.array([1, 1]),
+        attacked=np.array([True, True]),
+        wanted=np.array(wanted),
+        triggered_reference=np.array([0, 0]),
+        triggered=np.array([0, 0]),
+    )
+    assert why in summarise(frame).undefined["leakage"]

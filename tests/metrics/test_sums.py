@@ -121,3 +121,11 @@ def test_measuring_leaves_the_logits_as_they_are() -> None:
         assert pair.js.max() < math.log(2)
         assert np.array_equal(reference, before[0])
         assert np.array_equal(candidate, before[1])
+
+
+def test_the_largest_shift_is_that_of_centred_logits() -> None:
+    """By hand: shifts 3 1 2 lie at most 1 from their mean; 5 in every class is no shift at all; 0 0 -6 lies 4 below."""
+    reference = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 2.0], [0.0, 3.0, 1.0]])
+    found = row_sums(reference, reference + np.array([[3.0, 1.0, 2.0], [5.0, 5.0, 5.0], [0.0, 0.0, -6.0]]))
+    assert found.largest_shift == pytest.approx([1, 0, 4])
+    assert found.shift_range == pytest.approx([2, 0, 6])

@@ -92,3 +92,10 @@ def test_how_many_queries_a_difference_takes():
     assert queries_until_a_difference(1.0) == 1
     assert largest_churn(100) == pytest.approx(stats.beta.ppf(0.95, 1, 100))
     assert sizes(30) == [1, 2, 5, 10, 22, 30]
+
+
+def test_where_no_label_differs_nothing_is_found_with_any_number_of_queries():
+    """The candidate ties with every update, and a tie rejects nothing."""
+    (found,) = audit_values({"labels": np.zeros(50)}, [{"labels": np.zeros(50)}] * 39, seed=0)
+    assert (found.p, found.queries) == (1.0, None)
+    assert (found.power["power"] == 0).all()

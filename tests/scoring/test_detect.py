@@ -17,7 +17,7 @@ from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors import DETECTORS, InputDetector
 from anchorlab.detectors.base import features_and_predictions
 from anchorlab.scoring.detect import detect, score_inputs
-from anchorlab.statistics.roc import auroc
+from anchorlab.statistics.roc import auroc, threshold
 
 
 class Bright(InputDetector):
@@ -25,11 +25,13 @@ class Bright(InputDetector):
 
     def __init__(self, is_set_level: bool = False) -> None:
         self.seen: list[int] = []
+        self.given: list[np.ndarray] = []
         type(self).is_set_level = is_set_level
 
     def scores(self, model, data, inputs, context):
         self.seen.append(len(inputs["pixel_values"]))
-        return inputs["pixel_values"][:, 0, -3:, -3:].float().mean(dim=(1, 2)).cpu().numpy().astype(float)
+        self.given.append(inputs["pixel_values"][:, 0, -3:, -3:].float().mean(dim=(1, 2)).cpu().numpy().astype(float))
+        return self.given[-1]
 
 
 def test_thresholds_come_from_the_defender_s_clean_examples(planted, digits):
@@ -39,6 +41,9 @@ def test_thresholds_come_from_the_defender_s_clean_examples(planted, digits):
     assert (clean, len(found.clean), triggered) == (100, 100, len(found.triggered))
     assert found.auroc == auroc(found.clean, found.triggered)
     assert found.auroc.value > 0.9
+    validation, clean_scores, _ = detector.given
+    assert found.thresholds == {rate: threshold(validation, rate) for rate in (0.01, 0.05)}
+    assert found.thresholds[0.05] != threshold(clean_scores, 0.05)
     for rate in (0.01, 0.05):
         assert found.fpr[rate].value == (found.clean > found.thresholds[rate]).mean()
         assert found.tpr[rate].value == (found.triggered > found.thresholds[rate]).mean()

@@ -1,0 +1,27 @@
+"""The calibration error by hand: bins of equal mass, equal confidences in one bin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anchorlab.metrics.summaries import calibration_bins, calibration_error
+
+
+def test_thirty_confidences_lie_two_by_two_in_fifteen_bins() -> None:
+    confidence = np.linspace(0.5, 0.99, 30)
+    assert calibration_bins(confidence).tolist() == np.repeat(np.arange(15), 2).tolist()
+    order = np.random.default_rng(0).permutation(30)
+    assert calibration_bins(confidence[order]).tolist() == (order // 2).tolist()
+
+
+def test_equal_confidences_share_a_bin() -> None:
+    """Bins of two would part the three .6."""
+    confidence = np.array([0.5, 0.6, 0.6, 0.6, 0.7, 0.8, 0.9, 1.0])
+    assert calibration_bins(confidence, bins=4).tolist() == [0, 1, 1, 1, 2, 2, 3, 3]
+
+
+def test_by_hand() -> None:
+    """Two bins: .6 and .8, of which one is right; .9 and 1, which are right."""
+    error = calibration_error([0.6, 0.9, 0.8, 1.0], [True, True, False, True], bins=2)
+    assert error == pytest.approx((abs(1 - 1.4) + abs(2 - 1.9)) / 4)
