@@ -314,9 +314,9 @@ def run(clone: Path, row: Row, tests: Tests, budget: float = math.inf) -> Row:
     mirror = str(Path("tests", *path.relative_to(clone).parts[2:-1], f"test_{path.stem}.py"))
     words = tests.of(row["file"], line, source)
     spent = itertools.accumulate(tests.seconds.get(test, 0) for test in words)
-    words = [test for test, seconds in zip(words, spent, strict=True) if seconds <= budget] + [mirror] * (
-        clone / mirror
-    ).exists()
+    words = [test for test, seconds in zip(words, spent, strict=True) if seconds <= budget]
+    if (clone / mirror).exists():
+        words.append(mirror)
     known = sum(seconds for test, seconds in tests.seconds.items() if test in words or test.split("::")[0] == mirror)
     begin = time.monotonic()
     try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
+from anchorlab.metrics import Pair
+from anchorlab.metrics.numerics import Softmax
 from anchorlab.metrics.summaries import calibration_bins, calibration_error
 
 
@@ -25,3 +28,14 @@ def test_by_hand() -> None:
     """Two bins: .6 and .8, of which one is right; .9 and 1, which are right."""
     error = calibration_error([0.6, 0.9, 0.8, 1.0], [True, True, False, True], bins=2)
     assert error == pytest.approx((abs(1 - 1.4) + abs(2 - 1.9)) / 4)
+
+
+def test_the_brier_score_is_the_squared_distance_of_the_probabilities_from_the_label() -> None:
+    """Of right and wrong predictions, whatever constant the logits have."""
+    rng = np.random.default_rng(0)
+    logits, labels = 3 * rng.normal(size=(60, 4)) + rng.normal(size=(60, 1)), rng.integers(0, 4, 60)
+    assert 0 < (logits.argmax(axis=1) == labels).sum() < 60
+    expected = ((softmax(logits, axis=1) - np.eye(4)[labels]) ** 2).sum(axis=1)
+    pair = Pair(logits, logits[:, ::-1])
+    assert pair.p.brier(labels) == pytest.approx(expected, rel=1e-12)
+    assert Softmax(logits).brier(labels) == pytest.approx(expected, rel=1e-12)

@@ -51,3 +51,9 @@ def test_a_shift_common_to_all_classes_changes_nothing() -> None:
     before = np.random.default_rng(0).normal(size=(50, 7))
     after = before + np.arange(50)[:, None] * 100.0
     assert certified(Pair(before, after)).all()
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-12])
+def test_a_margin_that_the_range_reaches_certifies_nothing(gap: float) -> None:
+    """Two classes tie in the candidate, or would with an error of rounding."""
+    assert not certified(Pair([[1.0, 0.0]], [[0.5 + gap, 0.5]])).any()

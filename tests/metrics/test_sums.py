@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
+from anchorlab.consistency.summary import measure
 from anchorlab.metrics import Pair
 from anchorlab.metrics.far import FarRows
 from anchorlab.metrics.numerics import top
@@ -129,3 +130,10 @@ def test_the_largest_shift_is_that_of_centred_logits() -> None:
     found = row_sums(reference, reference + np.array([[3.0, 1.0, 2.0], [5.0, 5.0, 5.0], [0.0, 0.0, -6.0]]))
     assert found.largest_shift == pytest.approx([1, 0, 4])
     assert found.shift_range == pytest.approx([2, 0, 6])
+
+
+def test_percentiles_of_the_shift_are_the_least_value_that_so_many_do_not_exceed() -> None:
+    """Of two classes that move apart by 2, 4 … 200 the centred shifts are 1, 2 … 100."""
+    moved = np.arange(1, 101.0)[:, None] * [1, -1]
+    found = measure(np.zeros((100, 2)), moved, labels=np.zeros(100, dtype=int))
+    assert (found.shift_p50, found.shift_p95, found.shift_p99, found.shift_max) == (50, 95, 99, 100)

@@ -21,3 +21,8 @@ def test_what_is_undefined_is_left_out_or_named() -> None:
 
 def test_the_number_of_units_does_not_make_an_estimate_another_one() -> None:
     assert Estimate(0.5, 0.4, 0.6, units=3) == Estimate(0.5, 0.4, 0.6)
+
+
+def test_without_an_interval_two_units_show_their_values_and_one_is_not_said_twice() -> None:
+    assert Estimate(0.5, units=2, each=(0.4, 0.6)).text(str) == "0.5 (0.4; 0.6)"
+    assert Estimate(0.5, units=1, each=(0.5,)).text(str) == "0.5"

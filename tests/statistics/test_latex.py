@@ -12,7 +12,7 @@ from hypothesis import given
 
 from anchorlab.statistics import latex as module
 from anchorlab.statistics.latex import PREAMBLE, latex, row_of
-from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, to_latex
+from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, facts_table, to_latex
 from tests.hostile import HOSTILE, any_text
 
 #: The commands that a text may become.
@@ -86,3 +86,10 @@ def test_pdflatex_runs_through_a_table_of_hostile_words(tmp_path: Path, encoding
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def test_facts_are_words_which_stand_left() -> None:
+    """Numbers stand right."""
+    assert r"\begin{tabular}{ll}" in to_latex(facts_table("t", "What it is", {"name": "x"}))
+    numbers = Table("t", "What was measured", "", (Column("value", "value"),), (Rows((Row("x", (Cell("1"),)),)),))
+    assert r"\begin{tabular}{lr}" in to_latex(numbers)

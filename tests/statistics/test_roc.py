@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from anchorlab.statistics.roc import auroc, fpr_at, share_above, threshold, tpr_at
+from anchorlab.statistics.roc import auroc, curve, fpr_at, share_above, threshold, tpr_at
 
 #: Few values, so that there are many ties.
 SCORES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=40)
@@ -127,3 +127,10 @@ def test_what_are_no_scores_is_refused(wrong):
 def test_what_is_no_rate_is_refused(fpr):
     with pytest.raises(ValueError, match="not possible: give one from 0 to below 1"):
         tpr_at([1.0], [1.0], fpr)
+
+
+def test_the_curve_has_a_point_at_every_threshold():
+    """Also where it goes straight on: six different scores and the threshold above them all."""
+    false, true = curve([0.0, 1.0, 2.0], [3.0, 4.0, 5.0])
+    assert false.tolist() == [0, 0, 0, 0, 1 / 3, 2 / 3, 1]
+    assert true.tolist() == [0, 1 / 3, 2 / 3, 1, 1, 1, 1]
