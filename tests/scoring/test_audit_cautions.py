@@ -41,13 +41,25 @@ def test_updates_that_change_nothing_are_warned_of():
     assert "no benign update changes anything in probabilities" in cautions(1.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-4, 1e4])
 @pytest.mark.parametrize(("count", "warned"), [(3, True), (400, False)])
-def test_few_queries_are_warned_of_with_what_could_have_been_seen(count, warned):
+def test_few_queries_are_warned_of_with_what_could_have_been_seen(count, warned, unit):
     draw = np.random.default_rng(1)
-    values = [{"probabilities": draw.exponential(1.0, size=count)} for _ in range(40)]
+    values = [{"probabilities": draw.exponential(unit, size=count)} for _ in range(40)]
     labels = np.arange(count) % 2
     answers = AuditedAnswers(labels, labels, None, None, None, ("a", "b"))
     measured = Measured(values, (UpdateSetting("given", 39),), answers)
     found = audit_of(measured, judged="probabilities", level=0.05, seed=0)
     assert any("queries are too few for much power" in sentence for sentence in found.cautions) == warned
     assert any(f"With {count} queries and these updates, a difference is noticed" in one for one in found.sentences)
+
+
+def test_where_the_updates_are_too_few_for_the_level_no_difference_is_noticed_at_all():
+    draw = np.random.default_rng(1)
+    values = [{"probabilities": draw.exponential(1.0, size=400)} for _ in range(11)]
+    answered = np.arange(400) % 2
+    answers = AuditedAnswers(answered, answered, None, None, None, ("a", "b"))
+    found = audit_of(
+        Measured(values, (UpdateSetting("given", 10),), answers), judged="probabilities", level=0.05, seed=0
+    )
+    assert any("no difference at all as that of the farthest update is noticed" in one for one in found.cautions)

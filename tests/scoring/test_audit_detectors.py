@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from pydantic.dataclasses import dataclass
@@ -41,6 +43,7 @@ def test_all_that_apply_score_both_models(reference: Artifact, planted: Artifact
     of_models, of_inputs = found
     assert of_models.candidate != of_models.reference
     assert 0 <= of_inputs.candidate <= 1
+    assert of_inputs.candidate != of_inputs.reference
     assert of_inputs.judges == "sets of inputs"
     assert {one.what: one.why for one in untested} == {
         "the detector onion": "it is for texts, and these are images",
@@ -48,6 +51,18 @@ def test_all_that_apply_score_both_models(reference: Artifact, planted: Artifact
     }
     _, untested = run_detectors(reference, planted, queries_from="defender", **how)
     assert "the defender's own examples" in next(one.why for one in untested if "spectral" in one.what)
+
+
+@pytest.mark.usefixtures("few")
+def test_the_bar_counts_the_detectors_that_are_done(monkeypatch: pytest.MonkeyPatch, linear, digits: Task) -> None:
+    """All of these fail at once or do not apply, and each counts."""
+    reported: list[int] = []
+    monkeypatch.setattr(audit_detectors, "parts_bar", lambda what, parts: nullcontext(reported.append))
+    monkeypatch.setattr(audit_detectors, "score_model", Broken().score)
+    queries = digits.split("test").select(torch.arange(6))
+    how = {"task": digits, "queries": queries, "queries_from": "defender", "defender_data": None, "seed": 0}
+    found, untested = run_detectors(linear, linear, **how)
+    assert (found, len(untested), reported) == ([], 4, [0, 1, 2, 3, 4])
 
 
 def test_what_no_audit_of_a_form_can_test_is_said() -> None:

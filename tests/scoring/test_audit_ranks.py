@@ -112,3 +112,4 @@ def test_the_updates_needed_are_the_fewest_that_allow_the_level(level, needed):
 
 def test_the_joint_test_needs_half_of_them():
     assert (updates_needed(0.05, sides=1), least_p(19, sides=1)) == (19, 0.05)
+    assert (updates_needed(0.5, sides=1), least_p(1, sides=1)) == (1, 0.5)

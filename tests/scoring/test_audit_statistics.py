@@ -97,5 +97,5 @@ def test_how_many_queries_a_difference_takes():
 def test_where_no_label_differs_nothing_is_found_with_any_number_of_queries():
     """The candidate ties with every update, and a tie rejects nothing."""
     (found,) = audit_values({"labels": np.zeros(50)}, [{"labels": np.zeros(50)}] * 39, seed=0)
-    assert (found.p, found.queries) == (1.0, None)
+    assert (found.value, found.p, found.queries) == (0.0, 1.0, None)
     assert (found.power["power"] == 0).all()

@@ -23,6 +23,12 @@ def test_logits_allow_every_access(candidate, value):
     assert (found.verdict.value, found.verdict.access, found.verdict.p) == (value, "logits", 0.05)
     assert [one.access for one in found.accesses] == ["labels", "probabilities", "logits"]
     assert found.answers.queries is None
+    assert found.answers.classes == ("0", "1", "2")
+
+
+def test_a_class_that_is_never_answered_has_a_name_too():
+    rare = [np.c_[logits, np.full(200, -50.0)] for logits in (REFERENCE, FAR, *UPDATES)]
+    assert audit_answers(rare[0], rare[1], rare[2:]).answers.classes == ("0", "1", "2", "3")
 
 
 def test_probabilities_allow_the_divergence_and_it_is_the_same():

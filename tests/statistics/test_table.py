@@ -12,12 +12,14 @@ from rich.console import Console
 
 from anchorlab.errors import printable
 from anchorlab.statistics.escaping import visible
+from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.table import (
     Cell,
     Column,
     Row,
     Rows,
     Table,
+    estimate_cell,
     print_full,
     print_rich,
     to_csv,
@@ -84,6 +86,7 @@ def test_a_terminal_is_never_overrun_and_markup_is_text(width, markup):
     assert "[bold]" in text
     assert "[dim]" not in text
     assert "0.400–0.600" in text
+    assert text.rstrip().endswith("A note.")
 
 
 def test_html_is_escaped_and_every_cell_has_its_interval():
@@ -171,3 +174,8 @@ def test_markup_is_text_in_every_place(markup):
     console = Console(width=200, file=io.StringIO(), markup=markup)
     print_full(hostile_table(["[red]a[/red]"] * 15), console)
     assert console.file.getvalue().count("[red]a[/red]") == 17
+
+
+def test_an_estimate_is_marked_as_best_only_where_that_is_said():
+    assert not estimate_cell(Estimate(0.5, 0.4, 0.6), str).best
+    assert estimate_cell(Estimate(0.5, 0.4, 0.6), str, best=True).best
