@@ -84,7 +84,7 @@ def compare(
         texts = None if tokens.texts is None else Path(tokens.texts)
         return compare_as(reference, candidate, llama, gates, texts=texts, context=tokens.context, others=flags)
     if tokens.texts is not None:
-        others = {"task": task, "seed": seed, "labels": labels, "metric": metric, "out": out}
+        others = {"task": task, "seed": seed, "labels": labels, "metric": metric}
         others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
         others.pop("text-column", None)
         return compare_over_texts(
@@ -95,6 +95,7 @@ def compare(
             text_column=own.text_column,
             instances=instances,
             every=every,
+            out=out,
             others=[flag for flag, value in others.items() if value is not None],
         )
     tokens.refuse_alone()

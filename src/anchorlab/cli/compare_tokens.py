@@ -91,6 +91,7 @@ def compare_over_texts(
     text_column: str | None = None,
     instances: Path | None = None,
     every: bool = False,
+    out: Path | None = None,
     others: Iterable[str] = (),
 ) -> Answer:
     """Compares the models, and judges the bounds on the measurements.
@@ -103,9 +104,11 @@ def compare_over_texts(
         text_column: the column of texts.
         instances: a parquet file to write a row a token to.
         every: whether to show every measurement.
+        out: a folder for the page and its record.
         others: flags that were given and are for other comparisons.
     """
     from anchorlab.reports.acceptance.gates import gate_checks
+    from anchorlab.reports.tokens.page import write_tokens
     from anchorlab.tokens.compare import compare_tokens
     from anchorlab.tokens.measurements import MEASUREMENTS
     from anchorlab.tokens.table import headline_table, tokens_table
@@ -118,13 +121,15 @@ def compare_over_texts(
         found = compare_tokens(
             reference, candidate, text_column=text_column, save_tokens=instances, **options.arguments()
         )
+        if out is not None:
+            write_tokens(found, out)
         definitions = {name: each.definition for name, each in MEASUREMENTS.items()}
         judging.checks += gate_checks(bounds, found.measured(), definitions)
         judging.answer = Answer(
             sentences=(*judging.sentences, *words_of_tokens(found), found.scoring.words(), *found.notes),
             table=(tokens_table if every else headline_table)(found, f"{candidate} against {reference}"),
             cautions=tuple(found.cautions),
-            wrote=instances,
+            wrote=instances if out is None else out,
             values=found.to_json(),
             code=judging.code,
         )
