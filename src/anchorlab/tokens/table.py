@@ -19,6 +19,9 @@ _TOKENS = Column("tokens", "tokens", definition="Tokens that it was measured on;
 #: Measurements that are shares, written in percent.
 _SHARES = ("same_top", "sure", "sure_flips", "top_overlap")
 
+#: Means whose titles do not say so.
+_MEANS = ("kl", "kl_reverse", "js", "delta_p")
+
 
 def headline_table(comparison: TokenComparison, title: str = "candidate against reference") -> Table:
     """The measurements that are read first, a row each; infinite tokens only where there are any.
@@ -31,7 +34,8 @@ def headline_table(comparison: TokenComparison, title: str = "candidate against 
     for name, each in comparison.measurements.items():
         record = MEASUREMENTS.get(name)
         if record is not None and (record.is_main or (record.kind == "count" and each.value)):
-            rows.append(Row(name, (value_cell(record, each), _interval(record, each), Cell(record.title))))
+            title_of = f"mean {record.title}" if name in _MEANS else record.title
+            rows.append(Row(name, (value_cell(record, each), _interval(record, each), Cell(title_of))))
     return Table("tokens", _caption(comparison, title), "measurement", (_VALUE, _INTERVAL, _TITLE), (Rows(rows),))
 
 

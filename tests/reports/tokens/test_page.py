@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anchorlab.cli import main
-from anchorlab.reports.tokens.figures import figures_of
+from anchorlab.reports.tokens.figures import figures_of, quantiles
 from anchorlab.reports.tokens.page import RECORD, read_tokens, write_tokens
 from anchorlab.tokens.result import Part
 from anchorlab.tokens.words import words_of_tokens
@@ -60,6 +60,12 @@ def test_models_that_answer_alike_have_a_page_without_figures(tmp_path: Path) ->
     page = write_tokens(alike, tmp_path).read_text()
     assert "All weights of the two models are equal" in page
     assert re.findall("<h2>(.*?)</h2>", page)[2:] == ["Every measurement", "How it was measured"]
+
+
+def test_no_percentile_is_drawn_that_less_than_one_token_lies_beyond() -> None:
+    """Of 600 tokens .6 lie beyond the 99.9th percentile, and one beyond no value but the largest."""
+    shares = [point.place for point in quantiles(made_up(tokens=600), "kl")]
+    assert shares == pytest.approx([0.5, 0.25, 0.1, 0.05, 0.01, 1 / 600])
 
 
 def test_no_name_and_no_text_does_anything(tmp_path: Path) -> None:

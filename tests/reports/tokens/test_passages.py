@@ -50,6 +50,8 @@ def test_the_table_says_what_each_token_is() -> None:
     element = passages_element([passage(0.3)])
     assert "true token, reference&#39;s likeliest" in element
     assert "candidate&#39;s likeliest" in element
+    same = passage(0.3).model_copy(update={"likeliest": passage(0.3).likeliest[:1]})
+    assert "true token, both models&#39; likeliest" in passages_element([same])
     assert "infinite KL at position 117 of document 3 (prose)" in passages_element([passage(math.inf)])
 
 

@@ -37,7 +37,7 @@ def survival_element(comparison: TokenComparison, folder: Path) -> Markup | None
         comparison: what was measured.
         folder: where the files of the figure are written.
     """
-    series = {key: _quantiles(comparison, key) for key, _, _ in _DRAWN}
+    series = {key: quantiles(comparison, key) for key, _, _ in _DRAWN}
     if not any(series.values()):
         return None
     caption = (
@@ -76,10 +76,13 @@ def _figure(element: Markup, caption: str) -> Markup:
     return Markup('<div class="gallery"><figure>{}<figcaption>{}</figcaption></figure></div>').format(element, caption)
 
 
-def _quantiles(comparison: TokenComparison, column: str) -> list[_Point]:
-    """Percentiles against the share of tokens beyond them, and at the end the largest value."""
+def quantiles(comparison: TokenComparison, column: str) -> list[_Point]:
+    """Percentiles against the share of tokens beyond them, and at the end the largest value.
+
+    Percentiles that less than one token lies beyond say no more than the largest value.
+    """
     points = []
-    for percent in UPPER:
+    for percent in [each for each in UPPER if (1 - each / 100) * comparison.tokens > 1]:
         point = _point(comparison.measurements.get(percentile_name(column, percent)), 1 - percent / 100)
         points += [] if point is None else [point]
     most = _point(comparison.measurements.get(f"{column}_max"), 1 / max(comparison.tokens, 1))

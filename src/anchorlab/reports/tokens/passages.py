@@ -19,6 +19,13 @@ LEVELS = (0.01, 0.1, 0.5, 2.0)
 #: What the eye does not see, or sees too late, and what stands for it.
 _UNSEEN = {"\n": "↵\n", "\t": "⇥\t"}
 
+#: Whether a token is the reference's likeliest, and the candidate's, to what is said of it.
+_LIKELIEST = {
+    (True, True): "both models' likeliest",
+    (True, False): "reference's likeliest",
+    (False, True): "candidate's likeliest",
+}
+
 
 @dataclass(frozen=True)
 class _Token:
@@ -96,11 +103,8 @@ def _alternatives(passage: Passage) -> list[_Alternative]:
     top = [max((getattr(each, side) for each in passage.likeliest), default=0.0) for side in ("reference", "candidate")]
     rows = []
     for place, each in enumerate(passage.likeliest):
-        roles = [
-            *(["true token"] if place == 0 else []),
-            *(["reference's likeliest"] if each.reference == top[0] else []),
-            *(["candidate's likeliest"] if each.candidate == top[1] else []),
-        ]
+        likeliest = each.reference == top[0], each.candidate == top[1]
+        roles = [*(["true token"] if place == 0 else []), *([_LIKELIEST[likeliest]] if any(likeliest) else [])]
         probabilities = (number(each.reference), number(each.candidate))
         rows.append(_Alternative(visible_token(each.text).replace("\n", ""), ", ".join(roles), *probabilities))
     return rows
