@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_two_models_over_a_text_give_what_all_their_logits_give(folder: Path) ->
     assert (comparison.context, comparison.tokens) == (CONTEXT, comparison.chunks * 7)
     assert comparison.chunks >= 3
     assert not comparison.begins
+
+
+def test_documents_of_other_files_are_joined_by_blank_lines(folder: Path) -> None:
+    halves = [TEXT[:200], TEXT[200:]]
+    rows = folder / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"text": half}) + "\n" for half in halves), encoding="utf-8")
+    (folder / "joined.txt").write_text("\n\n".join(halves), encoding="utf-8")
+    models = folder / "reference", folder / "candidate"
+    first, second = (compare_as_llama_cpp(*models, texts=each, context=32) for each in (rows, folder / "joined.txt"))
+    assert first.statistics == second.statistics
 
 
 def test_a_base_file_needs_no_text_and_gives_the_same_to_16_bits(folder: Path) -> None:

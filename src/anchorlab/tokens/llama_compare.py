@@ -20,6 +20,7 @@ from anchorlab.models.device import lent
 from anchorlab.progress import progress_bar
 from anchorlab.statistics.arrays import Floats, Integers, Truths
 from anchorlab.statistics.table import number
+from anchorlab.tokens.documents import SAMPLE, open_texts
 from anchorlab.tokens.kld import SUFFIX, BaseFile, open_base
 from anchorlab.tokens.llama_answers import (
     Answers,
@@ -137,7 +138,8 @@ def compare_as_llama_cpp(
     Args:
         reference: a base file that ``llama-perplexity --kl-divergence-base`` wrote (``.kld``), or a model.
         candidate: a model; or a second base file over the same tokens, whose 16-bit values stand in for the logits.
-        texts: a text file, where no base file says the tokens. It is one text, as for llama.cpp.
+        texts: a text file, where no base file says the tokens. It is one text, as for llama.cpp. Documents of
+            another file, or of ``sample``, are joined by blank lines.
         context: tokens in a chunk, where no base file says it; 512, as in llama.cpp, if None.
         precision: the kind of numbers that models given as folders compute in.
 
@@ -193,7 +195,8 @@ def _check_same_tokens(stored: list[BaseFile]) -> None:
 def _chunks_of_text(pair: list[Any], texts: str | Path, context: int) -> Integers:
     if context < 4:
         raise AnchorlabError(f"a context of {context} tokens leaves nothing to score: give at least 4")
-    first, second = (tokens_of(_text_of(texts), model.tokenizer) for model in pair)
+    text = _text_of(texts)
+    first, second = (tokens_of(text, model.tokenizer) for model in pair)
     if not np.array_equal(first, second):
         raise AnchorlabError(
             f"the tokenizers of {shortened(pair[0].source)} and {shortened(pair[1].source)} cut the text differently: "
@@ -203,7 +206,9 @@ def _chunks_of_text(pair: list[Any], texts: str | Path, context: int) -> Integer
 
 
 def _text_of(texts: str | Path) -> str:
-    """A file's text without its last line break, as llama.cpp reads it."""
+    """One text: a text file as it is, without its last line break; documents of other files, joined by blank lines."""
+    if str(texts) == SAMPLE or Path(texts).suffix in (".jsonl", ".parquet"):
+        return "\n\n".join(document.text for document in open_texts(str(texts)).read())
     path = input_file(texts, "give a text file")
     try:
         text = path.read_bytes().decode()
