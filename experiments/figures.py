@@ -28,6 +28,7 @@ from anchorlab.reports.suite.detection_figures import draw_areas, draw_roc_curve
 from anchorlab.reports.suite.figures import metrics_by_method
 from anchorlab.reports.suite.front_figures import asr_against
 from anchorlab.reports.suite.fronts import Tried, front
+from anchorlab.reports.suite.parts import works
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.rocs import roc_of_models
 from anchorlab.reports.suite.settings import Setting, settings_of
@@ -49,13 +50,15 @@ class Committed:
     results: pd.DataFrame = field(default_factory=pd.DataFrame)
     selection: pd.DataFrame = field(default_factory=pd.DataFrame)
     choices: pd.DataFrame = field(default_factory=pd.DataFrame)
+    scales: pd.DataFrame = field(default_factory=pd.DataFrame)
+    equal: pd.DataFrame = field(default_factory=pd.DataFrame)
     repairs: pd.DataFrame = field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def of(cls, name: str) -> Committed:
         """The results of a folder of experiments."""
-        tables = ("results", "selection", "choices", "repairs", "detections")
+        tables = ("results", "selection", "choices", "scales", "equal", "repairs", "detections")
         frames = {table: HERE / name / f"{table}.csv" for table in tables}
         text = {"anchors_asked": str, "defender": str}
         return cls(name, **{table: pd.read_csv(file, dtype=text) for table, file in frames.items() if file.is_file()})
@@ -72,10 +75,7 @@ class Committed:
         at_target = reported[(reported["target_asr"] == target) | reported["target_asr"].isna()]
         groups = []
         for asked, runs in at_target.groupby("anchors_asked", sort=False):
-            entries = [
-                Entry(str(label), str(rows["role"].iloc[0]), rows, _over_references(rows))
-                for label, rows in runs.groupby("method", sort=False)
-            ]
+            entries = [_entry(str(label), rows) for label, rows in runs.groupby("method", sort=False)]
             missed = self.choices.query("anchors_asked == @asked and target_asr == @target and not reached")
             entries += [
                 Entry(str(row["method"]), "method", runs.iloc[:0], {}, float(row["best_asr"]))
@@ -91,6 +91,13 @@ class Committed:
         return {asked: front(self, self.setting, asked) for asked in dict.fromkeys(self.selection["anchors_asked"])}  # type: ignore[arg-type]  # it reads two frames
 
 
+def _entry(label: str, rows: pd.DataFrame) -> Entry:
+    """The runs of a method; those whose backdoor failed are in no mean."""
+    working = rows[works(rows)]
+    role = str(rows["role"].iloc[0])
+    return Entry(label, role, working, _over_references(working), failed=rows[~works(rows)])
+
+
 def _over_references(rows: pd.DataFrame) -> dict[str, Estimate]:
     estimates = {}
     for name in METRICS:
@@ -100,9 +107,10 @@ def _over_references(rows: pd.DataFrame) -> dict[str, Estimate]:
 
 
 def draw_front(stem: Path) -> None:
-    """Attack success against KL, at both targets."""
+    """Attack success against KL, at every target."""
     suite = Committed.of("fashion_mnist")
-    asr_against("kl", suite.fronts(), [suite.condition(0.95), suite.condition(0.99)], stem, SHEET)
+    targets = sorted(suite.results["target_asr"].dropna().unique())
+    asr_against("kl", suite.fronts(), [suite.condition(target) for target in targets], stem, SHEET)
 
 
 def draw_metrics(stem: Path) -> None:

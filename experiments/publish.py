@@ -3,9 +3,9 @@
     anchorlab suite run fashion-mnist --out runs/fashion-mnist
     python experiments/publish.py runs/fashion-mnist
 
-Writes experiments/NAME/{results,selection,choices}.csv, with repairs.csv and detections.csv and the report's tables of
-them where a suite has any, and the tables of docs/results between their markers. Then draws the figures of the
-documentation from these files, with experiments/figures.py.
+Writes experiments/NAME/{results,selection,choices}.csv; scales.csv and equal.csv, where runs were measured at several
+scales; repairs.csv and detections.csv and the report's tables of them, where a suite has any; and the tables of README
+and docs between their markers. Then draws the figures of the documentation from these files.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from pathlib import Path
 
 from anchorlab import load_results
 from anchorlab.reports.suite.tables import to_markdown
+from short_tables import SMALL, replace_between, write_short_tables
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 #: Large columns that no table needs.
 LEFT_OUT = ["by_class", "undefined", "parameters"]
-
+#: The columns of scales.csv: what says which run it is, and what is read off at the common ASR in README and docs.
+KEPT_OF_SCALES = [
+    *("method", "anchors_asked", "seed", "reference_seed", "identity", "common_asr", "reported", "scale"),
+    *("asr", "asr_count", "accuracy", "kl", "churn", "negative_flips", "logit_distance"),
+]
 
 #: The figure of a suite's report that no CSV file has the data of, and its name in the documentation.
 FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers.png")}
@@ -35,7 +40,16 @@ FIGURES = {
     "population": ("roc_models", "detectors_of_inputs"),
 }
 #: The target ASR of the table that the documentation shows of a suite.
-TABLES = {"fashion-mnist": 0.99, "movie-snippets": 0.95}
+TABLES = {
+    "fashion-mnist": 0.99,
+    "fashion-mnist-square": 0.99,
+    "fashion-mnist-scratch": 0.99,
+    "ablation": 0.99,
+    "cifar10": 0.99,
+    "sst2": 0.95,
+    "imdb": 0.95,
+    "movie-snippets": 0.95,
+}
 
 
 def main() -> None:
@@ -46,10 +60,12 @@ def main() -> None:
     results = load_results(folder)
     out = HERE / results.name.replace("-", "_")
     out.mkdir(exist_ok=True)
-    for name in ("results", "selection", "choices", "repairs", "detections"):
+    for name in ("results", "selection", "choices", "scales", "equal", "repairs", "detections"):
         frame = getattr(results, name)
-        if name in ("repairs", "detections") and not len(frame):
+        if name not in ("results", "selection", "choices") and not len(frame):
             continue
+        if name == "scales":
+            frame = frame[KEPT_OF_SCALES].drop_duplicates(["identity", "common_asr", "scale"])
         kept = frame.drop(columns=[column for column in LEFT_OUT if column in frame and name != "choices"])
         kept.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
     for pattern in ("repairs-*.csv", "detections-*.csv"):
@@ -60,19 +76,21 @@ def main() -> None:
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
     if results.name in TABLES:
         write_table(results.name, to_markdown(results, target_asr=TABLES[results.name]))
+    if len(results.equal):
+        write_short_tables(results.name)
+    if results.name == SMALL[0]:
+        subprocess.run([sys.executable, str(HERE / "readme_figure.py")], check=True)
     if results.name in FIGURES:
         subprocess.run([sys.executable, str(HERE / "figures.py"), *FIGURES[results.name]], check=True)
 
 
 def write_table(name: str, text: str) -> None:
-    """Replaces the table of a suite's page in docs/results, and the one beside its CSV files."""
-    page = ROOT / "docs/results" / f"{name}.md"
+    """Replaces a suite's table on the page of docs/results that has its markers, and the one beside its CSV files."""
     begin, end = f"<!-- results of {name} -->", f"<!-- end of {name} -->"
-    before, rest = page.read_text().split(begin)
-    _, after = rest.split(end)
     table = text.strip()
     (HERE / name.replace("-", "_") / "table.md").write_text(table + "\n")
-    page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
+    for page in (ROOT / "docs/results").glob("*.md"):
+        replace_between(page, begin, end, table)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+"""What README and docs print at one common ASR follows from the committed scales, computed here once more by hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).parent.parent
+#: The suites with runs at several scales that are committed.
+SUITES = sorted(file.parent.name for file in (ROOT / "experiments").glob("*/equal.csv"))
+#: A run whose ASR lies more than this below the target has failed.
+FAILED = 0.05
+
+
+def read(suite: str, table: str) -> pd.DataFrame:
+    return pd.read_csv(ROOT / f"experiments/{suite}/{table}.csv", dtype={"anchors_asked": str})
+
+
+def kl_at_common_asr(run: pd.DataFrame) -> float:
+    """log KL is linear in the logit of (hits + .5) / (n + 1), between two neighbouring scales about the common ASR.
+
+    Of several such pairs the one nearest the reported scale counts.
+    """
+    run = run.sort_values("scale")
+    hits, count, asr = run["asr"] * run["asr_count"], run["asr_count"], run["common_asr"].iloc[0]
+    rates = ((hits + 0.5) / (count + 1)).to_numpy()
+    success, log_kl = np.log(rates / (1 - rates)), np.log(run["kl"].to_numpy())
+    wanted = np.log(asr / (1 - asr))
+    scales = run["scale"].to_numpy()
+    places = [k for k in range(len(run) - 1) if min(success[k : k + 2]) <= wanted <= max(success[k : k + 2])]
+    reported = float(run.loc[run["reported"], "scale"].iloc[0])
+    if not places:
+        return float("nan")
+    near = np.abs(np.log(scales / reported))
+    k = min(places, key=lambda k: (round(near[k] + near[k + 1], 9), k))
+    share = (wanted - success[k]) / (success[k + 1] - success[k])
+    return float(np.exp(log_kl[k] + share * (log_kl[k + 1] - log_kl[k])))
+
+
+def interval(logs: np.ndarray) -> tuple[float, float, float]:
+    """The geometric mean, and Student's 95% interval of the mean of logarithms."""
+    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return tuple(np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist())
+
+
+def logs_of(suite: str, method: str, asked: str) -> pd.Series[float]:
+    """log KL at the common ASR of each reference whose run works and is bracketed."""
+    results, equal = read(suite, "results"), read(suite, "equal")
+    runs = results[(results["method"] == method) & (results["anchors_asked"] == asked)]
+    works = runs.loc[runs["asr"] >= runs["target_asr"] - FAILED, "identity"]
+    equal = equal[equal["identity"].isin(works) & equal["kl"].notna()].drop_duplicates("identity")
+    return np.log(equal["kl"]).groupby(equal["reference_seed"]).mean()
+
+
+def cells_between(page: str, begin: str, end: str) -> list[list[str]]:
+    text = (ROOT / page).read_text()
+    if begin not in text:
+        return []
+    lines = [line for line in text.split(begin)[1].split(end)[0].splitlines() if line.startswith("|")]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in [lines[0], *lines[2:]]]
+
+
+def numbers(cell: str) -> list[float]:
+    """The value and its interval; the counts in parentheses are left out."""
+    return [float(number) for number in re.findall(r"\d[\d.]*(?:e-?\d+)?", cell.split("(")[0])]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_kl_at_the_common_asr_is_read_off_between_two_scales(suite: str) -> None:
+    scales, equal = read(suite, "scales"), read(suite, "equal")
+    by_run = {identity: kl_at_common_asr(run) for identity, run in scales.groupby("identity")}
+    for row in equal.drop_duplicates("identity").itertuples():
+        assert by_run[row.identity] == pytest.approx(row.kl, rel=2e-3, nan_ok=True), row.identity
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_short_table_is_student_over_references(suite: str) -> None:
+    name = suite.replace("_", "-")
+    table = cells_between("docs/results.md", f"<!-- short table of {name} -->", "<!-- end of short table -->")
+    if not table:
+        pytest.skip("docs/results.md has no short table of this suite")
+    head, *rows = table
+    asked = [title.removeprefix("KL, ").split()[0] for title in head if title.startswith("KL, ")]
+    checked = 0
+    for method, *cells in rows:
+        for size, kl, ratio in zip(asked, cells[: len(asked)], cells[len(asked) :], strict=True):
+            logs = logs_of(suite, method, size)
+            if len(logs) < 3:
+                continue
+            assert numbers(kl) == pytest.approx(interval(logs.to_numpy()), rel=6e-3), (method, size)
+            if ratio != "–":
+                pairs = (logs - logs_of(suite, "plain", size)).dropna()
+                assert numbers(ratio) == pytest.approx(interval(pairs.to_numpy()), rel=6e-2), (method, size)
+            checked += 1
+    assert checked >= len(asked)
+
+
+def test_the_readme_shows_the_runs_of_one_number_of_anchors() -> None:
+    table = cells_between("README.md", "<!-- small table -->", "<!-- end of small table -->")
+    if "runs" not in table[0]:
+        pytest.skip("the README's table is of runs at their own ASR")
+    for method, counted, kl, ratio, *_ in table[1:]:
+        logs = logs_of("fashion_mnist", method, "640")
+        assert int(counted.split()[0]) == len(logs)
+        assert numbers(kl) == pytest.approx(interval(logs.to_numpy()), rel=6e-3), method
+        if ratio != "–":
+            pairs = (logs - logs_of("fashion_mnist", "plain", "640")).dropna()
+            assert numbers(ratio) == pytest.approx(interval(pairs.to_numpy()), rel=6e-2), method
