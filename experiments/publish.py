@@ -17,6 +17,7 @@ from pathlib import Path
 
 from anchorlab import load_results
 from anchorlab.reports.suite.tables import to_markdown
+from reproduction_table import write_reproduction
 from short_tables import SMALL, replace_between, write_short_tables
 
 HERE = Path(__file__).parent
@@ -78,6 +79,7 @@ def main() -> None:
         write_table(results.name, to_markdown(results, target_asr=TABLES[results.name]))
     if len(results.equal):
         write_short_tables(results.name)
+        write_reproduction(results.name)
     if results.name == SMALL[0]:
         subprocess.run([sys.executable, str(HERE / "readme_figure.py")], check=True)
     if results.name in FIGURES:

@@ -60,11 +60,11 @@ def short_table(results: pd.DataFrame, equal: pd.DataFrame) -> str:
     columns = [runs_at_one_asr(results, equal, asked) for asked in sizes]
     titles = [f"{asked} anchors" if asked.isdigit() else "all anchors" for asked in sizes]
     head = ["method", *(f"KL, {title}" for title in titles), *(f"KL / plain's, {title}" for title in titles)]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
     for method in dict.fromkeys(label for column in columns for label in column):
         kls = [_kl(column.get(method)) for column in columns]
         ratios = [_to_plain(column, method) for column in columns]
-        lines.append(_line([f"`{method}`", *kls, *ratios]))
+        lines.append(line([f"`{method}`", *kls, *ratios]))
     return "\n".join(lines)
 
 
@@ -74,13 +74,13 @@ def small_table(results: pd.DataFrame, equal: pd.DataFrame) -> str:
     methods = {label: one for label, one in runs_at_one_asr(results, equal, asked).items() if label != STOPPED}
     kl = {label: value for label, one in methods.items() if (value := one.estimate("kl").value) is not None}
     head = ["method", "runs", "KL", "KL / plain's", *(METRICS[name].title for name in measures)]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
     for label in sorted(kl, key=lambda label: -kl[label]):
         one = methods[label]
         counted = f"{len(one.runs)} of {len(one.reported)}"
-        shown = [_written(one.estimate(name), name) for name in measures]
+        shown = [written(one.estimate(name), name) for name in measures]
         lines.append(
-            _line([f"`{label}`", counted, _written(one.estimate("kl"), "kl"), _to_plain(methods, label), *shown])
+            line([f"`{label}`", counted, written(one.estimate("kl"), "kl"), _to_plain(methods, label), *shown])
         )
     return "\n".join(lines)
 
@@ -108,10 +108,10 @@ def _kl(one: AtOneASR | None) -> str:
     if not len(one.runs):
         return f"– (0 of {len(one.reported)})"
     missing = "" if len(one.runs) == len(one.reported) else f" ({len(one.runs)} of {len(one.reported)})"
-    return _written(one.estimate("kl"), "kl") + missing
+    return written(one.estimate("kl"), "kl") + missing
 
 
-def _written(estimate: Estimate, name: str) -> str:
+def written(estimate: Estimate, name: str) -> str:
     """The mean, and its interval where there is one."""
     write = METRICS[name].write
     if estimate.value is None:
@@ -129,7 +129,8 @@ def _to_plain(methods: dict[str, AtOneASR], label: str) -> str:
     return write_ratio(paired.value) + interval
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
