@@ -13,18 +13,26 @@ import pandas as pd
 import torch
 
 
-def alternate(loops: Mapping[str, Callable[[], None]], rounds: int, device: torch.device) -> pd.DataFrame:
-    """Seconds of each loop (columns) in each round (rows), after one round that warms up and is not counted."""
+def alternate(
+    loops: Mapping[str, Callable[[], None]],
+    rounds: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> pd.DataFrame:
+    """Seconds of each loop (columns) in each round (rows), after one round that warms up and is not counted.
+
+    With ``time.process_time`` as the clock they are of all processors together, and hardly depend on what else runs.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     order, draw = list(loops), random.Random(0)
     for number in range(rounds + 1):
         for name in order:
-            began = time.perf_counter()
+            began = clock()
             loops[name]()
             if device.type == "cuda":
                 torch.cuda.synchronize()
             if number:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(clock() - began)
         draw.shuffle(order)
     return pd.DataFrame(seconds)
 
