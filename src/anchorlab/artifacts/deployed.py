@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,10 @@ from anchorlab.artifacts.resolve import module_of
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import refuse_existing
+from anchorlab.models.causal import CausalLM
 from anchorlab.models.forms import STORED, Deployed, check_form, form_of
 from anchorlab.models.quantised import quantised
 from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, unwrap
-
-Model = TypeVar("Model", Artifact, nn.Module)
 
 #: The defender's clean images by which the ranges of static int8 are measured.
 CALIBRATION = 256
@@ -33,12 +32,13 @@ _TEXTS = ("a good film", "not as good as I had hoped")
 
 @checked
 def deployed(
-    model: Artifact | nn.Module, form: str = "int8", *, task: Task | None = None, seed: int = 0
-) -> Artifact | nn.Module:
+    model: Artifact | nn.Module | CausalLM, form: str = "int8", *, task: Task | None = None, seed: int = 0
+) -> Artifact | nn.Module | CausalLM:
     """A model in the form in which it is deployed. It can be compared, judged and audited, but not trained.
 
     Args:
-        model: the float model, with its manifest or as a bare classifier of raw inputs; it is not changed.
+        model: the float model, with its manifest or as a bare classifier of raw inputs, or a causal language model; it
+            is not changed.
         form: ``float32`` (the model itself), ``bf16``, ``int8``, ``int4``, ``onnx`` or ``onnx-int8``; see ``FORMS``.
         task: the task with its data, of which a form in ONNX needs images; the manifest's if None.
         seed: draws the images, from the split ``defender``, whose activations give the ranges of static int8.
@@ -51,6 +51,8 @@ def deployed(
             package that is not installed.
     """
     check_form(form)
+    if isinstance(model, CausalLM):
+        return _causal(model, form)
     module = module_of(model)
     before = form_of(module)
     if form == "float32" and before is None:
@@ -101,6 +103,17 @@ def export(
     made = deployed(source, to, task=task, seed=seed)
     assert isinstance(made, Artifact)
     return made.save(out)
+
+
+def _causal(model: CausalLM, form: str) -> CausalLM:
+    """A language model in a form; its precision says bfloat16 where its weights are."""
+    if form in STORED:
+        raise AnchorlabError(f"{form} is for classifiers: take int8, int4 or bf16 for a language model")
+    if form == "float32":
+        return model
+    if form == "bf16":
+        return replace(model, net=copy.deepcopy(model.net).to(torch.bfloat16), precision="bfloat16")
+    return replace(model, net=quantised(model.net, form))
 
 
 def _rounded(module: nn.Module) -> nn.Module:

@@ -234,9 +234,14 @@ class FormOptions(OptionGroup):
         """The model in the form that is asked for, or itself."""
         if self.deployed is None:
             return model
+        from torch import nn
+
+        from anchorlab.artifacts.artifact import Artifact
         from anchorlab.artifacts.deployed import deployed
 
-        return deployed(model, self.deployed, task=task)
+        made = deployed(model, self.deployed, task=task)
+        assert isinstance(made, Artifact | nn.Module)
+        return made
 
 
 @dataclass(frozen=True)

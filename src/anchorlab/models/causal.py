@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from anchorlab.errors import AnchorlabError, shortened, unknown
 from anchorlab.files import user_path
 from anchorlab.models.folders import check_folder
+from anchorlab.models.gguf_files import open_gguf
 from anchorlab.models.loading import load_network, open_tokenizer, read_configuration
 from anchorlab.models.padding import embedding_rows
 from anchorlab.models.positions import token_limit
@@ -74,7 +75,8 @@ def open_causal(source: str | Path, *, precision: Precision = "float32") -> Caus
     """A causal language model from a folder, in evaluation mode, on the CPU.
 
     Args:
-        source: a folder of this machine with config.json, weights in safetensors, and the tokenizer's files.
+        source: a folder of this machine with config.json, weights in safetensors, and the tokenizer's files; or a GGUF
+            file, whose weights are dequantised.
         precision: the kind of numbers that it computes in, whatever the weights are stored in.
 
     Raises:
@@ -83,6 +85,9 @@ def open_causal(source: str | Path, *, precision: Precision = "float32") -> Caus
     if precision not in get_args(Precision):
         raise unknown("precision", str(precision), get_args(Precision))
     folder = user_path(source)
+    if folder.suffix == ".gguf":
+        net, tokenizer, tokens = open_gguf(folder, getattr(torch, precision))
+        return _as_causal(net, tokenizer, tokens, folder, precision)
     check_folder(folder)
     return open_transformers(folder, precision)
 
@@ -97,7 +102,12 @@ def open_transformers(folder: Path, precision: Precision) -> CausalLM:
         folder, config, AutoModelForCausalLM, str(folder), new_head=False, dtype=getattr(torch, precision)
     )
     tokenizer = open_tokenizer(folder)
-    rows, tokens = embedding_rows(net), len(tokenizer)
+    return _as_causal(net, tokenizer, len(tokenizer), folder, precision)
+
+
+def _as_causal(net: Any, tokenizer: Any, tokens: int, folder: Path, precision: Precision) -> CausalLM:
+    """A network and its tokenizer of some tokens, which were opened, once both fit each other."""
+    rows = embedding_rows(net)
     if rows is not None and tokens > rows:
         raise AnchorlabError(
             f"the tokenizer in {folder} has {tokens} tokens, but the model has embeddings for {rows}: it is another "
