@@ -217,6 +217,7 @@ def _counts(
         ("reference", "references to train"),
         ("selection", "runs that choose strengths"),
         ("reported", "reported runs, known so far"),
+        *([("deployed", "measurements of what is deployed, of models that are there so far")] if suite.deploy else []),
         *([("defended", "repairs, of models that are there so far")] if suite.repairs else []),
         *([("detected", "detections, of models that are there so far")] if suite.detectors else []),
     ):

@@ -62,6 +62,7 @@ class Outline:
     most_runs_that_choose: int = 0
     repairs: dict[str, Any] = field(default_factory=dict)
     detectors: dict[str, Any] = field(default_factory=dict)
+    deploy: list[str] = field(default_factory=list)
     defender: list[int | str] = field(default_factory=list)
     has_evaluations: bool = False
 

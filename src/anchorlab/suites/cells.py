@@ -177,10 +177,28 @@ class DetectionCell(_EvaluationCell):
     examples: int | None = Field(
         default=None, description="number of clean inputs that a detector of inputs judges, and of attacked ones"
     )
+    form: str | None = Field(
+        default=None, description="the form in which the model is deployed, if not float32", json_schema_extra=LATER
+    )
 
 
-EvaluationCell = RepairCell | DetectionCell
-Cell = InjectionCell | NoiseCell | RepairCell | DetectionCell
+class DeploymentCell(_EvaluationCell):
+    """A reported model, or the reference, in a form in which models are deployed, and its measurement.
+
+    It has no hyper-parameters, and the number of the defender's examples is the form's own.
+    """
+
+    kind: Literal["deployed"] = "deployed"
+    form: str = Field(description="the form, as onnx-int8")
+
+    @property
+    def name(self) -> str:
+        """A readable name, for messages."""
+        return f"{self.of} in {self.form}"
+
+
+EvaluationCell = RepairCell | DetectionCell | DeploymentCell
+Cell = InjectionCell | NoiseCell | RepairCell | DetectionCell | DeploymentCell
 AnyCell = Annotated[Cell, Field(discriminator="kind")]
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from anchorlab.progress import duration, status_bar, tell
-from anchorlab.suites.cells import DetectionCell, InjectionCell, ReferenceJob, RepairCell
+from anchorlab.suites.cells import DeploymentCell, DetectionCell, InjectionCell, ReferenceJob, RepairCell
 
 if TYPE_CHECKING:
     from anchorlab.suites.runner import Progress
@@ -56,7 +56,7 @@ def short_name(job: Job) -> str:
     if isinstance(job, InjectionCell):
         strength = "" if job.strength is None else f" at {job.strength:g}"
         return f"{job.label}{strength}, seed {job.seed}"
-    if isinstance(job, RepairCell | DetectionCell):
+    if isinstance(job, RepairCell | DetectionCell | DeploymentCell):
         model = "a reference" if job.model is None else job.of.partition(",")[0]
         return f"{job.label} on {model}, seed {job.seed}"
     return job.label

@@ -23,7 +23,7 @@ from anchorlab.models.device import mixed_precision, move_to_device, run_arithme
 from anchorlab.models.wrap import encoding_of
 from anchorlab.repairs.oracles import build_repair
 from anchorlab.settings import build
-from anchorlab.suites.cells import EvaluationCell, InjectionCell, RepairCell
+from anchorlab.suites.cells import DeploymentCell, EvaluationCell, InjectionCell, RepairCell
 from anchorlab.suites.expected import runs_to_choose
 from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import Plan
@@ -131,12 +131,16 @@ def _evaluation_seconds(spec: TaskSpec, plan: Plan, store: Store, suite: Suite, 
 
 def _group(cell: EvaluationCell) -> str:
     """What cells that take about the same time have in common."""
+    if isinstance(cell, DeploymentCell):
+        return cell.form
     name = cell.defence if isinstance(cell, RepairCell) else cell.detector
     return f"{name} {cell.parameters} {cell.defender}"
 
 
 def _guess_cell(cell: EvaluationCell, costs: _Costs) -> float:
-    """Seconds of a repair or detection if none like it is done."""
+    """Seconds of a repair, a detection or a deployment if none like it is done."""
+    if isinstance(cell, DeploymentCell):
+        return _PASSES * costs.evaluation
     if isinstance(cell, RepairCell):
         return _guess("repair", build_repair(cell.defence, cell.parameters), cell.defender, costs)
     return _guess(cell.judges, DETECTORS.build(cell.detector, cell.parameters), cell.defender, costs)

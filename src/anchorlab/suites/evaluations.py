@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from anchorlab.settings import former_values, values_of
-from anchorlab.suites.cells import DetectionCell, EvaluationCell, InjectionCell, ReferenceJob, RepairCell
-from anchorlab.suites.parts import TaskSpec, TriggerSpec
+from anchorlab.suites.cells import (
+    DeploymentCell,
+    DetectionCell,
+    EvaluationCell,
+    InjectionCell,
+    ReferenceJob,
+    RepairCell,
+)
+from anchorlab.suites.parts import DetectorSpec, TaskSpec, TriggerSpec
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 from anchorlab.triggers import TRIGGERS
@@ -114,39 +121,51 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
             if source is not None:
                 evaluations.needed.add(source.identity)
     evaluations.waiting = len(waiting)
-    evaluations.expected = (len(suite.repairs) + len(suite.detectors)) * len(suite.defender) * undecided
+    judged = len(suite.repairs) + len(suite.detectors)
+    evaluations.expected = (judged * len(suite.defender) + len(suite.deploy)) * undecided
     return evaluations
 
 
 def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation]:
     """All repairs and detections of one model."""
+    attack: dict[str, Any] = {
+        "trigger": TRIGGERS.to_dict(TRIGGERS.parse(subject.trigger.trigger)),
+        "rule": subject.trigger.label_rule,
+        "target": subject.trigger.label,
+        "split": "test",
+    }
+    for form in suite.deploy:
+        settings: dict[str, Any] = {"label": form, "form": form, "parameters": {}, "defender": None}
+        yield Evaluation(DeploymentCell(**_common(store, subject), **attack, **settings), subject, "")
     for count in suite.defender:
         common = _common(store, subject) | {"defender": None if count == "all" else count}
-        attack = {
-            "trigger": TRIGGERS.to_dict(TRIGGERS.parse(subject.trigger.trigger)),
-            "rule": subject.trigger.label_rule,
-            "target": subject.trigger.label,
-            "split": "test",
-        }
         for label, spec in suite.repairs.items():
             parameters = values_of(spec.build())
             repair = RepairCell(**common, **attack, label=label, defence=spec.repair, parameters=parameters)
             yield Evaluation(repair, subject, str(count))
         for label, detector in suite.detectors.items():
             settings = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}
-            if detector.judges == "model":
-                no_attack: dict[str, Any] = {"trigger": {}, "rule": "", "target": None, "split": ""}
-                yield Evaluation(DetectionCell(**common, **no_attack, **settings, judges="model"), subject, str(count))
-            elif subject.role == "method":
-                detection = DetectionCell(**common, **attack, **settings, judges="input", examples=_EXAMPLES)
-                yield Evaluation(detection, subject, str(count))
+            for deployed_in in (None, *_forms(suite, detector)):
+                settings["form"] = deployed_in
+                if detector.judges == "model":
+                    no_attack: dict[str, Any] = {"trigger": {}, "rule": "", "target": None, "split": ""}
+                    judging = DetectionCell(**common, **no_attack, **settings, judges="model")
+                    yield Evaluation(judging, subject, str(count))
+                elif subject.role == "method":
+                    detection = DetectionCell(**common, **attack, **settings, judges="input", examples=_EXAMPLES)
+                    yield Evaluation(detection, subject, str(count))
+
+
+def _forms(suite: Suite, detector: DetectorSpec) -> list[str]:
+    """The forms besides float32 in which a detector judges: none for one that needs gradients or weights."""
+    return [] if detector.build().needs_float else [form for form in suite.deploy if form != "float32"]
 
 
 def with_former(entries: Iterable[Evaluation], suite: Suite, store: Store) -> Iterator[Evaluation]:
     """The entries, and beside one that is not done the result that an earlier version with other defaults left."""
     for entry in entries:
         yield entry
-        if store.done(entry.cell):
+        if store.done(entry.cell) or entry.cell.kind == "deployed":
             continue
         spec = suite.repairs[entry.cell.label] if entry.cell.kind == "defence" else suite.detectors[entry.cell.label]
         former = former_values(spec.build())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from anchorlab.suites.cells import DetectionCell, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.cells import DeploymentCell, DetectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.pace import Kind
 from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import NOISE, Plan
@@ -27,6 +27,8 @@ def kind_of(job: Job, tasks: dict[str, str]) -> Kind:
     task = tasks.get(job.reference, "")
     if isinstance(job, RepairCell | DetectionCell):
         return Kind("defended" if isinstance(job, RepairCell) else "detected", task, f"{job.label} {job.defender}")
+    if isinstance(job, DeploymentCell):
+        return Kind("deployed", task, job.label)
     return Kind("noise" if isinstance(job, NoiseCell) else "injection", task, job.label)
 
 
@@ -100,6 +102,8 @@ def _to_evaluate(suite: Suite, task: TaskSpec, reported: Counter[Kind], missing:
     injected = sum(reported[Kind("injection", task.name, label)] for label in suite.methods)
     made = injected + reported[Kind("injection", task.name, BENIGN)]
     references = missing * len(suite.seeds)
+    for form in suite.deploy:
+        expected[Kind("deployed", task.name, form)] = made + references * len(suite.triggers)
     for count in suite.defender:
         number = None if count == "all" else count
         for label in suite.repairs:
@@ -107,7 +111,8 @@ def _to_evaluate(suite: Suite, task: TaskSpec, reported: Counter[Kind], missing:
             expected[Kind("defended", task.name, f"{label} {number}")] = models
         for label, detector in suite.detectors.items():
             models = made + references if detector.judges == "model" else injected
-            expected[Kind("detected", task.name, f"{label} {number}")] = models
+            forms = 0 if detector.build().needs_float else sum(form != "float32" for form in suite.deploy)
+            expected[Kind("detected", task.name, f"{label} {number}")] = models * (1 + forms)
     return expected
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from anchorlab.consistency.summary import consistency_fields
-from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, RepairCell
+from anchorlab.suites.cells import Cell, DeploymentCell, DetectionCell, InjectionCell, RepairCell
 from anchorlab.suites.detections import INPUT_RATES
 from anchorlab.suites.equal import RUN
 from anchorlab.suites.evaluations import Evaluation
@@ -115,10 +115,26 @@ def detections_frame(plan: Plan, store: Store) -> pd.DataFrame:
             **_measured(row),
         }
         for entry in plan.evaluations.entries
-        if isinstance(entry.cell, DetectionCell)
+        if isinstance(entry.cell, DetectionCell) and entry.cell.form is None
         for row in store.result(entry.cell) or []
     ]
     return pd.DataFrame(rows, columns=list(_DETECTIONS))
+
+
+def deployed_frame(plan: Plan, store: Store) -> pd.DataFrame:
+    """A row for each model in each form in which it is deployed, measured; and for each detection of it."""
+    forms = {entry.cell.form for entry in plan.evaluations.entries if isinstance(entry.cell, DeploymentCell)}
+    rows = []
+    for entry in plan.evaluations.entries:
+        if isinstance(entry.cell, RepairCell):
+            continue
+        form = entry.cell.form or "float32"
+        told: dict[str, Any] = {"form": form, "detector": "", "kind": "", **_evaluated(entry)}
+        if isinstance(entry.cell, DetectionCell):
+            told |= {"detector": entry.cell.label, "kind": entry.cell.judges}
+        results = (store.result(entry.cell) or []) if form in forms else []
+        rows += [{**told, **_measured(row)} for row in results]
+    return pd.DataFrame(rows, columns=None if rows else ["form", "detector", "kind", *_EVALUATED])
 
 
 def _evaluated(entry: Evaluation) -> dict[str, Any]:

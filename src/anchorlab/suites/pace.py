@@ -13,7 +13,7 @@ class Kind(NamedTuple):
     """Jobs that take about the same time.
 
     Attributes:
-        work: ``reference``, ``injection``, ``noise``, ``defended`` or ``detected``.
+        work: ``reference``, ``injection``, ``noise``, ``deployed``, ``defended`` or ``detected``.
         task: name of the task.
         label: of the method, repair or detector; empty for references.
     """

@@ -17,7 +17,16 @@ from typing import Any, Literal
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.settings import build, strength_value, values_of
-from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, NoiseCell, ReferenceJob, RepairCell, Walk
+from anchorlab.suites.cells import (
+    Cell,
+    DeploymentCell,
+    DetectionCell,
+    InjectionCell,
+    NoiseCell,
+    ReferenceJob,
+    RepairCell,
+    Walk,
+)
 from anchorlab.suites.choosing import Trials, choose_from, choose_rate, first_strength, grid_of, search
 from anchorlab.suites.evaluations import REFERENCE, Evaluations, Subject, plan_evaluations
 from anchorlab.suites.former_choice import FormerChoice, choose_formerly
@@ -130,6 +139,7 @@ class Plan:
         evaluations = [entry for entry in self.evaluations.entries if entry.cell.identity in self.evaluations.possible]
         # Then model by model, so that each is opened once.
         evaluations.sort(key=lambda entry: (entry.cell.seed, entry.subject.job.seed, entry.cell.model or ""))
+        stages += [("deployed", entry.cell) for entry in evaluations if isinstance(entry.cell, DeploymentCell)]
         stages += [("defended", entry.cell) for entry in evaluations if isinstance(entry.cell, RepairCell)]
         stages += [("detected", entry.cell) for entry in evaluations if isinstance(entry.cell, DetectionCell)]
         for stage, job in stages:

@@ -29,6 +29,7 @@ from anchorlab.suites.former_choice import former_choice
 from anchorlab.suites.frames import (
     choices_frame,
     count_pending,
+    deployed_frame,
     detections_frame,
     library_versions,
     references_trained,
@@ -86,6 +87,10 @@ class SuiteResults:
             detector of inputs the columns that ``detections.INPUT_RATES`` names. Equal ``weights_sha256`` are one
             model: benign updates do not depend on the trigger.
         failed: ``what``, ``stage``, ``error`` and ``identity`` of each failed job.
+        deployed: a row for each model in each form of ``deploy``, with the columns of the model as in ``repairs``, and
+            the measurements of ``Comparison`` against the reference in the same form; ``accuracy_twin``, ``asr_twin``,
+            ``kl_twin`` and ``churn_twin`` compare it with its own float twin. Rows with a ``detector`` have the columns
+            of ``detections`` for that form.
         pending: number of reported runs, repairs and detections that are not done, the expected ones included.
         references: task, model, seed, accuracy, hash and training seconds of each trained reference.
         versions: versions of the libraries that the runs used; several where they differ.
@@ -103,6 +108,7 @@ class SuiteResults:
     choices: pd.DataFrame
     repairs: pd.DataFrame
     detections: pd.DataFrame
+    deployed: pd.DataFrame
     failed: pd.DataFrame
     pending: int
     references: list[dict[str, Any]]
@@ -292,6 +298,7 @@ def results_of(suite: Suite, plan: Plan, store: Store, text: str) -> SuiteResult
         choices=choices_frame(plan),
         repairs=repairs_frame(plan, store),
         detections=detections_frame(plan, store),
+        deployed=deployed_frame(plan, store),
         failed=pd.DataFrame(failures(suite, store, plan), columns=["what", "stage", "error", "identity"]),
         pending=count_pending(plan, store),
         references=references_trained(plan, store),
@@ -309,6 +316,7 @@ def write_results(results: SuiteResults, out: str | Path) -> None:
     silent = len(results.repairs) == 0 or results.repairs["note"].isna().all()
     repairs = results.repairs.drop(columns="note", errors="ignore") if silent else results.repairs
     others = {"scales": results.scales, "equal": results.equal, "repairs": repairs, "detections": results.detections}
+    others |= {"deployed": results.deployed}
     for name, frame in (frames | {name: frame for name, frame in others.items() if len(frame)}).items():
         write_atomically(Path(out) / f"{name}.csv", frame_csv(frame))
 

@@ -21,7 +21,7 @@ from filelock import FileLock
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
 from anchorlab.notices import notice
-from anchorlab.suites.cells import DetectionCell, ReferenceJob, RepairCell
+from anchorlab.suites.cells import DeploymentCell, DetectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.display import short_name, suite_display
 from anchorlab.suites.executors import Executor, LocalProcesses, RayCluster
 from anchorlab.suites.expected import expected_jobs, kind_of
@@ -170,7 +170,7 @@ class _Run:
         if job.reference not in self.shared:
             self.shared[job.reference] = self.executor.share(self.store.folder / "references" / job.reference)
         reference = self.shared[job.reference]
-        if isinstance(job, RepairCell | DetectionCell):
+        if isinstance(job, RepairCell | DetectionCell | DeploymentCell):
             return self.executor.submit(measure_evaluation, job, reference, self.model(job.model))
         needed = self.suite.keep_models or job.identity in self.plan.evaluations.needed
         keep = needed and job.split == "test" and job.kind == "injection"

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from anchorlab.data import AnchorSource, find_task
 from anchorlab.errors import unknown
 from anchorlab.injection.tuning import Tuning
+from anchorlab.models.forms import check_form
 from anchorlab.settings import build, check_seed
 from anchorlab.suites.parts import (
     DetectorSpec,
@@ -101,6 +102,11 @@ class Suite(Part):
     detectors: dict[str, DetectorSpec] = Field(
         default_factory=dict, description="label in tables to detector: nothing, or detector and set; or a list"
     )
+    deploy: list[str] = Field(
+        default_factory=list,
+        description="forms in which reported models are measured and judged again: float32, bf16, int8, int4, onnx, "
+        "onnx-int8",
+    )
     keep_models: bool = Field(
         default=False, description="save the reported models; models that repairs or detectors need are saved anyway"
     )
@@ -148,6 +154,17 @@ class Suite(Part):
             for task in info.data.get("tasks", []):
                 _check_modality(label, part.build().modality, task)
         return parts
+
+    @field_validator("deploy")
+    @classmethod
+    def _are_forms(cls, forms: list[str], info: ValidationInfo) -> list[str]:
+        with refusals_as_value_errors():
+            for form in forms:
+                check_form(form)
+        for task in info.data.get("tasks", []) if {"int8", "int4"} & set(forms) else ():
+            if find_task(task.name, task.data, task.columns)[0].kind == "image":
+                raise ValueError(f"int8 and int4 are for texts, but {task.name} holds images: take onnx-int8")
+        return forms
 
     @field_validator("methods")
     @classmethod
@@ -203,7 +220,7 @@ class Suite(Part):
             raise ValueError("the tuning has a learning_rate too: keep that, or the rates to choose from")
         return rates
 
-    @field_validator("references", "seeds", "anchors", "target_asr", "learning_rates", "scales", "defender")
+    @field_validator("references", "seeds", "anchors", "target_asr", "learning_rates", "scales", "defender", "deploy")
     @classmethod
     def _no_value_twice(cls, values: list[Any]) -> list[Any]:
         for value, count in Counter(values).items():
@@ -241,7 +258,8 @@ class Suite(Part):
     def _can_be_planned(self) -> Self:
         conditions = len(self.tasks) * len(self.references) * len(self.triggers) * len(self.anchors)
         per_seed = len(self.target_asr) * len(self.methods) + 2 * self.controls
-        evaluations = (len(self.repairs) + len(self.detectors)) * len(self.defender)
+        judged = len(self.detectors) * (1 + len(self.deploy))
+        evaluations = (len(self.repairs) + judged) * len(self.defender) + len(self.deploy)
         runs = conditions * len(self.seeds) * per_seed * (1 + evaluations) + self.most_runs_that_choose
         if runs > MOST_RUNS:
             raise ValueError(
@@ -268,8 +286,8 @@ class Suite(Part):
 
     @property
     def has_evaluations(self) -> bool:
-        """Whether the reported models are repaired or judged."""
-        return bool(self.repairs or self.detectors)
+        """Whether the reported models are repaired, judged or deployed."""
+        return bool(self.repairs or self.detectors or self.deploy)
 
     def chooses(self, method: MethodSpec) -> bool:
         """Whether there is anything to choose for a method: a strength, a scale or a learning rate."""

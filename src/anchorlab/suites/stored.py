@@ -30,6 +30,7 @@ _LEAST = {
     "injection": (*_COST, "anchors", "steps", *_COMPARED),
     "noise": (*_COST, "anchors", "steps", *_COMPARED),
     "defence": (*_COST, "defender_count", *_COMPARED),
+    "deployed": (*_COST, *_COMPARED),
     "detection": (*_COST, "defender_count"),
 }
 

@@ -9,7 +9,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import pandas as pd
 from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact, load_model
-from anchorlab.artifacts.provenance import versions_of_run, weights_hash
+from anchorlab.artifacts.deployed import deployed
+from anchorlab.artifacts.provenance import RunMeter, versions_of_run, weights_hash
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.consistency.answers import Answers, answers, instances_of
 from anchorlab.consistency.compare import comparison_of
@@ -36,7 +37,16 @@ from anchorlab.repairs.oracles import build_repair, is_oracle
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.repairs import choose_on_test
 from anchorlab.settings import build
-from anchorlab.suites.cells import Cell, EvaluationCell, InjectionCell, Measured, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.cells import (
+    Cell,
+    DeploymentCell,
+    EvaluationCell,
+    InjectionCell,
+    Measured,
+    NoiseCell,
+    ReferenceJob,
+    RepairCell,
+)
 from anchorlab.suites.detections import detect
 from anchorlab.suites.walk import walked
 from anchorlab.training.checkpoint import Checkpoint
@@ -143,7 +153,10 @@ def measure_evaluation(cell: EvaluationCell, reference: Folder, model: Folder | 
         candidate = _load_candidate(cell, opened, model)
         if isinstance(cell, RepairCell):
             row, table = _repair(cell, opened, candidate), None
+        elif isinstance(cell, DeploymentCell):
+            row, table = _deployed(cell, opened, candidate), None
         else:
+            candidate = _in_form(candidate, cell.form, opened.task)
             row, table = detect(cell, candidate, opened.task)
     weights = {"scale": cell.scale, "weights_sha256": candidate.manifest.weights_sha256}
     return Measured([{**weights, **row}], table, None, versions_of_run())
@@ -192,6 +205,34 @@ def _repair(cell: RepairCell, opened: _Opened, candidate: Artifact) -> dict[str,
     cost = {"seconds": manifest.seconds, "peak_bytes": manifest.peak_bytes}
     said = {} if manifest.note is None else {"note": manifest.note}
     return {"defender_count": manifest.defender.count, **cost, **row, **said}
+
+
+def _in_form(model: Artifact, form: str | None, task: Task) -> Artifact:
+    """A model as it is deployed; ranges of int8 are measured on the same images for all models of a task."""
+    made = model if form is None else deployed(model, form, task=task)
+    assert isinstance(made, Artifact)
+    return made
+
+
+def _deployed(cell: DeploymentCell, opened: _Opened, candidate: Artifact) -> dict[str, Any]:
+    """A deployed model against the reference in the same form, and against its own float twin."""
+    meter = RunMeter(find_device())
+    attack = build_attack(opened.task, TRIGGERS.from_dict(cell.trigger), cell.rule, cell.target)
+    split = opened.task.split(cell.split)
+    made = answers(_in_form(candidate, cell.form, opened.task).model, split, attack)
+
+    def against(first: Answers) -> dict[str, Any]:
+        frame = instances_of(first, made, split.labels, attack)
+        comparison = comparison_of(frame, attack, task=opened.task.name, split=cell.split, intervals=False)
+        return comparison.model_dump(mode="json", exclude={"intervals", "task", "split"})
+
+    key = (repr(attack), f"{cell.split} in {cell.form}")
+    if key not in opened.answers:
+        opened.answers[key] = answers(_in_form(opened.artifact, cell.form, opened.task).model, split, attack)
+    twin = against(answers(candidate.model, split, attack))
+    own = {f"{name}_twin": twin[f"{name}_reference"] for name in ("accuracy", "asr")}
+    own |= {f"{name}_twin": twin[name] for name in ("kl", "churn")}
+    return {**asdict(meter.cost()), **against(opened.answers[key]), **own}
 
 
 def _injection(

@@ -21,6 +21,7 @@ from anchorlab.reports.inline import Draw, drawn, inline_svg
 from anchorlab.reports.measures import DRAWN, PLOTTED, shown_metrics
 from anchorlab.reports.suite import detections, repairs, rocs, tables
 from anchorlab.reports.suite.against_plain import against_plain_tables
+from anchorlab.reports.suite.deployed import deployed_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
 from anchorlab.reports.suite.doubts import doubts
 from anchorlab.reports.suite.equal_table import ONE_SCALE, equal_table
@@ -178,6 +179,7 @@ def _write_defences(results: SuiteResults, out: Path) -> _Defences:
             stills.append(_still(f"{title}: repairs", f"repairs-{slugs[title]}", draw, out))
     optional = [detections.population_table(results), detections.inputs_table(results)]
     every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
+    every += deployed_tables(results)
     return _Defences(every, [*stills, *_detection_stills(results, out)])
 
 
