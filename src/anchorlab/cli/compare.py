@@ -79,6 +79,7 @@ def compare(
         others: dict[str, Any] = {"task": task, "seed": seed, "labels": labels, "metric": metric}
         others |= {"instances": instances, "out": out}
         others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
+        others |= form.given()
         others |= {flag: value for flag, value in tokens.given().items() if flag not in ("texts", "context")}
         flags = [flag for flag, value in others.items() if value is not None]
         texts = None if tokens.texts is None else Path(tokens.texts)
@@ -94,6 +95,7 @@ def compare(
             gates,
             text_column=own.text_column,
             instances=instances,
+            form=form.deployed,
             every=every,
             out=out,
             others=[flag for flag, value in others.items() if value is not None],
@@ -102,7 +104,7 @@ def compare(
     if samples:
         for_models = {"task": task, "seed": seed, "labels": labels, "split": None if split == "test" else split}
         for_models = {flag: value for flag, value in for_models.items() if value is not None}
-        for_models |= own.given() | models.given() | attack.given()
+        for_models |= own.given() | models.given() | attack.given() | form.given()
         return compare_logs(
             reference,
             candidate,

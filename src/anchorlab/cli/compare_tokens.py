@@ -90,6 +90,7 @@ def compare_over_texts(
     *,
     text_column: str | None = None,
     instances: Path | None = None,
+    form: str | None = None,
     every: bool = False,
     out: Path | None = None,
     others: Iterable[str] = (),
@@ -103,6 +104,7 @@ def compare_over_texts(
         gates: the bounds, and the files for CI.
         text_column: the column of texts.
         instances: a parquet file to write a row a token to.
+        form: the form in which the candidate is deployed; None for its own.
         every: whether to show every measurement.
         out: a folder for the page and its record.
         others: flags that were given and are for other comparisons.
@@ -119,7 +121,7 @@ def compare_over_texts(
             raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
         bounds = gates.bounds(list(MEASUREMENTS))
         found = compare_tokens(
-            reference, candidate, text_column=text_column, save_tokens=instances, **options.arguments()
+            reference, _in_form(candidate, form), text_column=text_column, save_tokens=instances, **options.arguments()
         )
         if out is not None:
             write_tokens(found, out)
@@ -134,3 +136,13 @@ def compare_over_texts(
             code=judging.code,
         )
     return judging.answer
+
+
+def _in_form(candidate: Path, form: str | None) -> Any:
+    """The candidate's folder; or the model in the form in which it is deployed."""
+    if form is None:
+        return candidate
+    from anchorlab.artifacts.deployed import deployed
+    from anchorlab.models.causal import open_causal
+
+    return deployed(open_causal(candidate), form)
