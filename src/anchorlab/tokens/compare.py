@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
@@ -280,17 +280,23 @@ def _tokenizer_of(model: str | Path | CausalLM) -> Any:
 
 def _identical(first: nn.Module, second: nn.Module) -> bool:
     """Whether all weights of two networks are equal."""
-    one, other = first.state_dict(), second.state_dict()
+    one, other = _weights(first), _weights(second)
     return one.keys() == other.keys() and all(
         value.shape == other[name].shape and torch.equal(value, other[name].to(value.device))
         for name, value in one.items()
     )
 
 
+def _weights(net: nn.Module) -> dict[str, Tensor]:
+    """The weights by name; quantised ones as the numbers that they stand for."""
+    plain = (Tensor, nn.Parameter)
+    return {name: value if type(value) in plain else value.dequantize() for name, value in net.state_dict().items()}
+
+
 def _digest(net: nn.Module) -> str:
     """A hash of all weights of a network."""
     digest = hashlib.sha256()
-    for name, value in net.state_dict().items():
+    for name, value in _weights(net).items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
