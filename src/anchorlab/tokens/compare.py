@@ -298,5 +298,5 @@ def _digest(net: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in _weights(net).items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
