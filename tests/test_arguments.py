@@ -13,6 +13,7 @@ import pytest
 import anchorlab
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
+from anchorlab.scoring.detect import score_inputs
 from tests.refusals import refused
 
 VERBS = [getattr(anchorlab, name) for name in anchorlab.__all__ if inspect.isfunction(getattr(anchorlab, name))]
@@ -107,3 +108,15 @@ def test_a_missing_or_unknown_argument_is_told_by_python() -> None:
         anchorlab.load_model()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'sed'"):
         anchorlab.load_task(sed=3)  # type: ignore[call-arg]
+
+
+def test_all_verbs_have_the_same_seed_unless_another_is_given() -> None:
+    """So that two commands without a seed draw the same examples."""
+    seeds = {
+        verb.__name__: parameter.default
+        for verb in (*VERBS, score_inputs)
+        for parameter in inspect.signature(verb).parameters.values()
+        if parameter.name == "seed" and parameter.default is not inspect.Parameter.empty
+    }
+    assert {"compare", "detect", "detect_inputs", "audit"} & set(seeds)
+    assert set(seeds.values()) == {0}

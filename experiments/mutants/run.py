@@ -21,9 +21,14 @@ that has imported the libraries, in a clone of the last commit. A mutant that ne
 noticed, because it runs in circles. The script can be interrupted, and goes on; ``--again`` takes a new clone of the
 last commit, and runs those again that no test noticed.
 
+The sample was drawn at commit d860304, and run with a ``--budget`` of 5 to 20 seconds. What survived met the tests of
+its file and those that were written against it, each shown to pass without the mutant. Rows without a result have not
+run yet: they are of perturbation, the slowest room. A line that changed since keeps its row, and is passed over.
+
 mutants.csv beside this file is the sample and its results: file, line, operator, the code before and after, whether a
-test noticed, which, and the seconds. ``verdict`` and ``reason`` are written by hand for those that no test noticed.
-Rows whose operator begins with "earlier review" are the survivors of a review by hand; a new draw keeps them.
+test noticed, which, and the seconds. For those that no test noticed, ``verdict`` (equivalent, left out as a figure, or
+open) and ``reason`` are written by hand. Rows whose operator begins with "earlier review" are the survivors of a review
+by hand; a new draw keeps them.
 """
 
 from __future__ import annotations
@@ -179,12 +184,12 @@ def mutated(source: str, row: Row) -> tuple[str, int]:
     """The source with the change of a row, and its line today: the nearest place that reads as it did.
 
     Raises:
-        SystemExit: if the line is gone.
+        LookupError: if the line is gone.
     """
     lines, before = source.splitlines(), row["before"].splitlines()
     found = [n for n in range(len(lines)) if lines[n : n + len(before)] == before]
     if not found:
-        raise SystemExit(f"{row['file']} has no such line any more: {row['before']}")
+        raise LookupError(f"{row['file']} has no such line any more: {row['before']}")
     first = min(found, key=lambda n: abs(n + 1 - int(row["line"])))
     lines[first : first + len(before)] = row["after"].splitlines()
     return "\n".join([*lines, ""]), first + 1
@@ -310,7 +315,11 @@ def run(clone: Path, row: Row, tests: Tests, budget: float = math.inf) -> Row:
     """Whether a test fails with the mutant in its place, and which."""
     path = clone / row["file"]
     source = path.read_text()
-    other, line = mutated(source, row)
+    try:
+        other, line = mutated(source, row)
+    except LookupError as error:
+        print(error, flush=True)
+        return row
     mirror = str(Path("tests", *path.relative_to(clone).parts[2:-1], f"test_{path.stem}.py"))
     words = tests.of(row["file"], line, source)
     spent = itertools.accumulate(tests.seconds.get(test, 0) for test in words)
@@ -335,8 +344,6 @@ def run(clone: Path, row: Row, tests: Tests, budget: float = math.inf) -> Row:
 
 def read() -> list[Row]:
     """The rows that stand there."""
-    if not OUT.exists():
-        return []
     with OUT.open(newline="") as stored:
         return list(csv.DictReader(stored))
 

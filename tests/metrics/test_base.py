@@ -12,7 +12,8 @@ import pytest
 from anchorlab.consistency.compare import compare_logits
 from anchorlab.consistency.instances import instances, read_instances, write_instances
 from anchorlab.consistency.summary import Consistency, summarise
-from anchorlab.metrics import METRICS, Metric
+from anchorlab.metrics import METRICS, InstanceTable, Mean, Metric
+from anchorlab.metrics.summaries import Total
 from anchorlab.reports.suite.summary import summarise as summarise_suite
 from anchorlab.reports.suite.tables import further_table
 from anchorlab.statistics.table import to_csv
@@ -119,3 +120,12 @@ def test_divergences_and_logit_distances_are_averaged_geometrically_and_rates_wi
 def test_a_calibration_error_has_no_interval_over_references() -> None:
     assert METRICS["ece"].over_references([0.1, 0.2, 0.3], [0, 1, 2]).bounds is None
     assert METRICS["ece"].contrast([0.1, 0.2, 0.3], [0.1, 0.1, 0.1], [0, 1, 2]).bounds is None
+
+
+def test_a_sum_of_means_says_why_the_undefined_one_is() -> None:
+    table = InstanceTable(instances(*case()))
+    whole = Mean(lambda table: table.right)
+    none = Mean(lambda table: table.right, lambda table: np.zeros(len(table), dtype=bool), lambda _: "nobody is there")
+    for parts in ((whole, none), (none, whole)):
+        assert Total(parts).value(table) is None
+        assert Total(parts).why_undefined(table) == "nobody is there"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from contextlib import contextmanager
 
 import pytest
 import torch
 
 from anchorlab import AnchorlabError, Tuning, inject
+from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.scoring.audit import audit
 from anchorlab.scoring.audit_statistics import (
     ACCESSES,
@@ -222,3 +224,18 @@ def test_progress_counts_the_updates_and_names_no_attack(digits, reference, monk
     assert [(title, done, total) for title, done, total, _ in shown] == [("audit", 1, 2), ("audit", 2, 2)]
     assert shown[0][3].startswith("benign update 1 of 2, loss ")
     assert not any("ASR" in words or "injecting" in words for *_, words in shown)
+
+
+def test_a_damaged_update_is_made_again_and_what_is_none_is_left_alone(digits, reference, updates, tmp_path):
+    (made, *_), folder = updates
+    copied = tmp_path / "updates"
+    shutil.copytree(folder, copied)
+    (place,) = {path.parent for path in copied.rglob(MANIFEST) if path.parent.name.endswith("-0")}
+    for weights in place.glob("*.safetensors"):
+        weights.write_bytes(b"no weights")
+    again = next(benign_updates(reference, planned(1), copied, task=digits))
+    assert again.manifest.weights_sha256 == made.manifest.weights_sha256
+    (place / MANIFEST).unlink()
+    with pytest.raises(AnchorlabError, match="is no benign update that can be read"):
+        next(benign_updates(reference, planned(1), copied, task=digits))
+    assert place.is_dir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,15 @@ def test_the_frame_has_a_row_an_input_and_the_table_the_first(ranked: RankedInpu
     assert sorted(frame["place"]) == sorted(f"row {row}" for row in range(200))
     assert frame["strip_clean_share"].between(0, 1).all()
     assert [row.head for _, row in ranked.table(5).rows()] == list(frame["place"][:5])
+    assert "label" not in [column.key for column in ranked.table().columns]
+
+
+def test_labels_have_a_column_where_an_input_has_one(ranked: RankedInputs) -> None:
+    labels = [None] * len(ranked)
+    labels[int(ranked.order[1])] = "7"
+    table = replace(ranked, inputs=replace(ranked.inputs, labels=labels)).table(2)
+    at = [column.key for column in table.columns].index("label")
+    assert [row.cells[at].text for _, row in table.rows()] == ["–", "7"]
 
 
 def test_the_words_say_how_many_score_as_high_and_that_it_is_no_proof(ranked: RankedInputs) -> None:

@@ -9,6 +9,7 @@ import pytest
 from anchorlab import Tuning, compare, inject
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.repairs import RepairScore, score_repair
+from anchorlab.scoring.tables import repair_table
 
 
 def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
@@ -22,6 +23,10 @@ def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
     alone = score_repair(planted, repaired, task=digits)
     assert (alone.suspicious, alone.harmed) == (None, None)
     assert alone.repaired.asr_reference == score.suspicious.asr
+    for one, columns in ((score, 3), (alone, 2)):
+        first = next(row for _, row in repair_table(one).rows())
+        assert (first.head, len(first.cells)) == ("accuracy", columns)
+        assert first.cells[0].value == pytest.approx(score.suspicious.accuracy)
     assert alone.to_dict()["repaired"]["asr_count"] == score.repaired.asr_count
 
 
@@ -51,3 +56,5 @@ def test_the_rating_s_sign(before, after, wanted):
     assert RepairScore(alone, None, None, 0.0, 0).effectiveness == pytest.approx(wanted)
     none = SimpleNamespace(asr=None, accuracy=0.9, asr_reference=None, accuracy_reference=0.9)
     assert RepairScore(none, None, None, 0.0, 0).effectiveness is None
+    assert RepairScore(none, one, None, 0.0, 0).effectiveness is None
+    assert RepairScore(one, none, None, 0.0, 0).effectiveness is None

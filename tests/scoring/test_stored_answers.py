@@ -104,3 +104,8 @@ def test_a_label_that_is_no_number_of_a_class_is_refused(tmp_path, label):
 def test_logits_that_no_model_answers_with_are_refused():
     with pytest.raises(AnchorlabError, match="numbers beyond"):
         read_answers(np.array([[1e300, -1e300]]), "the reference")
+
+
+def test_a_column_of_an_array_file_holds_labels(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[2], [0], [1]]))
+    assert read_answers(tmp_path / "a.npy", "the reference").labels.tolist() == [2, 0, 1]
