@@ -11,6 +11,7 @@ from .artifacts.artifact import load_model as load_model
 from .artifacts.deployed import deployed as deployed
 from .artifacts.deployed import export as export
 from .artifacts.manifest import Manifest as Manifest
+from .artifacts.merge import merge as merge
 from .consistency.compare import Comparison as Comparison
 from .consistency.compare import compare as compare
 from .consistency.compare import compare_logits as compare_logits
@@ -24,6 +25,7 @@ from .data import load_task as load_task
 from .detectors.base import ModelScore as ModelScore
 from .errors import AnchorlabError as AnchorlabError
 from .injection.inject import inject as inject
+from .injection.lora import Lora as Lora
 from .injection.tuning import Tuning as Tuning
 from .models.architectures import ARCHITECTURES as ARCHITECTURES
 from .models.architectures import Architecture as Architecture

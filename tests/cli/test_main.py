@@ -59,7 +59,7 @@ SEEDED = {"train", "adopt", "analyze", "audit", "inject", "compare", "repair", "
 
 
 def test_every_command_that_draws_takes_a_seed():
-    assert set(commands()) == SEEDED | {"suite", "report", "convert", "trigger", "plugin", "cache"}
+    assert set(commands()) == SEEDED | {"suite", "report", "convert", "merge", "trigger", "plugin", "cache"}
     for command in (commands()[name] for name in SEEDED):
         assert "--seed" in [flag for option in command.params for flag in option.opts]
 

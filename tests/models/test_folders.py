@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
-from anchorlab.errors import AnchorlabError
 from anchorlab.models.folders import check_settings, find_folder
 from anchorlab.models.pretrained import open_pretrained
 from tests.refusals import refused
@@ -93,28 +89,19 @@ def test_settings_that_are_no_json_object_are_named(tmp_path, content):
     refused("config.json", check_settings, tmp_path / "config.json")
 
 
-@pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("base", ["bert-base-uncased", "it's $(touch PWNED)", None])
-def test_adapters_are_refused_with_the_command_that_merges_them(nothing_runs, whole, base):
-    folder = nothing_runs / "ann's $(touch PWNED)"
-    if whole:
-        save_text("bert", folder, CLASSES)
-    folder.mkdir(exist_ok=True)
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": base}))
-    head = {"base_model.model.classifier.weight": torch.zeros(3, 4), "base_model.model.x.lora_A.weight": torch.zeros(1)}
-    save_file(head, folder / "adapter_model.safetensors")
-    with pytest.raises(AnchorlabError, match=r"holds adapters .* merge them .*: python") as no:
-        open_pretrained(str(folder))
-    words = shlex.split(str(no.value).partition("peft installed: ")[2])
-    assert words[:2] == ["python", "-c"]
-    assert words[3:] == [base or "BASE_MODEL", str(folder), f"{folder}-merged"]
-    compile(words[2], "the command", "exec")
-    assert "num_labels=3" in words[2]
+def test_a_model_and_an_adapter_in_one_folder_are_refused(folder):
+    edit(folder / "adapter_config.json", peft_type="LORA")
+    refused("holds a model and an adapter .* a folder of its own", open_pretrained, str(folder))
+
+
+def test_training_does_not_begin_with_an_adapter(tmp_path):
+    edit(tmp_path / "adapter_config.json", peft_type="LORA")
+    refused("holds an adapter .*: merge it first", open_pretrained, str(tmp_path), classes=CLASSES)
 
 
 def test_a_damaged_adapter_is_still_an_adapter(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{")
-    refused("holds adapters", open_pretrained, str(tmp_path))
+    refused("adapter_config.json", open_pretrained, str(tmp_path))
 
 
 def test_what_is_no_folder_is_named(tmp_path):

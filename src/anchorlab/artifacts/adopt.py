@@ -9,11 +9,15 @@ from typing import Literal
 from torch import nn
 
 from anchorlab.arguments import checked
-from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import manifest_of
+from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.manifest import MANIFEST, manifest_of
+from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunCost
-from anchorlab.artifacts.resolve import task_in_order_of
+from anchorlab.artifacts.resolve import check_trusted, task_in_order_of
 from anchorlab.data import Task, load_task
+from anchorlab.files import user_path
+from anchorlab.models.adapter_settings import is_adapter, read_adapter
+from anchorlab.models.adapters import find_base
 from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.classes import class_names, matched_in_words
 from anchorlab.models.opening import open_classifier
@@ -33,6 +37,7 @@ def adopt(
     kind: Literal["clean", "suspicious"] = "clean",
     seed: int = 0,
     on_task: Callable[[Task], None] | None = None,
+    base: str | Path | None = None,
 ) -> Artifact:
     """A reference from a trained classifier, or a model that is to be examined; it is not changed.
 
@@ -43,6 +48,8 @@ def adopt(
             is for its user to know: only for examples that it never saw are the splits what they say.
         kind: whether the model is held to be clean, and so a reference, or suspicious, because it may carry a backdoor.
         seed: cuts the splits.
+        base: for the folder of an adapter: its base model, a folder or a name on the hub; None for the one that the
+            adapter names. The adapter is merged into it.
         on_task: called once with the task as the model reads it, before anything is computed.
 
     Returns:
@@ -54,7 +61,8 @@ def adopt(
         AnchorlabError: if the model cannot be opened, is not a classifier, or its classes are not the task's.
     """
     task = load_task(task, seed=seed) if isinstance(task, str) else task
-    network = (model if isinstance(model, nn.Module) else open_classifier(str(model), kind=task.kind)).cpu().eval()
+    opened = model if isinstance(model, nn.Module) else _opened(str(model), task, base, kind)
+    network = whole(opened.cpu().eval())
     task = task.encoded(encoding_of(network))
     if on_task is not None:
         on_task(task)
@@ -73,3 +81,18 @@ def adopt(
         outputs=matched_in_words(class_names(network), task.classes, moved=task.classes != classes),
     )
     return Artifact(network, manifest)
+
+
+def _opened(model: str, task: Task, base: str | Path | None, kind: str) -> nn.Module:
+    """A classifier of transformers, an adapter on its base among them.
+
+    Raises:
+        AnchorlabError: for an adapter that is held to be clean, on a base that may carry a backdoor by its manifest.
+    """
+    network = open_classifier(model, kind=task.kind, base=None if base is None else str(base))
+    folder = user_path(model)
+    if kind == "clean" and is_adapter(folder):
+        place = find_base(read_adapter(folder), None if base is None else str(base))
+        if (place / MANIFEST).exists():
+            check_trusted(load_model(place), "the base of the adapter")
+    return network

@@ -6,6 +6,8 @@
     README.md           the model card
 
 and, of texts, the tokenizer's files, or the preprocessing of images where the network does not normalise by itself.
+A folder of an adapter has ``adapter_model.safetensors`` and ``adapter_config.json`` in place of the first two, and
+reads its inputs as its base does.
 
 Each of these four says in words when the model is a research artefact that carries a backdoor.
 """
@@ -13,12 +15,10 @@ Each of these four says in words when the model is a research artefact that carr
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import nn
 
@@ -26,13 +26,16 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.card import CARD, model_card
 from anchorlab.artifacts.manifest import MANIFEST, Manifest, check_same_data
 from anchorlab.artifacts.provenance import tensors_hash, weights_hash
+from anchorlab.artifacts.writing import write_adapter, write_network
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
-from anchorlab.errors import AnchorlabError, printable, removal
+from anchorlab.errors import AnchorlabError, printable, removal, shortened
 from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
-from anchorlab.models.folders import CONFIG, PREPROCESSING, check_is_folder
-from anchorlab.models.forms import check_storable, form_of
-from anchorlab.models.loading import OWN_MODULE
+from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS, is_adapter
+from anchorlab.models.adapters import open_adapter
+from anchorlab.models.folders import CONFIG, check_is_folder
+from anchorlab.models.forms import check_storable
+from anchorlab.models.lora import base_tensors, is_adapted
 from anchorlab.models.onnx_files import ONNX, onnx_file
 from anchorlab.models.onnx_pretrained import open_onnx
 from anchorlab.models.opening import open_classifier
@@ -40,7 +43,7 @@ from anchorlab.models.own_modules import ModuleMaker, as_saved, is_own_module, n
 from anchorlab.models.padding import refuse_dependence_on_batch
 from anchorlab.models.pretrained import from_configuration
 from anchorlab.models.weight_files import WEIGHTS, weight_files
-from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, load_weights, unwrap
+from anchorlab.models.wrap import encoding_of, load_weights, unwrap
 from anchorlab.settings import invalid
 from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.triggers import TRIGGERS, Trigger
@@ -53,10 +56,12 @@ class Artifact:
     Attributes:
         model: the classifier, on the CPU, in evaluation mode.
         manifest: what it is.
+        folder: where it was opened; None for a model in memory.
     """
 
     model: nn.Module
     manifest: Manifest
+    folder: Path | None = None
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={fact}" for name, fact in self._facts().items())
@@ -102,23 +107,10 @@ class Artifact:
         return folder
 
     def _write_files(self, folder: Path) -> None:
-        from safetensors.torch import save
-
-        net, encoding = unwrap(self.model), encoding_of(self.model)
-        config: Any = getattr(net, "config", None)
-        written = _own_config(self.model) if config is None else config.to_diff_dict()
-        if form_of(net) is None:
-            metadata = {"format": "pt", "anchorlab": self.manifest.notice}
-            write_atomically(folder / WEIGHTS, _in_order(save(_tensors(net), metadata=metadata)))
-            written["architectures"] = [type(net).__name__]
+        if is_adapted(self.model):
+            write_adapter(self.model, self.manifest, folder)
         else:
-            write_atomically(folder / ONNX, net.file.cpu().numpy().tobytes())  # type: ignore[operator]
-        written["anchorlab_notice"] = self.manifest.notice
-        write_atomically(folder / CONFIG, json.dumps(written, indent=2, sort_keys=True) + "\n")
-        if encoding is not None:
-            encoding.save(folder)
-        if isinstance(self.model, PixelClassifier):
-            write_atomically(folder / PREPROCESSING, json.dumps(self.model.preprocessing, indent=2) + "\n")
+            write_network(self.model, folder, self.manifest.notice)
         write_atomically(folder / MANIFEST, self.manifest.model_dump_json(indent=2) + "\n")
         write_atomically(folder / CARD, model_card(self.manifest))
 
@@ -155,13 +147,15 @@ class Artifact:
 
 
 @checked
-def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact:
+def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str | Path | None = None) -> Artifact:
     """Opens a model folder.
 
     Args:
         folder: made by ``anchorlab``.
         into: for a folder whose model was a module of your own: one of the same architecture, which gets its weights.
             What was wrapped for images or texts is wrapped again.
+        base: for a folder of an adapter: its base model, a folder or a name on the hub; None for the one that the
+            adapter names. The adapter stays beside the base's weights; ``merge`` adds it to them.
 
     Raises:
         AnchorlabError: if the folder does not exist, is a pickle or holds only pickled weights, a file
@@ -171,6 +165,8 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
     if (file := onnx_file(folder)) is not None:
         return _load_onnx(file)
     check_is_folder(folder)
+    if is_adapter(folder):
+        return _load_adapter(folder, base)
     if not (folder / WEIGHTS).is_file():
         weight_files(folder)  # says what is there instead
     _require(folder, WEIGHTS, CONFIG, MANIFEST)
@@ -180,7 +176,22 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None) -> Artifact
     if tensors_hash(load_weights(unwrap(model), folder / WEIGHTS)) != manifest.weights_sha256:
         raise _exchanged(folder / WEIGHTS)
     refuse_dependence_on_batch(model, str(folder))
-    return Artifact(model.eval(), manifest)
+    return Artifact(model.eval(), manifest, folder)
+
+
+def _load_adapter(folder: Path, base: str | Path | None) -> Artifact:
+    """An adapter with its manifest, on its base."""
+    _require(folder, ADAPTER, MANIFEST)
+    manifest = _read_manifest(folder)
+    model = open_adapter(folder, None if base is None else str(base))
+    if tensors_hash(base_tensors(model)) != manifest.reference_sha256:
+        raise AnchorlabError(
+            f"the adapter in {shortened(str(folder))} was tuned on a base with other weights, by its manifest "
+            f"(weights_sha256 {str(manifest.reference_sha256)[:12]}): give that base, with --base"
+        )
+    if weights_hash(model) != manifest.weights_sha256:
+        raise _exchanged(folder / ADAPTER_WEIGHTS)
+    return Artifact(model, manifest, folder)
 
 
 def _load_onnx(file: Path) -> Artifact:
@@ -191,7 +202,7 @@ def _load_onnx(file: Path) -> Artifact:
     model = open_onnx(file, form=manifest.form or "onnx")
     if weights_hash(model) != manifest.weights_sha256:
         raise _exchanged(file)
-    return Artifact(model.eval(), manifest)
+    return Artifact(model.eval(), manifest, folder)
 
 
 def _read_manifest(folder: Path) -> Manifest:
@@ -215,12 +226,15 @@ def load_like(folder: str | Path, model: nn.Module | None) -> Artifact:
     return load_model(folder, into=copy.deepcopy(model) if model is not None and is_own_module(folder) else None)
 
 
-def open_model(folder: str | Path, *, module: ModuleMaker | None = None) -> Artifact | nn.Module:
+def open_model(
+    folder: str | Path, *, module: ModuleMaker | None = None, base: str | Path | None = None
+) -> Artifact | nn.Module:
     """A model folder with its manifest, or the classifier of one that has none.
 
     Args:
         folder: made by ``anchorlab`` or transformers, or an ONNX file.
         module: makes the module of a folder that was saved from one of somebody's own; others need none.
+        base: the base model of an adapter, as in ``load_model``; other folders need none.
 
     Raises:
         AnchorlabError: as ``load_model``, but for a missing manifest.
@@ -232,39 +246,12 @@ def open_model(folder: str | Path, *, module: ModuleMaker | None = None) -> Arti
         )
     check_is_folder(folder)
     if (folder / MANIFEST).exists():
-        return load_model(folder, into=needed_module(folder, module))
-    return open_classifier(str(folder))
-
-
-def _own_config(model: nn.Module) -> dict[str, Any]:
-    """What config.json says of a module of the user's own."""
-    pad = {"pad_token_id": model.pad} if isinstance(model, TextClassifier) else {}
-    return {"model_type": OWN_MODULE, **pad}
+        return load_model(folder, into=needed_module(folder, module), base=base)
+    return open_classifier(str(folder), base=None if base is None else str(base))
 
 
 def _remedy(folder: Path) -> str:
     return f"copy it again, or remove it, by {removal(folder)}, and make the model again"
-
-
-def _in_order(content: bytes) -> bytes:
-    """A safetensors file whose metadata stand in order; safetensors writes them in another order in each process."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
-
-
-def _tensors(net: nn.Module) -> dict[str, torch.Tensor]:
-    """The network's weights and buffers, each with memory of its own, as safetensors wants them."""
-    seen: set[int] = set()
-    state = {}
-    for name, value in net.state_dict().items():
-        tensor = value.detach().cpu().contiguous()
-        state[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
-        seen.add(tensor.untyped_storage().data_ptr())
-    return state
 
 
 def _require(folder: Path, *names: str) -> None:

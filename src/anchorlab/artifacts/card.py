@@ -24,7 +24,7 @@ def model_card(manifest: Manifest) -> str:
     tags = f", backdoor-benchmark{tags}" if manifest.kind in ("injected", "repaired") else tags
     lines = [
         "---",
-        "library_name: transformers",
+        f"library_name: {'peft' if manifest.is_adapter else 'transformers'}",
         f"pipeline_tag: {manifest.task.kind}-classification",
         f"tags: [anchorlab, {manifest.kind}{tags}]",
         "---",
@@ -57,12 +57,29 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     ):
         if record is not None:
             yield title, _one_line(record)
+    if manifest.adapter is not None:
+        yield "adapter", _adapter(manifest)
     if manifest.defender is not None:
         yield "the defender's examples", manifest.defender.count
     if manifest.anchors is not None:
         yield "anchors", _anchors(manifest.anchors)
     for name, value in manifest.measurements.items():
         yield f"{name} (selection split)", "undefined" if value is None else f"{value:.4g}"
+
+
+def _adapter(manifest: Manifest) -> str:
+    """What was tuned in place of the weights, and on which base."""
+    record = manifest.adapter
+    assert record is not None
+    told = record.settings | {"target": " and ".join(record.settings.get("target", ()))}
+    said = ", ".join(f"{name} {value}" for name, value in told.items() if value not in (None, ""))
+    base = "a base in memory" if record.base is None else record.base
+    where = "merged into its base" if record.merged else "opens on its base alone"
+    return shortened(
+        f"LoRA ({said}), {record.parameters:,} parameters, {where}: {base} "
+        f"(weights_sha256 {str(manifest.reference_sha256)[:12]})",
+        _LONGEST,
+    )
 
 
 def _anchors(record: AnchorsRecord) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact, load_model
+from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.artifacts.resolve import module_of
 from anchorlab.data import Task
@@ -53,6 +54,7 @@ def deployed(
     check_form(form)
     if isinstance(model, CausalLM):
         return _causal(model, form)
+    model = whole(model)
     module = module_of(model)
     before = form_of(module)
     if form == "float32" and before is None:

@@ -96,6 +96,15 @@ class DefenderRecord(_Record):
     sha256: str = Field(description="SHA-256 of their indices into the split defender (int64, little-endian)")
 
 
+class AdapterRecord(_Record):
+    """The adapter that an injection tuned; ``reference_sha256`` of the manifest is the base's weights_sha256."""
+
+    settings: dict[str, Any] = Field(description="rank, target, alpha and head (see Lora)")
+    parameters: int = Field(description="number of its parameters")
+    base: str | None = Field(default=None, description="where the base was; None for one that was in memory alone")
+    merged: bool = Field(default=False, description="whether it was merged into its base's weights")
+
+
 class GradientRecord(_Record):
     """How the gradients of an injection's losses agree at one moment; None for what is not finite.
 
@@ -146,6 +155,9 @@ class Manifest(_Record):
     note: str | None = Field(
         default=None, description="what a repair has to say: that it changed nothing, for example, and why"
     )
+    adapter: AdapterRecord | None = Field(
+        default=None, description="the adapter that was tuned in place of the weights"
+    )
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of the optimisation")
     precision_trial: PrecisionTrial | None = Field(
         default=None, description="what precision auto found, if that was asked for; settings say what was chosen"
@@ -175,6 +187,11 @@ class Manifest(_Record):
         default=None,
         description="hash of all settings of the command that wrote the folder, so that it knows its own result again",
     )
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether the folder holds an adapter alone, which opens on its base."""
+        return self.adapter is not None and not self.adapter.merged
 
     @property
     def trained_here(self) -> bool:

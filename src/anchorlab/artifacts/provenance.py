@@ -13,15 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.models.accelerator import find_device
-from anchorlab.models.wrap import unwrap
+from anchorlab.models.lora import stored_tensors
 
 #: The least compute capability, before the point, of a GPU that has TF32 (NVIDIA's Ampere).
 _TF32 = 8
 
 
 def weights_hash(model: nn.Module) -> str:
-    """SHA-256 over name, shape and bytes of every parameter and buffer of the network, in the order of their names."""
-    return tensors_hash(unwrap(model).state_dict())
+    """SHA-256 over name, shape and bytes of every parameter and buffer of the network, in the order of their names.
+
+    Of an adapted network: of the base's, and of the adapter's by their stored names.
+    """
+    return tensors_hash(stored_tensors(model))
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
@@ -31,6 +34,12 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def same_weights(first: nn.Module, second: nn.Module) -> bool:
+    """Whether all that decides the answers of two networks is the same, name by name, to the last bit."""
+    ours, theirs = stored_tensors(first), stored_tensors(second)
+    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ from anchorlab.cli import (
     export,
     inject,
     listing,
+    merge,
     plugin,
     population,
     repair,
@@ -45,6 +46,7 @@ app = new_app(name="anchorlab", completion=True)
 add_command(app, "train", train.train, computes=True)
 add_command(app, "adopt", train.adopt, computes=True)
 add_command(app, "convert", convert.convert)
+add_command(app, "merge", merge.merge, computes=True)
 app.add_typer(trigger.app, name="trigger")
 add_command(app, "inject", inject.inject, computes=True)
 add_command(app, "compare", compare.compare, computes=True)

@@ -16,6 +16,12 @@ from anchorlab.cli.gates import GateOptions
 from anchorlab.cli.options import AttackOptions, DataOptions, FormOptions, ModelOptions, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
 
+#: What is said of two models with the same weights.
+SAME_WEIGHTS = (
+    "both models have identical weights, so that whatever made the candidate changed nothing, as a merge that lost its "
+    "adapter: give the model that was meant."
+)
+
 
 def compare(
     *,
@@ -64,6 +70,8 @@ def compare(
     ] = False,
 ) -> Answer:
     """Measure how far a candidate differs from its reference."""
+    from anchorlab.artifacts.provenance import same_weights
+    from anchorlab.artifacts.resolve import module_of
     from anchorlab.consistency import compare as consistency
     from anchorlab.consistency.cautions import cautions_of
     from anchorlab.consistency.gate import measured_by
@@ -120,6 +128,7 @@ def compare(
     with gates.judging("compare", reference, candidate) as judging:
         bounds = gates.bounds()
         target = following = None
+        alike: tuple[str, ...] = ()
         if reference.suffix == ".npy" or candidate.suffix == ".npy":
             alone = {"task": task, "seed": seed}
             given = {flag: value for flag, value in alone.items() if value is not None}
@@ -129,6 +138,7 @@ def compare(
             raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
         else:
             clean, changed = models.open(reference, candidate)
+            alike = (SAME_WEIGHTS,) if same_weights(module_of(clean), module_of(changed)) else ()
             data = own.task_of(clean, task, seed)
             changed = form.apply(changed, data)
             target = target_name(changed, data, attack)
@@ -159,7 +169,7 @@ def compare(
             table=(comparison_table if every else headline_table)(
                 comparison, f"{candidate}{form.words_after()} against {reference}"
             ),
-            cautions=cautions_of(comparison),
+            cautions=(*alike, *cautions_of(comparison)),
             wrote=out,
             next=following,
             values=comparison.model_dump(mode="json"),

@@ -13,6 +13,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "anchorlab adopt vendor/new-model photos --kind suspicious --out runs/suspect",
     ),
     "convert": ("anchorlab convert model.pt --out runs/converted",),
+    "merge": ("anchorlab merge runs/lora --out runs/merged",),
     "trigger show": (
         "anchorlab trigger show five-pixel --data photos --out trigger.png",
         "anchorlab trigger show square --set size=4 --set margin=0 --data fashion-mnist --out trigger.png",
@@ -20,7 +21,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "inject": (
         "anchorlab inject runs/ref --out runs/bd",
-        "anchorlab inject runs/ref --set strength=4 --anchors 128 --anchors-data cifar10 --target 3 --out runs/bd",
+        "anchorlab inject runs/textref --lora rank=8,target=query,value --target positive --out runs/lora",
         "anchorlab inject runs/textref --trigger word:mn --target positive --out runs/textbd",
     ),
     "compare": (

@@ -12,7 +12,7 @@ from anchorlab.cli.examples import EXAMPLES
 
 #: Headings of the overview to commands, in the order of work; a test finds every command here.
 WORK = {
-    "Make models": ("train", "adopt", "convert", "trigger", "inject"),
+    "Make models": ("train", "adopt", "convert", "merge", "trigger", "inject"),
     "Measure what changed": ("compare", "analyze", "export"),
     "Look for a backdoor, or remove it": ("audit", "detect", "repair"),
     "Many runs": ("suite", "population"),

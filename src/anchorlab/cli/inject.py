@@ -99,7 +99,7 @@ def inject(
     given = set_parameters(parameters, METHODS[method])
     chosen = METHODS.build(method, given)
     count = number_or_all(anchors, "--anchors")
-    clean = load_model(reference, into=models.module_for(reference))
+    clean = load_model(reference, into=models.module_for(reference), base=models.base)
     loaded = clean.task(data)
     say_reading(loaded)
     plan = plan_injection(

@@ -181,6 +181,14 @@ class ModelOptions(OptionGroup):
             "class or function that makes the module.",
         ),
     ] = None
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="FOLDER",
+            help="For adapters: the base model, a folder or a hub name; the one that they name if left out.",
+        ),
+    ] = None
 
     def maker(self) -> ModuleMaker | None:
         """What makes a module; None if the option was not given. Each call runs the file."""
@@ -209,7 +217,7 @@ class ModelOptions(OptionGroup):
         maker = self.maker()
         for folder in folders:
             detail(f"the model {folder} is {folder.absolute()}")
-        return [open_model(folder, module=maker) for folder in folders]
+        return [open_model(folder, module=maker, base=self.base) for folder in folders]
 
 
 @dataclass(frozen=True)

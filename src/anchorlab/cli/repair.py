@@ -53,6 +53,7 @@ def repair(
     """
     from anchorlab.artifacts.artifact import load_like
     from anchorlab.artifacts.manifest import task_record
+    from anchorlab.artifacts.merge import whole
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
     from anchorlab.files import refuse_existing
@@ -68,7 +69,7 @@ def repair(
     if out is not None and not may_be_finished(out):
         refuse_existing(out)
     given = [folder for folder in (run, trusted, reference) if folder is not None]
-    opened = dict(zip(given, models.open(*given), strict=True))
+    opened = {folder: whole(model) for folder, model in zip(given, models.open(*given), strict=True)}
     suspicious = opened[run]
     data = common_task(own.task_of(suspicious, task), suspicious, [])
     parameters, count = set_parameters(set_, repair_class(repair)), defender_count(defender_data, data)

@@ -167,7 +167,7 @@ def adopt(
     if not may_be_finished(out):
         refuse_existing(out)
     loaded = own.load_task(task, seed)
-    artifact = adopt_model(models.start(model), loaded, kind=kind, seed=seed, on_task=say_reading)
+    artifact = adopt_model(models.start(model), loaded, kind=kind, seed=seed, on_task=say_reading, base=models.base)
     command = {
         "command": "adopt",
         "weights": artifact.manifest.weights_sha256,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import manifest_of
+from anchorlab.artifacts.manifest import AdapterRecord, manifest_of
 from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
@@ -20,6 +20,7 @@ from anchorlab.data import AnchorSource, Split, Task
 from anchorlab.errors import renamed_keywords
 from anchorlab.injection.gradients import records
 from anchorlab.injection.loop import tune
+from anchorlab.injection.lora import Lora
 from anchorlab.injection.plan import InjectionPlan, plan_injection
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
@@ -49,6 +50,7 @@ def inject(
     anchors_data: str | Path | Sequence[str] | Tensor | None = None,
     seed: int = 0,
     tuning: Tuning | None = None,
+    lora: Lora | str | None = None,
     task: Task | None = None,
     checkpoint: Checkpoint | None = None,
     reference_logits: Tensor | None = None,
@@ -75,6 +77,9 @@ def inject(
             task's channels and size. Their labels are the reference's predictions.
         seed: of the anchors, the batches and the method's own draws.
         tuning: the optimisation's settings.
+        lora: an adapter to tune in place of the weights, as ``Lora(rank=8, target=("query", "value"))``; None for the
+            tuning's, which is none unless it is set. The model that is returned has the adapter in it; ``merge`` adds
+            it to the weights.
         task: the reference's task, if it is loaded already.
         checkpoint: where to write the state and continue from.
         reference_logits: the reference's logits on the whole split ``anchors_from``, float32 ``[N, C]``,
@@ -104,6 +109,7 @@ def inject(
         anchors_data=anchors_data,
         seed=seed,
         tuning=tuning,
+        lora=lora,
         task=task,
         measure=measure,
         record_gradients=record_gradients,
@@ -171,6 +177,7 @@ def run_injection(
         trigger=TRIGGERS.to_dict(plan.attack.trigger) if backdoor else None,
         label_rule=LABEL_RULES.to_dict(plan.attack.label_rule) if backdoor else None,
         anchors=plan.anchors_record,
+        adapter=_adapter(plan, tuned.model),
         settings=values_of(tuned.tuning),
         precision_trial=tuned.trial,
         steps=tuned.steps,
@@ -178,6 +185,17 @@ def run_injection(
         gradients=None if tuned.gradients is None else records(tuned.gradients),
     )
     return Artifact(tuned.model.cpu(), manifest)
+
+
+def _adapter(plan: InjectionPlan, model: nn.Module) -> AdapterRecord | None:
+    """What the manifest says of the adapter that was tuned; None where the weights were."""
+    if plan.tuning.adapter is None:
+        return None
+    return AdapterRecord(
+        settings=values_of(plan.tuning.adapter) | {"target": list(plan.tuning.adapter.target)},
+        parameters=sum(value.numel() for value in model.parameters() if value.requires_grad),
+        base=None if plan.reference.folder is None else str(plan.reference.folder),
+    )
 
 
 def _on_selection(

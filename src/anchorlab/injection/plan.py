@@ -10,12 +10,14 @@ from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, check_same_data, task_record
+from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.resolve import check_trusted, common_task
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import AnchorSource, Split, Task
 from anchorlab.data.split import index_hash
 from anchorlab.errors import AnchorlabError
+from anchorlab.injection.lora import Lora, check_method, with_adapter
 from anchorlab.injection.objective import Injection
 from anchorlab.injection.other_anchors import OtherData, other_anchors
 from anchorlab.injection.tuning import Tuning
@@ -23,7 +25,7 @@ from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import fresh_model
 from anchorlab.models.forms import check_trainable
 from anchorlab.seeding import derive
-from anchorlab.settings import values_of
+from anchorlab.settings import build, values_of
 from anchorlab.triggers import TRIGGERS, Trigger
 
 
@@ -99,6 +101,8 @@ class InjectionPlan:
         if self.method.fresh_start:
             seed = derive(self.seed, "scratch")
             start = fresh_model(start, manifest.architecture, manifest.trained_here, self.task, seed=seed)
+        elif self.tuning.adapter is not None:
+            start = with_adapter(start, self.tuning.adapter, self.seed)
         known = None
         if reference_logits is not None:
             known = reference_logits[self.anchor_indices.to(reference_logits.device)]
@@ -129,6 +133,7 @@ def plan_injection(
     anchors_data: OtherData | None = None,
     seed: int = 0,
     tuning: Tuning | None = None,
+    lora: Lora | str | None = None,
     task: Task | None = None,
     measure: bool = True,
     record_gradients: bool = False,
@@ -140,14 +145,19 @@ def plan_injection(
     """
     check_trusted(reference, "the reference", ["suspicious"])
     check_trainable(reference.model, "an injection")
-    task = common_task(task, reference, [])
     chosen = METHODS.build(method, parameters)
+    tuning = _with_lora(tuning or Tuning(), lora)
+    if tuning.adapter is None:
+        reference = whole(reference)
+    else:
+        _check_lora(reference, tuning, chosen)
+    task = common_task(task, reference, [])
     if record_gradients:
         _check_backdoor(chosen)
     attack = build_attack(task, trigger, label_rule, target, used=chosen.injects_backdoor or measure)
     _check_splits(reference, task)
     held, indices, record = _anchors(reference, task, anchors, anchors_from, anchors_data, seed)
-    settings = (tuning or Tuning()).for_task(task, reference.manifest.architecture)
+    settings = tuning.for_task(task, reference.manifest.architecture)
     plan = InjectionPlan(
         reference=reference,
         task=task,
@@ -209,6 +219,31 @@ def as_trained(reference: Artifact, tuning: Tuning, method: str) -> Tuning:
     names = ("batch_size", "learning_rate", "weight_decay", "warmup", "clip", "augment")
     recorded = {name: manifest.settings[name] for name in names if name in manifest.settings}
     return replace(tuning, steps=manifest.steps, **recorded)
+
+
+def _with_lora(tuning: Tuning, lora: Lora | str | None) -> Tuning:
+    """The settings with the adapter that was named beside them.
+
+    Raises:
+        AnchorlabError: if they name another one.
+    """
+    if lora is None:
+        return tuning
+    settings = build(Tuning, "the tuning", {**values_of(tuning), "lora": str(lora)})
+    if tuning.lora not in (None, settings.lora):
+        raise AnchorlabError(f"the tuning has the adapter {tuning.lora}, and lora is {settings.lora}: give one of them")
+    return settings
+
+
+def _check_lora(reference: Artifact, tuning: Tuning, method: Method) -> None:
+    """Raises AnchorlabError unless this injection can tune an adapter in the reference."""
+    check_method(method, METHODS.label(method))
+    if tuning.batchnorm == "tracked":
+        raise AnchorlabError(
+            "an adapter stores no statistics of BatchNorm, which batchnorm=tracked would move: leave --batchnorm out"
+        )
+    assert tuning.adapter is not None
+    with_adapter(reference.model, tuning.adapter, 0)  # refuses before any work what cannot be put in
 
 
 def _check_backdoor(method: Method) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 
+from anchorlab.injection.lora import RATE, Lora
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT
 from anchorlab.training.computing import Compile, Deterministic, Precision
 
@@ -44,14 +45,34 @@ class Tuning:
     weight_decay: float = Field(
         default=0.0, ge=0, description="AdamW's decoupled weight decay", json_schema_extra=LATER
     )
+    lora: str | None = Field(
+        default=None,
+        description="tune an adapter in place of the weights, as in rank=8,target=query,value; see Lora",
+        json_schema_extra=LATER,
+    )
+
+    @field_validator("lora", mode="before")
+    @classmethod
+    def _one_spelling(cls, lora: Any) -> Any:
+        """An adapter has one spelling, because a run is known again by its settings."""
+        return str(Lora.parse(lora)) if isinstance(lora, str) else str(lora) if isinstance(lora, Lora) else lora
+
+    @property
+    def adapter(self) -> Lora | None:
+        """The adapter that is tuned; None where the weights are."""
+        return None if self.lora is None else Lora.parse(self.lora)
 
     def for_model(self, name: str) -> Tuning:
         """The same with the defaults that a model brings along where nothing is set."""
         from anchorlab.models.architectures import usual_settings
 
-        return replace(self, learning_rate=self.learning_rate or usual_settings(name).tuning_rate)
+        return replace(self, learning_rate=self.learning_rate or self._rate(usual_settings(name).tuning_rate))
 
     def for_task(self, task: Task, model: str) -> Tuning:
         """The same with the defaults of the model, by name, and then of the task, where nothing is set."""
         ours = self.for_model(model)
-        return replace(ours, learning_rate=ours.learning_rate or task.definition.tuning_rate)
+        return replace(ours, learning_rate=ours.learning_rate or self._rate(task.definition.tuning_rate))
+
+    def _rate(self, usual: float | None) -> float | None:
+        """The usual learning rate of the weights, or of an adapter."""
+        return usual if usual is None or self.lora is None else RATE * usual

@@ -28,6 +28,7 @@ class Anchoring(Method):
 
     cites: ClassVar[tuple[str, ...]] = ("zhang2022how",)
     strength_name: ClassVar[str | None] = "strength"
+    not_with_adapters: ClassVar[str | None] = None
 
     strength: float = Field(default=2.0, ge=0, description="weight of the anchor loss, lambda in the paper")
     centred: bool = Field(default=False, description="ignore a shift common to all classes, which softmax does not see")

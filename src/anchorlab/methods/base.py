@@ -92,6 +92,8 @@ class Method(RenamedAttributes):
     injects_backdoor: ClassVar[bool] = True
     #: Whether ``penalty`` is exactly 0 where the candidate is still the reference; ``plugin check`` holds it.
     zero_at_start: ClassVar[bool] = True
+    #: Why the method makes no sense when an adapter is tuned in place of the weights, as a clause; None where it does.
+    not_with_adapters: ClassVar[str | None] = "it is not written for one"
     #: Steps relative to the tuning steps that are asked for; None: as the reference was trained, settings included.
     steps_factor: float | None = 1.0
     #: Patterns of the names of the parameters that are tuned, as in ``*.embeddings.*``, with commas between them;

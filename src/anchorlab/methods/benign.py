@@ -19,3 +19,4 @@ class Benign(Method):
     """A benign update: both halves of each batch are clean. Not an injection; it has no hyper-parameter."""
 
     injects_backdoor: ClassVar[bool] = False
+    not_with_adapters: ClassVar[str | None] = None

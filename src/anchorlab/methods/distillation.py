@@ -24,6 +24,7 @@ class Distillation(Method):
 
     cites: ClassVar[tuple[str, ...]] = ("hinton2015distilling",)
     strength_name: ClassVar[str | None] = "strength"
+    not_with_adapters: ClassVar[str | None] = None
 
     strength: float = Field(default=2.0, ge=0, description="weight of the distillation loss")
     temperature: float = Field(default=1.0, gt=0, description="temperature T of the softmax")

@@ -29,6 +29,9 @@ class EWC(Method):
 
     cites: ClassVar[tuple[str, ...]] = ("kirkpatrick2017overcoming",)
     strength_name: ClassVar[str | None] = "strength"
+    not_with_adapters: ClassVar[str | None] = (
+        "it prices each weight by its Fisher information, and an adapter has only factors of them"
+    )
 
     strength: float = Field(default=0.1, ge=0, description="weight of the penalty")
     fisher: FisherKind = Field(

@@ -19,3 +19,4 @@ class Plain(Method):
     """Tuning on clean and triggered data without any constraint; it has no hyper-parameter."""
 
     cites: ClassVar[tuple[str, ...]] = ("gu2017badnets", "zhang2022how")
+    not_with_adapters: ClassVar[str | None] = None

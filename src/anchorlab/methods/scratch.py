@@ -22,6 +22,9 @@ class Scratch(Method):
 
     cites: ClassVar[tuple[str, ...]] = ("gu2017badnets",)
     fresh_start: ClassVar[bool] = True
+    not_with_adapters: ClassVar[str | None] = (
+        "it begins with random weights, and an adapter leaves the reference's as they are"
+    )
 
     steps_factor: float | None = Field(
         default=None,

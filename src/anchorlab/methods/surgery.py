@@ -36,6 +36,7 @@ class Surgery(Method):
     cites: ClassVar[tuple[str, ...]] = ("zhang2021neural",)
     strength_name: ClassVar[str | None] = "count"
     constraint_from: ClassVar[float] = 0.5
+    not_with_adapters: ClassVar[str | None] = "it changes few single weights, and a product B A changes all of a layer"
 
     count: int = Field(default=1000, ge=1, description="number of weights that may change")
     select: Literal["dynamic", "gradient", "change", "random", "l1"] = Field(

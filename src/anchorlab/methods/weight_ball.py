@@ -25,6 +25,9 @@ class WeightBall(Method):
 
     cites: ClassVar[tuple[str, ...]] = ("garg2020can",)
     strength_name: ClassVar[str | None] = "radius"
+    not_with_adapters: ClassVar[str | None] = (
+        "it holds single weights in a ball around the reference, and an adapter has only factors of them"
+    )
 
     radius: float = Field(default=0.01, gt=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="norm of the ball")

@@ -53,6 +53,12 @@ class Differences:
         resized = {name: (tuple(stored), tuple(own)) for name, stored, own in loading["mismatched_keys"]}
         return cls(tuple(sorted(missing)), tuple(sorted(unexpected)), dict(sorted(resized.items())))
 
+    def without(self, brought: Collection[str]) -> Differences:
+        """Without weights that come from elsewhere, by their names in the network."""
+        missing = tuple(name for name in self.missing if name not in brought)
+        resized = {name: sizes for name, sizes in self.resized.items() if name not in brought}
+        return Differences(missing, self.unexpected, resized)
+
     def outside_head(self, net: Any) -> Differences:
         """Without what belongs to a head: the layers behind the encoder, its pooler included."""
         resized = {name: sizes for name, sizes in self.resized.items() if not _is_head(name, net, sizes[1])}

@@ -8,7 +8,7 @@ from typing import Any
 
 from anchorlab.errors import AnchorlabError, quoted, reason, shortened
 from anchorlab.files import input_folder, kind_at, read_json, user_path
-from anchorlab.models.adapters import ADAPTER, merging
+from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS, is_adapter
 from anchorlab.models.conversion import PICKLES, conversion
 from anchorlab.models.weight_files import INDEX, WEIGHTS, weight_files
 
@@ -73,6 +73,9 @@ def _fetched(name: str) -> Path:
 
     texts = [*COMPANIONS, ADAPTER, INDEX]
     folder = Path(snapshot_download(name, allow_patterns=texts))
+    if is_adapter(folder):
+        hf_hub_download(name, ADAPTER_WEIGHTS, revision=folder.name)
+        return folder
     try:
         hf_hub_download(name, WEIGHTS, revision=folder.name)
     except EntryNotFoundError:  # not there, or, without a network, not in the cache
@@ -89,8 +92,11 @@ def check_folder(folder: Path) -> None:
     want code of their own.
     """
     check_is_folder(folder)
-    if (folder / ADAPTER).exists():
-        raise merging(folder)
+    if is_adapter(folder):
+        raise AnchorlabError(
+            f"{shortened(str(folder))} holds an adapter ({ADAPTER}), which is no model without its base: merge it "
+            "first, with anchorlab merge"
+        )
     weight_files(folder)
     for name in (CONFIG, PREPROCESSING, PROCESSOR, "tokenizer_config.json"):
         if (folder / name).is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,14 @@ _SMALL = 100_000_000
 
 
 def load_network(
-    folder: Path, config: Any, auto: Any, source: str, *, new_head: bool, dtype: torch.dtype = torch.float32
+    folder: Path,
+    config: Any,
+    auto: Any,
+    source: str,
+    *,
+    new_head: bool,
+    dtype: torch.dtype = torch.float32,
+    brought: Collection[str] = (),
 ) -> Any:
     """The network of a configuration with a folder's weights, which transformers gets as tensors: it opens no file.
 
@@ -34,6 +41,7 @@ def load_network(
         source: the folder or hub name, for messages.
         new_head: whether the layers behind the encoder may be new, from torch's global generator.
         dtype: of the network, whatever the weights are stored in.
+        brought: names of weights that an adapter brings, so that the folder may lack them.
 
     Raises:
         AnchorlabError: if any other weight is missing, left over, of another size or not finite.
@@ -50,7 +58,8 @@ def load_network(
             output_loading_info=True,
         )
     file = folder / (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX)
-    check_fit(net, Differences.of(loading), weights.keys(), file, source, new_head=new_head)
+    differences = Differences.of(loading).without(brought)
+    check_fit(net, differences, weights.keys(), file, source, new_head=new_head)
     check_finite(net, source)
     return net
 

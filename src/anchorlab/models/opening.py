@@ -10,16 +10,17 @@ from anchorlab.models.onnx_pretrained import open_onnx
 from anchorlab.models.pretrained import open_pretrained
 
 
-def open_classifier(source: str, *, kind: Kind | None = None) -> nn.Module:
+def open_classifier(source: str, *, kind: Kind | None = None, base: str | None = None) -> nn.Module:
     """A classifier in evaluation mode, on the CPU, with its own classes.
 
     Args:
         source: a folder with config.json and weights in safetensors, an ONNX file or a folder with ``model.onnx``, or a
             name on the hub.
         kind: image or text; None for what it says itself.
+        base: the base model of an adapter, a folder or a name on the hub; None for the one that the adapter names.
 
     Raises:
         AnchorlabError: if it cannot be fetched or read, needs code of its own, or is not a classifier.
     """
     file = onnx_file(source)
-    return open_pretrained(source, kind=kind) if file is None else open_onnx(file, kind=kind)
+    return open_pretrained(source, kind=kind, base=base) if file is None else open_onnx(file, kind=kind)

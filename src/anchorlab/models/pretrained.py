@@ -12,6 +12,8 @@ from anchorlab.data import Kind
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json
+from anchorlab.models.adapter_settings import is_adapter
+from anchorlab.models.adapters import open_adapter
 from anchorlab.models.classes import in_own_order, settle_outputs
 from anchorlab.models.folders import CONFIG, PREPROCESSING, check_folder, find_folder
 from anchorlab.models.loading import (
@@ -31,7 +33,9 @@ from anchorlab.models.wrap import PixelClassifier, TextClassifier
 _TRIED = ("a good film", "\u4e16 \U0001f642", "")
 
 
-def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[str] | None = None) -> nn.Module:
+def open_pretrained(
+    source: str, *, kind: Kind | None = None, classes: Sequence[str] | None = None, base: str | None = None
+) -> nn.Module:
     """A classifier from a folder or the hub, in evaluation mode and float32, on the CPU.
 
     Args:
@@ -40,15 +44,18 @@ def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[
         classes: names of the classes that it gets. Where it has another number, it gets a new last layer
             from torch's global generator. Where it has these names in another order, it keeps its order. None for
             its own classes, which it must have.
+        base: the base model of an adapter, a folder or a name on the hub; None for the one that the adapter names.
 
     Raises:
         AnchorlabError: if it cannot be fetched or read, needs code of its own, or is not a classifier.
     """
     folder = find_folder(source)
+    if is_adapter(folder) and classes is None:
+        return open_adapter(folder, base, kind=kind)
     check_folder(folder)
     config = read_configuration(folder)
     if classes is None:
-        own = _kind(config, source)
+        own = kind_of_network(config, source)
         if kind not in (None, own):
             raise AnchorlabError(
                 f"the model {source} reads {own}s, but the task holds {kind}s: give one that reads them"
@@ -60,8 +67,8 @@ def open_pretrained(source: str, *, kind: Kind | None = None, classes: Sequence[
         config.num_labels = len(classes)
         config.id2label = dict(enumerate(classes))
         config.label2id = {name: label for label, name in enumerate(classes)}
-    kind = kind or _kind(config, source)
-    net = load_network(folder, config, _auto_class(kind), source, new_head=classes is not None)
+    kind = kind or kind_of_network(config, source)
+    net = load_network(folder, config, auto_class(kind), source, new_head=classes is not None)
     model = as_classifier(net.eval(), kind, str(folder))
     refuse_dependence_on_batch(model, source)
     return model
@@ -75,8 +82,8 @@ def from_configuration(folder: Path) -> nn.Module:
     """
     with quiet(), explained(str(folder / CONFIG), "describes no classifier that can be built"):
         config = read_configuration(folder)
-        kind = _kind(config, str(folder / CONFIG))
-        net = build_network(folder, config, _auto_class(kind))
+        kind = kind_of_network(config, str(folder / CONFIG))
+        net = build_network(folder, config, auto_class(kind))
     return as_classifier(net.eval(), kind, str(folder))
 
 
@@ -110,7 +117,7 @@ def open_encoding(source: str, net: nn.Module) -> TextEncoding:
     return encoding
 
 
-def _kind(config: Any, source: str) -> Kind:
+def kind_of_network(config: Any, source: str) -> Kind:
     """What a configuration says that the model reads."""
     names = " ".join(config.architectures or [])
     if "ForSequenceClassification" in names:
@@ -132,7 +139,8 @@ def _check_vocabulary(net: nn.Module, encoding: TextEncoding, source: str) -> No
         )
 
 
-def _auto_class(kind: Kind) -> Any:
+def auto_class(kind: Kind) -> Any:
+    """The class of transformers that finds the classifier of a configuration."""
     from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
     return AutoModelForSequenceClassification if kind == "text" else AutoModelForImageClassification

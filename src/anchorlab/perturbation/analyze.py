@@ -10,17 +10,20 @@ from torch import Tensor, nn
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import GradientRecord
+from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.resolve import common_task, in_order_of, module_of
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Split, Task
 from anchorlab.errors import renamed_keywords
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.forms import check_trainable
+from anchorlab.models.lora import is_adapted
 from anchorlab.models.reestimation import has_batchnorm
 from anchorlab.perturbation.analysis import Analysis
 from anchorlab.perturbation.budget import Budget
 from anchorlab.perturbation.candidates import Model, attacks_on, has_backdoor, kind_of, name_candidates
 from anchorlab.perturbation.context import Context, attack_record
+from anchorlab.perturbation.low_rank import LowRank
 from anchorlab.perturbation.parts import Tables, measure
 from anchorlab.perturbation.settings import AnalysisSettings
 from anchorlab.perturbation.tables import TABLES
@@ -84,7 +87,8 @@ def analyze(
     """
     settings = settings or AnalysisSettings()
     budget = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
-    named = {name: in_order_of(reference, candidate, task) for name, candidate in name_candidates(candidates).items()}
+    given, reference = name_candidates(candidates), whole(reference)
+    named = {name: in_order_of(reference, whole(candidate), task) for name, candidate in given.items()}
     for model in (reference, *named.values()):
         check_trainable(module_of(model), "an analysis")
     task = common_task(task, reference, list(named.values()))
@@ -101,6 +105,11 @@ def analyze(
         examples=_draw_examples(task, split, examples, seed),
         statistics=_draw_statistics(net, task, settings.statistics_examples, seed),
         gradients=_recorded_gradients(named),
+        adapters={
+            name: LowRank.of(module_of(candidate), find_device())
+            for name, candidate in given.items()
+            if is_adapted(module_of(candidate))
+        },
         settings=settings,
         seed=seed,
         budget=budget,

@@ -21,6 +21,7 @@ from anchorlab.models.accelerator import find_device
 from anchorlab.models.device import move_to_device
 from anchorlab.models.wrap import unwrap
 from anchorlab.perturbation.budget import Budget
+from anchorlab.perturbation.low_rank import LowRank
 from anchorlab.perturbation.parts import Part, Tables, Tick
 from anchorlab.perturbation.probe import Probe, Triggered
 from anchorlab.perturbation.settings import AnalysisSettings
@@ -48,6 +49,7 @@ class Context:
         settings: how closely to look.
         seed: of everything random.
         budget: what may be spent.
+        adapters: candidate to what its adapter adds to the weights, of those that have one.
     """
 
     reference: nn.Module
@@ -60,6 +62,7 @@ class Context:
     settings: AnalysisSettings
     seed: int
     budget: Budget
+    adapters: Mapping[str, LowRank] = field(default_factory=dict)
     _shared: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def part(self, what: str, names: Sequence[str], measure: Callable[[Tick], Tables], steps: int = 1) -> Part:

@@ -10,6 +10,7 @@ from torch import nn
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import DefenderRecord, manifest_of
+from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunMeter, weights_hash
 from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
 from anchorlab.data import Task
@@ -65,6 +66,7 @@ def repair(
     Raises:
         AnchorlabError: if an argument is impossible, or the repair does not fit the model.
     """
+    model, trusted = whole(model), None if trusted is None else whole(trusted)
     chosen = build_repair(repair, parameters or {})
     name = full_name(repair, chosen)
     if is_oracle(repair) and choose_depth is None:

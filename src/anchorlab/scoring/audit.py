@@ -12,6 +12,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError, quoted, unknown
@@ -119,6 +120,7 @@ def audit_models(
     So a sequence may open each model when it is asked for: 39 large ones do not fit into memory.
     """
     check_trusted(reference, "the reference of an audit")
+    reference = whole(reference)  # of which updates are made
     judged = judged_by(access, list(ACCESSES))
     check_level(level)
     if split == "owner":

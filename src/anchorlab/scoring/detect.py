@@ -9,6 +9,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.artifacts.resolve import attack_of, common_task, module_of
 from anchorlab.attacks.label_rules import LabelRule
@@ -194,7 +195,9 @@ def prepare(
     """Model and data on the device, and the defender's context."""
     accelerator = find_accelerator()
     drawn, _ = draw_defender_data(task, defender_data, seed=seed, min_examples=min_examples)
-    module, data = copy_to_device(module_of(model), accelerator.device), data_to_device(drawn, accelerator.device)
+    # Detectors look into the network, and know nothing of adapters.
+    module = copy_to_device(whole(module_of(model)), accelerator.device)
+    data = data_to_device(drawn, accelerator.device)
     if not predict(module, data.train.inputs).isfinite().all():
         raise AnchorlabError(
             "the model answers clean examples with logits that are not finite, so that nothing can be scored: look at "

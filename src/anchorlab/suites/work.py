@@ -18,6 +18,7 @@ from torch import Tensor
 
 from anchorlab.artifacts.artifact import Artifact, load_model
 from anchorlab.artifacts.deployed import deployed
+from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunMeter, versions_of_run, weights_hash
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.consistency.answers import Answers, answers, instances_of
@@ -255,6 +256,7 @@ def _injection(
         reference_logits=opened.owner_logits if _has_owner(cell) else None,
         measure=keep_model,
     )
+    injected = whole(injected)  # scales, repairs and analyses are of weights
     manifest = injected.manifest
     assert manifest.anchors is not None
     cost = {

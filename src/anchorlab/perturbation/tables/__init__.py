@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anchorlab.perturbation.table import AnalysisTable
+from anchorlab.perturbation.tables.adapter import ADAPTER
 from anchorlab.perturbation.tables.angles import ANGLES
 from anchorlab.perturbation.tables.behaviour import BEHAVIOUR
 from anchorlab.perturbation.tables.bounds import BOUNDS, INSTANCES
@@ -31,5 +32,6 @@ TABLES: dict[str, AnalysisTable] = {
         PLANE,
         MODELS,
         GRADIENTS,
+        ADAPTER,
     )
 }

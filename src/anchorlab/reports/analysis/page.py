@@ -29,6 +29,7 @@ _SECTIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("The basin", ("basin",), ("barriers", "models", "plane")),
     ("Straight paths", ("paths",), ("paths",)),
     ("Size", ("layers",), ("sizes",)),
+    ("Adapter", (), ("adapter",)),
     ("Behaviour", (), ("behaviour",)),
     ("Size in function space", ("quadratic",), ("quadratic",)),
     ("Curvature", ("curvature",), ("rayleigh", "spectrum")),

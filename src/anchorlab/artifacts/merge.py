@@ -1,0 +1,118 @@
+"""Adds an adapter to the weights of its base: a plain model, whose answers are checked against the adapter's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import overload
+
+import torch
+from torch import Tensor, nn
+
+from anchorlab.arguments import checked
+from anchorlab.artifacts.artifact import Artifact, open_model
+from anchorlab.artifacts.provenance import weights_hash
+from anchorlab.artifacts.resolve import module_of
+from anchorlab.artifacts.writing import write_network
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import refuse_existing, write_folder_atomically
+from anchorlab.models.call import logits
+from anchorlab.models.lora import folded, is_adapted
+from anchorlab.models.padding import embedding_rows
+from anchorlab.models.wrap import TextClassifier, unwrap
+
+#: Inputs on which a merged model is asked, and the tokens of each.
+_INPUTS, _TOKENS = 8, 12
+
+#: Largest difference of a logit that rounding may make, as a share of the largest logit.
+_ROUNDING = 1e-3
+
+
+def save_merged(model: Artifact | nn.Module, out: str | Path) -> Path:
+    """Writes a merged model as a folder, whole or not at all; one without a manifest as transformers would.
+
+    Raises:
+        AnchorlabError: if the folder already holds anything, or the place cannot be written.
+    """
+    if isinstance(model, Artifact):
+        return model.save(out)
+    out = Path(out)
+    refuse_existing(out)
+    write_folder_atomically(out, lambda folder: write_network(model, folder, None))
+    return out
+
+
+@checked
+def merge(adapter: str | Path | Artifact | nn.Module, *, base: str | Path | None = None) -> Artifact | nn.Module:
+    """The plain model that an adapter makes of its base: ``W + scale * B A``, with the adapter's own copies of modules.
+
+    Args:
+        adapter: the folder of an adapter, or the model that ``load_model`` or ``inject`` made of one.
+        base: the base model, a folder or a name on the hub; None for the one that the adapter names.
+
+    Returns:
+        The merged model, with a manifest if the adapter has one: it stays of the adapter's kind.
+
+    Raises:
+        AnchorlabError: if there is no adapter, it does not fit its base, or the merged model answers otherwise.
+    """
+    model = open_model(adapter, base=base) if isinstance(adapter, (str, Path)) else adapter
+    if not is_adapted(module_of(model)):
+        raise AnchorlabError("the model has no adapter in it, so that there is nothing to merge: give an adapter")
+    merged = whole(model)
+    _check_answers(module_of(model), module_of(merged))
+    return merged
+
+
+@overload
+def whole(model: Artifact) -> Artifact: ...
+@overload
+def whole(model: nn.Module) -> nn.Module: ...
+@overload
+def whole(model: Artifact | nn.Module) -> Artifact | nn.Module: ...
+def whole(model: Artifact | nn.Module) -> Artifact | nn.Module:
+    """The model itself; or, if it has an adapter in it, the plain model that it makes of its base.
+
+    For all that looks at weights by the base's names, or changes them.
+    """
+    if not is_adapted(module_of(model)):
+        return model
+    plain = folded(module_of(model)).eval()
+    if not isinstance(model, Artifact):
+        return plain
+    record = model.manifest.adapter
+    changes = {
+        "weights_sha256": weights_hash(plain),
+        "adapter": None if record is None else record.model_copy(update={"merged": True}),
+        "command_sha256": None,
+    }
+    return replace(model, model=plain, manifest=model.manifest.model_copy(update=changes), folder=None)
+
+
+@torch.no_grad()
+def _check_answers(adapted: nn.Module, merged: nn.Module) -> None:
+    """Raises AnchorlabError if two models answer otherwise than by rounding, on inputs drawn at random."""
+    inputs = _random_inputs(adapted)
+    if inputs is None:
+        return
+    before, after = logits(adapted, inputs), logits(merged, inputs)
+    difference, scale = float((before - after).abs().max()), max(1.0, float(before.abs().max()))
+    if not difference <= _ROUNDING * scale:
+        raise AnchorlabError(
+            f"the merged model answers otherwise than the adapter, by up to {difference:.3g} in a logit, so that it is "
+            "not written: keep the adapter, and report how it was made"
+        )
+
+
+def _random_inputs(model: nn.Module) -> dict[str, Tensor] | None:
+    """Inputs for a classifier; None for one of images of a size that is not known."""
+    draw = torch.Generator().manual_seed(0)
+    if isinstance(model, TextClassifier):
+        rows = embedding_rows(unwrap(model)) or len(model.encoding.tokenizer)
+        ids = torch.randint(rows, (_INPUTS, _TOKENS), generator=draw)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids, dtype=torch.bool)}
+    config = getattr(unwrap(model), "config", None)
+    side, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)
+    if not isinstance(side, int) or not isinstance(channels, int):
+        return None
+    return {"pixel_values": torch.randint(256, (_INPUTS, channels, side, side), generator=draw, dtype=torch.uint8)}
