@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from anchorlab.data import Kind
 from anchorlab.errors import AnchorlabError, quoted, reason, shortened, some
-from anchorlab.files import kind_at, user_path
+from anchorlab.files import kind_at, read_json, user_path
 from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS, StoredAdapter, is_adapter, read_adapter
 from anchorlab.models.classes import settle_outputs
+from anchorlab.models.classifiers import as_classifier, auto_class, kind_of_network
 from anchorlab.models.folders import CONFIG, check_folder, find_folder
 from anchorlab.models.loading import load_network, quiet, read_configuration
 from anchorlab.models.lora import PREFIX, adapter_tensors, attach, copy_into
@@ -32,8 +33,6 @@ def open_adapter(folder: Path, base: str | None = None, *, kind: Kind | None = N
         AnchorlabError: if peft is not installed, the adapter is of a kind that is not opened, or the base cannot be
             found or is another one: every weight of the adapter must have its place, and every place a weight.
     """
-    from anchorlab.models.pretrained import as_classifier
-
     adapter = read_adapter(folder)
     place = find_base(adapter, base)
     net, own = _open_base(adapter, place)
@@ -113,9 +112,6 @@ def _are_other_names(base: str, named: str | None) -> bool:
 
 def _open_base(adapter: StoredAdapter, place: Path) -> tuple[Any, Kind]:
     """The base network with the head that the adapter needs, and what it reads."""
-    from anchorlab.files import read_json
-    from anchorlab.models.pretrained import auto_class, kind_of_network
-
     config, source = read_configuration(place), str(place)
     written = read_json(place / CONFIG, "give another folder", nan=True)
     names = " ".join(written.get("architectures") or [])
