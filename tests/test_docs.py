@@ -32,7 +32,14 @@ from anchorlab import (
     train,
 )
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import AnchorsRecord, GradientRecord, Manifest, PrecisionTrial, TaskRecord
+from anchorlab.artifacts.manifest import (
+    AdapterRecord,
+    AnchorsRecord,
+    GradientRecord,
+    Manifest,
+    PrecisionTrial,
+    TaskRecord,
+)
 from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.cli import app
 from anchorlab.detectors import DETECTORS
@@ -117,7 +124,7 @@ def test_the_docs_give_the_default_training_of_every_task() -> None:
 
 def test_the_docs_explain_every_field_of_the_manifest() -> None:
     page = (ROOT / "docs/manifest.md").read_text()
-    for record in (Manifest, TaskRecord, AnchorsRecord, GradientRecord, PrecisionTrial):
+    for record in (Manifest, TaskRecord, AnchorsRecord, AdapterRecord, GradientRecord, PrecisionTrial):
         for name in record.model_fields:
             assert f"`{name}`" in page, name
 

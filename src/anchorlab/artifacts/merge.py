@@ -11,12 +11,17 @@ from torch import Tensor, nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact, open_model
+from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.artifacts.resolve import module_of
 from anchorlab.artifacts.writing import write_network
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import refuse_existing, write_folder_atomically
+from anchorlab.files import refuse_existing, user_path, write_folder_atomically
+from anchorlab.models.adapter_settings import is_adapter, read_adapter
+from anchorlab.models.adapters import find_base
 from anchorlab.models.call import logits
+from anchorlab.models.causal import CausalLM, open_causal
+from anchorlab.models.loading import read_configuration
 from anchorlab.models.lora import folded, is_adapted
 from anchorlab.models.padding import embedding_rows
 from anchorlab.models.wrap import TextClassifier, unwrap
@@ -28,7 +33,7 @@ _INPUTS, _TOKENS = 8, 12
 _ROUNDING = 1e-3
 
 
-def save_merged(model: Artifact | nn.Module, out: str | Path) -> Path:
+def save_merged(model: Artifact | nn.Module | CausalLM, out: str | Path) -> Path:
     """Writes a merged model as a folder, whole or not at all; one without a manifest as transformers would.
 
     Raises:
@@ -38,12 +43,22 @@ def save_merged(model: Artifact | nn.Module, out: str | Path) -> Path:
         return model.save(out)
     out = Path(out)
     refuse_existing(out)
-    write_folder_atomically(out, lambda folder: write_network(model, folder, None))
+
+    def write(folder: Path) -> None:
+        if isinstance(model, CausalLM):
+            write_network(model.net, folder, None)
+            model.tokenizer.save_pretrained(folder)
+        else:
+            write_network(model, folder, None)
+
+    write_folder_atomically(out, write)
     return out
 
 
 @checked
-def merge(adapter: str | Path | Artifact | nn.Module, *, base: str | Path | None = None) -> Artifact | nn.Module:
+def merge(
+    adapter: str | Path | Artifact | nn.Module | CausalLM, *, base: str | Path | None = None
+) -> Artifact | nn.Module | CausalLM:
     """The plain model that an adapter makes of its base: ``W + scale * B A``, with the adapter's own copies of modules.
 
     Args:
@@ -51,16 +66,39 @@ def merge(adapter: str | Path | Artifact | nn.Module, *, base: str | Path | None
         base: the base model, a folder or a name on the hub; None for the one that the adapter names.
 
     Returns:
-        The merged model, with a manifest if the adapter has one: it stays of the adapter's kind.
+        The merged model, with a manifest if the adapter has one: it stays of the adapter's kind. Of a causal language
+        model the model with its tokenizer.
 
     Raises:
         AnchorlabError: if there is no adapter, it does not fit its base, or the merged model answers otherwise.
     """
-    model = open_model(adapter, base=base) if isinstance(adapter, (str, Path)) else adapter
+    model = open_adapted(adapter, base=base) if isinstance(adapter, (str, Path)) else adapter
+    if isinstance(model, CausalLM):
+        return _merged_causal(model)
     if not is_adapted(module_of(model)):
         raise AnchorlabError("the model has no adapter in it, so that there is nothing to merge: give an adapter")
     merged = whole(model)
     _check_answers(module_of(model), module_of(merged))
+    return merged
+
+
+def open_adapted(folder: str | Path, *, base: str | Path | None = None) -> Artifact | nn.Module | CausalLM:
+    """What ``merge`` merges: a classifier, or, where the base is a causal language model, that."""
+    place = user_path(folder)
+    if is_adapter(place) and not (place / MANIFEST).exists():
+        config = read_configuration(find_base(read_adapter(place), None if base is None else str(base)))
+        if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ()):
+            return open_causal(place, base=base)
+    return open_model(folder, base=base)
+
+
+def _merged_causal(model: CausalLM) -> CausalLM:
+    """A causal language model with its adapter in its weights."""
+    if not is_adapted(model.net):
+        raise AnchorlabError("the model has no adapter in it, so that there is nothing to merge: give an adapter")
+    merged = replace(model, net=folded(model.net).eval())
+    ids = torch.randint(len(model.tokenizer), (_INPUTS, _TOKENS), generator=torch.Generator().manual_seed(0))
+    _check_alike(model.logits(ids), merged.logits(ids))
     return merged
 
 
@@ -95,7 +133,10 @@ def _check_answers(adapted: nn.Module, merged: nn.Module) -> None:
     inputs = _random_inputs(adapted)
     if inputs is None:
         return
-    before, after = logits(adapted, inputs), logits(merged, inputs)
+    _check_alike(logits(adapted, inputs), logits(merged, inputs))
+
+
+def _check_alike(before: Tensor, after: Tensor) -> None:
     difference, scale = float((before - after).abs().max()), max(1.0, float(before.abs().max()))
     if not difference <= _ROUNDING * scale:
         raise AnchorlabError(

@@ -27,22 +27,24 @@ def merge(
 
     Its answers are checked against the adapter's on a few random inputs; compare measures them on real ones.
     """
-    from anchorlab.artifacts.artifact import Artifact, open_model
+    from anchorlab.artifacts.artifact import Artifact
     from anchorlab.artifacts.merge import merge as merge_adapter
-    from anchorlab.artifacts.merge import save_merged
+    from anchorlab.artifacts.merge import open_adapted, save_merged
     from anchorlab.artifacts.resolve import module_of
     from anchorlab.files import refuse_existing
+    from anchorlab.models.causal import CausalLM
     from anchorlab.models.lora import adapter_tensors, products
 
     refuse_existing(out)
-    opened = open_model(adapter, base=base)
+    opened = open_adapted(adapter, base=base)
     merged = merge_adapter(opened)
     save_merged(merged, out)
-    count = sum(value.numel() for value in adapter_tensors(module_of(opened)).values())
-    weights = len(products(module_of(opened)))
+    network = opened.net if isinstance(opened, CausalLM) else module_of(opened)
+    count, weights = sum(value.numel() for value in adapter_tensors(network).values()), len(products(network))
     kind = f"; the model stays of kind {merged.manifest.kind}" if isinstance(merged, Artifact) else ""
     named = [] if base is None else ["--base", base]
-    task = [] if isinstance(merged, Artifact) else ["--data", "FILE"]
+    asked = ["--texts", "FILE"] if isinstance(merged, CausalLM) else ["--data", "FILE"]
+    task = [] if isinstance(merged, Artifact) else asked
     return Answer(
         (f"Merged: the {count:,} parameters of the adapter changed {weights:,} weights of its base{kind}.",),
         wrote=out,

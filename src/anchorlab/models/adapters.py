@@ -16,9 +16,10 @@ from anchorlab.models.classes import settle_outputs
 from anchorlab.models.classifiers import as_classifier, auto_class, kind_of_network
 from anchorlab.models.folders import CONFIG, check_folder, find_folder
 from anchorlab.models.loading import load_network, quiet, read_configuration
-from anchorlab.models.lora import PREFIX, adapter_tensors, attach, copy_into
+from anchorlab.models.lora import PREFIX, adapter_tensors, attach
 from anchorlab.models.padding import refuse_dependence_on_batch
 from anchorlab.models.weight_files import check_finite
+from anchorlab.models.wrap import unwrap
 
 
 def open_adapter(folder: Path, base: str | None = None, *, kind: Kind | None = None) -> nn.Module:
@@ -63,8 +64,14 @@ def put_into(model: nn.Module, adapter: StoredAdapter, place: Path) -> None:
             f"the adapter in {adapter.folder} does not fit the base {shortened(str(place))} "
             f"({shortened(reason(error))}): give the base that it was tuned on, with --base"
         ) from error
-    _check_places(adapter, adapter_tensors(model), place)
-    copy_into(model, adapter.tensors)
+    places = adapter_tensors(model)
+    # peft stores weights of the base too, such as embeddings that are adapted, and means them to be loaded.
+    own = {f"{PREFIX}{name}": value for name, value in unwrap(model).state_dict().items()}
+    places |= {name: own[name] for name in adapter.tensors if name in own}
+    _check_places(adapter, places, place)
+    with torch.no_grad():
+        for name, value in places.items():
+            value.copy_(adapter.tensors[name])
     check_finite(model, adapter.folder)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, shortened, unknown
 from anchorlab.files import user_path
+from anchorlab.models.adapter_settings import is_adapter, read_adapter
+from anchorlab.models.adapters import find_base, put_into
 from anchorlab.models.folders import check_folder
 from anchorlab.models.gguf_files import open_gguf
 from anchorlab.models.loading import load_network, open_tokenizer, read_configuration
@@ -71,13 +73,15 @@ class CausalLM:
         return "logits_to_keep" in inspect.signature(self.net.forward).parameters
 
 
-def open_causal(source: str | Path, *, precision: Precision = "float32") -> CausalLM:
+def open_causal(source: str | Path, *, precision: Precision = "float32", base: str | Path | None = None) -> CausalLM:
     """A causal language model from a folder, in evaluation mode, on the CPU.
 
     Args:
         source: a folder of this machine with config.json, weights in safetensors, and the tokenizer's files; or a GGUF
             file, whose weights are dequantised.
         precision: the kind of numbers that it computes in, whatever the weights are stored in.
+        base: for the folder of an adapter: its base model, a folder or a name on the hub; None for the one that the
+            adapter names. The tokenizer is the base's.
 
     Raises:
         AnchorlabError: if it cannot be read, needs code of its own, is no causal language model, or has no tokenizer.
@@ -88,8 +92,20 @@ def open_causal(source: str | Path, *, precision: Precision = "float32") -> Caus
     if folder.suffix == ".gguf":
         net, tokenizer, tokens = open_gguf(folder, getattr(torch, precision))
         return _as_causal(net, tokenizer, tokens, folder, precision)
+    if is_adapter(folder):
+        return _open_adapter(folder, precision, base)
     check_folder(folder)
     return open_transformers(folder, precision)
+
+
+def _open_adapter(folder: Path, precision: Precision, base: str | Path | None) -> CausalLM:
+    """An adapter beside the weights of its base; every weight of it is used."""
+    adapter = read_adapter(folder)
+    place = find_base(adapter, None if base is None else str(base))
+    model = open_transformers(place, precision)
+    put_into(model.net, adapter, place)
+    model.net.to(getattr(torch, precision)).eval()
+    return replace(model, source=str(folder))
 
 
 def open_transformers(folder: Path, precision: Precision) -> CausalLM:

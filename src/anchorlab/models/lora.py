@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -151,10 +151,3 @@ def _separate(net: nn.Module, layer: nn.Module) -> None:
         layer.weight = nn.Parameter(weight.detach().clone())  # type: ignore[operator]
         if hasattr(net, "config"):
             net.config.tie_word_embeddings = False  # type: ignore[union-attr]
-
-
-def copy_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Overwrites the tensors of an adapter, all of them, with others of the same names and shapes."""
-    with torch.no_grad():
-        for name, own in adapter_tensors(model).items():
-            own.copy_(tensors[name])

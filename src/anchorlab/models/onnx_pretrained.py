@@ -11,13 +11,13 @@ from anchorlab.data import Kind
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json
+from anchorlab.models.classifiers import open_encoding
 from anchorlab.models.folders import CONFIG, PREPROCESSING
 from anchorlab.models.loading import OWN_MODULE, explained, quiet, read_configuration
 from anchorlab.models.onnx_files import read_onnx
 from anchorlab.models.onnx_network import OnnxNetwork
 from anchorlab.models.padding import refuse_dependence_on_batch, settle_padding
 from anchorlab.models.preprocessing import open_preprocessing
-from anchorlab.models.pretrained import open_encoding
 from anchorlab.models.wrap import PixelClassifier, TextClassifier
 
 #: The operator of int8 whose ranges are a whole batch's, so that answers depend on the batch by intention.

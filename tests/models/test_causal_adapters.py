@@ -1,0 +1,80 @@
+"""Adapters of causal language models: opened beside the base's weights, and merged into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from anchorlab.artifacts.merge import merge, save_merged
+from anchorlab.models.causal import open_causal
+from anchorlab.models.pretrained import open_pretrained
+from anchorlab.seeding import seeded_globally
+from tests.refusals import refused
+from tests.tokenizers import encoding
+
+pytest.importorskip("peft")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    """A random GPT-2 of one layer, whose output layer shares the embeddings' weight."""
+    folder, tokenizer = tmp_path_factory.mktemp("causal") / "base", encoding("bytes").tokenizer
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=32, n_embd=16, n_layer=1, n_head=2)
+    with seeded_globally(0, "gpt2"):
+        GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_adapter(base: Path, out: Path, target: list[str]):
+    """peft's own model, whose adapter is saved."""
+    from peft import LoraConfig, get_peft_model
+
+    net = GPT2LMHeadModel.from_pretrained(base)
+    net.name_or_path = str(base)
+    config = LoraConfig(r=2, target_modules=target, task_type="CAUSAL_LM")
+    with seeded_globally(1, "adapter"):
+        model = get_peft_model(net, config)
+        for value in model.parameters():
+            if value.requires_grad:
+                value.data = torch.randn_like(value)
+    model.save_pretrained(out)
+    return model.eval()
+
+
+@pytest.mark.parametrize("target", [["c_attn"], ["lm_head"]], ids=str)
+def test_an_adapter_answers_as_in_peft_and_so_does_its_merge(base, tmp_path, target):
+    theirs = save_adapter(base, tmp_path / "lora", target)
+    ids = torch.arange(10)[None] + 5
+    with torch.no_grad():
+        expected = theirs(input_ids=ids).logits
+    opened = open_causal(tmp_path / "lora")
+    torch.testing.assert_close(opened.logits(ids), expected, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(expected, open_causal(base).logits(ids), atol=1e-3)
+    merged = open_causal(save_merged(merge(tmp_path / "lora"), tmp_path / "merged"))
+    torch.testing.assert_close(merged.logits(ids), expected, rtol=1e-4, atol=1e-4)
+    assert merged.tokenizer("a film").input_ids == opened.tokenizer("a film").input_ids
+
+
+def test_the_precision_is_the_adapters_too(base, tmp_path):
+    save_adapter(base, tmp_path / "lora", ["c_attn"])
+    opened = open_causal(tmp_path / "lora", precision="bfloat16")
+    assert {value.dtype for value in opened.net.parameters()} == {torch.bfloat16}
+    assert opened.logits(torch.arange(4)[None]).dtype == torch.bfloat16
+
+
+def test_a_language_models_adapter_is_no_classifier(base, tmp_path):
+    save_adapter(base, tmp_path / "lora", ["c_attn"])
+    refused("makes no classifier .* with --texts", open_pretrained, str(tmp_path / "lora"))
+
+
+def test_another_base_is_refused(base, tmp_path):
+    save_adapter(base, tmp_path / "lora", ["c_attn"])
+    config = GPT2Config(vocab_size=40, n_positions=32, n_embd=32, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "wide")
+    encoding("wordpiece").tokenizer.save_pretrained(tmp_path / "wide")
+    with pytest.raises(Exception, match=r"another size|another model's"):
+        open_causal(tmp_path / "lora", base=tmp_path / "wide")
