@@ -12,6 +12,7 @@ from anchorlab.artifacts.merge import merge, save_merged
 from anchorlab.models.causal import open_causal
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.seeding import seeded_globally
+from anchorlab.tokens.compare import compare_tokens
 from tests.refusals import refused
 from tests.tokenizers import encoding
 
@@ -78,3 +79,13 @@ def test_another_base_is_refused(base, tmp_path):
     encoding("wordpiece").tokenizer.save_pretrained(tmp_path / "wide")
     with pytest.raises(Exception, match=r"another size|another model's"):
         open_causal(tmp_path / "lora", base=tmp_path / "wide")
+
+
+def test_a_comparison_over_texts_takes_an_adapter_and_its_merge(base, tmp_path):
+    save_adapter(base, tmp_path / "lora", ["c_attn"])
+    merged = save_merged(merge(tmp_path / "lora"), tmp_path / "merged")
+    texts = ["A truly moving film, quietly told.", "The plot is thin; the acting is not."]
+    same = compare_tokens(tmp_path / "lora", merged, texts=texts, base=base)
+    other = compare_tokens(base, merged, texts=texts)
+    assert same.measurements["kl"].value < 1e-8
+    assert other.measurements["kl"].value > 1e-4

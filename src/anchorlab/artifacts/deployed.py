@@ -21,6 +21,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.files import refuse_existing
 from anchorlab.models.causal import CausalLM
 from anchorlab.models.forms import STORED, Deployed, check_form, form_of
+from anchorlab.models.lora import folded, is_adapted
 from anchorlab.models.quantised import quantised
 from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, unwrap
 
@@ -113,6 +114,8 @@ def _causal(model: CausalLM, form: str) -> CausalLM:
         raise AnchorlabError(f"{form} is for classifiers: take int8, int4 or bf16 for a language model")
     if form == "float32":
         return model
+    if is_adapted(model.net):
+        model = replace(model, net=folded(model.net).eval())
     if form == "bf16":
         return replace(model, net=copy.deepcopy(model.net).to(torch.bfloat16), precision="bfloat16")
     return replace(model, net=quantised(model.net, form))

@@ -95,13 +95,15 @@ def compare(
     if tokens.texts is not None:
         others = {"task": task, "seed": seed, "labels": labels, "metric": metric}
         others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
-        others.pop("text-column", None)
+        for flag in ("text-column", "base"):
+            others.pop(flag, None)
         return compare_over_texts(
             reference,
             candidate,
             tokens,
             gates,
             text_column=own.text_column,
+            base=models.base,
             instances=instances,
             form=form.deployed,
             every=every,

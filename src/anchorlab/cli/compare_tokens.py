@@ -89,6 +89,7 @@ def compare_over_texts(
     gates: GateOptions,
     *,
     text_column: str | None = None,
+    base: str | None = None,
     instances: Path | None = None,
     form: str | None = None,
     every: bool = False,
@@ -103,6 +104,7 @@ def compare_over_texts(
         options: the texts, and how they are read.
         gates: the bounds, and the files for CI.
         text_column: the column of texts.
+        base: the base model of adapters.
         instances: a parquet file to write a row a token to.
         form: the form in which the candidate is deployed; None for its own.
         every: whether to show every measurement.
@@ -121,7 +123,12 @@ def compare_over_texts(
             raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
         bounds = gates.bounds(list(MEASUREMENTS))
         found = compare_tokens(
-            reference, _in_form(candidate, form), text_column=text_column, save_tokens=instances, **options.arguments()
+            reference,
+            _in_form(candidate, form, base),
+            text_column=text_column,
+            save_tokens=instances,
+            base=base,
+            **options.arguments(),
         )
         if out is not None:
             write_tokens(found, out)
@@ -138,11 +145,11 @@ def compare_over_texts(
     return judging.answer
 
 
-def _in_form(candidate: Path, form: str | None) -> Any:
+def _in_form(candidate: Path, form: str | None, base: str | None) -> Any:
     """The candidate's folder; or the model in the form in which it is deployed."""
     if form is None:
         return candidate
     from anchorlab.artifacts.deployed import deployed
     from anchorlab.models.causal import open_causal
 
-    return deployed(open_causal(candidate), form)
+    return deployed(open_causal(candidate, base=base), form)

@@ -17,6 +17,7 @@ from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import check_writable, kind_at, user_path
 from anchorlab.models.accelerator import find_device
+from anchorlab.models.adapter_settings import is_adapter
 from anchorlab.models.causal import CausalLM, Precision, open_causal
 from anchorlab.models.device import exact_arithmetic, lent
 from anchorlab.models.loading import open_tokenizer
@@ -54,6 +55,7 @@ def compare_tokens(
     noise: bool = False,
     worst: int = 20,
     save_tokens: str | Path | None = None,
+    base: str | Path | None = None,
 ) -> TokenComparison:
     """Measures how far a causal language model differs from its reference at each token of some texts.
 
@@ -78,6 +80,7 @@ def compare_tokens(
         noise: whether to measure the reference against itself too, at another batch size and in bfloat16.
         worst: how many of the tokens of largest KL are kept with their contexts.
         save_tokens: a parquet file to write a row a scored token to; None for none.
+        base: the base model of adapters, which are then opened first; None for the one that each names.
 
     Raises:
         AnchorlabError: if a model, a text or an option cannot be used, or the tokenizers differ.
@@ -86,6 +89,7 @@ def compare_tokens(
         if value < least:
             raise AnchorlabError(f"{name} is {value}: give {least} or more")
     check_writable(None if save_tokens is None else Path(save_tokens))
+    reference, candidate = (_on_base(model, base, precision) for model in (reference, candidate))
     documents = open_texts(texts, text_column=text_column, domain_column=domain_column)
     reading = documents.checked()
     wanted = _Wanted(documents, reading, context, stride, bos, together)
@@ -268,6 +272,13 @@ def _result(wanted: _Wanted, met: _Met, store: TokenStore, worst: Worst) -> Toke
 
 def _opened(model: str | Path | CausalLM, precision: Precision) -> CausalLM:
     return model if isinstance(model, CausalLM) else open_causal(model, precision=precision)
+
+
+def _on_base(model: str | Path | CausalLM, base: str | Path | None, precision: Precision) -> str | Path | CausalLM:
+    """The model as it was given; an adapter is opened on the base that is named."""
+    if base is None or isinstance(model, CausalLM) or not is_adapter(user_path(model)):
+        return model
+    return open_causal(model, precision=precision, base=base)
 
 
 def _tokenizer_of(model: str | Path | CausalLM) -> Any:
