@@ -80,10 +80,12 @@ def made_up(names: tuple[str, ...] = NAMES) -> Analysis:
         {"candidate": np.repeat(column, 2), "step": [0, 20] * count, "cosine_clean": 0.1, "cosine_anchor": math.nan}
     )
     bounds = pd.DataFrame({"candidate": column, "bound": "KL by range", "formula": "KL <= r^2/8", "measured": 0.1})
+    adapter = pd.DataFrame({"candidate": column, "weight": "all products", "l2": 0.5, "share": 1.0})
     tables = {
         "sizes": sizes, "behaviour": behaviour, "quadratic": quadratic, "paths": paths, "barriers": barriers,
         "angles": angles, "spectrum": spectrum, "rayleigh": rayleigh, "bounds": bounds, "instances": instances,
         "plane": plane, "models": models, "gradients": gradients,
+        "adapter": adapter,
     }  # fmt: skip
     return Analysis(
         reference="clean <model>",

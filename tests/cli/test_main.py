@@ -55,7 +55,7 @@ def test_train_inject_compare(run: Run, tmp_path):
 
 
 #: Commands that draw at random; a suite has its seeds in its file, and a report draws nothing of its own.
-SEEDED = {"train", "adopt", "analyze", "audit", "inject", "compare", "repair", "detect", "population", "list"}
+SEEDED = {"train", "adopt", "analyze", "audit", "inject", "compare", "repair", "detect", "export", "population", "list"}
 
 
 def test_every_command_that_draws_takes_a_seed():
