@@ -26,6 +26,7 @@ from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Plain, Problem
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.batchnorm import synchronised_batchnorm
+from anchorlab.models.bf16 import check_bf16
 from anchorlab.models.call import track_statistics
 from anchorlab.models.device import move_to_cpu, move_to_device, run_arithmetic
 from anchorlab.models.forward import Forward, compiles
@@ -150,6 +151,8 @@ def _prepare(injection: Injection, checkpoint: Checkpoint | None, *, shared: boo
         trial = chosen_before(checkpoint) or _try_precisions(injection, model, share, accelerator)
         injection = replace(injection, tuning=replace(injection.tuning, precision=trial.chosen))
     tuning = injection.tuning
+    if tuning.precision == "bf16":
+        check_bf16(model, injection.anchors.select(torch.arange(1, device=device)).inputs)
     # The method may look at any batch, also at anchors that the run will not visit.
     answers = computed_logits(reference, tuning.precision)
     computed = InjectionObjective(net, injection, answers, share=share)

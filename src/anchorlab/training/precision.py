@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.artifacts.manifest import PrecisionTrial
+from anchorlab.models.bf16 import undefined_gradient
 from anchorlab.models.call import logits
 from anchorlab.models.device import mixed_precision
 from anchorlab.notices import notice
@@ -93,6 +94,8 @@ def _trial(
     device = labels.device
     if not _fast_bf16(device):
         return PrecisionTrial(chosen="no", reason="this processor has no instructions for bf16")
+    if (why := undefined_gradient(model, inputs)) is not None:
+        return PrecisionTrial(chosen="no", reason=why)
     tried = copy.deepcopy(model)
 
     def work(precision: str, times: int) -> None:

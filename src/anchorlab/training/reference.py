@@ -23,6 +23,7 @@ from anchorlab.data.inputs import lengths, rows
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model, usual_settings
 from anchorlab.models.batchnorm import synchronised_batchnorm
+from anchorlab.models.bf16 import check_bf16
 from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device, run_arithmetic
 from anchorlab.models.forward import Forward, compiles
@@ -273,6 +274,8 @@ def _fit(
     )
     objective = _Supervised(forward, owner, settings.batch_size, settings.precision, augmentation, seed, share)
     trial = None
+    if settings.precision == "bf16":
+        check_bf16(network, objective.batch(0)[0])
     if settings.precision == "auto":
         trial = chosen_before(checkpoint) or choose_precision(
             network, *objective.batch(0), steps=steps, accelerator=accelerator
