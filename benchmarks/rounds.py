@@ -5,12 +5,61 @@ Their order is another one in each round, so that no loop always follows the sam
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 
 import pandas as pd
 import torch
+
+
+class Apart:
+    """Loops in a process of their own, because what one sets for its whole process must not help the others.
+
+    Args:
+        build: a function of a module; it makes the loops inside that process.
+        arguments: what it is called with.
+    """
+
+    def __init__(self, build: Callable[..., Mapping[str, Callable[[], None]]], *arguments: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(end, build, arguments))
+        self._process.start()
+        end.close()
+        self.names: list[str] = self._answer()
+
+    def loops(self) -> dict[str, Callable[[], None]]:
+        """Each loop by name; a call returns when the loop has ended over there."""
+        return {name: lambda name=name: self._run(name) for name in self.names}  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._pipe.send(None)
+        self._process.join()
+
+    def _run(self, name: str) -> None:
+        self._pipe.send(name)
+        self._answer()
+
+    def _answer(self) -> list[str]:
+        try:
+            answer: list[str] = self._pipe.recv()
+        except EOFError:
+            raise SystemExit("the process of these loops ended early; its message stands above") from None
+        return answer
+
+
+def _serve(pipe: Connection, build: Callable[..., Mapping[str, Callable[[], None]]], arguments: tuple[object]) -> None:
+    loops = build(*arguments)
+    pipe.send(list(loops))
+    while (name := pipe.recv()) is not None:
+        loops[name]()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        pipe.send([name])
 
 
 def alternate(

@@ -10,9 +10,10 @@ the same batch size, optimiser and data, in the contiguous format, because none 
 alone has BatchNorm in training mode and clips, as it does by default. All begin with a model that was trained for a
 hundred steps, as an injection does: the gradients of a new one are so long that ours would clip every one of them.
 
-The rows take turns, and each ratio is the median over the rounds of ratios within a round, because the speed of a
-machine drifts. Writes step.csv beside this file, or the file of --out. Needs inner names of anchorlab, because it times
-the loop of an injection without its measurements.
+Ours run in a process of their own: they keep memory that they free for their next step, which is set for a whole
+process and would help the bare loops and the peers, too. The rows take turns, and each ratio is the median over the
+rounds of ratios within a round, because the speed of a machine drifts. Writes step.csv beside this file, or the file of
+--out. Needs inner names of anchorlab, because it times the loop of an injection without its measurements.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import anchorlab.models.device as our_devices
 import peers
 from anchorlab import Tuning, load_task
 from anchorlab.attacks.attack import build_attack
@@ -42,7 +44,7 @@ from anchorlab.models.device import exact_arithmetic, mixed_precision, move_to_c
 from anchorlab.models.forward import Forward
 from anchorlab.repairs import logits
 from anchorlab.training.fit import Optimisation, fit
-from rounds import alternate, ratios
+from rounds import Apart, alternate, ratios
 
 HERE = Path(__file__).parent
 
@@ -109,9 +111,29 @@ def main() -> None:
         "--out", type=Path, default=HERE / "step.csv", help="the table; default: step.csv beside this file"
     )
     arguments = parser.parse_args()
+    device, count = find_accelerator().device, 2 * Tuning().batch_size
+    processes = [Apart(build_rows, arguments, whose) for whose in ("theirs", "ours")]
+    loops = {name: loop for process in processes for name, loop in process.loops().items()}
+    speed = count * arguments.steps / alternate(loops, arguments.rounds, device)
+    for process in processes:
+        process.close()
+    base = {name: "bare" for name in loops if name != "bare"}
+    table = ratios(speed, base, "images_per_second").assign(
+        model=arguments.model,
+        threads=arguments.threads or torch.get_num_threads(),
+        device=device.type,
+        processor=processor(device),
+    )
+    table.to_csv(arguments.out)
+    print(table.to_string())
+
+
+def build_rows(arguments: argparse.Namespace, whose: str) -> dict[str, Row]:
+    """The loops of one process: ``ours``, or the bare ones and those of peers."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-
+    if whose == "theirs":
+        our_devices.keep_freed_memory = lambda: None  # what ours set for their process alone
     device, steps, tuning = find_accelerator().device, arguments.steps, Tuning(learning_rate=1e-4)
     on_cuda = device.type == "cuda"
     task = load_task(arguments.task)
@@ -164,23 +186,30 @@ def main() -> None:
 
         return row
 
+    if whose == "ours":
+        ours = {
+            "plain": tuned("plain"),
+            "anchoring, looked up": tuned("anchoring"),
+            "anchoring, second pass": tuned("anchoring", second_pass=True),
+            "anchoring, bf16": tuned("anchoring", precision="bf16"),
+        }
+        if on_cuda:
+            ours["anchoring, exact float32"] = tuned("anchoring", deterministic=True)
+        if not arguments.no_compile:
+            ours["anchoring, compiled"] = tuned("anchoring", compiled=True, precision="bf16" if on_cuda else "no")
+        return ours
+
     rows: dict[str, Row | None] = {
         "bare": bare(fresh()),
         "bare, contiguous": bare(contiguous()),
         "bare, clipped": bare(fresh(), clips=True),
         "bare, bf16": bare(fresh(), precision="bf16"),
-        "plain": tuned("plain"),
-        "anchoring, looked up": tuned("anchoring"),
-        "anchoring, second pass": tuned("anchoring", second_pass=True),
-        "anchoring, bf16": tuned("anchoring", precision="bf16"),
     }
     if on_cuda:
-        rows |= {"bare, exact float32": bare(fresh(), arithmetic=exact)}
-        rows |= {"anchoring, exact float32": tuned("anchoring", deterministic=True)}
+        rows["bare, exact float32"] = bare(fresh(), arithmetic=exact)
     if not arguments.no_compile:
         graphs = {"triton.cudagraphs": True} if on_cuda else None
         rows["bare, compiled"] = bare(torch.compile(fresh(), options=graphs), precision="bf16" if on_cuda else "no")
-        rows["anchoring, compiled"] = tuned("anchoring", compiled=True, precision="bf16" if on_cuda else "no")
     if not arguments.no_peers:
         images, answers = anchors.inputs["pixel_values"][: count * steps], anchors.labels[: count * steps]
         rows |= {
@@ -189,14 +218,7 @@ def main() -> None:
             "PIL loader, 0 workers": peers.loader(contiguous(), images, answers, count, 0),
             "PIL loader, 2 workers": peers.loader(contiguous(), images, answers, count, 2),
         }
-    runnable = {name: row for name, row in rows.items() if row is not None}
-    speed = count * steps / alternate(runnable, arguments.rounds, device)
-    base = {name: "bare" for name in runnable if name != "bare"}
-    table = ratios(speed, base, "images_per_second").assign(
-        model=arguments.model, threads=torch.get_num_threads(), device=device.type, processor=processor(device)
-    )
-    table.to_csv(arguments.out)
-    print(table.to_string())
+    return {name: row for name, row in rows.items() if row is not None}
 
 
 if __name__ == "__main__":

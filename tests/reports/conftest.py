@@ -80,6 +80,7 @@ class FakeResults:
     equal: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     repairs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    deployed: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     versions: dict = dataclasses.field(default_factory=lambda: {"anchorlab": "0.1.0", "torch": "2.13.0"})
     references: list = dataclasses.field(
         default_factory=lambda: [
