@@ -30,6 +30,10 @@ def scales(*rows: tuple[float, float, float, float], asr: float = 0.9, reported:
     )
 
 
+def records(run: pd.DataFrame) -> list[dict[Any, Any]]:
+    return run.to_dict("records")
+
+
 def test_by_hand_between_two_scales() -> None:
     """(hits + .5) / 1000 is .8 and .95, with the logits ln 4 and ln 19; .9 has the logit ln 9."""
     (found,) = equal_frame(scales((0.8, 799.5 / 999, 0.1, 0.90), (1.0, 949.5 / 999, 0.4, 0.80))).to_dict("records")
@@ -48,20 +52,20 @@ def test_nothing_is_extrapolated() -> None:
 
 
 def test_one_scale_alone_brackets_nothing() -> None:
-    assert at_common_asr(scales((1.0, 899.5 / 999, 0.1, 0.9)), ["kl"]) == {}
+    assert at_common_asr(records(scales((1.0, 899.5 / 999, 0.1, 0.9))), ["kl"]) == {}
 
 
 def test_of_several_pairs_the_one_nearest_the_reported_scale_counts() -> None:
     front = scales((0.7, 0.8, 1, 1), (0.8, 0.95, 2, 1), (0.9, 0.95, 3, 1), (1.0, 0.85, 4, 1), (1.5, 0.97, 5, 1))
-    found = at_common_asr(front, ["kl"])
+    found = at_common_asr(records(front), ["kl"])
     assert (found["scale_below"], found["scale_above"]) == (1.0, 0.9)
 
 
 def test_without_attacked_instances_or_a_value_nothing_is_claimed() -> None:
     nothing = scales((0.9, 0.8, 0.1, 0.9), (1.0, 0.95, 0.2, 0.9)).assign(asr_count=0, asr=None)
-    assert at_common_asr(nothing, ["kl"]) == {}
+    assert at_common_asr(records(nothing), ["kl"]) == {}
     lacking = scales((0.9, 0.8, math.nan, 0.9), (1.0, 0.95, 0.2, 0.9))
-    found = at_common_asr(lacking, ["kl", "accuracy"])
+    found = at_common_asr(records(lacking), ["kl", "accuracy"])
     assert math.isnan(found["kl"])
     assert found["accuracy"] == pytest.approx(0.9)
 
@@ -112,7 +116,8 @@ def test_a_bracket_holds_the_target_and_none_is_missed(logits: list[float], targ
 def test_a_run_at_the_common_asr_lies_between_its_two_scales(
     a: int, b: int, kl_a: float, kl_b: float, asr: float
 ) -> None:
-    found = at_common_asr(scales((0.9, a / 999, kl_a, 0.9), (1.0, b / 999, kl_b, 0.8), asr=asr), ["kl", "accuracy"])
+    run = scales((0.9, a / 999, kl_a, 0.9), (1.0, b / 999, kl_b, 0.8), asr=asr)
+    found = at_common_asr(records(run), ["kl", "accuracy"])
     if found:
         assert min(kl_a, kl_b) <= found["kl"] <= max(kl_a, kl_b)
         assert 0.8 <= found["accuracy"] <= 0.9

@@ -6,6 +6,7 @@ The same data give the same bytes. Text in SVG and PDF files is text: it can be 
 from __future__ import annotations
 
 import io
+import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -127,9 +128,19 @@ def _families() -> list[str]:
 def styled(settings: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Inside, figures are in our style and not the user's, in fonts of this machine; ``settings`` add to the style."""
     style = {**_STYLE, "font.family": _families(), **(settings or {})}
+    fonts = logging.getLogger("matplotlib.font_manager")
     with matplotlib.style.context(["default", style]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for the character
-        yield
+        fonts.addFilter(_is_no_weight)
+        try:
+            yield
+        finally:
+            fonts.removeFilter(_is_no_weight)
+
+
+def _is_no_weight(record: logging.LogRecord) -> bool:
+    """Fonts for other scripts often have no bold form; matplotlib says so of each, and takes the plain one."""
+    return "Failed to find font weight" not in record.getMessage()
 
 
 def figure_bytes(figure: Figure, kind: str) -> bytes:

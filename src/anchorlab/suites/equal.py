@@ -18,6 +18,9 @@ import pandas as pd
 from anchorlab.metrics import METRICS, Metric
 from anchorlab.suites.walk import logit, logit_rate
 
+#: A row of a table, by column.
+Record = Mapping[Any, Any]
+
 #: Distances that are written as fractions, because they are bounded, and grow with the perturbation as others do.
 _DISTANCES = ("total_variation", "probability_distance")
 
@@ -43,11 +46,16 @@ def equal_frame(scales: pd.DataFrame) -> pd.DataFrame:
     columns = [*RUN, "reported_scale", "reported_asr", "scale_below", "scale_above", *names]
     if not len(scales):
         return pd.DataFrame(columns=columns)
+    # All records at once: a frame for each of thousands of runs costs pandas many times as much.
+    runs: dict[int, list[Record]] = {}
+    numbers = scales.groupby(list(RUN), sort=False, dropna=False).ngroup()
+    for number, record in zip(numbers, scales.to_dict("records"), strict=True):
+        runs.setdefault(number, []).append(record)
     rows = []
-    for keys, run in scales.groupby(list(RUN), sort=False, dropna=False):
-        reported = run[run["reported"].astype(bool)].iloc[0]
+    for run in runs.values():
+        reported = next(record for record in run if record["reported"])
         known = {"reported_scale": float(reported["scale"]), "reported_asr": reported["asr"]}
-        rows.append({**dict(zip(RUN, keys, strict=True)), **known, **at_common_asr(run, names)})
+        rows.append({**{name: reported[name] for name in RUN}, **known, **at_common_asr(run, names)})
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -56,14 +64,14 @@ def is_compared(metric: Metric) -> bool:
     return not (metric.is_count or metric.of_reference or metric.name in ("asr", "asr_plus_accuracy"))
 
 
-def at_common_asr(run: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
+def at_common_asr(run: Sequence[Record], names: Sequence[str]) -> dict[str, float]:
     """The measurements of one run at the common ASR, by name, and the two scales; empty if none bracket it.
 
     Args:
-        run: a row for each scale, see ``equal_frame``.
+        run: a record for each scale, see ``equal_frame``.
         names: of the measurements.
     """
-    rows = run.sort_values("scale").to_dict("records")
+    rows = sorted(run, key=lambda record: float(record["scale"]))
     if not all(_number(row["asr_count"]) > 0 for row in rows):
         return {}
     logits = [logit_rate(float(row["asr"]), float(row["asr_count"])) for row in rows]
@@ -98,7 +106,7 @@ def share_between(low: float, high: float, target: float) -> float:
     return 1.0 if high == low else min(max((target - low) / (high - low), 0.0), 1.0)
 
 
-def between(below: Mapping[Any, Any], above: Mapping[Any, Any], name: str, share: float) -> float:
+def between(below: Record, above: Record, name: str, share: float) -> float:
     """A measurement a share of the way between two records; NaN where one of them has none.
 
     On the logarithm if it is a divergence, a distance or a loss, and neither value is 0.
@@ -118,5 +126,5 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _distance(row: Mapping[Any, Any], reported: float) -> float:
+def _distance(row: Record, reported: float) -> float:
     return abs(math.log(float(row["scale"]) / reported))
