@@ -22,6 +22,7 @@ from tests.zoo import Linear
 BRIEF = {
     "anp": {"steps": 150, "tolerance": 0.1},
     "clp": {"deviations": 2.0},
+    "feature-extractor": {"epochs": 40},
     "mcr": {"epochs": 5},
     "unlearning": {"search_steps": 60},
 }
@@ -80,8 +81,8 @@ def test_every_repair_keeps_the_accuracy_and_leaves_the_model_alone(planted, ref
     assert not repaired.model.training
     found = compare(planted, repaired, task=digits)
     assert found.accuracy > found.accuracy_reference - (0.15 if name == "anp" else 0.1)
-    # What CLP may prune here without much cost lowers the attack a little.
-    assert found.asr < (0.7 if name != "clp" else found.asr_reference)
+    # What CLP may prune here without much cost lowers the attack a little, and so does the last layer alone.
+    assert found.asr < (0.7 if name not in ("clp", "linear-probing") else found.asr_reference)
     again = repair(planted, name, **how)
     assert weights_hash(again.model) == weights_hash(repaired.model)
     assert weights_hash(repaired.model) != before

@@ -12,31 +12,41 @@ from anchorlab.registry import ClassRegistry
 from anchorlab.repairs.anp import ANP
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.clp import CLP
+from anchorlab.repairs.feature_extractor import FeatureExtractor
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.fine_tuning import FineTuning
+from anchorlab.repairs.fst import FST
+from anchorlab.repairs.ft_init import FTInit
 from anchorlab.repairs.ft_sam import FTSAM
 from anchorlab.repairs.i_bau import IBAU
 from anchorlab.repairs.interpolation import Interpolation
+from anchorlab.repairs.linear_probing import LinearProbing
 from anchorlab.repairs.mode_connectivity import ModeConnectivity
 from anchorlab.repairs.nad import NAD
+from anchorlab.repairs.super_fine_tuning import SuperFineTuning
 from anchorlab.repairs.tuning import Schedule, copied, tune
 from anchorlab.repairs.unlearning import Unlearning
 
 __all__ = [
     "ANP",
     "CLP",
+    "FST",
     "FTSAM",
     "IBAU",
     "NAD",
     "REPAIRS",
     "DefenderContext",
     "DefenderData",
+    "FTInit",
+    "FeatureExtractor",
     "FinePruning",
     "FineTuning",
     "Interpolation",
+    "LinearProbing",
     "ModeConnectivity",
     "Repair",
     "Schedule",
+    "SuperFineTuning",
     "Unlearning",
     "copied",
     "features",
@@ -60,6 +70,11 @@ REPAIRS: ClassRegistry[Repair] = ClassRegistry(
         "mcr": ModeConnectivity,
         "unlearning": Unlearning,
         "interpolation": Interpolation,
+        "super-fine-tuning": SuperFineTuning,
+        "fst": FST,
+        "ft-init": FTInit,
+        "linear-probing": LinearProbing,
+        "feature-extractor": FeatureExtractor,
     },
     further_groups=("anchorlab.defences",),
 )

@@ -81,6 +81,7 @@ def tune(
     loss: Loss = cross_entropy,
     after_step: Callable[[Step], None] = lambda _: None,
     weight_decay: float = 0.0,
+    schedule: Callable[[int], float] | None = None,
     guarded: bool = True,
 ) -> None:
     """Lowers a loss over the trainable parameters of a model, in place, on the defender's training examples.
@@ -99,6 +100,7 @@ def tune(
         loss: the loss to lower.
         after_step: called after each step, for example to keep pruned weights at 0.
         weight_decay: AdamW's decoupled weight decay.
+        schedule: learning rate of a step, in place of the one-cycle schedule.
         guarded: whether to choose among states by the accuracy; if not, the state of the last step stays.
 
     Raises:
@@ -119,7 +121,7 @@ def tune(
         fit(
             model,
             objective,
-            Optimisation(steps, settings.learning_rate, weight_decay),
+            Optimisation(steps, settings.learning_rate, weight_decay, schedule=schedule),
             accelerator=context.accelerator,
             name=name,
             report=on_line,

@@ -80,6 +80,7 @@ class Optimisation:
         weight_decay: AdamW's decoupled weight decay.
         warmup: share of the steps in which the learning rate rises.
         clip: largest L2 norm of the gradient.
+        schedule: learning rate of a step, in place of the one-cycle schedule.
     """
 
     steps: int
@@ -87,6 +88,13 @@ class Optimisation:
     weight_decay: float = 0.0
     warmup: float = 0.1
     clip: float = 1.0
+    schedule: Callable[[int], float] | None = None
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        if self.schedule is not None:
+            return self.schedule(step)
+        return one_cycle(step, self.steps, self.learning_rate, self.warmup)
 
 
 def one_cycle(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -158,7 +166,7 @@ def fit(
     written = time.monotonic()
     with exact_arithmetic(device) if arithmetic is None else arithmetic:
         for index in range(start, settings.steps):
-            rate = one_cycle(index, settings.steps, settings.learning_rate, settings.warmup)
+            rate = settings.rate(index)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             loss, figures = objective.loss(index)
@@ -230,7 +238,7 @@ def _check_together(start: int, accelerator: Accelerator, checkpoint: Checkpoint
 def _check_finite(first_bad: int, settings: Optimisation, name: str) -> None:
     if first_bad >= settings.steps:
         return
-    rate = one_cycle(first_bad, settings.steps, settings.learning_rate, settings.warmup)
+    rate = settings.rate(first_bad)
     raise DivergenceError(
         f"{name} diverged: the loss was not finite at step {first_bad} of {settings.steps}, at learning rate "
         f"{rate:.2g} (peak {settings.learning_rate:.2g}); use a lower learning rate, a longer warm-up or a smaller "

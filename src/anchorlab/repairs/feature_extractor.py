@@ -1,0 +1,39 @@
+"""Tuning of the feature extractor: the last layer is drawn anew and stays, and all that lies before it is trained.
+
+Min, Qin, Shen and Cheng 2023, Towards Stable Backdoor Purification through Feature Shift Tuning, NeurIPS (arXiv
+2310.01875), there FE-tuning. The features must move to fit the new layer. It gets the norm of the suspicious one, as
+their code gives it after the first step; a smaller layer would ask for larger features. AdamW in the shared loop; they
+take SGD.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.call import track_statistics
+from anchorlab.models.hooks import last_layer
+from anchorlab.repairs.base import Repair
+from anchorlab.repairs.fresh_layer import drawn_anew, restore_norm
+from anchorlab.repairs.tuning import Schedule, copied, tune
+from anchorlab.settings import STRICT
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FeatureExtractor(Schedule, Repair):
+    """Trains all weights but the last layer, which is new."""
+
+    cites: ClassVar[tuple[str, ...]] = ("min2023towards",)
+
+    def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
+        """See ``Repair``."""
+        norm = last_layer(model, data.train.inputs).weight.detach().norm()
+        repaired = copied(model)
+        layer = drawn_anew(repaired, data.train.inputs, context)
+        restore_norm(layer, norm)
+        layer.requires_grad_(False)
+        tune(track_statistics(repaired), data, self, context, name="tuning of the feature extractor")
+        return repaired.requires_grad_().eval()
