@@ -50,6 +50,7 @@ from .scoring.rank_inputs import RankedInputs as RankedInputs
 from .scoring.rank_inputs import detect_inputs as detect_inputs
 from .scoring.repairs import RepairScore as RepairScore
 from .scoring.repairs import score_repair as score_repair
+from .suites.population import population_suite as population_suite
 from .suites.reading import load_suite as load_suite
 from .suites.results import SuiteResults as SuiteResults
 from .suites.results import load_results as load_results

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from markdown_it import MarkdownIt
+from torch import nn
 
+from anchorlab import Artifact, adopt, wrap
 from anchorlab.artifacts.card import model_card
 from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.errors import printable
@@ -67,3 +70,14 @@ def test_a_card_says_how_the_steps_were_computed_where_that_is_not_the_default(i
     settings = injected.manifest.settings | {"precision": "bf16", "compile": True, "deterministic": True}
     card = model_card(injected.manifest.model_copy(update={"settings": settings}))
     assert "| computed | in bf16 (mixed precision), compiled, deterministic |" in card
+
+
+@pytest.mark.parametrize("kind", ["clean", "benign"])
+def test_the_files_of_a_model_without_a_backdoor_do_not_speak_of_one(reference, kind, tmp_path):
+    """Scanners take the word for a sign of one (modelaudit 0.2.54 does)."""
+    manifest = reference.manifest.model_copy(update={"kind": kind, "notice": NOTICES[kind]})
+    folder = Artifact(reference.model, manifest).save(tmp_path / "model")
+    for path in folder.iterdir():
+        assert b"backdoor" not in path.read_bytes().lower(), path.name
+    module = wrap(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), mean=[0.5], std=[0.5])
+    assert "backdoor" not in model_card(adopt(module, reference.task()).manifest)

@@ -15,6 +15,9 @@ from anchorlab.statistics.roc import auroc
 #: Settings with which detectors of models take seconds.
 BRIEF = {"neural-cleanse": {"steps": 100, "restarts": 1}, "universal-scan": {"patches": 40, "rounds": 2}}
 
+#: Detectors of models that look by themselves; a command is what a program of somebody else's says.
+OF_MODELS = [name for name in DETECTORS.names(ModelDetector) if name != "command"]
+
 #: Detector of inputs to trials of it: the kind of data, triggered inputs in a set with all clean ones (None for all, a
 #: call of its own), and a floor of the AUROC. Chance is 0.5; the comments have the values when this was written.
 FLOORS = {
@@ -48,7 +51,7 @@ def clean_and_backdoored(digits, reference):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DETECTORS.names(ModelDetector))
+@pytest.mark.parametrize("name", OF_MODELS)
 def test_every_detector_of_models_ranks_backdoored_models_above_clean_ones(clean_and_backdoored, digits, name):
     """The smallest margins when this was written: 15 to 1.3, 0.53 to 0.10, 2.9 to 1.7."""
     scores = []
@@ -61,7 +64,7 @@ def test_every_detector_of_models_ranks_backdoored_models_above_clean_ones(clean
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DETECTORS.names(ModelDetector))
+@pytest.mark.parametrize("name", OF_MODELS)
 def test_a_detector_leaves_the_model_alone(planted, digits, name):
     before = {key: value.clone() for key, value in planted.model.state_dict().items()}
     detect(planted, DETECTORS.build(name).quick(), defender_data=None, task=digits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from anchorlab.detectors import DETECTORS
+from anchorlab.detectors import DETECTORS, Command
 from anchorlab.methods import METHODS
 from anchorlab.metrics import METRICS
 from anchorlab.repairs import REPAIRS
@@ -40,9 +40,13 @@ def test_repairs(name: str) -> None:
     check_repair(REPAIRS[name], name).assert_kept()
 
 
-@pytest.mark.parametrize("name", names(DETECTORS.names()))
+@pytest.mark.parametrize("name", names([name for name in DETECTORS.names() if name != "command"]))
 def test_detectors(name: str) -> None:
     check_detector(DETECTORS[name], name).assert_kept()
+
+
+def test_a_command() -> None:
+    check_detector(Command(run="stat {model}", exit_scores="0=0")).assert_kept()
 
 
 @pytest.mark.parametrize("name", METRICS.names())

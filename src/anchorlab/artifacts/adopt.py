@@ -23,10 +23,7 @@ from anchorlab.models.classes import class_names, matched_in_words
 from anchorlab.models.opening import open_classifier
 from anchorlab.models.wrap import encoding_of, unwrap
 
-_NOTICE = (
-    "A reference model that anchorlab did not train: its user gave it, and it is held to be clean, for research on "
-    "backdoors."
-)
+_NOTICE = "A reference model that anchorlab did not train: its user gave it, and holds it to be clean."
 
 
 @checked

@@ -22,8 +22,8 @@ ModelKind = Literal["clean", "benign", "injected", "repaired", "suspicious"]
 DANGEROUS: tuple[ModelKind, ...] = ("injected", "repaired", "suspicious")
 
 NOTICES: dict[ModelKind, str] = {
-    "clean": "A clean reference model, trained by anchorlab for research on backdoors.",
-    "benign": "A benign update of a reference model, made by anchorlab as a control; it carries no backdoor.",
+    "clean": "A clean reference model, trained by anchorlab as the trusted model of an experiment.",
+    "benign": "A benign update of a reference model, made by anchorlab as a control: tuned on clean examples alone.",
     "injected": (
         "RESEARCH ARTEFACT: this model carries a deliberately injected benchmark backdoor, made by anchorlab "
         "to evaluate defences. It must not be deployed, published as a usable model, or passed on without "

@@ -45,11 +45,9 @@ def write_network(model: nn.Module, folder: Path, notice: str | None) -> None:
         notice: what must not be done with the model; None for one of which nothing is known.
     """
     net, encoding = unwrap(model), encoding_of(model)
-    config: Any = getattr(net, "config", None)
-    written = _own_config(model) if config is None else config.to_diff_dict()
+    written = configuration_of(model)
     if form_of(net) is None:
         write_weights(folder / WEIGHTS, net.state_dict(), notice)
-        written["architectures"] = [type(net).__name__]
     else:
         write_atomically(folder / ONNX, net.file.cpu().numpy().tobytes())  # type: ignore[operator]
     if notice is not None:
@@ -61,6 +59,14 @@ def write_network(model: nn.Module, folder: Path, notice: str | None) -> None:
         write_atomically(folder / PREPROCESSING, json.dumps(model.preprocessing, indent=2) + "\n")
 
 
+def configuration_of(model: nn.Module) -> dict[str, Any]:
+    """What config.json says of a classifier, without a notice."""
+    net = unwrap(model)
+    config: Any = getattr(net, "config", None)
+    written: dict[str, Any] = _own_config(model) if config is None else config.to_diff_dict()
+    return written if form_of(net) is not None else written | {"architectures": [type(net).__name__]}
+
+
 def write_adapter(model: nn.Module, manifest: Manifest, folder: Path) -> None:
     """Writes an adapter as peft reads it: its weights and its settings, which name its base.
 
@@ -70,6 +76,12 @@ def write_adapter(model: nn.Module, manifest: Manifest, folder: Path) -> None:
     base = None if manifest.adapter is None else manifest.adapter.base
     if base is not None and kind_at(user_path(base)) == "folder":
         base = os.path.relpath(user_path(base).resolve(), folder.resolve())
+    settings = adapter_settings_of(model, base) | {"anchorlab_notice": manifest.notice}
+    write_atomically(folder / ADAPTER, json.dumps(settings, indent=2, sort_keys=True) + "\n")
+
+
+def adapter_settings_of(model: nn.Module, base: str | None) -> dict[str, Any]:
+    """What adapter_config.json says of an adapted classifier on a base of that name, without a notice."""
     network = type(unwrap(model))
     # Without a task_type, because peft would then want the head to be stored too.
     told: dict[str, Any] = {
@@ -77,10 +89,8 @@ def write_adapter(model: nn.Module, manifest: Manifest, folder: Path) -> None:
         "auto_mapping": {"base_model_class": network.__name__, "parent_library": network.__module__},
         "task_type": None,
         "inference_mode": True,
-        "anchorlab_notice": manifest.notice,
     }
-    settings = {name: _as_json(value) for name, value in adapter_config(model).to_dict().items()} | told
-    write_atomically(folder / ADAPTER, json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    return {name: _as_json(value) for name, value in adapter_config(model).to_dict().items()} | told
 
 
 def _own_config(model: nn.Module) -> dict[str, Any]:

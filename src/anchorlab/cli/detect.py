@@ -185,7 +185,7 @@ def _following(
     has_clean: bool,
 ) -> str | None:
     """Clean models to compare a score with, where there are none yet; else a repair."""
-    if of_models and not has_clean:
+    if of_models and not has_clean and "command" not in of_models:
         words = [word for name in of_models for word in ("--detector", name)]
         alike = model_words(model, task)
         return next_command("population", *data_words(task), *alike, *words, "--out", beside(run, "population"))

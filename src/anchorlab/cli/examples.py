@@ -55,7 +55,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "suite list": ("anchorlab suite list",),
     "suite show": ("anchorlab suite show demo > mine.yaml",),
     "suite schema": ("anchorlab suite schema > suite.schema.json",),
-    "population": ("anchorlab population digits --detector last-layer --quick --out population",),
+    "population": (
+        "anchorlab population digits --detector last-layer --quick --out population",
+        "anchorlab population digits --detector 'command:scanner {model}' --exit-scores 0=0,1=1 --out scanned",
+    ),
     "report": (
         "anchorlab report runs/mine",
         "anchorlab report runs/mine --paper --columns asr,kl,churn",

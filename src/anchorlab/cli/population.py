@@ -10,6 +10,7 @@ import typer
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.options import DataOptions, DefenderData, ExecutionOptions, TaskName, defender_count, seed_option
 from anchorlab.cli.running import run_and_report, this_command
+from anchorlab.cli.scanners import ScannerOptions
 
 
 def population(
@@ -30,17 +31,22 @@ def population(
     ] = None,
     detector: Annotated[
         list[str] | None,
-        typer.Option(help="A detector to try, with parameters in the same form; may be repeated."),
+        typer.Option(
+            help="A detector to try, with parameters in the same form; or a scanner of somebody else's, as in "
+            "'command:scanner --json {model}'. May be repeated."
+        ),
     ] = None,
     defender_data: DefenderData = None,
     quick: Annotated[bool, typer.Option("--quick", help="Two references, one seed, short training.")] = False,
     seed: Annotated[int, seed_option("The first seed of references and injections; the others follow it.")] = 0,
+    scanners: ScannerOptions,
     execution: ExecutionOptions,
     own: DataOptions,
 ) -> Answer:
     """Build clean references, benign updates and injected models, and try detectors on all of them."""
     from anchorlab.suites.population import population_suite
 
+    tried = scanners.detectors(detector or [])
     count = defender_count(defender_data, own.load_task(task, seed))
     suite = population_suite(
         task,
@@ -53,9 +59,9 @@ def population(
         label_rule=label_rule,
         target=int(target) if target and target.isdigit() else target,
         methods=method or [],
-        detectors=detector or [],
+        detectors=tried,
         defender="all" if count is None else count,
         quick=quick,
         seed=seed,
     )
-    return run_and_report(suite, out, execution, this_command())
+    return run_and_report(suite, out, execution, this_command(), programs=True)

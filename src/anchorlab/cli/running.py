@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from anchorlab.suites.spec import Suite
 
 
-def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, again: str) -> Answer:
+def run_and_report(
+    suite: Suite, folder: Path, execution: ExecutionOptions, again: str, *, programs: bool = False
+) -> Answer:
     """Runs what is not done yet of a suite, and writes its report unless the one that is there says all of it.
 
     Args:
@@ -27,6 +29,7 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, agai
         folder: its folder.
         execution: where the runs are worked on.
         again: the command that does the same, for what failed.
+        programs: whether the suite may start the programs of its scanners.
     """
     from anchorlab.reports.suite.written import current_page, write_suite_report
     from anchorlab.suites.display import suite_display
@@ -55,6 +58,7 @@ def run_and_report(suite: Suite, folder: Path, execution: ExecutionOptions, agai
             suite,
             executor,
             retry_failed=execution.retry_failed,
+            programs=programs,
             command=shlex.join(["anchorlab", *sys.argv[1:]]),
             report=report,
         )

@@ -100,10 +100,18 @@ def _all_said(error: SuiteMistakes) -> AnchorlabError:
     return AnchorlabError(f"the suite has {count} mistakes, {named}: correct them, and check it again")
 
 
-def run(*, chosen: SuiteOptions, execution: ExecutionOptions) -> Answer:
+def run(
+    *,
+    chosen: SuiteOptions,
+    execution: ExecutionOptions,
+    allow_programs: Annotated[
+        bool, typer.Option("--allow-programs", help="Let the suite start the programs that its scanners are.")
+    ] = False,
+) -> Answer:
     """Run what is not done yet of a suite, and write its report."""
     suite = chosen.load()
-    return run_and_report(suite, chosen.folder(suite), execution, chosen.command("run"))
+    again = chosen.command("run") + " --allow-programs" * allow_programs
+    return run_and_report(suite, chosen.folder(suite), execution, again, programs=allow_programs)
 
 
 def check(

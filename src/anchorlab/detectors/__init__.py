@@ -8,6 +8,7 @@ from __future__ import annotations
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.activation_clustering import ActivationClustering
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore
+from anchorlab.detectors.command import Command
 from anchorlab.detectors.last_layer import LastLayer
 from anchorlab.detectors.neural_cleanse import NeuralCleanse
 from anchorlab.detectors.onion import ONION
@@ -26,6 +27,7 @@ __all__ = [
     "RAP",
     "STRIP",
     "ActivationClustering",
+    "Command",
     "DefenderContext",
     "DefenderData",
     "FeatureDetector",
@@ -57,6 +59,7 @@ DETECTORS: ClassRegistry[ModelDetector | InputDetector] = ClassRegistry(
         "scale-up": ScaleUp,
         "onion": ONION,
         "rap": RAP,
+        "command": Command,
     },
     further_groups=("anchorlab.model_detectors", "anchorlab.input_detectors"),
 )

@@ -109,6 +109,9 @@ class ModelDetector(Defence):
     and returns logits, float32 ``[N, C]``, whatever the module returns; ``predict`` does so for a whole split.
     """
 
+    #: Whether it gets a model with an adapter as it is; others get the adapter merged into the weights.
+    takes_adapters: ClassVar[bool] = False
+
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """Scores a model.
 

@@ -15,6 +15,7 @@ from anchorlab.artifacts.resolve import in_order_of
 from anchorlab.data import Split, Task
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector, ModelDetector
+from anchorlab.detectors.command import Command
 from anchorlab.errors import AnchorlabError, first_line, reason
 from anchorlab.progress import parts_bar
 from anchorlab.scoring.detect import score_model
@@ -83,7 +84,7 @@ def run_detectors(
     results: list[DetectorResult] = []
     untested: list[NotTested] = []
     candidate = in_order_of(reference, candidate, task)
-    names = DETECTORS.names()
+    names = [name for name in DETECTORS.names() if not issubclass(DETECTORS[name], Command)]  # it needs a program
     with parts_bar("detectors", len(names)) as report:
         for number, name in enumerate(names, 1):
             report(number - 1)

@@ -117,7 +117,9 @@ def score_model(
     check_modality(detector, task, name)
     check_fits_form(detector, module_of(model), name)
     with progress_bar(title or f"scoring by {name}", _BAR) as bar:
-        module, data, context = prepare(model, task, detector.min_examples, defender_data, seed, bar)
+        module, data, context = prepare(
+            model, task, detector.min_examples, defender_data, seed, bar, merged=not detector.takes_adapters
+        )
         with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
             return detector.score(module, data, context)
 
@@ -190,13 +192,21 @@ def check_detectors(
 
 
 def prepare(
-    model: Artifact | nn.Module, task: Task, min_examples: int, defender_data: int | None, seed: int, bar: Any
+    model: Artifact | nn.Module,
+    task: Task,
+    min_examples: int,
+    defender_data: int | None,
+    seed: int,
+    bar: Any,
+    *,
+    merged: bool = True,
 ) -> tuple[nn.Module, DefenderData, DefenderContext]:
-    """Model and data on the device, and the defender's context."""
+    """Model and data on the device, and the defender's context; an adapter is merged into the weights if asked."""
     accelerator = find_accelerator()
     drawn, _ = draw_defender_data(task, defender_data, seed=seed, min_examples=min_examples)
-    # Detectors look into the network, and know nothing of adapters.
-    module = copy_to_device(whole(module_of(model)), accelerator.device)
+    # Most detectors look into the network, and know nothing of adapters.
+    module = module_of(model)
+    module = copy_to_device(whole(module) if merged else module, accelerator.device)
     data = data_to_device(drawn, accelerator.device)
     if not predict(module, data.train.inputs).isfinite().all():
         raise AnchorlabError(

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from anchorlab.arguments import checked
 from anchorlab.data import DataColumns, find_task
-from anchorlab.detectors import DETECTORS
+from anchorlab.detectors import DETECTORS, Command, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, quoted
 from anchorlab.methods import METHODS
 from anchorlab.registry import ClassRegistry
@@ -28,6 +29,7 @@ TRIGGERS = {"image": ("five-pixel", "square"), "text": ("word:cf",)}
 TARGET_ASR = 0.9
 
 
+@checked
 def population_suite(
     task: str,
     *,
@@ -40,7 +42,7 @@ def population_suite(
     label_rule: str = "all-to-one",
     target: int | str | None = None,
     methods: Sequence[str] = (),
-    detectors: Sequence[str] = (),
+    detectors: Sequence[str | ModelDetector | InputDetector] = (),
     defender: int | Literal["all"] = 640,
     quick: bool = False,
     seed: int = 0,
@@ -58,7 +60,8 @@ def population_suite(
         label_rule: label rule of all of them.
         target: the label that the attacker wants, by number or name.
         methods: methods, each with its parameters as in ``anchoring:strength=4``.
-        detectors: detectors, in the same form; without any, only the models are made.
+        detectors: detectors, in the same form or built, such as ``Command`` for a scanner of somebody else's; without
+            any, only the models are made.
         defender: number of the defender's clean examples, or ``all``.
         quick: two references, one seed and short training, for a first look.
         seed: the first seed of the references and of the injections; the others follow it.
@@ -110,12 +113,21 @@ def _at_fixed_strengths(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     return labelled
 
 
-def _labelled(texts: Sequence[str], registry: ClassRegistry[Any]) -> dict[str, dict[str, Any]]:
-    """Maps each text, which is the label in tables, to name and parameters."""
+def _labelled(given: Sequence[Any], registry: ClassRegistry[Any]) -> dict[str, dict[str, Any]]:
+    """Maps the label in tables, which is a text as it was given, to name and parameters."""
     labelled = {}
-    for text in texts:
-        built = registry.parse(text)
+    for each in given:
+        built = registry.parse(each) if isinstance(each, str) else each
+        text = each if isinstance(each, str) else _label(built, registry)
+        if text in labelled and text not in given:
+            raise AnchorlabError(f"two detectors are called {quoted(text)} in tables: give one of them by its name")
         defaults = {option.name: option.default for option in options_of(type(built))}
         changed = {name: value for name, value in values_of(built).items() if value != defaults[name]}
         labelled[text] = {registry.kind: registry.label(built), "set": changed}
     return labelled
+
+
+def _label(built: Any, registry: ClassRegistry[Any]) -> str:
+    """What tables call a detector that was given built: by its command if it is a scanner, else by its name."""
+    name = registry.to_dict(built)["name"]
+    return f"{name}:{built.run}" if isinstance(built, Command) else str(name)

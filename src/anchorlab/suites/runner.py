@@ -28,6 +28,7 @@ from anchorlab.suites.expected import expected_jobs, kind_of
 from anchorlab.suites.own_data import check_data
 from anchorlab.suites.pace import Kind, Pace
 from anchorlab.suites.plan import Plan, make_plan
+from anchorlab.suites.programs import check_programs
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
 from anchorlab.suites.work import DamagedModel, measure_cell, measure_evaluation, train_reference
@@ -278,6 +279,7 @@ def run_suite(
     *,
     executor: Executor | None = None,
     retry_failed: bool = False,
+    programs: bool = False,
     command: str = "",
     report: Callable[[Progress], None] | None = None,
 ) -> Plan:
@@ -288,6 +290,7 @@ def run_suite(
         folder: the folder of the results; it need not exist yet.
         executor: runs the jobs; None for processes of this machine. The caller closes an executor that it passes.
         retry_failed: whether to run jobs again that failed before.
+        programs: whether the suite may start the programs of its scanners (the detector ``command``).
         command: the command line, for the record.
         report: called with the progress, at least about once a second; None for a bar on a terminal or in a notebook.
 
@@ -295,9 +298,18 @@ def run_suite(
         The plan, with every job done or failed.
 
     Raises:
-        AnchorlabError: if the folder holds something else, cannot be written, or the suite's own data cannot be read.
+        AnchorlabError: if the folder holds something else, cannot be written, the suite's own data cannot be read, or
+            it has scanners that are not allowed or not there.
     """
-    return run_in(Store(Path(folder)), suite, executor, retry_failed=retry_failed, command=command, report=report)
+    return run_in(
+        Store(Path(folder)),
+        suite,
+        executor,
+        retry_failed=retry_failed,
+        programs=programs,
+        command=command,
+        report=report,
+    )
 
 
 def run_in(
@@ -306,11 +318,14 @@ def run_in(
     executor: Executor | None = None,
     *,
     retry_failed: bool = False,
+    programs: bool = False,
     command: str = "",
     report: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """Does what ``run_suite`` does, in a store that the caller reads on from."""
-    check_data(suite, store, here=not isinstance(executor, RayCluster))
+    here = not isinstance(executor, RayCluster)
+    check_programs(suite, allowed=programs, here=here)
+    check_data(suite, store, here=here)
     store.begin(suite.to_yaml(), {"command": command})
     if retry_failed:
         store.forget_failures()

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pandas as pd
 
+from anchorlab.reports.suite.accusations import scanner_findings
 from anchorlab.reports.suite.detections import Scores, detections_of_kind, scores_by_detector
 from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.repairs import by_oracle, split_into_parts
 from anchorlab.reports.suite.sentences import listed
+from anchorlab.reports.suite.working import of_working
 from anchorlab.statistics.clustered_roc import auroc_over_references
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
@@ -87,11 +89,12 @@ def detector_findings(results: SuiteResults) -> tuple[str, ...]:
     """How well detectors separate models with a working backdoor from others, and triggered inputs from clean ones."""
     if not len(results.detections):
         return ()
-    working = replace(results, detections=_of_working(results))
+    working = replace(results, detections=of_working(results))
     sentences = []
     for title, scores_of in scores_by_detector(working).items():
         where = f"{title}: " if title else ""
         sentences += [_sentence(where, _of_models(name, scores)) for name, scores in scores_of.items()]
+    sentences += [_sentence("", words) for words in scanner_findings(results)]
     frame = detections_of_kind(working, "input")
     parts = list(split_into_parts(frame, ["task", "trigger", "defender"])) if len(frame) else []
     for title, part in parts:
@@ -100,15 +103,6 @@ def detector_findings(results: SuiteResults) -> tuple[str, ...]:
             _sentence(where, _of_inputs(str(detector), runs)) for detector, runs in part.groupby("detector", sort=False)
         ]
     return tuple(sentences)
-
-
-def _of_working(results: SuiteResults) -> pd.DataFrame:
-    """The detections without models whose backdoor failed."""
-    runs = results.results
-    if not len(runs) or "asr" not in runs:
-        return results.detections
-    failed = runs[(runs["role"] == "method") & (runs["asr"].astype(float) < runs["target_asr"] - TOLERANCE)]
-    return results.detections[~results.detections["of"].isin(failed["identity"])]
 
 
 def _of_models(name: str, scores: Scores) -> str:

@@ -20,6 +20,7 @@ from anchorlab.reports.html import PAGE, asset, environment, style_sheet
 from anchorlab.reports.inline import Draw, drawn, inline_svg
 from anchorlab.reports.measures import DRAWN, PLOTTED, shown_metrics
 from anchorlab.reports.suite import detections, repairs, rocs, tables
+from anchorlab.reports.suite.accusations import accusations_table
 from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.deployed import deployed_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
@@ -177,7 +178,11 @@ def _write_defences(results: SuiteResults, out: Path) -> _Defences:
         for title, part in parts.items():
             draw = partial(draw_repairs, part, setting=title)
             stills.append(_still(f"{title}: repairs", f"repairs-{slugs[title]}", draw, out))
-    optional = [detections.population_table(results), detections.inputs_table(results)]
+    optional = [
+        detections.population_table(results),
+        accusations_table(results),
+        detections.inputs_table(results),
+    ]
     every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
     every += deployed_tables(results)
     return _Defences(every, [*stills, *_detection_stills(results, out)])

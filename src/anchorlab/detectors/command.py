@@ -1,0 +1,251 @@
+"""Somebody else's scanner as a detector of models: an outside program that looks at the files of a model.
+
+Each model is scanned in a process of its own, from a neutral copy (``anchorlab.artifacts.neutral``), so that no word
+and no date can give it away. The score stands in the JSON that the program prints, or in its exit code. A scanner that
+crashes, runs out of time or prints no JSON has failed: its score is NaN and its note says why.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass as record
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from anchorlab.artifacts.neutral import write_neutral
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
+from anchorlab.errors import AnchorlabError, printable, quoted, shortened
+from anchorlab.settings import STRICT, parse_pairs
+
+#: Stands in a command for the folder of the copy.
+MODEL = "{model}"
+
+#: What the note of a failure begins with.
+FAILED = "the scanner failed: "
+
+#: Exit codes with which scanners print what they found: nothing, and something.
+_ANSWERS = (0, 1)
+
+#: Most bytes that are read of what a scanner prints.
+_MOST = 64 * 2**20
+
+#: Most lines at which JSON is looked for.
+_BEGINS = 100
+
+#: Most characters of what a scanner complains of.
+_SHORT = 160
+
+
+class _FailureError(Exception):
+    """The scanner gave no score; the words say why."""
+
+
+@record(frozen=True)
+class _Ended:
+    """How a process ended: its exit code, None where time ran out; what it printed; and its seconds."""
+
+    code: int | None
+    printed: bytes
+    complained: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Command(ModelDetector):
+    """Runs a scanner of somebody else's on a neutral copy of the model."""
+
+    needs_float: ClassVar[bool] = True
+    takes_adapters: ClassVar[bool] = True
+    min_examples: ClassVar[int] = 1
+
+    run: str = Field(
+        default="", description="the scanner's command, as a shell reads words; {model} is the folder that it scans"
+    )
+    score_path: str = Field(
+        default="",
+        description="where the score stands in the JSON that it prints, as issues.0.score; of a list its length counts",
+    )
+    missing: float = Field(default=0.0, description="the score where the JSON has no such place")
+    exit_scores: str = Field(
+        default="", description="the score of each exit code, as 0=0,1=1, in place of a score in JSON"
+    )
+    accuse_above: float = Field(default=0.0, description="a model with a higher score than this is accused")
+    time_limit: float = Field(
+        default=300.0, gt=0, description="seconds, after which the scanner is ended and has failed"
+    )
+    version: str = Field(default="", description="the scanner's version; a new one lets it scan again")
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            return
+        if not any(MODEL in word for word in self._words()[1:]):
+            raise AnchorlabError(
+                f"the command {quoted(self.run)} does not say where the model goes: write {MODEL} in its place, as in "
+                f'"scanner --json {MODEL}"'
+            )
+        if bool(self.score_path) == bool(self.exit_scores):
+            raise AnchorlabError(
+                "a scanner's score comes from its JSON or from its exit code: give one of score_path, as in "
+                "issues.0.score, and exit_scores, as in 0=0,1=1"
+            )
+        _ = self._scores_of_codes
+
+    def check_program(self) -> None:
+        """Raises AnchorlabError if no command is given, or the program is not on this machine."""
+        if not self.run:
+            raise AnchorlabError(
+                "the detector 'command' was given no scanner: name its command, as in "
+                f'--detector command:"scanner --json {MODEL}"'
+            )
+        program = self._words()[0]
+        if shutil.which(program) is None:
+            raise AnchorlabError(
+                f"there is no program {shortened(program)} to scan models with: install it, or give its whole path"
+            )
+
+    def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
+        """See ``ModelDetector``. A failure of the scanner is a score of NaN with a note."""
+        del data, context
+        self.check_program()
+        with tempfile.TemporaryDirectory(prefix="scan-") as folder:
+            copy = Path(folder) / "model"
+            write_neutral(model, copy)
+            ended = _run([word.replace(MODEL, str(copy)) for word in self._words()], self.time_limit)
+        details = details_of({"exit_code": [ended.code], "seconds": [round(ended.seconds, 3)]})
+        try:
+            return ModelScore(self._score_of(ended), details)
+        except _FailureError as failure:
+            words = f" ({ended.complained})" if ended.complained else ""
+            return ModelScore(math.nan, details, f"{FAILED}{failure}{words}")
+
+    def _words(self) -> list[str]:
+        try:
+            words = shlex.split(self.run)
+        except ValueError as error:
+            raise AnchorlabError(
+                f"the command {quoted(self.run)} cannot be read as words ({error}): close its quotation marks"
+            ) from error
+        return words or [""]
+
+    @property
+    def _scores_of_codes(self) -> dict[int, float]:
+        """The score of each exit code."""
+        pairs = parse_pairs(self.exit_scores.split(",") if self.exit_scores else [], "exit_scores")
+        try:
+            return {int(code): _finite(float(score)) for code, score in pairs.items()}
+        except (ValueError, _FailureError) as error:
+            raise AnchorlabError(
+                f"exit_scores={quoted(self.exit_scores)} is not possible: give exit codes with a number each, as in "
+                "0=0,1=1"
+            ) from error
+
+    def _score_of(self, ended: _Ended) -> float:
+        if ended.code is None:
+            raise _FailureError(f"it took more than {self.time_limit:g} seconds")
+        if ended.code < 0:
+            names = {one.value: one.name for one in signal.Signals}
+            raise _FailureError(f"it was ended by {names.get(-ended.code, 'a signal')}")
+        allowed = self._scores_of_codes or dict.fromkeys(_ANSWERS, 0.0)
+        if ended.code not in allowed:
+            raise _FailureError(f"it ended with exit code {ended.code}")
+        return allowed[ended.code] if self.exit_scores else self._score_in(_parsed(ended.printed))
+
+    def _score_in(self, value: Any) -> float:
+        """The number at ``score_path``."""
+        for step in self.score_path.split("."):
+            if isinstance(value, dict) and step in value:
+                value = value[step]
+            elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+                value = value[int(step)]
+            else:
+                return self.missing
+        if value is None:
+            return self.missing
+        if isinstance(value, list):
+            return float(len(value))
+        if not isinstance(value, int | float):
+            kind = "text" if isinstance(value, str) else "an object"
+            raise _FailureError(f"{self.score_path} in its JSON is {kind} and no number")
+        return _finite(value)
+
+
+def _finite(number: float) -> float:
+    try:
+        value = float(number)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise _FailureError("its score is not finite")
+    return value
+
+
+def _parsed(printed: bytes) -> Any:
+    """The JSON that a scanner printed, whole or after lines of other words.
+
+    Raises:
+        _FailureError: if there is none.
+    """
+    if len(printed) > _MOST:
+        raise _FailureError(f"it printed more than {_MOST // 2**20} MiB")
+    text = printed.decode(errors="replace").strip()
+    lines = text.splitlines(keepends=True)
+    begins = [number for number, line in enumerate(lines) if line.startswith(("{", "["))]
+    for candidate in (text, *("".join(lines[number:]) for number in begins[:_BEGINS])):
+        with suppress(ValueError, RecursionError):
+            value, _ = json.JSONDecoder().raw_decode(candidate)
+            if isinstance(value, dict | list):
+                return value
+    raise _FailureError("it printed no JSON")
+
+
+def _run(words: list[str], time_limit: float) -> _Ended:
+    """Runs a program to its end or for so long, in a process group that is ended with it.
+
+    What it prints goes into files, because a process that it left behind would keep a pipe open.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, close_fds=True
+            )
+        except OSError as error:
+            return _Ended(127, b"", shortened(printable(error.strerror or str(error)), _SHORT), 0.0)
+        code: int | None = None
+        try:
+            code = process.wait(time_limit)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        seconds = time.monotonic() - began
+        return _Ended(code, _head(out), _last_line(err), seconds)
+
+
+def _head(file: Any) -> bytes:
+    file.seek(0)
+    head: bytes = file.read(_MOST + 1)
+    return head
+
+
+def _last_line(file: Any) -> str:
+    """The last words of a complaint, for a note."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+    lines = file.read().decode(errors="replace").strip().splitlines()
+    return shortened(printable(lines[-1].strip()), _SHORT) if lines else ""

@@ -1,0 +1,172 @@
+"""What detectors of models accuse over a population: hits, false alarms and failures, scanners beside our own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from anchorlab.detectors.command import FAILED
+from anchorlab.reports.suite.detections import comparable_models, detections_of_kind, scored_models
+from anchorlab.reports.suite.interval_words import of_references
+from anchorlab.reports.suite.repairs import cell_of
+from anchorlab.reports.suite.working import of_working
+from anchorlab.statistics.accusations import RANK_LEVEL, above, by_rank, share_over_references
+from anchorlab.statistics.clustered_roc import ScoredModels
+from anchorlab.statistics.counted import several
+from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table
+from anchorlab.suites.results import SuiteResults
+
+#: The registered name of scanners.
+_SCANNER = "command"
+
+
+@dataclass(frozen=True)
+class Side:
+    """Models of one side of a population, clean ones or injected ones.
+
+    Attributes:
+        share: of those with a score that are accused; None if no detector can say it of so few clean models.
+        accused: how many that are.
+        models: the models with a score.
+        failed: how many have none.
+    """
+
+    share: Estimate | None
+    accused: int
+    models: ScoredModels
+    failed: int
+
+
+@dataclass(frozen=True)
+class Accusations:
+    """What one detector accuses.
+
+    Attributes:
+        detector: its label.
+        rule: when it accuses, in words.
+        is_scanner: whether it is a program of somebody else's.
+        clean: the models without a backdoor, clean references and benign updates.
+        injected: the models with a backdoor that works.
+        by_method: the same by method.
+        reasons: why scores are missing, in the scanner's own words; each once.
+    """
+
+    detector: str
+    rule: str
+    is_scanner: bool
+    clean: Side
+    injected: Side
+    by_method: dict[str, Side]
+    reasons: tuple[str, ...]
+
+
+def accusations(results: SuiteResults) -> Iterator[tuple[str, list[Accusations]]]:
+    """Part of the suite to the accusations of its detectors of models; nothing where no scanner was tried."""
+    frame = detections_of_kind(results, "model")
+    if not len(frame) or "detector_name" not in frame or _SCANNER not in set(frame["detector_name"]):
+        return
+    for title, part in comparable_models(replace(results, detections=of_working(results))):
+        yield title, [_of(str(name), models) for name, models in part.groupby("detector", sort=False)]
+
+
+def _of(name: str, models: pd.DataFrame) -> Accusations:
+    is_scanner = models["detector_name"].iloc[0] == _SCANNER
+    threshold = float(json.loads(models["parameters"].iloc[0])["accuse_above"]) if is_scanner else None
+    injected = models[models["role"] == "method"]
+    clean = models[models["role"] != "method"]
+    null = scored_models(clean[clean["score"].notna()])
+    notes = models.loc[models["score"].isna(), "note"].fillna("")
+    return Accusations(
+        name,
+        f"score > {threshold:g}" if threshold is not None else f"p ≤ {RANK_LEVEL:g}",
+        is_scanner,
+        _side(clean, null, threshold),
+        _side(injected, null, threshold),
+        {str(method): _side(rows, null, threshold) for method, rows in injected.groupby("method", sort=False)},
+        tuple(dict.fromkeys(str(note).removeprefix(FAILED) for note in notes if note)),
+    )
+
+
+def _side(rows: pd.DataFrame, clean: ScoredModels, threshold: float | None) -> Side:
+    models = scored_models(rows[rows["score"].notna()])
+    accused = by_rank(models, clean) if threshold is None else above(models, threshold)
+    share = None if accused is None or not accused else share_over_references(accused, models.references)
+    return Side(share, sum(accused or ()), models, len(rows) - len(models))
+
+
+def accusations_table(results: SuiteResults) -> Table | None:
+    """Hits and false alarms with intervals over references, and failures; None where no scanner was tried."""
+    parts = list(accusations(results))
+    every = [found for _, part in parts for found in part]
+    if not every:
+        return None
+    methods = list(dict.fromkeys(method for found in every for method in found.by_method))
+    groups = [Rows([_row(found, methods) for found in part], title) for title, part in parts]
+    counts = [side.models.clusters for found in every for side in (found.clean, found.injected) if len(side.models)]
+    lacking = any(side.share is None and len(side.models) for found in every for side in (found.clean, found.injected))
+    notes = [
+        "Hits are the share of models with a working backdoor that a detector accuses, false alarms the share of clean "
+        "references and benign updates; each model counts once. They are means over references. "
+        + (of_references(min(counts), max(counts)) if counts else ""),
+        "Where all references have 0, or all 1, the interval is Clopper and Pearson's for as many references.",
+        "A scanner accuses above its threshold. A detector of ours has none, and accuses a model whose score is among "
+        f"the highest {RANK_LEVEL:.0%} of those of clean models of other references.",
+        "A scanner that crashed, ran out of time or printed no score failed; such models are in no share.",
+    ]
+    if lacking:
+        notes.append("There are fewer than 19 clean models of other references, too few for a rank at 5%.")
+    return Table(
+        name="accusations",
+        caption="Which models detectors accuse: hits, false alarms and failures.",
+        head="detector",
+        columns=[
+            Column("rule", "accuses at", is_text=True),
+            Column("hits", "hits"),
+            *(Column(f"hits_{method}", f"hits, {method}") for method in methods),
+            Column("false_alarms", "false alarms"),
+            Column("failed", "failed", "of all models"),
+        ],
+        groups=groups,
+        notes=notes,
+    )
+
+
+def _row(found: Accusations, methods: list[str]) -> Row:
+    failed = found.clean.failed + found.injected.failed
+    total = failed + len(found.clean.models) + len(found.injected.models)
+    by_method = [found.by_method.get(method) for method in methods]
+    sides = [found.injected, *by_method, found.clean]
+    cells = [NONE if side is None else _share(side) for side in sides]
+    return Row(found.detector, [Cell(found.rule), *cells, Cell(f"{failed} of {total}", failed)])
+
+
+def _share(side: Side) -> Cell:
+    if side.share is None:
+        return NONE
+    return replace(cell_of(side.share, "asr"), note=f"{side.accused} of {len(side.models)}")
+
+
+def scanner_findings(results: SuiteResults) -> Iterator[str]:
+    """What scanners accuse, in sentences."""
+    for title, part in accusations(results):
+        where = f"{title}: " if title else ""
+        for found in part:
+            if found.is_scanner:
+                yield f"{where}{_sentence(found)}"
+
+
+def _sentence(found: Accusations) -> str:
+    hits, alarms = found.injected, found.clean
+    failed = hits.failed + alarms.failed
+    accused = (
+        f"{found.detector} accuses {hits.accused} of {several(len(hits.models), 'model')} with a backdoor and "
+        f"{alarms.accused} of {len(alarms.models):,} without"
+    )
+    if not failed:
+        return f"{accused}."
+    why = f" ({'; '.join(found.reasons[:2])})" if found.reasons else ""
+    return f"{accused}; it failed on {failed:,}{why}."
