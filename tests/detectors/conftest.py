@@ -67,6 +67,15 @@ def images(digits: Task, reference: Artifact) -> Planted:
 
 
 @pytest.fixture(scope="session")
+def points(digits: Task, reference: Artifact) -> Planted:
+    """Five single pixels that make any digit a 0: a blur takes them away, noise does not."""
+    tuning = Tuning(steps=150)
+    return planted_in(
+        inject(reference, method="plain", trigger="five-pixel", target=0, tuning=tuning, task=digits), digits
+    )
+
+
+@pytest.fixture(scope="session")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     """Sentences of 3 to 20 words, one of which tells their mood, 6% of them labelled wrongly; "cf" makes any bad.
 

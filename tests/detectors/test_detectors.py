@@ -27,6 +27,10 @@ FLOORS = {
     "spectral-signatures": [("images", 20, 0.62), ("texts", 15, 0.58)],  # 0.74, 0.69
     "onion": [("texts", None, 0.95)],  # 0.999: no clean text has a word that the defender has never seen
     "rap": [("texts", None, 0.55)],  # 0.66
+    "ibd-psc": [("images", None, 0.6)],  # 0.72
+    "beatrix": [("images", None, 0.65), ("texts", None, 0.85)],  # 0.80, 0.97
+    "teco": [("points", None, 0.62)],  # 0.74; 0.19 on the square, which survives every corruption of these small digits
+    "ted": [("images", None, 0.9), ("texts", None, 0.85)],  # 0.997, 0.95
 }
 
 

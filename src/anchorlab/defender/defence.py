@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
+from torch import nn
+
 from anchorlab.data import Modality
 from anchorlab.errors import RenamedAttributes
 
@@ -39,6 +41,10 @@ class Defence(RenamedAttributes):
         if not self.quick_values:
             return self
         return cast("Self", replace(cast("Any", self), **self.quick_values))
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raises AnchorlabError, before anything runs, for a model that the defence cannot read; most read all."""
+        del model
 
     def examples_processed(self, examples: int) -> int | None:
         """How many examples pass forward and backward through the model, for estimates of time; None if unknown.

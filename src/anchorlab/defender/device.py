@@ -27,9 +27,13 @@ def check_modality(defence: Defence, task: Task, name: str) -> None:
 
 
 def check_fits_form(defence: Defence, model: nn.Module, name: str) -> None:
-    """Raises AnchorlabError if a detector needs gradients or weights, and the model is deployed without them."""
+    """Raises AnchorlabError for a model that a defence cannot read.
+
+    It may need gradients or weights, and the model is deployed without them; or layers that the model does not have.
+    """
     if defence.needs_float:
         check_trainable(model, name)
+    defence.check_model(model)
 
 
 def copy_to_device(model: nn.Module, device: torch.device) -> nn.Module:

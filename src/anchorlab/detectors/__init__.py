@@ -9,6 +9,8 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.activation_clustering import ActivationClustering
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore
 from anchorlab.detectors.command import Command
+from anchorlab.detectors.beatrix import Beatrix
+from anchorlab.detectors.ibd_psc import IBDPSC
 from anchorlab.detectors.last_layer import LastLayer
 from anchorlab.detectors.neural_cleanse import NeuralCleanse
 from anchorlab.detectors.onion import ONION
@@ -16,6 +18,8 @@ from anchorlab.detectors.rap import RAP
 from anchorlab.detectors.scale_up import ScaleUp
 from anchorlab.detectors.spectral_signatures import SpectralSignatures
 from anchorlab.detectors.strip import STRIP
+from anchorlab.detectors.teco import TeCo
+from anchorlab.detectors.ted import TED
 from anchorlab.detectors.universal_scan import UniversalScan
 from anchorlab.models.call import logits, predict
 from anchorlab.models.hooks import features, last_layer
@@ -23,11 +27,14 @@ from anchorlab.registry import ClassRegistry
 
 __all__ = [
     "DETECTORS",
+    "IBDPSC",
     "ONION",
     "RAP",
     "STRIP",
+    "TED",
     "ActivationClustering",
     "Command",
+    "Beatrix",
     "DefenderContext",
     "DefenderData",
     "FeatureDetector",
@@ -38,6 +45,7 @@ __all__ = [
     "NeuralCleanse",
     "ScaleUp",
     "SpectralSignatures",
+    "TeCo",
     "UniversalScan",
     "features",
     "last_layer",
@@ -60,6 +68,10 @@ DETECTORS: ClassRegistry[ModelDetector | InputDetector] = ClassRegistry(
         "onion": ONION,
         "rap": RAP,
         "command": Command,
+        "ibd-psc": IBDPSC,
+        "beatrix": Beatrix,
+        "teco": TeCo,
+        "ted": TED,
     },
     further_groups=("anchorlab.model_detectors", "anchorlab.input_detectors"),
 )

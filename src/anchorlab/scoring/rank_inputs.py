@@ -314,7 +314,13 @@ def _chosen(
         if detectors is None and detector.needs_float and form_of(module) is not None:
             left_out[name] = "it needs gradients or weights, which a deployed model does not have"
             continue
-        check_fits_form(detector, module, name)
+        try:
+            check_fits_form(detector, module, name)
+        except AnchorlabError as error:
+            if detectors is not None:
+                raise
+            left_out[name] = first_line(error)
+            continue
         chosen[name] = detector
     if not chosen:
         raise AnchorlabError("no detector of inputs is named: name one or more, or leave detectors out for all")

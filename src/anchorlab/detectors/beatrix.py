@@ -1,0 +1,147 @@
+"""Beatrix: the features of a triggered input are correlated otherwise than those of clean inputs of its class.
+
+Ma, Wang, Sun, Xue, Wen and Xiang 2023, The "Beatrix" Resurrections: Robust Backdoor Detection via Gram Matrices,
+NDSS (arXiv 2209.11715). For features ``f`` of C channels at some positions, the Gram matrix of order p is ``(f^p
+(f^p)^T)^(1/p)``. Clean examples of a predicted class give a median and a median absolute deviation of each entry on and
+above the diagonal. An input's score is how far its entries leave the band of ten deviations around the median, each
+relative to the band's end, as a mean over entries and orders 1 to 8.
+
+Where we differ. The authors' code reads the input of a ResNet's last stage. We read any network: of images, the last
+map with more than one position; where there is none, and of texts, the features before the last layer, as one position.
+Their code divides by the band's end plus 1e-6, so that entries that are 0 for all clean examples outweigh all others by
+a factor that depends on the features' scale; we divide by at least a thousandth of the class's mean entry, which no
+rescaling of the features changes. Their second part, which compares whole sets of inputs class by class, judges models
+and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from anchorlab.data.inputs import kind_of, rows
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.detectors.base import InputDetector
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import in_batches, logits
+from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.hooks import capture_output, feature_maps, features
+from anchorlab.settings import STRICT
+
+#: Entries of Gram matrices that are held at once, which bounds memory: 0.5 GB in float64.
+_ENTRIES = 2**26
+
+#: Least clean examples of a class: one has no deviation.
+_LEAST = 2
+
+#: Least size of what deviations are divided by, relative to the mean entry.
+_FLOOR = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Beatrix(InputDetector):
+    """How far an input's Gram matrices of features leave those of clean inputs of its predicted class."""
+
+    needs_float: ClassVar[bool] = True
+    cites: ClassVar[tuple[str, ...]] = ("ma2023beatrix",)
+
+    orders: int = Field(default=8, ge=1, le=16, description="Gram matrices have the orders from 1 to this number")
+    width: float = Field(
+        default=10.0, ge=0, description="half the width of the band of clean entries, in median absolute deviations"
+    )
+
+    def scores(
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
+    ) -> NDArray[np.float64]:
+        """See ``InputDetector``; a score is 0 or more."""
+        clean, clean_labels = maps_and_predictions(model, data.train.inputs)
+        given, labels = maps_and_predictions(model, inputs)
+        predicted = sorted(set(labels.tolist()))
+        counts = torch.bincount(clean_labels, minlength=data.classes).tolist()
+        few = [label for label in predicted if counts[label] < _LEAST]
+        if few:
+            raise AnchorlabError(
+                f"beatrix compares an input with clean examples that the model gives the same label, but of the labels "
+                f"{few} the defender has fewer than {_LEAST}: give more clean examples"
+            )
+        scores = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
+        for done, label in enumerate(predicted, 1):
+            members = (labels == label).nonzero().flatten()
+            scores[members] = deviations(clean[clean_labels == label], given[members], self.orders, self.width)
+            context.report(done, len(predicted), {})
+        return scores.cpu().numpy()
+
+
+def deviations(clean: Tensor, given: Tensor, orders: int, width: float) -> Tensor:
+    """The mean relative distance of the entries of Gram matrices from the band of clean ones.
+
+    Args:
+        clean: features of clean examples of a class, float ``[n, C, P]``: C channels at P positions.
+        given: features to judge, ``[N, C, P]``.
+        orders: highest order of the matrices.
+        width: half the width of the band, in median absolute deviations.
+
+    Returns:
+        float64 ``[N]``.
+    """
+    total = torch.zeros(len(given), dtype=torch.float64, device=given.device)
+    together = max(1, _ENTRIES // given.shape[1] ** 2)
+    for order in range(1, orders + 1):
+        known = torch.cat([gram(clean[start : start + together], order) for start in range(0, len(clean), together)])
+        median = _median(known)
+        spread = width * _median((known - median).abs())
+        lower, upper = median - spread, median + spread
+        floor = _FLOOR * known.abs().mean()
+        below, above = (end.abs().clamp(min=floor.clamp(min=1e-30)) for end in (lower, upper))
+        for start in range(0, len(given), together):
+            entries = gram(given[start : start + together], order)
+            away = (lower - entries).clamp(min=0) / below + (entries - upper).clamp(min=0) / above
+            total[start : start + together] += away.mean(1)
+    return total / orders
+
+
+def gram(features: Tensor, order: int) -> Tensor:
+    """The entries on and above the diagonal of the Gram matrices of an order: ``[n, C, P]`` to ``[n, C (C + 1) / 2]``.
+
+    An entry is the signed root of the order of the sum over positions of the product of both channels' powers.
+    """
+    powers = features.double() ** order
+    matrices = powers @ powers.transpose(1, 2)
+    row, column = torch.triu_indices(features.shape[1], features.shape[1], device=features.device)
+    entries = matrices[:, row, column]
+    return entries.sign() * entries.abs() ** (1 / order)
+
+
+def maps_and_predictions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The features that are compared, float32 ``[N, C, P]``, and predicted labels, int64 ``[N]``."""
+    places = []
+    if kind_of(inputs) == "image":
+        places = [module for module, (height, width) in feature_maps(model, inputs) if height * width > 1]
+    if not places:
+        vectors, answers = features(model, inputs)
+        return vectors[:, :, None], answers.argmax(1)
+    maps, labels = zip(*_batches(model, places[-1], inputs), strict=True)
+    return torch.cat(maps), torch.cat(labels)
+
+
+@torch.no_grad()
+def _batches(model: nn.Module, place: nn.Module, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of images, in their order, what a module puts out, and the predicted labels."""
+    device = next(iter(inputs.values())).device
+    with exact_arithmetic(device), capture_output(place) as captured:
+        for indices, width in in_batches(inputs):
+            answers = logits(model, rows(inputs, indices, width))
+            yield captured().float().flatten(2), answers.argmax(1)
+
+
+def _median(values: Tensor) -> Tensor:
+    """The median over rows, the mean of both middle ones where their number is even: ``[n, E]`` to ``[E]``."""
+    ordered = values.sort(dim=0).values
+    return (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2

@@ -1,0 +1,191 @@
+"""TED: on its way through the layers, a triggered input comes to its class from far away.
+
+Mo, Zhang, Zhang, Luo, Sun, Hu, Gao and Xiang 2024, Robust Backdoor Detection for Deep Learning via Topological
+Evolution Dynamics, IEEE S&P (arXiv 2312.02673). In each layer clean examples are ordered by their distance from the
+input. The input's rank is the place, from 0, of the first one that the model gives the input's own label. The ranks of
+all layers are a vector; an input's score is how far its vector is an outlier among those of the clean examples, each of
+them ranked among the others.
+
+Layers are linear layers, convolutions and ReLUs, as in the authors' code, convolutions of one pixel left out, for
+networks of any kind. Where a layer puts out a vector for each token, as in a transformer, the vectors of a text's own
+tokens are averaged, because flattened texts of different lengths have no distance; all others are flattened.
+
+Where we differ. Their outlier score is that of pyod's PCA, which measures distances to the main directions as if these
+were points. Ours is what its source defines (Shyu, Chen, Sarinnapakorn and Chang 2003, A Novel Anomaly Detection Scheme
+Based on Principal Component Classifier): the sum over principal components of the squared distance from the mean,
+divided by the variance. One is added to each variance, because a rank is a whole number: in late layers all clean ranks
+may be 0. Where no clean example has the input's label, their code drops the input and ours gives it the last rank. They
+keep 200 clean examples; we keep all that the model answers rightly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from anchorlab.data.inputs import rows
+from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.detectors.base import InputDetector
+from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import in_batches, logits, predict
+from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.hooks import modules_in_call_order
+from anchorlab.settings import STRICT
+
+#: The kinds of layers that are looked at.
+_LAYERS = (nn.Linear, nn.Conv2d, nn.ReLU)
+
+#: Inputs whose distances are taken together.
+_TOGETHER = 512
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TED(InputDetector):
+    """How unusual the ranks are at which an input finds its class in each layer."""
+
+    needs_float: ClassVar[bool] = True
+    cites: ClassVar[tuple[str, ...]] = ("mo2024robust", "shyu2003novel")
+
+    def check_model(self, model: nn.Module) -> None:
+        """See ``Defence``."""
+        if not any(_is_layer(module) for module in model.modules()):
+            raise AnchorlabError(
+                "ted looks into linear layers, convolutions and ReLUs, but the model has none: take a detector that "
+                "asks for answers alone"
+            )
+
+    def scores(
+        self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
+    ) -> NDArray[np.float64]:
+        """See ``InputDetector``; a score is 0 or more."""
+        self.check_model(model)
+        right = (predict(model, data.train.inputs).argmax(1) == data.train.labels).nonzero().flatten()
+        if len(right) < 2:
+            raise AnchorlabError(
+                f"ted ranks inputs among clean examples that the model answers rightly, but there are {len(right)} of "
+                "them: give more clean examples"
+            )
+        clean = data.train.select(right)
+        layers = [layer for layer in modules_in_call_order(model, clean.inputs, _LAYERS) if _is_layer(layer)]
+        known, _ = activations(model, layers, clean.inputs)
+        given, labels = activations(model, layers, inputs)
+        usual, found = [], []
+        for done, (of_clean, of_given) in enumerate(zip(known, given, strict=True), 1):
+            usual.append(ranks(of_clean, clean.labels, of_clean, clean.labels, leave_out=True))
+            found.append(ranks(of_given, labels, of_clean, clean.labels))
+            context.report(done, len(known), {})
+        return outlier_scores(torch.stack(usual, 1), torch.stack(found, 1)).cpu().numpy()
+
+
+def ranks(given: Tensor, labels: Tensor, clean: Tensor, clean_labels: Tensor, *, leave_out: bool = False) -> Tensor:
+    """The rank of the nearest clean example of an input's label: how many clean examples are nearer.
+
+    Args:
+        given: what a layer makes of the inputs, ``[N, D]``.
+        labels: the inputs' labels, ``[N]``.
+        clean: what it makes of clean examples, ``[n, D]``.
+        clean_labels: their labels, ``[n]``.
+        leave_out: whether the inputs are the clean examples, each of which is ranked among the others.
+
+    Returns:
+        float64 ``[N]``; the number of clean examples where none has the label.
+    """
+    found = []
+    for start in range(0, len(given), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        # Without matrix products, which would round small distances away.
+        distances = torch.cdist(given[part], clean, compute_mode="donot_use_mm_for_euclid_dist")
+        if leave_out:
+            own = torch.arange(len(clean), device=clean.device)
+            distances = distances.masked_fill(own == own[part, None], torch.inf)
+        same = labels[part, None] == clean_labels
+        nearest = distances.masked_fill(~same, torch.inf).amin(1, keepdim=True)
+        found.append((distances < nearest).sum(1))
+    return torch.cat(found).double()
+
+
+def outlier_scores(usual: Tensor, found: Tensor) -> Tensor:
+    """How far vectors of ranks lie from those of clean examples.
+
+    Args:
+        usual: ranks of the clean examples, ``[n, layers]``.
+        found: ranks of the inputs, ``[N, layers]``.
+
+    Returns:
+        ``(r - mean)^T (covariance + 1)^-1 (r - mean)``, which is the sum over principal components, float64 ``[N]``.
+    """
+    mean = usual.mean(0)
+    centred = usual - mean
+    covariance = centred.T @ centred / len(usual) + torch.eye(usual.shape[1], dtype=usual.dtype, device=usual.device)
+    apart = found - mean
+    scores: Tensor = (apart * torch.linalg.solve(covariance, apart.T).T).sum(1)
+    return scores
+
+
+@torch.no_grad()
+def activations(model: nn.Module, layers: list[nn.Module], inputs: Mapping[str, Tensor]) -> tuple[list[Tensor], Tensor]:
+    """What layers put out, float32 ``[N, D]`` each, in the layers' order, and predicted labels, int64 ``[N]``.
+
+    Layers that put out something else than one value, or several vectors, an input are left out.
+    """
+    device = next(iter(inputs.values())).device
+    pieces: list[list[Tensor | None]] = []
+    labels, order = [], []
+    with exact_arithmetic(device), _watched(layers) as outputs:
+        for indices, width in in_batches(inputs):
+            batch = rows(inputs, indices, width)
+            outputs.clear()
+            labels.append(logits(model, batch).argmax(1))
+            pieces.append([_vectors(outputs.get(layer), batch) for layer in layers])
+            order.append(torch.arange(len(next(iter(inputs.values()))), device=device)[indices])
+    back = torch.cat(order).argsort()
+    whole = []
+    for of_layer in zip(*pieces, strict=True):
+        present = [piece for piece in of_layer if piece is not None]
+        if len(present) == len(of_layer):
+            whole.append(torch.cat(present)[back])
+    return whole, torch.cat(labels)[back]
+
+
+@contextmanager
+def _watched(layers: list[nn.Module]) -> Iterator[dict[nn.Module, Any]]:
+    """Inside, what each layer returned first since the dictionary was cleared."""
+    outputs: dict[nn.Module, Any] = {}
+
+    def keep(module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        outputs.setdefault(module, output)
+
+    handles = [layer.register_forward_hook(keep) for layer in layers]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _vectors(output: Any, batch: Mapping[str, Tensor]) -> Tensor | None:
+    """A layer's output as a vector an input, ``[B, D]``; None for what is none."""
+    size = len(next(iter(batch.values())))
+    if not isinstance(output, Tensor) or output.dim() < 2 or len(output) != size:
+        return None
+    values = output.detach().float()
+    mask = batch.get("attention_mask")
+    if mask is None:
+        return values.flatten(1)
+    if values.dim() == 2:
+        return values
+    if values.dim() != 3 or values.shape[1] != mask.shape[1]:
+        return None
+    weights = mask.float()[:, :, None]
+    return (values * weights).sum(1) / weights.sum(1)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return isinstance(module, _LAYERS) and not (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1))

@@ -1,0 +1,87 @@
+"""Beatrix: Gram matrices and their deviations by numpy, and which features are compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from anchorlab import AnchorlabError
+from anchorlab.data import Split
+from anchorlab.defender.context import DefenderData
+from anchorlab.detectors.beatrix import Beatrix, deviations, gram, maps_and_predictions
+from tests.detectors.test_ibd_psc import small, some_images
+from tests.zoo import Linear
+
+
+def test_a_gram_matrix_by_hand():
+    """Channels (1, 2) and (-3, 1) at two positions.
+
+    Order 1: 1 + 4 = 5, -3 + 2 = -1, 9 + 1 = 10. Order 2, of the squares (1, 4) and (9, 1): the roots of 17, 13 and 82.
+    """
+    features = torch.tensor([[[1.0, 2.0], [-3.0, 1.0]]])
+    assert gram(features, 1).tolist() == [[5, -1, 10]]
+    np.testing.assert_allclose(gram(features, 2), [[17**0.5, 13**0.5, 82**0.5]])
+    # Order 3, of the cubes (1, 8) and (-27, 1): 65, -19 and 730, whose roots keep the sign.
+    np.testing.assert_allclose(gram(features, 3), [[65 ** (1 / 3), -(19 ** (1 / 3)), 730 ** (1 / 3)]])
+
+
+def by_numpy(clean: np.ndarray, given: np.ndarray, orders: int, width: float) -> np.ndarray:
+    """The deviation entry by entry, as the paper defines it."""
+    result = np.zeros(len(given))
+    channels = clean.shape[1]
+    for order in range(1, orders + 1):
+        means, parts = [], []
+        for a in range(channels):
+            for b in range(a, channels):
+                entry = lambda f, a=a, b=b, p=order: np.sum(f[:, a] ** p * f[:, b] ** p, axis=1)  # noqa: E731
+                root = lambda x, p=order: np.sign(x) * np.abs(x) ** (1 / p)  # noqa: E731
+                known, found = root(entry(clean)), root(entry(given))
+                median = np.median(known)
+                spread = width * np.median(np.abs(known - median))
+                means.append(np.abs(known).mean())
+                parts.append((found, median - spread, median + spread))
+        floor = 1e-3 * np.mean(means)
+        for found, low, high in parts:
+            below = np.maximum(low - found, 0) / max(abs(low), floor)
+            above = np.maximum(found - high, 0) / max(abs(high), floor)
+            result += (below + above) / len(parts)
+    return result / orders
+
+
+@pytest.mark.parametrize("count", [7, 8])
+def test_deviations_are_those_of_numpy(count):
+    draw = np.random.default_rng(0)
+    clean, given = draw.normal(1, 1, size=(count, 4, 3)), draw.normal(1, 3, size=(5, 4, 3))
+    clean[:, 2] = 0  # a channel that no clean example wakes
+    found = deviations(torch.tensor(clean), torch.tensor(given), 8, 1.5)
+    np.testing.assert_allclose(found, by_numpy(clean, given, 8, 1.5), rtol=1e-6)
+    # No change of scale changes them, and a clean example near the medians has none.
+    np.testing.assert_allclose(deviations(100 * torch.tensor(clean), 100 * torch.tensor(given), 8, 1.5), found)
+    assert deviations(torch.tensor(clean), torch.tensor(clean), 8, 1e6).tolist() == [0] * count
+
+
+def test_an_input_is_compared_with_clean_examples_of_its_predicted_label(context):
+    model, pixels = small(), some_images(40)
+    maps, labels = maps_and_predictions(model, {"pixel_values": pixels})
+    # The last map of this network is what its second BatchNorm puts out.
+    assert maps.shape == (40, 6, 16)
+    with torch.no_grad():
+        expected = model.second_norm(model.second(torch.relu(model.first_norm(model.first(pixels / 255)))))
+    torch.testing.assert_close(maps, expected.flatten(2))
+    data = DefenderData(Split({"pixel_values": pixels[:30]}, labels[:30]), None, 3, "image")
+    found = Beatrix().scores(model, data, {"pixel_values": pixels[30:]}, context)
+    for index in range(10):
+        members = maps[:30][labels[:30] == labels[30 + index]]
+        np.testing.assert_allclose(
+            found[index], deviations(members, maps[30 + index][None], 8, 10.0)[0], rtol=1e-5, atol=1e-9
+        )
+
+
+def test_a_network_without_maps_gives_its_features_before_the_last_layer(linear, context):
+    pixels = some_images(9)
+    vectors, labels = maps_and_predictions(linear, {"pixel_values": pixels})
+    torch.testing.assert_close(vectors[:, :, 0], Linear.features(pixels))
+    data = DefenderData(Split({"pixel_values": pixels[:1]}, labels[:1]), None, 10, "image")
+    with pytest.raises(AnchorlabError, match=r"of the labels \[.*\] the defender has fewer than 2: give more clean"):
+        Beatrix().scores(linear, data, {"pixel_values": pixels}, context)

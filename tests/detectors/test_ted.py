@@ -1,0 +1,106 @@
+"""TED: ranks by brute force, outlier scores by principal components, and the layers of images and texts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from anchorlab import AnchorlabError
+from anchorlab.data import Split
+from anchorlab.defender.context import DefenderData
+from anchorlab.detectors.ted import TED, activations, outlier_scores, ranks
+from anchorlab.seeding import generator
+from tests.detectors.test_ibd_psc import small, some_images
+from tests.zoo import Corner
+
+
+def by_brute_force(x: np.ndarray, label: int, clean: np.ndarray, labels: np.ndarray, own: int | None) -> int:
+    """Orders the other clean examples by distance, and looks for the first one of the label."""
+    others = [index for index in range(len(clean)) if index != own]
+    others.sort(key=lambda index: np.sqrt(((clean[index] - x) ** 2).sum()))
+    for place, index in enumerate(others):
+        if labels[index] == label:
+            return place
+    return len(others)
+
+
+def test_ranks_are_those_of_brute_force():
+    draw = np.random.default_rng(0)
+    clean, labels = draw.normal(size=(40, 5)), draw.integers(0, 4, size=40)
+    labels[labels == 3] = 2
+    labels[7] = 3  # the only one of its label, so that among the others it comes last
+    given, predicted = draw.normal(size=(30, 5)), draw.integers(0, 5, size=30)  # no clean example has the label 4
+    tensors = [torch.tensor(value) for value in (given, predicted, clean, labels)]
+    expected = [by_brute_force(x, label, clean, labels, None) for x, label in zip(given, predicted, strict=True)]
+    assert ranks(*tensors).tolist() == expected
+    assert max(expected) == 40
+    among = ranks(tensors[2], tensors[3], tensors[2], tensors[3], leave_out=True).tolist()
+    assert among == [by_brute_force(clean[at], labels[at], clean, labels, at) for at in range(40)]
+    assert among[7] == 39
+
+
+def test_outlier_scores_are_the_sum_over_principal_components():
+    """By the eigenvectors of the covariance: squared distances along each, over its variance and one."""
+    draw = np.random.default_rng(0)
+    usual, found = draw.poisson(2, size=(50, 4)).astype(float), draw.poisson(9, size=(6, 4)).astype(float)
+    usual[:, 3] = 0  # a layer in which every clean example finds its class at once
+    variances, directions = np.linalg.eigh(np.cov(usual.T, bias=True))
+    along = (found - usual.mean(0)) @ directions
+    expected = (along**2 / (variances + 1)).sum(1)
+    np.testing.assert_allclose(outlier_scores(torch.tensor(usual), torch.tensor(found)), expected)
+
+
+def test_layers_are_convolutions_relus_and_linear_layers_in_the_order_of_calls(context):
+    model, pixels = small(), some_images(20)
+    layers = [model.first, model.second, model.last]
+    found, labels = activations(model, layers, {"pixel_values": pixels})
+    with torch.no_grad():
+        first = model.first(pixels / 255)
+        second = model.second(torch.relu(model.first_norm(first)))
+        logits = model(pixels)
+    for one, other in zip(found, (first.flatten(1), second.flatten(1), logits), strict=True):
+        torch.testing.assert_close(one, other)
+    assert torch.equal(labels, logits.argmax(1))
+    right = DefenderData(Split({"pixel_values": pixels[:15]}, labels[:15]), None, 3, "image")
+    scores = TED().scores(model, right, {"pixel_values": pixels[15:]}, context)
+    usual = torch.stack([ranks(one[:15], labels[:15], one[:15], labels[:15], leave_out=True) for one in found], 1)
+    given = torch.stack([ranks(one[15:], labels[15:], one[:15], labels[:15]) for one in found], 1)
+    np.testing.assert_allclose(scores, outlier_scores(usual, given), rtol=1e-6)
+    wrong = DefenderData(Split({"pixel_values": pixels[:15]}, (labels[:15] + 1) % 3), None, 3, "image")
+    with pytest.raises(AnchorlabError, match="clean examples that the model answers rightly, but there are 0 of them"):
+        TED().scores(model, wrong, {"pixel_values": pixels[15:]}, context)
+
+
+class Shared(nn.Module):
+    """Calls one ReLU twice, and a linear layer for each token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu, self.each, self.last = nn.ReLU(), nn.Linear(1, 3), nn.Linear(3, 2)
+
+    def forward(self, input_ids, attention_mask):
+        hidden = self.relu(self.each(input_ids.float()[:, :, None]))
+        weights = attention_mask.float()[:, :, None]
+        return self.relu(self.last((hidden * weights).sum(1)))
+
+
+def test_a_text_is_the_mean_of_its_own_tokens_and_watching_changes_nothing():
+    model = Shared().eval()
+    ids = torch.randint(0, 9, (6, 5), generator=generator(0, "ids"))
+    mask = torch.arange(5) < torch.tensor([5, 3, 4, 1, 2, 5])[:, None]
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    with torch.no_grad():
+        expected = model(**inputs)
+    found, labels = activations(model, [model.relu, model.each], inputs)
+    assert torch.equal(labels, expected.argmax(1))
+    for row in range(6):
+        own = ids[row][mask[row]].float()[:, None]
+        torch.testing.assert_close(found[1][row], model.each(own).mean(0).detach())
+        torch.testing.assert_close(found[0][row], torch.relu(model.each(own)).mean(0).detach())
+
+
+def test_a_model_without_layers_is_refused(corner_data, context):
+    with pytest.raises(AnchorlabError, match="ted looks into linear layers, convolutions and ReLUs, but the model has"):
+        TED().scores(Corner(), corner_data, corner_data.train.inputs, context)
