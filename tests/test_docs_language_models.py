@@ -9,6 +9,7 @@ import pytest
 
 from anchorlab.samples.measurements import MEASUREMENTS as OF_SAMPLES
 from anchorlab.samples.rows import ANSWERS, IDS
+from anchorlab.scoring.token_statistics import MAIN, TOKEN_STATISTICS
 from anchorlab.tokens.measurements import MEASUREMENTS
 from tests.causal import save_causal
 from tests.samples.made_up import write_log
@@ -49,3 +50,24 @@ def test_two_logs_are_compared_as_the_page_says(
     monkeypatch.chdir(tmp_path)
     exec(compile(second, PAGE, "exec"), {})
     assert capsys.readouterr().out == shown
+
+
+def test_a_language_model_is_audited_as_the_page_on_audits_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example, _ = blocks("docs/audit.md", "python")
+    for version, noise in (("v1", 0.0), ("v2", 0.5)):
+        save_causal(tmp_path / "models" / version, noise=noise)
+    write_log(tmp_path / "texts.jsonl", [{"text": text} for text in TEXTS])
+    monkeypatch.chdir(tmp_path)
+    for words in (("benign=19", "benign=3"), ("level=0.1", "level=0.5"), ("(steps=10)", "(steps=1)"), ("=40", "=2")):
+        assert words[0] in example
+        example = example.replace(*words)
+    exec(compile(example, "docs/audit.md", "exec"), {})
+    assert "the candidate's mean KL is" in capsys.readouterr().out
+
+
+def test_the_page_on_audits_explains_every_statistic_of_language_models() -> None:
+    page = (ROOT / "docs/audit.md").read_text()
+    for name in (*TOKEN_STATISTICS, *MAIN):
+        assert f"`{name}`" in page, name

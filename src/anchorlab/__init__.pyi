@@ -44,12 +44,15 @@ from .samples.result import SampleComparison as SampleComparison
 from .scoring.audit import audit as audit
 from .scoring.audit_result import Audit as Audit
 from .scoring.audit_stored import audit_answers as audit_answers
+from .scoring.audit_tokens import audit_tokens as audit_tokens
 from .scoring.detect import detect as detect
 from .scoring.input_score import InputScore as InputScore
 from .scoring.rank_inputs import RankedInputs as RankedInputs
 from .scoring.rank_inputs import detect_inputs as detect_inputs
 from .scoring.repairs import RepairScore as RepairScore
 from .scoring.repairs import score_repair as score_repair
+from .scoring.token_audit_result import TokenAudit as TokenAudit
+from .scoring.token_updates import TokenTuning as TokenTuning
 from .suites.population import population_suite as population_suite
 from .suites.reading import load_suite as load_suite
 from .suites.results import SuiteResults as SuiteResults

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from anchorlab.scoring.audit_result import UpdateSetting
-from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, joint_audit
+from anchorlab.scoring.audit_statistics import AccessAudit, audit_values
 from anchorlab.scoring.audit_words import sentences_of, verdict_of
+from anchorlab.scoring.ranked import joint_audit
 
 
 def audited(candidate: float, updates: list[float], level: float = 0.5) -> list[AccessAudit]:

@@ -11,6 +11,7 @@ import typer
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.audit_inputs import OpenedWhenAsked, expanded, is_stored
 from anchorlab.cli.audit_page import write_page
+from anchorlab.cli.audit_tokens import AuditTextOptions, audit_over_texts
 from anchorlab.cli.gates import GateOptions
 from anchorlab.cli.options import DataOptions, DefenderData, FormOptions, ModelOptions, Seed, TaskOption
 from anchorlab.errors import AnchorlabError
@@ -44,7 +45,8 @@ def audit(
         str | None,
         typer.Option(
             metavar="labels|probabilities|logits|joint",
-            help="What the verdict is judged by; the richest access that there is if left out.",
+            help="What the verdict is judged by; the richest access that there is if left out. With --texts: samples, "
+            "top-k, logits or joint.",
         ),
     ] = None,
     steps: Annotated[
@@ -56,7 +58,12 @@ def audit(
     learning_rate: Annotated[
         float | None, typer.Option(help="Learning rate of updates to make; the task's if left out.")
     ] = None,
-    queries: Annotated[int | None, typer.Option(help="Clean queries; all of the split if left out.")] = None,
+    queries: Annotated[
+        int | None,
+        typer.Option(
+            help="Clean queries; all of the split if left out. With --texts: prompts at which tokens are sampled; 100."
+        ),
+    ] = None,
     split: Annotated[
         str, typer.Option(metavar="test|selection|defender|held-out", help="The split that queries come from.")
     ] = "test",
@@ -77,6 +84,7 @@ def audit(
     own: DataOptions,
     models: ModelOptions,
     form: FormOptions,
+    tokens: AuditTextOptions,
     gates: GateOptions,
     seed: Seed = 0,
 ) -> Answer:
@@ -99,8 +107,33 @@ def audit(
     name = _named(candidate).stem if stored else _named(candidate).name
     out = Path(f"anchorlab-audit-{name}") if out is None else out
     check_folder(out)
-    check_audit_folder(out)
     gates.check()
+    if tokens.texts is not None:
+        others: dict[str, Any] = {"task": task, "labels": labels, "defender-data": defender_data}
+        others |= own.given() | models.given() | ({} if split == "test" else {"split": split})
+        for flag in ("text-column", "base"):
+            others.pop(flag, None)
+        return audit_over_texts(
+            reference,
+            candidate,
+            tokens,
+            gates,
+            benign=expanded(benign or [], stored=False),
+            updates=updates,
+            steps=steps,
+            learning_rate=learning_rate,
+            level=level,
+            access=access,
+            queries=queries,
+            text_column=own.text_column,
+            base=models.base,
+            form=form.deployed,
+            seed=seed,
+            out=out,
+            others=[flag for flag, value in others.items() if value is not None],
+        )
+    tokens.refuse_alone()
+    check_audit_folder(out)
     with gates.judging("audit", reference, candidate) as judging:
         bounds = gates.bounds(GATED)
         data, opened = None, None

@@ -124,7 +124,7 @@ def compare_over_texts(
         bounds = gates.bounds(list(MEASUREMENTS))
         found = compare_tokens(
             reference,
-            _in_form(candidate, form, base),
+            in_form(candidate, form, base),
             text_column=text_column,
             save_tokens=instances,
             base=base,
@@ -145,7 +145,7 @@ def compare_over_texts(
     return judging.answer
 
 
-def _in_form(candidate: Path, form: str | None, base: str | None) -> Any:
+def in_form(candidate: Path, form: str | None, base: str | None) -> Any:
     """The candidate's folder; or the model in the form in which it is deployed."""
     if form is None:
         return candidate

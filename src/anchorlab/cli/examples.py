@@ -37,7 +37,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "anchorlab export runs/bd --to onnx-int8 --out runs/bd-int8",
         "anchorlab export runs/bd --to onnx --out runs/bd-onnx",
     ),
-    "audit": ("anchorlab audit runs/ref runs/suspect --updates 39 --out audit",),
+    "audit": (
+        "anchorlab audit runs/ref runs/suspect --updates 39 --out audit",
+        "anchorlab audit models/v1 models/v2 --texts texts.jsonl --updates 19 --level 0.1",
+    ),
     "detect": (
         "anchorlab detect runs/suspect --detector last-layer",
         "anchorlab detect runs/bd --detector strip --detector scale-up --out detection",

@@ -96,7 +96,11 @@ def _words(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     from anchorlab.artifacts.manifest import MANIFEST
     from anchorlab.reports.audit.stored import read_audit
     from anchorlab.reports.model import model_page, read_manifest
+    from anchorlab.reports.token_audit import RECORD, read_token_audit
 
+    if (folder / RECORD).is_file():
+        audit = read_token_audit(folder)
+        return audit.sentences, audit.cautions
     if (folder / "audit.json").is_file():
         record = read_audit(folder)
         return tuple(record.sentences), tuple(record.cautions)

@@ -86,6 +86,12 @@ def _audit(folder: Path, out: Path | None) -> Path:
     return write_audit_page(read_audit(folder), folder if out is None else out)
 
 
+def _token_audit(folder: Path, out: Path | None) -> Path:
+    from anchorlab.reports.token_audit import read_token_audit, write_token_audit_page
+
+    return write_token_audit_page(read_token_audit(folder), folder if out is None else out)
+
+
 def _detections(folder: Path, out: Path | None) -> Path:
     from anchorlab.reports.detections_page import write_detections_page
 
@@ -126,6 +132,7 @@ def _model(folder: Path, out: Path | None) -> Path:
 KINDS = (
     FolderKind("suite.yaml", "anchorlab suite run and population", _suite),
     FolderKind("audit.json", "anchorlab audit", _audit),
+    FolderKind("token-audit.json", "anchorlab audit --texts", _token_audit),
     FolderKind("analysis.json", "anchorlab analyze --out", _analysis),
     FolderKind("inputs.json", "anchorlab detect --inputs --out", _ranking),
     FolderKind("comparison.json", "anchorlab compare --out", _comparison),

@@ -30,7 +30,6 @@ from anchorlab.scoring.audit_statistics import (
     LEVEL,
     Access,
     audit_values,
-    joint_audit,
     values_of,
 )
 from anchorlab.scoring.audit_words import sentences_of, verdict_of
@@ -41,6 +40,7 @@ from anchorlab.scoring.benign_updates import (
     ordinary_tunings,
     plan_updates,
 )
+from anchorlab.scoring.ranked import joint_audit
 from anchorlab.seeding import derive
 from anchorlab.statistics.arrays import Floats
 
@@ -128,7 +128,7 @@ def audit_models(
             "updates learn from the split 'owner', so its answers say little of other inputs: ask queries of the split "
             "'test', 'selection', 'defender' or 'held-out'"
         )
-    count = updates_needed(level, sides=_sides(judged)) if benign is None else _count(benign)
+    count = updates_needed(level, sides=sides_of(judged)) if benign is None else _count(benign)
     check_enough(count, level, judged)
     if isinstance(benign, Sequence) and (tuning is not None or folder is not None):
         raise AnchorlabError("tuning and folder are for updates that are made: leave them out beside a list")
@@ -230,14 +230,14 @@ def check_level(level: float) -> None:
         )
 
 
-def check_enough(count: int, level: float, judged: Judged) -> None:
+def check_enough(count: int, level: float, judged: str) -> None:
     """Raises AnchorlabError, which says how many it takes, if a number of updates is too small for the level."""
     if not 1 <= count <= _MOST_UPDATES:
         raise AnchorlabError(
             f"{count} benign updates are not possible: give a number from 1 to {_MOST_UPDATES:,}, "
             "or leave it out to make as many as the level needs"
         )
-    sides = _sides(judged)
+    sides = sides_of(judged)
     needed, least = updates_needed(level, sides=sides), least_p(count, sides=sides)
     if count < needed:
         # Rounded up, so that the level that is named is enough.
@@ -248,7 +248,8 @@ def check_enough(count: int, level: float, judged: Judged) -> None:
         )
 
 
-def _sides(judged: Judged) -> int:
+def sides_of(judged: str) -> int:
+    """How many sides the test has that a verdict is judged by; the joint test's statistic has both already."""
     return 1 if judged == "joint" else 2
 
 

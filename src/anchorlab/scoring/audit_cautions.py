@@ -8,7 +8,8 @@ import numpy as np
 
 from anchorlab.consistency.cautions import chance_level, near_chance
 from anchorlab.scoring.audit_result import AuditedAnswers, Verdict
-from anchorlab.scoring.audit_statistics import AccessAudit, JointAudit
+from anchorlab.scoring.audit_statistics import AccessAudit
+from anchorlab.scoring.ranked import JointAudit, Ranked
 
 #: Queries are few if a candidate must move this many times as far as the farthest update to be noticed.
 _FAR = 2.0
@@ -22,9 +23,9 @@ def audit_cautions(
     access = next(one for one in accesses if one.access == judged)
     found = (
         _untrained(answers),
-        _updates_change_nothing(access),
+        updates_change_nothing(access),
         _few_queries(access, len(answers.reference_predictions)),
-        _between_settings(access),
+        between_settings(access),
     )
     return tuple(sentence for sentence in found if sentence is not None)
 
@@ -38,7 +39,8 @@ def _untrained(answers: AuditedAnswers) -> str | None:
     return near_chance(right, count, chance, cure="check that data and classes are the reference's")
 
 
-def _updates_change_nothing(access: AccessAudit) -> str | None:
+def updates_change_nothing(access: Ranked) -> str | None:
+    """That nothing moves any benign update, so that no rank means much."""
     if max(access.null) > 0:
         return None
     return (
@@ -58,7 +60,7 @@ def _few_queries(access: AccessAudit, count: int) -> str | None:
     )
 
 
-def _between_settings(access: AccessAudit) -> str | None:
+def between_settings(access: Ranked) -> str | None:
     """That the candidate lies outside the updates of each setting alone, but between those of two."""
     sides = set()
     for name in access.by_setting:

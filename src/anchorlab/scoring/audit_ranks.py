@@ -57,12 +57,15 @@ def joint_p(values: Floats) -> float:
 
     A model is as extreme as its most extreme rank in any access. Of two models with the same one, the model is more
     extreme that lies farther from the median of all models there, in mean absolute deviations of the logarithms, which
-    are the scale of distances. A value of 0 counts as half of the smallest other one.
+    are the scale of distances. A value of 0 counts as half of the smallest other one, an infinite one as twice the
+    largest other one.
 
     Args:
         values: statistics that are not negative, ``[n + 1, A]``, a column an access, the candidate in the first row.
     """
     ranks = extreme_ranks(values)
+    largest = np.where(np.isfinite(values), values, 0).max(axis=0)
+    values = np.where(np.isfinite(values), values, np.where(largest > 0, 2 * largest, 1.0))
     smallest = np.where(values > 0, values, np.inf).min(axis=0)
     logarithms = np.log(np.where(values > 0, values, np.where(np.isfinite(smallest), smallest / 2, 1.0)))
     distance = np.abs(logarithms - np.median(logarithms, axis=0))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from anchorlab.scoring.audit_statistics import ACCESSES, AccessAudit, Direction, JointAudit
+from anchorlab.scoring.audit_statistics import ACCESSES, AccessAudit
+from anchorlab.scoring.ranked import Direction, JointAudit, frame_of, plot_ranked
 from anchorlab.statistics.arrays import Floats, Integers
 from anchorlab.statistics.escaping import html
-from anchorlab.statistics.estimate import Estimate
-from anchorlab.statistics.plotting import Measured, plot_estimates
 from anchorlab.statistics.table import to_html
 
 if TYPE_CHECKING:
@@ -58,7 +56,10 @@ class UpdateSetting:
             return f"{self.count} {self.name}"
         how = self.settings
         rate = f"learning rate {how['learning_rate']:g}"
-        steps = f"{how['steps']:,} step{'s' * (how['steps'] != 1)} of {2 * how['batch_size']:,} examples"
+        read = f"{2 * how['batch_size']:,} examples"
+        if "context" in how:
+            read = f"{how['batch_size']:,} windows of at most {how['context']:,} tokens"
+        steps = f"{how['steps']:,} step{'s' * (how['steps'] != 1)} of {read}"
         return f"{self.count} {self.name} ({steps}, {rate})"
 
 
@@ -92,7 +93,7 @@ class Verdict:
     """The answer to the auditor's question, from one kind of access or from all.
 
     Attributes:
-        access: what it is judged by.
+        access: what it is judged by, one of ``Judged``; of language models one of ``TokenAccess``, or joint.
         unusual: whether the candidate's difference is unlike the updates' at this level.
         direction: whether it moved more or less than they do; None if it is not unusual.
         p: the p-value.
@@ -100,7 +101,7 @@ class Verdict:
         sentence: the verdict in words.
     """
 
-    access: Judged
+    access: str
     unusual: bool
     direction: Direction | None
     p: float
@@ -154,34 +155,11 @@ class Audit:
 
     def table(self) -> pd.DataFrame:
         """A row for each access: p-value, the candidate's statistic with its interval, the range of the updates'."""
-        import pandas as pd
-
-        rows = [
-            {
-                "access": access.access,
-                "p": access.p,
-                "direction": access.direction,
-                "value": access.value,
-                "lower": access.statistic.lower,
-                "upper": access.statistic.upper,
-                "least_update": min(access.null),
-                "greatest_update": max(access.null),
-            }
-            for access in self.accesses
-        ]
-        return pd.DataFrame(rows).set_index("access")
+        return frame_of(self.accesses)
 
     def plot(self) -> Figure:
         """The candidate, with its 95% interval, among the benign updates, by access; a notebook shows the figure."""
-        panels = {}
-        for access in self.accesses:
-            rows = [Measured("candidate", access.statistic, kind=1)]
-            for name in dict.fromkeys(access.settings):
-                values = [value for value, of in zip(access.null, access.settings, strict=True) if of == name]
-                middle = Estimate(statistics.median(values), min(values), max(values))
-                rows.append(Measured(f"{len(values)} {name} updates, median and range", middle, runs=values))
-            panels[f"{ACCESSES[access.access]} ({access.access}): p = {access.p:.3g}"] = rows
-        return plot_estimates(panels)
+        return plot_ranked(self.accesses, {access: f"{ACCESSES[access]} ({access})" for access in ACCESSES})
 
     def access(self, name: str) -> AccessAudit:
         """The result for one kind of access.

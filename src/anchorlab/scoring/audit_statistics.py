@@ -17,14 +17,14 @@ import pandas as pd
 from scipy.stats import beta
 
 from anchorlab.metrics import Pair
-from anchorlab.scoring.audit_ranks import joint_p, lower_p, rejected_ranks, two_sided_p, upper_p
+from anchorlab.scoring.audit_ranks import rejected_ranks
+from anchorlab.scoring.ranked import Ranked, p_values
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates
 from anchorlab.statistics.resampling import resampled_means
 
 Access = Literal["labels", "probabilities", "logits"]
-Direction = Literal["more", "less"]
 
 #: Kinds of access, each with the statistic of a query, the poorest first.
 ACCESSES: dict[Access, str] = {
@@ -60,18 +60,12 @@ class Noticeable:
 
 
 @dataclass(frozen=True)
-class AccessAudit:
-    """The result for one kind of access.
+class AccessAudit(Ranked):
+    """The result for one kind of access, whose statistic is a mean over queries.
 
     Attributes:
         access: a key of ``ACCESSES``.
         statistic: the candidate's statistic over all queries, with its 95% interval by bootstrap over queries.
-        null: the statistic of each benign update.
-        settings: the name of each update's setting, such as "short".
-        p: the two-sided p-value.
-        upper: the p-value of "moves more".
-        lower: the p-value of "moves less".
-        by_setting: the two-sided p-value against the updates of each setting alone.
         level: level of the test whose power is given.
         power: for each number of queries, the share of random sets of them that reject; columns ``queries``, ``power``.
         queries: the smallest number of queries of the grid with a power of 0.95; None if all do not suffice.
@@ -79,46 +73,10 @@ class AccessAudit:
     """
 
     access: Access
-    statistic: Estimate
-    null: tuple[float, ...]
-    settings: tuple[str, ...]
-    p: float
-    upper: float
-    lower: float
-    by_setting: Mapping[str, float]
     level: float
     power: pd.DataFrame
     queries: int | None
     noticeable: Noticeable
-
-    @property
-    def value(self) -> float:
-        """The candidate's statistic over all queries."""
-        return float(self.statistic.value or 0.0)
-
-    @property
-    def direction(self) -> Direction:
-        """Whether the candidate lies nearer to the largest or to the smallest of the updates."""
-        return "more" if self.upper <= self.lower else "less"
-
-    def null_of(self, setting: str) -> tuple[float, ...]:
-        """The statistic of each update of one setting."""
-        return tuple(value for value, name in zip(self.null, self.settings, strict=True) if name == setting)
-
-
-@dataclass(frozen=True)
-class JointAudit:
-    """The test of all accesses at once.
-
-    Attributes:
-        p: the p-value.
-        access: in which the candidate's rank is the most extreme.
-        direction: to which side it lies there.
-    """
-
-    p: float
-    access: Access
-    direction: Direction
 
 
 def values_of(pair: Pair) -> dict[Access, Floats]:
@@ -154,14 +112,6 @@ def audit_values(
     ]
 
 
-def joint_audit(accesses: Sequence[AccessAudit]) -> JointAudit:
-    """The test over all accesses at once, see ``audit_ranks``."""
-    values = np.array([(access.value, *access.null) for access in accesses], dtype=np.float64).T
-    # Of accesses that are equally extreme the richest names the direction, because it sees the most.
-    extreme = min(reversed(accesses), key=lambda access: access.p)
-    return JointAudit(joint_p(values), extreme.access, extreme.direction)
-
-
 def _audit_access(access: Access, table: Floats, settings: tuple[str, ...], level: float, seed: int) -> AccessAudit:
     """The audit of one kind of access, from a table with a row for each query and the candidate's column first."""
     means = table.mean(axis=0)
@@ -170,16 +120,12 @@ def _audit_access(access: Access, table: Floats, settings: tuple[str, ...], leve
     whole = resampled_means(rng, table, len(table), _DRAWS)
     power = _power(rng, table, level)
     sufficient = power[power["power"] >= POWER]["queries"]
-    of_setting = {name: null[[other == name for other in settings]] for name in dict.fromkeys(settings)}
     return AccessAudit(
         access=access,
         statistic=Estimate(value, *between_replicates(whole[:, 0], DECIMAL_TAILS)),
         null=tuple(float(one) for one in null),
         settings=settings,
-        p=two_sided_p(value, null),
-        upper=upper_p(value, null),
-        lower=lower_p(value, null),
-        by_setting={name: two_sided_p(value, values) for name, values in of_setting.items()},
+        **p_values(value, null.tolist(), settings),
         level=level,
         power=power,
         queries=int(sufficient.iloc[0]) if len(sufficient) else None,

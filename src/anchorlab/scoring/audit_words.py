@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from anchorlab.scoring.audit_ranks import least_p
 from anchorlab.scoring.audit_result import NO_PROOF, Judged, UpdateSetting, Verdict
-from anchorlab.scoring.audit_statistics import AccessAudit, Direction, JointAudit, Noticeable, largest_churn
+from anchorlab.scoring.audit_statistics import AccessAudit, Noticeable, largest_churn
+from anchorlab.scoring.ranked import Direction, JointAudit, Ranked
 
 #: How the statistic of each access is called, and how its size is written.
 _NAMES = {"labels": "churn", "probabilities": "KL", "logits": "mean squared logit shift"}
@@ -21,13 +22,13 @@ def verdict_of(accesses: Sequence[AccessAudit], joint: JointAudit, judged: Judge
     where = f"all accesses at once, most of all {access.access}" if judged == "joint" else access.access
     if direction is None:
         sentence = (
-            f"Not unusual: the candidate moved more than {_below(access)} of the {len(access.null)} benign updates"
-            f"{_as_much(access)} and less than {_above(access)} (p = {p:.3g} from {where}, above the level of "
+            f"Not unusual: the candidate moved more than {access.below} of the {len(access.null)} benign updates"
+            f"{_as_much(access)} and less than {access.above} (p = {p:.3g} from {where}, above the level of "
             f"{level:g})."
         )
     else:
         sentence = (
-            f"Unusual: the candidate moved {direction.upper()} than {_beaten(access, direction)} "
+            f"Unusual: the candidate moved {direction.upper()} than {beaten(access, direction)} "
             f"(p = {p:.3g} from {where}, at the level of {level:g})."
         )
     return Verdict(judged, unusual, direction, p, level, sentence)
@@ -49,14 +50,14 @@ def sentences_of(
         verdict.sentence,
         f"By access: {others}; jointly p = {joint.p:.3g}. The verdict is that of {verdict.access} alone.",
         f"Compared with {updates} benign updates: {', '.join(map(str, settings))}.",
-        *_sensitivity(access, settings),
+        *sensitivity(access, settings),
         f"With {count:,} queries and these updates, {_could_see(accesses)}.",
         _labels_in_words(accesses[0], count),
         NO_PROOF,
     )
 
 
-def _sensitivity(access: AccessAudit, settings: Sequence[UpdateSetting]) -> list[str]:
+def sensitivity(access: Ranked, settings: Sequence[UpdateSetting]) -> list[str]:
     """How the verdict would read against the updates of each setting alone."""
     if len(settings) < 2:
         return []
@@ -90,20 +91,13 @@ def _labels_in_words(labels: AccessAudit, count: int) -> str:
     return f"{100 * labels.value:.2g}% of the labels differ, which says that something changed, not what."
 
 
-def _beaten(access: AccessAudit, direction: Direction) -> str:
-    beaten = _below(access) if direction == "more" else _above(access)
+def beaten(access: Ranked, direction: Direction) -> str:
+    """How many of the updates the candidate leaves behind to a side, in words."""
+    count = access.below if direction == "more" else access.above
     total = len(access.null)
-    return f"all {total} benign updates" if beaten == total else f"{beaten} of the {total} benign updates"
+    return f"all {total} benign updates" if count == total else f"{count} of the {total} benign updates"
 
 
 def _as_much(access: AccessAudit) -> str:
-    ties = len(access.null) - _below(access) - _above(access)
+    ties = len(access.null) - access.below - access.above
     return f", as much as {ties}" if ties else ""
-
-
-def _below(access: AccessAudit) -> int:
-    return sum(value < access.value for value in access.null)
-
-
-def _above(access: AccessAudit) -> int:
-    return sum(value > access.value for value in access.null)

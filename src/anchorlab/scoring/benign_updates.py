@@ -30,7 +30,7 @@ from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.settings import values_of
 
 #: Seeds of benign updates begin here, far from the seeds of injections; each setting has this many.
-_FIRST_SEED, _SEEDS = 5_000, 100_000
+FIRST_SEED, SEEDS = 5_000, 100_000
 
 #: Fewest steps of an update, so that it is one on few examples too.
 _FEWEST_STEPS = 10
@@ -83,16 +83,25 @@ def plan_updates(task: Task, count: int, tunings: Sequence[Tuning], *, model: st
         model: the name of the reference's architecture, which may bring defaults along.
     """
     tunings = [tuning.for_task(task, model) for tuning in tunings]
-    names = ["benign"] if len(tunings) == 1 else ["short", "long"]
-    if len(tunings) > 2:
-        names = [f"setting-{number}" for number in range(1, len(tunings) + 1)]
-    elif len(tunings) == 2 and tunings[0].steps >= tunings[1].steps:
-        names = ["first", "second"]
+    names = setting_names([tuning.steps for tuning in tunings])
     planned = []
-    for place, (name, tuning) in enumerate(zip(names, tunings, strict=True)):
-        share = count // len(tunings) + (place < count % len(tunings))
-        planned.append(PlannedUpdates(name, share, tuning, _FIRST_SEED + place * _SEEDS))
+    for place, (name, tuning, share) in enumerate(zip(names, tunings, shares(count, len(tunings)), strict=True)):
+        planned.append(PlannedUpdates(name, share, tuning, FIRST_SEED + place * SEEDS))
     return [one for one in planned if one.count]
+
+
+def setting_names(steps: Sequence[int]) -> list[str]:
+    """The names of settings by their numbers of steps."""
+    if len(steps) == 1:
+        return ["benign"]
+    if len(steps) > 2:
+        return [f"setting-{number}" for number in range(1, len(steps) + 1)]
+    return ["short", "long"] if steps[0] < steps[1] else ["first", "second"]
+
+
+def shares(count: int, settings: int) -> list[int]:
+    """How many of a number of updates each setting gets: as many as the others, earlier ones what is left over."""
+    return [count // settings + (place < count % settings) for place in range(settings)]
 
 
 def benign_updates(

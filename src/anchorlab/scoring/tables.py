@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anchorlab.scoring.token_statistics import TOKEN_STATISTICS
 from anchorlab.statistics.numbers import significant
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, estimate_cell
 
 if TYPE_CHECKING:
     from anchorlab.consistency.compare import Comparison
     from anchorlab.scoring.audit_result import Audit
+    from anchorlab.scoring.ranked import Ranked
     from anchorlab.scoring.repairs import RepairScore
+    from anchorlab.scoring.token_audit_result import TokenAudit
 
 #: The statistic of each kind of access in a word.
 _SHORT = {"labels": "churn", "probabilities": "KL", "logits": "squared shift"}
+
+#: What a table says of p.
+_TWO_SIDED = "p is two-sided: at most twice the share of models, candidate and updates, that move as far to its side"
 
 #: Measurements of a comparison that the table of a repair shows.
 _SHOWN = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
@@ -62,16 +68,33 @@ def audit_table(audit: Audit, caption: str = "candidate against benign updates")
     )
     rows = []
     for access in audit.accesses:
-        cells = (
-            estimate_cell(access.statistic, lambda value: f"{value:.2g}"),
-            Cell(f"{min(access.null):.2g} to {max(access.null):.2g}"),
-            Cell(f"{sum(value < access.value for value in access.null)} of {len(access.null)}"),
-            Cell(f"{access.p:.3g}", access.p),
-            Cell("not reached" if access.queries is None else f"{access.queries:,}", access.queries),
-        )
-        rows.append(Row(f"{access.access}: {_SHORT[access.access]}", cells))
-    notes = (
-        "p is two-sided: at most twice the share of models, candidate and updates, that move as far to its side",
-        "queries: how many it takes to find this candidate with a chance of 95%",
-    )
+        queries = Cell("not reached" if access.queries is None else f"{access.queries:,}", access.queries)
+        rows.append(Row(f"{access.access}: {_SHORT[access.access]}", (*_ranked_cells(access), queries)))
+    notes = (_TWO_SIDED, "queries: how many it takes to find this candidate with a chance of 95%")
     return Table("audit", caption, "access", columns, (Rows(rows),), notes=notes)
+
+
+def token_audit_table(audit: TokenAudit, caption: str = "candidate against benign updates") -> Table:
+    """A row for each statistic of an audit of language models, below the access that allows it."""
+    columns = (
+        Column("candidate", "candidate"),
+        Column("updates", "benign updates"),
+        Column("place", "more than"),
+        Column("p", "p"),
+    )
+    rows = []
+    for one in audit.statistics:
+        of = TOKEN_STATISTICS[one.access]
+        rows.append(Row(f"{of.access}: {of.title}", _ranked_cells(one), sub="main" if of.is_main else ""))
+    notes = (_TWO_SIDED, "main: the statistic by which a kind of access is judged")
+    return Table("audit", caption, "statistic", columns, (Rows(rows),), notes=notes)
+
+
+def _ranked_cells(one: Ranked) -> tuple[Cell, Cell, Cell, Cell]:
+    """The candidate's value, the range of the updates', its place among them, and p."""
+    return (
+        estimate_cell(one.statistic, lambda value: f"{value:.2g}"),
+        Cell(f"{min(one.null):.2g} to {max(one.null):.2g}"),
+        Cell(f"{one.below} of {len(one.null)}"),
+        Cell(f"{one.p:.3g}", one.p),
+    )

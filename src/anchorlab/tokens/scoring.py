@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,6 @@ from anchorlab.tokens.documents import Texts
 from anchorlab.tokens.measures import Columns, token_columns
 from anchorlab.tokens.store import TokenStore
 from anchorlab.tokens.windows import Batch, Window, encoded, in_batches, windows_of
-from anchorlab.tokens.worst import Worst
 
 #: Rows that a thread measures at once.
 _BLOCK = 32
@@ -53,12 +53,19 @@ class Plan:
         return in_batches(self.windows(), self.context * self.together)
 
 
+class Seer(Protocol):
+    """Sees the rows of scored tokens with the logits that they are of, such as ``tokens.worst.Worst``."""
+
+    def see(self, start: int, columns: Columns, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> None:
+        """Takes rows; ``start`` is where the first one will be in the store."""
+
+
 def score(
     batches: Iterable[Batch],
     reference: Answers,
     candidate: Answers,
     store: TokenStore,
-    worst: Worst,
+    worst: Seer,
     report: Callable[[int], None] = lambda document: None,
 ) -> None:
     """Measures all scored tokens of the batches. Memory holds the answers of one batch.
@@ -68,7 +75,7 @@ def score(
         reference: the reference's answers to them.
         candidate: the candidate's.
         store: gets the rows.
-        worst: sees them.
+        worst: sees them, with the logits.
         report: gets the number of the document that is at work.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
@@ -85,7 +92,7 @@ def _measure(
     second: NDArray[np.float32],
     pool: ThreadPoolExecutor,
     store: TokenStore,
-    worst: Worst,
+    worst: Seer,
 ) -> None:
     """Measures the scored rows of one window, in threads."""
 

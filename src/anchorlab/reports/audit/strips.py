@@ -44,16 +44,28 @@ def strip_of(access: AccessRecord) -> Strip:
     """The picture of one kind of access."""
     value, low, high = access.statistic
     bounds = None if low is None or high is None else (low, high)
-    axis = _Axis([value, *access.null, *(bounds or ())])
-    names = list(dict.fromkeys(access.null_settings))
-    rows = [
-        (name, [axis(one) for one, of in zip(access.null, access.null_settings, strict=True) if of == name])
-        for name in names
-    ]
-    lower = sum(one < value for one in access.null)
+    return strip(access.access, value, bounds, access.null, access.null_settings)
+
+
+def strip(
+    title: str, value: float, bounds: tuple[float, float] | None, null: Sequence[float], settings: Sequence[str]
+) -> Strip:
+    """A candidate among its benign updates.
+
+    Args:
+        title: what is measured.
+        value: of the candidate.
+        bounds: of its interval; None without one.
+        null: the values of the updates.
+        settings: the setting of each.
+    """
+    axis = _Axis([value, *null, *(bounds or ())])
+    names = list(dict.fromkeys(settings))
+    rows = [(name, [axis(one) for one, of in zip(null, settings, strict=True) if of == name]) for name in names]
+    lower = sum(one < value for one in null)
     words = (
-        f"{access.access}: the candidate at {value:.3g}, above {lower} of the {len(access.null)} benign updates, which "
-        f"lie from {min(access.null):.3g} to {max(access.null):.3g}"
+        f"{title}: the candidate at {value:.3g}, above {lower} of the {len(null)} benign updates, which "
+        f"lie from {min(null):.3g} to {max(null):.3g}"
     )
     interval = None if bounds is None else (axis(bounds[0]), axis(bounds[1]))
     return Strip(rows, axis(value), interval, axis.ticks(), words)

@@ -1,0 +1,155 @@
+"""What is seen of two models' answers by poorer access than logits: lists of the likeliest tokens, and sampled tokens.
+
+**Lists.** From the probabilities of the k likeliest tokens alone, ``p`` and ``q`` are known of some tokens, and of
+every other token that it is no likelier than the last of the list. So ``sum max(0, p - q)`` is at least the sum over
+the reference's list with the largest ``q`` that is possible, and likewise with both exchanged. The larger of the two is
+a lower bound of the total variation distance, and is the distance itself where the lists hold the whole vocabulary.
+
+**Samples.** At a query each model answers m tokens, drawn from its own probabilities. With counts ``c`` and ``r`` the
+distance is ``sum |c - r| / (2 m)``. It is above 0 for equal models too, by chance; but so it is for benign updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from anchorlab.seeding import derive
+from anchorlab.statistics.arrays import Floats, Integers
+from anchorlab.tokens.answers import Answers
+from anchorlab.tokens.measures import Columns
+from anchorlab.tokens.tops import Tops
+from anchorlab.tokens.windows import Batch
+
+#: Rows that are worked on at once.
+_BLOCK = 32
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of one model's answers.
+
+    Attributes:
+        top_tv: of each scored token, float64 ``[N]``.
+        top_missing: of each scored token.
+        asked: the document of each query, int64 ``[Q]``.
+        sampled_tv: of each query, float64 ``[Q]``.
+        sampled_new: of each query.
+    """
+
+    top_tv: Floats
+    top_missing: Floats
+    asked: Integers
+    sampled_tv: Floats
+    sampled_new: Floats
+
+
+@dataclass
+class Watcher:
+    """Sees the logits of all scored tokens while they are measured, see ``tokens.scoring.score``.
+
+    Args:
+        k: length of the lists.
+        queries: the scored tokens at which tokens are sampled, ascending int64 ``[Q]``.
+        samples: tokens that each model answers at a query.
+        seed: of all draws.
+        model: a name of the model, which keeps its draws apart from another's.
+    """
+
+    k: int
+    queries: Integers
+    samples: int
+    seed: int
+    model: str
+    _top: list[tuple[Floats, Floats]] = field(default_factory=list)
+    _asked: list[tuple[int, float, float]] = field(default_factory=list)
+
+    def see(self, start: int, columns: Columns, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> None:
+        """Takes rows; see ``tokens.worst.Worst``."""
+        for first in range(0, len(reference), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            self._top.append(
+                listed(*top_probabilities(reference[rows], self.k), *top_probabilities(candidate[rows], self.k))
+            )
+        low, high = np.searchsorted(self.queries, (start, start + len(reference)))
+        for number in range(low, high):
+            row = int(self.queries[number]) - start
+            ours = sampled(reference[row], self.samples, derive(self.seed, "samples", "reference", number))
+            theirs = sampled(candidate[row], self.samples, derive(self.seed, "samples", self.model, number))
+            self._asked.append((int(columns["document"][row]), *counted(ours, theirs)))
+
+    def seen(self) -> Seen:
+        """All that was seen."""
+        tv, missing = (np.concatenate(parts) for parts in zip(*self._top, strict=True))
+        asked, distance, new = zip(*self._asked, strict=True)
+        return Seen(tv, missing, np.array(asked, dtype=np.int64), np.array(distance), np.array(new))
+
+
+def top_probabilities(logits: NDArray[np.float32], k: int) -> tuple[Integers, Floats]:
+    """The k likeliest tokens of each row ``[n, V]``, int64 ``[n, k]``, and their probabilities, float64 ``[n, k]``."""
+    tops = Tops.of(logits, k)
+    total = logsumexp(logits.astype(np.float64), axis=1, keepdims=True)
+    return tops.tokens, np.exp(tops.values.astype(np.float64) - total)
+
+
+def listed(first: Integers, p: Floats, second: Integers, q: Floats) -> tuple[Floats, Floats]:
+    """What two lists of likeliest tokens say of their models' distance.
+
+    Args:
+        first: the reference's tokens, the likeliest first, int64 ``[n, k]``.
+        p: their probabilities under the reference, float64 ``[n, k]``.
+        second: the candidate's tokens.
+        q: their probabilities under the candidate.
+
+    Returns:
+        The least total variation distance that they allow, and the share of ``first`` that is not in ``second``.
+    """
+    same = first[:, :, None] == second[:, None, :]
+    missing = ~same.any(axis=2)
+    most_q = np.where(missing, q[:, -1:], (same * q[:, None, :]).sum(axis=2))
+    most_p = np.where(~same.any(axis=1), p[:, -1:], (same * p[:, :, None]).sum(axis=1))
+    lost, won = np.maximum(p - most_q, 0).sum(axis=1), np.maximum(q - most_p, 0).sum(axis=1)
+    return np.minimum(np.maximum(lost, won), 1.0), missing.mean(axis=1)
+
+
+def sampled(logits: NDArray[np.float32], count: int, seed: int) -> Integers:
+    """How often each token is drawn in a number of draws from the softmax of logits ``[V]``: int64 ``[V]``."""
+    exact = logits.astype(np.float64)
+    probability = np.exp(exact - logsumexp(exact))
+    return np.random.default_rng(seed).multinomial(count, probability / probability.sum())
+
+
+def counted(reference: Integers, candidate: Integers) -> tuple[float, float]:
+    """The total variation distance of two counts ``[V]`` of as many draws, and the share of the second that is new."""
+    draws = candidate.sum()
+    distance = np.abs(candidate - reference).sum() / (2 * draws)
+    return float(distance), float(candidate[reference == 0].sum() / draws)
+
+
+def low_margin_queries(batches: Iterable[Batch], reference: Answers, count: int) -> Integers:
+    """The scored tokens at which the reference's two likeliest tokens are nearest, ascending int64 ``[Q]``.
+
+    The nearest of each document come first, then the second nearest of each, so that no document has all of them. They
+    depend on the reference alone, so that no model that is compared with it has chosen them.
+
+    Args:
+        batches: what is read.
+        reference: its answers.
+        count: how many are wanted; fewer where there are fewer tokens.
+    """
+    margins, documents = [], []
+    for batch in batches:
+        for window, rows in zip(batch.windows, reference.rows(batch), strict=True):
+            top = torch.topk(rows, 2).values.double()
+            margins.append((top[:, 0] - top[:, 1]).numpy())
+            documents.append(np.full(len(rows), window.document))
+    margin, document = np.concatenate(margins), np.concatenate(documents)
+    order = np.lexsort((margin, document))
+    ordered = document[order]
+    place = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    return np.sort(order[np.lexsort((margin[order], place))[:count]])
