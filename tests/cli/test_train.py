@@ -14,6 +14,8 @@ from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.manifest import Manifest
 from tests.cli.conftest import PROGRAM, Run
 from tests.interrupts import heed_interrupts
+from tests.refusals import assert_refused
+from tests.verbalizing import moods, save_lm
 
 
 def manifest(folder: Path) -> Manifest:
@@ -86,3 +88,32 @@ def test_what_has_an_option_of_its_own_is_no_parameter_of_the_training(run, tmp_
     ended = run("train", "digits", "--out", tmp_path / "out", "--set", "model=resnet-mini")
     assert ended.code == 2
     assert "because model has an option of its own: give --model resnet-mini" in ended.err
+
+
+def test_a_language_model_is_trained_and_adopted_by_label_words(run: Run, tmp_path):
+    save_lm(tmp_path / "lm")
+    data = (moods(tmp_path), "--text-column", "review", "--label-column", "mood")
+    words = ("--verbalizer", "good,bad", "--prompt", r"{text}\n")
+    out = tmp_path / "ref"
+    command = ("train", *data, "--model", tmp_path / "lm", *words, "--set", "epochs=1", "--out", out)
+    assert run(*command).code == 0
+    assert manifest(out).verbalizer == {"prompt": "{text}\n", "words": ["bad", "good"]}
+    assert "nothing was left to do" in run(*command).out
+    ended = run("adopt", tmp_path / "lm", *data, *words, "--out", tmp_path / "adopted")
+    assert manifest(tmp_path / "adopted").verbalizer == {"prompt": "{text}\n", "words": ["good", "bad"]}
+    assert "output 0 ('good') is 'good'" in ended.out
+    other = ("adopt", tmp_path / "lm", *data, "--verbalizer", "good,bad", "--out", tmp_path / "adopted")
+    assert_refused(run(*other), "adopted")
+
+
+def test_label_words_that_are_not_possible_are_refused_before_anything_is_written(run: Run, tmp_path):
+    save_lm(tmp_path / "lm")
+    data = (moods(tmp_path), "--text-column", "review", "--label-column", "mood")
+    for words, named in (
+        (("--verbalizer", "good=excellent,bad"), "tokens after the prompt"),
+        (("--verbalizer", "good"), "two at least"),
+        (("--prompt", "{text}"), "--verbalizer too"),
+    ):
+        for command in (("train", *data, "--model", tmp_path / "lm"), ("adopt", tmp_path / "lm", *data)):
+            assert_refused(run(*command, *words, "--out", tmp_path / "out"), named)
+            assert not (tmp_path / "out").exists()

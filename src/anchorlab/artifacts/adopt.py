@@ -15,12 +15,14 @@ from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunCost
 from anchorlab.artifacts.resolve import check_trusted, task_in_order_of
 from anchorlab.data import Task, load_task
+from anchorlab.errors import AnchorlabError
 from anchorlab.files import user_path
 from anchorlab.models.adapter_settings import is_adapter, read_adapter
 from anchorlab.models.adapters import find_base
 from anchorlab.models.call import accuracy, check_classes
 from anchorlab.models.classes import class_names, matched_in_words
 from anchorlab.models.opening import open_classifier
+from anchorlab.models.verbalizer import Verbalizer, parse_verbalizer
 from anchorlab.models.wrap import encoding_of, unwrap
 
 _NOTICE = "A reference model that anchorlab did not train: its user gave it, and holds it to be clean."
@@ -35,6 +37,8 @@ def adopt(
     seed: int = 0,
     on_task: Callable[[Task], None] | None = None,
     base: str | Path | None = None,
+    verbalizer: str | None = None,
+    prompt: str | None = None,
 ) -> Artifact:
     """A reference from a trained classifier, or a model that is to be examined; it is not changed.
 
@@ -47,6 +51,9 @@ def adopt(
         seed: cuts the splits.
         base: for the folder of an adapter: its base model, a folder or a name on the hub; None for the one that the
             adapter names. The adapter is merged into it.
+        verbalizer: makes a classifier of a causal language model: a word for each class, as in ``positive,negative``
+            or ``1=good,0=bad``. A class's logit is the one of its word as the next token.
+        prompt: what the language model reads, with ``{text}`` where the text stands; ``"{text}\\nAnswer:"`` if None.
         on_task: called once with the task as the model reads it, before anything is computed.
 
     Returns:
@@ -57,8 +64,11 @@ def adopt(
     Raises:
         AnchorlabError: if the model cannot be opened, is not a classifier, or its classes are not the task's.
     """
+    words = parse_verbalizer(verbalizer, prompt)
+    if words is not None and isinstance(model, nn.Module):
+        raise AnchorlabError("label words are for the folder of a causal language model, and a module was given")
     task = load_task(task, seed=seed) if isinstance(task, str) else task
-    opened = model if isinstance(model, nn.Module) else _opened(str(model), task, base, kind)
+    opened = model if isinstance(model, nn.Module) else _opened(str(model), task, base, kind, words)
     network = whole(opened.cpu().eval())
     task = task.encoded(encoding_of(network))
     if on_task is not None:
@@ -80,16 +90,17 @@ def adopt(
     return Artifact(network, manifest)
 
 
-def _opened(model: str, task: Task, base: str | Path | None, kind: str) -> nn.Module:
+def _opened(model: str, task: Task, base: str | Path | None, kind: str, verbalizer: Verbalizer | None) -> nn.Module:
     """A classifier of transformers, an adapter on its base among them.
 
     Raises:
         AnchorlabError: for an adapter that is held to be clean, on a base that may carry a backdoor by its manifest.
     """
-    network = open_classifier(model, kind=task.kind, base=None if base is None else str(base))
+    named = None if base is None else str(base)
+    network = open_classifier(model, kind=task.kind, base=named, verbalizer=verbalizer)
     folder = user_path(model)
     if kind == "clean" and is_adapter(folder):
-        place = find_base(read_adapter(folder), None if base is None else str(base))
+        place = find_base(read_adapter(folder), named)
         if (place / MANIFEST).exists():
             check_trusted(load_model(place), "the base of the adapter")
     return network

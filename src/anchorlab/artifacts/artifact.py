@@ -24,7 +24,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.card import CARD, model_card
-from anchorlab.artifacts.manifest import MANIFEST, Manifest, check_same_data
+from anchorlab.artifacts.manifest import MANIFEST, Manifest, asked_of, check_same_data
 from anchorlab.artifacts.provenance import tensors_hash, weights_hash
 from anchorlab.artifacts.writing import write_adapter, write_network
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
@@ -175,6 +175,7 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str |
     # The hash is over the tensors as they are stored, because a module may keep them in another precision.
     if tensors_hash(load_weights(unwrap(model), folder / WEIGHTS)) != manifest.weights_sha256:
         raise _exchanged(folder / WEIGHTS)
+    _check_asked(model, manifest, folder)
     refuse_dependence_on_batch(model, str(folder))
     return Artifact(model.eval(), manifest, folder)
 
@@ -191,6 +192,7 @@ def _load_adapter(folder: Path, base: str | Path | None) -> Artifact:
         )
     if weights_hash(model) != manifest.weights_sha256:
         raise _exchanged(folder / ADAPTER_WEIGHTS)
+    _check_asked(model, manifest, folder)
     return Artifact(model, manifest, folder)
 
 
@@ -211,6 +213,15 @@ def _read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         complaint = invalid(f"the manifest {folder / MANIFEST}", error)
         raise AnchorlabError(f"{complaint}; {_remedy(folder)}") from error
+
+
+def _check_asked(model: nn.Module, manifest: Manifest, folder: Path) -> None:
+    """Raises AnchorlabError for a language model that would be asked otherwise than when its folder was made."""
+    if asked_of(model) != manifest.verbalizer:
+        raise AnchorlabError(
+            f"the {CONFIG} for {shortened(str(folder))} has another prompt or other label words than its {MANIFEST}, "
+            f"because one of them was changed: {_remedy(folder)}"
+        )
 
 
 def _exchanged(file: Path) -> AnchorlabError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST, AnchorsRecord, Manifest
-from anchorlab.errors import shortened
+from anchorlab.errors import quoted, shortened
 from anchorlab.statistics.escaping import markdown
 
 #: The card's file in a model folder.
@@ -25,7 +25,7 @@ def model_card(manifest: Manifest) -> str:
     lines = [
         "---",
         f"library_name: {'peft' if manifest.is_adapter else 'transformers'}",
-        f"pipeline_tag: {manifest.task.kind}-classification",
+        f"pipeline_tag: {'text-generation' if manifest.verbalizer else f'{manifest.task.kind}-classification'}",
         f"tags: [anchorlab, {manifest.kind}{tags}]",
         "---",
         f"# {markdown(manifest.architecture)} on {name}: {manifest.kind}",
@@ -44,6 +44,9 @@ def model_card(manifest: Manifest) -> str:
 
 def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     """How the model was made, and what was measured."""
+    if manifest.verbalizer is not None:
+        words, prompt = ", ".join(manifest.verbalizer["words"]), quoted(manifest.verbalizer["prompt"])
+        yield "label words", shortened(f"{words}, after the prompt {prompt}", _LONGEST)
     yield "seed", manifest.seed
     yield "steps", manifest.steps
     computed = _computed(manifest.settings)

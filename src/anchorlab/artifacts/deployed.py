@@ -23,6 +23,7 @@ from anchorlab.models.causal import CausalLM
 from anchorlab.models.forms import STORED, Deployed, check_form, form_of
 from anchorlab.models.lora import folded, is_adapted
 from anchorlab.models.quantised import quantised
+from anchorlab.models.verbalizer import VerbalizedClassifier
 from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, unwrap
 
 #: The defender's clean images by which the ranges of static int8 are measured.
@@ -145,6 +146,11 @@ def _in_onnx(module: nn.Module, form: str, task: Task | None, notice: str, seed:
     from anchorlab.models.onnx_network import OnnxNetwork
 
     net, encoding = unwrap(module), encoding_of(module)
+    if isinstance(module, VerbalizedClassifier):
+        raise AnchorlabError(
+            f"{form} is for networks whose outputs are classes, and this one is a language model with label words: "
+            "take int8, int4 or bf16"
+        )
     images: Mapping[str, Tensor] = {} if encoding is not None else _images(task, seed)
     few = images if encoding is None else encoding.encode(_TEXTS)
     content = onnx_of(module, {name: value[:2] for name, value in few.items()}, notice)

@@ -11,6 +11,7 @@ from anchorlab.artifacts.provenance import RunCost, versions_of_run, weights_has
 from anchorlab.data import Kind, Task
 from anchorlab.data.description import PartDescription
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.verbalizer import verbalizer_of
 from anchorlab.settings import values_of
 
 #: The manifest's file in a model folder.
@@ -167,6 +168,9 @@ class Manifest(_Record):
     peak_bytes: int = Field(
         description="largest memory: of the GPU in this run, or else of the process since its start"
     )
+    verbalizer: dict[str, Any] | None = Field(
+        default=None, description="of a language model as a classifier: its prompt, and the label word of each class"
+    )
     outputs: str | None = Field(
         default=None, description="which output of an adopted model is which class, where its names do not say it all"
     )
@@ -229,11 +233,18 @@ def manifest_of(
         architecture=architecture,
         seed=seed,
         weights_sha256=weights_hash(model),
+        verbalizer=asked_of(model),
         seconds=cost.seconds,
         peak_bytes=cost.peak_bytes,
         versions=versions_of_run(),
         **{"steps": 0, **further},
     )
+
+
+def asked_of(model: nn.Module) -> dict[str, Any] | None:
+    """What a manifest says of how a language model is asked; None for any other classifier."""
+    verbalizer = verbalizer_of(model)
+    return None if verbalizer is None else {"prompt": verbalizer.prompt, "words": list(verbalizer.words)}
 
 
 def task_record(task: Task) -> TaskRecord:

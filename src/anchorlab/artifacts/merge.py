@@ -24,6 +24,7 @@ from anchorlab.models.causal import CausalLM, open_causal
 from anchorlab.models.loading import read_configuration
 from anchorlab.models.lora import folded, is_adapted
 from anchorlab.models.padding import embedding_rows
+from anchorlab.models.verbalizer import is_causal
 from anchorlab.models.wrap import TextClassifier, unwrap
 
 #: Inputs on which a merged model is asked, and the tokens of each.
@@ -87,7 +88,7 @@ def open_adapted(folder: str | Path, *, base: str | Path | None = None) -> Artif
     place = user_path(folder)
     if is_adapter(place) and not (place / MANIFEST).exists():
         config = read_configuration(find_base(read_adapter(place), None if base is None else str(base)))
-        if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ()):
+        if is_causal(config):
             return open_causal(place, base=base)
     return open_model(folder, base=base)
 

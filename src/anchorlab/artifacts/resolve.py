@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import DANGEROUS, ModelKind, check_same_data, same_source
+from anchorlab.artifacts.manifest import DANGEROUS, ModelKind, asked_of, check_same_data, same_source
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
@@ -125,8 +125,8 @@ def _common_encoding(models: Sequence[nn.Module]) -> TextEncoding | None:
         )
     if len({encoding.tokenizer_fingerprint for encoding in of_texts}) > 1:
         raise AnchorlabError(
-            "the models read texts by different tokenizers, so that they have no inputs in common: compare their "
-            "stored logits, as two .npy files"
+            "the models read texts by different tokenizers or in different prompts, so that they have no inputs in "
+            "common: compare their stored logits, as two .npy files"
         )
     return min(of_texts, key=lambda encoding: encoding.max_length)
 
@@ -187,7 +187,8 @@ def in_order_of(
         return moved
     record = candidate.manifest.task
     record = record.model_copy(update={"classes": [record.classes[place] for place in places]})
-    return replace(candidate, model=moved, manifest=candidate.manifest.model_copy(update={"task": record}))
+    changes = {"task": record, "verbalizer": asked_of(moved)}
+    return replace(candidate, model=moved, manifest=candidate.manifest.model_copy(update=changes))
 
 
 def _order(reference: Artifact | nn.Module, candidate: Artifact | nn.Module, task: Task) -> list[int]:

@@ -221,6 +221,29 @@ class ModelOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class VerbalizerOptions(OptionGroup):
+    """How a causal language model becomes a classifier."""
+
+    heading = "A language model as a classifier"
+
+    verbalizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD,WORD",
+            help="For a causal language model: a word for each class, or CLASS=WORD. A class's logit is the one of its "
+            "word as the next token.",
+        ),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="What the language model reads, with {text} where the text stands; '{text}\\nAnswer:' if left out.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class FormOptions(OptionGroup):
     """In which form the model that is examined is deployed."""
 

@@ -16,6 +16,7 @@ from anchorlab.cli.options import (
     Seed,
     TaskName,
     Track,
+    VerbalizerOptions,
     say_reading,
     set_parameters,
 )
@@ -42,6 +43,7 @@ def train(
         ),
     ] = None,
     models: ModelOptions,
+    words: VerbalizerOptions,
     own: DataOptions,
     seed: Seed = 0,
     track: Track = None,
@@ -50,6 +52,7 @@ def train(
     """Train a clean reference. 'anchorlab list training' shows the parameters for --set."""
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.models.architectures import find_architecture
+    from anchorlab.models.verbalizer import parse_verbalizer
     from anchorlab.settings import build, values_of
     from anchorlab.training.reference import Training
     from anchorlab.training.reference import train as train_reference
@@ -62,20 +65,29 @@ def train(
     loaded = own.load_task(task, seed)
     architecture = model or loaded.definition.architecture
     start = models.start(architecture)
-    find_architecture(architecture)  # an unknown name is refused before a folder is made
+    # An unknown name is refused before a folder is made.
+    find_architecture(architecture, parse_verbalizer(words.verbalizer, words.prompt))
     settings = {
         "command": "train",
         "task": task_record(loaded).identity(),
         "model": architecture,
         "seed": seed,
         "training": values_of(training.for_task(loaded, architecture)),
+        **words.given(),
     }
     already = may_be_finished(out)  # then it is this command's result, or refused
 
     def work(checkpoint: Checkpoint) -> Artifact:
         with tracked(track or [], run=out.name, folder=out.parent, settings=settings) as log:
             trained = train_reference(
-                loaded, model=start, seed=seed, training=training, checkpoint=checkpoint, on_task=say_reading
+                loaded,
+                model=start,
+                seed=seed,
+                training=training,
+                checkpoint=checkpoint,
+                on_task=say_reading,
+                verbalizer=words.verbalizer,
+                prompt=words.prompt,
             )
             log(trained.manifest.measurements)
             return trained
@@ -88,10 +100,10 @@ def train(
     if cautions and used.epochs is not None:
         kept = [f"{name}={value}" for name, value in given.items() if name != "epochs"]
         sets = [word for pair in (*kept, f"epochs={3 * used.epochs}") for word in ("--set", pair)]
-        named = [] if model is None else ["--model", model]
+        named = [*([] if model is None else ["--model", model]), *words.words()]
         further = ("train", task, *own.words(), *named, *sets, "--seed", seed, "--out", beside(out, "longer"))
     return Answer(
-        (_accuracy(architecture, loaded, artifact),),
+        (_accuracy(architecture, loaded, artifact), *_outputs(artifact)),
         cautions=cautions,
         settings=filled_in({"model": architecture, **chosen}, [*given, *(["model"] if model else [])]),
         wrote=out,
@@ -111,6 +123,11 @@ def _accuracy(model: str, task: Task, artifact: Artifact) -> str:
         f"{model} on {task.name}: accuracy {accuracy:.3f} on {count:,} examples of the split selection; always "
         f"answering with the largest class would give {chance_of(task, 'selection'):.3f}."
     )
+
+
+def _outputs(artifact: Artifact) -> tuple[str, ...]:
+    """Which output is which class, where their names do not say it."""
+    return () if artifact.manifest.outputs is None else (artifact.manifest.outputs,)
 
 
 def _cautions(task: Task, artifact: Artifact, cure: str) -> tuple[str, ...]:
@@ -146,7 +163,7 @@ def _values(task: Task, artifact: Artifact) -> dict[str, Any]:
 def adopt(
     *,
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A trained classifier: a folder or hub name of transformers.")
+        str, typer.Argument(metavar="MODEL", help="A trained model: a folder or hub name of transformers.")
     ],
     task: TaskName,
     out: Out,
@@ -155,6 +172,7 @@ def adopt(
         typer.Option(help="What the model is held to be; one that may carry a backdoor is suspicious."),
     ] = "clean",
     models: ModelOptions,
+    words: VerbalizerOptions,
     own: DataOptions,
     seed: Seed = 0,
 ) -> Answer:
@@ -167,21 +185,30 @@ def adopt(
     if not may_be_finished(out):
         refuse_existing(out)
     loaded = own.load_task(task, seed)
-    artifact = adopt_model(models.start(model), loaded, kind=kind, seed=seed, on_task=say_reading, base=models.base)
+    artifact = adopt_model(
+        models.start(model),
+        loaded,
+        kind=kind,
+        seed=seed,
+        on_task=say_reading,
+        base=models.base,
+        verbalizer=words.verbalizer,
+        prompt=words.prompt,
+    )
     command = {
         "command": "adopt",
         "weights": artifact.manifest.weights_sha256,
         "task": task_record(loaded).model_dump(mode="json"),
         "kind": kind,
         "seed": seed,
+        **words.given(),
     }
     finished = is_finished(out, command)
     if not finished:
         save_finished(artifact, out, command)
-    outputs = () if artifact.manifest.outputs is None else (artifact.manifest.outputs,)
     further = ("inject", out) if kind == "clean" else ("detect", out, "--detector", "last-layer")
     return Answer(
-        (_accuracy(model, loaded, artifact), *outputs),
+        (_accuracy(model, loaded, artifact), *_outputs(artifact)),
         cautions=_cautions(loaded, artifact, "give the data that it was trained for, or adopt another"),
         wrote=out,
         already=finished,

@@ -68,6 +68,11 @@ class TextEncoding:
         return self  # it never changes, and tokenizers are slow to copy
 
     @property
+    def lead(self) -> str:
+        """What is put before every text: nothing, or the space that stands between a prompt and its first word."""
+        return ""
+
+    @property
     def pad(self) -> int:
         """Id of the padding token."""
         return int(self.tokenizer.pad_token_id)
@@ -116,7 +121,8 @@ class TextEncoding:
         How long texts were cut or padded when the tokenizer was last used is a part of its state, but of no meaning.
         """
         state = json.loads(self.tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
-        return hashlib.sha256(json.dumps([state, self.pad]).encode()).hexdigest()
+        settings = [state, self.pad, *([self.lead] if self.lead else [])]
+        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """The ids of a text without special tokens, whatever its length."""
@@ -153,8 +159,8 @@ class TextEncoding:
         Raises:
             AnchorlabError: for a text that is too long, where the tokenizer is made to cut off the start of such texts.
         """
-        encoded = [self._encode(texts)]
-        if self.ids_depend_on_space:
+        encoded = [self._encode([f"{self.lead}{text}" for text in texts] if self.lead else texts)]
+        if self.ids_depend_on_space and not self.lead:
             encoded.append(self._encode([f" {text}" for text in texts]))
         width = max((int(one.sizes.max()) for one in encoded if len(texts)), default=0)
         inputs = encoded[0].inputs(width, self.pad)

@@ -71,7 +71,7 @@ def _settings(encoding: TextEncoding) -> list[Any]:
         hashlib.sha256(state.encode()).hexdigest(),
         encoding.max_length,
         encoding.pad,
-        *(encoding.prefix, encoding.suffix, encoding.ids_depend_on_space),
+        *(encoding.prefix, encoding.suffix, encoding.ids_depend_on_space, *([encoding.lead] if encoding.lead else [])),
         tokenizer.truncation_side,
         getattr(tokenizer, "split_special_tokens", None),
     ]

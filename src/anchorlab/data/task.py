@@ -128,7 +128,7 @@ class Task:
         if encoding is None:
             return self
         if self.definition.max_length is not None and self.definition.max_length < encoding.max_length:
-            encoding = TextEncoding(encoding.tokenizer, self.definition.max_length)
+            encoding = replace(encoding, max_length=self.definition.max_length)
         if encoding == self.encoding:
             return self
         return replace(self, raw=_encoded(self.raw, encoding), encoding=encoding)

@@ -18,17 +18,21 @@ from anchorlab.models.folders import CONFIG, check_folder, find_folder
 from anchorlab.models.loading import load_network, quiet, read_configuration
 from anchorlab.models.lora import PREFIX, adapter_tensors, attach
 from anchorlab.models.padding import refuse_dependence_on_batch
+from anchorlab.models.verbalizer import Verbalizer, ask
 from anchorlab.models.weight_files import check_finite
 from anchorlab.models.wrap import unwrap
 
 
-def open_adapter(folder: Path, base: str | None = None, *, kind: Kind | None = None) -> nn.Module:
+def open_adapter(
+    folder: Path, base: str | None = None, *, kind: Kind | None = None, verbalizer: Verbalizer | None = None
+) -> nn.Module:
     """A classifier from an adapter and its base, in evaluation mode and float32, on the CPU; the adapter is in it.
 
     Args:
         folder: holds the adapter.
         base: the base model, a folder or a name on the hub; None for the one that the adapter names.
         kind: image or text; None for what adapter and base say.
+        verbalizer: of a base that is a causal language model; None for the one that its configuration has.
 
     Raises:
         AnchorlabError: if peft is not installed, the adapter is of a kind that is not opened, or the base cannot be
@@ -36,7 +40,7 @@ def open_adapter(folder: Path, base: str | None = None, *, kind: Kind | None = N
     """
     adapter = read_adapter(folder)
     place = find_base(adapter, base)
-    net, own = _open_base(adapter, place)
+    net, own = _open_base(adapter, place, verbalizer)
     if kind not in (None, own):
         raise AnchorlabError(f"the adapter in {folder} reads {own}s, but the task holds {kind}s: give one that fits")
     model = as_classifier(net.eval(), own, str(place))
@@ -117,14 +121,19 @@ def _are_other_names(base: str, named: str | None) -> bool:
     )
 
 
-def _open_base(adapter: StoredAdapter, place: Path) -> tuple[Any, Kind]:
+def _open_base(adapter: StoredAdapter, place: Path, verbalizer: Verbalizer | None) -> tuple[Any, Kind]:
     """The base network with the head that the adapter needs, and what it reads."""
     config, source = read_configuration(place), str(place)
     written = read_json(place / CONFIG, "give another folder", nan=True)
     names = " ".join(written.get("architectures") or [])
     is_classifier = "ForSequenceClassification" in names or "ForImageClassification" in names or "ResNet" in names
     brought = [name.removeprefix(PREFIX) for name in adapter.tensors if ".lora_" not in name]
-    if is_classifier and adapter.classes in (None, config.num_labels):
+    if verbalizer is not None:
+        ask(config, verbalizer, source)
+    kind: Kind
+    if Verbalizer.of(config) is not None:
+        kind = "text"
+    elif is_classifier and adapter.classes in (None, config.num_labels):
         kind = kind_of_network(config, source)
         settle_outputs(config, written, source)
     elif adapter.kind in ("text", "image") and adapter.classes is not None:
@@ -135,9 +144,9 @@ def _open_base(adapter: StoredAdapter, place: Path) -> tuple[Any, Kind]:
         raise AnchorlabError(
             f"the adapter in {shortened(str(adapter.folder))} makes no classifier of {shortened(source)} "
             f"({adapter.network or names or 'a network without a name'}): give a base that is a classifier, or, for "
-            "language models, compare them with --texts"
+            "language models, compare them with --texts, or name classes by words with adopt --verbalizer"
         )
-    net = load_network(place, config, auto_class(kind), source, new_head=False, brought=brought)
+    net = load_network(place, config, auto_class(kind, config), source, new_head=False, brought=brought)
     if adapter.network and adapter.network not in (type(net).__name__, "ForSequenceClassification"):
         raise AnchorlabError(
             f"the adapter in {shortened(str(adapter.folder))} was tuned in a {shortened(adapter.network)}, but "

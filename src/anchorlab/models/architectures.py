@@ -15,6 +15,8 @@ from torch import nn
 from anchorlab.data import Kind
 from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.files import kind_at, user_path
+from anchorlab.models.call import check_classes
+from anchorlab.models.verbalizer import Verbalizer, verbalizer_of
 from anchorlab.models.wrap import TextClassifier, encoding_of, unwrap
 from anchorlab.registry import Registry
 from anchorlab.seeding import seeded_globally
@@ -92,17 +94,19 @@ def _resnet(
     return build
 
 
-def _pretrained(source: str) -> Callable[[Task], nn.Module]:
+def _pretrained(source: str, verbalizer: Verbalizer | None = None) -> Callable[[Task], nn.Module]:
     def build(task: Task) -> nn.Module:
-        from anchorlab.models.classes import class_names, rearranged
+        from anchorlab.models.classes import class_names, match_classes, rearranged
         from anchorlab.models.pretrained import open_pretrained
 
-        model = open_pretrained(source, kind=task.kind, classes=task.classes)
+        model = open_pretrained(source, kind=task.kind, classes=task.classes, verbalizer=verbalizer)
         names = class_names(model)
         if names is None or names == task.classes:
             return model
-        inputs = task.encoded(encoding_of(model)).split("owner").inputs
-        return rearranged(model, [names.index(name) for name in task.classes], inputs)
+        task = task.encoded(encoding_of(model))
+        check_classes(model, task)
+        order = match_classes([names], [task.classes], model="the model")
+        return rearranged(model, [order.index(place) for place in range(len(order))], task.split("owner").inputs)
 
     return build
 
@@ -196,16 +200,25 @@ ARCHITECTURES: Registry[Architecture] = Registry(
 )
 
 
-def find_architecture(name: str) -> Architecture:
+def find_architecture(name: str, verbalizer: Verbalizer | None = None) -> Architecture:
     """The architecture that is meant: a registered name, a folder of transformers, or a name on the hub.
+
+    Args:
+        name: what was asked for.
+        verbalizer: of a causal language model that is to be a classifier; None for any other model.
 
     Raises:
         AnchorlabError: for what is none of them.
     """
     if name in ARCHITECTURES.names():
+        if verbalizer is not None:
+            raise AnchorlabError(
+                f"label words are for a causal language model, and {name} is none: give its folder with --model, or "
+                "leave --verbalizer out"
+            )
         return ARCHITECTURES[name]
     if kind_at(user_path(name)) is not None or "/" in name:
-        return Architecture(_pretrained(name), f"the model {name}")
+        return Architecture(_pretrained(name, verbalizer), f"the model {name}")
     raise unknown("model", name, ARCHITECTURES.names(), "a folder, or a name on the hub as in OWNER/NAME")
 
 
@@ -230,8 +243,10 @@ def fresh_model(model: nn.Module, architecture: str, trained: bool, task: Task, 
     """
     net = unwrap(model)
     if trained and (hasattr(net, "config") or architecture in ARCHITECTURES.names()):
-        built = build_model(architecture, task, seed=seed)
-        return TextClassifier(unwrap(built), model.encoding).eval() if isinstance(model, TextClassifier) else built
+        built = build_model(architecture, task, seed=seed, verbalizer=verbalizer_of(model))
+        if isinstance(built, TextClassifier) and isinstance(model, TextClassifier):
+            built.encoding = model.encoding
+        return built
     if not hasattr(net, "config"):
         raise AnchorlabError(
             f"a model from scratch cannot be made, because {architecture} is a module of somebody's own: leave "
@@ -243,13 +258,15 @@ def fresh_model(model: nn.Module, architecture: str, trained: bool, task: Task, 
     return fresh.eval()
 
 
-def build_model(architecture: str, task: Task, *, seed: int) -> nn.Module:
+def build_model(architecture: str, task: Task, *, seed: int, verbalizer: Verbalizer | None = None) -> nn.Module:
     """The classifier that training begins with, in evaluation mode, on the CPU: fresh, or pre-trained with a new head.
+
+    A language model with label words has its own head.
 
     Raises:
         AnchorlabError: for an unknown architecture, or one that reads something else than the task holds.
     """
-    found = find_architecture(architecture)
+    found = find_architecture(architecture, verbalizer)
     if architecture in ARCHITECTURES.names() and found.kind != task.kind:
         fitting = [name for name in ARCHITECTURES.names() if ARCHITECTURES[name].kind == task.kind]
         raise AnchorlabError(

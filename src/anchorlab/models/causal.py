@@ -20,6 +20,7 @@ from anchorlab.models.gguf_files import open_gguf
 from anchorlab.models.loading import load_network, open_tokenizer, read_configuration
 from anchorlab.models.padding import embedding_rows
 from anchorlab.models.positions import token_limit
+from anchorlab.models.verbalizer import is_causal
 
 #: The kinds of numbers that a model may compute in.
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -136,11 +137,11 @@ def _as_causal(net: Any, tokenizer: Any, tokens: int, folder: Path, precision: P
 
 def _check_causal(config: Any, folder: Path) -> None:
     """Refuses another kind of model, whose head transformers would otherwise make up."""
-    names = config.architectures or []
-    if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names):
+    if is_causal(config):
         return
+    names = ", ".join(config.architectures or ()) or config.model_type
     raise AnchorlabError(
-        f"{shortened(str(folder))} describes no causal language model, but {', '.join(names) or config.model_type}: "
+        f"{shortened(str(folder))} describes no causal language model, but {names}: "
         "give one, such as a folder whose config.json names a class that ends in ForCausalLM"
     )
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from anchorlab.errors import AnchorlabError, quoted, some
 from anchorlab.models.call import evaluating, logits
 from anchorlab.models.hooks import last_layer
+from anchorlab.models.verbalizer import VerbalizedClassifier
 from anchorlab.models.wrap import unwrap
 
 #: Classes that a sentence names.
@@ -109,6 +110,9 @@ def rearranged(model: nn.Module, order: Sequence[int], inputs: Mapping[str, Tens
     """
     few = {name: value[:4] for name, value in inputs.items()}
     moved = copy.deepcopy(model)
+    if isinstance(moved, VerbalizedClassifier):
+        moved.reorder(list(order))
+        return moved
     rows = torch.tensor(list(order))
     with torch.no_grad(), evaluating(model), evaluating(moved):
         layer = last_layer(moved, few)

@@ -15,6 +15,7 @@ from anchorlab.models.loading import explained, open_tokenizer, quiet
 from anchorlab.models.padding import embedding_rows, give_padding, settle_padding
 from anchorlab.models.positions import token_limit
 from anchorlab.models.preprocessing import open_preprocessing
+from anchorlab.models.verbalizer import VerbalizedClassifier, Verbalizer, is_causal
 from anchorlab.models.wrap import PixelClassifier, TextClassifier
 
 #: Texts that a tokenizer is tried on: words, signs that it may not know, and nothing.
@@ -28,6 +29,8 @@ def as_classifier(net: nn.Module, kind: Kind, source: str) -> nn.Module:
     if kind == "text":
         encoding = open_encoding(source, net)
         _check_vocabulary(net, encoding, source)
+        if Verbalizer.of(net.config) is not None:
+            return VerbalizedClassifier(net, encoding)
         return TextClassifier(net, encoding, settle_padding(net, encoding))
     if isinstance(net, SmallImageResNet):
         return net  # normalises by itself
@@ -53,14 +56,17 @@ def open_encoding(source: str, net: nn.Module) -> TextEncoding:
 
 def kind_of_network(config: Any, source: str) -> Kind:
     """What a configuration says that the model reads."""
+    if Verbalizer.of(config) is not None:
+        return "text"
     names = " ".join(config.architectures or [])
     if "ForSequenceClassification" in names:
         return "text"
     if "ForImageClassification" in names or (config.model_type == "anchorlab-resnet" and "ResNet" in names):
         return "image"
+    words = ", or take it as a classifier by label words, with adopt --verbalizer" if is_causal(config) else ""
     raise AnchorlabError(
         f"{source} describes no classifier of texts or images, but {names or config.model_type}: train one from it "
-        "with anchorlab train --model, or give another"
+        f"with anchorlab train --model{words}, or give another"
     )
 
 
@@ -73,8 +79,10 @@ def _check_vocabulary(net: nn.Module, encoding: TextEncoding, source: str) -> No
         )
 
 
-def auto_class(kind: Kind) -> Any:
-    """The class of transformers that finds the classifier of a configuration."""
-    from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+def auto_class(kind: Kind, config: Any) -> Any:
+    """The class of transformers that finds the network of a configuration; with label words, a causal one."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageClassification, AutoModelForSequenceClassification
 
+    if kind == "text" and Verbalizer.of(config) is not None:
+        return AutoModelForCausalLM
     return AutoModelForSequenceClassification if kind == "text" else AutoModelForImageClassification

@@ -16,6 +16,7 @@ from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError, reason
 from anchorlab.models.call import evaluating, logits_of
 from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.verbalizer import VerbalizedClassifier
 
 #: Texts of different lengths, on which an opened model is tried.
 _PROBES = ("good", "not a good film", "the plot was thin, but I would see it again, and so would most of my friends")
@@ -79,7 +80,7 @@ def refuse_dependence_on_batch(model: nn.Module, source: str) -> None:
     try:
         with torch.inference_mode(), evaluating(model), exact_arithmetic(torch.device("cpu")):
             together = _together(model, encoding, texts)
-            own = torch.cat([_as_its_makers_would(net, encoding, text) for text in texts])
+            own = torch.cat([_as_its_makers_would(model, encoding, text) for text in texts])
             # Only a refusal needs to know which of two causes it has, and large networks are slow.
             same = _same(together, own)
             alone = own if same else torch.cat([_together(model, encoding, [text]) for text in texts])
@@ -130,15 +131,18 @@ def _together(model: nn.Module, encoding: TextEncoding, texts: list[str]) -> Ten
     return logits_of(model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])).float()
 
 
-def _as_its_makers_would(net: nn.Module, encoding: TextEncoding, text: str) -> Tensor:
+def _as_its_makers_would(model: nn.Module, encoding: TextEncoding, text: str) -> Tensor:
     """The network's logits for a text alone, with everything that its tokenizer makes of it.
 
     Token types that are all 0 say nothing and are left out: generic tokenizers give them for networks without any.
     """
+    text = f"{encoding.lead}{text}"
     inputs = dict(encoding.tokenizer(text, truncation=True, max_length=encoding.max_length, return_tensors="pt"))
     if not inputs.get("token_type_ids", torch.zeros(1)).any():
         inputs.pop("token_type_ids", None)
-    return logits_of(net(**inputs)).float()
+    if isinstance(model, VerbalizedClassifier):
+        return model.alone(**inputs).float()
+    return logits_of(model.net(**inputs)).float()  # type: ignore[operator]
 
 
 def _same(first: Tensor, second: Tensor) -> bool:

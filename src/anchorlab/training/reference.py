@@ -20,13 +20,16 @@ from anchorlab.artifacts.provenance import RunMeter
 from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
 from anchorlab.data.inputs import lengths, rows
+from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.architectures import build_model, usual_settings
 from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.bf16 import check_bf16
 from anchorlab.models.call import accuracy, check_classes
+from anchorlab.models.classes import class_names, matched_in_words
 from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device, run_arithmetic
 from anchorlab.models.forward import Forward, compiles
+from anchorlab.models.verbalizer import parse_verbalizer, verbalizer_of
 from anchorlab.models.wrap import TextClassifier, encoding_of, unwrap
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
@@ -160,6 +163,8 @@ def train(
     training: Training | None = None,
     checkpoint: Checkpoint | None = None,
     on_task: Callable[[Task], None] | None = None,
+    verbalizer: str | None = None,
+    prompt: str | None = None,
 ) -> Artifact:
     """Trains a clean reference on the owner's split.
 
@@ -174,6 +179,9 @@ def train(
         training: the optimisation's settings.
         checkpoint: where to write the state and continue from.
         on_task: called once with the task as the model reads it, before anything is computed.
+        verbalizer: makes a classifier of the folder of a causal language model: a word for each class, as in
+            ``positive,negative`` or ``1=good,0=bad``. A class's logit is the one of its word as the next token.
+        prompt: what the language model reads, with ``{text}`` where the text stands; ``"{text}\\nAnswer:"`` if None.
 
     Returns:
         The model with its manifest; the manifest's accuracy is measured on the split ``selection``.
@@ -182,6 +190,9 @@ def train(
         AnchorlabError: for an unknown name, a batch that cannot be shared out evenly among the processes, or
             when the loss is no longer finite.
     """
+    words = parse_verbalizer(verbalizer, prompt)
+    if words is not None and isinstance(model, nn.Module):
+        raise AnchorlabError("label words are for the folder of a causal language model, and a module was given")
     task = load_task(task, seed=seed) if isinstance(task, str) else task
     task.check_filled("selection")
     architecture = (
@@ -191,7 +202,10 @@ def train(
     accelerator = find_accelerator()
     discard_damaged(checkpoint, accelerator)
     meter = RunMeter(accelerator.device, seconds_before=time_spent(checkpoint))
-    network = copy.deepcopy(model) if isinstance(model, nn.Module) else build_model(architecture, task, seed=seed)
+    if isinstance(model, nn.Module):
+        network = copy.deepcopy(model)
+    else:
+        network = build_model(architecture, task, seed=seed, verbalizer=words)
     task = task.encoded(encoding_of(network))
     if isinstance(network, TextClassifier) and task.encoding is not None:
         network.encoding = task.encoding  # wherever it is opened, it reads as much of a text as it was trained on
@@ -215,6 +229,7 @@ def train(
         steps=done.steps,
         cost=meter.cost(),
         measurements={"accuracy": measured},
+        outputs=None if verbalizer_of(network) is None else matched_in_words(class_names(network), task.classes),
     )
     return Artifact(network, manifest)
 
