@@ -13,7 +13,7 @@ from anchorlab.testing import check_detector, check_method, check_metric, check_
 from anchorlab.triggers import TRIGGERS, Picture
 
 #: Those that take some seconds each.
-SLOW = ("ewc", "fine-pruning", "i-bau", "mcr", "unlearning", "activation-clustering", "universal-scan")
+SLOW = ("ewc", "fine-mixing", "fine-pruning", "i-bau", "mcr", "unlearning", "activation-clustering", "universal-scan")
 
 
 def names(registered: list[str]) -> list[object]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.activation_clustering import ActivationClustering
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore
-from anchorlab.detectors.command import Command
 from anchorlab.detectors.beatrix import Beatrix
+from anchorlab.detectors.command import Command
 from anchorlab.detectors.ibd_psc import IBDPSC
 from anchorlab.detectors.last_layer import LastLayer
 from anchorlab.detectors.neural_cleanse import NeuralCleanse
@@ -33,8 +33,8 @@ __all__ = [
     "STRIP",
     "TED",
     "ActivationClustering",
-    "Command",
     "Beatrix",
+    "Command",
     "DefenderContext",
     "DefenderData",
     "FeatureDetector",

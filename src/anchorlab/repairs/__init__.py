@@ -10,9 +10,12 @@ from anchorlab.models.call import logits, predict
 from anchorlab.models.hooks import features, last_layer
 from anchorlab.registry import ClassRegistry
 from anchorlab.repairs.anp import ANP
+from anchorlab.repairs.ban import BAN
 from anchorlab.repairs.base import Repair
+from anchorlab.repairs.bti_dbf import BTIDBF
 from anchorlab.repairs.clp import CLP
 from anchorlab.repairs.feature_extractor import FeatureExtractor
+from anchorlab.repairs.fine_mixing import FineMixing
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.fst import FST
@@ -23,22 +26,31 @@ from anchorlab.repairs.interpolation import Interpolation
 from anchorlab.repairs.linear_probing import LinearProbing
 from anchorlab.repairs.mode_connectivity import ModeConnectivity
 from anchorlab.repairs.nad import NAD
+from anchorlab.repairs.npd import NPD
+from anchorlab.repairs.rnp import RNP
+from anchorlab.repairs.sau import SAU
 from anchorlab.repairs.super_fine_tuning import SuperFineTuning
 from anchorlab.repairs.tuning import Schedule, copied, tune
 from anchorlab.repairs.unlearning import Unlearning
 
 __all__ = [
     "ANP",
+    "BAN",
+    "BTIDBF",
     "CLP",
     "FST",
     "FTSAM",
     "IBAU",
     "NAD",
+    "NPD",
     "REPAIRS",
+    "RNP",
+    "SAU",
     "DefenderContext",
     "DefenderData",
     "FTInit",
     "FeatureExtractor",
+    "FineMixing",
     "FinePruning",
     "FineTuning",
     "Interpolation",
@@ -75,6 +87,12 @@ REPAIRS: ClassRegistry[Repair] = ClassRegistry(
         "ft-init": FTInit,
         "linear-probing": LinearProbing,
         "feature-extractor": FeatureExtractor,
+        "sau": SAU,
+        "rnp": RNP,
+        "bti-dbf": BTIDBF,
+        "npd": NPD,
+        "ban": BAN,
+        "fine-mixing": FineMixing,
     },
     further_groups=("anchorlab.defences",),
 )

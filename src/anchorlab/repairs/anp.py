@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.data import Modality
-from anchorlab.data.batches import moved
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, track_statistics
+from anchorlab.repairs.channels import norms_of
 from anchorlab.repairs.clean_batches import Augment, CleanBatches
+from anchorlab.repairs.neuron_noise import Noise, worst_noise
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT, formerly
@@ -64,13 +64,7 @@ class ANP(Pruning):
         self, model: nn.Module, data: DefenderData, context: DefenderContext
     ) -> tuple[Sequence[float], Callable[[float], None]]:
         """See ``Pruning``; a depth is a threshold for the masks."""
-        norms = {
-            name: module
-            for name, module in model.named_modules()
-            if isinstance(module, nn.BatchNorm2d) and module.affine
-        }
-        if not norms:
-            raise AnchorlabError("ANP prunes channels by BatchNorm, but the model has none: take another repair")
+        norms = norms_of(model, "ANP")
         masks = Masks(norms).to(context.device)
         # A copy, because the batches move the running statistics.
         learner = track_statistics(copied(model)) if self.batchnorm == "batch" else model
@@ -131,29 +125,22 @@ class _MaskObjective:
             for mask in self._masks.values:
                 mask.clamp_(0, 1)
 
-    def _worst_perturbation(
-        self, inputs: dict[str, Tensor], labels: Tensor, masks: list[Tensor], step: int
-    ) -> list[tuple[Tensor, Tensor]]:
+    def _worst_perturbation(self, inputs: dict[str, Tensor], labels: Tensor, masks: list[Tensor], step: int) -> Noise:
         """One step of sign ascent to the edge of the box, from a random start within it."""
-        radius, draw = self._settings.radius, self._context.generator("perturbation", step)
-        sizes = [len(mask) for mask in masks]
-        drawn = torch.cat([torch.rand(2, size, generator=draw) for size in sizes], dim=1)
-        # One copy for all layers.
-        uniform = moved(drawn, masks[0].device).split_with_sizes(sizes, dim=1)
-        start = [((2 * pair - 1) * radius).requires_grad_() for pair in uniform]
-        loss = self._loss(inputs, labels, masks, [(pair[0], pair[1]) for pair in start])
-        gradients = torch.autograd.grad(loss, start, allow_unused=True, materialize_grads=True)
-        edge = [
-            (pair.detach() + radius * g.sign()).clamp(-radius, radius) for pair, g in zip(start, gradients, strict=True)
-        ]
-        return [(pair[0], pair[1]) for pair in edge]
+        return worst_noise(
+            lambda noise: self._loss(inputs, labels, masks, noise),
+            [len(mask) for mask in masks],
+            self._settings.radius,
+            self._context.generator("perturbation", step),
+            masks[0].device,
+        )
 
     def _loss(
         self,
         inputs: dict[str, Tensor],
         labels: Tensor,
         masks: list[Tensor],
-        perturbation: list[tuple[Tensor, Tensor]] | None,
+        perturbation: Noise | None,
     ) -> Tensor:
         """The loss with weights times ``mask + d`` and biases times ``1 + e``."""
         weights = dict(self._parameters)

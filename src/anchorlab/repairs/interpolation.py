@@ -39,16 +39,21 @@ class Interpolation(Repair):
         del data
         if context.trusted is None:
             raise AnchorlabError("interpolation needs an earlier version of the model that is trusted: give one")
-        if _shapes(context.trusted) != _shapes(model):
-            raise AnchorlabError(
-                "the trusted version is of another architecture than the model, so that there is nothing between them: "
-                "give an earlier version of this model"
-            )
+        check_alike(context.trusted, model)
         if self.share == 1:
             context.notes.append("a share of 1 keeps all of the change")
         elif _same_weights(context.trusted, model):
             context.notes.append("the trusted version has the weights of the model")
         return interpolate(context.trusted, model, self.share).eval().requires_grad_()
+
+
+def check_alike(trusted: nn.Module, model: nn.Module) -> None:
+    """Raises AnchorlabError if a trusted version is of another architecture than a model."""
+    if _shapes(trusted) != _shapes(model):
+        raise AnchorlabError(
+            "the trusted version is of another architecture than the model, so that there is nothing between them: "
+            "give an earlier version of this model"
+        )
 
 
 def _same_weights(first: nn.Module, second: nn.Module) -> bool:
