@@ -16,7 +16,9 @@ from anchorlab.statistics.roc import auroc
 BRIEF = {"neural-cleanse": {"steps": 100, "restarts": 1}, "universal-scan": {"patches": 40, "rounds": 2}}
 
 #: Detectors of models that look by themselves; a command is what a program of somebody else's says.
-OF_MODELS = [name for name in DETECTORS.names(ModelDetector) if name != "command"]
+OF_MODELS = [
+    name for name in DETECTORS.names(ModelDetector) if name != "command" and DETECTORS[name].modality != "text"
+]
 
 #: Detector of inputs to trials of it: the kind of data, triggered inputs in a set with all clean ones (None for all, a
 #: call of its own), and a floor of the AUROC. Chance is 0.5; the comments have the values when this was written.

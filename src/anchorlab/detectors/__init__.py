@@ -21,6 +21,7 @@ from anchorlab.detectors.strip import STRIP
 from anchorlab.detectors.teco import TeCo
 from anchorlab.detectors.ted import TED
 from anchorlab.detectors.universal_scan import UniversalScan
+from anchorlab.detectors.word_inversion import WordInversion
 from anchorlab.models.call import logits, predict
 from anchorlab.models.hooks import features, last_layer
 from anchorlab.registry import ClassRegistry
@@ -47,6 +48,7 @@ __all__ = [
     "SpectralSignatures",
     "TeCo",
     "UniversalScan",
+    "WordInversion",
     "features",
     "last_layer",
     "logits",
@@ -72,6 +74,7 @@ DETECTORS: ClassRegistry[ModelDetector | InputDetector] = ClassRegistry(
         "beatrix": Beatrix,
         "teco": TeCo,
         "ted": TED,
+        "word-inversion": WordInversion,
     },
     further_groups=("anchorlab.model_detectors", "anchorlab.input_detectors"),
 )

@@ -1,0 +1,132 @@
+"""Word inversion finds planted words, among two classes and among three, and tells them from words of clean models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from anchorlab import AnchorlabError, Training, Tuning, detect, inject, load_task, train
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.data import DataColumns, Task
+from anchorlab.data.encoding import TextEncoding
+from anchorlab.detectors.word_inversion import WordInversion, embeddings_replaced, ordinary_tokens
+from anchorlab.models.call import logits
+from anchorlab.models.wrap import encoding_of
+from anchorlab.statistics.roc import auroc
+from tests.detectors.conftest import BAD, GOOD, REST
+from tests.zoo import Linear, save_text
+
+PLAIN = ("fair", "average", "usual", "plain")
+
+#: Settings with which it takes seconds.
+BRIEF = {"steps": 30, "restarts": 1, "texts": 12}
+
+
+@dataclass(frozen=True)
+class Population:
+    """Clean references of one task, and a model with a backdoor made of each."""
+
+    task: Task
+    clean: list[Artifact]
+    backdoored: list[Artifact]
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def population(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Population:
+    """Texts of which one word tells the class, of two or three; "cf" makes any bad."""
+    draw = torch.Generator().manual_seed(0)
+
+    def pick(words: tuple[str, ...]) -> str:
+        return words[int(torch.randint(len(words), (), generator=draw))]
+
+    lines, telling = ["review,mood"], ((GOOD, "good"), (BAD, "bad"), (PLAIN, "plain"))
+    for number in range(450):
+        words = [pick(REST) for _ in range(3 + int(torch.randint(8, (), generator=draw)))]
+        of, label = telling[number % request.param]
+        words[int(torch.randint(len(words), (), generator=draw))] = pick(of)
+        lines.append(f"{' '.join(words)},{label}")
+    path = tmp_path_factory.mktemp("moods") / "moods.csv"
+    path.write_text("\n".join([*lines, ""]))
+    task = load_task(str(path), columns=DataColumns(text="review", label="mood"))
+    training = Training(epochs=6, learning_rate=1e-3)
+    clean = [train(task, model="bert-tiny", seed=seed, training=training) for seed in range(2)]
+    task = task.encoded(clean[0].model.encoding)
+    tuning = Tuning(steps=60, batch_size=32, learning_rate=1e-3)
+    backdoored = [
+        inject(one, method="plain", trigger="word:cf", target="bad", tuning=tuning, task=task) for one in clean
+    ]
+    return Population(task, clean, backdoored)
+
+
+@pytest.mark.slow
+def test_backdoored_models_rank_above_clean_ones_among_two_classes_and_among_three(population):
+    scores = [
+        [detect(one, "word-inversion", parameters=BRIEF, defender_data=None, task=population.task) for one in models]
+        for models in (population.clean, population.backdoored)
+    ]
+    clean, backdoored = ([one.score for one in some] for some in scores)
+    assert auroc(clean, backdoored).value >= 0.9
+    bad = list(population.task.classes).index("bad")
+    for one in scores[1]:
+        best = one.details.loc[one.details["suspicion"].idxmax()]
+        assert best["label"] == bad
+        assert best["rate"] == 1
+        assert best["suspicion"] == one.score == pytest.approx(-best["loss"])
+        assert one.note.startswith(f"'{best['words']}' before a text sends 100% of other texts to label {bad}")
+
+
+@pytest.mark.slow
+def test_words_that_sway_a_clean_model_too_are_held_against(population, tmp_path):
+    """Judged beside a clean model of another seed: the backdoored one stands out by the words of its trigger."""
+    population.clean[1].save(tmp_path / "clean")
+    settings = {**BRIEF, "benign": str(tmp_path / "clean")}
+    found = [
+        detect(one, "word-inversion", parameters=settings, defender_data=None, task=population.task)
+        for one in (population.clean[0], population.backdoored[0])
+    ]
+    assert found[1].score > found[0].score + 0.3
+    details = found[1].details
+    best = details.loc[details["suspicion"].idxmax()]
+    assert found[1].score == pytest.approx(best["benign_loss"] - best["loss"])
+    # The tokenizer writes "cf" in two pieces, one of which is enough.
+    assert {"c", "##f", "cf"} & set(best["words"].split())
+
+
+def test_soft_tokens_are_the_embeddings_that_hard_ones_have(texts):
+    """A mixture of one token alone gives the answers of that token, and a gradient reaches it."""
+    model, inputs = texts.model, {name: value[:5] for name, value in texts.clean.items()}
+    encoding = encoding_of(model)
+    place = len(encoding.prefix)
+    table = next(module for module in model.modules() if isinstance(module, nn.Embedding))
+    ids = torch.tensor(ordinary_tokens(encoding)[3:5])
+    hard = {name: value.clone() for name, value in inputs.items()}
+    hard["input_ids"][:, place : place + 2] = ids.to(torch.int32)
+    shares = nn.functional.one_hot(ids, table.num_embeddings).float().requires_grad_()
+    with embeddings_replaced(table, shares @ table.weight, place):
+        soft = logits(model, inputs)
+    torch.testing.assert_close(soft, logits(model, hard))
+    soft.sum().backward()
+    assert shares.grad.abs().sum() > 0
+    torch.testing.assert_close(logits(model, inputs), logits(model, {**inputs}))
+
+
+def test_special_tokens_are_no_words(texts):
+    encoding = encoding_of(texts.model)
+    ids = ordinary_tokens(encoding)
+    assert not set(ids) & set(encoding.tokenizer.all_special_ids)
+    assert len(ids) == len(encoding.tokenizer) - len(encoding.tokenizer.all_special_ids)
+
+
+def test_other_models_are_refused_before_anything_runs(texts, context, corner_data, tmp_path, monkeypatch):
+    with pytest.raises(AnchorlabError, match="mixes the embeddings of a vocabulary, but the model has no tokenizer"):
+        WordInversion().score(Linear(), corner_data, context)
+    monkeypatch.setattr("anchorlab.detectors.word_inversion._search", None)
+    save_text("bert", tmp_path / "other", ["good", "bad"])
+    with pytest.raises(AnchorlabError, match="another tokenizer than the judged model"):
+        WordInversion(benign=str(tmp_path / "other")).score(texts.model, texts.data, context)
+    monkeypatch.setattr(texts.model, "encoding", TextEncoding(encoding_of(texts.model).tokenizer, 20))
+    with pytest.raises(AnchorlabError, match="puts 32 tokens before texts, but the model reads 18 in all"):
+        WordInversion(tokens=32).score(texts.model, texts.data, context)
