@@ -43,7 +43,11 @@ def fill(folder: Path, source: Store, cells: int) -> None:
         if not isinstance(job, ReferenceJob):
             known.setdefault((job.label, job.split), []).append(job)
     methods = sum(split == "test" for _, split in known) - len(NOISE)
-    changed = {"seeds": max(1, cells // (methods * len(ran.references))), "selection": {"seeds": [10**6]}, "keep_models": False}
+    changed = {
+        "seeds": max(1, cells // (methods * len(ran.references))),
+        "selection": {"seeds": [10**6]},
+        "keep_models": False,
+    }
     suite = Suite.model_validate({**ran.model_dump(), **changed})
     store, rng = Store(folder), np.random.default_rng(0)
     store.begin(suite.to_yaml(), {"command": "anchorlab suite run"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,13 @@ def test_the_command_makes_what_the_function_makes(run: Run, tmp_path, reference
     assert {k: v for k, v in written.items() if k not in volatile} == {
         k: v for k, v in expected.items() if k not in volatile
     }
+
+
+def test_warnings_of_imports_are_shown_with_debug_alone(run: Run, monkeypatch):
+    """torchao, which transformers imports where it is installed, warns of what it lacks on a machine."""
+    levels = {"torchao": logging.NOTSET, "torch.utils._pytree": logging.NOTSET}
+    for arguments, level in ((["list", "models", "--debug"], logging.NOTSET), (["list", "models"], logging.ERROR)):
+        for name, before in levels.items():
+            monkeypatch.setattr(logging.getLogger(name), "level", before)
+        assert run(*arguments).code == 0
+        assert [logging.getLogger(name).level for name in levels] == [level, level]

@@ -32,7 +32,6 @@ from anchorlab.cli import (
 from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.ending import ending, open_streams
 from anchorlab.cli.shared import Debug, Invocation, Quiet, Verbose
-from anchorlab.notices import quiet_imports
 
 #: Keeps the libraries' own bars and warnings off the error stream; read when they are imported.
 _QUIET = {
@@ -96,7 +95,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    quiet_imports()
     open_streams()
     invocation = Invocation()
     code: int | None = None

@@ -33,7 +33,7 @@ from anchorlab.cli.shared import (
     speaking,
 )
 from anchorlab.cli.surroundings import surroundings
-from anchorlab.notices import show_notices
+from anchorlab.notices import quiet_imports, show_notices
 
 if TYPE_CHECKING:
     from anchorlab.statistics.table import Table
@@ -113,8 +113,10 @@ def _finished(function: Callable[..., Answer | None], *, computes: bool) -> Call
         invocation = called.obj if isinstance(called.obj, Invocation) else Invocation()
         invocation.check()
         invocation.flags = _flags(called)
-        if not invocation.debug and not sys.warnoptions:
-            warnings.simplefilter("ignore")
+        if not invocation.debug:
+            quiet_imports()
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
         if not invocation.quiet:
             show_notices()
         check_json(json_file)
