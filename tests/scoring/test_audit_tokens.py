@@ -245,6 +245,22 @@ def test_an_infinite_divergence_has_a_rank_and_no_number_in_json(kept):
     assert len(found.plot().axes) == len(TOKEN_STATISTICS) - 2
 
 
+def test_samples_that_show_chance_alone_are_named(kept):
+    measuring = dataclasses.replace(kept[0].measuring, chance=0.5)
+    for noted, updates in ((True, (0.5, 0.6, 0.7)), (False, (0.6, 0.7, 0.8))):
+        candidate, *null = (dict.fromkeys(TOKEN_STATISTICS, value) for value in (0.65, *updates))
+        found = token_audit_of(
+            ("a", "b"),
+            {name: Estimate(value) for name, value in candidate.items()},
+            null,
+            (UpdateSetting("given", 3),),
+            measuring,
+            judged="samples",
+            level=LEVEL,
+        )
+        assert any("two draws of the reference itself differ by 0.5, nearly" in one for one in found.cautions) == noted
+
+
 def test_the_share_of_the_tail_by_hand():
     assert tail_share(np.array([1.0] * 99 + [101.0])) == pytest.approx(101 / 200)
     assert tail_share(np.zeros(5)) == 0

@@ -79,11 +79,12 @@ def test_what_is_seen_of_blocks_is_what_plain_loops_give():
     np.testing.assert_allclose(seen.top_missing, whole[1])
     for number, row in enumerate(queries):
         draws = []
-        for name, logits in (("reference", first), ("candidate", second)):
+        for name, logits in (("reference", first), ("candidate", second), ("reference again", first)):
             rng = np.random.default_rng(derive(7, "samples", name, number))
             draws.append(rng.multinomial(10, softmax(logits[row])))
         assert seen.sampled_tv[number] == np.abs(draws[0] - draws[1]).sum() / 20
         assert seen.sampled_new[number] == draws[1][draws[0] == 0].sum() / 10
+        assert seen.sampled_again[number] == np.abs(draws[0] - draws[2]).sum() / 20
 
 
 class Answering:

@@ -149,7 +149,9 @@ def audit_tokens(
             show(0, 1 + count, "the reference answers")
             bench = Bench(trusted, plan, asking, Path(place) / "answers.safetensors", device)
             seconds = time.monotonic() - begun
-            own = bench.measure(suspect, "candidate", lambda share: show(share, 1 + count, "the candidate answers"))
+            own = bench.measure(
+                suspect, "candidate", lambda share: show(share, 1 + count, f"the candidate answers, {share:.0%}")
+            )
             suspect = None  # type: ignore[assignment] # its memory is wanted for updates
             if given is None:
                 making = _Making(trusted, split, plan, bench, asking, device, show, seconds)
@@ -167,6 +169,7 @@ def audit_tokens(
         top,
         len(bench.queries),
         samples,
+        bench.chance,
         identical,
         tuple(notes),
     )
@@ -237,7 +240,9 @@ class _Making:
         update = make_update(self.reference, self.windows[context], planned, self.device, tuned)
         return _values(
             self.bench.measure(
-                update, planned.name, lambda share: self.show(number + (1 + share) / 2, total, f"{words}, measured")
+                update,
+                planned.name,
+                lambda share: self.show(number + (1 + share) / 2, total, f"{words}, measured: {share:.0%}"),
             )
         )
 
@@ -262,7 +267,9 @@ def _measured_given(
     opened = _opened(update, base)
     check_vocabularies(reference, opened)
     words = f"benign update {number} of {total}"
-    return bench.measure(opened, f"given-{number}", lambda share: show(number + share, 1 + total, words))
+    return bench.measure(
+        opened, f"given-{number}", lambda share: show(number + share, 1 + total, f"{words}, {share:.0%}")
+    )
 
 
 def _values(found: Mapping[str, Estimate]) -> dict[str, float]:

@@ -40,6 +40,7 @@ class Seen:
         asked: the document of each query, int64 ``[Q]``.
         sampled_tv: of each query, float64 ``[Q]``.
         sampled_new: of each query.
+        sampled_again: the distance of two draws of the reference itself, of each query.
     """
 
     top_tv: Floats
@@ -47,6 +48,7 @@ class Seen:
     asked: Integers
     sampled_tv: Floats
     sampled_new: Floats
+    sampled_again: Floats
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Watcher:
     seed: int
     model: str
     _top: list[tuple[Floats, Floats]] = field(default_factory=list)
-    _asked: list[tuple[int, float, float]] = field(default_factory=list)
+    _asked: list[tuple[int, float, float, float]] = field(default_factory=list)
 
     def see(self, start: int, columns: Columns, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> None:
         """Takes rows; see ``tokens.worst.Worst``."""
@@ -80,14 +82,15 @@ class Watcher:
         for number in range(low, high):
             row = int(self.queries[number]) - start
             ours = sampled(reference[row], self.samples, derive(self.seed, "samples", "reference", number))
+            again = sampled(reference[row], self.samples, derive(self.seed, "samples", "reference again", number))
             theirs = sampled(candidate[row], self.samples, derive(self.seed, "samples", self.model, number))
-            self._asked.append((int(columns["document"][row]), *counted(ours, theirs)))
+            self._asked.append((int(columns["document"][row]), *counted(ours, theirs), counted(ours, again)[0]))
 
     def seen(self) -> Seen:
         """All that was seen."""
         tv, missing = (np.concatenate(parts) for parts in zip(*self._top, strict=True))
-        asked, distance, new = zip(*self._asked, strict=True)
-        return Seen(tv, missing, np.array(asked, dtype=np.int64), np.array(distance), np.array(new))
+        asked, distance, new, again = zip(*self._asked, strict=True)
+        return Seen(tv, missing, np.array(asked, dtype=np.int64), np.array(distance), np.array(new), np.array(again))
 
 
 def top_probabilities(logits: NDArray[np.float32], k: int) -> tuple[Integers, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+#: Sampled tokens show little where chance alone makes this share of the updates' distance.
+_CHANCE = 0.8
+
 #: What a gate may ask an audit of language models for.
 TOKEN_GATED = ("unusual", "p", "p_joint", *(f"p_{name}" for name in TOKEN_STATISTICS), *TOKEN_STATISTICS)
 
@@ -39,6 +43,7 @@ class Measuring:
         top: length of the lists of likeliest tokens.
         queries: number of prompts at which tokens were sampled.
         samples: tokens that each model answered at each prompt.
+        chance: mean total variation distance of two draws of the reference itself.
         identical: whether all weights of both models are equal.
         notes: what differs between the models besides.
     """
@@ -50,6 +55,7 @@ class Measuring:
     top: int
     queries: int
     samples: int
+    chance: float
     identical: bool
     notes: tuple[str, ...] = ()
 
@@ -148,6 +154,7 @@ class TokenAudit:
             "top": measuring.top,
             "queries": measuring.queries,
             "samples": measuring.samples,
+            "chance": measuring.chance,
             "identical_weights": measuring.identical,
             "notes": list(measuring.notes),
             "updates": self.updates,
@@ -181,6 +188,7 @@ def token_audit_from(values: Mapping[str, Any]) -> TokenAudit:
             top=int(values["top"]),
             queries=int(values["queries"]),
             samples=int(values["samples"]),
+            chance=float(values["chance"]),
             identical=bool(values["identical_weights"]),
             notes=tuple(values["notes"]),
         ),
@@ -303,7 +311,8 @@ def _sentences(
         *sensitivity(main, settings),
         f"{measuring.words} They have {several(measuring.tokens, 'scored token')}; {measuring.samples:,} tokens were "
         f"sampled at each of {several(measuring.queries, 'prompt')}, where the reference's two likeliest tokens are "
-        f"nearest, and lists have the {measuring.top:,} likeliest tokens.",
+        f"nearest, and lists have the {measuring.top:,} likeliest tokens. Two draws of the reference itself differ by "
+        f"{measuring.chance:.3g}.",
         f"A candidate whose {TOKEN_STATISTICS[main.access].title} lies between {least:.3g} and {most:.3g}, as the "
         "updates' do, is not unusual by it, whatever it learned.",
         *measuring.notes,
@@ -318,7 +327,13 @@ def _cautions(main: Ranked, measuring: Measuring) -> tuple[str, ...]:
             f"{several(measuring.documents, 'measured document')} show little of what the models do elsewhere: give "
             f"{FEW_DOCUMENTS} or more"
         )
-    found = (updates_change_nothing(main), few, between_settings(main))
+    by_chance = None
+    if main.access == MAIN["samples"] and measuring.chance > _CHANCE * statistics.median(main.null):
+        by_chance = (
+            f"two draws of the reference itself differ by {measuring.chance:.3g}, nearly as much as updates do, so "
+            "that sampled tokens show little here: give more --samples, samples in Python"
+        )
+    found = (updates_change_nothing(main), by_chance, few, between_settings(main))
     return tuple(sentence for sentence in found if sentence is not None)
 
 

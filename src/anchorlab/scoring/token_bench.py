@@ -75,6 +75,8 @@ class Bench:
             write_answers(file, reference, plan.batches(), {})
         #: The scored tokens at which tokens are sampled, int64 ``[Q]``.
         self.queries: Integers = low_margin_queries(plan.batches(), Stored(file, {}), asking.queries)
+        #: Mean distance of two draws of the reference itself, known once a model was measured.
+        self.chance = 0.0
 
     def measure(
         self, model: CausalLM, name: str, report: Callable[[float], None] = lambda share: None
@@ -97,4 +99,6 @@ class Bench:
                 watcher,
                 lambda document: report((document + 1) / self.documents),
             )
-            return measured(store, watcher.seen(), self.documents)
+            seen = watcher.seen()
+            self.chance = float(seen.sampled_again.mean())
+            return measured(store, seen, self.documents)
