@@ -46,7 +46,7 @@ class AuditTextOptions(OptionGroup):
     ] = None
     samples: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Tokens that are sampled at each of --queries prompts; 20 if left out."),
+        typer.Option(metavar="N", help="Tokens that are sampled at each of --queries prompts; 100 if left out."),
     ] = None
 
     def refuse_alone(self) -> None:
@@ -128,9 +128,10 @@ def audit_over_texts(
         write_token_audit(found, out)
         judging.checks.append(verdict_check(found.verdict))
         judging.checks += gate_checks(bounds, Measured(found.values(), found.intervals()), definitions())
+        deployed = "" if form is None else f" in {form}"
         judging.answer = Answer(
             (found.sentences[0], *judging.sentences, *found.sentences[1:]),
-            table=token_audit_table(found, f"{candidate} against benign updates of {reference}"),
+            table=token_audit_table(found, f"{candidate}{deployed} against benign updates of {reference}"),
             cautions=found.cautions,
             wrote=out,
             next=_comparison(reference, candidate, str(options.texts)),

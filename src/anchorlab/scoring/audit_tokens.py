@@ -52,7 +52,7 @@ CONTEXT = 256
 
 #: Most documents that are measured, prompts at which tokens are sampled, tokens that are sampled at each, and length
 #: of the lists of likeliest tokens, where nobody says so.
-DOCUMENTS, QUERIES, SAMPLES, TOP = 100, 100, 20, 5
+DOCUMENTS, QUERIES, SAMPLES, TOP = 100, 100, 100, 5
 
 #: What takes so many seconds or bytes is said beforehand.
 LONG, LARGE = 60.0, 2e9
