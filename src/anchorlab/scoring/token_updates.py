@@ -146,10 +146,8 @@ def weight_bytes(model: CausalLM) -> int:
 
 
 def _memory(device: torch.device) -> float:
-    """The memory of a device in bytes; infinite where nothing says it."""
-    if device.type == "cuda":
-        return float(torch.cuda.get_device_properties(device).total_memory)
-    if not hasattr(os, "sysconf"):
+    """The memory of this machine in bytes; infinite where nothing says it, and for a GPU, which refuses by itself."""
+    if device.type != "cpu" or not hasattr(os, "sysconf"):
         return math.inf
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) or math.inf
 
