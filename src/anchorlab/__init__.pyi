@@ -49,6 +49,9 @@ from .scoring.detect import detect as detect
 from .scoring.input_score import InputScore as InputScore
 from .scoring.rank_inputs import RankedInputs as RankedInputs
 from .scoring.rank_inputs import detect_inputs as detect_inputs
+from .scoring.relearning import Relearned as Relearned
+from .scoring.relearning import Relearning as Relearning
+from .scoring.relearning import relearn as relearn
 from .scoring.repairs import RepairScore as RepairScore
 from .scoring.repairs import score_repair as score_repair
 from .scoring.token_audit_result import TokenAudit as TokenAudit

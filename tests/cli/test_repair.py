@@ -122,3 +122,16 @@ def test_mistakes_end_in_one_sentence(run, tmp_path, injected_folder, arguments,
     command, *rest = arguments
     ended = run(command, injected_folder, *rest)
     assert_refused(ended, *names)
+
+
+def test_relearning_is_told_beside_both_controls(run, tmp_path, reference_folder, injected_folder):
+    ended = run(
+        "repair", injected_folder, "--repair", "fine-tuning", "--set", "epochs=1", "--reference", reference_folder,
+        "--relearn", "--json", tmp_path / "score.json",
+    )  # fmt: skip
+    assert ended.code == 0
+    assert "Tuned a little with 1 triggered example, its ASR goes to " in ended.out
+    assert ", that of the clean reference after the same repair to " in ended.out
+    told = json.loads((tmp_path / "score.json").read_text())["relearned"]
+    assert set(told) == {"repaired", "reference", "harmed"}
+    assert all(list(values) == ["1", "5", "10"] for values in told.values())

@@ -40,6 +40,13 @@ def repair(
     trusted: Annotated[
         Path | None, typer.Option(help="An earlier version that the defender trusts, for repairs that need one.")
     ] = None,
+    relearn: Annotated[
+        bool,
+        typer.Option(
+            "--relearn",
+            help="Also tune with 1, 5 and 10 triggered examples: how fast does the backdoor come back?",
+        ),
+    ] = False,
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
@@ -60,6 +67,7 @@ def repair(
     from anchorlab.repairs.oracles import build_repair, full_name, is_oracle, repair_class
     from anchorlab.repairs.repair import check_repair
     from anchorlab.repairs.repair import repair as repair_model
+    from anchorlab.scoring.relearning import Relearning
     from anchorlab.scoring.repair_words import cautions_of_repair, words_of_repair
     from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
     from anchorlab.scoring.tables import repair_table
@@ -85,7 +93,8 @@ def repair(
         "seed": seed,
     }
     clean = None if reference is None else opened[reference]
-    check_scoring(suspicious, reference=clean, **scoring)
+    again: dict[str, Any] = {"relearning": Relearning() if relearn else None, "seed": seed}
+    check_scoring(suspicious, reference=clean, **scoring, **again)
     name = full_name(repair, chosen)
     checked = {key: settings[key] for key in ("defender_data", "task", "trusted", "seed")}
     for model in (suspicious, *([] if clean is None else [clean])):
@@ -109,7 +118,7 @@ def repair(
         if out is not None:
             repaired = save_finished(repaired, out, command)
     harmed = None if clean is None else repair_model(clean, repair, **settings)
-    score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring)
+    score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring, **again)
     detail(f"the repair took {score.seconds:.1f} s, and {score.peak_bytes / 2**30:.2f} GiB at its peak")
     oracles = ("An oracle: test data and trigger chose how deep to prune, which no defender can do.",) if oracle else ()
     known = ["defender_data"] if defender_data is not None else []

@@ -25,7 +25,19 @@ def words_of_repair(score: RepairScore, *, target: str | None = None) -> tuple[s
         score: what was measured.
         target: the name of the class that the attacker wants; None where it is not one class, or is not known.
     """
-    return (*_backdoor(score, target), *_accuracy(score), *_further(score))
+    return (*_backdoor(score, target), *_relearned(score), *_accuracy(score), *_further(score))
+
+
+def _relearned(score: RepairScore) -> Iterator[str]:
+    """How fast the backdoor comes back, beside the two controls."""
+    if score.relearned is None:
+        return
+    for count, asr in score.relearned.repaired.items():
+        clean, harmed = score.relearned.reference.get(count), score.relearned.harmed.get(count)
+        beside = [] if clean is None else [f"the clean reference's to {clean:.3f}"]
+        beside += [] if harmed is None else [f"that of the clean reference after the same repair to {harmed:.3f}"]
+        examples = "1 triggered example" if count == 1 else f"{count} triggered examples"
+        yield f"Tuned a little with {examples}, its ASR goes to {asr:.3f}" + "".join(f", {one}" for one in beside) + "."
 
 
 def _backdoor(score: RepairScore, target: str | None) -> Iterator[str]:

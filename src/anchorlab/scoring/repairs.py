@@ -21,6 +21,7 @@ from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.pruning import DepthChooser, PrunedModels
 from anchorlab.repairs.stopping import lowest_accuracy
+from anchorlab.scoring.relearning import Relearned, Relearning, check_relearning, relearn
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.plotting import Measured, plot_estimates
 from anchorlab.statistics.table import to_html
@@ -46,6 +47,7 @@ class RepairScore:
         seconds: time of the repair.
         peak_bytes: peak memory.
         note: what the repair has to say, for example that it changed nothing, and why; None for nothing.
+        relearned: the ASR after a little tuning on a few triggered examples; None if it was not measured.
     """
 
     repaired: Comparison
@@ -54,6 +56,7 @@ class RepairScore:
     seconds: float
     peak_bytes: int
     note: str | None = None
+    relearned: Relearned | None = None
 
     @property
     def accuracy_before(self) -> float:
@@ -145,6 +148,7 @@ class RepairScore:
             "seconds": self.seconds,
             "peak_bytes": self.peak_bytes,
             "note": self.note,
+            **({} if self.relearned is None else {"relearned": self.relearned.to_dict()}),
         }
 
 
@@ -226,10 +230,14 @@ def check_scoring(
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
     label_rule: str | LabelRule | None = None,
+    relearning: Relearning | None = None,
+    seed: int = 0,
 ) -> None:
     """Raises the errors of ``score_repair`` before the time for a repair is spent; arguments are as there."""
     task = common_task(task, suspicious, [] if reference is None else [reference])
-    attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
+    attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
+    if relearning is not None:
+        check_relearning(task, attack, relearning, seed=seed)
 
 
 @checked
@@ -244,6 +252,8 @@ def score_repair(
     target: int | str | None = None,
     label_rule: str | LabelRule | None = None,
     split: str = "test",
+    relearning: Relearning | None = None,
+    seed: int = 0,
 ) -> RepairScore:
     """Measures a repair.
 
@@ -257,12 +267,22 @@ def score_repair(
         target: the attacker's label; the manifest's if None.
         label_rule: the attack's label rule; the manifest's if None.
         split: the split to measure on.
+        relearning: how to measure how fast the backdoor comes back from a few triggered examples, ``Relearning()``; of
+            the reference and of ``harmed`` too; None not to.
+        seed: seed of the relearning.
 
     Raises:
-        AnchorlabError: if trigger or target do not fit.
+        AnchorlabError: if trigger or target do not fit, or nothing can be relearned.
     """
     task = common_task(task, suspicious, [repaired])
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
+
+    def relearned(model: Artifact | nn.Module | None) -> dict[int, float]:
+        if model is None:
+            return {}
+        given: dict[str, Any] = {"trigger": attack and attack.trigger, "label_rule": attack and attack.label_rule}
+        return relearn(model, relearning, task=task, **given, seed=seed, split=split)
+
     options: dict[str, Any] = {
         "task": task,
         "split": split,
@@ -276,4 +296,7 @@ def score_repair(
         seconds=repaired.manifest.seconds,
         peak_bytes=repaired.manifest.peak_bytes,
         note=repaired.manifest.note,
+        relearned=None
+        if relearning is None
+        else Relearned(relearned(repaired), relearned(reference), relearned(None if reference is None else harmed)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from anchorlab.scoring.token_statistics import TOKEN_STATISTICS
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from anchorlab.consistency.compare import Comparison
     from anchorlab.scoring.audit_result import Audit
     from anchorlab.scoring.ranked import Ranked
+    from anchorlab.scoring.relearning import Relearned
     from anchorlab.scoring.repairs import RepairScore
     from anchorlab.scoring.token_audit_result import TokenAudit
 
@@ -35,7 +37,20 @@ def repair_table(score: RepairScore, caption: str = "the model before and after 
         # Without a clean model, the suspicious model is the reference of the comparison.
         first = _measured(before, name) if before else _measured(after, f"{name}_reference")
         rows.append(Row(name, (first, _measured(after, name), *([_measured(harmed, name)] if harmed else []))))
-    return Table("repair", caption, "measurement", columns, (Rows(rows),), notes=(_measured_on(score),))
+    notes = [_measured_on(score)]
+    if score.relearned is not None:
+        rows += _relearned(score.relearned, harmed is not None)
+        notes.append("relearned: the ASR after a little tuning with so many triggered examples among clean ones")
+    return Table("repair", caption, "measurement", columns, (Rows(rows),), notes=notes)
+
+
+def _relearned(relearned: Relearned, with_harmed: bool) -> Iterator[Row]:
+    """A row for each number of triggered examples; the model before its repair was not tuned."""
+    for count, asr in relearned.repaired.items():
+        harmed = relearned.harmed.get(count) if with_harmed else None
+        cells = [Cell("–"), Cell(significant(asr), asr)]
+        cells += [Cell("–") if harmed is None else Cell(significant(harmed), harmed)] if with_harmed else []
+        yield Row(f"asr relearned from {count}", tuple(cells))
 
 
 def _measured_on(score: RepairScore) -> str:

@@ -162,6 +162,11 @@ class RepairCell(_EvaluationCell):
 
     kind: Literal["defence"] = "defence"
     defence: str = Field(description="registered name of the repair")
+    relearn: tuple[int, ...] = Field(
+        default=(),
+        description="numbers of triggered examples that the repaired model is tuned on a little",
+        json_schema_extra=LATER,
+    )
 
 
 class DetectionCell(_EvaluationCell):

@@ -141,7 +141,8 @@ def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluatio
         common = _common(store, subject) | {"defender": None if count == "all" else count}
         for label, spec in suite.repairs.items():
             parameters = values_of(spec.build())
-            repair = RepairCell(**common, **attack, label=label, defence=spec.repair, parameters=parameters)
+            asked = {"label": label, "defence": spec.repair, "parameters": parameters, "relearn": tuple(suite.relearn)}
+            repair = RepairCell(**common, **attack, **asked)
             yield Evaluation(repair, subject, str(count))
         for label, detector in suite.detectors.items():
             settings = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}

@@ -101,7 +101,9 @@ def _repair_columns(rows: Sequence[dict[str, Any]]) -> list[str]:
     Measurements that are younger than all rows are not, so that tables of older suites stay as they are.
     """
     measured = [name for name in consistency_fields() if not rows or any(name in row for row in rows)]
-    return [*_EVALUATED, *_REPAIR, *measured, *(f"{name}_before" for name in _BEFORE), "note"]
+    # In the order of their counts, and only where something was relearned.
+    relearned = dict.fromkeys(name for row in rows for name in row if name.startswith("asr_relearned_"))
+    return [*_EVALUATED, *_REPAIR, *measured, *(f"{name}_before" for name in _BEFORE), *relearned, "note"]
 
 
 def detections_frame(plan: Plan, store: Store) -> pd.DataFrame:

@@ -80,7 +80,9 @@ class SuiteResults:
             label, ``defence_name``, ``parameters`` of the repair, ``defender`` (asked), ``defender_count``,
             ``identity``, ``seconds``, ``peak_bytes``; the measurements of ``Comparison`` after the repair, against the
             clean reference; ``accuracy_before``, ``asr_before``, ``kl_before`` and ``churn_before``; and ``note``, what
-            the repair has to say (that it changed nothing, and why).
+            the repair has to say (that it changed nothing, and why). With ``relearn``, ``asr_relearned_K`` is the ASR
+            after a little tuning with K triggered examples, and ``asr_relearned_K_reference`` that of the clean
+            reference that was not repaired.
         detections: a row for each model that a detector judged: the columns of the model as in ``repairs``,
             ``detector``, its label, ``detector_name``, ``kind`` (model or input), ``parameters``, ``defender`` and so
             on; for a detector of models ``score`` (missing where it found nothing to judge) and ``note``; for a

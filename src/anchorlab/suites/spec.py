@@ -19,6 +19,7 @@ from anchorlab.data import AnchorSource, find_task
 from anchorlab.errors import unknown
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.forms import check_form
+from anchorlab.scoring.relearning import Relearning
 from anchorlab.settings import build, check_seed
 from anchorlab.suites.parts import (
     DetectorSpec,
@@ -96,6 +97,11 @@ class Suite(Part):
     repairs: dict[str, RepairSpec] = Field(
         default_factory=dict, description="label in tables to repair: nothing, or repair and set; or a list of names"
     )
+    relearn: list[int] = Field(
+        default_factory=list,
+        description="numbers of triggered examples that each repaired model, and its clean reference, is tuned on a "
+        "little, to see how fast the backdoor comes back; as 1, 5, 10",
+    )
     defender: list[int | Literal["all"]] = Field(
         default=[640], min_length=1, description="numbers of clean examples that the defender holds"
     )
@@ -122,7 +128,7 @@ class Suite(Part):
     def _short_triggers(cls, triggers: Any) -> Any:
         return long_entries(triggers, "trigger")
 
-    @field_validator("anchors", "target_asr", "learning_rates", "scales", "defender", mode="before")
+    @field_validator("anchors", "target_asr", "learning_rates", "scales", "relearn", "defender", mode="before")
     @classmethod
     def _short_list(cls, values: Any) -> Any:
         return as_numbers(values)
@@ -154,6 +160,20 @@ class Suite(Part):
             for task in info.data.get("tasks", []):
                 _check_modality(label, part.build().modality, task)
         return parts
+
+    @field_validator("relearn")
+    @classmethod
+    def _can_be_relearned(cls, counts: list[int], info: ValidationInfo) -> list[int]:
+        for count in counts:
+            if not 1 <= count <= Relearning().examples:
+                raise ValueError(
+                    f"a number of triggered examples lies from 1 to {Relearning().examples}, not at {count}"
+                )
+        if counts and not info.data.get("repairs"):
+            raise ValueError(
+                "relearn measures repaired models, but the suite has no repairs: name some, or leave it out"
+            )
+        return counts
 
     @field_validator("deploy")
     @classmethod
@@ -220,7 +240,9 @@ class Suite(Part):
             raise ValueError("the tuning has a learning_rate too: keep that, or the rates to choose from")
         return rates
 
-    @field_validator("references", "seeds", "anchors", "target_asr", "learning_rates", "scales", "defender", "deploy")
+    @field_validator(
+        "references", "seeds", "anchors", "target_asr", "learning_rates", "scales", "relearn", "defender", "deploy"
+    )
     @classmethod
     def _no_value_twice(cls, values: list[Any]) -> list[Any]:
         for value, count in Counter(values).items():

@@ -36,6 +36,7 @@ from anchorlab.notices import notice
 from anchorlab.progress import no_bars
 from anchorlab.repairs.oracles import build_repair, is_oracle
 from anchorlab.repairs.repair import repair
+from anchorlab.scoring.relearning import Relearning, relearn
 from anchorlab.scoring.repairs import choose_on_test
 from anchorlab.settings import build
 from anchorlab.suites.cells import (
@@ -88,6 +89,7 @@ class _Opened:
     task: Task
     owner_logits: Tensor | None
     answers: dict[tuple[str, str], Answers] = field(default_factory=dict)
+    relearned: dict[tuple[str, str, int, tuple[int, ...]], dict[int, float]] = field(default_factory=dict)
 
     def answer(self, attack: Attack, split: str) -> Answers:
         key = (repr(attack), split)
@@ -205,7 +207,27 @@ def _repair(cell: RepairCell, opened: _Opened, candidate: Artifact) -> dict[str,
     assert manifest.defender is not None
     cost = {"seconds": manifest.seconds, "peak_bytes": manifest.peak_bytes}
     said = {} if manifest.note is None else {"note": manifest.note}
-    return {"defender_count": manifest.defender.count, **cost, **row, **said}
+    return {
+        "defender_count": manifest.defender.count,
+        **cost,
+        **row,
+        **_relearned(cell, opened, repaired, attack),
+        **said,
+    }
+
+
+def _relearned(cell: RepairCell, opened: _Opened, repaired: Artifact, attack: Attack) -> dict[str, Any]:
+    """The ASR of the repaired model, and of its reference, after a little tuning on a few triggered examples."""
+    if not cell.relearn:
+        return {}
+    settings = Relearning(counts=cell.relearn)
+    given: dict[str, Any] = {"task": opened.task, "trigger": attack.trigger, "label_rule": attack.label_rule}
+    given |= {"seed": cell.seed, "split": cell.split}
+    key = (repr(attack), cell.split, cell.seed, cell.relearn)
+    if key not in opened.relearned:
+        opened.relearned[key] = relearn(opened.artifact, settings, **given)
+    found = {f"asr_relearned_{count}": asr for count, asr in relearn(repaired, settings, **given).items()}
+    return found | {f"asr_relearned_{count}_reference": asr for count, asr in opened.relearned[key].items()}
 
 
 def _in_form(model: Artifact, form: str | None, task: Task) -> Artifact:

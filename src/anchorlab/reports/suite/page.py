@@ -34,6 +34,7 @@ from anchorlab.reports.suite.fronts import front, walks
 from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.suite.record_tables import failed_table, references_table
+from anchorlab.reports.suite.relearning import relearning_tables
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
 from anchorlab.reports.suite.settings import Setting, distinct, slug, slugs_of
@@ -184,6 +185,7 @@ def _write_defences(results: SuiteResults, out: Path) -> _Defences:
         detections.inputs_table(results),
     ]
     every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
+    every += relearning_tables(results)
     every += deployed_tables(results)
     return _Defences(every, [*stills, *_detection_stills(results, out)])
 
