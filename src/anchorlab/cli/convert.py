@@ -49,6 +49,9 @@ def convert(
             sentences.append(f"{what}: {some(names, NAMED)}")
     following = next_command("adopt", out, "TASK", "--out", beside(out, "adopted"))
     if not (out / CONFIG).is_file():
-        sentences.append(f"note: no {CONFIG} lies beside {file}: give {out} the one of the model")
+        sentences.append(
+            f"note: no {CONFIG} lies beside {file}: give {out} the one of the model, or adopt it with --module, which "
+            "makes the network"
+        )
         following = None
     return Answer(tuple(sentences), wrote=out / WEIGHTS, next=following)

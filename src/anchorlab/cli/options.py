@@ -177,8 +177,8 @@ class ModelOptions(OptionGroup):
         typer.Option(
             "--module",
             metavar="FILE.py:NAME",
-            help="For folders that were saved from a module of your own: the Python file, which is run, and in it the "
-            "class or function that makes the module.",
+            help="For folders that were saved from a module of your own, or that hold weights alone: the Python file, "
+            "which is run, and in it the class or function that makes the module.",
         ),
     ] = None
     base: Annotated[
@@ -204,9 +204,18 @@ class ModelOptions(OptionGroup):
         return needed_module(user_path(folder), self.maker())
 
     def start(self, model: str) -> str | nn.Module:
-        """The model that a command begins with: the same name, or the module in a folder that was saved from one."""
-        from anchorlab.artifacts.artifact import load_model
+        """The model that a command begins with: the same name, or the module in a folder that was saved from one.
 
+        A folder may hold weights alone, such as ``convert`` makes; the module gets them.
+        """
+        from anchorlab.artifacts.artifact import load_model
+        from anchorlab.files import user_path
+        from anchorlab.models.own_modules import has_weights_alone, with_weights
+
+        if self.module is not None and has_weights_alone(user_path(model)):
+            maker = self.maker()
+            assert maker is not None
+            return with_weights(maker(), user_path(model))
         module = self.module_for(model)
         return model if module is None else load_model(model, into=module).model
 

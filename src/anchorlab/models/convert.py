@@ -49,9 +49,9 @@ def convert(file: str | Path, out: str | Path, *, keys: Sequence[str] = (), stri
     """Turns a pickled checkpoint into ``model.safetensors``, with the files of the model that lie beside it.
 
     A process of its own reads it, and builds only tensors, numbers, texts and their containers; a pickle that wants
-    anything else is refused. The weights may lie under ``state_dict``, ``model``, ``model_state_dict``, ``net`` or
-    ``module``, one within the other too. The prefixes of torch.compile, DataParallel, FSDP and AveragedModel are taken
-    off their names.
+    anything else is refused. Arrays of numpy beside the weights are read as nothing. The weights may lie under
+    ``state_dict``, ``model``, ``model_state_dict``, ``net`` or ``module``, one within the other too. The prefixes of
+    torch.compile, DataParallel, FSDP and AveragedModel are taken off their names.
 
     Args:
         file: the checkpoint; the index of several pickles; or weights in safetensors whose names have a prefix.

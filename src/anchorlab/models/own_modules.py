@@ -17,7 +17,8 @@ from anchorlab.errors import AnchorlabError, quoted, reason, shortened
 from anchorlab.files import input_file, read_json
 from anchorlab.models.folders import CONFIG, PREPROCESSING
 from anchorlab.models.loading import OWN_MODULE, explained, quiet
-from anchorlab.models.wrap import TextClassifier, encoding_of, unwrap, wrap
+from anchorlab.models.weight_files import WEIGHTS
+from anchorlab.models.wrap import TextClassifier, encoding_of, load_weights, unwrap, wrap
 
 #: Makes a module, new each time.
 ModuleMaker = Callable[[], nn.Module]
@@ -65,6 +66,21 @@ def is_own_module(folder: Path) -> bool:
     """Whether a model folder was saved from a module of somebody's own."""
     path = folder / CONFIG
     return path.is_file() and read_json(path, "give another folder", nan=True).get("model_type") == OWN_MODULE
+
+
+def has_weights_alone(folder: Path) -> bool:
+    """Whether a folder holds weights and nothing that says whose, as ``convert`` leaves those of a training script."""
+    return (folder / WEIGHTS).is_file() and not (folder / CONFIG).exists()
+
+
+def with_weights(module: nn.Module, folder: Path) -> nn.Module:
+    """A module with the weights of such a folder.
+
+    Raises:
+        AnchorlabError: if they do not fit it.
+    """
+    load_weights(unwrap(module), folder / WEIGHTS)
+    return module
 
 
 def needed_module(folder: Path, maker: ModuleMaker | None) -> nn.Module | None:

@@ -28,6 +28,21 @@ _MEMORY, _SECONDS = 2**32, 10
 _BYTES_A_SECOND = 2**24
 
 
+#: What pickled arrays and numbers of numpy name, in its versions 1 and 2.
+_NUMPY = (
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+    *("numpy.ndarray", "numpy.dtype"),
+)
+
+
+class _LeftOut:
+    """Stands in a checkpoint where numpy would have built something: no weights, so that nothing is built."""
+
+    def __init__(self, *parts: Any, **named: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
 def main() -> None:
     """Reads a checkpoint and writes its weights in safetensors, as the order on the standard input says."""
     order = json.loads(sys.stdin.read())
@@ -85,9 +100,13 @@ def _stored(file: Path, files: list[Path]) -> Any:
 
 
 def _unpickled(path: Path) -> Any:
-    """What a checkpoint holds, as far as it is made of tensors, numbers, texts and their containers."""
+    """What a checkpoint holds, as far as it is made of tensors, numbers, texts and their containers.
+
+    Arrays of numpy, such as BackdoorBench keeps beside the weights, are read as nothing.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(_LeftOut, name) for name in _NUMPY]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each kind of damage raises another type
         text = str(error)
         asked = re.search(r"(?:GLOBAL|global|function|class|type) `?([\w.]+\.[\w.]+)", text)
