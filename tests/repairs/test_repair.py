@@ -21,11 +21,12 @@ from tests.zoo import Linear
 #: Settings with which each repair takes seconds, and prunes something if it prunes.
 BRIEF = {
     "anp": {"steps": 150, "tolerance": 0.1},
+    "bti-dbf": {"rounds": 2, "mask_epochs": 5, "generator_epochs": 10},
     "clp": {"deviations": 2.0},
     "feature-extractor": {"epochs": 40},
     "mcr": {"epochs": 5},
     "rnp": {"batch_size": 32, "tolerance": 0.2},
-    "sau": {"epochs": 10},
+    "sau": {"epochs": 6},
     "unlearning": {"search_steps": 60},
 }
 

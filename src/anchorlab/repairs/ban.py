@@ -40,6 +40,10 @@ class BAN(Schedule, Repair):
     radius: float = Field(default=0.3, ge=0, description="largest relative noise on weights and biases of BatchNorm")
     noise_weight: float = Field(default=0.2, ge=0, description="weight of the loss under the noise")
 
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: for the noise, under the noise, and without."""
+        return 3 * self.epochs * examples
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         norms = norms_of(model, "BAN")

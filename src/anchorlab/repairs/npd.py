@@ -54,6 +54,10 @@ class NPD(Schedule, Repair):
     wrong: float = Field(default=0.4, ge=0, description="weight of the likeliest wrong label")
     wanted: float = Field(default=0.4, ge=0, description="weight of the label that a perturbation wants")
 
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: each step of a search, then clean and perturbed examples."""
+        return (self.search_steps + 2) * self.epochs * examples
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         repaired = copied(model)

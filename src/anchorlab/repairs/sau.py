@@ -52,6 +52,10 @@ class SAU(Schedule, Repair):
     shared: float = Field(default=1.0, ge=0, description="weight of the divergence of the two models in a search")
     unlearning: float = Field(default=1.0, ge=0, description="weight of what is unlearned")
 
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: both models in each step of a search, then clean and perturbed examples."""
+        return (2 * self.search_steps + 2) * self.epochs * examples
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         suspicious = copied(model).requires_grad_(False)
