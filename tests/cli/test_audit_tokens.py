@@ -90,6 +90,7 @@ def test_other_models_and_folders_are_refused(run, place):
     save_text("bert", place / "classifier", ["no", "yes"])
     texts = ("--texts", "texts.jsonl", *THREE)
     assert_refused(run("audit", "v1", "classifier", *texts), "describes no causal language model, but")
+    assert_refused(run("audit", "v1", "v2"), "compare or audit it as a language model, with --texts FILE")
     assert_refused(run("audit", "v1", "v2", "--update-texts", "texts.jsonl"), "--update-texts is for language models")
     page = place / "foreign"
     page.mkdir()

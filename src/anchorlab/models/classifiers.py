@@ -63,7 +63,12 @@ def kind_of_network(config: Any, source: str) -> Kind:
         return "text"
     if "ForImageClassification" in names or (config.model_type == "anchorlab-resnet" and "ResNet" in names):
         return "image"
-    words = ", or take it as a classifier by label words, with adopt --verbalizer" if is_causal(config) else ""
+    words = ""
+    if is_causal(config):
+        words = (
+            ", take it as a classifier by label words, with adopt --verbalizer, compare or audit it as a language "
+            "model, with --texts FILE"
+        )
     raise AnchorlabError(
         f"{source} describes no classifier of texts or images, but {names or config.model_type}: train one from it "
         f"with anchorlab train --model{words}, or give another"
