@@ -115,6 +115,18 @@ def test_adopting_keeps_the_order_of_the_words(place, task, tmp_path):
     assert json.loads((tmp_path / "adopted" / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
 
 
+def test_an_adapter_is_adopted_by_label_words(place, task, tmp_path):
+    peft = pytest.importorskip("peft")
+    net = AutoModelForCausalLM.from_pretrained(place / "lm")
+    config = peft.LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
+    peft.get_peft_model(net, config).save_pretrained(tmp_path / "lora")
+    adopted = adopt(tmp_path / "lora", task, verbalizer=WORDS, base=place / "lm")
+    again = load_model(adopted.save(tmp_path / "adopted"))
+    assert again.manifest.verbalizer == {"prompt": "{text}\nAnswer:", "words": ["good", "bad"]}
+    other = compare_tokens(tmp_path / "lora", tmp_path / "adopted", base=place / "lm", texts=DOCUMENTS)
+    assert other["kl"].value < 1e-9
+
+
 def test_other_prompts_have_no_inputs_in_common(place, task):
     other = adopt(place / "lm", task, verbalizer=WORDS, prompt="{text}\n")
     refused("in different prompts", compare, load_model(place / "ref"), other)

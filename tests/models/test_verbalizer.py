@@ -115,6 +115,7 @@ def test_what_is_no_causal_language_model_is_refused(tmp_path):
     refused("label words are for a causal language model, and .* BertForSequenceClassification", asked, folder)
     refused("with adopt --verbalizer", open_pretrained, str(save_lm(tmp_path / "gpt2")))
     (tmp_path / ONNX).touch()
+    refused("is a GGUF file", open_classifier, str(tmp_path / "model.gguf"), verbalizer=Verbalizer.parse(WORDS))
     refused("is an ONNX file", open_classifier, str(tmp_path / ONNX), verbalizer=Verbalizer.parse(WORDS))
 
 

@@ -28,6 +28,11 @@ def open_classifier(
         AnchorlabError: if it cannot be fetched or read, needs code of its own, or is not a classifier.
     """
     file = onnx_file(source)
+    if verbalizer is not None and source.endswith(".gguf"):
+        raise AnchorlabError(
+            f"{shortened(source)} is a GGUF file, and label words need a folder, whose config.json keeps them: write "
+            "one with save_pretrained of transformers"
+        )
     if file is None:
         return open_pretrained(source, kind=kind, base=base, verbalizer=verbalizer)
     if verbalizer is not None:
