@@ -13,7 +13,14 @@ from anchorlab.methods import METHODS
 from anchorlab.statistics.roc import auroc
 
 #: Settings with which detectors of models take seconds.
-BRIEF = {"neural-cleanse": {"steps": 100, "restarts": 1}, "universal-scan": {"patches": 40, "rounds": 2}}
+BRIEF = {
+    "neural-cleanse": {"steps": 100, "restarts": 1},
+    "universal-scan": {"patches": 40, "rounds": 2},
+    "mm-bd": {"steps": 60, "starts": 8},
+}
+
+#: Floors of the AUROC of detectors of models where it is not 1.
+OF_MODELS_FLOORS = {"mm-bd": 0.7}  # 1, and 0.75 after twice as many steps: nine margins say little of a distribution
 
 #: Detectors of models that look by themselves; a command is what a program of somebody else's says.
 OF_MODELS = [
@@ -66,7 +73,7 @@ def test_every_detector_of_models_ranks_backdoored_models_above_clean_ones(clean
         assert all(len(score.details) >= 10 for score in found)
         scores.append([score.score for score in found])
     clean, backdoored = scores
-    assert auroc(clean, backdoored).value == 1
+    assert auroc(clean, backdoored).value >= OF_MODELS_FLOORS.get(name, 1)
 
 
 @pytest.mark.slow

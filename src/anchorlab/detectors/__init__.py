@@ -12,6 +12,7 @@ from anchorlab.detectors.beatrix import Beatrix
 from anchorlab.detectors.command import Command
 from anchorlab.detectors.ibd_psc import IBDPSC
 from anchorlab.detectors.last_layer import LastLayer
+from anchorlab.detectors.mm_bd import MMBD
 from anchorlab.detectors.neural_cleanse import NeuralCleanse
 from anchorlab.detectors.onion import ONION
 from anchorlab.detectors.rap import RAP
@@ -29,6 +30,7 @@ from anchorlab.registry import ClassRegistry
 __all__ = [
     "DETECTORS",
     "IBDPSC",
+    "MMBD",
     "ONION",
     "RAP",
     "STRIP",
@@ -75,6 +77,7 @@ DETECTORS: ClassRegistry[ModelDetector | InputDetector] = ClassRegistry(
         "teco": TeCo,
         "ted": TED,
         "word-inversion": WordInversion,
+        "mm-bd": MMBD,
     },
     further_groups=("anchorlab.model_detectors", "anchorlab.input_detectors"),
 )

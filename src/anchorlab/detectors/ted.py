@@ -160,7 +160,8 @@ def _watched(layers: list[nn.Module]) -> Iterator[dict[nn.Module, Any]]:
     outputs: dict[nn.Module, Any] = {}
 
     def keep(module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        outputs.setdefault(module, output)
+        if module not in outputs and isinstance(output, Tensor):
+            outputs[module] = output.clone()  # a network may go on to change it in place
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
     try:

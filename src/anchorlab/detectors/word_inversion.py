@@ -326,11 +326,11 @@ def frozen_all(models: Sequence[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def embeddings_replaced(table: nn.Embedding, vectors: Tensor, start: int) -> Iterator[None]:
-    """Inside, the tokens of every text from one place on have the embeddings ``vectors`` ``[n, D]``."""
+    """Inside, the tokens of each text from one place on have other embeddings, ``[n, D]``, or ``[B, n, D]`` by text."""
 
     def put(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         middle = vectors.to(output.dtype).expand(len(output), -1, -1)
-        return torch.cat([output[:, :start], middle, output[:, start + len(vectors) :]], dim=1)
+        return torch.cat([output[:, :start], middle, output[:, start + vectors.shape[-2] :]], dim=1)
 
     handle = table.register_forward_hook(put)
     try:
