@@ -39,7 +39,7 @@ LINES = {
     "anchorlab inject ref --set c": ["centred="],
     "anchorlab inject ref --anchors-from ": ["owner", "held-out"],
     "anchorlab inject ref --batchnorm ": ["frozen", "tracked"],
-    "anchorlab repair bd --repair oracle-": ["oracle-fine-pruning", "oracle-anp"],
+    "anchorlab repair bd --repair oracle-": ["oracle-fine-pruning", "oracle-anp", "oracle-rnp"],
     "anchorlab repair bd --repair nad --set sta": ["stages="],
     "anchorlab detect bd --detector st": ["strip"],
     "anchorlab train dig": ["digits"],

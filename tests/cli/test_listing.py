@@ -36,4 +36,4 @@ def test_they_are_listed(run):
     assert "neural-cleanse: " in run("list", "detectors").out
     listed = run("list", "repairs").out
     assert "fine-pruning: " in listed
-    assert "oracle-fine-pruning, oracle-anp." in " ".join(listed.split())
+    assert "oracle-fine-pruning, oracle-anp, oracle-rnp." in " ".join(listed.split())

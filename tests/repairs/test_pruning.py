@@ -73,7 +73,10 @@ def test_test_data_choose_the_depth_of_least_attack(models, tolerance, wanted):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", oracles())
 def test_an_oracle_leaves_no_more_of_the_attack_on_what_it_saw(planted, digits, name):
-    brief = {"oracle-anp": {"steps": 60}, "oracle-fine-pruning": {"epochs": 1}}[name]
+    brief = {
+        "oracle-anp": {"steps": 60}, "oracle-fine-pruning": {"epochs": 1},
+        "oracle-rnp": {"batch_size": 32, "recovery_epochs": 5},
+    }[name]  # fmt: skip
     choose = choose_on_test(planted, task=digits)
     depths = []
 
