@@ -1,7 +1,7 @@
 """Draws the figures of the documentation from the committed CSV files.
 
     python experiments/figures.py             # all
-    python experiments/figures.py front readme
+    python experiments/figures.py metrics_by_method repairs
 
 The means of a suite are over its references. Three or more give an interval; with two, the figure shows each one's
 mean. Not drawn here is found_triggers.png, whose pictures are in no CSV file: publish.py copies it from a report.
@@ -26,8 +26,6 @@ from anchorlab.reports.audit import draw_power_curves
 from anchorlab.reports.drawing import Sheet
 from anchorlab.reports.suite.detection_figures import draw_areas, draw_roc_curves
 from anchorlab.reports.suite.figures import metrics_by_method
-from anchorlab.reports.suite.front_figures import asr_against
-from anchorlab.reports.suite.fronts import Tried, front
 from anchorlab.reports.suite.parts import works
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.rocs import roc_of_models
@@ -86,10 +84,6 @@ class Committed:
             groups.append(Group(str(asked), int(runs["anchors"].max()), entries))
         return Condition(self.setting, target, groups, [])
 
-    def fronts(self) -> dict[str, dict[str, list[list[Tried]]]]:
-        """Strengths that were tried, by number of anchors."""
-        return {asked: front(self, self.setting, asked) for asked in dict.fromkeys(self.selection["anchors_asked"])}  # type: ignore[arg-type]  # it reads two frames
-
 
 def _entry(label: str, rows: pd.DataFrame) -> Entry:
     """The runs of a method; those whose backdoor failed are in no mean."""
@@ -104,13 +98,6 @@ def _over_references(rows: pd.DataFrame) -> dict[str, Estimate]:
         if name in rows:
             estimates[name] = METRICS[name].over_references(rows[name], rows["reference_seed"])
     return estimates
-
-
-def draw_front(stem: Path) -> None:
-    """Attack success against KL, at every target."""
-    suite = Committed.of("fashion_mnist")
-    targets = sorted(suite.results["target_asr"].dropna().unique())
-    asr_against("kl", suite.fronts(), [suite.condition(target) for target in targets], stem, SHEET)
 
 
 def draw_metrics(stem: Path) -> None:
@@ -176,7 +163,6 @@ def perturbation(task: str, number: int) -> Callable[[Path], None]:
 
 
 FIGURES: dict[str, Callable[[Path], None]] = {
-    "front": draw_front,
     "metrics_by_method": draw_metrics,
     "text_by_method": draw_text_metrics,
     "repairs": draw_image_repairs,

@@ -34,7 +34,7 @@ KEPT_OF_SCALES = [
 FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers.png")}
 #: The figures that figures.py draws from a suite.
 FIGURES = {
-    "fashion-mnist": ("front", "metrics_by_method"),
+    "fashion-mnist": ("metrics_by_method",),
     "movie-snippets": ("text_by_method",),
     "defences": ("repairs",),
     "text-defences": ("text_repairs",),

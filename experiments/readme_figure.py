@@ -17,6 +17,7 @@ from matplotlib.ticker import NullLocator
 from anchorlab.reports.drawing import Sheet, logarithmic_axis, looks, marker_style, written_figure
 from anchorlab.reports.suite.equal import AtOneASR
 from anchorlab.reports.suite.paired import write_ratio
+from anchorlab.suites.spec import STOPPED
 from short_tables import SMALL, read_table, runs_at_one_asr
 
 HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ def main() -> None:
     sizes = list(dict.fromkeys(results.loc[results["role"] == "method", "anchors_asked"]))
     panels = {asked: runs_at_one_asr(results, equal, asked) for asked in sizes}
     methods = ordered(panels[sizes[-1]])
-    look = looks(methods)
+    look = looks(sorted(methods, key=lambda label: label == STOPPED))  # as elsewhere, where the control comes last
     asr = float(equal["common_asr"].iloc[0])
     references = int(equal["reference_seed"].nunique())
     note = (

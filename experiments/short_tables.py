@@ -61,7 +61,8 @@ def short_table(results: pd.DataFrame, equal: pd.DataFrame) -> str:
     titles = [f"{asked} anchors" if asked.isdigit() else "all anchors" for asked in sizes]
     head = ["method", *(f"KL, {title}" for title in titles), *(f"KL / plain's, {title}" for title in titles)]
     lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
-    for method in dict.fromkeys(label for column in columns for label in column):
+    fullest = max(columns, key=len)  # first, because a method that reached nothing somewhere is missing there
+    for method in dict.fromkeys(label for column in (fullest, *columns) for label in column):
         kls = [_kl(column.get(method)) for column in columns]
         ratios = [_to_plain(column, method) for column in columns]
         lines.append(line([f"`{method}`", *kls, *ratios]))

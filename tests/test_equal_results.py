@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from anchorlab.metrics import METRICS
+
 ROOT = Path(__file__).parent.parent
 #: The suites with runs at several scales that are committed.
 SUITES = sorted(file.parent.name for file in (ROOT / "experiments").glob("*/equal.csv"))
@@ -102,8 +104,6 @@ def test_the_short_table_is_student_over_references(suite: str) -> None:
 
 def test_the_readme_shows_the_runs_of_one_number_of_anchors() -> None:
     table = cells_between("README.md", "<!-- small table -->", "<!-- end of small table -->")
-    if "runs" not in table[0]:
-        pytest.skip("the README's table is of runs at their own ASR")
     for method, counted, kl, ratio, *_ in table[1:]:
         logs = logs_of("fashion_mnist", method, "640")
         assert int(counted.split()[0]) == len(logs)
@@ -111,3 +111,75 @@ def test_the_readme_shows_the_runs_of_one_number_of_anchors() -> None:
         if ratio != "–":
             pairs = (logs - logs_of("fashion_mnist", "plain", "640")).dropna()
             assert numbers(ratio) == pytest.approx(interval(pairs.to_numpy()), rel=6e-2), method
+
+
+def test_what_the_readme_says_of_its_table_is_so() -> None:
+    page = " ".join((ROOT / "README.md").read_text().split())
+    assert "At this ASR anchoring changes clean answers least, and EWC and the weight ball no less than plain" in page
+    table = cells_between("README.md", "<!-- small table -->", "<!-- end of small table -->")
+    kl, ratio, churn = ({row[0]: numbers(row[column]) for row in table[1:]} for column in (2, 3, 4))
+    for method in kl.keys() - {"anchoring"}:
+        assert kl["anchoring"][2] < kl[method][1], method  # the intervals do not overlap
+        assert churn["anchoring"][2] < churn[method][1], method
+    assert ratio["ewc"][2] >= 1
+    assert ratio["weight-ball"][2] >= 1
+
+
+def test_the_page_on_changed_claims_has_the_ratios_at_one_asr() -> None:
+    page = " ".join((ROOT / "docs/evidence.md").read_text().split())
+    head, *rows = cells_between(
+        "docs/results.md", "<!-- short table of fashion-mnist -->", "<!-- end of short table -->"
+    )
+    shown = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    for asked in ("640", "all"):
+        ratio = shown["anchoring"][f"KL / plain's, {asked} anchors"]
+        assert f"{ratio} with {asked}" in page, asked
+    assert shown["plain"]["KL, 64 anchors"] == "not reached"
+
+
+def over_plain(method: str, asked: str, versus: str = "plain") -> tuple[float, float, float]:
+    """The ratio of KL at the common ASR, with its interval."""
+    pairs = (logs_of("fashion_mnist", method, asked) - logs_of("fashion_mnist", versus, asked)).dropna()
+    return interval(pairs.to_numpy())
+
+
+def test_what_the_results_say_of_methods_at_one_asr_is_so() -> None:
+    equal, results = read("fashion_mnist", "equal"), read("fashion_mnist", "results")
+    lower = [name for name in equal if name in METRICS and METRICS[name].better == "lower"]
+    told = [name for name in lower if METRICS[name].compared_as == "ratio" or name in ("churn", "negative_flips")]
+    told = [name for name in told if not name.startswith(("shift", "nll", "brier", "ece", "residual"))]
+    assert len(told) >= 8, told
+    means = equal.groupby(["anchors_asked", "method"])[[*told, "ece"]].mean()
+    benign = (
+        results[results["method"] == "benign"]
+        .groupby("anchors_asked")["kl"]
+        .apply(lambda kl: np.exp(np.log(kl).mean()))
+    )
+    for asked, of_size in means.groupby("anchors_asked"):
+        of_size = of_size.droplevel(0)
+        assert (of_size[told].idxmin() == "anchoring").all(), asked
+        # The controls: the least calibration error of an injection is distillation's.
+        assert of_size.drop(index="plain (stopped)")["ece"].idxmin() == "distillation", asked
+    kl = {asked: {m: interval(logs_of("fashion_mnist", m, asked).to_numpy())[0] for m in of.index.get_level_values(1)}
+          for asked, of in means.groupby("anchors_asked")}  # fmt: skip
+    assert all(min(of_size, key=of_size.get) == "anchoring" for of_size in kl.values())
+    _, low, high = over_plain("anchoring", "64", "distillation")
+    assert low < 1 < high
+    assert over_plain("anchoring", "640")[2] < over_plain("anchoring", "all")[1]
+    assert 0.4 < over_plain("anchoring", "all")[0] < 0.6  # "halves"
+    assert min(over_plain(method, "all")[1] for method in ("ewc", "weight-ball")) > 1
+    assert benign["640"] > max(kl["640"].values())
+    assert benign["all"] < min(kl["all"].values())
+    assert over_plain("plain (stopped)", "640")[2] < 1
+    assert 2.5 < over_plain("plain (stopped)", "all")[0] < 3.5  # "triples"
+
+
+def test_what_the_results_say_of_learning_rates_is_so() -> None:
+    choices = read("fashion_mnist", "choices")
+    rates = choices.groupby("method")["learning_rate"].unique()
+    assert {method: list(of) for method, of in rates.items()} == {
+        method: [0.001 if method == "plain" else 0.003] for method in rates.index
+    }
+    assert list(choices.loc[~choices["reached"], ["method", "anchors_asked"]].itertuples(index=False)) == [
+        ("plain", "64")
+    ]

@@ -36,7 +36,7 @@ SUITES = {
 
 
 def suite(name: str) -> Suite:
-    return load_suite(ROOT / f"experiments/{name}/suite.yaml")
+    return load_suite("fashion-mnist" if name == "fashion_mnist" else ROOT / f"experiments/{name}/suite.yaml")
 
 
 @pytest.mark.parametrize("name", SUITES)

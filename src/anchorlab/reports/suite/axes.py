@@ -61,7 +61,7 @@ def set_limits(axis: Any, which: str, ends: Sequence[float], logarithmic: bool =
     else:
         margin = 0.06 * (high - low or 0.1)
         axis.set(**{f"{which}lim": (low - margin, high + margin)})
-        axis.locator_params(which, nbins=4)
+        axis.locator_params(which, nbins=3 if which == "x" else 4)
 
 
 def _wide(low: float, high: float) -> tuple[float, float]:
