@@ -176,6 +176,8 @@ def test_every_name_that_a_page_imports_exists(page: str) -> None:
         typed = [line.source for line in doctest.DocTestParser().get_examples(example)]
         code = typed or [example]
         for node in (node for text in code for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)):
+            if str(node.module).startswith("models."):
+                continue  # a package of BackdoorBench, whose files docs/coming-from.md reads
             for alias in node.names:
                 assert hasattr(import_module(str(node.module)), alias.name), (page, alias.name)
 
