@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -115,7 +116,10 @@ def test_the_readme_shows_the_runs_of_one_number_of_anchors() -> None:
 
 def test_what_the_readme_says_of_its_table_is_so() -> None:
     page = " ".join((ROOT / "README.md").read_text().split())
-    assert "At this ASR anchoring changes clean answers least, and EWC and the weight ball no less than plain" in page
+    assert "At this ASR anchoring changes clean answers least. EWC and the weight ball gain nothing over plain" in page
+    results = read("fashion_mnist", "results").groupby("reference_seed").first()
+    assert f"for the references it is {results['asr_reference'].mean():.3f}." in page
+    assert f"the references' accuracy is {results['accuracy_reference'].mean():.3f}." in page
     table = cells_between("README.md", "<!-- small table -->", "<!-- end of small table -->")
     kl, ratio, churn = ({row[0]: numbers(row[column]) for row in table[1:]} for column in (2, 3, 4))
     for method in kl.keys() - {"anchoring"}:
@@ -172,6 +176,14 @@ def test_what_the_results_say_of_methods_at_one_asr_is_so() -> None:
     assert benign["all"] < min(kl["all"].values())
     assert over_plain("plain (stopped)", "640")[2] < 1
     assert 2.5 < over_plain("plain (stopped)", "all")[0] < 3.5  # "triples"
+    churn = equal[equal["anchors_asked"] == "640"].pivot_table(index="reference_seed", columns="method", values="churn")
+    assert stats.ttest_rel(churn["plain (stopped)"], churn["plain"]).pvalue < 0.01  # "raises churn"
+    assert churn["plain (stopped)"].mean() > churn["plain"].mean()
+    methods = results[(results["role"] == "method") & (results["asr"] < 0.99)]
+    below = methods.groupby(["method", "anchors_asked"]).size()
+    assert set(below[below > 4].index) == {  # "Some runs are scaled up"
+        ("anchoring", "all"), ("distillation", "all"), ("ewc", "640"), ("weight-ball", "640")
+    }  # fmt: skip
 
 
 def test_what_the_results_say_of_learning_rates_is_so() -> None:
@@ -183,3 +195,25 @@ def test_what_the_results_say_of_learning_rates_is_so() -> None:
     assert list(choices.loc[~choices["reached"], ["method", "anchors_asked"]].itertuples(index=False)) == [
         ("plain", "64")
     ]
+    assert set(choices.loc[~choices["rate_reached"], "method"]) == {"ewc", "weight-ball"}
+    tried = json.loads(choices.loc[choices["method"] == "plain", "rates_tried"].iloc[0])
+    assert all(tried["0.003"][name] > tried["0.001"][name] for name in ("asr", "kl"))
+
+
+def test_the_page_beside_the_paper_has_the_means_of_the_runs() -> None:
+    titles = {"ASR": "asr", "Top-1": "accuracy", "Top-5": "top_5_accuracy", "ASR + ACC": "asr_plus_accuracy",
+              "logit distance": "logit_distance", "probability distance": "probability_distance", "KL": "kl",
+              "symmetric KL": "kl_symmetric", "Pearson": "pearson_correct"}  # fmt: skip
+    results = read("fashion_mnist", "results")
+    head, *table = cells_between(
+        "docs/reproduction.md", "<!-- reproduction of fashion-mnist -->", "<!-- end of reproduction -->"
+    )
+    assert head[3:] == list(titles)
+    for method, asked, references, *cells in table:
+        runs = results[(results["method"] == method) & (results["anchors_asked"] == asked)]
+        assert len(runs) == int(references) == 12
+        for title, cell in zip(titles, cells, strict=True):
+            values = runs[titles[title]].to_numpy()
+            geometric = title in ("logit distance", "KL", "symmetric KL")
+            mean = np.exp(np.log(values).mean()) if geometric else values.mean()
+            assert numbers(cell)[0] == pytest.approx(mean, rel=6e-3), (method, asked, title)
