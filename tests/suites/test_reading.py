@@ -23,7 +23,11 @@ MISTAKES = {
         6,
         "'defences' is the former name of 'repairs', and both are given: keep 'repairs'",
     ),
-    "a mistake below a former key": ("methods: {plain: }\ndefences:\n  nad:\n  fine-prunin:", 7, "did you mean 'fine-pruning'?"),
+    "a mistake below a former key": (
+        "methods: {plain: }\ndefences:\n  nad:\n  fine-prunin:",
+        7,
+        "did you mean 'fine-pruning'?",
+    ),
     "an unknown key": ("metods: 1\nmethods: {plain: }", 4, "unknown key 'metods': did you mean 'methods'?"),
     "an unknown key within": ("methods:\n  plain:\n  mine:\n    gird: [1, 2]", 7, "did you mean 'grid'?"),
     "an unknown method": ("methods:\n  plain:\n  anchorin: [1, 2]", 6, "did you mean 'anchoring'?"),
