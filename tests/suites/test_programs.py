@@ -122,7 +122,7 @@ def test_the_scanner_of_the_docs_scans(tmp_path: Path, monkeypatch: pytest.Monke
     own = max(float(state[name].abs().max()) for name in state if not name.endswith("num_batches_tracked"))
     assert (found.score, found.note) == (own, "")
     (detectors,) = blocks("docs/scanners.md", "yaml")
-    suite = parse_suite(f"name: a\ntitle: a\ntasks: [digits]\nmethods: plain\n{detectors}")
+    suite = parse_suite(f"name: a\ntitle: a\ntasks: [digits]\nmethods: {{plain: }}\n{detectors}")
     assert suite.detectors["mine"].build() == Command(
         run="python scan.py {model}", score_path="issues.0.score", accuse_above=5
     )
