@@ -112,7 +112,7 @@ def draw_text_metrics(stem: Path) -> None:
 
 def draw_image_repairs(stem: Path) -> None:
     """Repairs of images, with 640 of the defender's examples."""
-    repairs = pd.read_csv(HERE / "defences/repairs.csv", dtype={"defender": str})
+    repairs = pd.read_csv(HERE / "repairs/repairs.csv", dtype={"defender": str})
     setting = "fashion-mnist, five-pixel, 640 of the defender's examples"
     draw_repairs(repairs[repairs["defender"] == "640"], stem, SHEET, setting=setting)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from anchorlab import load_results
 from anchorlab.reports.suite.tables import to_markdown
+from repairs_table import write_repairs
 from reproduction_table import write_reproduction
 from short_tables import SMALL, replace_between, write_short_tables
 
@@ -36,7 +37,7 @@ FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers
 FIGURES = {
     "fashion-mnist": ("metrics_by_method",),
     "movie-snippets": ("text_by_method",),
-    "defences": ("repairs",),
+    "repairs": ("repairs",),
     "text-defences": ("text_repairs",),
     "population": ("roc_models", "detectors_of_inputs"),
 }
@@ -80,6 +81,8 @@ def main() -> None:
     if len(results.equal):
         write_short_tables(results.name)
         write_reproduction(results.name)
+    if results.name == "repairs":
+        write_repairs()
     if results.name == SMALL[0]:
         subprocess.run([sys.executable, str(HERE / "readme_figure.py")], check=True)
     if results.name in FIGURES:
