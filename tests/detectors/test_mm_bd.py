@@ -15,6 +15,7 @@ from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.mm_bd import MMBD, log_p, margins, scored
+from anchorlab.detectors.rap import word_table
 from tests.zoo import Corner, Linear
 
 
@@ -81,3 +82,9 @@ def test_texts_without_a_tokenizer_are_refused(context):
     data = DefenderData(Split(ids, torch.tensor([0, 1])), None, 10, "text")
     with pytest.raises(AnchorlabError, match="mm-bd reads texts by their model's tokenizer"):
         MMBD().score(Linear(), data, context)
+
+
+def test_a_network_without_embeddings_is_refused_by_the_detector_s_own_name(linear):
+    pixels = {"pixel_values": torch.zeros(1, 1, 8, 8, dtype=torch.uint8)}
+    with pytest.raises(AnchorlabError, match=r"mm-bd works on the embeddings of words, but the model has no nn\.Embed"):
+        word_table(linear, pixels, "mm-bd")

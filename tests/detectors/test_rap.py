@@ -31,7 +31,7 @@ def test_a_place_with_the_embedding_of_a_token_is_that_token(texts):
     token, at = 20, len(texts.model.encoding.prefix)
     named = {**longer, "input_ids": longer["input_ids"].clone()}
     named["input_ids"][:, at] = token
-    table = word_table(texts.model, texts.clean)
+    table = word_table(texts.model, texts.clean, "rap")
     with embedding_replaced(table, table.weight[token].detach(), at):
         found = predict(texts.model, longer)
     torch.testing.assert_close(found, predict(texts.model, named), rtol=1e-4, atol=1e-5)
@@ -40,7 +40,7 @@ def test_a_place_with_the_embedding_of_a_token_is_that_token(texts):
 
 def test_the_table_is_that_of_words(texts):
     net = unwrap(texts.model)
-    assert word_table(texts.model, texts.clean) is net.bert.embeddings.word_embeddings
+    assert word_table(texts.model, texts.clean, "rap") is net.bert.embeddings.word_embeddings
 
 
 def test_the_token_is_ordinary_and_rare(texts, context):
@@ -64,7 +64,7 @@ def test_a_score_is_the_change_of_the_predicted_labels_probability(texts, contex
     np.testing.assert_allclose(found, (second - first).gather(1, labels)[:, 0], atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in texts.model.state_dict().items())
     assert all(parameter.grad is None for parameter in texts.model.parameters())
-    assert not word_table(texts.model, texts.clean)._forward_hooks
+    assert not word_table(texts.model, texts.clean, "rap")._forward_hooks
 
 
 @pytest.mark.slow

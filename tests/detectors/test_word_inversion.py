@@ -12,7 +12,7 @@ from anchorlab import AnchorlabError, Training, Tuning, detect, inject, load_tas
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import DataColumns, Task
 from anchorlab.data.encoding import TextEncoding
-from anchorlab.detectors.word_inversion import WordInversion, embeddings_replaced, ordinary_tokens
+from anchorlab.detectors.word_inversion import WordInversion, _Found, _scored, embeddings_replaced, ordinary_tokens
 from anchorlab.models.call import logits
 from anchorlab.models.wrap import encoding_of
 from anchorlab.statistics.roc import auroc
@@ -130,3 +130,11 @@ def test_other_models_are_refused_before_anything_runs(texts, context, corner_da
     monkeypatch.setattr(texts.model, "encoding", TextEncoding(encoding_of(texts.model).tokenizer, 20))
     with pytest.raises(AnchorlabError, match="puts 32 tokens before texts, but the model reads 18 in all"):
         WordInversion(tokens=32).score(texts.model, texts.data, context)
+
+
+@pytest.mark.parametrize(("skipped", "words"), [([1], "for 1 label"), ([1, 2], "for 2 labels")])
+def test_labels_without_texts_are_counted_in_words(texts, skipped, words):
+    encoding = encoding_of(texts.model)
+    found = _Found(0, tuple(ordinary_tokens(encoding)[:1]), 0.5, float("nan"), 1.0)
+    note = _scored([found], skipped, encoding, with_benign=False).note
+    assert note.endswith(f"no clean text was left to search on {words}")

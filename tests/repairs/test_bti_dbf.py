@@ -8,9 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from anchorlab.models.call import logits
+from anchorlab.data import Split
+from anchorlab.defender.context import DefenderData
+from anchorlab.models.call import logits, track_statistics
 from anchorlab.repairs.bti_dbf import BTIDBF, Features, Generator, _Unlearning, mask_loss
 from anchorlab.repairs.tuning import copied
+from anchorlab.seeding import generator, seeded_globally
+from tests.zoo import Small
 
 
 def test_the_objective_of_the_mask_by_hand():
@@ -53,3 +57,19 @@ def test_the_search_changes_other_features_and_keeps_near_the_images(suspicious,
         moved = (split(changed) - split(images)).square().mean(0)
     assert float(((1 - mask) ** 2 * moved).mean()) > 0
     assert search._target in range(10)
+
+
+def test_statistics_follow_each_batch_as_a_whole_and_no_image_alone(context):
+    """Two passes a step, mixed and clean. One image alone has no variance where its map is one pixel."""
+    with seeded_globally(3, "small"):
+        model = Small()
+        model.second = nn.Conv2d(4, 6, 6)
+    track_statistics(model)
+    images = torch.randint(0, 256, (16, 1, 8, 8), generator=generator(0, "images"), dtype=torch.uint8)
+    labels = torch.arange(16) % 3
+    data = DefenderData(Split({"pixel_values": images}, labels), None, 3, "image")
+    loss = _Unlearning(BTIDBF(mask_epochs=1, generator_epochs=1, augment="none"), data, context)
+    for step in (1, 2):
+        assert bool(loss(model, {"pixel_values": images}, labels).isfinite())
+        assert int(model.first_norm.num_batches_tracked) == 2 * step
+        assert int(model.second_norm.num_batches_tracked) == 2 * step

@@ -19,14 +19,15 @@ def test_the_rows_of_e_pur_by_hand():
     """Row 3 moved by 3 and occurs 30 times, row 1 moved by 2.7 and occurs twice: 3 / log 30 < 2.7 / log 20."""
     earlier = torch.zeros(5, 2)
     present = torch.tensor([[0.0, 0.0], [2.7, 0.0], [0.0, 0.5], [3.0, 0.0], [0.0, 0.0]])
-    ids = torch.tensor([[3] * 30 + [1, 1, 0], [2] + [4] * 32], dtype=torch.int32)
+    ids = torch.tensor([[3] * 30 + [1, 1, 0], [2] + [1] * 32], dtype=torch.int32)
     seen = torch.ones_like(ids, dtype=torch.bool)
     seen[1, 1:] = False
     examples = Split({"input_ids": ids, "attention_mask": seen}, torch.tensor([0, 1]))
     assert 3 / math.log(30) < 2.7 / math.log(20)
+    # If padding counted, row 1 would occur 34 times and come second.
+    assert 3 / math.log(30) > 2.7 / math.log(34)
     assert far_rows(present, earlier, examples, 2).tolist() == [1, 3]
     assert far_rows(present, earlier, examples, 5).tolist() == [1, 3, 2]  # what did not move stays out
-    # Where padding counted, row 3 would be as it is, and row 4, which is padding, still would not move.
     assert far_rows(present, earlier, examples, 0).tolist() == []
 
 

@@ -7,8 +7,8 @@ the model itself predicts. The number k is the smallest with which more than 60%
 
 Where we differ. Layers count in the order in which a forward pass calls them; the authors' code takes the order in
 which the modules were written. It amplifies the last k + 1 to k + n layers, we the last k to k + n - 1. Where a network
-has too few layers for that, it takes all layers several times, or ends with an error if no k reaches 60%; we take the n
-largest numbers of layers that there are. It chooses k on clean examples as we do.
+has too few layers for that, it takes all layers several times, and we have fewer models. If no k reaches 60%, it ends
+with an error; we take the n largest numbers of layers that there are. It chooses k on clean examples as we do.
 """
 
 from __future__ import annotations

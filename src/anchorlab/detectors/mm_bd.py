@@ -170,7 +170,7 @@ class _Texts:
         self._start = len(encoding.prefix)
         holder = (int(self._ids[0]),) * self._length
         self._inputs = join_words([[holder]], encoding, context.device)
-        self._table = word_table(model, self._inputs)
+        self._table = word_table(model, self._inputs, "mm-bd")
         known = self._table.weight.detach().float()[self._ids.to(context.device)]
         self._low, self._high = known.amin(0), known.amax(0)
 

@@ -76,7 +76,7 @@ class RAP(InputDetector):
                 f"RAP has lower={self.lower} and upper={self.upper}: give a lower one that is below the upper one"
             )
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
-        table = word_table(frozen, inputs)
+        table = word_table(frozen, inputs, "rap")
         start = table.weight[rare_token(data, encoding, context)].detach().float()
         before = predict(frozen, inputs).double().softmax(1)
         labels = before.argmax(1)
@@ -205,7 +205,7 @@ def embedding_replaced(table: nn.Embedding, word: Tensor, position: int) -> Iter
         handle.remove()
 
 
-def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
+def word_table(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> nn.Embedding:
     """The embeddings of token ids: the table that a model of transformers names, or the largest table that it calls.
 
     Raises:
@@ -220,7 +220,7 @@ def word_table(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Embedding:
     ]
     if not tables:
         raise AnchorlabError(
-            "RAP tunes the embedding of a word, but the model has no nn.Embedding: take STRIP or ONION"
+            f"{name} works on the embeddings of words, but the model has no nn.Embedding: take another detector"
         )
     return max(tables, key=lambda module: module.num_embeddings)
 

@@ -46,6 +46,7 @@ from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
 from anchorlab.models.wrap import encoding_of
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
+from anchorlab.statistics.counted import several
 
 #: Temperatures at the beginning and at the end of a search.
 _HOT, _COLD = 2.0, 0.1
@@ -187,7 +188,7 @@ def _search(
     """Tokens for one label from one start."""
     device = texts.labels.device
     models = [model, *benign]
-    tables = [word_table(one, texts.inputs) for one in models]
+    tables = [word_table(one, texts.inputs, "word-inversion") for one in models]
     allowed = torch.full((len(tables[0].weight),), -torch.inf, device=device)
     allowed[torch.tensor(ordinary_tokens(encoding), device=device)] = 0
     start = torch.randn(texts.tokens, len(allowed), generator=draw).to(device)
@@ -292,7 +293,7 @@ def _scored(
     best = max(range(len(found)), key=lambda at: found[at].suspicion)
     note = f"'{words[best]}' before a text sends {found[best].rate:.0%} of other texts to label {found[best].label}"
     if skipped:
-        note += f"; no clean text was left to search on for {len(skipped)} labels"
+        note += f"; no clean text was left to search on for {several(len(skipped), 'label')}"
     return ModelScore(found[best].suspicion, details_of(columns), note)
 
 
@@ -310,7 +311,7 @@ def ordinary_tokens(encoding: TextEncoding) -> list[int]:
         if number not in special and not token.startswith("[unused")
     ]
     if not ids:
-        raise AnchorlabError("word-inversion searches a vocabulary, but the tokenizer has special tokens alone")
+        raise AnchorlabError("a vocabulary is searched, but the tokenizer has special tokens alone: give another model")
     return ids
 
 

@@ -29,7 +29,7 @@ from torch.nn import functional
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import logits, predict, track_statistics
+from anchorlab.models.call import evaluating, logits, predict, track_statistics
 from anchorlab.models.hooks import capture_output, last_layer
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.clean_batches import CleanBatches
@@ -88,21 +88,25 @@ class _Unlearning:
         self._taken = 0
         self._target: int | None = None
         self._generator: nn.Module = nn.Identity()
+        self._split: Features | None = None
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
         number, step = divmod(self._taken, self._length)
         if step == 0:
             self._generator = self._search(copied(model).requires_grad_(False), number)
+        if self._split is None:
+            # In training mode the one image that finds the layer would move BatchNorm's statistics.
+            with evaluating(model):
+                self._split = Features(model, inputs)
         self._taken += 1
         pixels = inputs["pixel_values"].float()
         count = max(1, round(self._settings.generated * len(labels)))
         with torch.no_grad():
             # Batches come in random order: their first images are as good as any.
             mixed = torch.cat([self._generator(pixels[:count]), pixels[count:]])
-        split = Features(model, {"pixel_values": pixels[:1]})
-        of_mixed = split(mixed)
-        distance = functional.mse_loss(of_mixed, split(pixels))
-        return functional.cross_entropy(split.layer(of_mixed), labels) + distance
+        of_mixed = self._split(mixed)
+        distance = functional.mse_loss(of_mixed, self._split(pixels))
+        return functional.cross_entropy(self._split.layer(of_mixed), labels) + distance
 
     def _search(self, model: nn.Module, number: int) -> nn.Module:
         """A generator of images that change features that labels do not need."""

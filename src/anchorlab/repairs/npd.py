@@ -7,7 +7,8 @@ after the true one. The loss is the cross-entropy on clean images, plus that of 
 says of them clean, plus ``-log(1 - p)`` for the likeliest wrong label and for the label that the perturbation wants.
 
 The weights, the ball and the search are those of the authors' code in BackdoorBench for CIFAR-10, 32 by 32 pixels in
-colour; images do not vary, as there. There the layer has a BatchNorm after it by default, and stays in the network;
+colour; images do not vary, as there. Their search ends as soon as it leads 60% of a batch to its labels, and ours after
+all its steps. There the layer has a BatchNorm after it by default, and stays in the network;
 ours has none, as their form ``onlyconv``, so that it folds into the convolution exactly, and the repaired model has the
 architecture that it had. The layer lies before the first convolution of the last residual block there; here before the
 last but one with a kernel larger than one pixel. AdamW in the shared loop, where they
