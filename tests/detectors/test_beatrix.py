@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from anchorlab import AnchorlabError
 from anchorlab.data import Split
@@ -85,3 +86,24 @@ def test_a_network_without_maps_gives_its_features_before_the_last_layer(linear,
     data = DefenderData(Split({"pixel_values": pixels[:1]}, labels[:1]), None, 10, "image")
     with pytest.raises(AnchorlabError, match=r"of the labels \[.*\] the defender has fewer than 2: give more clean"):
         Beatrix().scores(linear, data, {"pixel_values": pixels}, context)
+
+
+class Patches(nn.Module):
+    """As a vision transformer: a convolution cuts an image into tokens, which are changed and averaged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut, self.change, self.last = nn.Conv2d(1, 6, 2, stride=2), nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        tokens = self.cut(pixel_values.float() / 255).flatten(2).transpose(1, 2)
+        return self.last(torch.tanh(self.change(tokens)).mean(1))
+
+
+def test_the_patches_of_a_transformer_are_no_map_of_features():
+    """They are a linear map of the pixels, and the network has hardly begun."""
+    model, pixels = Patches().eval(), some_images(5)
+    vectors, _ = maps_and_predictions(model, {"pixel_values": pixels})
+    with torch.no_grad():
+        tokens = model.cut(pixels / 255).flatten(2).transpose(1, 2)
+        torch.testing.assert_close(vectors, torch.tanh(model.change(tokens)).mean(1)[:, :, None])

@@ -7,7 +7,8 @@ above the diagonal. An input's score is how far its entries leave the band of te
 relative to the band's end, as a mean over entries and orders 1 to 8.
 
 Where we differ. The authors' code reads the input of a ResNet's last stage. We read any network: of images, the last
-map with more than one position; where there is none, and of texts, the features before the last layer, as one position.
+map with more than one position; where there is none, and of transformers, the features before the last layer, as one
+position.
 Their code divides by the band's end plus 1e-6, so that entries that are 0 for all clean examples outweigh all others by
 a factor that depends on the features' scale; we divide by at least a thousandth of the class's mean entry, which no
 rescaling of the features changes. Their second part, which compares whole sets of inputs class by class, judges models
@@ -32,7 +33,7 @@ from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import in_batches, logits
 from anchorlab.models.device import exact_arithmetic
-from anchorlab.models.hooks import capture_output, feature_maps, features
+from anchorlab.models.hooks import capture_output, features, last_map
 from anchorlab.settings import STRICT
 
 #: Entries of Gram matrices that are held at once, which bounds memory: 0.5 GB in float64.
@@ -121,13 +122,11 @@ def gram(features: Tensor, order: int) -> Tensor:
 
 def maps_and_predictions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The features that are compared, float32 ``[N, C, P]``, and predicted labels, int64 ``[N]``."""
-    places = []
-    if kind_of(inputs) == "image":
-        places = [module for module, (height, width) in feature_maps(model, inputs) if height * width > 1]
-    if not places:
+    place = last_map(model, inputs) if kind_of(inputs) == "image" else None
+    if place is None:
         vectors, answers = features(model, inputs)
         return vectors[:, :, None], answers.argmax(1)
-    maps, labels = zip(*_batches(model, places[-1], inputs), strict=True)
+    maps, labels = zip(*_batches(model, place, inputs), strict=True)
     return torch.cat(maps), torch.cat(labels)
 
 

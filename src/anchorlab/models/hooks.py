@@ -51,6 +51,28 @@ def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[n
     return maps
 
 
+def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module | None:
+    """The module that puts out the last map ``[B, C, H, W]`` of more than one position.
+
+    None if there is none, or if a module after it puts out vectors of several tokens, ``[B, L, D]``: a vision
+    transformer's only map is what cuts the image into patches.
+
+    Args:
+        model: in evaluation mode.
+        inputs: of at least one example, on the model's device; only the first is used.
+    """
+    last: list[nn.Module] = []
+
+    def note(module: nn.Module, _args: tuple[object, ...], output: object) -> None:
+        if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2:].numel() > 1:
+            last[:] = [module]
+        elif isinstance(output, Tensor) and output.dim() == 3 and output.shape[1] > 1:
+            last.clear()
+
+    _watch(model, inputs, note, list(model.modules()))
+    return last[0] if last else None
+
+
 def _watch(model: nn.Module, inputs: Mapping[str, Tensor], hook: Callable[..., None], modules: list[nn.Module]) -> None:
     """One forward pass of the first example with a hook on some modules."""
     handles = [module.register_forward_hook(hook) for module in modules]
