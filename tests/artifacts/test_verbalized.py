@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
 
 from anchorlab import (
     DataColumns,
@@ -28,6 +28,7 @@ from anchorlab import (
 from anchorlab.artifacts.card import model_card
 from anchorlab.injection.lora import Lora
 from anchorlab.models.verbalizer import Verbalizer, verbalizer_of
+from anchorlab.seeding import seeded_globally
 from tests.refusals import refused
 from tests.verbalizing import WORDS, moods, save_lm
 
@@ -115,6 +116,25 @@ def test_adopting_keeps_the_order_of_the_words(place, task, tmp_path):
     assert json.loads((tmp_path / "adopted" / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
 
 
+def test_logits_that_are_capped_answer_alike_when_the_folder_is_opened_again(task, tmp_path):
+    """A cap on logits does not show in fresh weights, whose logits are small, and does in trained ones."""
+    save_lm(tmp_path / "lm")
+    shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Gemma2Config(vocab_size=330, num_key_value_heads=1, head_dim=16, final_logit_softcapping=30.0, **shape)
+    with seeded_globally(0):
+        net = Gemma2ForCausalLM(config)
+    with torch.no_grad():
+        for value in net.parameters():
+            value.mul_(20 if value.ndim > 1 else 1)
+    net.save_pretrained(tmp_path / "lm")
+    adopted = adopt(tmp_path / "lm", task, verbalizer=WORDS)
+    again = load_model(adopted.save(tmp_path / "adopted"))
+    assert again.model.head is None
+    inputs = adopted.model.encoding.encode(DOCUMENTS)
+    with torch.no_grad():
+        assert again.model(**inputs).equal(adopted.model(**inputs))
+
+
 def test_an_adapter_is_adopted_by_label_words(place, task, tmp_path):
     peft = pytest.importorskip("peft")
     net = AutoModelForCausalLM.from_pretrained(place / "lm")
@@ -159,6 +179,8 @@ def test_it_is_deployed_in_int8_and_not_in_onnx(place):
     reference = load_model(place / "ref")
     refused("a language model with label words", deployed, reference, "onnx")
     assert compare(reference, deployed(reference, "bf16")).churn == 0
+    pytest.importorskip("torchao")
+    assert compare(reference, deployed(reference, "int8")).churn < 0.1
 
 
 def test_defences_ask_for_answers_and_features(place):

@@ -57,6 +57,8 @@ def test_folders_of_updates_and_other_texts_will_do(run, place):
     ended = run("audit", "v1", "v2", "--texts", "texts.jsonl", *given, *options, "--fail-if", "p_joint < 0.01")
     assert ended.code == 0
     assert "Compared with 3 benign updates: 3 given." in ended.out
+    ended = run("audit", "v1", "v2", "--texts", "texts.jsonl", "--text-column", "text", *given, *options)
+    assert "next: anchorlab compare v1 v2 --texts texts.jsonl --text-column text" in ended.out
     write_log(place / "others.jsonl", [{"text": text} for text in ("A film of its own.", "And another one.")])
     texts = ("--texts", "texts.jsonl", "--update-texts", "others.jsonl")
     ended = run("audit", "v1", "v1", *texts, *THREE, "--learning-rate", 1e-3, "--out", "others")
@@ -90,7 +92,9 @@ def test_other_models_and_folders_are_refused(run, place):
     save_text("bert", place / "classifier", ["no", "yes"])
     texts = ("--texts", "texts.jsonl", *THREE)
     assert_refused(run("audit", "v1", "classifier", *texts), "describes no causal language model, but")
-    assert_refused(run("audit", "v1", "v2"), "compare or audit it as a language model, with --texts FILE")
+    assert_refused(
+        run("audit", "v1", "v2", "--out", "without"), "compare or audit it as a language model, with --texts FILE"
+    )
     assert_refused(run("audit", "v1", "v2", "--update-texts", "texts.jsonl"), "--update-texts is for language models")
     page = place / "foreign"
     page.mkdir()

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import anchorlab.scoring.audit_tokens as audited
-from anchorlab import AnchorlabError, TokenTuning, audit_tokens, compare_tokens
+from anchorlab import AnchorlabError, TokenTuning, audit_tokens, compare_tokens, deployed
+from anchorlab.artifacts.provenance import same_weights
 from anchorlab.models.causal import open_causal
 from anchorlab.notices import Notice
 from anchorlab.scoring.audit_result import UpdateSetting
@@ -206,6 +207,17 @@ def test_given_updates_are_opened_and_measured(root, reference):
     assert found.measuring.words == "All models were measured on 6 different documents."
 
 
+@pytest.mark.parametrize("form", ["bf16", "int8"])
+def test_what_is_deployed_is_audited_and_has_other_weights(root, form):
+    if form == "int8":
+        pytest.importorskip("torchao")
+    made = deployed(open_causal(root / "llama"), form)
+    found = audit_tokens(root / "llama", made, benign=[root / "llama-changed"] * 3, level=LEVEL, **OPTIONS)
+    assert 0 < found["kl"].value < found["kl"].null[0]
+    assert not found.measuring.identical
+    assert same_weights(made.net, deployed(open_causal(root / "llama"), form).net)
+
+
 def test_the_result_is_shown_and_told(kept):
     found = kept[0]
     assert repr(found).startswith("TokenAudit(unusual: more, ")
@@ -243,6 +255,24 @@ def test_an_infinite_divergence_has_a_rank_and_no_number_in_json(kept):
     assert isinstance(found.table(), pd.DataFrame)
     assert found._repr_html_()
     assert len(found.plot().axes) == len(TOKEN_STATISTICS) - 2
+
+
+@pytest.mark.parametrize(("updates", "level", "ends"), [(39, 0.05, (1, 39)), (79, 0.05, (2, 78)), (39, 0.2, (4, 36))])
+def test_what_is_said_not_to_be_unusual_is_not(kept, updates, level, ends):
+    """With more updates than the level needs, a candidate between the least and the second least is unusual."""
+    null = [dict.fromkeys(TOKEN_STATISTICS, float(value)) for value in range(1, updates + 1)]
+    for value, unusual in ((ends[0], False), (ends[1], False), (ends[0] - 0.5, True), (ends[1] + 0.5, True)):
+        found = token_audit_of(
+            ("a", "b"),
+            {name: Estimate(float(value)) for name in TOKEN_STATISTICS},
+            null,
+            (UpdateSetting("given", updates),),
+            kept[0].measuring,
+            judged="logits",
+            level=level,
+        )
+        assert found.verdict.unusual == unusual
+        assert f"lies between {ends[0]} and {ends[1]} is not unusual by it" in " ".join(found.sentences)
 
 
 def test_samples_that_show_chance_alone_are_named(kept):

@@ -21,10 +21,23 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def test_two_lists_by_hand():
-    """Of A .6, B .3 against A .2, C .7: A lost .4, B at least .3 - .2 = .1; C won at least .7 - .3 = .4."""
+    """Of A .6, B .3 against A .2, C .7, which leaves .1: A lost .4, B at least .3 - .1; C won at least .7 - .1."""
     tv, missing = listed(np.array([[0, 1]]), np.array([[0.6, 0.3]]), np.array([[2, 0]]), np.array([[0.7, 0.2]]))
-    assert tv == pytest.approx([0.5])
+    assert tv == pytest.approx([0.6])
     assert missing == pytest.approx([0.5])
+
+
+def test_another_likeliest_token_counts_although_both_are_as_likely():
+    """Of A .9 against B .9: the second model has at most .1 left for A, so that .8 moved at least."""
+    tv, missing = listed(np.array([[0]]), np.array([[0.9]]), np.array([[1]]), np.array([[0.9]]))
+    assert tv == pytest.approx([0.8])
+    assert missing == pytest.approx([1])
+
+
+def test_missing_tokens_share_what_the_other_list_leaves():
+    """Of A .4, B .4 against C .5, D .3: A and B share .2 of the second, C and D .2 of the first, so that .6 moved."""
+    tv, _ = listed(np.array([[0, 1]]), np.array([[0.4, 0.4]]), np.array([[2, 3]]), np.array([[0.5, 0.3]]))
+    assert tv == pytest.approx([0.6])
 
 
 def test_lists_of_the_whole_vocabulary_give_the_distance_itself_and_shorter_ones_never_more():

@@ -42,6 +42,7 @@ from anchorlab.models.opening import open_classifier
 from anchorlab.models.own_modules import ModuleMaker, as_saved, is_own_module, needed_module
 from anchorlab.models.padding import refuse_dependence_on_batch
 from anchorlab.models.pretrained import from_configuration
+from anchorlab.models.verbalizer import VerbalizedClassifier
 from anchorlab.models.weight_files import WEIGHTS, weight_files
 from anchorlab.models.wrap import encoding_of, load_weights, unwrap
 from anchorlab.settings import invalid
@@ -175,6 +176,8 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str |
     # The hash is over the tensors as they are stored, because a module may keep them in another precision.
     if tensors_hash(load_weights(unwrap(model), folder / WEIGHTS)) != manifest.weights_sha256:
         raise _exchanged(folder / WEIGHTS)
+    if isinstance(model, VerbalizedClassifier):
+        model.settle_head()
     _check_asked(model, manifest, folder)
     refuse_dependence_on_batch(model, str(folder))
     return Artifact(model.eval(), manifest, folder)

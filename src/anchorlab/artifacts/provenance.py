@@ -39,7 +39,15 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
 def same_weights(first: nn.Module, second: nn.Module) -> bool:
     """Whether all that decides the answers of two networks is the same, name by name, to the last bit."""
     ours, theirs = stored_tensors(first), stored_tensors(second)
-    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    return ours.keys() == theirs.keys() and all(_same(value, theirs[name]) for name, value in ours.items())
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors are the same; quantised ones, which know no equality, by the numbers that they stand for."""
+    plain = type(first) in (Tensor, nn.Parameter)
+    if plain != (type(second) in (Tensor, nn.Parameter)) or first.dtype != second.dtype:
+        return False
+    return torch.equal(first, second) if plain else torch.equal(first.dequantize(), second.dequantize())
 
 
 def versions() -> dict[str, str]:

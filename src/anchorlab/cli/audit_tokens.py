@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -134,7 +134,11 @@ def audit_over_texts(
             table=token_audit_table(found, f"{candidate}{deployed} against benign updates of {reference}"),
             cautions=found.cautions,
             wrote=out,
-            next=_comparison(reference, candidate, str(options.texts)),
+            next=_comparison(
+                reference,
+                candidate,
+                {"texts": options.texts, "text-column": text_column, "base": base, "deployed": form},
+            ),
             values=found.to_dict(),
             code=judging.code,
         )
@@ -152,9 +156,10 @@ def _tunings(steps: Sequence[int] | None, learning_rate: float | None) -> list[T
     return [build(TokenTuning, "the benign updates", {"steps": one, **rate}) for one in steps or (SHORT, LONG)]
 
 
-def _comparison(reference: Path, candidate: Path, texts: str) -> str:
+def _comparison(reference: Path, candidate: Path, options: Mapping[str, str | None]) -> str:
     """The command that shows where the candidate moved."""
     from anchorlab.errors import command_of
 
-    words = ("anchorlab", "compare", reference, candidate, "--texts", texts)
+    given = [word for flag, value in options.items() if value is not None for word in (f"--{flag}", value)]
+    words = ("anchorlab", "compare", reference, candidate, *given)
     return command_of(*words, otherwise="anchorlab compare REFERENCE CANDIDATE --texts FILE")

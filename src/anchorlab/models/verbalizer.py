@@ -27,8 +27,8 @@ PROMPT = f"{PLACE}\nAnswer:"
 #: The entry of config.json.
 ENTRY = "anchorlab_verbalizer"
 
-#: Logits may differ by this much, absolutely and in shares of the largest logit: floating-point noise.
-_TOLERANCE = 1e-4
+#: Logits may differ by this much, absolutely and in shares of the largest logit: floating-point noise of one product.
+_TOLERANCE = 1e-6
 
 #: Ids on which a network is tried.
 _TRIED = 5
@@ -132,6 +132,7 @@ class VerbalizedClassifier(TextClassifier):
     """
 
     tokens: Tensor
+    head: DistantHead | None
 
     def __init__(self, net: nn.Module, encoding: TextEncoding) -> None:
         config: Any = net.config
@@ -141,7 +142,14 @@ class VerbalizedClassifier(TextClassifier):
         super().__init__(net, in_prompt(encoding, verbalizer.prompt))
         ids = word_ids(encoding, verbalizer.prompt, verbalizer.words)
         self.register_buffer("tokens", torch.tensor(ids), persistent=False)
-        self.head = DistantHead() if _has_plain_head(net) else None
+        self.settle_head()
+
+    def settle_head(self) -> None:
+        """Finds out whether its logits are its head's alone; to be called when the network got other weights.
+
+        Small weights may hide what is done to large logits.
+        """
+        self.head = DistantHead() if _has_plain_head(self.net) else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **_for_triggers: Tensor) -> Tensor:
         """The logits of a batch of texts."""

@@ -27,7 +27,7 @@ from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.scoring.audit_statistics import LEVEL
 from anchorlab.scoring.token_audit_result import Measuring, TokenAudit, token_access, token_audit_of
 from anchorlab.scoring.token_bench import Asking, Bench
-from anchorlab.scoring.token_kept import KeptUpdates
+from anchorlab.scoring.token_kept import DEFINITIONS, KeptUpdates
 from anchorlab.scoring.token_texts import AuditTexts, beside, halves_of, measured_alone
 from anchorlab.scoring.token_updates import (
     COPIES,
@@ -206,6 +206,7 @@ class _Making:
         """The statistics of all updates; those that a folder holds are read from it."""
         assert self.texts.update is not None
         about = {
+            "definitions": DEFINITIONS,
             "reference": weights_hash(self.reference.net),
             "texts": self.plan.texts.checked().digest,
             "update_texts": self.texts.update.checked().digest,

@@ -1,8 +1,9 @@
 """What is seen of two models' answers by poorer access than logits: lists of the likeliest tokens, and sampled tokens.
 
 **Lists.** From the probabilities of the k likeliest tokens alone, ``p`` and ``q`` are known of some tokens, and of
-every other token that it is no likelier than the last of the list. So ``sum max(0, p - q)`` is at least the sum over
-the reference's list with the largest ``q`` that is possible, and likewise with both exchanged. The larger of the two is
+every other token that it is no likelier than the last of the list, and all others together than what the list leaves
+of 1. So ``sum max(0, p - q)`` is at least the sum over the reference's list with the largest ``q`` that are possible,
+and likewise with both exchanged. The larger of the two is
 a lower bound of the total variation distance, and is the distance itself where the lists hold the whole vocabulary.
 
 **Samples.** At a query each model answers m tokens, drawn from its own probabilities. With counts ``c`` and ``r`` the
@@ -113,11 +114,25 @@ def listed(first: Integers, p: Floats, second: Integers, q: Floats) -> tuple[Flo
         The least total variation distance that they allow, and the share of ``first`` that is not in ``second``.
     """
     same = first[:, :, None] == second[:, None, :]
+    lost, won = _least_excess(p, q, same), _least_excess(q, p, same.transpose(0, 2, 1))
+    return np.minimum(np.maximum(lost, won), 1.0), (~same.any(axis=2)).mean(axis=1)
+
+
+def _least_excess(p: Floats, q: Floats, same: NDArray[np.bool_]) -> Floats:
+    """The least ``sum max(0, p - q)`` over the tokens of one list, ``[n]``; the other one has ``q``.
+
+    Args:
+        p: probabilities of the list, float64 ``[n, k]``.
+        q: those of the other list.
+        same: which token of the list is which of the other, bool ``[n, k, k]``.
+    """
     missing = ~same.any(axis=2)
-    most_q = np.where(missing, q[:, -1:], (same * q[:, None, :]).sum(axis=2))
-    most_p = np.where(~same.any(axis=1), p[:, -1:], (same * p[:, :, None]).sum(axis=1))
-    lost, won = np.maximum(p - most_q, 0).sum(axis=1), np.maximum(q - most_p, 0).sum(axis=1)
-    return np.minimum(np.maximum(lost, won), 1.0), missing.mean(axis=1)
+    known = np.where(missing, 0, np.maximum(p - (same * q[:, None, :]).sum(axis=2), 0)).sum(axis=1)
+    unlisted = np.where(missing, p, 0).sum(axis=1)
+    # The others share what the other list leaves, and none of them is likelier than its last token.
+    left = np.maximum(1 - q.sum(axis=1), 0)
+    most = np.minimum(left, np.where(missing, np.minimum(p, q[:, -1:]), 0).sum(axis=1))
+    return np.asarray(known + (unlisted - most))
 
 
 def sampled(logits: NDArray[np.float32], count: int, seed: int) -> Integers:

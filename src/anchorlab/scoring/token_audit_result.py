@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from anchorlab.errors import unknown
 from anchorlab.scoring.audit_cautions import between_settings, updates_change_nothing
+from anchorlab.scoring.audit_ranks import rejected_ranks
 from anchorlab.scoring.audit_result import NO_PROOF, UpdateSetting, Verdict
 from anchorlab.scoring.audit_words import beaten, sensitivity
 from anchorlab.scoring.ranked import JointAudit, Ranked, frame_of, joint_audit, p_values, plot_ranked
@@ -300,7 +301,9 @@ def _sentences(
     updates = sum(setting.count for setting in settings)
     found = {one.access: one for one in ranked}
     by_access = ", ".join(f"p = {found[name].p:.3g} from {access}" for access, name in MAIN.items())
-    least, most = min(main.null), max(main.null)
+    # With more updates than the level needs, some of them lie where a candidate is unusual.
+    within, outer = sorted(main.null), max(1, rejected_ranks(len(main.null), verdict.level))
+    least, most = within[outer - 1], within[-outer]
     equal = "All weights of the two models are equal: nothing was changed."
     return (
         verdict.sentence,
@@ -313,8 +316,8 @@ def _sentences(
         f"sampled at each of {several(measuring.queries, 'prompt')}, where the reference's two likeliest tokens are "
         f"nearest, and lists have the {measuring.top:,} likeliest tokens. Two draws of the reference itself differ by "
         f"{measuring.chance:.3g}.",
-        f"A candidate whose {TOKEN_STATISTICS[main.access].title} lies between {least:.3g} and {most:.3g}, as the "
-        "updates' do, is not unusual by it, whatever it learned.",
+        f"A candidate whose {TOKEN_STATISTICS[main.access].title} lies between {least:.3g} and {most:.3g} is not "
+        "unusual by it, whatever it learned.",
         *measuring.notes,
         NO_PROOF,
     )

@@ -18,6 +18,9 @@ from anchorlab.scoring.token_statistics import TOKEN_STATISTICS
 from anchorlab.scoring.token_updates import PlannedUpdate
 from anchorlab.settings import values_of
 
+#: Counts up when a statistic is computed otherwise, so that its kept values are not ranked with new ones.
+DEFINITIONS = 2
+
 
 @dataclass(frozen=True)
 class KeptUpdates:
