@@ -104,3 +104,22 @@ def test_a_text_is_the_mean_of_its_own_tokens_and_watching_changes_nothing():
 def test_a_model_without_layers_is_refused(corner_data, context):
     with pytest.raises(AnchorlabError, match="ted looks into linear layers, convolutions and ReLUs, but the model has"):
         TED().scores(Corner(), corner_data, corner_data.train.inputs, context)
+
+
+def test_the_activations_of_few_inputs_are_held_at_once_and_scores_are_the_same(context, monkeypatch):
+    """All layers of ten thousand images of a ResNet-18 would fill 40 GB."""
+    model, pixels = small(), some_images(30)
+    with torch.no_grad():
+        labels = model(pixels[:20]).argmax(1)
+    data = DefenderData(Split({"pixel_values": pixels[:20]}, labels), None, 3, "image")
+    whole = TED().scores(model, data, {"pixel_values": pixels}, context)
+    sizes = []
+
+    def noted(model, layers, inputs):
+        sizes.append(len(inputs["pixel_values"]))
+        return activations(model, layers, inputs)
+
+    monkeypatch.setattr("anchorlab.detectors.ted._TOGETHER", 8)
+    monkeypatch.setattr("anchorlab.detectors.ted.activations", noted)
+    np.testing.assert_allclose(TED().scores(model, data, {"pixel_values": pixels}, context), whole, rtol=1e-5)
+    assert sizes == [20, 8, 8, 8, 6]  # the clean examples first

@@ -42,8 +42,8 @@ from anchorlab.settings import STRICT
 #: The kinds of layers that are looked at.
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ReLU)
 
-#: Inputs whose distances are taken together.
-_TOGETHER = 512
+#: Inputs whose activations are held at once, which bounds memory, and whose distances are taken together.
+_TOGETHER = 128
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -75,13 +75,15 @@ class TED(InputDetector):
         clean = data.train.select(right)
         layers = [layer for layer in modules_in_call_order(model, clean.inputs, _LAYERS) if _is_layer(layer)]
         known, _ = activations(model, layers, clean.inputs)
-        given, labels = activations(model, layers, inputs)
-        usual, found = [], []
-        for done, (of_clean, of_given) in enumerate(zip(known, given, strict=True), 1):
-            usual.append(ranks(of_clean, clean.labels, of_clean, clean.labels, leave_out=True))
-            found.append(ranks(of_given, labels, of_clean, clean.labels))
-            context.report(done, len(known), {})
-        return outlier_scores(torch.stack(usual, 1), torch.stack(found, 1)).cpu().numpy()
+        usual = [ranks(of_clean, clean.labels, of_clean, clean.labels, leave_out=True) for of_clean in known]
+        found, size = [], len(next(iter(inputs.values())))
+        for start in range(0, size, _TOGETHER):
+            part = {name: value[start : start + _TOGETHER] for name, value in inputs.items()}
+            given, labels = activations(model, layers, part)
+            columns = [ranks(here, labels, there, clean.labels) for here, there in zip(given, known, strict=True)]
+            found.append(torch.stack(columns, 1))
+            context.report(min(start + _TOGETHER, size), size, {})
+        return outlier_scores(torch.stack(usual, 1), torch.cat(found)).cpu().numpy()
 
 
 def ranks(given: Tensor, labels: Tensor, clean: Tensor, clean_labels: Tensor, *, leave_out: bool = False) -> Tensor:
