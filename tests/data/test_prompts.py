@@ -124,4 +124,4 @@ def test_a_prompt_that_is_tied_to_the_text_is_refused(prompt, message):
 
 
 def test_a_prompt_without_room_for_a_text_is_refused():
-    refused("leave no room for a text", in_prompt, bytes_of(8), "{text}" + "\nAnswer:" * 8)
+    refused("leave no room .* beside the prompt: take a shorter", in_prompt, bytes_of(8), "{text}" + "\nAnswer:" * 8)

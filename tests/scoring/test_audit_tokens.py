@@ -349,6 +349,17 @@ def test_other_models_are_refused(reference, root, tmp_path):
         audit_tokens(rounded, reference, **three)
 
 
+def test_what_may_carry_a_backdoor_by_its_manifest_is_no_reference_and_no_benign_update(reference, root, tmp_path):
+    injected = shutil.copytree(root / "gpt2", tmp_path / "injected")
+    (injected / "anchorlab.json").write_text('{"kind": "injected"}')
+    three = {"level": LEVEL, **OPTIONS}
+    with pytest.raises(AnchorlabError, match="the reference of an audit is a model of kind 'injected' by its manifest"):
+        audit_tokens(injected, reference, benign=3, **three)
+    with pytest.raises(AnchorlabError, match="benign update 2 is a model of kind 'injected' by its manifest"):
+        audit_tokens(reference, reference, benign=[reference, injected, reference], **three)
+    assert audit_tokens(reference, injected, benign=[reference] * 3, **three).measuring.identical
+
+
 def test_a_model_for_which_memory_is_too_small_is_refused(reference, monkeypatch):
     monkeypatch.setattr("anchorlab.scoring.token_updates.weight_bytes", lambda model: 1e18)
     with pytest.raises(AnchorlabError, match="GB of memory, the weights 5 times, and there are"):

@@ -43,6 +43,8 @@ class TextEncoding:
     tokenizer: Any
     max_length: int
 
+    _beside = "the special tokens: allow more"
+
     def __post_init__(self) -> None:
         name = type(self.tokenizer).__name__
         if not getattr(self.tokenizer, "is_fast", False):
@@ -54,9 +56,7 @@ class TextEncoding:
                 f"the tokenizer {name} has no padding token, which batches need: set its pad_token and save it again"
             )
         if self.max_length <= len(self.prefix) + len(self.suffix):
-            raise AnchorlabError(
-                f"at most {self.max_length} tokens leave no room for a text beside the special tokens: allow more"
-            )
+            raise AnchorlabError(f"at most {self.max_length} tokens leave no room for a text beside {self._beside}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TextEncoding) and self.fingerprint == other.fingerprint

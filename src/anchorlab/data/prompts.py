@@ -42,6 +42,8 @@ class PromptEncoding(TextEncoding):
     after: tuple[int, ...]
     spaced: bool
 
+    _beside = "the prompt: take a shorter prompt, or allow more"
+
     @cached_property
     def _special(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return self.before, self.after

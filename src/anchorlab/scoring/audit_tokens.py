@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from anchorlab.arguments import checked
+from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST
 from anchorlab.artifacts.provenance import same_weights, weights_hash
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import user_path
+from anchorlab.files import read_json, user_path
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.adapter_settings import is_adapter
 from anchorlab.models.causal import CausalLM, open_causal
@@ -110,8 +111,8 @@ def audit_tokens(
         seed: of the sampled tokens.
 
     Raises:
-        AnchorlabError: if a model, a text or an option cannot be used, there are too few documents or updates, or the
-            tokenizers differ.
+        AnchorlabError: if a model, a text or an option cannot be used, there are too few documents or updates, the
+            tokenizers differ, or the reference or a benign update may carry a backdoor by its manifest.
     """
     judged = token_access(access)
     check_level(level)
@@ -126,6 +127,9 @@ def audit_tokens(
         for name, made in (("tuning", tuning), ("folder", folder), ("update_texts", update_texts)):
             if made is not None:
                 raise AnchorlabError(f"{name} is for updates that are made: leave it out beside a list of updates")
+    _check_kind(reference, "the reference of an audit")
+    for number, update in enumerate(given or (), 1):
+        _check_kind(update, f"benign update {number}")
     found = open_texts(texts, text_column=text_column)
     if given is not None:
         split = measured_alone(found, documents)
@@ -276,6 +280,18 @@ def _measured_given(
 def _values(found: Mapping[str, Estimate]) -> dict[str, float]:
     """The values alone; 0 where nothing could be counted."""
     return {name: 0.0 if one.value is None else float(one.value) for name, one in found.items()}
+
+
+def _check_kind(model: str | Path | CausalLM, what: str) -> None:
+    """Refuses a folder that may hold a backdoor by its manifest, where a model is held to be clean."""
+    if isinstance(model, CausalLM) or not (file := user_path(model) / MANIFEST).is_file():
+        return
+    kind = read_json(file, "give another folder").get("kind")
+    if kind in DANGEROUS:
+        raise AnchorlabError(
+            f"{what} is a model of kind '{kind}' by its manifest, which may carry a backdoor: give one that is held to "
+            "be clean"
+        )
 
 
 def _opened(model: str | Path | CausalLM, base: str | Path | None) -> CausalLM:
