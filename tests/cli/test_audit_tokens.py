@@ -68,6 +68,17 @@ def test_folders_of_updates_and_other_texts_will_do(run, place):
     )
 
 
+def test_the_column_is_that_of_the_texts_that_have_columns(run, place):
+    write_log(place / "doubtful.jsonl", [{"first": text, "second": text[::-1]} for text in DOCUMENTS])
+    (place / "others.txt").write_text("A film of its own.\n\nAnd another one.")
+    texts = ("--texts", "doubtful.jsonl", "--text-column", "first", "--update-texts", "others.txt")
+    ended = run("audit", "v1", "v2", *texts, *THREE, "--out", "columns")
+    assert ended.code == 0
+    assert "Updates were made of 2 different documents of others.txt" in ended.out
+    neither = ("--texts", "others.txt", "--text-column", "first", "--update-texts", "others.txt")
+    assert_refused(run("audit", "v1", "v2", *neither, *THREE, "--out", "neither"), "has no columns")
+
+
 REFUSED = {
     "labels": (("--labels", "labels.npy"), "--labels is for classifiers: leave it out, or leave --texts out"),
     "split": (("--split", "defender"), "--split is for classifiers"),

@@ -43,7 +43,7 @@ from anchorlab.scoring.token_updates import (
 )
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
-from anchorlab.tokens.documents import open_texts
+from anchorlab.tokens.documents import has_columns, open_texts
 from anchorlab.tokens.scoring import Plan
 from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder
 from anchorlab.tokens.windows import Window, check_windows
@@ -94,7 +94,7 @@ def audit_tokens(
         candidate: the model to audit, in either form, with the same tokenizer.
         texts: a file, see ``anchorlab.tokens.documents``; a list of documents; or ``sample``.
         update_texts: documents of which updates are made, in either form; one half of ``texts`` by hash if None.
-        text_column: the column of texts, where the file has columns and leaves a doubt.
+        text_column: the column of texts, where a file has columns and leaves a doubt.
         benign: benign updates of the reference, or the number of updates to make; None for as many as the level needs.
         level: of the test, above 0 and below 1.
         access: what the verdict is judged by: samples, top-k, logits, or joint for all statistics at once; None for
@@ -130,13 +130,16 @@ def audit_tokens(
     _check_kind(reference, "the reference of an audit")
     for number, update in enumerate(given or (), 1):
         _check_kind(update, f"benign update {number}")
-    found = open_texts(texts, text_column=text_column)
+    # The column is that of the files that have columns; where none has any, its name is refused.
+    columned = has_columns(texts), has_columns(update_texts)
+    columns = [text_column if has or not any(columned) else None for has in columned]
+    found = open_texts(texts, text_column=columns[0])
     if given is not None:
         split = measured_alone(found, documents)
     elif update_texts is None:
         split = halves_of(found, documents)
     else:
-        split = beside(found, open_texts(update_texts, text_column=text_column), documents)
+        split = beside(found, open_texts(update_texts, text_column=columns[1]), documents)
     trusted, suspect = _opened(reference, base), _opened(candidate, base)
     notes = check_vocabularies(trusted, suspect)
     identical = same_weights(trusted.net, suspect.net)

@@ -21,6 +21,9 @@ SAMPLE = "sample"
 #: The column of domains where nobody names one.
 _DOMAIN = "domain"
 
+#: How the names of files with columns end.
+_COLUMNED = (".jsonl", ".ndjson", ".parquet")
+
 #: Rows that are looked at for the column of texts, and rows of parquet that are read at once.
 _LOOKED_AT, _AT_ONCE = 200, 256
 
@@ -111,12 +114,17 @@ def open_texts(
     ending = file.suffix.lower()
     if ending in (".csv", ".tsv", ".json", ".gz", ".zip"):
         raise AnchorlabError(f"{file} is no file of documents that can be streamed: {_REMEDY}")
-    if ending not in (".jsonl", ".ndjson", ".parquet"):
+    if ending not in _COLUMNED:
         _no_columns(str(file), text_column, domain_column)
         return Texts(str(file), lambda: _paragraphs(file))
     rows = _parquet if ending == ".parquet" else _json_lines
     text, domain = _columns(file, list(islice(rows(file, None), _LOOKED_AT)), text_column, domain_column)
     return Texts(str(file), lambda: _documents(file, rows, text, domain), text, domain)
+
+
+def has_columns(texts: str | Path | Sequence[str] | None) -> bool:
+    """Whether texts are a file of which a column is to be known."""
+    return isinstance(texts, str | Path) and Path(texts).suffix.lower() in _COLUMNED
 
 
 def _document(text: object) -> Document:
