@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return Ended(end.value.code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line of progress, however slow the machine is; quick work prints none anyway."""
+    monkeypatch.setattr("anchorlab.progress._BEGIN", math.inf)
 
 
 @pytest.fixture

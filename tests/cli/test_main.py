@@ -28,7 +28,7 @@ def commands() -> dict[str, object]:
     return typer.main.get_command(app).commands
 
 
-def test_train_inject_compare(run: Run, tmp_path):
+def test_train_inject_compare(run: Run, tmp_path, no_progress):
     clean, attacked, figures = tmp_path / "clean", tmp_path / "attacked", tmp_path / "figures.json"
 
     trained = run("train", "digits", "--out", clean, "--set", "epochs=2", "--seed", 3)

@@ -57,5 +57,5 @@ def test_train_says_what_it_read_of_images(run: Run, tmp_path: Path) -> None:
     assert "; 8×8 grey, pixels from " in trained.err
 
 
-def test_named_tasks_say_nothing(run: Run, tmp_path: Path, reference_folder: Path) -> None:
+def test_named_tasks_say_nothing(run: Run, tmp_path: Path, reference_folder: Path, no_progress: None) -> None:
     assert run("compare", reference_folder, reference_folder).err == ""
