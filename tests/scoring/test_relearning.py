@@ -82,3 +82,9 @@ def test_what_cannot_be_relearned_is_refused(reference, digits):
         relearn(reference, Relearning(counts=(0,)), task=digits, **ATTACK)
     with pytest.raises(AnchorlabError, match=r"relearning from 50 triggered examples .* it attacks \d+: ask for fewer"):
         relearn(reference, Relearning(counts=(5, 50), examples=40), task=digits, **ATTACK)
+
+
+def test_without_attacked_test_examples_nothing_is_claimed(reference, digits, monkeypatch):
+    monkeypatch.setattr("anchorlab.scoring.relearning.attack_success", lambda *_: (None, 0))
+    with pytest.raises(AnchorlabError, match="it attacks none of these: give test data with other labels"):
+        relearn(reference, Relearning(counts=(1,), steps=1, examples=40), task=digits, **ATTACK)

@@ -154,7 +154,12 @@ def _asr_after(
         name="relearning",
     )
     asr, _ = attack_success(learner.eval(), attack, measured.to(accelerator.device))
-    return 0.0 if asr is None else asr
+    if asr is None:
+        raise AnchorlabError(
+            "relearning is measured on test examples that the label rule attacks, but it attacks none of these: give "
+            "test data with other labels than the target"
+        )
+    return asr
 
 
 def triggered_among(clean: Split, attack: Attack, count: int) -> tuple[dict[str, Tensor], Tensor]:
