@@ -17,7 +17,7 @@ from tests.refusals import assert_refused
 QUICK = ("--set", "epochs=1")
 
 #: Commands in which models compute.
-COMPUTING = {"train", "adopt", "inject", "compare", "analyze", "repair", "detect", "audit", "population"}
+COMPUTING = {"train", "adopt", "inject", "merge", "compare", "analyze", "repair", "detect", "audit", "population"}
 
 
 def flags(*path: str) -> set[str]:

@@ -131,6 +131,22 @@ def test_a_file_with_a_value_of_each_kind_has_the_same_answer_both_ways(
     assert quick == full
 
 
+@pytest.mark.parametrize("rates", [["3e-4", 0.001], 0.01])
+def test_learning_rates_to_choose_from_have_the_same_answer_both_ways(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rates: Any
+) -> None:
+    path = tmp_path / "rates.yaml"
+    methods = RICH["methods"] | {"scratch": None}
+    path.write_text(yaml.safe_dump(RICH | {"tuning": {"steps": 4}, "learning_rates": rates, "methods": methods}))
+    accepted, quick, full = both_ways(monkeypatch, str(path), tmp_path / "new")
+    assert accepted
+    assert quick == full
+
+
+def test_both_know_the_methods_that_begin_with_fresh_weights() -> None:
+    assert {name for name in METHODS.built_in if METHODS[name].fresh_start} == suite_quick._FROM_SCRATCH
+
+
 @given(st.data())
 def test_what_the_quick_look_accepts_the_full_check_accepts(data: st.DataObject) -> None:
     values = changed(RICH, data.draw)
@@ -217,8 +233,9 @@ def test_no_class_whose_values_the_quick_look_judges_has_rules_beyond_types_and_
     triggers = [TRIGGERS[name] for name in TRIGGERS.built_in if name not in texts | has_text]
     for cls in (Tuning, Training, *(METHODS[name] for name in METHODS.built_in), *triggers):
         rules = cls.__pydantic_decorators__  # type: ignore[attr-defined]
-        found = (rules.field_validators, rules.model_validators, rules.validators, rules.root_validators)
-        assert not any(found), cls
+        assert not any((rules.model_validators, rules.validators, rules.root_validators)), cls
+        judged = {name for rule in rules.field_validators.values() for name in rule.info.fields}
+        assert judged <= suite_quick._WITH_RULES, cls
         assert not hasattr(cls, "__post_init__"), cls
 
 

@@ -30,6 +30,12 @@ _LARGEST = 2**53
 #: A number as YAML leaves it a text, because it has no decimal point.
 _EXPONENT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?[eE][-+]?[0-9]{1,2}")
 
+#: Methods that begin with fresh weights, so that the learning rates of tuning are not for them.
+_FROM_SCRATCH = {"scratch"}
+
+#: Settings with rules beyond types and bounds, which are left to the full check.
+_WITH_RULES = {"lora"}
+
 #: Triggers of texts, which take words without a name before them.
 _WORDS = {"word", "sentence"}
 
@@ -94,7 +100,7 @@ def outline_of(given: str) -> Outline | None:
 def _outline(data: Any) -> Outline:
     _sure(isinstance(data, dict))
     keys = ("name", "title", "tasks", "references", "triggers", "methods", "anchors", "anchors_from", "seeds")
-    further = ("target_asr", "tuning", "scales", "selection", "controls", "keep_models", "resources")
+    further = ("target_asr", "tuning", "learning_rates", "scales", "selection", "controls", "keep_models", "resources")
     _only(data, *keys, *further)
     _sure(isinstance(data.get("name"), str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]*", data["name"]) is not None)
     _sure(_is_plain(data.get("title")))
@@ -104,6 +110,7 @@ def _outline(data: Any) -> Outline:
     _resources(data.get("resources", {}))
     scales = _list(data.get("scales", 1.0), lambda scale: _is_number(scale) and 0 < scale <= 10)
     _settings("tuning", data.get("tuning", {}))
+    rates = _rates(data.get("learning_rates", []), data.get("tuning", {}))
     found = Outline(
         name=data["name"],
         title=data["title"],
@@ -119,13 +126,30 @@ def _outline(data: Any) -> Outline:
     selection = _selection(data.get("selection", {}))
     _sure(not set(selection.seeds) & set(found.seeds) and not set(selection.references) & set(found.references))
     tries = selection.tries * len(found.target_asr)
-    strengths = sum(_strengths(entry, tries, scales) for entry in found.methods.values())
-    parts = len(found.tasks) * len(found.triggers) * len(found.anchors)
-    choosing = parts * strengths * len(selection.seeds) * len(selection.references)
+    parts, to_choose = len(found.triggers) * len(found.anchors), 0
+    for entry in found.methods.values():
+        own_rates = rates if _takes_rates(entry) else 0
+        strengths = _strengths(entry, tries, scales) or (1 if own_rates > 1 else 0)
+        to_choose += parts * strengths + (own_rates if strengths else 0)
+    choosing = len(found.tasks) * to_choose * len(selection.seeds) * len(selection.references)
     per_seed = len(found.target_asr) * (len(found.methods) + 2)
-    _sure(parts * len(found.references) * len(found.seeds) * per_seed + choosing <= _MOST_RUNS)
+    reported = len(found.tasks) * parts * len(found.references) * len(found.seeds) * per_seed
+    _sure(reported + choosing <= _MOST_RUNS)
     references = len(found.references) + (len(selection.references) if choosing else 0)
     return replace(found, models=len(found.tasks) * references, most_runs_that_choose=choosing)
+
+
+def _rates(rates: Any, tuning: Mapping[str, Any]) -> int:
+    """How many learning rates a suite lets each method choose from."""
+    if as_list(rates) == []:
+        return 0
+    _sure(tuning.get("learning_rate") is None)
+    return len(_list(rates, lambda rate: _is_number(rate) and rate > 0))
+
+
+def _takes_rates(entry: dict[str, Any]) -> bool:
+    """Whether a method chooses among the suite's learning rates: it has none of its own, and tunes the reference."""
+    return entry.get("tuning", {}).get("learning_rate") is None and entry["method"] not in _FROM_SCRATCH
 
 
 def _strengths(entry: dict[str, Any], tries: int, scales: list[float]) -> int:
@@ -250,7 +274,7 @@ def _resources(values: Any) -> None:
 
 def _settings(section: str, values: Any) -> None:
     """Settings of the optimisation or of a training; an early stop is for a control alone."""
-    _values([entry for entry in own_entries(section) if entry["name"] != "stop_at_asr"], values)
+    _values([entry for entry in own_entries(section) if entry["name"] not in {"stop_at_asr", *_WITH_RULES}], values)
 
 
 def _values(parameters: list[Entry], values: Any) -> None:
