@@ -17,7 +17,19 @@ from tests.refusals import assert_refused
 QUICK = ("--set", "epochs=1")
 
 #: Commands in which models compute.
-COMPUTING = {"train", "adopt", "inject", "merge", "compare", "analyze", "repair", "detect", "audit", "population"}
+COMPUTING = {
+    "train",
+    "adopt",
+    "inject",
+    "merge",
+    "export",
+    "compare",
+    "analyze",
+    "repair",
+    "detect",
+    "audit",
+    "population",
+}
 
 
 def flags(*path: str) -> set[str]:

@@ -52,7 +52,8 @@ class Task:
 class Outline:
     """What the answer of a check says of a suite that has neither repairs nor detectors; see ``suites.spec.Suite``.
 
-    ``models`` is the number of references to train.
+    ``models`` is the number of references to train; ``controls_wait`` says whether the controls wait for the learning
+    rate of plain tuning.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Outline:
     target_asr: list[float]
     models: int = 0
     most_runs_that_choose: int = 0
+    controls_wait: bool = False
     repairs: dict[str, Any] = field(default_factory=dict)
     detectors: dict[str, Any] = field(default_factory=dict)
     deploy: list[str] = field(default_factory=list)
@@ -74,9 +76,11 @@ class Outline:
 
     @property
     def undecided(self) -> int:
-        """Reported runs of methods, where no reference is trained."""
-        parts = (self.tasks, self.references, self.triggers, self.methods, self.anchors, self.seeds, self.target_asr)
-        return math.prod(len(part) for part in parts)
+        """Reported runs that wait, where no reference is trained."""
+        parts = (self.tasks, self.references, self.triggers, self.anchors, self.seeds)
+        targets = len(self.target_asr)
+        waiting = len(self.methods) * targets + (targets + 1 if self.controls_wait else 0)
+        return math.prod(len(part) for part in parts) * waiting
 
 
 class _Unsure(Exception):  # noqa: N818  (it says what it is)
@@ -136,7 +140,12 @@ def _outline(data: Any) -> Outline:
     reported = len(found.tasks) * parts * len(found.references) * len(found.seeds) * per_seed
     _sure(reported + choosing <= _MOST_RUNS)
     references = len(found.references) + (len(selection.references) if choosing else 0)
-    return replace(found, models=len(found.tasks) * references, most_runs_that_choose=choosing)
+    return replace(
+        found,
+        models=len(found.tasks) * references,
+        most_runs_that_choose=choosing,
+        controls_wait=data.get("controls", True) and rates > 1 and any(map(_is_plain_tuning, found.methods.values())),
+    )
 
 
 def _rates(rates: Any, tuning: Mapping[str, Any]) -> int:
@@ -144,7 +153,14 @@ def _rates(rates: Any, tuning: Mapping[str, Any]) -> int:
     if as_list(rates) == []:
         return 0
     _sure(tuning.get("learning_rate") is None)
-    return len(_list(rates, lambda rate: _is_number(rate) and rate > 0))
+    numbers = [_number(rate) for rate in as_list(rates)]
+    _sure(min(numbers) > 0 and len(set(numbers)) == len(numbers))
+    return len(numbers)
+
+
+def _is_plain_tuning(entry: dict[str, Any]) -> bool:
+    """Whether a method is plain tuning with the suite's settings, whose rate the controls have."""
+    return entry["method"] == "plain" and not any(value for key, value in entry.items() if key != "method")
 
 
 def _takes_rates(entry: dict[str, Any]) -> bool:
