@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -24,7 +26,7 @@ from anchorlab.defender.data import draw_defender_data
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_accelerator
-from anchorlab.seeding import seeded_globally
+from anchorlab.seeding import derive, seeded_globally
 from anchorlab.suites.runner import run_suite
 from anchorlab.training.reference import Training, train
 from tests.devices import PRETENDED, accelerated_by
@@ -34,8 +36,10 @@ from tests.pretend import pretend_card
 from tests.suites.inline import Inline, tiny
 from tests.zoo import Linear
 
-# No example has a deadline, because a machine under load is slow and not wrong.
-settings.register_profile("patient", deadline=None)
+# No example has a deadline, because a machine under load is slow and not wrong. Examples are the same in each run, so
+# that a change is judged by what it changed; ``--hypothesis-profile=search`` looks for new ones.
+settings.register_profile("patient", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("patient")
 
 torch.set_num_threads(1)  # the tensors here are so small that threads would only wait for each other
@@ -47,6 +51,15 @@ def pytest_configure() -> None:
     if (user_cache() / PACKAGE).is_file():
         (folder / PACKAGE).symlink_to(user_cache() / PACKAGE)
     os.environ[VARIABLE] = str(folder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that draws from a global generator, or a library that it calls, draws the same in each run."""
+    seed = derive(0, item.nodeid)
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (the generator of libraries that take none)
+    random.seed(seed)
 
 
 def pytest_unconfigure() -> None:

@@ -27,7 +27,9 @@ from anchorlab import (
 )
 from anchorlab.artifacts.card import model_card
 from anchorlab.injection.lora import Lora
+from anchorlab.models.call import check_classes
 from anchorlab.models.verbalizer import Verbalizer, verbalizer_of
+from anchorlab.models.wrap import encoding_of
 from anchorlab.seeding import seeded_globally
 from tests.refusals import refused
 from tests.verbalizing import WORDS, moods, save_lm
@@ -139,12 +141,20 @@ def test_an_adapter_is_adopted_by_label_words(place, task, tmp_path):
     peft = pytest.importorskip("peft")
     net = AutoModelForCausalLM.from_pretrained(place / "lm")
     config = peft.LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
-    peft.get_peft_model(net, config).save_pretrained(tmp_path / "lora")
+    with seeded_globally(0, "adapter"):
+        peft.get_peft_model(net, config).save_pretrained(tmp_path / "lora")
     adopted = adopt(tmp_path / "lora", task, verbalizer=WORDS, base=place / "lm")
     again = load_model(adopted.save(tmp_path / "adopted"))
     assert again.manifest.verbalizer == {"prompt": "{text}\nAnswer:", "words": ["good", "bad"]}
     other = compare_tokens(tmp_path / "lora", tmp_path / "adopted", base=place / "lm", texts=DOCUMENTS)
     assert other["kl"].value < 1e-9
+
+
+def test_small_logits_of_words_are_not_taken_for_probabilities(place, task):
+    """An untrained language model may answer with logits that all lie between 0 and 1."""
+    model = adopt(place / "lm", task, verbalizer=WORDS).model
+    model.register_forward_hook(lambda module, inputs, answers: (1e4 * answers).remainder(1))
+    check_classes(model, task.encoded(encoding_of(model)))
 
 
 def test_other_prompts_have_no_inputs_in_common(place, task):

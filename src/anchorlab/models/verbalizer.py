@@ -131,6 +131,9 @@ class VerbalizedClassifier(TextClassifier):
         AnchorlabError: if the configuration has no verbalizer, or its words are not one token each.
     """
 
+    #: Logits of words, however small they are: a language model's head ends in no softmax or sigmoid.
+    answers_are_logits = True
+
     tokens: Tensor
     head: DistantHead | None
 
