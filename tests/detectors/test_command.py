@@ -11,7 +11,7 @@ import pytest
 
 from anchorlab import Lora, Tuning, adopt, detect, inject, load_model
 from anchorlab.detectors import Command
-from anchorlab.detectors.command import FAILED
+from anchorlab.detectors.command import FAILED, NO_PLACE
 from anchorlab.settings import values_of
 from tests.adapters import CLASSES, moods
 from tests.refusals import refused
@@ -42,7 +42,7 @@ PATH = {"score_path": "issues.0.score"}
         ("""echo '{"issues": []}'""", {**PATH, "missing": -1}, -1.0),
         ("""echo '{"issues": [{"score": null}]}'""", PATH, 0.0),
         ("""echo '{"issues": [1, 2]}'""", {"score_path": "issues"}, 2.0),
-        ("""echo '{"issues": [1, 2]}'""", PATH, 0.0),
+        ("""echo '{"issues": null}'""", {**PATH, "missing": 2}, 2.0),
         ("""echo '{"suspicious": true}'""", {"score_path": "suspicious"}, 1.0),
         ("""printf '[INFO] begins\\n{\\n "score": 2\\n}\\nends\\n'; echo no >&2""", {"score_path": "score"}, 2.0),
         ("""echo '[{"score": 5}]'""", {"score_path": "0.score"}, 5.0),
@@ -54,6 +54,20 @@ PATH = {"score_path": "issues.0.score"}
 def test_a_score_comes_from_json_or_from_the_exit_code(said, script, settings, score):
     found = said(script, **settings)
     assert (found.score, found.note) == (score, "")
+
+
+@pytest.mark.parametrize(
+    ("script", "path"),
+    [
+        ("""echo '{"issues": [{"score": 3}]}'""", "isues.0.score"),
+        ("""echo '{"issues": [{"score": 3}]}'""", "issues.0.scores"),
+        ("""echo '{"issues": [{"score": 3}]}'""", "issues.score"),
+        ("""echo '{"issues": [1, 2]}'""", "issues.0.score"),
+    ],
+)
+def test_a_key_of_the_path_that_is_not_there_is_said(said, script, path):
+    found = said(script, score_path=path, missing=0.5)
+    assert (found.score, found.note) == (0.5, f"{NO_PLACE}{path}, so that its score is 0.5")
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,26 @@ def test_a_population_with_a_scanner_says_whom_it_accuses_and_scans_nothing_twic
 
 
 @pytest.mark.slow
+def test_a_misspelt_path_of_the_score_is_a_failure_and_one_that_some_lack_a_caution(
+    run: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anchorlab.cli.running.executor_of", lambda *_: Inline())
+    seen = shlex.quote(str(tmp_path / "seen"))
+    script = f"echo x >> {seen}\n[ $(wc -l < {seen}) -eq 1 ] && echo '{{\"rare\": 1}}' || echo '{{\"score\": 1}}'\n"
+    (tmp_path / "scan.sh").write_text(script)
+    words = ["population", "digits", "--out", tmp_path / "out", "--quick", "--references", 1, "--method", "plain"]
+    words += ["--trigger", "five-pixel", "--detector", f"command:sh {shlex.quote(str(tmp_path / 'scan.sh'))} {{model}}"]
+    some = run(*words, "--score-path", "score")
+    assert "has no score for 1 of " in some.out + some.err  # type: ignore[attr-defined]
+    assert "none of its scores means anything" not in some.out + some.err  # type: ignore[attr-defined]
+    assert some.code != 2  # type: ignore[attr-defined]
+    none = run(*words, "--score-path", "scoer")
+    assert "none of its scores means anything" in none.out + none.err  # type: ignore[attr-defined]
+    assert none.code == 2  # type: ignore[attr-defined]
+    assert run("report", tmp_path / "out").code == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
 def test_the_scanner_of_the_docs_scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted, digits) -> None:  # type: ignore[no-untyped-def]
     script, example = blocks("docs/scanners.md", "python")
     assert len([line for line in script.splitlines() if line]) == 5  # as the page says, the comment too

@@ -89,8 +89,10 @@ def suite_answer(
 
 
 def _code(results: SuiteResults, *, in_vain: bool, ran: bool) -> int:
-    """2 where a run failed, as of any mistake; 3 where no method reached its target."""
-    if ran and len(results.failed):
+    """2 where a run failed, or a scanner's score was nowhere; 3 where no method reached its target."""
+    from anchorlab.reports.suite.accusations import lost_paths
+
+    if ran and (len(results.failed) or any(lost.everywhere for lost in lost_paths(results))):
         return 2
     return NOT_REACHED if in_vain else 0
 

@@ -2,7 +2,9 @@
 
 Each model is scanned in a process of its own, from a neutral copy (``anchorlab.artifacts.neutral``), so that no word
 and no date can give it away. The score stands in the JSON that the program prints, or in its exit code. A scanner that
-crashes, runs out of time or prints no JSON has failed: its score is NaN and its note says why.
+crashes, runs out of time or prints no JSON has failed: its score is NaN and its note says why. Where its JSON lacks a
+key of the score's path, the note says so, because the path may be misspelt; a list that is too short means that it
+found nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ MODEL = "{model}"
 
 #: What the note of a failure begins with.
 FAILED = "the scanner failed: "
+
+#: What the note of a score begins with whose place the scanner's JSON does not have, by a key that is not there.
+NO_PLACE = "its JSON has no "
 
 #: Exit codes with which scanners print what they found: nothing, and something.
 _ANSWERS = (0, 1)
@@ -127,7 +132,8 @@ class Command(ModelDetector):
             ended = _run([word.replace(MODEL, str(copy)) for word in self._words()], self.time_limit)
         details = details_of({"exit_code": [ended.code], "seconds": [round(ended.seconds, 3)]})
         try:
-            return ModelScore(self._score_of(ended), details)
+            score, note = self._score_of(ended)
+            return ModelScore(score, details, note)
         except _FailureError as failure:
             words = f" ({ended.complained})" if ended.complained else ""
             return ModelScore(math.nan, details, f"{FAILED}{failure}{words}")
@@ -153,7 +159,8 @@ class Command(ModelDetector):
                 "0=0,1=1"
             ) from error
 
-    def _score_of(self, ended: _Ended) -> float:
+    def _score_of(self, ended: _Ended) -> tuple[float, str]:
+        """The score, and what is to be said of it."""
         if ended.code is None:
             raise _FailureError(f"it took more than {self.time_limit:g} seconds")
         if ended.code < 0:
@@ -162,25 +169,25 @@ class Command(ModelDetector):
         allowed = self._scores_of_codes or dict.fromkeys(_ANSWERS, 0.0)
         if ended.code not in allowed:
             raise _FailureError(f"it ended with exit code {ended.code}")
-        return allowed[ended.code] if self.exit_scores else self._score_in(_parsed(ended.printed))
+        return (allowed[ended.code], "") if self.exit_scores else self._score_in(_parsed(ended.printed))
 
-    def _score_in(self, value: Any) -> float:
-        """The number at ``score_path``."""
+    def _score_in(self, value: Any) -> tuple[float, str]:
+        """The number at ``score_path``; ``missing``, with a note, where a key on the way is not there."""
         for step in self.score_path.split("."):
             if isinstance(value, dict) and step in value:
                 value = value[step]
-            elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-                value = value[int(step)]
-            else:
-                return self.missing
+            elif isinstance(value, list) and step.isdecimal():
+                value = value[int(step)] if int(step) < len(value) else None
+            elif value is not None:
+                return self.missing, f"{NO_PLACE}{self.score_path}, so that its score is {self.missing:g}"
         if value is None:
-            return self.missing
+            return self.missing, ""
         if isinstance(value, list):
-            return float(len(value))
+            return float(len(value)), ""
         if not isinstance(value, int | float):
             kind = "text" if isinstance(value, str) else "an object"
             raise _FailureError(f"{self.score_path} in its JSON is {kind} and no number")
-        return _finite(value)
+        return _finite(value), ""
 
 
 def _finite(number: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from anchorlab.detectors.command import FAILED
+from anchorlab.detectors.command import FAILED, NO_PLACE
 from anchorlab.reports.suite.detections import comparable_models, detections_of_kind, scored_models
 from anchorlab.reports.suite.interval_words import of_references
 from anchorlab.reports.suite.repairs import cell_of
@@ -170,3 +170,53 @@ def _sentence(found: Accusations) -> str:
         return f"{accused}."
     why = f" ({'; '.join(found.reasons[:2])})" if found.reasons else ""
     return f"{accused}; it failed on {failed:,}{why}."
+
+
+@dataclass(frozen=True)
+class LostPath:
+    """A scanner whose JSON does not have the place of the score.
+
+    Attributes:
+        detector: its label.
+        path: of the score.
+        missing: the score that models without it have.
+        models: how many have none.
+        scored: models with a score, these among them.
+    """
+
+    detector: str
+    path: str
+    missing: float
+    models: int
+    scored: int
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether no model had it, so that no score of this scanner means anything."""
+        return self.models == self.scored
+
+
+def lost_paths(results: SuiteResults) -> Iterator[LostPath]:
+    """Scanners that scored models without the place of their score; results of earlier versions do not say it."""
+    frame = detections_of_kind(results, "model")
+    if not len(frame) or "detector_name" not in frame:
+        return
+    scored = frame[(frame["detector_name"] == _SCANNER) & frame["score"].notna()].drop_duplicates("identity")
+    for name, rows in scored.groupby("detector", sort=False):
+        lost = int(rows["note"].fillna("").astype(str).str.startswith(NO_PLACE).sum())
+        if lost:
+            settings = json.loads(rows["parameters"].iloc[0])
+            yield LostPath(str(name), settings["score_path"], float(settings["missing"]), lost, len(rows))
+
+
+def lost_path_doubts(results: SuiteResults) -> Iterator[str]:
+    """The same in sentences, with the likeliest cure."""
+    for lost in lost_paths(results):
+        how = (
+            f"the JSON of {lost.detector} has no {lost.path} for {lost.models:,} of {several(lost.scored, 'model')}, "
+            f"which have the score {lost.missing:g} for that"
+        )
+        if lost.everywhere:
+            yield f"{how}: none of its scores means anything. Look at what it prints, and correct --score-path."
+        else:
+            yield f"{how}. That is right if it leaves out what it does not find; else correct --score-path."

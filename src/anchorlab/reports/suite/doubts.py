@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from anchorlab.consistency.cautions import chance_level, few_attacked, near_chance, trigger_alone
+from anchorlab.reports.suite.accusations import lost_path_doubts
 from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.parts import TOLERANCE, Part, parts_of
 from anchorlab.reports.suite.sentences import listed
@@ -53,7 +54,8 @@ def doubts(results: SuiteResults) -> tuple[str, ...]:
         sentences += [part.say(sentence) for sentence in (*missed, *_below_target(part), *_of_the_trigger(part))]
     smoke = ("every cell of this smoke form is tiny, so that its figures mean nothing.",)
     first = smoke if is_smoke_form(results.title) else ()
-    every = (*first, *_at_chance(results), *sentences, *_failed(results), *_pending(results), *_few_references(results))
+    runs = (*_at_chance(results), *lost_path_doubts(results), *sentences)
+    every = (*first, *runs, *_failed(results), *_pending(results), *_few_references(results))
     return tuple(capitalised(sentence) for sentence in every)
 
 
