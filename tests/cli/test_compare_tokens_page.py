@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree.ElementTree import parse
 
@@ -37,6 +38,7 @@ def test_a_page_is_written_beside_the_gates_and_written_again(run: Run, models: 
     assert found.worst
     page = (out / "index.html").read_text()
     assert "Does v1 still answer like v0, token by token?" in page
+    assert re.search("<li>The gate &#39;same_top &lt; 2&#39; is broken: same_top is [^<]*\\.</li>\n<li>The gate", page)
     (out / "index.html").unlink()
     assert run("report", out).code == 0
     assert (out / "index.html").read_text() == page

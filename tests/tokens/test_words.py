@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from anchorlab.tokens.words import words_of_tokens
+import numpy as np
+import pytest
+
+from anchorlab.tokens.words import most_moved, words_of_tokens
 from tests.tokens.made_up import made_up, measurement, measurements
 
 
 def test_the_sentences_are_on_divergence_perplexity_top_tokens_and_noise() -> None:
-    divergence, perplexity, top, noise = words_of_tokens(made_up())
+    divergence, moved, perplexity, top, noise = words_of_tokens(made_up())
     assert divergence.startswith(
         "The mean KL is 0.0137 [0.0123, 0.0151] nats over 12,340 tokens of 40 documents; one token"
     )
     assert divergence.endswith("the worst 9.31.")
+    assert moved == "So at most 8.28% of the probability, on average, lies on other tokens than the reference's."
     assert perplexity.startswith(
         "The perplexity is 12.55 against 12.31, a ratio of 1.020 [0.9176, 1.121], which cannot"
     )
@@ -24,6 +28,19 @@ def test_infinite_tokens_are_counted_and_in_no_mean() -> None:
     mean, infinite, *_ = words_of_tokens(made_up(infinite=3))
     assert "the worst" not in mean
     assert infinite.startswith("At 3 tokens the candidate rules out what the reference allows")
+
+
+def test_no_pair_of_models_moves_more_probability_than_is_said() -> None:
+    """For small and large KL. Where .9 and .1 change places, .8 of the probability moves, and .91 is said."""
+    draw = np.random.default_rng(0)
+    for scale in (0.01, 0.3, 3.0, 30.0):
+        logits = draw.normal(size=(2, 500, 20))
+        logits[1] = logits[0] + scale * (logits[1] - logits[0])
+        p, q = np.exp(logits - np.logaddexp.reduce(logits, axis=2, keepdims=True))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            kl = float((p * (np.log(p) - np.log(q))).sum(axis=1).mean())
+        assert np.abs(p - q).sum(axis=1).mean() / 2 <= most_moved(kl)
+    assert most_moved(0.8 * np.log(9)) == pytest.approx(0.91, abs=0.01)
 
 
 def test_a_candidate_that_answers_exactly_alike_is_called_so() -> None:

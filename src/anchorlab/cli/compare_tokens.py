@@ -130,10 +130,10 @@ def compare_over_texts(
             base=base,
             **options.arguments(),
         )
-        if out is not None:
-            write_tokens(found, out)
         definitions = {name: each.definition for name, each in MEASUREMENTS.items()}
         judging.checks += gate_checks(bounds, found.measured(), definitions)
+        if out is not None:
+            write_tokens(found, out, judging.sentences)
         judging.answer = Answer(
             sentences=(*judging.sentences, *words_of_tokens(found), found.scoring.words(), *found.notes),
             table=(tokens_table if every else headline_table)(found, f"{candidate} against {reference}"),

@@ -41,11 +41,23 @@ def _divergence(comparison: TokenComparison) -> Iterator[str]:
         rare = "" if tail is None else f"; one token in a hundred has more than {number(tail)}"
         most = "" if worst is None or not math.isfinite(worst) else f", the worst {number(worst)}"
         yield f"The mean KL is {with_interval(kl)} nats over {over}{rare}{most}."
+        if not infinite:
+            moved = share(most_moved(kl.value))
+            yield f"So at most {moved} of the probability, on average, lies on other tokens than the reference's."
     if infinite:
         yield (
             f"At {several(round(infinite), 'token')} the candidate rules out what the reference allows: the KL is "
             "infinite there, and these tokens are in no mean."
         )
+
+
+def most_moved(kl: float) -> float:
+    """The largest mean total variation distance that a mean KL allows, a share.
+
+    At each token it is at most ``sqrt(KL / 2)`` (Pinsker) and ``sqrt(1 - exp(-KL))`` (Bretagnolle and Huber). Both are
+    concave in the KL, so that they hold for means as well.
+    """
+    return min(math.sqrt(kl / 2), math.sqrt(-math.expm1(-kl)))
 
 
 def _perplexity(comparison: TokenComparison) -> Iterator[str]:

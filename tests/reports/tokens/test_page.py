@@ -10,7 +10,7 @@ import pytest
 
 from anchorlab.cli import main
 from anchorlab.reports.tokens.figures import figures_of, quantiles
-from anchorlab.reports.tokens.page import RECORD, read_tokens, write_tokens
+from anchorlab.reports.tokens.page import RECORD, read_tokens, write_tokens, write_tokens_folder
 from anchorlab.tokens.result import Part
 from anchorlab.tokens.words import words_of_tokens
 from tests.hostile import HOSTILE
@@ -52,6 +52,18 @@ def test_report_writes_the_same_page_from_the_record(folder: Path, tmp_path: Pat
 def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
     (tmp_path / RECORD).write_text('{"values": {"tokens": "many"}}')
     refused("run anchorlab compare --texts again", read_tokens, tmp_path / RECORD)
+    write_tokens(made_up(), tmp_path)
+    record = json.loads((tmp_path / RECORD).read_text())
+    (tmp_path / RECORD).write_text(json.dumps(record | {"judged": "the gate holds"}))
+    refused("judged must be a list of texts", write_tokens_folder, tmp_path, tmp_path)
+
+
+def test_a_record_of_before_pages_had_gates_is_read(tmp_path: Path) -> None:
+    write_tokens(made_up(), tmp_path)
+    record = json.loads((tmp_path / RECORD).read_text())
+    (tmp_path / RECORD).write_text(json.dumps({"values": record["values"]}))
+    page = (tmp_path / "index.html").read_text()
+    assert write_tokens_folder(tmp_path, tmp_path).read_text() == page
 
 
 def test_models_that_answer_alike_have_a_page_without_figures(tmp_path: Path) -> None:

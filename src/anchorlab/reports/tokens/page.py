@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ _OF_INTERVALS = (
 )
 
 
-def write_tokens(comparison: TokenComparison, out: Path) -> Path:
+def write_tokens(comparison: TokenComparison, out: Path, judged: Sequence[str] = ()) -> Path:
     """Writes ``tokens.json``, the page and ``figures/`` to a folder.
 
     Args:
         comparison: what ``compare_tokens`` measured.
         out: the folder.
+        judged: what the gates say of it, a sentence each; these are the first findings.
 
     Returns:
         The path of the page.
@@ -47,8 +48,8 @@ def write_tokens(comparison: TokenComparison, out: Path) -> Path:
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    write_json(out / RECORD, {"values": _storable(comparison.model_dump(mode="python"))})
-    return write_plain(tokens_page(comparison, out), out)
+    write_json(out / RECORD, {"values": _storable(comparison.model_dump(mode="python")), "judged": list(judged)})
+    return write_plain(tokens_page(comparison, out, judged), out)
 
 
 def write_tokens_folder(folder: Path, out: Path) -> Path:
@@ -57,7 +58,10 @@ def write_tokens_folder(folder: Path, out: Path) -> Path:
     Raises:
         AnchorlabError: if the record is damaged, or the page cannot be written.
     """
-    return write_plain(tokens_page(read_tokens(folder / RECORD), out), out)
+    judged = read_json(folder / RECORD, _REMEDY).get("judged", [])  # older records have none
+    if not isinstance(judged, list) or not all(isinstance(sentence, str) for sentence in judged):
+        raise AnchorlabError(f"the comparison {folder / RECORD} is damaged: judged must be a list of texts; {_REMEDY}")
+    return write_plain(tokens_page(read_tokens(folder / RECORD), out, judged), out)
 
 
 def read_tokens(file: Path) -> TokenComparison:
@@ -82,14 +86,14 @@ def _storable(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def tokens_page(comparison: TokenComparison, out: Path) -> PlainPage:
-    """What a page says of a comparison; its figures' files are written below ``out``."""
+def tokens_page(comparison: TokenComparison, out: Path, judged: Sequence[str] = ()) -> PlainPage:
+    """What a page says of a comparison, first what gates judged; its figures' files are written below ``out``."""
     reference, candidate = (_name(path) for path in (comparison.reference, comparison.candidate))
     title = f"{candidate} against {reference}"
     return PlainPage(
         kind="comparison of language models",
         title=f"Does {candidate} still answer like {reference}, token by token?",
-        findings=words_of_tokens(comparison),
+        findings=(*map(_sentence, judged), *words_of_tokens(comparison)),
         caution=" ".join(comparison.cautions),
         style=asset("tokens.css"),
         sections=[
@@ -101,6 +105,11 @@ def tokens_page(comparison: TokenComparison, out: Path) -> PlainPage:
             _measured(comparison),
         ],
     )
+
+
+def _sentence(words: str) -> str:
+    """A sentence as a page has it, with a capital letter and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith('.') else '.'}"
 
 
 def _name(path: str) -> str:
