@@ -19,6 +19,7 @@ from anchorlab.models.causal import open_causal
 from anchorlab.notices import Notice
 from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.scoring.token_audit_result import TOKEN_GATED, Measuring, token_audit_of
+from anchorlab.scoring.token_kept import configuration_hash
 from anchorlab.scoring.token_statistics import MAIN, TOKEN_STATISTICS, tail_share
 from anchorlab.scoring.token_texts import halves_of
 from anchorlab.scoring.token_updates import PlannedUpdate, make_update, plan_updates, windows_to_learn
@@ -158,6 +159,46 @@ def test_updates_are_made_once_for_all_candidates(root, reference, kept, monkeyp
         audit_tokens(reference, reference, benign=3, level=LEVEL, tuning=slower, folder=folder, **OPTIONS)
 
 
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("gpt2", {"layer_norm_epsilon": 1e-2}),
+        ("gpt2", {"activation_function": "relu"}),
+        ("gpt2", {"resid_pdrop": 0.5}),
+        ("llama", {"rope_parameters": {"rope_theta": 100.0, "rope_type": "default"}}),
+        ("llama", {"rms_norm_eps": 1e-2}),
+    ],
+)
+def test_a_reference_of_the_same_weights_and_another_configuration_has_no_updates_of_the_first(
+    family, changes, root, tmp_path
+):
+    """Its answers differ, or its updates would; what a file alone says of the model counts nothing."""
+    folder = shutil.copytree(root / family, tmp_path / "other")
+    told = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(told | {"transformers_version": "5.0.0", "_name_or_path": "other"}))
+    first, same = open_causal(root / family), open_causal(folder)
+    assert configuration_hash(same) == configuration_hash(first)
+    (folder / "config.json").write_text(json.dumps(told | changes))
+    other = open_causal(folder)
+    assert same_weights(first.net, other.net)
+    assert configuration_hash(other) != configuration_hash(first)
+
+
+def test_updates_of_another_configuration_or_tokenizer_are_refused(root, kept, tmp_path):
+    folder = shutil.copytree(root / "gpt2", tmp_path / "other")
+    told = json.loads((folder / "config.json").read_text())
+    options = {"benign": 3, "level": LEVEL, "tuning": QUICK, "folder": kept[1], **OPTIONS}
+    (folder / "config.json").write_text(json.dumps(told | {"layer_norm_epsilon": 1e-2}))
+    with pytest.raises(AnchorlabError, match=r"otherwise than is asked for now [(]another configuration"):
+        audit_tokens(folder, root / "gpt2-changed", **options)
+    (folder / "config.json").write_text(json.dumps(told))
+    reads = json.loads((folder / "tokenizer.json").read_text())
+    reads["model"]["merges"] = reads["model"]["merges"][:-10]
+    (folder / "tokenizer.json").write_text(json.dumps(reads))
+    with pytest.raises(AnchorlabError, match=r"otherwise than is asked for now [(]another tokenizer"):
+        audit_tokens(folder, folder, **options)
+
+
 def test_a_damaged_update_is_made_again(root, reference, kept, tmp_path):
     audit, folder = kept
     copied = shutil.copytree(folder, tmp_path / "updates")
@@ -216,6 +257,8 @@ def test_what_is_deployed_is_audited_and_has_other_weights(root, form):
     assert 0 < found["kl"].value < found["kl"].null[0]
     assert not found.measuring.identical
     assert same_weights(made.net, deployed(open_causal(root / "llama"), form).net)
+    turned = audit_tokens(made, root / "llama", benign=[root / "llama-changed"] * 3, level=LEVEL, **OPTIONS)
+    assert 0 < turned["kl"].value < turned["kl"].null[0]
 
 
 def test_the_result_is_shown_and_told(kept):

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from anchorlab.scoring.token_answers import Watcher, counted, listed, low_margin_queries, sampled, top_probabilities
+import anchorlab.scoring.token_answers
+from anchorlab.scoring.token_answers import (
+    ReferenceDraws,
+    Watcher,
+    counted,
+    listed,
+    low_margin_queries,
+    sampled,
+    top_probabilities,
+)
 from anchorlab.seeding import derive
 from anchorlab.tokens.windows import Batch, Window
 
@@ -18,6 +27,15 @@ def random_logits(rows: int, tokens: int, seed: int) -> np.ndarray:
 def softmax(logits: np.ndarray) -> np.ndarray:
     exponentials = np.exp(logits.astype(np.float64))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def lists(logits: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    return top_probabilities(logits, k, np.log(np.exp(logits.astype(np.float64)).sum(axis=1)))
+
+
+def surprise(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return -np.log(softmax(logits)[np.arange(len(tokens)), tokens])
 
 
 def test_two_lists_by_hand():
@@ -45,7 +63,7 @@ def test_lists_of_the_whole_vocabulary_give_the_distance_itself_and_shorter_ones
     exact = np.abs(softmax(first) - softmax(second)).sum(axis=1) / 2
     bounds = []
     for k in (1, 3, 6, 12):
-        tv, missing = listed(*top_probabilities(first, k), *top_probabilities(second, k))
+        tv, missing = listed(*lists(first, k), *lists(second, k))
         assert (tv <= exact + 1e-12).all()
         bounds.append(tv.mean())
         for row in range(len(first)):
@@ -57,7 +75,7 @@ def test_lists_of_the_whole_vocabulary_give_the_distance_itself_and_shorter_ones
 
 def test_equal_answers_have_no_distance():
     logits = random_logits(4, 9, 0)
-    tv, missing = listed(*top_probabilities(logits, 4), *top_probabilities(logits, 4))
+    tv, missing = listed(*lists(logits, 4), *lists(logits, 4))
     assert (tv.max(), missing.max()) == (0, 0)
 
 
@@ -78,17 +96,28 @@ def test_the_distance_of_counts_by_hand():
 
 
 def test_what_is_seen_of_blocks_is_what_plain_loops_give():
-    """Sampled tokens are those of each model's own seeds at each query, whichever blocks they come in."""
+    """Sampled tokens are those of each model's own seeds at each query, whichever blocks they come in.
+
+    True tokens that a model rules out are among them.
+    """
     first, second = random_logits(70, 8, 0), random_logits(70, 8, 1)
+    tokens = np.random.default_rng(2).integers(0, 8, 70)
+    first[[3, 5], tokens[[3, 5]]] = -np.inf
     queries = np.array([3, 40, 69])
-    watcher = Watcher(3, queries, 10, 7, "candidate")
+    watcher = Watcher(3, queries, ReferenceDraws(10, 7), "candidate")
+    columns = {
+        "document": np.repeat([0, 1], [50, 20]),
+        "token": tokens,
+        "nll_reference": surprise(first, tokens),
+        "nll_candidate": surprise(second, tokens),
+    }
     for start, end in ((0, 50), (50, 70)):
-        documents = np.repeat([0, 1], [50, 20])[start:end]
-        watcher.see(start, {"document": documents}, first[start:end], second[start:end])
+        own = {name: values[start:end] for name, values in columns.items()}
+        watcher.see(start, own, first[start:end], second[start:end])
     seen = watcher.seen()
     assert seen.asked.tolist() == [0, 0, 1]
-    whole = listed(*top_probabilities(first, 3), *top_probabilities(second, 3))
-    np.testing.assert_allclose(seen.top_tv, whole[0])
+    whole = listed(*lists(first, 3), *lists(second, 3))
+    np.testing.assert_allclose(seen.top_tv, whole[0], atol=1e-12)
     np.testing.assert_allclose(seen.top_missing, whole[1])
     for number, row in enumerate(queries):
         draws = []
@@ -98,6 +127,32 @@ def test_what_is_seen_of_blocks_is_what_plain_loops_give():
         assert seen.sampled_tv[number] == np.abs(draws[0] - draws[1]).sum() / 20
         assert seen.sampled_new[number] == draws[1][draws[0] == 0].sum() / 10
         assert seen.sampled_again[number] == np.abs(draws[0] - draws[2]).sum() / 20
+
+
+def test_the_reference_is_asked_once_for_all_models(monkeypatch):
+    """Whichever model comes first, so that all are held against the same answers and are exchangeable."""
+    drawn = []
+    draw = anchorlab.scoring.token_answers.sampled
+    monkeypatch.setattr(
+        anchorlab.scoring.token_answers, "sampled", lambda *given: drawn.append(given[2]) or draw(*given)
+    )
+    reference, models = random_logits(2, 8, 0), {name: random_logits(2, 8, seed) for seed, name in enumerate("abc", 1)}
+    tokens = np.array([1, 2])
+
+    def seen(names):
+        draws = ReferenceDraws(50, 7)
+        found = {}
+        for name in names:
+            watcher = Watcher(3, np.array([0, 1]), draws, name)
+            nll = {"nll_reference": surprise(reference, tokens), "nll_candidate": surprise(models[name], tokens)}
+            watcher.see(0, {"document": np.array([0, 1]), "token": tokens, **nll}, reference, models[name])
+            found[name] = watcher.seen().sampled_tv.tolist()
+        return found
+
+    one_way = seen("abc")
+    assert len(drawn) == len({*drawn}) == 2 * (2 + 3)  # at each query two of the reference, and one of each model
+    assert seen("cba") == one_way
+    assert one_way["a"] != one_way["b"]
 
 
 class Answering:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import anchorlab.tokens.compare
-from anchorlab import AnchorlabError, compare_tokens
+from anchorlab import AnchorlabError, compare_tokens, deployed
 from anchorlab.models.causal import CausalLM, open_causal
 from anchorlab.tokens.measurements import COLUMNS
 from anchorlab.tokens.measures import token_columns
@@ -100,6 +100,30 @@ def test_a_network_that_changes_its_logits_at_the_end_is_written_as_logits(folde
     kept = compare_tokens(reference, pair(folders)[1], answers=file, texts=TEXTS)
     at_once = compare_tokens(reference, pair(folders)[1], texts=TEXTS)
     pd.testing.assert_frame_equal(kept.table(), at_once.table())
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("form", ["int8", "int4"])
+def test_a_quantised_reference_answers_beside_the_candidate_and_before_it(family, form, folders, tmp_path):
+    """Its last layer holds integers and scales, so that a file of answers gets its logits."""
+    pytest.importorskip("torchao")
+    reference = deployed(open_causal(pair(folders, family)[0]), form)
+    plain, file = pair(folders, family)[0], tmp_path / "answers.safetensors"
+    at_once = compare_tokens(reference, plain, texts=TEXTS[:4])
+    assert at_once["kl"].value > 0
+    assert not at_once.identical_weights
+    for options in ({"in_turn": True}, {"answers": file}):
+        other = compare_tokens(reference, plain, texts=TEXTS[:4], **options)
+        np.testing.assert_allclose(other.table(), at_once.table(), rtol=1e-4, atol=1e-6)
+    from safetensors import safe_open
+
+    with safe_open(file, framework="np") as opened:
+        assert {*opened.keys()} == {"logits"}
+    itself = compare_tokens(reference, reference, texts=TEXTS[:4], in_turn=True)
+    assert itself.identical_weights
+    assert itself["kl_max"].value == 0
+    floor = compare_tokens(reference, plain, texts=TEXTS[:4], noise=True).noise
+    assert [part.name for part in floor] == ["another batch size"]
 
 
 def test_a_run_that_breaks_leaves_no_answers(folders, tmp_path, monkeypatch):

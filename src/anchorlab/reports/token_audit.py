@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from anchorlab.errors import AnchorlabError, removal
 from anchorlab.files import read_json, write_json
+from anchorlab.reports.audit.stored import OF_LANGUAGE_MODELS as RECORD
+from anchorlab.reports.audit.stored import RECORD as OF_CLASSIFIERS
 from anchorlab.reports.audit.strips import Strip, strip
 from anchorlab.reports.html import PAGE, asset, environment
 from anchorlab.reports.plain import PlainPage, PlainSection, write_plain
@@ -17,9 +19,6 @@ from anchorlab.scoring.ranked import Ranked
 from anchorlab.scoring.tables import token_audit_table
 from anchorlab.scoring.token_audit_result import TokenAudit, token_audit_from
 from anchorlab.scoring.token_statistics import TOKEN_STATISTICS
-
-#: The file that tells a folder of such an audit.
-RECORD = "token-audit.json"
 
 #: How to read the page.
 _READING = (
@@ -62,6 +61,11 @@ def check_token_audit_folder(folder: Path) -> None:
         AnchorlabError: naming what would be replaced.
     """
     record, page = folder / RECORD, folder / PAGE
+    if (folder / OF_CLASSIFIERS).exists():
+        raise AnchorlabError(
+            f"{folder} holds an audit of a classifier, which 'anchorlab audit' wrote, and this one is of a language "
+            "model: choose another folder"
+        )
     foreign = page if page.exists() and not record.exists() else None
     if record.exists():
         try:

@@ -28,7 +28,7 @@ from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.scoring.audit_statistics import LEVEL
 from anchorlab.scoring.token_audit_result import Measuring, TokenAudit, token_access, token_audit_of
 from anchorlab.scoring.token_bench import Asking, Bench
-from anchorlab.scoring.token_kept import DEFINITIONS, KeptUpdates
+from anchorlab.scoring.token_kept import DEFINITIONS, KeptUpdates, configuration_hash, tokenizer_hash
 from anchorlab.scoring.token_texts import AuditTexts, beside, halves_of, measured_alone
 from anchorlab.scoring.token_updates import (
     COPIES,
@@ -215,6 +215,8 @@ class _Making:
         about = {
             "definitions": DEFINITIONS,
             "reference": weights_hash(self.reference.net),
+            "configuration": configuration_hash(self.reference),
+            "tokenizer": tokenizer_hash(self.reference.tokenizer),
             "texts": self.plan.texts.checked().digest,
             "update_texts": self.texts.update.checked().digest,
             "context": self.plan.context,

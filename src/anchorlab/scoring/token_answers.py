@@ -3,11 +3,13 @@
 **Lists.** From the probabilities of the k likeliest tokens alone, ``p`` and ``q`` are known of some tokens, and of
 every other token that it is no likelier than the last of the list, and all others together than what the list leaves
 of 1. So ``sum max(0, p - q)`` is at least the sum over the reference's list with the largest ``q`` that are possible,
-and likewise with both exchanged. The larger of the two is
-a lower bound of the total variation distance, and is the distance itself where the lists hold the whole vocabulary.
+and likewise with both exchanged. The larger of the two is a lower bound of the total variation distance, and is the
+distance itself where the lists hold the whole vocabulary.
 
 **Samples.** At a query each model answers m tokens, drawn from its own probabilities. With counts ``c`` and ``r`` the
-distance is ``sum |c - r| / (2 m)``. It is above 0 for equal models too, by chance; but so it is for benign updates.
+distance is ``sum |c - r| / (2 m)``. It is above 0 for equal models too, by chance; but so it is for benign updates. The
+reference answers once, as an auditor asks it once, and all models are held against these answers. Given them, a model's
+distance is one function of its own draws alone, so that a candidate that is like the updates is exchangeable with them.
 """
 
 from __future__ import annotations
@@ -53,39 +55,74 @@ class Seen:
 
 
 @dataclass
+class ReferenceDraws:
+    """The reference's sampled tokens at the queries, drawn when they are first asked for and the same ever after.
+
+    Attributes:
+        samples: tokens that each model answers at a query.
+        seed: of all draws.
+    """
+
+    samples: int
+    seed: int
+    _kept: dict[int, tuple[Integers, float]] = field(default_factory=dict)
+
+    def at(self, query: int, logits: NDArray[np.float32]) -> tuple[Integers, float]:
+        """How often each token was drawn, int64 ``[V]``, and the distance of a second draw of the reference.
+
+        Args:
+            query: the number of the query.
+            logits: the reference's logits there, ``[V]``, which are looked at once.
+        """
+        if query not in self._kept:
+            ours, again = (self.drawn(name, query, logits) for name in ("reference", "reference again"))
+            tokens = np.flatnonzero(ours)
+            self._kept[query] = np.repeat(tokens, ours[tokens]), counted(ours, again)[0]
+        tokens, distance = self._kept[query]
+        return np.bincount(tokens, minlength=len(logits)), distance
+
+    def drawn(self, model: str, query: int, logits: NDArray[np.float32]) -> Integers:
+        """The draws of a model, from a seed of its own at each query; see ``sampled``."""
+        return sampled(logits, self.samples, derive(self.seed, "samples", model, query))
+
+
+@dataclass
 class Watcher:
     """Sees the logits of all scored tokens while they are measured, see ``tokens.scoring.score``.
 
     Args:
         k: length of the lists.
         queries: the scored tokens at which tokens are sampled, ascending int64 ``[Q]``.
-        samples: tokens that each model answers at a query.
-        seed: of all draws.
+        draws: the reference's sampled tokens, which all models share.
         model: a name of the model, which keeps its draws apart from another's.
     """
 
     k: int
     queries: Integers
-    samples: int
-    seed: int
+    draws: ReferenceDraws
     model: str
     _top: list[tuple[Floats, Floats]] = field(default_factory=list)
     _asked: list[tuple[int, float, float, float]] = field(default_factory=list)
 
     def see(self, start: int, columns: Columns, reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> None:
         """Takes rows; see ``tokens.worst.Worst``."""
+        totals = [
+            _log_totals(logits, columns["token"], columns[nll])
+            for logits, nll in ((reference, "nll_reference"), (candidate, "nll_candidate"))
+        ]
         for first in range(0, len(reference), _BLOCK):
             rows = slice(first, first + _BLOCK)
-            self._top.append(
-                listed(*top_probabilities(reference[rows], self.k), *top_probabilities(candidate[rows], self.k))
+            lists = (
+                top_probabilities(logits[rows], self.k, total[rows])
+                for logits, total in zip((reference, candidate), totals, strict=True)
             )
+            self._top.append(listed(*next(lists), *next(lists)))
         low, high = np.searchsorted(self.queries, (start, start + len(reference)))
         for number in range(low, high):
             row = int(self.queries[number]) - start
-            ours = sampled(reference[row], self.samples, derive(self.seed, "samples", "reference", number))
-            again = sampled(reference[row], self.samples, derive(self.seed, "samples", "reference again", number))
-            theirs = sampled(candidate[row], self.samples, derive(self.seed, "samples", self.model, number))
-            self._asked.append((int(columns["document"][row]), *counted(ours, theirs), counted(ours, again)[0]))
+            ours, again = self.draws.at(number, reference[row])
+            theirs = self.draws.drawn(self.model, number, candidate[row])
+            self._asked.append((int(columns["document"][row]), *counted(ours, theirs), again))
 
     def seen(self) -> Seen:
         """All that was seen."""
@@ -94,11 +131,30 @@ class Watcher:
         return Seen(tv, missing, np.array(asked, dtype=np.int64), np.array(distance), np.array(new), np.array(again))
 
 
-def top_probabilities(logits: NDArray[np.float32], k: int) -> tuple[Integers, Floats]:
-    """The k likeliest tokens of each row ``[n, V]``, int64 ``[n, k]``, and their probabilities, float64 ``[n, k]``."""
+def top_probabilities(logits: NDArray[np.float32], k: int, total: Floats) -> tuple[Integers, Floats]:
+    """The k likeliest tokens of each row ``[n, V]``, int64 ``[n, k]``, and their probabilities, float64 ``[n, k]``.
+
+    Args:
+        logits: of each row.
+        k: how many are wanted.
+        total: the logarithm of the sum of the exponentials of each row's logits, float64 ``[n]``.
+    """
     tops = Tops.of(logits, k)
-    total = logsumexp(logits.astype(np.float64), axis=1, keepdims=True)
-    return tops.tokens, np.exp(tops.values.astype(np.float64) - total)
+    return tops.tokens, np.exp(tops.values.astype(np.float64) - total[:, None])
+
+
+def _log_totals(logits: NDArray[np.float32], true: Integers, nll: Floats) -> Floats:
+    """The logarithm of the sum of the exponentials of logits ``[n, V]``, float64 ``[n]``.
+
+    It is a true token's logit and its negative log-probability together, which were measured already; only where that
+    token is ruled out the sum is made again.
+    """
+    with np.errstate(invalid="ignore"):
+        total = logits[np.arange(len(true)), true].astype(np.float64) + nll
+    again = np.flatnonzero(~np.isfinite(total))
+    if len(again):
+        total[again] = logsumexp(logits[again].astype(np.float64), axis=1)
+    return total
 
 
 def listed(first: Integers, p: Floats, second: Integers, q: Floats) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ import torch
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.causal import CausalLM
 from anchorlab.models.device import lent
-from anchorlab.scoring.token_answers import Watcher, low_margin_queries
+from anchorlab.scoring.token_answers import ReferenceDraws, Watcher, low_margin_queries
 from anchorlab.scoring.token_statistics import measured
 from anchorlab.statistics.arrays import Integers
 from anchorlab.statistics.estimate import Estimate
@@ -75,6 +75,7 @@ class Bench:
             write_answers(file, reference, plan.batches(), {})
         #: The scored tokens at which tokens are sampled, int64 ``[Q]``.
         self.queries: Integers = low_margin_queries(plan.batches(), Stored(file, {}), asking.queries)
+        self._draws = ReferenceDraws(asking.samples, asking.seed)
         #: Mean distance of two draws of the reference itself, known once a model was measured.
         self.chance = 0.0
 
@@ -88,8 +89,7 @@ class Bench:
             name: keeps its sampled tokens apart from those of other models.
             report: gets the share that is done.
         """
-        asking = self._asking
-        watcher = Watcher(asking.top, self.queries, asking.samples, asking.seed, name)
+        watcher = Watcher(self._asking.top, self.queries, self._draws, name)
         with TokenStore() as store, lent(self._device, model.net):
             score(
                 self._plan.batches(),

@@ -5,6 +5,8 @@ The weights of updates are not kept: 39 copies of a language model are large, an
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 
 from anchorlab.errors import AnchorlabError, first_line, some
 from anchorlab.files import kind_at, read_json, write_json
+from anchorlab.models.causal import CausalLM
 from anchorlab.notices import notice
 from anchorlab.scoring.token_statistics import TOKEN_STATISTICS
 from anchorlab.scoring.token_updates import PlannedUpdate
@@ -20,6 +23,9 @@ from anchorlab.settings import values_of
 
 #: Counts up when a statistic is computed otherwise, so that its kept values are not ranked with new ones.
 DEFINITIONS = 2
+
+#: What a configuration says of the file that it comes from, and not of the model.
+_OF_THE_FILE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 
 
 @dataclass(frozen=True)
@@ -74,3 +80,24 @@ class KeptUpdates:
 
     def _about(self, planned: PlannedUpdate) -> dict[str, Any]:
         return {**self.about, "tuning": values_of(planned.tuning), "tuning_seed": planned.seed}
+
+
+def configuration_hash(model: CausalLM) -> str:
+    """SHA-256 of what decides a model's answers and its training besides the weights: its class and configuration.
+
+    Two models of the same weights may have other positions, another epsilon, another activation or another dropout.
+    """
+    tell = getattr(model.net.config, "to_dict", dict)
+    told = {name: value for name, value in tell().items() if name not in _OF_THE_FILE}
+    text = json.dumps([type(model.net).__name__, told], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """SHA-256 of what decides which ids a text gets; how texts were cut or padded last is of no meaning."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        told: Any = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
+    else:
+        told = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -2,8 +2,9 @@
 
 The file lets both models be opened one after the other. It holds what the last layer reads at each scored position,
 and that layer once, from which the logits are computed again: for SmolLM2-135M 2.3 kB a token in place of 197 kB. A
-network that changes its logits after its last layer, or has none, is written as logits. The file is safetensors:
-``hidden`` ``[N, H]``, ``weight`` ``[V, H]`` and, if there is one, ``bias`` ``[V]``; or ``logits`` ``[N, V]``.
+network that changes its logits after its last layer, has none, or has a quantised one, is written as logits. The file
+is safetensors: ``hidden`` ``[N, H]``, ``weight`` ``[V, H]`` and, if there is one, ``bias`` ``[V]``; or ``logits``
+``[N, V]``.
 """
 
 from __future__ import annotations
@@ -194,8 +195,8 @@ def _plain_head(model: CausalLM, device: torch.device) -> nn.Linear | None:
     """The last layer, if it is linear and the network answers with nothing else than what it gives."""
     find = getattr(model.net, "get_output_embeddings", None)
     head = find() if find is not None else None
-    if type(head) is not nn.Linear or head.weight.dtype not in _DTYPES:
-        return None
+    if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter or head.weight.dtype not in _DTYPES:
+        return None  # a quantised weight says that it is float32, and holds integers and scales
     ids = torch.arange(3, device=device)[None]
     with _read_by(head) as seen:
         answers = model.logits(ids)

@@ -299,9 +299,12 @@ def _identical(first: nn.Module, second: nn.Module) -> bool:
 
 
 def _weights(net: nn.Module) -> dict[str, Tensor]:
-    """The weights by name; quantised ones as the numbers that they stand for."""
+    """The weights by name; quantised ones, under names of their own, as the numbers that they stand for."""
     plain = (Tensor, nn.Parameter)
-    return {name: value if type(value) in plain else value.dequantize() for name, value in net.state_dict().items()}
+    return dict(
+        (name, value) if type(value) in plain else (f"{name} quantised", value.dequantize())
+        for name, value in net.state_dict().items()
+    )
 
 
 def _digest(net: nn.Module) -> str:

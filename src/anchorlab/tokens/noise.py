@@ -40,6 +40,8 @@ class _Regrouped:
 def noise_floor(model: CausalLM, plan: Plan, device: torch.device) -> list[Part]:
     """The main measurements of a model against itself over the first documents of the texts.
 
+    A quantised model has no floor in bfloat16, because its products have a precision of their own.
+
     Args:
         model: the reference, on the device.
         plan: how the comparison reads the texts.
@@ -49,7 +51,7 @@ def noise_floor(model: CausalLM, plan: Plan, device: torch.device) -> list[Part]
     count = 1 + max(window.document for window in windows)
     larger = list(in_batches(windows, plan.context * plan.together * _TOGETHER))
     parts = [_against_itself("another batch size", model, _Regrouped(model, larger, device), windows, plan, count)]
-    if model.precision == "float32":
+    if model.precision == "float32" and _is_plain(model.net):
         rounded = CausalLM(_in_bfloat16(model), model.tokenizer, model.source, "bfloat16")
         parts.append(_against_itself("bfloat16", model, Live(rounded, device), windows, plan, count))
     return parts
@@ -76,6 +78,11 @@ def _first(windows: Iterable[Window]) -> Iterator[Window]:
                 return
         if tokens >= _TOKENS:
             return
+
+
+def _is_plain(net: torch.nn.Module) -> bool:
+    """Whether no weight is quantised."""
+    return all(type(value) is torch.nn.Parameter for value in net.parameters())
 
 
 def _in_bfloat16(model: CausalLM) -> torch.nn.Module:

@@ -14,6 +14,7 @@ from anchorlab.reports.audit import write_audit
 from anchorlab.reports.audit.record import AuditRecord
 from anchorlab.reports.audit.schema import SCHEMA, schema, schema_tables
 from anchorlab.reports.audit.stored import check_audit_folder, read_audit
+from anchorlab.reports.token_audit import check_token_audit_folder
 from tests.refusals import refused
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -82,6 +83,16 @@ def test_what_no_audit_wrote_is_not_replaced(tmp_path: Path, name: str, text: st
     (tmp_path / name).write_text(text)
     with pytest.raises(AnchorlabError, match=f"{name} is none that 'anchorlab audit' wrote"):
         check_audit_folder(tmp_path)
+
+
+def test_audits_of_classifiers_and_of_language_models_do_not_replace_each_other(
+    record: AuditRecord, tmp_path: Path
+) -> None:
+    (tmp_path / "token-audit.json").write_text("{}")
+    (tmp_path / "index.html").write_text("a page")
+    refused("holds an audit of a language model, .* and this one is of a classifier", check_audit_folder, tmp_path)
+    write_audit(record, tmp_path / "other")
+    refused("holds an audit of a classifier, .* of a language model", check_token_audit_folder, tmp_path / "other")
 
 
 def test_the_folder_of_an_earlier_audit_is_written_to_again(record: AuditRecord, tmp_path: Path) -> None:

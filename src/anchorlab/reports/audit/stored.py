@@ -15,8 +15,8 @@ from anchorlab.scoring.audit_ranks import joint_p, lower_p, two_sided_p, upper_p
 from anchorlab.scoring.audit_result import NO_PROOF
 from anchorlab.settings import invalid
 
-#: The file that tells a folder of an audit.
-RECORD = "audit.json"
+#: The file that tells a folder of an audit of a classifier, and that of an audit of a language model.
+RECORD, OF_LANGUAGE_MODELS = "audit.json", "token-audit.json"
 
 _REMEDY = "run anchorlab audit again with --out"
 
@@ -44,12 +44,18 @@ def read_audit(folder: Path) -> AuditRecord:
 
 
 def check_audit_folder(folder: Path) -> None:
-    """Refuses a folder whose files no audit wrote, before they are replaced.
+    """Refuses a folder whose files no audit of a classifier wrote, before they are replaced.
 
     Raises:
-        AnchorlabError: if its record is none that is known here, or it holds a page without a record.
+        AnchorlabError: if its record is none that is known here, it holds a page without a record, or an audit of a
+            language model.
     """
     record, page = folder / RECORD, folder / "index.html"
+    if (folder / OF_LANGUAGE_MODELS).exists():
+        raise AnchorlabError(
+            f"{folder} holds an audit of a language model, which 'anchorlab audit --texts' wrote, and this one is of a "
+            "classifier: choose another folder"
+        )
     foreign = page if page.exists() and not record.exists() else None
     if record.exists():
         try:
