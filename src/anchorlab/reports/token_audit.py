@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from anchorlab.errors import AnchorlabError, removal
 from anchorlab.files import read_json, write_json
-from anchorlab.reports.audit.stored import OF_LANGUAGE_MODELS as RECORD
+from anchorlab.reports.audit.stored import OF_LANGUAGE_MODELS
 from anchorlab.reports.audit.stored import RECORD as OF_CLASSIFIERS
 from anchorlab.reports.audit.strips import Strip, strip
 from anchorlab.reports.html import PAGE, asset, environment
@@ -19,6 +19,9 @@ from anchorlab.scoring.ranked import Ranked
 from anchorlab.scoring.tables import token_audit_table
 from anchorlab.scoring.token_audit_result import TokenAudit, token_audit_from
 from anchorlab.scoring.token_statistics import TOKEN_STATISTICS
+
+#: The file that tells a folder of such an audit.
+RECORD = OF_LANGUAGE_MODELS
 
 #: How to read the page.
 _READING = (
