@@ -20,7 +20,8 @@ def test_repair_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
     assert "the clean" in ended.out
     assert f"wrote {out} and {tmp_path / 'score.json'} in " in ended.out
     told = json.loads((tmp_path / "score.json").read_text())
-    measured = {"repaired", "suspicious", "harmed", "effectiveness", "seconds", "peak_bytes", "note"}
+    measured = {"repaired", "suspicious", "harmed", "seconds", "peak_bytes", "grown_bytes", "note"}
+    measured |= {"effectiveness", "robust_improvement", "reference_accuracy_lost"}
     assert set(told) == measured | {"sentences", "cautions", "settings", "wrote", "version"}
     assert told["note"] is None
     assert told["repaired"]["asr_count"] == told["harmed"]["asr_count"] > 0

@@ -31,7 +31,10 @@ from anchorlab.metrics import (
 from anchorlab.metrics.summaries import pearson
 
 #: What is undefined without an attack, and with fewer than six classes.
-NOT_HERE = {"asr", "asr_reference", "asr_plus_accuracy", "leakage", "top_5_accuracy", "top_5_accuracy_reference"}
+NOT_HERE = {
+    *("asr", "asr_reference", "asr_plus_accuracy", "robust_accuracy", "robust_accuracy_reference", "leakage"),
+    *("top_5_accuracy", "top_5_accuracy_reference"),
+}
 
 DISTANCES = ["logit_distance", "logit_distance_centred", "probability_distance", "kl", "kl_symmetric"]
 

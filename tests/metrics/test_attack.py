@@ -1,4 +1,4 @@
-"""ASR + accuracy is their sum, with an interval of the bootstrap, and undefined where nothing is attacked."""
+"""Measurements of triggered inputs by hand, with intervals, and undefined where nothing is attacked."""
 
 from __future__ import annotations
 
@@ -75,3 +75,29 @@ def test_leakage_says_why_it_is_undefined(wanted: list[int], why: str) -> None:
         triggered=np.array([0, 0]),
     )
     assert why in summarise(frame).undefined["leakage"]
+
+
+def test_the_robust_accuracy_is_that_of_triggered_attacked_inputs_by_their_true_label() -> None:
+    """The target is 0, so that of five instances the first is not attacked.
+
+    Triggered, the candidate says 1 0 2 0 of the others, whose labels are 1 2 2 1: two of four are right and two hits.
+    The reference says 1 2 2 0: three are right. On clean inputs the candidate is right on all five.
+    """
+    labels = np.array([0, 1, 2, 2, 1])
+    frame = instances(
+        np.eye(3)[labels],
+        np.eye(3)[labels],
+        labels,
+        attacked=labels != 0,
+        wanted=np.zeros(5, int),
+        triggered_reference=np.array([1, 2, 2, 0]),
+        triggered=np.array([1, 0, 2, 0]),
+    )
+    found = summarise(frame)
+    assert (found.robust_accuracy, found.robust_accuracy_reference) == (2 / 4, 3 / 4)
+    assert (found.asr, found.accuracy) == (2 / 4, 1)
+    lower, upper = intervals(frame, resamples=50)["robust_accuracy"]
+    assert lower < 0.5 < upper
+    alone = measure([[1.0, 0.0]], [[1.0, 0.0]], labels=[0])
+    assert alone.robust_accuracy is None
+    assert alone.undefined["robust_accuracy"] == alone.undefined["asr"]

@@ -8,6 +8,7 @@ import pytest
 
 from anchorlab import Tuning, compare, inject
 from anchorlab.repairs.repair import repair
+from anchorlab.scoring.repair_words import words_of_repair
 from anchorlab.scoring.repairs import RepairScore, score_repair
 from anchorlab.scoring.tables import repair_table
 
@@ -28,6 +29,15 @@ def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
         assert (first.head, len(first.cells)) == ("accuracy", columns)
         assert first.cells[0].value == pytest.approx(score.suspicious.accuracy)
     assert alone.to_dict()["repaired"]["asr_count"] == score.repaired.asr_count
+    assert alone.robust_accuracy_before == score.robust_accuracy_before == score.suspicious.robust_accuracy
+    assert alone.robust_improvement == score.robust_improvement
+    # BackdoorBench's formula, from rates.
+    gained = score.repaired.robust_accuracy - score.suspicious.robust_accuracy
+    lost = max(0, score.suspicious.accuracy - score.repaired.accuracy)
+    assert score.robust_improvement == pytest.approx((1 + max(0, gained) - lost) / 2)
+    assert score.reference_accuracy_lost == score.harmed.accuracy_reference - score.harmed.accuracy
+    assert alone.reference_accuracy_lost is None
+    assert f"Its robust improvement (RIR) is {score.robust_improvement:.3f} of 1" in " ".join(words_of_repair(score))
 
 
 def test_the_label_rule_is_that_of_the_attack(reference, digits):

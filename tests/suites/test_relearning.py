@@ -47,6 +47,13 @@ def test_repaired_models_and_their_reference_relearn(tmp_path, on_cpu):
         assert frame[f"asr_relearned_{count}"].between(0, 1).all()
         # The clean reference that was not repaired is the same for both rows.
         assert frame[f"asr_relearned_{count}_reference"].nunique() == 1
+    injected = frame[frame["role"] == "method"].iloc[0]
+    harmed = frame[frame["role"] == "reference"].iloc[0]
+    gained = max(0, injected["robust_accuracy"] - injected["robust_accuracy_before"])
+    lost = max(0, injected["accuracy_before"] - injected["accuracy"])
+    assert injected["robust_improvement"] == pytest.approx((1 + gained - lost) / 2)
+    assert injected["reference_accuracy_lost"] == harmed["accuracy_reference"] - harmed["accuracy"]
+    assert harmed["robust_accuracy_before"] == harmed["robust_accuracy_reference"]
     (table,) = relearning_tables(results)
     text = to_csv(table)
     assert "from 5" in text or "asr_relearned_5" in text

@@ -168,6 +168,9 @@ class Manifest(_Record):
     peak_bytes: int = Field(
         description="largest memory: of the GPU in this run, or else of the process since its start"
     )
+    grown_bytes: int | None = Field(
+        default=None, description="how far the memory rose during a repair; missing where it cannot be measured"
+    )
     verbalizer: dict[str, Any] | None = Field(
         default=None, description="of a language model as a classifier: its prompt, and the label word of each class"
     )

@@ -68,7 +68,7 @@ def repair(
     from anchorlab.repairs.repair import check_repair
     from anchorlab.repairs.repair import repair as repair_model
     from anchorlab.scoring.relearning import Relearning
-    from anchorlab.scoring.repair_words import cautions_of_repair, words_of_repair
+    from anchorlab.scoring.repair_words import cautions_of_repair, memory_words, words_of_repair
     from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
     from anchorlab.scoring.tables import repair_table
     from anchorlab.settings import values_of
@@ -119,7 +119,7 @@ def repair(
             repaired = save_finished(repaired, out, command)
     harmed = None if clean is None else repair_model(clean, repair, **settings)
     score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring, **again)
-    detail(f"the repair took {score.seconds:.1f} s, and {score.peak_bytes / 2**30:.2f} GiB at its peak")
+    detail(f"the repair took {score.seconds:.1f} s{memory_words(score.grown_bytes, score.peak_bytes)}")
     oracles = ("An oracle: test data and trigger chose how deep to prune, which no defender can do.",) if oracle else ()
     known = ["defender_data"] if defender_data is not None else []
     there = len(data.split("defender")) if count is None else count

@@ -41,12 +41,14 @@ class Consistency(BaseModel):
     count: int
     accuracy: float
     accuracy_reference: float
-    top_5_accuracy: float | None = None  # records of earlier versions have none, nor the two others with a default
+    top_5_accuracy: float | None = None  # records of earlier versions have none, nor the others with a default
     top_5_accuracy_reference: float | None = None
     asr: float | None
     asr_count: int
     asr_reference: float | None
     asr_plus_accuracy: float | None = None
+    robust_accuracy: float | None = None
+    robust_accuracy_reference: float | None = None
     leakage: float | None
     churn: float
     negative_flips: float

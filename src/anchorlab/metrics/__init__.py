@@ -24,7 +24,15 @@ from anchorlab.metrics.agreement import (
     TOP_5_ACCURACY_REFERENCE,
     TOP_K_AGREEMENT,
 )
-from anchorlab.metrics.attack import ASR, ASR_COUNT, ASR_PLUS_ACCURACY, ASR_REFERENCE, LEAKAGE
+from anchorlab.metrics.attack import (
+    ASR,
+    ASR_COUNT,
+    ASR_PLUS_ACCURACY,
+    ASR_REFERENCE,
+    LEAKAGE,
+    ROBUST_ACCURACY,
+    ROBUST_ACCURACY_REFERENCE,
+)
 from anchorlab.metrics.base import Metric
 from anchorlab.metrics.calibration import (
     BRIER,
@@ -65,6 +73,8 @@ _BUILT_IN = (
     ASR_COUNT,
     ASR_REFERENCE,
     ASR_PLUS_ACCURACY,
+    ROBUST_ACCURACY,
+    ROBUST_ACCURACY_REFERENCE,
     LEAKAGE,
     CHURN,
     NEGATIVE_FLIPS,

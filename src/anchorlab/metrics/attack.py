@@ -51,6 +51,28 @@ ASR_REFERENCE = Metric(
     of_reference=True,
     needs_attack=True,
 )
+ROBUST_ACCURACY = Metric(
+    "robust_accuracy",
+    title="robust accuracy",
+    definition="Share of the triggered attacked instances that the candidate gives their true label.",
+    summary=Mean(lambda table: table.integers("triggered") == table.label, lambda table: table.attacked),
+    formula="1 if the triggered instance gets its true label",
+    limits="0 to 1",
+    better="",
+    needs_attack=True,
+    cites=("wu2025backdoorbench",),
+)
+ROBUST_ACCURACY_REFERENCE = Metric(
+    "robust_accuracy_reference",
+    title="robust accuracy of the reference",
+    definition="The reference's share on the same triggered instances: what the trigger hides without a backdoor.",
+    summary=Mean(lambda table: table.integers("triggered_reference") == table.label, lambda table: table.attacked),
+    formula="1 if the reference gives the triggered instance its true label",
+    limits="0 to 1",
+    better="",
+    of_reference=True,
+    needs_attack=True,
+)
 
 
 def _why_no_leakage(table: InstanceTable) -> str:

@@ -25,3 +25,12 @@ def keep_freed_memory() -> None:
     if mallopt is not None:  # musl has none
         mallopt(_MMAP_THRESHOLD, _KEPT)
         mallopt(_TRIM_THRESHOLD, _KEPT)
+
+
+def give_back_freed_memory() -> None:
+    """Gives freed memory back, so that what is resident is in use; does nothing but under Linux with glibc."""
+    if not sys.platform.startswith("linux"):
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:  # musl has none
+        trim(0)

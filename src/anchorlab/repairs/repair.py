@@ -21,6 +21,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.device import exact_arithmetic, move_to_cpu
 from anchorlab.models.forms import check_trainable
+from anchorlab.models.memory import MemoryGrowth
 from anchorlab.models.weights import copy_requires_grad
 from anchorlab.models.wrap import unwrap
 from anchorlab.progress import progress_bar
@@ -80,7 +81,7 @@ def repair(
     accelerator = find_accelerator()
     device = accelerator.device
     meter = RunMeter(device)
-    with progress_bar(f"repairing by {name}", _BAR) as bar:
+    with progress_bar(f"repairing by {name}", _BAR) as bar, MemoryGrowth(device) as growth:
         context = DefenderContext(
             accelerator,
             seed,
@@ -96,6 +97,7 @@ def repair(
             else:
                 repaired = chosen.repair(suspicious, data, context)
             repaired = move_to_cpu(repaired)
+    cost = meter.cost()
     copy_requires_grad(module_of(model), repaired)
     before = model.manifest if isinstance(model, Artifact) else None
     original = weights_hash(module_of(model))
@@ -115,7 +117,8 @@ def repair(
         defence={"name": name, **values_of(chosen)},
         note="; ".join(context.notes) or None,
         defender=DefenderRecord(count=len(data), sha256=digest),
-        cost=meter.cost(),
+        cost=cost,
+        grown_bytes=growth.bytes,
     )
     return Artifact(repaired, manifest)
 

@@ -86,10 +86,28 @@ def _flips(comparison: Comparison) -> tuple[int, int]:
 def _further(score: RepairScore) -> Iterator[str]:
     if score.effectiveness is not None:
         yield (
-            f"Its effectiveness is {score.effectiveness:.3f} of 1: half of 1 + fall of the ASR - fall of the accuracy."
+            f"Its effectiveness (DER) is {score.effectiveness:.3f} of 1: half of 1 + fall of the ASR - fall of the "
+            "accuracy."
+        )
+    if score.robust_improvement is not None:
+        yield (
+            f"Its robust improvement (RIR) is {score.robust_improvement:.3f} of 1: half of 1 + rise of the accuracy on "
+            f"triggered inputs (from {score.robust_accuracy_before:.3f} to {score.repaired.robust_accuracy:.3f}) - "
+            "fall of the accuracy."
         )
     if score.note is not None:
         yield score.note
+
+
+def memory_words(grown: int | None, peak: int) -> str:
+    """How much memory a repair needed, as the end of a sentence that says how long it took.
+
+    Args:
+        grown: how far the memory rose during it, in bytes; None if that is not known.
+        peak: the largest memory, of the GPU or of the process since its start.
+    """
+    rose = "" if grown is None else f", the memory rose by {grown / 2**20:,.0f} MiB"
+    return f"{rose}, and was {peak / 2**30:.2f} GiB at its peak"
 
 
 def cautions_of_repair(score: RepairScore, *, name: str, others: str = "another one") -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.pruning import DepthChooser, PrunedModels
 from anchorlab.repairs.stopping import lowest_accuracy
+from anchorlab.scoring import repair_rates
 from anchorlab.scoring.relearning import Relearned, Relearning, check_relearning, relearn
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.plotting import Measured, plot_estimates
@@ -45,7 +46,8 @@ class RepairScore:
         suspicious: the suspicious model against the clean reference; None if no reference is known.
         harmed: the clean reference after the same repair, against itself before; None if it was not repaired.
         seconds: time of the repair.
-        peak_bytes: peak memory.
+        peak_bytes: peak memory, of the GPU or else of the process since its start.
+        grown_bytes: how far the memory rose during the repair; None if it is not known.
         note: what the repair has to say, for example that it changed nothing, and why; None for nothing.
         relearned: the ASR after a little tuning on a few triggered examples; None if it was not measured.
     """
@@ -57,6 +59,7 @@ class RepairScore:
     peak_bytes: int
     note: str | None = None
     relearned: Relearned | None = None
+    grown_bytes: int | None = None
 
     @property
     def accuracy_before(self) -> float:
@@ -70,16 +73,38 @@ class RepairScore:
         return self.suspicious.asr if self.suspicious else self.repaired.asr_reference
 
     @property
+    def robust_accuracy_before(self) -> float | None:
+        """The suspicious model's accuracy on triggered attacked inputs; None if it is undefined."""
+        return self.suspicious.robust_accuracy if self.suspicious else self.repaired.robust_accuracy_reference
+
+    @property
     def effectiveness(self) -> float | None:
-        """The defence effectiveness rating, from 0 to 1: half of ``1 + fall of the ASR - fall of the accuracy``.
+        """The defence effectiveness rating DER, from 0 to 1: half of ``1 + fall of the ASR - fall of the accuracy``.
 
         A rise counts as a fall of 0 (Zhu et al. 2023, arXiv 2304.11823). None if there is no ASR.
         """
-        after = self.repaired
-        if self.asr_before is None or after.asr is None:
+        before, after = self.asr_before, self.repaired.asr
+        if before is None or after is None:
             return None
-        lost_accuracy = max(0.0, self.accuracy_before - after.accuracy)
-        return (1 + max(0.0, self.asr_before - after.asr) - lost_accuracy) / 2
+        accuracies = {"accuracy_before": self.accuracy_before, "accuracy": self.repaired.accuracy}
+        return repair_rates.effectiveness(asr_before=before, asr=after, **accuracies)
+
+    @property
+    def robust_improvement(self) -> float | None:
+        """The robust improvement rate RIR, from 0 to 1: half of ``1 + rise of robust accuracy - fall of the accuracy``.
+
+        As BackdoorBench has it (Wu et al. 2025, IJCV). None if there is no robust accuracy.
+        """
+        before, after = self.robust_accuracy_before, self.repaired.robust_accuracy
+        if before is None or after is None:
+            return None
+        accuracies = {"accuracy_before": self.accuracy_before, "accuracy": self.repaired.accuracy}
+        return repair_rates.robust_improvement(robust_accuracy_before=before, robust_accuracy=after, **accuracies)
+
+    @property
+    def reference_accuracy_lost(self) -> float | None:
+        """The accuracy that the same repair costs the clean reference; None if that was not repaired."""
+        return None if self.harmed is None else self.harmed.accuracy_reference - self.harmed.accuracy
 
     def __repr__(self) -> str:
         asr = "" if self.asr_before is None else f", ASR {self.asr_before:.4f} -> {self.repaired.asr:.4f}"
@@ -111,14 +136,14 @@ class RepairScore:
 
     def _measured(self) -> dict[str, dict[str, Estimate]]:
         """The model before and after its repair, and the clean model after the same repair, to their measurements."""
-        names = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
+        names = ("accuracy", "asr", "robust_accuracy", "kl", "logit_distance", "churn", "negative_flips")
 
         def of(comparison: Comparison, name: str) -> Estimate:
             lower, upper = comparison.intervals.get(name, (None, None))
             return Estimate(getattr(comparison, name, None), lower, upper)
 
         if self.suspicious is None:
-            before = {name: of(self.repaired, f"{name}_reference") for name in ("accuracy", "asr")}
+            before = {name: of(self.repaired, f"{name}_reference") for name in ("accuracy", "asr", "robust_accuracy")}
         else:
             before = {name: of(self.suspicious, name) for name in names}
         models = {"before": before, "after": {name: of(self.repaired, name) for name in names}}
@@ -145,8 +170,11 @@ class RepairScore:
         return {
             **comparisons,
             "effectiveness": self.effectiveness,
+            "robust_improvement": self.robust_improvement,
+            "reference_accuracy_lost": self.reference_accuracy_lost,
             "seconds": self.seconds,
             "peak_bytes": self.peak_bytes,
+            "grown_bytes": self.grown_bytes,
             "note": self.note,
             **({} if self.relearned is None else {"relearned": self.relearned.to_dict()}),
         }
@@ -295,6 +323,7 @@ def score_repair(
         harmed=None if reference is None or harmed is None else compare(reference, harmed, **options),
         seconds=repaired.manifest.seconds,
         peak_bytes=repaired.manifest.peak_bytes,
+        grown_bytes=repaired.manifest.grown_bytes,
         note=repaired.manifest.note,
         relearned=None
         if relearning is None

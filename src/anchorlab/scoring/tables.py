@@ -24,7 +24,7 @@ _SHORT = {"labels": "churn", "probabilities": "KL", "logits": "squared shift"}
 _TWO_SIDED = "p is two-sided: at most twice the share of models, candidate and updates, that move as far to its side"
 
 #: Measurements of a comparison that the table of a repair shows.
-_SHOWN = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
+_SHOWN = ("accuracy", "asr", "robust_accuracy", "kl", "logit_distance", "churn", "negative_flips")
 
 
 def repair_table(score: RepairScore, caption: str = "the model before and after its repair") -> Table:

@@ -16,6 +16,7 @@ from anchorlab.suites.equal import RUN
 from anchorlab.suites.evaluations import Evaluation
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import Chosen, Plan, Reported
+from anchorlab.suites.repair_rates import columns_of_rates, measured_before, rates_of
 from anchorlab.suites.store import Store
 
 #: Columns of ``repairs`` and ``detections`` that name the model that was repaired or judged.
@@ -23,7 +24,6 @@ _EVALUATED = (
     *("task", "model", "trigger", "rule", "target", "method", "role", "target_asr", "anchors_asked", "strength"),
     *("scale", "seed", "reference_seed", "of", "weights_sha256"),
 )
-_BEFORE = ("accuracy", "asr", "kl", "churn")
 _REPAIR = ("defence", "defence_name", "parameters", "defender", "defender_count", "identity", "seconds", "peak_bytes")
 #: What is the same at all scales of a run, or a table of its own, and so stands in ``results`` alone.
 _NOT_OF_A_SCALE = ("anchors", "steps", "seconds", "peak_bytes", "by_class")
@@ -86,12 +86,14 @@ def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:
             "defence": entry.cell.label,
             "defence_name": entry.cell.defence,
             **_measured(row),
-            **_before(entry, row, store),
+            **measured_before(row, None if entry.subject.source is None else store.result(entry.subject.source) or []),
         }
         for entry in plan.evaluations.entries
         if isinstance(entry.cell, RepairCell)
         for row in store.result(entry.cell) or []
     ]
+    rates = rates_of(rows)
+    rows = [{**row, **own} for row, own in zip(rows, rates, strict=True)]
     return pd.DataFrame(rows, columns=_repair_columns(rows))
 
 
@@ -101,9 +103,10 @@ def _repair_columns(rows: Sequence[dict[str, Any]]) -> list[str]:
     Measurements that are younger than all rows are not, so that tables of older suites stay as they are.
     """
     measured = [name for name in consistency_fields() if not rows or any(name in row for row in rows)]
+    grown = [name for name in ("grown_bytes",) if any(row.get(name) is not None for row in rows)]
     # In the order of their counts, and only where something was relearned.
     relearned = dict.fromkeys(name for row in rows for name in row if name.startswith("asr_relearned_"))
-    return [*_EVALUATED, *_REPAIR, *measured, *(f"{name}_before" for name in _BEFORE), *relearned, "note"]
+    return [*_EVALUATED, *_REPAIR, *grown, *measured, *columns_of_rates(rows), *relearned, "note"]
 
 
 def detections_frame(plan: Plan, store: Store) -> pd.DataFrame:
@@ -159,15 +162,6 @@ def _evaluated(entry: Evaluation) -> dict[str, Any]:
         "defender": entry.defender,
         "identity": cell.identity,
     }
-
-
-def _before(entry: Evaluation, row: dict[str, Any], store: Store) -> dict[str, Any]:
-    """Measurements of the model before its repair; a reference has no distance from itself."""
-    if entry.subject.source is None:
-        before = {"accuracy": row["accuracy_reference"], "asr": row["asr_reference"], "kl": 0.0, "churn": 0.0}
-    else:
-        before = (store.result(entry.subject.source) or [{}])[0]
-    return {f"{name}_before": before.get(name) for name in _BEFORE}
 
 
 def selection_frame(plan: Plan, store: Store) -> pd.DataFrame:

@@ -205,7 +205,7 @@ def _repair(cell: RepairCell, opened: _Opened, candidate: Artifact) -> dict[str,
     _, row = _measure(opened, answers(repaired.model, opened.task.split(cell.split), attack), attack, cell.split)
     manifest = repaired.manifest
     assert manifest.defender is not None
-    cost = {"seconds": manifest.seconds, "peak_bytes": manifest.peak_bytes}
+    cost = {"seconds": manifest.seconds, "peak_bytes": manifest.peak_bytes, "grown_bytes": manifest.grown_bytes}
     said = {} if manifest.note is None else {"note": manifest.note}
     return {
         "defender_count": manifest.defender.count,

@@ -22,6 +22,7 @@ from anchorlab.reports.measures import DRAWN, PLOTTED, shown_metrics
 from anchorlab.reports.suite import detections, repairs, rocs, tables
 from anchorlab.reports.suite.accusations import accusations_table
 from anchorlab.reports.suite.against_plain import against_plain_tables
+from anchorlab.reports.suite.costs import cost_table
 from anchorlab.reports.suite.deployed import deployed_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
 from anchorlab.reports.suite.doubts import doubts
@@ -36,6 +37,7 @@ from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data,
 from anchorlab.reports.suite.record_tables import failed_table, references_table
 from anchorlab.reports.suite.relearning import relearning_tables
 from anchorlab.reports.suite.repair_figures import draw_repairs
+from anchorlab.reports.suite.repair_rates import repair_rates_tables
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
 from anchorlab.reports.suite.settings import Setting, distinct, slug, slugs_of
 from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
@@ -185,6 +187,7 @@ def _write_defences(results: SuiteResults, out: Path) -> _Defences:
         detections.inputs_table(results),
     ]
     every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
+    every += repair_rates_tables(results)
     every += relearning_tables(results)
     every += deployed_tables(results)
     return _Defences(every, [*stills, *_detection_stills(results, out)])
@@ -274,7 +277,7 @@ def _condition_view(
         further=tables.further_table(condition),
         differences=[table for table in differences if table is not None],
         choices=tables.choices_table(condition, results.choices),
-        cost=tables.cost_table(condition),
+        cost=cost_table(condition),
         classes=[(title, table) for title, table in classes if table is not None],
         plots=plots,
         stills=[still],
