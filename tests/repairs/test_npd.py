@@ -33,6 +33,11 @@ def test_the_folded_filter_is_a_convolution_of_one_pixel_before_the_other(small,
     torch.testing.assert_close(logits(small, inputs), expected)
 
 
+def test_of_two_convolutions_the_filter_takes_the_one_that_does_not_see_the_image(small, inputs):
+    """In front of the first lie channels of an image: of a grey one a single one, which no filter can clear."""
+    assert late_convolution(small, inputs) == "second"
+
+
 def test_one_convolution_alone_changes(suspicious, defender_data, context):
     name = late_convolution(suspicious, defender_data.train.inputs)
     repaired = NPD(epochs=1).repair(suspicious, defender_data, context)

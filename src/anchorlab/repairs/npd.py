@@ -126,6 +126,8 @@ class Filtered(nn.Module):
 def late_convolution(model: nn.Module, inputs: Mapping[str, Tensor]) -> str:
     """The name of the last but one convolution with a kernel larger than one pixel; with fewer, of the last one.
 
+    It is never the first, in front of which lies the image, unless there is no other.
+
     Args:
         model: the model, in evaluation mode.
         inputs: at least one example.
@@ -141,7 +143,7 @@ def late_convolution(model: nn.Module, inputs: Mapping[str, Tensor]) -> str:
     large = [module for module in called if max(module.kernel_size) > 1] or called
     if not large:
         raise AnchorlabError("NPD filters what enters a convolution, but the model has none: take another repair")
-    chosen = large[max(len(large) - 2, 0)]
+    chosen = large[max(len(large) - 2, min(1, len(large) - 1))]
     names: dict[nn.Module, str] = {module: name for name, module in model.named_modules()}
     return names[chosen]
 
