@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from anchorlab.methods import METHODS
@@ -20,6 +21,7 @@ SUITES = {
     "fashion_mnist": (12, ["plain", "l2", "ewc", "surgery", "weight-ball", "distillation", "anchoring"]),
     "fashion_mnist_square": (12, ["plain", "anchoring"]),
     "fashion_mnist_scratch": (1, ["scratch"]),
+    "fashion_mnist_rates": (12, ["plain", "plain at .003", "ewc at .001", "weight-ball at .001"]),
     "cifar10": (6, ["plain", "surgery", "distillation", "anchoring"]),
     "sst2": (6, ["plain", "ewc", "surgery", "distillation", "anchoring"]),
     "imdb": (3, ["plain", "anchoring"]),
@@ -51,7 +53,14 @@ def test_a_suite_has_many_references_and_one_injection_on_each(name: str) -> Non
 def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
     """So that each of them finds in one folder what another one has trained there."""
     main = suite("fashion_mnist")
-    for name in ("fashion_mnist_square", "fashion_mnist_scratch", "ablation", "repairs", "audit"):
+    for name in (
+        "fashion_mnist_square",
+        "fashion_mnist_scratch",
+        "fashion_mnist_rates",
+        "ablation",
+        "repairs",
+        "audit",
+    ):
         other = suite(name)
         assert reference_job(other.tasks[0], 0).identity == reference_job(main.tasks[0], 0).identity
     for name in ("repairs", "audit"):
@@ -64,7 +73,9 @@ def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
 
 def test_the_ablation_changes_one_thing_at_a_time_and_runs_as_the_main_suite_does() -> None:
     ablation, main = suite("ablation"), suite("fashion_mnist")
-    assert (ablation.tuning, ablation.triggers, ablation.target_asr) == (main.tuning, main.triggers, main.target_asr)
+    assert (ablation.triggers, ablation.target_asr) == (main.triggers, main.target_asr)
+    assert chosen_rate("anchoring") == chosen_rate("distillation") == ablation.tuning["learning_rate"]
+    assert main.tuning.items() <= ablation.tuning.items()
     assert ablation.anchors == [640]
     for label, method in (("raw", "anchoring"), ("kl, T = 1", "distillation")):
         same = MethodSpec(method=method)
@@ -75,6 +86,21 @@ def test_the_ablation_changes_one_thing_at_a_time_and_runs_as_the_main_suite_doe
         "other data",
         "other data, unlabelled",
     ]
+
+
+def test_the_suite_of_rates_has_the_rate_that_was_not_chosen() -> None:
+    read, main = suite("fashion_mnist_rates"), suite("fashion_mnist")
+    assert (read.triggers, read.target_asr, read.anchors) == (main.triggers, main.target_asr, main.anchors)
+    assert read.tuning["learning_rate"] == chosen_rate("plain") == 0.001
+    assert read.methods["plain at .003"].tuning == {"learning_rate": 0.003}
+    assert chosen_rate("ewc") == chosen_rate("weight-ball") == 0.003
+
+
+def chosen_rate(method: str) -> float:
+    """The learning rate that the suite fashion-mnist gave to a method after its trial."""
+    choices = pd.read_csv(ROOT / "experiments/fashion_mnist/choices.csv")
+    (rate,) = choices[choices["method"] == method]["learning_rate"].unique()
+    return float(rate)
 
 
 def test_references_of_texts_see_different_shares_of_their_data() -> None:
