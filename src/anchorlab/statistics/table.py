@@ -22,7 +22,7 @@ from anchorlab.statistics.latex import PREAMBLE, latex, row_of
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Widest column of row headings on a terminal.
+#: Width of the column of row headings on a terminal: the most of it in a summary, the least of it in a whole table.
 _HEAD_WIDTH = 16
 
 
@@ -285,7 +285,9 @@ def print_rich(table: Table, console: Console, *, width: int = 15) -> None:
 def print_full(table: Table, console: Console) -> None:
     """The whole table on a terminal: its caption, every column, intervals beside their values, and its notes."""
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    drawn.add_column(_text(table.head), no_wrap=True)
+    # As wide as the names of rows, so that the title of a group takes no room from the values.
+    heads = max((cell_len(printable(row.head)) for _, row in table.rows()), default=0)
+    drawn.add_column(_text(table.head), max_width=max(heads, _HEAD_WIDTH))
     for column in table.columns:
         drawn.add_column(_text(column.title), justify="left" if column.is_text else "right")
     for group in table.groups:

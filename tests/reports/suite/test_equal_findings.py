@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+
 import pytest
+from rich.console import Console
 
 from anchorlab.reports.suite.brief import brief_table
 from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.paired import write_ratio
+from anchorlab.statistics.table import print_full
 from tests.reports.conftest import FakeResults
 from tests.reports.suite.at_one_asr import failing, suite_with_scales
 
@@ -51,6 +56,22 @@ def test_the_terminal_s_table_is_at_the_common_asr_too() -> None:
     assert values(results, "ewc")["kl"] == "–"
     assert float(values(results, "ewc")["asr"]) > 0.9
     assert values(results, "benign")["runs"] == "3"
+
+
+def test_parts_of_which_one_alone_is_at_the_common_asr_fit_80_columns() -> None:
+    """A title that stood in the column of methods took the room of all others, so that no value could be read."""
+    made = suite_with_scales(sizes=("64", "640"))
+    equal = made.equal[made.equal["anchors_asked"] == "640"]
+    table = brief_table(dataclasses.replace(made, equal=equal))  # type: ignore[arg-type]
+    assert table is not None
+    assert [group.title for group in table.groups] == ["64 anchors, as reported", "640 anchors, at ASR 0.99"]
+    assert table.caption.endswith("on test (column ASR: as reported)")
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_full(table, console)
+    shown = console.export_text()
+    for _, row in table.rows():
+        assert all(cell.text in shown for cell in row.cells)
+    assert "…" not in shown
 
 
 def test_failed_runs_are_in_no_mean_of_it() -> None:

@@ -17,6 +17,9 @@ from anchorlab.suites.results import SuiteResults
 #: What each run is measured in; the ratio of KL to plain tuning's follows.
 _MEASURES = ("asr", "accuracy", "kl", "churn")
 
+#: What the caption says of the column ASR where means are at a common ASR.
+_OWN_ASR = " (column ASR: as reported)"
+
 #: The method that the last column compares with.
 _BASELINE = "plain"
 
@@ -39,13 +42,14 @@ def brief_table(results: SuiteResults) -> Table | None:
     ]
     if not groups:
         return None
+    note = _OWN_ASR if any(where) else ""
     columns = [Column(name, METRICS[name].title) for name in _MEASURES]
     compared = any(row.cells[-1] is not NONE for group in groups for row in group.rows)
     if not compared:
         groups = [Rows([Row(row.head, row.cells[:-1], row.sub, row.kind) for row in g.rows], g.title) for g in groups]
     return Table(
         name="brief",
-        caption=f"{results.name}: means over references on test{where[0] if alike else ''}",
+        caption=f"{results.name}: means over references on test{where[0] if alike else ''}{note}",
         head="method",
         columns=[Column("runs", "runs"), *columns, *([Column("kl_ratio", "KL / plain's")] if compared else [])],
         groups=groups,
@@ -65,7 +69,7 @@ def _asr(part: Part, runs: dict[str, AtOneASR]) -> float | None:
 def _where(part: Part, runs: dict[str, AtOneASR]) -> str:
     """At which ASR the means are, to end a caption with; empty if each stands at its own."""
     asr = _asr(part, runs)
-    return "" if asr is None else f", at ASR {asr:g} (column ASR: as reported)"
+    return "" if asr is None else f", at ASR {asr:g}"
 
 
 def _rows(part: Part, runs: dict[str, AtOneASR]) -> Iterator[Row]:
