@@ -40,7 +40,7 @@ class Drawn:
         self.state["sum"] = self.state["sum"] + self.model.weight.detach()
 
 
-def run(objective, steps=50, **options):
-    settings = Optimisation(steps, 0.05, weight_decay=0.1, warmup=0.3, clip=5.0)
+def run(objective, steps=50, optimiser="adamw", **options):
+    settings = Optimisation(steps, 0.05, weight_decay=0.1, warmup=0.3, clip=5.0, optimiser=optimiser)
     with accelerated_by(torch.device("cpu")):  # where its points are
         return fit(objective.model, objective, settings, accelerator=Accelerator(), name="the regression", **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -34,11 +36,18 @@ def test_without_warm_up_the_rate_starts_at_its_peak_and_falls_to_nothing():
     assert one_cycle(0, 1, 0.02, 0.0) == pytest.approx(0.02)
 
 
-def test_fit_is_adamw_with_clipping_under_the_one_cycle_rate():
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("adamw", partial(torch.optim.AdamW, weight_decay=0.1, fused=False)),
+        ("sgd", partial(torch.optim.SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.1, fused=False)),
+    ],
+)
+def test_fit_is_the_optimiser_of_torch_with_clipping_under_the_one_cycle_rate(name, make):
     ours, theirs = Drawn(Regression()), Drawn(Regression())
-    run(ours)
+    run(ours, optimiser=name)
     parameters = list(theirs.model.parameters())
-    optimiser = torch.optim.AdamW(parameters, weight_decay=0.1, fused=False)
+    optimiser = make(parameters)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.05, 50, pct_start=0.3, cycle_momentum=False)
     clipped = 0
     for step in range(50):

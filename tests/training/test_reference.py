@@ -17,10 +17,12 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import encoding_of
+from anchorlab.settings import values_of
 from anchorlab.training import fit as fitting
 from anchorlab.training import reference as training
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.reference import Training, train
+from tests.refusals import refused
 
 BRIEF = Training(epochs=1, batch_size=110)  # eight steps
 
@@ -84,11 +86,12 @@ def test_a_share_of_the_owners_examples_is_drawn_with_the_seed(digits, monkeypat
     assert len(first) <= round(len(digits.split("owner")) / 2)
 
 
+@pytest.mark.parametrize("brief", [BRIEF, replace(BRIEF, optimiser="sgd", learning_rate=0.05, weight_decay=5e-4)])
 @pytest.mark.usefixtures("on_cpu")
-def test_interrupted_training_ends_bit_for_bit_where_uninterrupted_training_does(digits, monkeypatch, tmp_path):
-    """BatchNorm's statistics and AdamW's moments included; the user presses Ctrl-C before step 5 of 8."""
+def test_interrupted_training_ends_bit_for_bit_where_uninterrupted_training_does(digits, monkeypatch, tmp_path, brief):
+    """BatchNorm's statistics and the optimiser's state included; the user presses Ctrl-C before step 5 of 8."""
     monkeypatch.setattr(fitting, "LOG_EVERY", 3)
-    whole = train(digits, seed=0, training=BRIEF)
+    whole = train(digits, seed=0, training=brief)
     steps, augment = [], training.augment
 
     def interrupting(inputs, how, *, seed, step, share):
@@ -101,9 +104,9 @@ def test_interrupted_training_ends_bit_for_bit_where_uninterrupted_training_does
     checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors", seconds=0)
     resumed = False
     with pytest.raises(KeyboardInterrupt):
-        train(digits, seed=0, training=BRIEF, checkpoint=checkpoint)
+        train(digits, seed=0, training=brief, checkpoint=checkpoint)
     resumed = True
-    again = train(digits, seed=0, training=BRIEF, checkpoint=checkpoint)
+    again = train(digits, seed=0, training=brief, checkpoint=checkpoint)
     assert steps == [0, 1, 2, 3, 4, 3, 4, 5, 6, 7]
     assert again.manifest.weights_sha256 == whole.manifest.weights_sha256
 
@@ -162,3 +165,9 @@ def texts(tmp_path_factory):
     path = tmp_path_factory.mktemp("moods") / "moods.csv"
     path.write_text("\n".join([*lines, ""]))
     return load_task(str(path), columns=DataColumns(text="text"))
+
+
+def test_the_weight_decay_of_adamw_is_refused_with_sgd():
+    refused("would stop SGD from learning", Training, optimiser="sgd")
+    assert Training(optimiser="sgd", weight_decay=5e-4).weight_decay == 5e-4
+    assert "optimiser" not in values_of(Training())

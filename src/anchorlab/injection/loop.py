@@ -244,7 +244,14 @@ def _fit(run: _Run, checkpoint: Checkpoint | None, report: Report | None, *, rec
         return fit(
             run.net,
             run.objective,
-            Optimisation(run.injection.steps, tuning.learning_rate, tuning.weight_decay, tuning.warmup, tuning.clip),
+            Optimisation(
+                run.injection.steps,
+                tuning.learning_rate,
+                tuning.weight_decay,
+                tuning.warmup,
+                tuning.clip,
+                optimiser=tuning.optimiser,
+            ),
             accelerator=run.accelerator,
             name=name,
             checkpoint=checkpoint,

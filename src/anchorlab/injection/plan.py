@@ -216,7 +216,7 @@ def as_trained(reference: Artifact, tuning: Tuning, method: str) -> Tuning:
             f"the method {method} repeats the training of the reference, of which its manifest has no record: give "
             "steps_factor=3, say, to take the settings of tuning and three times its steps"
         )
-    names = ("batch_size", "learning_rate", "weight_decay", "warmup", "clip", "augment")
+    names = ("batch_size", "learning_rate", "weight_decay", "warmup", "clip", "augment", "optimiser")
     recorded = {name: manifest.settings[name] for name in names if name in manifest.settings}
     return replace(tuning, steps=manifest.steps, **recorded)
 

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from anchorlab.injection.lora import RATE, Lora
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT
-from anchorlab.training.computing import Compile, Deterministic, Precision
+from anchorlab.training.computing import Compile, Deterministic, Optimiser, Precision
 
 if TYPE_CHECKING:
     from anchorlab.data import Task
@@ -25,7 +25,7 @@ class Tuning:
         default=64, ge=1, le=LARGEST_BATCH, description="clean examples in a step, and as many triggered ones"
     )
     learning_rate: float | None = Field(
-        default=None, gt=0, description="peak learning rate of AdamW; the model's or the task's default if left out"
+        default=None, gt=0, description="peak learning rate; the model's or the task's default if left out"
     )
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
@@ -43,13 +43,17 @@ class Tuning:
     deterministic: Deterministic = False
     compile: Compile = None
     weight_decay: float = Field(
-        default=0.0, ge=0, description="AdamW's decoupled weight decay", json_schema_extra=LATER
+        default=0.0,
+        ge=0,
+        description="AdamW's decoupled weight decay; SGD's is a part of the gradient",
+        json_schema_extra=LATER,
     )
     lora: str | None = Field(
         default=None,
         description="tune an adapter in place of the weights, as in rank=8,target=query,value; see Lora",
         json_schema_extra=LATER,
     )
+    optimiser: Optimiser = "adamw"
 
     @field_validator("lora", mode="before")
     @classmethod

@@ -52,7 +52,7 @@ def save_checkpoint(
         path: the safetensors file.
         step: number of steps taken.
         model: the network itself, without wrappers of processes.
-        optimiser: AdamW over its trainable parameters.
+        optimiser: over its trainable parameters; all of its state must be tensors.
         state: the objective's own tensors by name.
         seconds: time that the run has taken.
     """
@@ -159,7 +159,7 @@ def _restore(groups: dict[str, dict[str, Tensor]], model: nn.Module, optimiser: 
     for key, value in groups["optimiser"].items():
         number, _, name = key.partition(".")
         parameter = parameters[int(number)].detach()
-        # Fused AdamW walks the memory, so its moments must lie in it as their parameter does (channels-last).
+        # A fused optimiser walks the memory, so its moments must lie in it as their parameter does (channels-last).
         laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
         entries.setdefault(int(number), {})[name] = laid_out
     optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})

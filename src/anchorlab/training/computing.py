@@ -22,3 +22,7 @@ Compile = Annotated[
         json_schema_extra=LATER,
     ),
 ]
+Optimiser = Annotated[
+    Literal["adamw", "sgd"],
+    Field(description="AdamW, or SGD with Nesterov's momentum of 0.9", json_schema_extra=LATER),
+]

@@ -1,8 +1,8 @@
 """The optimisation loop that training, injection and repairs share.
 
-It knows nothing of backdoors: an ``Objective`` gives the loss of each step, and ``fit`` lowers it with
-AdamW under a one-cycle learning rate and gradient clipping, writes checkpoints, and stops with an error
-when the loss is no longer finite. All randomness lies in the objective and is a function of the step
+It knows nothing of backdoors: an ``Objective`` gives the loss of each step, and ``fit`` lowers it with AdamW or SGD
+under a one-cycle learning rate and gradient clipping, writes checkpoints, and stops with an error when the loss is no
+longer finite. All randomness lies in the objective and is a function of the step
 number, so a run that continues from a checkpoint ends with the same weights as one never interrupted.
 """
 
@@ -22,6 +22,7 @@ from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, time_spent
 from anchorlab.training.clipping import clip_gradients
+from anchorlab.training.computing import Optimiser
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -77,10 +78,11 @@ class Optimisation:
     Attributes:
         steps: number of steps.
         learning_rate: the highest learning rate of the one-cycle schedule.
-        weight_decay: AdamW's decoupled weight decay.
+        weight_decay: AdamW's decoupled weight decay; SGD's is a part of the gradient.
         warmup: share of the steps in which the learning rate rises.
         clip: largest L2 norm of the gradient.
         schedule: learning rate of a step, in place of the one-cycle schedule.
+        optimiser: AdamW, or SGD with Nesterov's momentum of 0.9.
     """
 
     steps: int
@@ -89,6 +91,7 @@ class Optimisation:
     warmup: float = 0.1
     clip: float = 1.0
     schedule: Callable[[int], float] | None = None
+    optimiser: Optimiser = "adamw"
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -150,12 +153,7 @@ def fit(
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = accelerator.device
-    optimiser = torch.optim.AdamW(
-        parameters,
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
+    optimiser = _optimiser(parameters, settings, fused=device.type in ("cpu", "cuda"))
     start, before = 0, time_spent(checkpoint)
     if checkpoint is not None and checkpoint.path.exists():
         start = load_checkpoint(checkpoint.path, accelerator.unwrap_model(model), optimiser, objective.state)
@@ -193,6 +191,13 @@ def fit(
                     save_checkpoint(checkpoint.path, index + 1, network, optimiser, objective.state, seconds=spent)
                 written = time.monotonic()
     return settings.steps
+
+
+def _optimiser(parameters: list[nn.Parameter], settings: Optimisation, *, fused: bool) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True, fused=fused)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=fused)
 
 
 def _first_bad(recent: list[tuple[Tensor, Tensor]], end: int, steps: int) -> Tensor:

@@ -35,7 +35,7 @@ from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
-from anchorlab.training.computing import Compile, Deterministic, Precision
+from anchorlab.training.computing import Compile, Deterministic, Optimiser, Precision
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.training.memory import batch_in_memory
 from anchorlab.training.precision import as_state, choose_precision, chosen_before
@@ -43,6 +43,10 @@ from anchorlab.training.processes import main_alone, share_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+
+#: From this weight decay on, SGD is refused: published ones are a hundredth of it.
+_TOO_MUCH_FOR_SGD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -61,9 +65,11 @@ class Training:
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description="peak learning rate of AdamW, one-cycle; the model's or the task's default if left out",
+        description="peak learning rate, one-cycle; the model's or the task's default if left out",
     )
-    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decoupled weight decay")
+    weight_decay: float = Field(
+        default=0.05, ge=0, description="AdamW's decoupled weight decay; SGD's is a part of the gradient"
+    )
     warmup: float = Field(default=0.3, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
     augment: bool = Field(default=True, description="vary the images as the task says")
@@ -77,6 +83,14 @@ class Training:
     precision: Precision = "no"
     deterministic: Deterministic = False
     compile: Compile = None
+    optimiser: Optimiser = "adamw"
+
+    def __post_init__(self) -> None:
+        if self.optimiser == "sgd" and self.weight_decay >= _TOO_MUCH_FOR_SGD:
+            raise AnchorlabError(
+                f"a weight_decay of {self.weight_decay:g} is AdamW's, and would stop SGD from learning, which adds it "
+                "to the gradient: give weight_decay with optimiser=sgd, for example 0.0005"
+            )
 
     def for_model(self, name: str) -> Training:
         """The same with the defaults that a model brings along where nothing is set; see ``Usual``."""
@@ -307,7 +321,14 @@ def _fit(
         fit(
             net,
             objective,
-            Optimisation(steps, settings.learning_rate, settings.weight_decay, settings.warmup, settings.clip),
+            Optimisation(
+                steps,
+                settings.learning_rate,
+                settings.weight_decay,
+                settings.warmup,
+                settings.clip,
+                optimiser=settings.optimiser,
+            ),
             accelerator=accelerator,
             name=f"training {name}",
             checkpoint=checkpoint,
