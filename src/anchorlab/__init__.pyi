@@ -54,6 +54,8 @@ from .scoring.relearning import Relearning as Relearning
 from .scoring.relearning import relearn as relearn
 from .scoring.repairs import RepairScore as RepairScore
 from .scoring.repairs import score_repair as score_repair
+from .scoring.stability import Stability as Stability
+from .scoring.stability import score_stability as score_stability
 from .scoring.token_audit_result import TokenAudit as TokenAudit
 from .scoring.token_updates import TokenTuning as TokenTuning
 from .suites.population import population_suite as population_suite

@@ -44,6 +44,16 @@ def test_the_ending_says_what_is_left_and_what_it_cost(run, tmp_path, reference_
     assert ended.out.splitlines()[-1] == f"next: anchorlab compare {reference_folder} {tmp_path / 'repaired'}"
 
 
+def test_the_stability_is_said_and_told(run, tmp_path, injected_folder):
+    told = tmp_path / "score.json"
+    ended = run("repair", injected_folder, "--repair", "clp", "--stability", "--json", told)
+    assert ended.code == 0
+    assert "With 3 settings of clp, the ASR left lies from " in ended.out
+    assert "by setting: as it is " in ended.out
+    points = json.loads(told.read_text())["stability"]["points"]
+    assert [point["setting"] for point in points] == ["", "deviations=2.0", "deviations=4.0"]
+
+
 def test_what_a_repair_does_not_reach_has_a_cure(run, injected_folder):
     ended = run("repair", injected_folder, "--repair", "clp", "--set", "deviations=1000")
     assert "caution: " in ended.out

@@ -47,6 +47,13 @@ def repair(
             help="Also tune with 1, 5 and 10 triggered examples: how fast does the backdoor come back?",
         ),
     ] = False,
+    stability: Annotated[
+        bool,
+        typer.Option(
+            "--stability",
+            help="Also repair with other values of its main settings: how much does the outcome depend on them?",
+        ),
+    ] = False,
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
@@ -67,9 +74,11 @@ def repair(
     from anchorlab.repairs.oracles import build_repair, full_name, is_oracle, repair_class
     from anchorlab.repairs.repair import check_repair
     from anchorlab.repairs.repair import repair as repair_model
+    from anchorlab.repairs.variations import variations
     from anchorlab.scoring.relearning import Relearning
     from anchorlab.scoring.repair_words import cautions_of_repair, memory_words, words_of_repair
     from anchorlab.scoring.repairs import check_scoring, choose_on_test, score_repair
+    from anchorlab.scoring.stability import score_stability, words_of_stability
     from anchorlab.scoring.tables import repair_table
     from anchorlab.settings import values_of
     from anchorlab.training.resumable import is_finished, may_be_finished, save_finished
@@ -96,6 +105,8 @@ def repair(
     again: dict[str, Any] = {"relearning": Relearning() if relearn else None, "seed": seed}
     check_scoring(suspicious, reference=clean, **scoring, **again)
     name = full_name(repair, chosen)
+    if stability:
+        variations(chosen, name)
     checked = {key: settings[key] for key in ("defender_data", "task", "trusted", "seed")}
     for model in (suspicious, *([] if clean is None else [clean])):
         check_repair(model, chosen, name, **checked)
@@ -120,17 +131,25 @@ def repair(
     harmed = None if clean is None else repair_model(clean, repair, **settings)
     score = score_repair(suspicious, repaired, reference=clean, harmed=harmed, **scoring, **again)
     detail(f"the repair took {score.seconds:.1f} s{memory_words(score.grown_bytes, score.peak_bytes)}")
+    stable = None
+    if stability:
+        alike = {key: value for key, value in settings.items() if key != "choose_depth"}
+        stable = score_stability(suspicious, repair, **alike, **attack.arguments(), repaired=repaired)
     oracles = ("An oracle: test data and trigger chose how deep to prune, which no defender can do.",) if oracle else ()
     known = ["defender_data"] if defender_data is not None else []
     there = len(data.split("defender")) if count is None else count
     further = ("compare", reference or run, out, *own.words(), *models.words()) if out is not None else None
     return Answer(
-        (*words_of_repair(score, target=target_name(suspicious, data, attack)), *oracles),
+        (
+            *words_of_repair(score, target=target_name(suspicious, data, attack)),
+            *(() if stable is None else words_of_stability(stable)),
+            *oracles,
+        ),
         table=repair_table(score, f"{run} repaired by {repair}"),
         cautions=cautions_of_repair(score, name=repair, others="another of 'anchorlab list repairs'"),
         settings=filled_in({"defender_data": there, **values_of(chosen)}, [*known, *parameters]),
         wrote=out,
         already=already,
         next=None if further is None else next_command(*further),
-        values=score.to_dict(),
+        values=score.to_dict() | ({} if stable is None else {"stability": stable.to_dict()}),
     )

@@ -40,6 +40,7 @@ class ANP(Pruning):
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3}
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (0.05, 0.5), "radius": (0.2, 0.6)}
 
     steps: int = Field(default=400, ge=1, le=LARGEST_REPETITION, description="steps in which masks are learned")
     batch_size: int = Field(default=64, ge=1, le=LARGEST_BATCH, description="examples in a step")

@@ -13,7 +13,7 @@ their code. It takes 200 passes by SGD at 0.01; we take the loop that all repair
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -36,6 +36,7 @@ class BAN(Schedule, Repair):
 
     cites: ClassVar[tuple[str, ...]] = ("xu2024ban",)
     modality: ClassVar[Modality] = "image"
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-4, 3e-3), "radius": (0.15, 0.6)}
 
     radius: float = Field(default=0.3, ge=0, description="largest relative noise on weights and biases of BatchNorm")
     noise_weight: float = Field(default=0.2, ge=0, description="weight of the loss under the noise")

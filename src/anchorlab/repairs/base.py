@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -20,6 +21,9 @@ class Repair(Defence):
 
     #: True for a repair that needs an earlier version of the model that the defender trusts.
     needs_trusted: ClassVar[bool] = False
+    #: Its main settings, two or three, each with other values than the default, of which one at a time is tried to see
+    #: how much the outcome depends on them (``anchorlab.score_stability``).
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """A repaired copy, on the device and in evaluation mode.

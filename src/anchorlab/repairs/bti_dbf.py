@@ -57,6 +57,7 @@ class BTIDBF(Schedule, Repair):
     quick_values: ClassVar[Mapping[str, Any]] = {
         "epochs": 1, "rounds": 1, "mask_epochs": 1, "generator_epochs": 1,
     }  # fmt: skip
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"rounds": (2, 5), "bound": (0.01, 0.04)}
 
     rounds: int = Field(default=3, ge=1, le=LARGEST_REPETITION, description="searches, each followed by unlearning")
     mask_epochs: int = Field(default=20, ge=1, le=LARGEST_REPETITION, description="passes for a mask")

@@ -9,8 +9,8 @@ Examples serve only to find which layer follows which.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -32,6 +32,7 @@ class CLP(Repair):
     cites: ClassVar[tuple[str, ...]] = ("zheng2022data",)
     modality: ClassVar[Modality] = "image"
     min_examples: ClassVar[int] = 1
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"deviations": (2.0, 4.0)}
 
     deviations: float = Field(default=3.0, ge=0, description="standard deviations above the layer's mean")
 

@@ -13,7 +13,8 @@ data alone give no reason to prefer one.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -41,6 +42,7 @@ class FineMixing(Schedule, Repair):
     cites: ClassVar[tuple[str, ...]] = ("zhang2022fine",)
     modality: ClassVar[Modality] = "text"
     needs_trusted: ClassVar[bool] = True
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"share": (0.25, 0.75), "learning_rate": (3e-4, 3e-3)}
 
     share: float = Field(default=0.5, ge=0, le=1, description="probability that a weight stays")
     words: int = Field(default=200, ge=0, le=LARGEST_NUMBER, description="rows of the embedding that go back whole")

@@ -11,8 +11,8 @@ test set choose, as ``oracle-fine-pruning`` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -31,6 +31,7 @@ class FinePruning(Schedule, Pruning):
     """Prunes quiet features before the last layer, then fine-tunes."""
 
     cites: ClassVar[tuple[str, ...]] = ("liu2018fine",)
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"tolerance": (0.01, 0.05), "learning_rate": (3e-4, 3e-3)}
 
     def plan(
         self, model: nn.Module, data: DefenderData, context: DefenderContext

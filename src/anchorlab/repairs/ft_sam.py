@@ -10,7 +10,7 @@ by AdamW, whose weight decay is decoupled; the paper uses SGD.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +30,7 @@ class FTSAM(Schedule, Repair):
     """Trains all weights on clean examples, against their worst small perturbation."""
 
     cites: ClassVar[tuple[str, ...]] = ("zhu2023enhancing", "kwon2021asam")
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (1e-3, 1e-2), "radius": (1.0, 4.0)}
 
     learning_rate: float = Field(
         default=3e-3, gt=0, description="peak learning rate of AdamW, one-cycle", json_schema_extra=formerly(1e-3)

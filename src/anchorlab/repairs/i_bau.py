@@ -48,6 +48,7 @@ class IBAU(Schedule, Repair):
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "rounds": 1, "search_steps": 100}
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"rounds": (3, 10), "radius": (5.0, 20.0)}
 
     augment: Augment = "none"
     rounds: int = Field(

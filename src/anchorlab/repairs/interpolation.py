@@ -7,7 +7,8 @@ reason to prefer one; ``anchorlab analyze`` shows the ASR along the whole line.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -29,6 +30,7 @@ class Interpolation(Repair):
     cites: ClassVar[tuple[str, ...]] = ("wortsman2022robust",)
     min_examples: ClassVar[int] = 1
     needs_trusted: ClassVar[bool] = True
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"share": (0.25, 0.75)}
 
     share: float = Field(
         default=0.5, ge=0, le=1, description="share of the change since the trusted version that stays"

@@ -10,7 +10,7 @@ inside keep the accuracy and often lose the backdoor. We take the point nearest 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -38,6 +38,7 @@ class ModeConnectivity(Schedule, Repair):
     """Walks along a curve of low clean loss."""
 
     cites: ClassVar[tuple[str, ...]] = ("zhao2020bridging",)
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"epochs": (20, 80), "learning_rate": (3e-4, 3e-3)}
 
     epochs: int = Field(
         default=40, ge=1, le=LARGEST_REPETITION, description="passes over the defender's examples for the curve"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -35,6 +35,10 @@ class NAD(Schedule, Repair):
 
     cites: ClassVar[tuple[str, ...]] = ("li2021neural",)
     modality: ClassVar[Modality] = "image"
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "learning_rate": (3e-4, 3e-3),
+        "strength": (300.0, 3000.0),
+    }
 
     strength: float = Field(default=1000.0, ge=0, description="weight of the attention's distance")
     stages: int = Field(default=3, ge=1, description="number of the last stages whose attention is compared")

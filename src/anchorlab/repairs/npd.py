@@ -18,7 +18,7 @@ take SGD, at their rate of 0.01, because the layer is one matrix that begins as 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -45,6 +45,7 @@ class NPD(Schedule, Repair):
 
     cites: ClassVar[tuple[str, ...]] = ("zhu2023neural",)
     modality: ClassVar[Modality] = "image"
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-3, 3e-2), "radius": (1.5, 6.0)}
 
     learning_rate: float = Field(default=1e-2, gt=0, description="peak learning rate of AdamW, one-cycle")
     augment: Augment = "none"

@@ -47,6 +47,7 @@ class RNP(Pruning):
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"unlearning_epochs": 2, "recovery_epochs": 2}
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"unlearning_rate": (3e-3, 3e-2), "recovery": (0.1, 0.4)}
 
     batch_size: int = Field(default=128, ge=1, le=LARGEST_BATCH, description="examples in a step")
     unlearning_epochs: int = Field(default=20, ge=1, le=LARGEST_REPETITION, description="most passes of the climb")

@@ -43,6 +43,7 @@ class SAU(Schedule, Repair):
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "search_steps": 2}
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-4, 3e-3), "radius": (0.1, 0.4)}
 
     augment: Augment = "none"
     radius: float = Field(default=0.2, gt=0, description="largest change of a pixel, pixels being 0 to 1")

@@ -11,7 +11,8 @@ shift as in fine-tuning, and not there.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -29,6 +30,7 @@ class SuperFineTuning(Schedule, Repair):
     """Trains all weights on clean examples at a rate that swings far up."""
 
     cites: ClassVar[tuple[str, ...]] = ("sha2022fine",)
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"large_peak": (3e-3, 3e-2), "small_peak": (3e-4, 3e-3)}
 
     learning_rate: float = Field(default=3e-4, gt=0, description="learning rate of AdamW between the peaks")
     large_peak: float = Field(default=1e-2, gt=0, description="learning rate at the peaks of the first part")

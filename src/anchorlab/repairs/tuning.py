@@ -26,6 +26,7 @@ class Schedule:
     """Fields that all repairs by tuning share."""
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1}
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"epochs": (10, 40), "learning_rate": (3e-4, 3e-3)}
 
     epochs: int = Field(default=20, ge=1, le=LARGEST_REPETITION, description="passes over the defender's examples")
     batch_size: int = Field(default=32, ge=1, le=LARGEST_BATCH, description="examples in a step")

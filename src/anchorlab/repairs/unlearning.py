@@ -33,6 +33,7 @@ class Unlearning(Schedule, Repair):
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "search_steps": 100}
+    stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-4, 3e-3), "stamped": (0.1, 0.4)}
 
     search_steps: int = Field(
         default=300, ge=1, le=LARGEST_REPETITION, description="steps of the search for the trigger"

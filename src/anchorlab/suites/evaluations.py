@@ -6,10 +6,12 @@ scores the same models. Detectors of inputs judge triggered inputs of the runs o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from anchorlab.repairs.variations import variations
 from anchorlab.settings import former_values, values_of
 from anchorlab.suites.cells import (
     DeploymentCell,
@@ -64,11 +66,19 @@ class Subject:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A cell that repairs or judges a model, the model, and the number of the defender's examples as in the suite."""
+    """A cell that repairs or judges a model.
+
+    Attributes:
+        cell: the cell.
+        subject: the model.
+        defender: the number of the defender's examples as in the suite.
+        setting: of a repair that is repeated for its stability, the setting that differs, as ``epochs=10``.
+    """
 
     cell: EvaluationCell
     subject: Subject
     defender: str
+    setting: str = ""
 
 
 @dataclass
@@ -109,7 +119,8 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
         made = source is None or store.done(source)
         available = source is None or (made and source.identity in kept)
         failed = source is not None and not available and store.failed(source)
-        for entry in with_former(_entries(suite, store, subject), suite, store):
+        entries = [*with_former(_entries(suite, store, subject), suite, store), *_varied(suite, store, subject)]
+        for entry in entries:
             identity = entry.cell.identity
             evaluations.entries.append(entry)
             if available or store.done(entry.cell) or store.failed(entry.cell):
@@ -122,18 +133,37 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
                 evaluations.needed.add(source.identity)
     evaluations.waiting = len(waiting)
     judged = len(suite.repairs) + len(suite.detectors)
-    evaluations.expected = (judged * len(suite.defender) + len(suite.deploy)) * undecided
+    varied = suite.variations * math.ceil(undecided / (len(suite.references) * len(suite.seeds)))
+    evaluations.expected = (judged * len(suite.defender) + len(suite.deploy)) * undecided + varied * len(suite.defender)
     return evaluations
 
 
-def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation]:
-    """All repairs and detections of one model."""
-    attack: dict[str, Any] = {
+def _attack(subject: Subject) -> dict[str, Any]:
+    """The attack of a model, and the split that it is measured on."""
+    return {
         "trigger": TRIGGERS.to_dict(TRIGGERS.parse(subject.trigger.trigger)),
         "rule": subject.trigger.label_rule,
         "target": subject.trigger.label,
         "split": "test",
     }
+
+
+def _varied(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation]:
+    """The repairs of a run of the first reference and seed with other settings, for their stability."""
+    first = subject.job.seed == suite.references[0] and subject.seed == suite.seeds[0]
+    if not (suite.stability and first and subject.role == "method"):
+        return
+    for count in suite.defender:
+        common = _common(store, subject) | {"defender": None if count == "all" else count}
+        for label, spec in suite.repairs.items():
+            for setting, other in variations(spec.build(), label):
+                asked = {"label": f"{label} ({setting})", "defence": spec.repair, "parameters": values_of(other)}
+                yield Evaluation(RepairCell(**common, **_attack(subject), **asked), subject, str(count), setting)
+
+
+def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation]:
+    """All repairs and detections of one model."""
+    attack = _attack(subject)
     for form in suite.deploy:
         settings: dict[str, Any] = {"label": form, "form": form, "parameters": {}, "defender": None}
         yield Evaluation(DeploymentCell(**_common(store, subject), **attack, **settings), subject, "")

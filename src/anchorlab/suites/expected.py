@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
+from anchorlab.repairs.variations import variations
 from anchorlab.suites.cells import DeploymentCell, DetectionCell, NoiseCell, ReferenceJob, RepairCell
 from anchorlab.suites.pace import Kind
 from anchorlab.suites.parts import TaskSpec
@@ -109,6 +111,10 @@ def _to_evaluate(suite: Suite, task: TaskSpec, reported: Counter[Kind], missing:
         for label in suite.repairs:
             models = made + references * len(suite.triggers)
             expected[Kind("defended", task.name, f"{label} {number}")] = models
+            varied = variations(suite.repairs[label].build(), label) if suite.stability else []
+            for each in varied:
+                runs = math.ceil(injected / (len(suite.references) * len(suite.seeds)))
+                expected[Kind("defended", task.name, f"{label} ({each.setting}) {number}")] = runs
         for label, detector in suite.detectors.items():
             models = made + references if detector.judges == "model" else injected
             forms = 0 if detector.build().needs_float else sum(form != "float32" for form in suite.deploy)

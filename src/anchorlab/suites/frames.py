@@ -89,12 +89,39 @@ def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:
             **measured_before(row, None if entry.subject.source is None else store.result(entry.subject.source) or []),
         }
         for entry in plan.evaluations.entries
-        if isinstance(entry.cell, RepairCell)
+        if isinstance(entry.cell, RepairCell) and not entry.setting
         for row in store.result(entry.cell) or []
     ]
     rates = rates_of(rows)
     rows = [{**row, **own} for row, own in zip(rows, rates, strict=True)]
     return pd.DataFrame(rows, columns=_repair_columns(rows))
+
+
+def stability_frame(plan: Plan, store: Store) -> pd.DataFrame:
+    """A row for each repair that was repeated with other settings, as it is, and for each of these settings."""
+
+    def of(entry: Evaluation) -> tuple[Any, ...]:
+        row = _evaluated(entry)
+        label = entry.cell.label.removesuffix(f" ({entry.setting})")
+        return label, *(str(row[name]) for name in ("of", "target_asr", "anchors_asked", "method", "defender"))
+
+    varied = [entry for entry in plan.evaluations.entries if entry.setting]
+    repeated = {of(entry) for entry in varied}
+    entries = [entry for entry in plan.evaluations.entries if varied and isinstance(entry.cell, RepairCell)]
+    rows = [
+        {
+            **_evaluated(entry),
+            "defence": of(entry)[0],
+            "defence_name": entry.cell.defence,
+            "setting": entry.setting,
+            **{name: row.get(name) for name in ("defender_count", "seconds", "asr", "accuracy", "note")},
+        }
+        for entry in entries
+        if of(entry) in repeated and isinstance(entry.cell, RepairCell)
+        for row in store.result(entry.cell) or []
+    ]
+    columns = ("defence", "defence_name", "parameters", "setting", "defender", "defender_count", "identity", "seconds")
+    return pd.DataFrame(rows, columns=[*_EVALUATED, *columns, "asr", "accuracy", "note"])
 
 
 def _repair_columns(rows: Sequence[dict[str, Any]]) -> list[str]:

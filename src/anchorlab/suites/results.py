@@ -37,6 +37,7 @@ from anchorlab.suites.frames import (
     results_frame,
     scales_frame,
     selection_frame,
+    stability_frame,
 )
 from anchorlab.suites.means import SHOWN, means_frame, plot_means
 from anchorlab.suites.parts import TaskSpec
@@ -83,6 +84,9 @@ class SuiteResults:
             the repair has to say (that it changed nothing, and why). With ``relearn``, ``asr_relearned_K`` is the ASR
             after a little tuning with K triggered examples, and ``asr_relearned_K_reference`` that of the clean
             reference that was not repaired.
+        stability: with ``stability``, a row for each setting of each repair of the runs of the first reference and
+            seed: the columns of the model as in ``repairs``, ``setting``, the one that differs, as ``epochs=10`` (empty
+            for the repair as it is), ``asr``, ``accuracy``, ``seconds`` and ``note``.
         detections: a row for each model that a detector judged: the columns of the model as in ``repairs``,
             ``detector``, its label, ``detector_name``, ``kind`` (model or input), ``parameters``, ``defender`` and so
             on; for a detector of models ``score`` (missing where it found nothing to judge) and ``note``; for a
@@ -109,6 +113,7 @@ class SuiteResults:
     selection: pd.DataFrame
     choices: pd.DataFrame
     repairs: pd.DataFrame
+    stability: pd.DataFrame
     detections: pd.DataFrame
     deployed: pd.DataFrame
     failed: pd.DataFrame
@@ -299,6 +304,7 @@ def results_of(suite: Suite, plan: Plan, store: Store, text: str) -> SuiteResult
         selection=selection_frame(plan, store),
         choices=choices_frame(plan),
         repairs=repairs_frame(plan, store),
+        stability=stability_frame(plan, store),
         detections=detections_frame(plan, store),
         deployed=deployed_frame(plan, store),
         failed=pd.DataFrame(failures(suite, store, plan), columns=["what", "stage", "error", "identity"]),
@@ -318,7 +324,7 @@ def write_results(results: SuiteResults, out: str | Path) -> None:
     silent = len(results.repairs) == 0 or results.repairs["note"].isna().all()
     repairs = results.repairs.drop(columns="note", errors="ignore") if silent else results.repairs
     others = {"scales": results.scales, "equal": results.equal, "repairs": repairs, "detections": results.detections}
-    others |= {"deployed": results.deployed}
+    others |= {"stability": results.stability, "deployed": results.deployed}
     for name, frame in (frames | {name: frame for name, frame in others.items() if len(frame)}).items():
         write_atomically(Path(out) / f"{name}.csv", frame_csv(frame))
 

@@ -19,6 +19,7 @@ from anchorlab.data import AnchorSource, find_task
 from anchorlab.errors import unknown
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.forms import check_form
+from anchorlab.repairs.variations import variations
 from anchorlab.scoring.relearning import Relearning
 from anchorlab.settings import build, check_seed
 from anchorlab.suites.parts import (
@@ -102,6 +103,11 @@ class Suite(Part):
         description="numbers of triggered examples that each repaired model, and its clean reference, is tuned on a "
         "little, to see how fast the backdoor comes back; as 1, 5, 10",
     )
+    stability: bool = Field(
+        default=False,
+        description="repair the runs of the first reference and seed again with other values of each repair's main "
+        "settings, to see how much the outcome depends on them",
+    )
     defender: list[int | Literal["all"]] = Field(
         default=[640], min_length=1, description="numbers of clean examples that the defender holds"
     )
@@ -174,6 +180,17 @@ class Suite(Part):
                 "relearn measures repaired models, but the suite has no repairs: name some, or leave it out"
             )
         return counts
+
+    @field_validator("stability")
+    @classmethod
+    def _can_be_varied(cls, wanted: bool, info: ValidationInfo) -> bool:
+        repairs = info.data.get("repairs", {}) if wanted else {}
+        if wanted and not repairs and "repairs" in info.data:
+            raise ValueError("stability varies repairs, but the suite has none: name some, or leave it out")
+        with refusals_as_value_errors():
+            for label, part in repairs.items():
+                variations(part.build(), label)
+        return wanted
 
     @field_validator("deploy")
     @classmethod
@@ -283,6 +300,7 @@ class Suite(Part):
         judged = len(self.detectors) * (1 + len(self.deploy))
         evaluations = (len(self.repairs) + judged) * len(self.defender) + len(self.deploy)
         runs = conditions * len(self.seeds) * per_seed * (1 + evaluations) + self.most_runs_that_choose
+        runs += conditions // len(self.references) * per_seed * self.variations * len(self.defender)
         if runs > MOST_RUNS:
             raise ValueError(
                 f"this suite has {runs:,} runs, and at most {MOST_RUNS:,} can be planned: give fewer seeds, "
@@ -310,6 +328,12 @@ class Suite(Part):
     def has_evaluations(self) -> bool:
         """Whether the reported models are repaired, judged or deployed."""
         return bool(self.repairs or self.detectors or self.deploy)
+
+    @property
+    def variations(self) -> int:
+        """How often a run is repaired for the stability of all repairs."""
+        parts = self.repairs.items() if self.stability else ()
+        return sum(len(variations(part.build(), label)) for label, part in parts)
 
     def chooses(self, method: MethodSpec) -> bool:
         """Whether there is anything to choose for a method: a strength, a scale or a learning rate."""

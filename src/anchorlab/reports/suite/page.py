@@ -40,6 +40,7 @@ from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.repair_rates import repair_rates_tables
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
 from anchorlab.reports.suite.settings import Setting, distinct, slug, slugs_of
+from anchorlab.reports.suite.stability import stability_tables
 from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import Table, to_csv, to_latex
@@ -189,6 +190,7 @@ def _write_defences(results: SuiteResults, out: Path) -> _Defences:
     every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
     every += repair_rates_tables(results)
     every += relearning_tables(results)
+    every += stability_tables(results)
     every += deployed_tables(results)
     return _Defences(every, [*stills, *_detection_stills(results, out)])
 
