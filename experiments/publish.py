@@ -70,8 +70,10 @@ def main() -> None:
             frame = frame[KEPT_OF_SCALES].drop_duplicates(["identity", "common_asr", "scale"])
         kept = frame.drop(columns=[column for column in LEFT_OUT if column in frame and name != "choices"])
         kept.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
-    for pattern in ("repairs-*.csv", "detections-*.csv"):
-        for table in sorted((folder / "report/tables").glob(pattern)):
+    for name in ("repairs", "detections"):
+        # The report of another suite in the same folder may have left its tables there.
+        tables = sorted((folder / "report/tables").glob(f"{name}-*.csv")) if len(getattr(results, name)) else []
+        for table in tables:
             (out / table.name).write_bytes(table.read_bytes())
     if results.name in FOUND:
         source, name = FOUND[results.name]

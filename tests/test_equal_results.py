@@ -141,10 +141,23 @@ def test_the_page_on_changed_claims_has_the_ratios_at_one_asr() -> None:
     assert shown["plain"]["KL, 64 anchors"] == "not reached"
 
 
-def over_plain(method: str, asked: str, versus: str = "plain") -> tuple[float, float, float]:
+def over_plain(
+    method: str, asked: str, versus: str = "plain", suite: str = "fashion_mnist"
+) -> tuple[float, float, float]:
     """The ratio of KL at the common ASR, with its interval."""
-    pairs = (logs_of("fashion_mnist", method, asked) - logs_of("fashion_mnist", versus, asked)).dropna()
-    return interval(pairs.to_numpy())
+    return interval((logs_of(suite, method, asked) - logs_of(suite, versus, asked)).dropna().to_numpy())
+
+
+def test_the_ratios_of_the_second_trigger_agree_with_those_of_the_first() -> None:
+    for asked in ("640", "all"):
+        first, second = (
+            over_plain("anchoring", asked, suite=suite) for suite in ("fashion_mnist", "fashion_mnist_square")
+        )
+        assert second[1] < first[0] < second[2]
+        assert first[1] < second[0] < first[2]
+    choices = read("fashion_mnist_square", "choices")
+    missed = choices.loc[~choices["reached"], ["method", "anchors_asked"]]
+    assert missed.values.tolist() == [["plain", "64"]]
 
 
 def test_what_the_results_say_of_methods_at_one_asr_is_so() -> None:
