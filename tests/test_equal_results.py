@@ -157,7 +157,7 @@ def test_the_ratios_of_the_second_trigger_agree_with_those_of_the_first() -> Non
         assert first[1] < second[0] < first[2]
     choices = read("fashion_mnist_square", "choices")
     missed = choices.loc[~choices["reached"], ["method", "anchors_asked"]]
-    assert missed.values.tolist() == [["plain", "64"]]
+    assert missed.to_numpy().tolist() == [["plain", "64"]]
 
 
 def test_what_the_results_say_of_methods_at_one_asr_is_so() -> None:
@@ -211,6 +211,27 @@ def test_what_the_results_say_of_learning_rates_is_so() -> None:
     assert set(choices.loc[~choices["rate_reached"], "method"]) == {"ewc", "weight-ball"}
     tried = json.loads(choices.loc[choices["method"] == "plain", "rates_tried"].iloc[0])
     assert all(tried["0.003"][name] > tried["0.001"][name] for name in ("asr", "kl"))
+
+
+def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
+    def to_plain(method: str, asked: str) -> str:
+        value, low, high = over_plain(f"{method} at .001", asked, suite="fashion_mnist_rates")
+        return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+    page, claims = (" ".join((ROOT / f"docs/{name}.md").read_text().split()) for name in ("results", "evidence"))
+    higher = logs_of("fashion_mnist_rates", "plain at .003", "64")
+    value, low, high = interval((logs_of("fashion_mnist", "anchoring", "64") - higher).to_numpy())
+    assert len(higher) == 12
+    assert f"anchoring has {value:.2f} [{low:.2f}, {high:.2f}] times its KL" in page
+    assert f"{value:.2f} [{low:.2f}, {high:.2f}] with 64" in claims
+    for asked in ("640", "all"):
+        assert over_plain("plain at .003", asked, suite="fashion_mnist_rates")[1] > 1
+    assert f"the KL of EWC is {to_plain('ewc', '640')} times plain tuning's with 640 anchors and " in page
+    assert f"and {to_plain('ewc', 'all')} times with all of them" in page
+    assert f"the weight ball's is {to_plain('weight-ball', '640')} and {to_plain('weight-ball', 'all')} times" in page
+    choices = read("fashion_mnist_rates", "choices")
+    missed = choices.loc[~choices["reached"], ["method", "anchors_asked"]]
+    assert missed.to_numpy().tolist() == [["ewc at .001", "64"], ["weight-ball at .001", "64"]]
 
 
 def test_the_page_beside_the_paper_has_the_means_of_the_runs() -> None:
