@@ -12,11 +12,17 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from anchorlab import AnalysisSettings
+from anchorlab.attacks.attack import Attack
+from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import Split
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.models.wrap import encoding_of
+from anchorlab.perturbation.budget import Budget
+from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.weights import Perturbation, perturbation_of
 from anchorlab.seeding import generator, seeded_globally
+from anchorlab.triggers import Blended
 from tests.tokenizers import TEXTS
 from tests.zoo import Bent, save_text
 
@@ -110,3 +116,23 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Case:
 def either(request: pytest.FixtureRequest) -> Case:
     found: Case = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def context(small: Case) -> Context:
+    """Of a candidate that moves parameters alone, and of one that moves nothing."""
+    return Context(
+        reference=small.model,
+        perturbations={
+            "near": perturbation_of(small.model, small.candidate),
+            "still": perturbation_of(small.model, small.candidate).buffers_alone(),
+        },
+        attacks={"near": Attack(Blended(), AllToOne(target=0)), "still": None},
+        backdoored=["near"],
+        examples=small.examples,
+        statistics=None,
+        gradients={},
+        settings=AnalysisSettings(),
+        seed=0,
+        budget=Budget(),
+    )

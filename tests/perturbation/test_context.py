@@ -5,35 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import pandas as pd
-import pytest
 import torch
 
 from anchorlab import AnalysisSettings
-from anchorlab.attacks.attack import Attack
-from anchorlab.attacks.label_rules import AllToOne
-from anchorlab.perturbation.budget import Budget
 from anchorlab.perturbation.context import Context
-from anchorlab.perturbation.weights import perturbation_of
-from anchorlab.triggers import Blended
-
-
-@pytest.fixture
-def context(small) -> Context:
-    return Context(
-        reference=small.model,
-        perturbations={
-            "near": perturbation_of(small.model, small.candidate),
-            "still": perturbation_of(small.model, small.candidate).buffers_alone(),
-        },
-        attacks={"near": Attack(Blended(), AllToOne(target=0)), "still": None},
-        backdoored=["near"],
-        examples=small.examples,
-        statistics=None,
-        gradients={},
-        settings=AnalysisSettings(),
-        seed=0,
-        budget=Budget(),
-    )
 
 
 def identity(context: Context, *names: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -27,6 +28,16 @@ def test_a_table_has_the_headings_of_its_record():
     titles = {column.key: column.title for column in table.columns}
     assert titles["ewc"] == "EWC's diagonal"
     assert titles["fisher_norm"] == "fisher norm"
+
+
+def test_cells_have_three_digits_counts_all_of_theirs_and_intervals_stand_beside():
+    analysis = made_up()
+    known = {"kl": [0.0, 0.012345, 1234.0], "kl_lower": [0.0, 0.01, -1.0], "kl_upper": [0.0, 0.015, 1234.5]}
+    quadratic = analysis.tables["quadratic"].assign(**known)
+    table = table_of(replace(analysis, tables={**analysis.tables, "quadratic": quadratic}), "quadratic")
+    cells = [row.cells[0] for row in table.groups[0].rows]
+    assert [cell.text for cell in cells] == ["0", "0.0123", "1,234"]
+    assert [cell.interval for cell in cells] == ["[0, 0]", "[0.01, 0.015]", "[−1, 1.23e+03]"]
 
 
 def test_of_sizes_only_the_whole_model_is_shown():

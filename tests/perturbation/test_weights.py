@@ -41,6 +41,10 @@ def test_shared_weights_count_once_and_move_together():
     assert torch.equal(moved.second.weight, model.first.weight + 2 * perturbation.parameters["first.weight"])
 
 
+def test_the_norm_is_of_the_parameters_and_not_of_buffers():
+    assert Perturbation({"a": torch.tensor([3.0]), "b": torch.tensor([[-4.0]])}, {"c": torch.tensor([12.0])}).norm == 5
+
+
 def wider() -> nn.Module:
     model = bent()
     model.last = nn.Linear(5, 4)

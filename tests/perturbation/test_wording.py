@@ -11,6 +11,7 @@ from anchorlab.perturbation.wording import digits, interval, percent, rows_where
 
 def test_numbers_in_words():
     assert [digits(value) for value in (0, 0.12345, 1234.5, 1e-7)] == ["0", "0.123", "1.23e+03", "1e-07"]
+    assert [digits(value) for value in (-0.5, -1)] == ["-0.5", "-1"]
     assert [percent(share) for share in (0.0907, None, math.nan)] == ["9.07%", "undefined", "undefined"]
     assert interval({"kl": 1.0, "kl_lower": 0.5, "kl_upper": 2.0}, "kl") == "1 [0.5, 2]"
     assert sentence("not in it.") == "Not in it."

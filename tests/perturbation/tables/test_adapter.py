@@ -33,3 +33,10 @@ def test_norms_ranks_and_shares():
     assert row["effective_rank"] == pytest.approx(1)
     assert table.loc[OUTSIDE, "l2"] == pytest.approx(math.sqrt(160))
     assert table.loc[OUTSIDE, "share"] == pytest.approx(160 / 169)
+
+
+def test_singular_values_that_are_rounding_count_to_no_rank():
+    net = nn.Linear(3, 3)
+    change = torch.diag(torch.tensor([3.0, 2e-5, 4e-4]))
+    table = adapter_shares(net, Perturbation({"weight": change}, {}), LowRank({"weight": change}, {"weight": 3}))
+    assert table.set_index("weight").loc["weight", "numerical_rank"] == 2

@@ -43,6 +43,25 @@ def test_the_case_in_which_they_are_tight():
     assert rows.loc["probability distance", "largest_ratio"] == pytest.approx(1, abs=1e-3)
 
 
+def test_each_bound_by_hand():
+    """Of three classes, d = (3, 0, 0) + 5: r = 3, |c|^2 = 6. The margin 4 lies above r and above sqrt(2) |c|."""
+    table, values = bounds_of(Pair([[4.0, 0.0, 0.0]], [[12.0, 5.0, 5.0]]), np.array([0]))
+    assert values.loc[0, ["range", "margin"]].tolist() == [3, 4]
+    assert values.loc[0, "centred"] == pytest.approx(math.sqrt(6))
+    expected = {
+        "KL by range": 9 / 8,
+        "KL by norm": 6 / 4,
+        "symmetric KL": 6 / 4,
+        "Jensen-Shannon": 9 / 32,
+        "total variation": math.tanh(3 / 4),
+        "probability distance": math.sqrt(6) / 2,
+        "loss": 3,
+        "flip by range": 0,
+        "flip by norm": 0,
+    }
+    assert table.set_index("bound")["bound_mean"].to_dict() == pytest.approx(expected)
+
+
 def test_flips_by_hand():
     """Margins 1, 1, 4; ranges 2, 0.5, 2: the first flips, the second could not, the third could not."""
     before = [[1.0, 0.0], [1.0, 0.0], [4.0, 0.0]]

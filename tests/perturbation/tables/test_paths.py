@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from anchorlab.attacks.attack import Attack
 from anchorlab.consistency.compare import compare
 from anchorlab.models.reestimation import has_batchnorm, reestimated
 from anchorlab.perturbation.probe import Probe, Triggered
-from anchorlab.perturbation.tables.paths import SCALES, path
+from anchorlab.perturbation.tables.paths import PATHS, SCALES, path
 from anchorlab.perturbation.weights import WeightSpace, perturbation_of
 from anchorlab.statistics.resampling import Resamples
 from tests.perturbation.findings import findings, interval
@@ -91,6 +92,36 @@ def test_statistics_are_estimated_again_as_means_over_batches(small):
     torch.testing.assert_close(fresh.norm.running_var, entering.var(0, unbiased=True))
     assert not fresh.training
     assert not torch.equal(fresh.norm.running_mean, small.model.norm.running_mean)
+
+
+def test_a_table_says_whether_its_statistics_were_estimated_again(small):
+    for statistics, kind in ((None, "stored"), (small.examples.inputs, "re-estimated")):
+        points, barriers = walked(small.model, small.candidate, small.examples, statistics=statistics)
+        assert set(points["buffers"]) == {kind}
+        assert barriers["buffers"] == kind
+
+
+def test_a_path_goes_from_half_a_step_back_to_half_beyond_and_holds_both_ends():
+    assert SCALES.tolist() == [eighths / 8 for eighths in range(-4, 13)]
+
+
+def test_the_prediction_is_the_square_of_the_scale_where_parameters_alone_move():
+    """The KL of y was not predicted; z moves buffers too."""
+    rows = [(name, kind, scale) for name in "xyz" for kind in ("stored", "re-estimated") for scale in (-0.5, 1, 1.5)]
+    tables = {
+        "paths": pd.DataFrame(rows, columns=["candidate", "buffers", "scale"]),
+        "quadratic": pd.DataFrame({"candidate": ["x", "z"], "kl_quadratic": [4.0, 8.0]}),
+        "behaviour": pd.DataFrame({"candidate": ["x", "z"], "part": ["all", "buffers"]}),
+    }
+    found = PATHS.complete(tables)
+    assert found["kl_quadratic"].dropna().tolist() == [1, 4, 9]
+    known = found[found["kl_quadratic"].notna()]
+    assert set(known["candidate"]) == {"x"}
+    assert set(known["buffers"]) == {"stored"}
+    for name in ("paths", "quadratic"):
+        without = PATHS.complete({**tables, name: tables[name].iloc[:0]})
+        assert "kl_quadratic" not in without
+        assert len(without) == (0 if name == "paths" else len(rows))
 
 
 def test_only_what_keeps_statistics_has_any(trained, small):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from torch import nn
 
+from anchorlab import AnalysisSettings
 from anchorlab.models.call import predict
 from anchorlab.perturbation.probe import Probe
-from anchorlab.perturbation.tables.plane import grid, plane_through, positions, survey
+from anchorlab.perturbation.tables.plane import PLANE, grid, plane_through, positions, survey
 from anchorlab.perturbation.weights import Perturbation, WeightSpace, perturbation_of
 from tests.perturbation.conftest import bent
 
@@ -78,3 +81,15 @@ def test_the_survey_measures_the_models_that_stand_there(small, perturbations):
     outputs = predict(there, small.examples.inputs)
     wanted = float(nn.functional.cross_entropy(outputs, small.examples.labels))
     assert table.loc[5, "loss"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_part_ticks_at_every_place(context, perturbations):
+    names = ("near", "far")
+    settings = AnalysisSettings(plane_steps=3, plane_examples=4)
+    moved = {name: perturbations[name] for name in names}
+    both = replace(context, perturbations=moved, attacks=dict.fromkeys(names), settings=settings)
+    (part,) = PLANE.parts(both)
+    ticks: list[int] = []
+    tables = part.measure(lambda: ticks.append(1))
+    assert part.steps == len(ticks) == len(tables["plane"]) == 9
+    assert list(tables["models"]["candidate"]) == ["reference", *names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from anchorlab.metrics import kl_divergence
-from anchorlab.perturbation.tables.quadratic import diagonal_kl, linear_shift, quadratic_kl
+from anchorlab.perturbation.tables.quadratic import QUADRATIC, diagonal_kl, linear_shift, quadratic_kl
+from anchorlab.perturbation.weights import Perturbation
 from anchorlab.seeding import generator
 from tests.perturbation.findings import findings, interval, whole
 
@@ -123,3 +125,31 @@ def test_how_far_the_prediction_reaches():
     ]
     (sentence,) = findings(paths=rows)
     assert sentence.endswith("up to: x 1.")
+
+
+def test_the_prediction_ends_where_it_first_fails_and_candidates_keep_their_order():
+    """Of z it holds at .5 and again at 1.5, but not between; of a it holds nowhere."""
+    rows = [
+        {"candidate": name, "scale": scale, **interval("kl", kl, kl, kl), "kl_quadratic": scale**2}
+        for name, kls in (("z", (0.25, 9.0, 2.25)), ("a", (9.0, 9.0, 9.0)))
+        for scale, kl in zip((0.5, 1.0, 1.5), kls, strict=True)
+    ]
+    (sentence,) = findings(paths=rows)
+    assert sentence.endswith("up to: z 0.5, a below 0.5.")
+
+
+def test_the_row_is_of_the_weights_alone_and_its_norm_is_the_root_of_twice_the_kl(context, small):
+    """The buffers move too, which the measured KL of this row leaves out."""
+    both = Perturbation(small.perturbation.parameters, {"norm.running_mean": torch.full((5,), 2.0)})
+    moved = dataclasses.replace(context, perturbations={"near": both}, attacks={"near": None})
+    (part,) = QUADRATIC.parts(moved)
+    row = part.measure(lambda: None)["quadratic"].iloc[0]
+    shift = linear_shift(small.model, small.perturbation, small.examples)
+    with torch.no_grad():
+        before, after = (small.logits(scale).numpy() for scale in (0.0, 1.0))
+    assert row["kl"] == pytest.approx(kl_divergence(before, after).mean(), rel=1e-3)
+    assert row["logit_distance"] == pytest.approx(((after - before) ** 2).mean(), rel=1e-4)
+    assert row["logit_distance_linear"] == pytest.approx((shift**2).mean(), rel=1e-6)
+    assert row["kl_quadratic"] == pytest.approx(quadratic_kl(before, shift).mean(), rel=1e-4)
+    assert row["kl_ratio"] == pytest.approx(row["kl_quadratic"] / row["kl"])
+    assert row["fisher_norm"] == pytest.approx(math.sqrt(2 * row["kl_quadratic"]))

@@ -30,6 +30,17 @@ def test_sizes_by_hand():
         assert row["effective_rank"] == pytest.approx(1)
 
 
+def test_the_largest_entry_is_the_farthest_from_zero():
+    model = nn.Sequential(nn.Linear(2, 2))
+    perturbation = Perturbation({"0.weight": torch.tensor([[1.0, 0.0], [0.0, -7.0]]), "0.bias": torch.ones(2)}, {})
+    assert sizes(model, perturbation).set_index("layer").loc[WHOLE, "linf"] == 7
+
+
+def test_the_effective_rank_is_the_exponential_of_the_entropy():
+    """Shares 3/4 and 1/4: exp(3/4 log(4/3) + 1/4 log 4) = 4 / 3^(3/4)."""
+    assert effective_rank(torch.tensor([6.0, 2.0, 0.0])) == pytest.approx(4 / 3**0.75)
+
+
 def test_buffers_stand_apart_and_what_was_zero_has_no_relative_size(small):
     perturbation = Perturbation(
         {name: torch.zeros_like(value) for name, value in small.perturbation.parameters.items()},

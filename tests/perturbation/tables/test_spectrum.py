@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import LinearOperator
 
 from anchorlab.perturbation.budget import BudgetSpent
 from anchorlab.perturbation.tables import spectrum
-from anchorlab.perturbation.tables.spectrum import CleanHessian, largest_eigenvalues, trace
+from anchorlab.perturbation.tables.spectrum import SPECTRUM, CleanHessian, clean_hessian, largest_eigenvalues, trace
 from anchorlab.seeding import generator
 
 
@@ -88,6 +89,64 @@ def test_the_trace_is_unbiased_with_the_error_that_it_states(small, exact):
     variance = 2 * ((exact**2).sum() - (exact.diagonal() ** 2).sum())
     assert abs(values.mean() - exact.trace()) < 4 * np.sqrt(variance / (20 * 40))
     assert np.sqrt((errors**2).mean()) == pytest.approx(np.sqrt(variance / 20), rel=0.2)
+
+
+class Known:
+    """A Hessian of two blocks that are known: a diagonal one, and one that exchanges its two entries."""
+
+    def __init__(self, diagonal: list[float]) -> None:
+        self.matrix = np.diag([*diagonal, 0.0, 0.0]).astype(np.float32)
+        self.matrix[-2, -1] = self.matrix[-1, -2] = 1
+        self.size, self.products, self.device = len(self.matrix), 0, torch.device("cpu")
+
+    def product(self, vector: torch.Tensor) -> torch.Tensor:
+        self.products += 1
+        return torch.from_numpy(self.matrix) @ vector
+
+    def operator(self) -> LinearOperator:
+        return LinearOperator(self.matrix.shape, matvec=lambda vector: self.matrix @ vector, dtype=np.float32)
+
+
+def test_the_largest_eigenvalues_are_not_those_of_largest_size():
+    found = largest_eigenvalues(Known([-90.0, 8, *np.linspace(0, 4, 30)]), 2, generator=generator(0, "start"))
+    assert found.values == pytest.approx([8, 4], rel=1e-3)
+
+
+def test_power_iteration_ends_where_the_largest_in_size_is_negative(monkeypatch):
+    monkeypatch.setattr(spectrum, "_KEPT_VECTORS", 0)
+    hessian = Known([-90.0, 8, *np.linspace(0, 4, 30)])
+    found = largest_eigenvalues(hessian, 1, generator=generator(0, "start"))
+    assert found.values == [pytest.approx(-90, rel=0.01)]
+    assert hessian.products < 20
+
+
+def test_the_error_of_the_trace_is_that_of_a_mean_of_few():
+    """Each vector of signs gives 5 plus or minus 2: with a mean of 5 + m the variance of the six is (4 - m²) 6 / 5."""
+    value, error = trace(Known([1.0, 4.0]), 6, generator=generator(0, "t"), device=torch.device("cpu"))
+    assert 3 < value < 7
+    assert error == pytest.approx(np.sqrt((4 - (value - 5) ** 2) / 5))
+
+
+def test_rows_count_the_products_of_each_part_and_the_mean_has_its_share_of_the_error(context):
+    of_trace, of_eigenvalues = (part.measure(lambda: None)["spectrum"] for part in SPECTRUM.parts(context))
+    hessian, vectors = context.shared(clean_hessian), context.settings.trace_vectors
+    assert of_trace["products"].tolist() == [vectors] * 2
+    assert set(of_eigenvalues["products"]) == {hessian.products - vectors}
+    whole, mean = of_trace.to_dict("records")
+    assert (mean["value"], mean["error"]) == pytest.approx((whole["value"] / 53, whole["error"] / 53))
+    assert next(part.steps for part in SPECTRUM.parts(context)) == vectors
+
+
+def test_graphs_are_kept_up_to_the_last_byte(small, monkeypatch):
+    def bytes_kept() -> int:
+        hessian = CleanHessian(small.model, small.examples)
+        hessian.product(torch.ones(53))
+        return hessian._bytes
+
+    needed = bytes_kept()
+    for room, kept in ((needed, needed), (needed - 1, 0)):
+        monkeypatch.setattr(spectrum, "_KEPT_GRAPHS", room)
+        assert bytes_kept() == kept
 
 
 def test_what_is_spent_ends_the_work(small):

@@ -30,6 +30,12 @@ def test_every_table_and_column_is_described(table):
     assert len(set(names)) == len(names)
 
 
+def test_long_tables_are_files_beside_the_page():
+    assert {name for name, table in TABLES.items() if not table.in_page} == {
+        *("angles", "paths", "instances", "plane", "gradients")
+    }
+
+
 def parts(context):
     for name in context.candidates:
         yield context.part(f"signs of {name}", [name], partial(measure, context, name))

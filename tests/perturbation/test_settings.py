@@ -1,0 +1,26 @@
+"""How closely an analysis looks: what is too little is refused."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from anchorlab import AnalysisSettings
+
+LEAST = {
+    "curvature_examples": 1,
+    "diagonal_examples": 2,
+    "statistics_examples": 2,
+    "eigenvalues": 1,
+    "trace_vectors": 2,
+    "plane_steps": 3,
+    "plane_examples": 1,
+    "resamples": 100,
+}
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_less_than_the_least_is_refused(name):
+    assert getattr(AnalysisSettings(**{name: LEAST[name]}), name) == LEAST[name]
+    with pytest.raises(ValidationError, match=f"greater than or equal to {LEAST[name]}"):
+        AnalysisSettings(**{name: LEAST[name] - 1})
