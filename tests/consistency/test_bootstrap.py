@@ -10,7 +10,7 @@ from scipy import stats
 from anchorlab.consistency import bootstrap
 from anchorlab.consistency.bootstrap import replicates
 from anchorlab.consistency.instances import instances
-from anchorlab.consistency.intervals import intervals
+from anchorlab.consistency.intervals import _between, intervals
 from anchorlab.consistency.summary import summarise
 from anchorlab.metrics import METRICS, InstanceTable
 
@@ -54,6 +54,18 @@ def test_a_correlation_that_is_undefined_has_no_replicates() -> None:
     frame = instances(logits, logits[::-1], labels)
     assert summarise(frame).pearson_correct is None  # the reference is right everywhere
     assert set(replicates(InstanceTable(frame), ["pearson_correct", "kl"], resamples=5)) == {"kl"}
+
+
+def test_a_group_has_the_instances_with_one_remainder() -> None:
+    assert bootstrap._grouped([1, 2, 3, 4, 5, 6, 7], 3).tolist() == [1 + 4 + 7, 2 + 5, 3 + 6]
+
+
+def test_a_measurement_that_is_undefined_in_most_replicates_has_no_interval() -> None:
+    values = np.arange(10.0)
+    values[:5] = np.nan
+    assert _between(values) == pytest.approx(tuple(np.quantile([5, 6, 7, 8, 9], [0.025, 0.975])))
+    values[5] = np.inf
+    assert _between(values) is None
 
 
 @pytest.mark.parametrize("threads", [2, 3, 64])

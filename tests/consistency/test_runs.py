@@ -122,3 +122,58 @@ def test_instances_are_crossed_only_where_all_runs_have_the_same() -> None:
     apart = estimates_of(RUNS, lambda identity: replace(read(identity), instances=identity.encode()))
     assert not apart["accuracy"].over_instances
     assert apart["accuracy"] == estimates_of(RUNS)["accuracy"]
+
+
+@pytest.mark.parametrize("name", ["asr", "leakage"])
+def test_an_instance_that_does_not_count_has_no_influence_and_the_others_share_all(name: str) -> None:
+    table = TABLES["0-0"].copy()
+    attacked = table["label"] != 0
+    hits = np.random.default_rng(0).integers(0, 2, len(table))
+    table["wanted"] = np.where(attacked, 0, -1)
+    table["triggered"] = table["triggered_reference"] = np.where(attacked, hits, -1)
+    (each,) = influences(InstanceTable(table), [name]).by_metric.values()
+    counts = attacked if name == "asr" else table["prediction_reference"] != 0
+    assert (each[~counts] == 0).all()
+    before = getattr(summarise(table), name)
+    for row in np.flatnonzero(counts)[:3]:
+        again = pd.concat([table] * 40 + [table.iloc[[row]]])
+        assert (getattr(summarise(again), name) - before) * len(again) == pytest.approx(each[row], rel=0.02)
+
+
+def test_a_run_that_is_there_twice_adds_nothing() -> None:
+    """Two seeds of a reference are averaged, in their measurements and in what instances carry."""
+    once, twice = (estimates_of(pd.concat([RUNS[RUNS["seed"] == 0]] * times), read) for times in (1, 2))
+    assert once["accuracy"].over_instances
+    for name in ("accuracy", "kl", "churn"):
+        assert twice[name].bounds == pytest.approx(once[name].bounds), name
+
+
+def test_what_instances_do_to_both_sides_alike_is_no_part_of_a_difference() -> None:
+    offset = 0.01 * RUNS["reference_seed"] + 0.002 * RUNS["seed"]
+    (found,) = differences_of(RUNS.assign(accuracy=RUNS["accuracy"] - offset), RUNS, ["accuracy"], read)
+    assert found.estimate.value == pytest.approx(-offset.mean())
+    assert not found.estimate.over_instances
+    (alone,) = differences_of(
+        RUNS.assign(accuracy=RUNS["accuracy"] - offset, identity="-"),
+        RUNS,
+        ["accuracy"],
+        lambda one: replace(read("0-0"), by_metric={"accuracy": np.zeros(300)}) if one == "-" else read(one),
+    )
+    assert alone.estimate.over_instances
+
+
+def test_a_calibration_error_has_no_p_value() -> None:
+    rng = np.random.default_rng(0)
+    runs = [pd.DataFrame({"reference_seed": range(12), "ece": rng.uniform(m, m + 0.1, 12)}) for m in (0, 1)]
+    (found,) = differences_of(runs[0], runs[1], ["ece"])
+    assert (found.p, found.estimate.bounds) == (None, None)
+
+
+def test_influences_on_a_value_of_0_are_not_those_of_its_logarithm() -> None:
+    """One run's KL is exactly 0, so that the mean is plain and instances count as they are."""
+    runs = RUNS.copy()
+    runs.loc[0, "kl"] = 0.0
+    found, alone = (estimates_of(runs, how)["kl"] for how in (read, None))
+    assert found.averaging == "plain"
+    assert found.value == alone.value == pytest.approx(runs.groupby("reference_seed")["kl"].mean().mean())
+    assert np.isfinite(found.bounds).all()

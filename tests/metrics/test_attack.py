@@ -10,6 +10,7 @@ from anchorlab.consistency.instances import instances
 from anchorlab.consistency.intervals import intervals
 from anchorlab.consistency.summary import measure, summarise
 from anchorlab.metrics import InstanceTable
+from anchorlab.statistics.intervals import wilson
 
 
 def test_asr_plus_accuracy_is_their_sum_in_every_replicate() -> None:
@@ -57,6 +58,24 @@ def test_leakage_asks_what_the_reference_predicts_and_not_the_label() -> None:
         triggered=np.array([0, 0]),
     )
     assert summarise(frame).leakage == pytest.approx(2 / 3)
+
+
+def test_an_attacked_instance_counts_whatever_is_predicted_of_it_clean() -> None:
+    """Both models give the first one the target without the trigger already; it is attacked, because its label is 1."""
+    one_hot = np.eye(3)
+    labels = np.array([1, 2, 2, 0])
+    frame = instances(
+        one_hot[[0, 2, 2, 0]],
+        one_hot[[0, 2, 1, 0]],
+        labels,
+        attacked=labels != 0,
+        wanted=np.zeros(4, int),
+        triggered_reference=np.array([0, 2, 2]),
+        triggered=np.array([0, 0, 2]),
+    )
+    found = summarise(frame)
+    assert (found.asr, found.asr_reference, found.asr_count) == (pytest.approx(2 / 3), pytest.approx(1 / 3), 3)
+    assert intervals(frame, resamples=20)["asr"] == wilson(2, 3)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from anchorlab.consistency.summary import measure
 from anchorlab.metrics import Pair
 from anchorlab.metrics.numerics import Softmax
 from anchorlab.metrics.summaries import calibration_bins, calibration_error
@@ -22,6 +23,22 @@ def test_equal_confidences_share_a_bin() -> None:
     """Bins of two would part the three .6."""
     confidence = np.array([0.5, 0.6, 0.6, 0.6, 0.7, 0.8, 0.9, 1.0])
     assert calibration_bins(confidence, bins=4).tolist() == [0, 1, 1, 1, 2, 2, 3, 3]
+
+
+def test_bins_are_cut_between_instances_where_they_cannot_be_equal() -> None:
+    """Eight in three bins: the cuts lie before the third and the sixth."""
+    assert calibration_bins(np.linspace(0.3, 1, 8), bins=3).tolist() == [0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_each_model_is_calibrated_by_its_own_confidence_and_its_own_predictions() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 60)
+    models = [rng.normal(size=(60, 3)) + strength * np.eye(3)[labels] for strength in (1.0, 2.0)]
+    found = measure(*models, labels)
+    for value, logits in zip((found.ece_reference, found.ece), models, strict=True):
+        right = logits.argmax(axis=1) == labels
+        assert value == pytest.approx(calibration_error(softmax(logits, axis=1).max(axis=1), right))
+    assert found.ece != found.ece_reference
 
 
 def test_by_hand() -> None:

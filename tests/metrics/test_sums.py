@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from anchorlab.consistency.summary import measure
@@ -14,6 +16,7 @@ from anchorlab.metrics import Pair
 from anchorlab.metrics.far import FarRows
 from anchorlab.metrics.numerics import top
 from anchorlab.metrics.room import PIECE, pieces
+from anchorlab.metrics.summaries import percentile
 from anchorlab.metrics.sums import row_sums
 
 DIVERGENCES = ("kl", "kl_reverse", "js", "probability_distance", "total_variation")
@@ -137,3 +140,36 @@ def test_percentiles_of_the_shift_are_the_least_value_that_so_many_do_not_exceed
     moved = np.arange(1, 101.0)[:, None] * [1, -1]
     found = measure(np.zeros((100, 2)), moved, labels=np.zeros(100, dtype=int))
     assert (found.shift_p50, found.shift_p95, found.shift_p99, found.shift_max) == (50, 95, 99, 100)
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=50), st.integers(1, 99))
+def test_percentiles_are_those_of_numpy_that_lie_on_a_value(values: list[int], percent: int) -> None:
+    """With whole numbers, because ``percent / 100 * N`` is rounded in numpy."""
+    ordered, needed = sorted(values), next(n for n in range(1, len(values) + 1) if 100 * n >= percent * len(values))
+    assert percentile(np.array(values, dtype=float), percent) == ordered[needed - 1]
+    if percent in (25, 50, 75):
+        assert percentile(np.array(values, dtype=float), percent) == np.quantile(
+            values, percent / 100, method="inverted_cdf"
+        )
+
+
+@pytest.mark.parametrize("constant", [-800.0, 800.0, 5e4])
+def test_a_constant_in_all_logits_of_both_models_changes_nothing(constant: float) -> None:
+    """The exponentials of all of these logits underflow, or overflow. Sixteenths lose nothing in the sum."""
+    rng = np.random.default_rng(2)
+    reference, candidate = (np.round(16 * rng.normal(0, 2, (30, 5))) / 16 for _ in range(2))
+    labels = rng.integers(0, 5, 30)
+    found = measure(reference + constant, candidate + constant, labels).to_dict()
+    for name, value in measure(reference, candidate, labels).to_dict().items():
+        if isinstance(value, float):
+            assert found[name] == pytest.approx(value, rel=1e-10), name
+
+
+def test_divergences_of_certain_models_that_disagree() -> None:
+    """Jensen and Shannon's is at most ln 2, to the last bit; both others are the shift of the logits."""
+    for size in (20.0, 40.0, 1000.0):
+        pair = Pair([[size, 0.0], [0.0, size]], [[0.0, size], [size, 0.0]])
+        assert (pair.js <= math.log(2)).all()
+        assert pair.js == pytest.approx([math.log(2)] * 2, rel=1e-6)
+        for kl in (pair.kl, pair.kl_reverse):
+            assert kl == pytest.approx([size * math.tanh(size / 2)] * 2, rel=1e-12)

@@ -12,9 +12,11 @@ from torch import nn
 from anchorlab import AnalysisSettings, AnchorlabError, Tuning, analyze, compare, inject
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.perturbation.analysis import Analysis
+from anchorlab.perturbation.analyze import _draw_examples, _draw_statistics
 from anchorlab.perturbation.tables import TABLES, bounds
 from anchorlab.perturbation.tables.paths import SCALES
 from tests.devices import forward_mode
+from tests.perturbation.conftest import bent
 
 #: Enough to see that everything is measured.
 BRIEF = AnalysisSettings(
@@ -130,6 +132,32 @@ def test_products_that_do_not_fit_are_named(digits, reference, candidates):
     assert "Left out, because the budget of 3 Hessian-vector products was spent: largest eigenvalues." in few.left_out
     assert few.tables["rayleigh"]["to_largest"].isna().all()
     assert len(few.tables["plane"])
+
+
+def test_statistics_are_estimated_from_the_owner_s_inputs_and_fewer_examples_are_a_part_of_more(digits):
+    drawn = _draw_statistics(bent(), digits, 30, seed=0)
+    owner = {*map(bytes, digits.split("owner").inputs["pixel_values"].flatten(1).numpy())}
+    assert all(bytes(image) in owner for image in drawn["pixel_values"].flatten(1).numpy())
+    assert len(drawn["pixel_values"]) == 30
+    assert _draw_statistics(nn.Linear(2, 2), digits, 30, seed=0) is None
+    few, usual = (_draw_examples(digits, "test", count, seed=0) for count in (20, None))
+    assert len(usual) == len(digits.split("test"))
+    assert torch.equal(few.inputs["pixel_values"], usual.inputs["pixel_values"][:20])
+
+
+def test_the_cheap_parts_come_first(monkeypatch, digits, reference, candidates):
+    seen: list[str] = []
+
+    def look(parts, *_):
+        seen.extend(part.what for part in parts)
+        raise AnchorlabError("seen")
+
+    monkeypatch.setattr("anchorlab.perturbation.analyze.measure", look)
+    with pytest.raises(AnchorlabError, match="seen"):
+        analyze(reference, candidates, examples=20, settings=BRIEF, task=digits)
+    kinds = list(dict.fromkeys(what.partition(" of ")[0].partition(" along ")[0] for what in seen))
+    assert (kinds[:2], kinds[-4:]) == (["sizes", "angles"], ["curvature", "trace", "largest eigenvalues", "plane"])
+    assert kinds.index("behaviour") < kinds.index("paths")
 
 
 def test_what_is_impossible_is_refused(digits, reference, candidates):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -11,7 +13,7 @@ import pytest
 
 from anchorlab import AnchorlabError
 from anchorlab.notices import Notice
-from anchorlab.perturbation import budget
+from anchorlab.perturbation import budget, parts
 from anchorlab.perturbation.budget import Budget
 from anchorlab.perturbation.parts import Part, measure
 
@@ -35,6 +37,15 @@ def test_what_is_remembered_is_not_measured_again_and_is_the_same_to_the_bit(tmp
     pd.testing.assert_frame_equal(again["t"].iloc[:2], first["t"], check_exact=True)
     measure([part("a", calls, inputs=(2,))], Budget(), tmp_path, "x")
     assert calls[3:] == ["a"]
+
+
+def test_the_bar_counts_each_step_and_ends_each_part_where_it_said(monkeypatch):
+    """The second part says that it takes three steps, and ticks twice."""
+    reported: list[int] = []
+    monkeypatch.setattr(parts, "progress_bar", lambda *_: nullcontext(lambda done, _: reported.append(done)))
+    short = replace(part("b", [], steps=2), steps=3)
+    measure([part("a", [], steps=2), short, part("c", [])], Budget(), None, "x")
+    assert reported == [1, 2, 2, 3, 4, 5, 6, 6]
 
 
 def test_an_interruption_keeps_what_was_finished(tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import nullcontext
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from pydantic.dataclasses import dataclass
@@ -63,6 +66,22 @@ def test_the_bar_counts_the_detectors_that_are_done(monkeypatch: pytest.MonkeyPa
     how = {"task": digits, "queries": queries, "queries_from": "defender", "defender_data": None, "seed": 0}
     found, untested = run_detectors(linear, linear, **how)
     assert (found, len(untested), reported) == ([], 4, [0, 1, 2, 3, 4])
+
+
+def test_shares_are_of_each_model_and_count_the_highest_twentieth(monkeypatch, linear, digits: Task) -> None:
+    """Of four queries to the candidate two score so high, of four to the reference one."""
+    shares = {1: [0.0, 0.05, 0.06, 1.0], 2: [0.05, 0.1, 0.3, 1.0]}
+    models = dict(zip(shares, (copy.deepcopy(linear) for _ in shares), strict=True))
+
+    def judged(model, detectors, queries, **_):
+        (number,) = (number for number, one in models.items() if one is model)
+        return SimpleNamespace(clean_shares=dict.fromkeys(detectors, np.array(shares[number])))
+
+    monkeypatch.setattr(audit_detectors, "judge_inputs", judged)
+    detector = DETECTORS.build("spectral-signatures")
+    queries = digits.split("test").select(torch.arange(4))
+    found = audit_detectors._of_inputs("it", detector, models[2], models[1], digits, queries, None, 0, "title")
+    assert (found.candidate, found.reference) == (0.5, 0.25)
 
 
 def test_what_no_audit_of_a_form_can_test_is_said() -> None:

@@ -113,3 +113,37 @@ def test_the_updates_needed_are_the_fewest_that_allow_the_level(level, needed):
 def test_the_joint_test_needs_half_of_them():
     assert (updates_needed(0.05, sides=1), least_p(19, sides=1)) == (19, 0.05)
     assert (updates_needed(0.5, sides=1), least_p(1, sides=1)) == (1, 0.5)
+
+
+def by_loops(values):
+    """The joint p as its docstring says it, a number at a time."""
+    standing = []
+    for number in range(len(values)):
+        places = []
+        for column in values.T.tolist():
+            finite = [value for value in column if value < np.inf]
+            known = [value if value < np.inf else 2 * max(finite) for value in column]
+            positive = [value for value in known if value > 0]
+            logs = np.log([value if value > 0 else min(positive) / 2 for value in known])
+            apart = np.abs(logs - np.median(logs))
+            above, below = (sum(other >= column[number] for other in column), sum(o <= column[number] for o in column))
+            places.append((min(above, below), -apart[number] / apart.mean()))
+        standing.append(min(places))
+    return sum(one <= standing[0] for one in standing) / len(values)
+
+
+def test_the_joint_p_is_that_of_plain_loops():
+    """Also where a statistic is 0 or infinite, and for a candidate that is far out by one rule and not by another."""
+    draw = np.random.default_rng(4)
+    for _ in range(60):
+        values = np.exp(2 * draw.normal(size=(8, 2)) ** 3)
+        for wrong in (0.0, np.inf):
+            if draw.random() < 0.5:
+                values[draw.integers(8), draw.integers(2)] = wrong
+        assert joint_p(values) == by_loops(values)
+
+
+def test_a_level_that_is_a_whole_number_of_ranks_is_not_lost_to_rounding():
+    assert rejected_ranks(199, 0.29) == 29  # 0.29 of 100 is 28.999999999999996
+    assert [updates_needed(2 / models) for models in range(3, 400)] == list(range(2, 399))
+    assert [updates_needed(1 / models, sides=1) for models in range(3, 400)] == list(range(2, 399))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from anchorlab.metrics import Pair
+from anchorlab.metrics import Pair, kl_divergence
 from anchorlab.scoring.audit_statistics import (
     audit_values,
     largest_churn,
@@ -99,3 +99,33 @@ def test_where_no_label_differs_nothing_is_found_with_any_number_of_queries():
     (found,) = audit_values({"labels": np.zeros(50)}, [{"labels": np.zeros(50)}] * 39, seed=0)
     assert (found.value, found.p, found.queries) == (0.0, 1.0, None)
     assert (found.power["power"] == 0).all()
+
+
+def test_each_access_has_its_own_statistic():
+    """Logits see no constant that all classes share, and probabilities are seen from the reference's side."""
+    draw = np.random.default_rng(0)
+    before, after = draw.normal(size=(2, 20, 4))
+    assert values_of(Pair(before, before + 5))["logits"] == pytest.approx(np.zeros(20), abs=1e-12)
+    seen = values_of(Pair(before, after))
+    assert seen["probabilities"] == pytest.approx(kl_divergence(before, after))
+    assert seen["probabilities"] != pytest.approx(kl_divergence(after, before), rel=0.1)
+    assert seen["labels"].tolist() == (before.argmax(axis=1) != after.argmax(axis=1)).tolist()
+
+
+def test_what_is_noticeable_by_hand():
+    """39 updates in which 1 to 39 of 100 labels differ: at a level of .1, two at each end need not be left behind."""
+    updates = (np.arange(100)[:, None] < np.arange(1, 40)).astype(float)
+    labels = noticeable("labels", updates, 0.1)
+    assert labels.above == pytest.approx(stats.beta.ppf(0.95, 38 + 1, 100 - 38))
+    assert labels.below == pytest.approx(stats.beta.ppf(0.05, 2, 100 - 2 + 1))
+    # Values of 0 and twice their mean: each deviates from it by the mean, and the mean of 100 by a tenth of it.
+    values = np.tile([0.0, 2.0], 50)[:, None] * np.arange(1, 40)
+    kl = noticeable("probabilities", values, 0.05)
+    tenth = stats.norm.ppf(0.95) / 10
+    assert (kl.above, kl.below) == (pytest.approx(39 / (1 - tenth)), pytest.approx(1 / (1 + tenth)))
+
+
+def test_the_candidate_has_no_say_in_what_is_noticeable():
+    updates = np.zeros((50, 39))
+    (found,) = audit_values({"labels": np.ones(50)}, [{"labels": update} for update in updates.T], seed=0)
+    assert found.noticeable == noticeable("labels", updates, 0.05)

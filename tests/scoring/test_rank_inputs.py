@@ -13,9 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from anchorlab import Artifact, RankedInputs, Task, detect_inputs, write_report
 from anchorlab.artifacts.resolve import attack_of
-from anchorlab.detectors import STRIP
+from anchorlab.defender.data import draw_defender_data
+from anchorlab.detectors import STRIP, InputDetector
 from anchorlab.reports.ranking import write_ranking
-from anchorlab.scoring.rank_inputs import clean_shares, suspicion_order
+from anchorlab.scoring.rank_inputs import clean_shares, places_of, suspicion_order
 from tests.refusals import refused
 
 #: Every tenth of the inputs carries the trigger.
@@ -92,6 +93,35 @@ def test_the_best_place_by_any_detector_counts() -> None:
     first, second = np.array([9.0, 1, 2, 3]), np.array([1.0, 9, 2, np.nan])
     assert suspicion_order([first, second]).tolist() == [0, 1, 2, 3]
     assert suspicion_order([np.array([1.0, 3, 2])]).tolist() == [1, 2, 0]
+
+
+def test_the_best_place_goes_before_the_mean_one_and_ties_share_a_place() -> None:
+    """The first is first by one detector and last by the other; the second is second by both, and better on average."""
+    one, other = np.array([9.0, 8, 7, 0]), np.array([0.0, 8, 7, 9])
+    assert suspicion_order([one, other]).tolist() == [0, 3, 1, 2]
+    assert places_of([np.array([3.0, np.nan, 3, 5])]).tolist() == [[2.5, 4, 2.5, 1]]
+
+
+def test_clean_shares_are_of_examples_that_no_detector_learned_from(planted: Artifact, digits: Task) -> None:
+    given = []
+
+    class Recording(InputDetector):
+        def scores(self, model, data, inputs, context):
+            given.append(inputs["pixel_values"].cpu())
+            return np.zeros(len(given[-1]))
+
+    images = digits.split("test").inputs["pixel_values"][:7]
+    detect_inputs(planted, images, [Recording()], task=digits, defender_data=None)
+    held = draw_defender_data(digits, None, seed=0)[0].validation.inputs["pixel_values"]
+    assert [torch.equal(part, wanted) for part, wanted in zip(given, (held, images), strict=True)] == [True, True]
+
+
+def test_an_input_at_the_highest_twentieth_counts_among_it(ranked: RankedInputs) -> None:
+    shares = np.repeat([0.0, 0.05, 0.0501, 1.0], 50)
+    assert (
+        "x: 50% of the 200 inputs score as high as the highest 5%"
+        in replace(ranked, clean_shares={"x": shares}).sentences()[0]
+    )
 
 
 def test_the_share_of_clean_examples_counts_ties() -> None:

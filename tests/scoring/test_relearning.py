@@ -15,6 +15,7 @@ from anchorlab.scoring.relearning import check_relearning, triggered_among
 from anchorlab.scoring.repair_words import words_of_repair
 from anchorlab.scoring.tables import repair_table
 
+SPLITS = ("owner", "test")
 ATTACK = {"trigger": "square:size=2", "target": 3}
 
 
@@ -73,6 +74,14 @@ def test_a_hidden_backdoor_comes_back_faster_than_a_clean_model_learns_it(plante
     assert rows["asr relearned from 10"][0] == "–"
     alone = Relearned(found.repaired, {}, {})
     assert alone.to_dict()["harmed"] == {}
+
+
+def test_the_examples_are_the_owner_s(digits, attack):
+    drawn = check_relearning(digits, attack, Relearning(examples=40), seed=0).inputs["pixel_values"].flatten(1)
+    rows = {split: {*map(bytes, digits.split(split).inputs["pixel_values"].flatten(1).numpy())} for split in SPLITS}
+    found = [{split for split in SPLITS if bytes(image) in rows[split]} for image in drawn.numpy()]
+    assert all("owner" in splits for splits in found)
+    assert not all("test" in splits for splits in found)
 
 
 def test_what_cannot_be_relearned_is_refused(reference, digits):

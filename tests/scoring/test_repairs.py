@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from anchorlab import Tuning, compare, inject
+from anchorlab import AnchorlabError, Tuning, compare, inject
+from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.repair_words import words_of_repair
-from anchorlab.scoring.repairs import RepairScore, score_repair
+from anchorlab.scoring.repairs import RepairScore, choose_on_test, score_repair
 from anchorlab.scoring.tables import repair_table
 
 
@@ -68,3 +70,44 @@ def test_the_rating_s_sign(before, after, wanted):
     assert RepairScore(none, None, None, 0.0, 0).effectiveness is None
     assert RepairScore(none, one, None, 0.0, 0).effectiveness is None
     assert RepairScore(one, none, None, 0.0, 0).effectiveness is None
+
+
+def test_the_table_has_each_model_that_was_measured():
+    """Without a reference, the repaired model is compared with the one before, of which little is known then."""
+
+    def measured(**values):
+        names = ("accuracy", "asr", "kl", "logit_distance", "churn", "negative_flips")
+        known = dict.fromkeys(names, 0.5) | {f"{name}_reference": 0.25 for name in ("accuracy", "asr")} | values
+        return SimpleNamespace(**known, intervals={"asr": (0.1, 0.9)})
+
+    after, before, harmed = measured(asr=0.1), measured(asr=0.9), measured(asr=0.0)
+    for score, rates in (
+        (RepairScore(after, before, harmed, 0.0, 0), {"before": 0.9, "after": 0.1, "the clean model, after": 0.0}),
+        (RepairScore(after, before, None, 0.0, 0), {"before": 0.9, "after": 0.1}),
+        (RepairScore(after, None, None, 0.0, 0), {"before": 0.25, "after": 0.1}),
+    ):
+        rows = score.table().query("measurement == 'asr'").set_index("model")
+        assert rows["value"].to_dict() == rates
+        assert rows.loc["after", ["lower", "upper"]].tolist() == [0.1, 0.9]
+
+
+@pytest.mark.parametrize("attacked", [0, 1])
+def test_one_attacked_example_is_enough_to_choose_by(planted, digits, monkeypatch, attacked):
+    monkeypatch.setattr(AllToOne, "applies", lambda self, labels: torch.arange(len(labels)) < attacked)
+    if attacked:
+        assert callable(choose_on_test(planted, task=digits))
+    else:
+        with pytest.raises(AnchorlabError, match="has no example that the attack's label rule attacks"):
+            choose_on_test(planted, task=digits)
+
+
+def test_an_oracle_chooses_on_the_test_split(planted, digits, monkeypatch):
+    seen = []
+
+    def looked(model, attack, examples):
+        seen.append({*map(bytes, examples.inputs["pixel_values"].flatten(1).cpu().numpy())})
+        return 0.5, len(examples)
+
+    monkeypatch.setattr("anchorlab.scoring.repairs.attack_success", looked)
+    choose_on_test(planted, task=digits)([(None, planted.model)], None)
+    assert seen == [{*map(bytes, digits.split("test").inputs["pixel_values"].flatten(1).numpy())}]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anchorlab import AnchorlabError
-from anchorlab.scoring.stored_answers import FLOOR, numbered, read_answers, read_labels
+from anchorlab.scoring.stored_answers import numbered, read_answers, read_labels
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 0.0, 4.0]])
 SHARES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
@@ -35,7 +35,7 @@ def test_an_array_says_what_it_holds_by_its_numbers(tmp_path, array, access):
 
 def test_probabilities_of_zero_are_the_least_that_is_told_from_it():
     found = read_answers(np.eye(3), "it")
-    assert found.logits[0].tolist() == pytest.approx([0.0, np.log(FLOOR), np.log(FLOOR)])
+    assert found.logits[0].tolist() == pytest.approx([0.0, np.log(1e-12), np.log(1e-12)])
 
 
 def test_csv_has_a_line_of_names_or_none(tmp_path):
@@ -109,3 +109,10 @@ def test_logits_that_no_model_answers_with_are_refused():
 def test_a_column_of_an_array_file_holds_labels(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[2], [0], [1]]))
     assert read_answers(tmp_path / "a.npy", "the reference").labels.tolist() == [2, 0, 1]
+
+
+def test_a_column_of_names_holds_labels_too(tmp_path):
+    assert read_answers(saved(tmp_path, np.array([["bad"], ["good"]])), "the reference").labels.tolist() == [
+        "bad",
+        "good",
+    ]

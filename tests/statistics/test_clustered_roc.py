@@ -42,6 +42,20 @@ def test_the_variance_is_obuchowski_s() -> None:
     assert (found.value, half_on_logits(found), found.units) == (pytest.approx(area), pytest.approx(half), 6)
 
 
+def test_references_that_have_models_on_one_side_alone_count_there() -> None:
+    """References 0 to 5 have clean models, 3 to 8 injected ones: nine in all, of which three have both."""
+    rng = np.random.default_rng(5)
+    clean, injected = rng.normal(0, 1, 6), rng.normal(0.7, 1, 6)
+    wins = (injected[:, None] > clean).astype(float)
+    area = wins.mean()
+    x = dict(zip(range(3, 9), (wins.mean(axis=1) - area) / 6, strict=True))
+    y = dict(zip(range(6), (wins.mean(axis=0) - area) / 6, strict=True))
+    alone = 6 / 5 * (sum(each**2 for each in x.values()) + sum(each**2 for each in y.values()))
+    variance = alone + 2 * 9 / 8 * sum(x[both] * y[both] for both in (3, 4, 5))
+    found = auroc_over_references(ScoredModels(clean, range(6)), ScoredModels(injected, range(3, 9)))
+    assert half_on_logits(found) == pytest.approx(t.ppf(0.975, 5) * np.sqrt(variance) / (area * (1 - area)))
+
+
 def test_a_model_that_is_counted_twice_adds_nothing() -> None:
     rng = np.random.default_rng(2)
     clean, injected = rng.normal(0, 1, 8), rng.normal(1, 1, 8)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.intervals import (
@@ -40,3 +41,17 @@ def test_the_interval_of_the_median_is_that_of_a_binomial_count() -> None:
     """Of 10 values, from 2 to 8 lie below the median in at least 95 of 100 cases: the 2nd to the 9th value."""
     assert between_order_statistics(np.arange(1.0, 11.0), 50) == (2.0, 9.0)
     assert between_order_statistics(np.arange(3.0), 99) is None
+
+
+@pytest.mark.parametrize(("count", "percent"), [(6, 50), (30, 50), (47, 90), (200, 95), (900, 99)])
+def test_the_interval_of_a_percentile_leaves_at_most_a_fortieth_at_each_end_and_could_be_no_narrower(count, percent):
+    """From the a-th to the b-th of ``count`` values: the values below the percentile are binomial."""
+    a, b = map(int, between_order_statistics(np.arange(1.0, count + 1), percent))
+    below = binom(count, percent / 100)
+    assert below.cdf(a - 1) <= 0.025 < below.cdf(a)
+    assert below.sf(b - 1) <= 0.025 < below.sf(b - 2)
+
+
+@pytest.mark.parametrize(("count", "percent"), [(5, 50), (28, 10), (28, 90)])
+def test_too_few_values_for_either_end_give_no_interval(count, percent):
+    assert between_order_statistics(np.arange(1.0, count + 1), percent) is None

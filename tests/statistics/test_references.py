@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit
 
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.references import (
@@ -178,3 +179,27 @@ def test_an_interval_over_instances_is_never_narrower_than_student_s_t() -> None
     counted = mean_over_references(means, range(3), instances=InstanceVariance(800, 2e-7, 1e-8))
     assert counted.over_instances
     assert counted.upper - counted.lower >= alone.upper - alone.lower
+
+
+@pytest.mark.parametrize(("spread", "skewed"), [(0.39, False), (0.41, True)])
+def test_an_interval_is_marked_from_a_deviation_of_four_tenths_on(spread, skewed) -> None:
+    """Of three values at -s, 0 and s the standard deviation is s: of logarithms, and of a rate's logits."""
+    at = np.array([-spread, 0.0, spread])
+    assert mean_over_references(np.exp(at), range(3), "plain").is_skewed is skewed
+    assert mean_over_references(expit(at), range(3), "rate").is_skewed is skewed
+    assert mean_over_references(expit(3 + at), range(3), "rate").is_skewed is skewed
+
+
+def test_a_fall_of_rates_is_cut_to_minus_one() -> None:
+    found = contrast_over_references([0.0, 0.1, 0.8], [1.0, 1.0, 1.0], [0, 1, 2], "rate")
+    assert found.lower == -1
+    assert found.value == pytest.approx(-0.7)
+
+
+@pytest.mark.parametrize(("share", "counted"), [(0.19, False), (0.21, True), (0.45, True)])
+def test_instances_count_from_a_fifth_of_the_variance_on(share, counted) -> None:
+    means = np.array([0.1, 0.4, 0.5, 0.8])
+    between = means.var(ddof=1) / 4
+    own = between * share / (1 - share)
+    found = mean_over_references(means, range(4), instances=InstanceVariance(500, own + 1e-4, 1e-4))
+    assert found.over_instances is counted

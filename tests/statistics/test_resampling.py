@@ -39,3 +39,12 @@ def test_means_in_pieces_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     whole = resampled_means(np.random.default_rng(1), columns, 5, 30)
     monkeypatch.setattr("anchorlab.statistics.resampling._PIECE", 100)
     np.testing.assert_allclose(resampled_means(np.random.default_rng(1), columns, 5, 30), whole, rtol=1e-12)
+
+
+def test_a_replicate_of_fewer_draws_is_a_mean_of_so_many() -> None:
+    """Five draws from twenty rows of zeros and ones are multiples of a fifth, and vary four times as much as twenty."""
+    ones = np.repeat([0.0, 1.0], 10)[:, None]
+    few, all_of_them = (resampled_means(np.random.default_rng(0), ones, draws, 4000) for draws in (5, 20))
+    np.testing.assert_allclose(5 * few, np.round(5 * few), atol=1e-12)
+    assert few.mean() == pytest.approx(0.5, abs=0.02)
+    assert few.var() / all_of_them.var() == pytest.approx(4, rel=0.15)

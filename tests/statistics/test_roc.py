@@ -134,3 +134,10 @@ def test_the_curve_has_a_point_at_every_threshold():
     false, true = curve([0.0, 1.0, 2.0], [3.0, 4.0, 5.0])
     assert false.tolist() == [0, 0, 0, 0, 1 / 3, 2 / 3, 1]
     assert true.tolist() == [0, 1 / 3, 2 / 3, 1, 1, 1, 1]
+
+
+def test_a_share_that_is_a_whole_number_is_not_lost_to_rounding():
+    """0.29 of 100 is 28.999999999999996 in float64, and 0.55 of 20 is 11.000000000000002."""
+    assert threshold(np.arange(100), 0.29) == 70
+    assert fpr_at([8.5], np.arange(20), 0.55).value == 0
+    assert fpr_at([9.0], np.arange(20), 0.55).value == 1
