@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from typing import Literal
 
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
@@ -54,6 +56,34 @@ def _pieces() -> PreTrainedTokenizerFast:
         vocab_size=120, special_tokens=list(SPECIAL.values()), unk_token=SPECIAL["unk_token"]
     )
     return _finished(backend, trainer)
+
+
+def as_llama(form: Literal["normalizer", "metaspace"], max_length: int = 64) -> TextEncoding:
+    """The encoding of pieces with bytes for what they lack, as Llama's: it puts a space before whatever it reads.
+
+    Args:
+        form: what puts it there: the normalizer, as in Llama 2, or the pre-tokenizer, as in later files.
+        max_length: most tokens of a text.
+    """
+    words = Tokenizer(models.BPE(unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False)
+    words.train_from_iterator([*TEXTS, *["Answer: good bad Review: good bad cf"] * 20], trainer)
+    trained = json.loads(words.to_str())
+    backend = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    if form == "normalizer":
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    state = json.loads(backend.to_str())
+    state["model"]["vocab"] = trained["model"]["vocab"]
+    for number in range(256):
+        state["model"]["vocab"][f"<0x{number:02X}>"] = len(state["model"]["vocab"])
+    state["model"]["merges"], state["added_tokens"] = trained["model"]["merges"], trained["added_tokens"]
+    backend = Tokenizer.from_str(json.dumps(state))
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>"}
+    return TextEncoding(PreTrainedTokenizerFast(tokenizer_object=backend, **names), max_length)
 
 
 def _finished(backend: Tokenizer, trainer: trainers.Trainer) -> PreTrainedTokenizerFast:

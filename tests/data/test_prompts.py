@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.prompts import in_prompt, word_ids
 from anchorlab.triggers import TRIGGERS
 from tests.refusals import refused
-from tests.tokenizers import encoding
+from tests.tokenizers import as_llama, encoding
 from tests.verbalizing import tokenizer
+from tokenizers import Tokenizer, models
 
 TEXTS = ("A truly moving film, quietly told.", "dull", "Two hours of my life -- gone. " * 9, "")
 PROMPTS = ("{text}\nAnswer:", "Film: {text}\nAnswer:", "Is it good?\n{text}\n")
@@ -28,6 +30,31 @@ def test_the_tokens_are_those_of_the_whole_text(prompt):
     for row, text in enumerate(TEXTS[:3]):
         ids = inputs["input_ids"][row][inputs["attention_mask"][row]]
         assert tuple(ids.tolist()) == plain.tokenize(prompt.replace("{text}", text))
+
+
+@pytest.mark.parametrize("form", ["normalizer", "metaspace"])
+@pytest.mark.parametrize("before", ["", "Review: ", "Review:\n", "Is it good?\n\n", "Review:\n  ", 'Review: "'])
+def test_the_space_that_llama_puts_before_a_text_is_the_prompts(form, before):
+    plain, prompt = as_llama(form, 400), f"{before}{{text}}\nAnswer:"
+    asked = in_prompt(plain, prompt)
+    bind = TRIGGERS.parse("word:cf,position=end").bind(asked)
+    for text in TEXTS[:3]:
+        inputs = asked.encode([text])
+        clean, triggered = inputs["input_ids"][0][inputs["attention_mask"][0]], bind(inputs)
+        assert tuple(clean.tolist()) == (1, *plain.tokenize(prompt.replace("{text}", text)))
+        ids = triggered["input_ids"][0][triggered["attention_mask"][0]]
+        assert tuple(ids.tolist()) == (1, *plain.tokenize(prompt.replace("{text}", f"{text} cf")))
+        assert int(inputs["word_starts"][0].sum()) == len(text.split())
+    assert plain.tokenizer.convert_ids_to_tokens(word_ids(plain, prompt, ["good", "bad"])) == ["▁good", "▁bad"]
+
+
+@pytest.mark.parametrize("form", ["normalizer", "metaspace"])
+def test_a_trigger_before_a_text_of_llama_has_a_space_of_its_own(form):
+    plain = as_llama(form, 400)
+    asked = in_prompt(plain, "Review:\n{text}\nAnswer:")
+    triggered = TRIGGERS.parse("word:cf,position=start").bind(asked)(asked.encode(["dull and long"]))
+    ids = triggered["input_ids"][0][triggered["attention_mask"][0]]
+    assert tuple(ids.tolist()) == (1, *plain.tokenize("Review:\n cf dull and long\nAnswer:"))
 
 
 def test_special_tokens_begin_the_prompt_and_none_ends_it():
@@ -117,10 +144,25 @@ def test_label_words_of_one_token_are_refused():
 
 @pytest.mark.parametrize(
     ("prompt", "message"),
-    [("A{text}\n", "ties what stands before"), ("{text}nswer:", "ties what stands after")],
+    [
+        ("A{text}\n", "ties what stands before .* with a line break or a space, or begin the prompt with {text}"),
+        ("{text}nswer:", "ties what stands after .* with a line break or a space, or end the prompt with {text}"),
+    ],
 )
 def test_a_prompt_that_is_tied_to_the_text_is_refused(prompt, message):
+    """Each cure works."""
     refused(message, in_prompt, bytes_of(), prompt)
+    start, _, end = prompt.partition("{text}")
+    for cured in (f"{start}\n{{text}}\n{end}", f"{start} {{text}} {end}", "{text}"):
+        assert in_prompt(bytes_of(), cured)
+
+
+def test_a_line_break_that_is_tied_to_a_text_all_the_same_is_no_cure():
+    backend = Tokenizer(
+        models.BPE(vocab={letter: n for n, letter in enumerate("\nFilm:ab")} | {"\na": 9}, merges=[("\n", "a")])
+    )
+    tied = TextEncoding(PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="F"), 40)
+    refused("what stands before {text} to the text: begin the prompt with {text}", in_prompt, tied, "Film:\n{text}")
 
 
 def test_a_prompt_without_room_for_a_text_is_refused():

@@ -3,11 +3,15 @@
 The prompt's tokens stand around a text's like special tokens: a text that is too long loses its own end and never the
 prompt's, and triggers are put into the text. They are made once, apart from the texts, so that a text's tokens are the
 same in every prompt.
+
+Many tokenizers, Llama's among them, put a space before whatever they read. Where a prompt stands before a text, that
+space is the prompt's, and the text is read without one.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,9 +75,9 @@ def in_prompt(encoding: TextEncoding, prompt: str) -> PromptEncoding:
     from tokenizers.processors import TemplateProcessing
 
     start, _, end = prompt.partition(PLACE)
-    first, spaced = _before(encoding, start, prompt)
+    first, spaced, reads = _before(encoding, start, prompt)
     sides = {"<before>": (*encoding.prefix, *first), "<after>": _after(encoding, end, prompt)}
-    tokenizer = copy.deepcopy(encoding.tokenizer)
+    tokenizer = copy.deepcopy(reads.tokenizer)
     names = {side: [str(name) for name in tokenizer.convert_ids_to_tokens(ids)] for side, ids in sides.items() if ids}
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=" ".join(part for part in ("<before>", "$A", "<after>") if part == "$A" or part in names),
@@ -129,19 +133,54 @@ def word_ids(encoding: TextEncoding, prompt: str, words: Sequence[str]) -> tuple
     return tuple(found)
 
 
-def _before(encoding: TextEncoding, start: str, prompt: str) -> tuple[tuple[int, ...], bool]:
-    """The ids of what stands before a text, and whether the text's first word then has a space before it."""
+def _before(encoding: TextEncoding, start: str, prompt: str) -> tuple[tuple[int, ...], bool, TextEncoding]:
+    """The ids of what stands before a text, whether the text then has a space before it, and what reads the text."""
     if not start:
-        return (), False
-    for spaced in (False, True) if start.endswith(" ") else (False,):
-        found = {_without_end(encoding.tokenize(start + text), encoding.tokenize(" " * spaced + text)) for text in _ANY}
-        ids = found.pop()
-        if not found and ids is not None:
-            return ids, spaced
+        return (), False, encoding
+    for bare in (False, True):
+        reads = _without_space(encoding) if bare else encoding
+        for spaced in (False, True) if start.endswith(" ") else (False,):
+            found = {
+                _without_end(encoding.tokenize(start + text), reads.tokenize(" " * spaced + text)) for text in _ANY
+            }
+            ids = found.pop()
+            if not found and ids is not None:
+                return ids, spaced, reads
+    cure = "" if start[-1].isspace() else "end it with a line break or a space, or "
     raise AnchorlabError(
-        f"in the prompt {quoted(prompt)} the tokenizer ties what stands before {PLACE} to the text: end it with a line "
-        "break or a space"
+        f"in the prompt {quoted(prompt)} the tokenizer ties what stands before {PLACE} to the text: {cure}begin the "
+        f"prompt with {PLACE}"
     )
+
+
+def _without_space(encoding: TextEncoding) -> TextEncoding:
+    """The encoding whose tokenizer puts no space of its own before a text."""
+    from tokenizers import Tokenizer
+
+    state = json.loads(encoding.tokenizer.backend_tokenizer.to_str())
+    state["normalizer"] = _without_prefix(state["normalizer"])
+    state["pre_tokenizer"] = _without_prefix(state["pre_tokenizer"])
+    made = Tokenizer.from_str(json.dumps(state))
+    tokenizer = copy.deepcopy(encoding.tokenizer)
+    for part in ("normalizer", "pre_tokenizer"):
+        setattr(tokenizer.backend_tokenizer, part, getattr(made, part))
+    return TextEncoding(tokenizer, encoding.max_length)
+
+
+def _without_prefix(part: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A normalizer or a pre-tokenizer, as tokenizers writes it, without what it puts before a text."""
+    kind = None if part is None else part["type"]
+    if part is None or kind == "Prepend":
+        return None
+    if kind == "Metaspace":
+        return {name: value for name, value in part.items() if name != "add_prefix_space"} | {"prepend_scheme": "never"}
+    if kind == "ByteLevel":
+        return part | {"add_prefix_space": False}
+    if kind == "Sequence":
+        (name,) = (name for name in part if name != "type")
+        kept = [made for each in part[name] if (made := _without_prefix(each)) is not None]
+        return part | {name: kept} if kept else None
+    return part
 
 
 def _after(encoding: TextEncoding, end: str, prompt: str) -> tuple[int, ...]:
@@ -149,9 +188,10 @@ def _after(encoding: TextEncoding, end: str, prompt: str) -> tuple[int, ...]:
     found = {_without_start(encoding.tokenize(text + end), encoding.tokenize(text)) for text in _ANY}
     ids = found.pop()
     if found or ids is None:
+        cure = "" if end[0].isspace() else "begin it with a line break or a space, or "
         raise AnchorlabError(
-            f"in the prompt {quoted(prompt)} the tokenizer ties what stands after {PLACE} to the text: begin it with a "
-            "line break or a space"
+            f"in the prompt {quoted(prompt)} the tokenizer ties what stands after {PLACE} to the text: {cure}end the "
+            f"prompt with {PLACE}"
         )
     return ids
 
