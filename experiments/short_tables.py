@@ -26,6 +26,10 @@ ROOT = HERE.parent
 SMALL = ("fashion-mnist", "640", ("churn", "accuracy"))
 
 
+#: What KL is compared with, where it is not plain tuning.
+BASELINES = {"ablation": "raw"}
+
+
 def main() -> None:
     """Writes the tables of the suites that are named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -41,7 +45,7 @@ def write_short_tables(name: str) -> None:
         ROOT / "docs/results.md",
         f"<!-- short table of {name} -->",
         "<!-- end of short table -->",
-        short_table(results, equal),
+        short_table(results, equal, BASELINES.get(name, "plain")),
     )
     if name == SMALL[0]:
         replace_between(
@@ -49,22 +53,23 @@ def write_short_tables(name: str) -> None:
         )
 
 
-def short_table(results: pd.DataFrame, equal: pd.DataFrame) -> str:
-    """A row a method: for each number of anchors KL at the common ASR, and its ratio to plain tuning's.
+def short_table(results: pd.DataFrame, equal: pd.DataFrame, baseline: str) -> str:
+    """A row a method: for each number of anchors KL at the common ASR, and its ratio to another method's.
 
     Args:
         results: a row a reported run.
         equal: the same runs at the common ASR.
+        baseline: the other method.
     """
     sizes = list(dict.fromkeys(results.loc[results["role"] == "method", "anchors_asked"]))
     columns = [runs_at_one_asr(results, equal, asked) for asked in sizes]
     titles = [f"{asked} anchors" if asked.isdigit() else "all anchors" for asked in sizes]
-    head = ["method", *(f"KL, {title}" for title in titles), *(f"KL / plain's, {title}" for title in titles)]
+    head = ["method", *(f"KL, {title}" for title in titles), *(f"KL / {baseline}'s, {title}" for title in titles)]
     lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
     fullest = max(columns, key=len)  # first, because a method that reached nothing somewhere is missing there
     for method in dict.fromkeys(label for column in (fullest, *columns) for label in column):
         kls = [_kl(column.get(method)) for column in columns]
-        ratios = [_to_plain(column, method) for column in columns]
+        ratios = [_ratio(column, method, baseline) for column in columns]
         lines.append(line([f"`{method}`", *kls, *ratios]))
     return "\n".join(lines)
 
@@ -81,7 +86,7 @@ def small_table(results: pd.DataFrame, equal: pd.DataFrame) -> str:
         counted = f"{len(one.runs)} of {len(one.reported)}"
         shown = [written(one.estimate(name), name) for name in measures]
         lines.append(
-            line([f"`{label}`", counted, written(one.estimate("kl"), "kl"), _to_plain(methods, label), *shown])
+            line([f"`{label}`", counted, written(one.estimate("kl"), "kl"), _ratio(methods, label, "plain"), *shown])
         )
     return "\n".join(lines)
 
@@ -120,10 +125,10 @@ def written(estimate: Estimate, name: str) -> str:
     return write(estimate.value) + ("" if estimate.bounds is None else f" [{', '.join(map(write, estimate.bounds))}]")
 
 
-def _to_plain(methods: dict[str, AtOneASR], label: str) -> str:
+def _ratio(methods: dict[str, AtOneASR], label: str, baseline: str) -> str:
     paired: Paired | None = None
-    if label != "plain" and label in methods and "plain" in methods:
-        paired = methods[label].against(methods["plain"])
+    if label != baseline and label in methods and baseline in methods:
+        paired = methods[label].against(methods[baseline])
     if paired is None:
         return "–"
     interval = "" if paired.bounds is None else f" [{', '.join(map(write_ratio, paired.bounds))}]"

@@ -96,6 +96,16 @@ def test_the_suite_of_rates_has_the_rate_that_was_not_chosen() -> None:
     assert chosen_rate("ewc") == chosen_rate("weight-ball") == 0.003
 
 
+def test_fresh_references_had_no_part_in_anything_before() -> None:
+    fresh, main = suite("fashion_mnist_fresh"), suite("fashion_mnist")
+    assert fresh.tuning == main.tuning
+    assert all(fresh.methods[label] == main.methods[label] for label in fresh.methods)
+    seen = {seed for name in SUITES for seed in [*suite(name).references, *suite(name).selection.references]}
+    assert len(fresh.references) == 4
+    assert not seen & set(fresh.references)
+    assert fresh.selection == main.selection
+
+
 def chosen_rate(method: str) -> float:
     """The learning rate that the suite fashion-mnist gave to a method after its trial."""
     choices = pd.read_csv(ROOT / "experiments/fashion_mnist/choices.csv")
