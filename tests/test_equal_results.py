@@ -214,6 +214,24 @@ def test_what_the_results_say_of_learning_rates_is_so() -> None:
     assert all(tried["0.003"][name] > tried["0.001"][name] for name in ("asr", "kl"))
 
 
+def test_fresh_references_give_the_ratios_that_are_printed() -> None:
+    """Their mean logarithm differs by less than Student's t allows for as many new references."""
+    page = " ".join((ROOT / "docs/results.md").read_text().split())
+    told = []
+    for asked in ("640", "all"):
+        of_suite = {
+            suite: (logs_of(suite, "anchoring", asked) - logs_of(suite, "plain", asked)).to_numpy()
+            for suite in ("fashion_mnist", "fashion_mnist_fresh")
+        }
+        printed, fresh = of_suite.values()
+        assert (len(printed), len(fresh)) == (12, 4)
+        allowed = stats.t.ppf(0.975, 11) * printed.std(ddof=1) * np.sqrt(1 / 12 + 1 / 4)
+        assert abs(fresh.mean() - printed.mean()) < allowed / 2  # "well within"
+        value, low, high = interval(fresh)
+        told.append(f"{value:.2f} [{low:.2f}, {high:.2f}] with")
+    assert f"give {told[0]} 640 anchors and {told[1]} all of them" in page
+
+
 def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
     def to_plain(method: str, asked: str) -> str:
         value, low, high = over_plain(f"{method} at .001", asked, suite="fashion_mnist_rates")
