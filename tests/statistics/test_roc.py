@@ -137,7 +137,7 @@ def test_the_curve_has_a_point_at_every_threshold():
 
 
 def test_a_share_that_is_a_whole_number_is_not_lost_to_rounding():
-    """0.29 of 100 is 28.999999999999996 in float64, and 0.55 of 20 is 11.000000000000002."""
+    """0.29 of 100 is 28.999999999999996 in float64, and 0.07 of 100 is 7.000000000000001."""
     assert threshold(np.arange(100), 0.29) == 70
-    assert fpr_at([8.5], np.arange(20), 0.55).value == 0
-    assert fpr_at([9.0], np.arange(20), 0.55).value == 1
+    assert fpr_at([92.5], np.arange(100), 0.07).value == 0
+    assert fpr_at([93.0], np.arange(100), 0.07).value == 1
