@@ -81,6 +81,7 @@ class FakeResults:
     repairs: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     deployed: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    stability: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     versions: dict = dataclasses.field(default_factory=lambda: {"anchorlab": "0.1.0", "torch": "2.13.0"})
     references: list = dataclasses.field(
         default_factory=lambda: [

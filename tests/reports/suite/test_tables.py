@@ -15,6 +15,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import METRICS
 from anchorlab.reports.measures import MAIN, main_metrics, shown_metrics
 from anchorlab.reports.suite import record_tables, tables
+from anchorlab.reports.suite.costs import cost_table
 from anchorlab.reports.suite.summary import summarise
 from anchorlab.statistics.numbers import p_value, significant
 from anchorlab.statistics.table import print_rich
@@ -138,7 +139,7 @@ def test_choices_costs_classes_and_failures(suite, conditions):
     choices = tables.choices_table(conditions[1], suite.choices)
     cells = dict(zip((column.key for column in choices.columns), row_of(choices, "surgery").cells, strict=True))
     assert (cells["reached"].text, cells["best_asr"].text, cells["strength"].text) == ("no", "0.9700", "2")
-    cost = row_of(tables.cost_table(conditions[0]), "plain").cells
+    cost = row_of(cost_table(conditions[0]), "plain").cells
     assert [cell.text for cell in cost] == ["100", "6.3", "0.90"] or cost[1].value == pytest.approx(
         suite.results.query("method == 'plain' and anchors_asked == '64' and target_asr == 0.95")["seconds"].mean()
     )
