@@ -165,6 +165,17 @@ def test_a_constant_in_all_logits_of_both_models_changes_nothing(constant: float
             assert found[name] == pytest.approx(value, rel=1e-10), name
 
 
+def test_no_jensen_shannon_divergence_of_models_that_share_no_class_is_above_ln_2() -> None:
+    """Their terms sum to ln 2 but for rounding, which would lie above it in a fifth of these rows."""
+    rng = np.random.default_rng(0)
+    ours = rng.random((200, 10)) < 0.5
+    ours[:, 0], ours[:, 1] = True, False
+    noise = rng.normal(size=(2, 200, 10))
+    found = Pair(np.where(ours, 100 + noise[0], 0), np.where(ours, 0, 100 + noise[1])).js
+    assert (found <= math.log(2)).all()
+    assert found == pytest.approx(np.full(200, math.log(2)), rel=1e-12)
+
+
 def test_divergences_of_certain_models_that_disagree() -> None:
     """Jensen and Shannon's is at most ln 2, to the last bit; both others are the shift of the logits."""
     for size in (20.0, 40.0, 1000.0):
