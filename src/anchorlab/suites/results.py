@@ -79,11 +79,14 @@ class SuiteResults:
             and ``method`` reference: what the repair harms): where it stands, as in ``results``, with ``of``, the
             identity of the run (empty for a reference), and ``weights_sha256`` of the model before; ``defence``, its
             label, ``defence_name``, ``parameters`` of the repair, ``defender`` (asked), ``defender_count``,
-            ``identity``, ``seconds``, ``peak_bytes``; the measurements of ``Comparison`` after the repair, against the
-            clean reference; ``accuracy_before``, ``asr_before``, ``kl_before`` and ``churn_before``; and ``note``, what
-            the repair has to say (that it changed nothing, and why). With ``relearn``, ``asr_relearned_K`` is the ASR
-            after a little tuning with K triggered examples, and ``asr_relearned_K_reference`` that of the clean
-            reference that was not repaired.
+            ``identity``, ``seconds``, ``peak_bytes`` and ``grown_bytes``, how far the memory rose; the measurements of
+            ``Comparison`` after the repair, against the clean reference; ``accuracy_before``, ``asr_before``,
+            ``kl_before``, ``churn_before`` and ``robust_accuracy_before``; ``effectiveness`` (DER),
+            ``robust_improvement`` (RIR) and ``reference_accuracy_lost``, what the same repair costs the clean
+            reference; and ``note``, what the repair has to say (that it changed nothing, and why). Where all runs are
+            of earlier versions, the columns that those did not have are not there. With ``relearn``,
+            ``asr_relearned_K`` is the ASR after a little tuning with K triggered examples, and
+            ``asr_relearned_K_reference`` that of the clean reference that was not repaired.
         stability: with ``stability``, a row for each setting of each repair of the runs of the first reference and
             seed: the columns of the model as in ``repairs``, ``setting``, the one that differs, as ``epochs=10`` (empty
             for the repair as it is), ``asr``, ``accuracy``, ``seconds`` and ``note``.
