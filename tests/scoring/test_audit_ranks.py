@@ -143,6 +143,21 @@ def test_the_joint_p_is_that_of_plain_loops():
         assert joint_p(values) == by_loops(values)
 
 
+@pytest.mark.parametrize(
+    ("values", "p"),
+    [
+        # In powers of 2, with 0 as half of the smallest other one: -1 0 1 1.8, which are 1.5 and 1.3 from their median.
+        ([0, 1, 2, 3.5], 0.25),
+        ([0, 1, 2, 4.5], 0.5),  # -1 0 1 2.2: 1.5 and 1.7
+        # With infinity as twice the largest other one: 3 0.1 1 2, which are 1.5 and 1.4 from their median.
+        ([np.inf, 1.1, 2, 4], 0.25),
+        ([np.inf, 0.9, 2, 4], 0.5),
+    ],
+)
+def test_0_is_half_of_the_smallest_other_one_and_infinity_twice_the_largest(values, p):
+    assert joint_p(np.array(values, dtype=float)[:, None]) == p
+
+
 def test_a_level_that_is_a_whole_number_of_ranks_is_not_lost_to_rounding():
     assert rejected_ranks(199, 0.29) == 29  # 0.29 of 100 is 28.999999999999996
     assert [updates_needed(2 / models) for models in range(3, 400)] == list(range(2, 399))
