@@ -117,7 +117,13 @@ def test_the_readme_shows_the_runs_of_one_number_of_anchors() -> None:
 
 def test_what_the_readme_says_of_its_table_is_so() -> None:
     page = " ".join((ROOT / "README.md").read_text().split())
-    assert "At this ASR anchoring changes clean answers least. EWC and the weight ball gain nothing over plain" in page
+    assert (
+        "At this ASR anchoring changes clean answers least; distillation is as consistent at a temperature of 10"
+        in page
+    )
+    assert "EWC and the weight ball gain nothing over plain" in page
+    _, low, high = over_plain("kl, T = 10", "640", "raw", "ablation")
+    assert low < 1 < high
     results = read("fashion_mnist", "results").groupby("reference_seed").first()
     assert f"for the references it is {results['asr_reference'].mean():.3f}." in page
     assert f"the references' accuracy is {results['accuracy_reference'].mean():.3f}." in page
@@ -230,6 +236,32 @@ def test_fresh_references_give_the_ratios_that_are_printed() -> None:
         value, low, high = interval(fresh)
         told.append(f"{value:.2f} [{low:.2f}, {high:.2f}] with")
     assert f"give {told[0]} 640 anchors and {told[1]} all of them" in page
+
+
+def test_what_the_results_say_of_the_ablation_is_so() -> None:
+    page = " ".join((ROOT / "docs/results.md").read_text().split())
+    ratios = {
+        label: over_plain(label, "640", "raw", "ablation")
+        for label in read("ablation", "equal")["method"].unique()
+        if label not in ("raw", "plain (stopped)")
+    }
+    dial = ["centred", "weighted .5", "weighted .9", "weighted 1"]
+    assert [ratios[label][0] for label in dial] == sorted(ratios[label][0] for label in dial)
+    assert f"{ratios['kl, T = 1'][0]:.1f}" == f"{ratios['weighted 1'][0]:.1f}" == "1.7"
+    warmth = [ratios[f"kl, T = {temperature}"] for temperature in (1, 4, 10)]
+    assert warmth == sorted(warmth, reverse=True)
+    assert ratios["kl, T = 10"][1] < 1 < ratios["kl, T = 10"][2]
+    assert ratios["unlabelled"][1] < 1 < ratios["unlabelled"][2]
+    assert ratios["centred"][2] < 1
+    logs = (logs_of("ablation", "centred", "640") - logs_of("ablation", "raw", "640")).to_numpy()
+    widened = stats.t.ppf(1 - 0.025 / 10, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    assert logs.mean() + widened > 0  # "would not if it were widened for ten comparisons"
+    choices, equal = read("ablation", "choices"), read("ablation", "equal")
+    (missed,) = choices.loc[~choices["reached"], ["method", "best_asr"]].itertuples(index=False)
+    assert missed.method == "other data"
+    assert f"the best ASR was {missed.best_asr:.3f}" in page
+    forgotten = equal.loc[equal["method"] == "other data, unlabelled", "accuracy"].mean()
+    assert f"with an accuracy of {forgotten:.3f}" in page
 
 
 def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
