@@ -12,6 +12,7 @@ from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.consistency.answers import Answers, answers, instances_of
 from anchorlab.consistency.compare import compare, comparison_of
+from anchorlab.consistency.instances import read_instances
 from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
@@ -142,6 +143,18 @@ def test_another_split_may_be_measured(digits, reference, injected):
     assert compare(reference, injected, task=digits, split="selection").count == len(digits.split("selection"))
     with pytest.raises(AnchorlabError, match=r"unknown split 'tset': did you mean 'test'\?"):
         compare(reference, injected, task=digits, split="tset")
+
+
+def test_the_table_that_is_saved_is_that_of_the_answers_at_once(digits, reference, injected, tmp_path):
+    """A comparison measures a batch at a time; here all answers are held. Who is not attacked has -1."""
+    split, attack = digits.split("test"), Attack(injected.trigger, injected.label_rule)
+    compare(reference, injected, task=digits, save_instances=tmp_path / "table.parquet")
+    both = (answers(model.model, split, attack) for model in (reference, injected))
+    wanted = instances_of(*both, split.labels, attack)
+    found = read_instances(tmp_path / "table.parquet")
+    assert set(found["triggered"][split.labels.numpy() == 0]) == {-1}
+    for name in wanted:
+        assert found[name].tolist() == pytest.approx(wanted[name].tolist(), rel=1e-3, abs=1e-6, nan_ok=True), name
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -64,3 +64,12 @@ def test_single_precision_is_measured_as_the_same_numbers_in_double() -> None:
     labels = rng.integers(4, size=50)
     wide = instances(reference.astype(np.float64), candidate.astype(np.float64), labels)
     assert instances(reference, candidate, labels).equals(wide)
+
+
+def test_without_an_attack_its_columns_hold_minus_one_and_so_they_do_where_an_instance_is_not_attacked() -> None:
+    logits, names = np.eye(3), ("wanted", "triggered_reference", "triggered")
+    none = instances(logits, logits, np.arange(3))
+    assert none[list(names)].to_numpy().tolist() == [[-1] * 3] * 3
+    attacked = {"attacked": np.array([False, True, False]), "wanted": np.full(3, 2)}
+    one = instances(logits, logits, np.arange(3), **attacked, triggered_reference=[0], triggered=[2])
+    assert one[list(names)].to_numpy().tolist() == [[-1] * 3, [2, 0, 2], [-1] * 3]

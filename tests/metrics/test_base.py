@@ -129,3 +129,7 @@ def test_a_sum_of_means_says_why_the_undefined_one_is() -> None:
     for parts in ((whole, none), (none, whole)):
         assert Total(parts).value(table) is None
         assert Total(parts).why_undefined(table) == "nobody is there"
+
+
+def test_what_is_measured_of_the_reference_alone_says_so_in_its_name() -> None:
+    assert {name for name in METRICS if METRICS[name].of_reference} == {n for n in METRICS if n.endswith("_reference")}

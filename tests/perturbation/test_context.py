@@ -39,6 +39,10 @@ def test_a_part_depends_on_its_candidates_and_on_all_that_is_common(context):
     assert len({identity(context, "near"), *others}) == 1 + len(others)
 
 
+def test_a_part_takes_one_step_unless_it_says_otherwise(context):
+    assert [context.part("x", [], lambda tick: {}, *steps).steps for steps in ((), (5,))] == [1, 5]
+
+
 def test_names_of_what_moves(context):
     assert context.candidates == ["near", "still"]
     assert context.moving == ["near"]

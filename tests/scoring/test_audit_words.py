@@ -45,6 +45,17 @@ def test_the_joint_verdict_names_all_accesses_and_another_one_its_own() -> None:
     assert "all accesses" not in verdict_of(found, joint_audit(found), "labels", 0.5).sentence
 
 
+def test_a_verdict_of_one_access_has_its_p_and_not_the_joint_one() -> None:
+    """By labels the candidate ties with all updates; by logits it lies farthest out."""
+    still, moved = {"labels": np.zeros(8)}, (0.1, 0.2, 0.3)
+    updates = [still | {"logits": np.full(8, shift)} for shift in moved]
+    found = audit_values(still | {"logits": np.full(8, 0.9)}, updates, seed=0, level=0.5)
+    joint = joint_audit(found)
+    assert [verdict_of(found, joint, judged, 0.5).p for judged in ("labels", "logits")] == [1, 0.5]
+    assert verdict_of(found, joint, "joint", 0.5).p == joint.p == 0.25
+    assert (joint.access, joint.direction) == ("logits", "more")
+
+
 @pytest.mark.parametrize(("share", "words"), [(0.0, "No label differs; with 95%"), (0.25, "25% of the labels differ")])
 def test_what_labels_show_is_said(share: float, words: str) -> None:
     found = audited(share, [0.1, 0.2, 0.3])

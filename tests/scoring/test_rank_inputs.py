@@ -116,6 +116,10 @@ def test_clean_shares_are_of_examples_that_no_detector_learned_from(planted: Art
     assert [torch.equal(part, wanted) for part, wanted in zip(given, (held, images), strict=True)] == [True, True]
 
 
+def test_one_clean_example_is_too_few_to_learn_from_and_to_compare_with(planted, mixed, digits) -> None:
+    refused("2 are needed", detect_inputs, planted, mixed[:4], ["scale-up"], task=digits, defender_data=1)
+
+
 def test_an_input_at_the_highest_twentieth_counts_among_it(ranked: RankedInputs) -> None:
     shares = np.repeat([0.0, 0.05, 0.0501, 1.0], 50)
     assert (
