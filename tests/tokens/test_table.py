@@ -10,6 +10,7 @@ from tests.tokens.made_up import made_up
 def test_the_short_table_has_the_main_measurements_and_counts_that_are_not_0() -> None:
     main = [name for name, record in MEASUREMENTS.items() if record.is_main]
     assert [row.head for _, row in headline_table(made_up()).rows()] == main
+    assert [column.title for column in headline_table(made_up()).columns] == ["what it is", "value", "95% interval"]
     heads = [row.head for _, row in headline_table(made_up(infinite=2)).rows()]
     assert set(heads) - set(main) == {"kl_infinite", "kl_reverse_infinite", "nll_infinite"}
 

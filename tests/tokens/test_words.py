@@ -15,12 +15,13 @@ def test_the_sentences_are_on_divergence_perplexity_top_tokens_and_noise() -> No
         "The mean KL is 0.0137 [0.0123, 0.0151] nats over 12,340 tokens of 40 documents; one token"
     )
     assert divergence.endswith("the worst 9.31.")
-    assert moved == "So at most 8.28% of the probability, on average, lies on other tokens than the reference's."
+    assert moved == "So on average at most 8.28% of the next token's probability has moved to other tokens."
     assert perplexity.startswith(
-        "The perplexity is 12.55 against 12.31, a ratio of 1.020 [0.9176, 1.121], which cannot"
+        "The candidate's perplexity is 12.55 against the reference's 12.31, a ratio of 1.020 [0.9176, 1.121], which "
     )
     assert top.startswith("Both models hold the same token for the likeliest at 95.12% [")
-    assert "where the reference is sure, at 41.20%, the candidate's likeliest is another at 0.31%" in top
+    assert "where the reference is sure (its likeliest token is 10 times as likely as the next one or more)" in top
+    assert "at 41.20% of the tokens, the candidate's likeliest is another at 0.31%" in top
     assert noise.startswith("The noise floor, the reference in batches of 1, is a mean KL of 1.37e-5")
 
 
@@ -50,5 +51,7 @@ def test_a_candidate_that_answers_exactly_alike_is_called_so() -> None:
 
 
 def test_a_ratio_that_excludes_1_is_not_called_chance() -> None:
-    clear = measurements() | {"ppl_ratio": measurement(1.5, width=0.01)}
-    assert not any("distinguished" in sentence for sentence in words_of_tokens(made_up(measurements=clear)))
+    for ratio, words in ((1.5, "worse"), (0.5, "better")):
+        clear = measurements() | {"ppl_ratio": measurement(ratio, width=0.01)}
+        _, _, perplexity, *_ = words_of_tokens(made_up(measurements=clear))
+        assert perplexity.endswith(f": it predicts these texts {words}.")

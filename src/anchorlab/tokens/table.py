@@ -35,8 +35,8 @@ def headline_table(comparison: TokenComparison, title: str = "candidate against 
         record = MEASUREMENTS.get(name)
         if record is not None and (record.is_main or (record.kind == "count" and each.value)):
             title_of = f"mean {record.title}" if name in _MEANS else record.title
-            rows.append(Row(name, (value_cell(record, each), _interval(record, each), Cell(title_of))))
-    return Table("tokens", _caption(comparison, title), "measurement", (_VALUE, _INTERVAL, _TITLE), (Rows(rows),))
+            rows.append(Row(name, (Cell(title_of), value_cell(record, each), _interval(record, each))))
+    return Table("tokens", _caption(comparison, title), "measurement", (_TITLE, _VALUE, _INTERVAL), (Rows(rows),))
 
 
 def tokens_table(comparison: TokenComparison, title: str = "candidate against reference") -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.numbers import significant
+from anchorlab.tokens.measurements import SURE
 
 if TYPE_CHECKING:
     from anchorlab.tokens.result import Measurement, TokenComparison
@@ -43,7 +44,7 @@ def _divergence(comparison: TokenComparison) -> Iterator[str]:
         yield f"The mean KL is {with_interval(kl)} nats over {over}{rare}{most}."
         if not infinite:
             moved = share(most_moved(kl.value))
-            yield f"So at most {moved} of the probability, on average, lies on other tokens than the reference's."
+            yield f"So on average at most {moved} of the next token's probability has moved to other tokens."
     if infinite:
         yield (
             f"At {several(round(infinite), 'token')} the candidate rules out what the reference allows: the KL is "
@@ -65,9 +66,16 @@ def _perplexity(comparison: TokenComparison) -> Iterator[str]:
     ours, theirs = _value(comparison, "ppl_candidate"), _value(comparison, "ppl_reference")
     if ratio is None or ratio.value is None or ours is None or theirs is None:
         return
-    sentence = f"The perplexity is {number(ours, 4)} against {number(theirs, 4)}, a ratio of {with_interval(ratio, 4)}"
-    if ratio.interval is not None and ratio.interval[0] <= 1 <= ratio.interval[1]:
-        sentence += ", which cannot be distinguished from 1"
+    sentence = (
+        f"The candidate's perplexity is {number(ours, 4)} against the reference's {number(theirs, 4)}, a ratio of "
+        f"{with_interval(ratio, 4)}"
+    )
+    if ratio.interval is not None:
+        low, high = ratio.interval
+        if low <= 1 <= high:
+            sentence += ", which cannot be distinguished from 1"
+        else:
+            sentence += f": it predicts these texts {'better' if high < 1 else 'worse'}"
     yield f"{sentence}."
 
 
@@ -79,8 +87,9 @@ def _top(comparison: TokenComparison) -> Iterator[str]:
     flips, sure = comparison.measurements.get("sure_flips"), _value(comparison, "sure")
     if flips is not None and flips.value is not None and sure is not None:
         sentence += (
-            f"; where the reference is sure, at {share(sure)}, the candidate's likeliest is another at "
-            f"{with_interval(flips, write=share)}"
+            f"; where the reference is sure (its likeliest token is {SURE:g} times as likely as the next one or more), "
+            f"at {share(sure)} of the tokens, the candidate's likeliest is another at "
+            f"{with_interval(flips, write=share)} of them"
         )
     yield f"{sentence}."
 
