@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 TABLE = pd.read_csv(ROOT / "experiments/smollm2/smollm2.csv")
 NULL = TABLE[TABLE["form"].str.startswith("benign update")]
 FORMS = TABLE[~TABLE["form"].str.startswith("benign update")]
-PAGE = (ROOT / "docs/language-models.md").read_text(encoding="utf-8")
+PAGE = " ".join((ROOT / "docs/language-models.md").read_text(encoding="utf-8").split())
 
 
 def test_the_bound_is_what_one_more_benign_update_would_pass_with_a_chance_of_5_percent() -> None:
