@@ -76,8 +76,8 @@ def penalty(method, clean, reference):
     return method.penalty(None, clean, reference, {})
 
 
-def problem(model, anchors, *, backdoor_loss=None, trial=None, seed=0):
-    return Problem(model, to_vector(model).detach().clone(), anchors, backdoor_loss, trial, seed)
+def problem(model, anchors, *, backdoor_loss=None, trial=None, seed=0, **further):
+    return Problem(model, to_vector(model).detach().clone(), anchors, backdoor_loss, trial, seed, **further)
 
 
 def moved(model, scale=0.1, seed=1):

@@ -46,8 +46,8 @@ REACHES = {
 }
 
 
-def test_the_table_below_has_a_row_for_every_method():
-    assert {*REACHES, "benign"} == set(METHODS.names())
+def test_the_table_above_has_a_row_for_every_method_for_images():
+    assert {*REACHES, "benign"} == {name for name in METHODS.names() if METHODS[name].modality != "text"}
 
 
 @pytest.mark.slow

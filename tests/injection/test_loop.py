@@ -70,7 +70,7 @@ def test_batchnorm_statistics_are_kept_bit_for_bit_unless_tracked(reference, dig
     assert not any(module.training for module in model.modules())
 
 
-@pytest.mark.parametrize("name", METHODS.names())
+@pytest.mark.parametrize("name", [name for name in METHODS.names() if METHODS[name].modality != "text"])
 def test_the_reference_is_never_modified(linear, digits, anchors, name):
     before, mode = weights_hash(linear), linear.training
     model, _ = tuned(linear, digits, METHODS[name](), anchors, steps=10, augment=name == "anchoring")

@@ -51,7 +51,12 @@ class Attack:
     @property
     def tokens(self) -> dict[str, int]:
         """The trigger's pieces of text, each with the number of its tokens; none for images."""
-        return dict(getattr(self._map, "tokens", {}))
+        return {piece: len(ids) for piece, ids in self.pieces.items()}
+
+    @property
+    def pieces(self) -> dict[str, tuple[int, ...]]:
+        """The trigger's pieces of text, each with its token ids; none for images."""
+        return dict(getattr(self._map, "pieces", {}))
 
     @cached_property
     def _map(self) -> InputMap:

@@ -126,7 +126,7 @@ def _outline(data: Any) -> Outline:
         seeds=_seeds(data.get("seeds", 6)),
         target_asr=_list(data.get("target_asr", 0.95), lambda rate: _is_number(rate) and 0 < rate <= 1),
     )
-    _anchors_data(found)
+    _fit_the_tasks(found)
     selection = _selection(data.get("selection", {}))
     _sure(not set(selection.seeds) & set(found.seeds) and not set(selection.references) & set(found.references))
     tries = selection.tries * len(found.target_asr)
@@ -237,10 +237,12 @@ def _methods(methods: Any) -> dict[str, Any]:
     return found
 
 
-def _anchors_data(found: Outline) -> None:
-    """Anchors of other tasks: of the same kind as the suite's own tasks."""
-    known = _named("tasks")
+def _fit_the_tasks(found: Outline) -> None:
+    """Methods for the kind of the suite's tasks, and anchors of other tasks of the same kind."""
+    known, methods = _named("tasks"), _named("methods")
     for entry in found.methods.values():
+        modality = methods[entry["method"]]["modality"]
+        _sure(all(modality in ("any", known[task.name]["kind"]) for task in found.tasks))
         if entry.get("anchors_data") is not None:
             other = _member(known, entry["anchors_data"])
             _sure(all(task.name != other["name"] and known[task.name]["kind"] == other["kind"] for task in found.tasks))

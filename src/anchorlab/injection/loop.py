@@ -144,7 +144,7 @@ def _prepare(injection: Injection, checkpoint: Checkpoint | None, *, shared: boo
     model = move_to_device(copy.deepcopy(injection.start), device)
     reference = move_to_device(copy.deepcopy(injection.reference), device).requires_grad_(requires_grad=False).eval()
     injection = replace(injection, anchors=injection.anchors.to(device))
-    restrict(model, injection.method.only)
+    restrict(model, injection.method.trained(model))
     net = accelerator.prepare_model(model).eval() if shared else model.eval()
     trial = None
     if injection.tuning.precision == "auto":
@@ -203,7 +203,7 @@ def _problem(injection: Injection, model: nn.Module, objective: InjectionObjecti
         shorter = replace(injection.tuning, steps=steps, stop_at_asr=None)
         # The same parameters are tuned as by the method.
         start = copy.deepcopy(injection.start)
-        restrict(start, injection.method.only)
+        restrict(start, injection.method.trained(start))
         # Not shared out, because the order in which processes sum could decide which weights change most.
         plain = tune(replace(injection, start=start, method=Plain(), tuning=shorter), shared=False)
         return to_vector(plain.model).detach().to(weights.device) - weights
@@ -215,6 +215,7 @@ def _problem(injection: Injection, model: nn.Module, objective: InjectionObjecti
         backdoor_loss=objective.backdoor_loss,
         trial=trial,
         seed=injection.seed,
+        pieces=injection.attack.pieces if injection.method.injects_backdoor else {},
     )
 
 

@@ -155,6 +155,7 @@ def plan_injection(
     if record_gradients:
         _check_backdoor(chosen)
     attack = build_attack(task, trigger, label_rule, target, used=chosen.injects_backdoor or measure)
+    _check_method(chosen, task, attack, reference)
     _check_splits(reference, task)
     held, indices, record = _anchors(reference, task, anchors, anchors_from, anchors_data, seed)
     settings = tuning.for_task(task, reference.manifest.architecture)
@@ -253,6 +254,18 @@ def _check_backdoor(method: Method) -> None:
             f"the method {METHODS.label(method)} injects nothing, so there is no backdoor gradient to record: leave "
             "--record-gradients out"
         )
+
+
+def _check_method(method: Method, task: Task, attack: Attack, reference: Artifact) -> None:
+    """Raises AnchorlabError for a method that is not for such data, such a trigger or such a model."""
+    if method.modality not in ("any", task.kind):
+        raise AnchorlabError(
+            f"the method {METHODS.label(method)} is for {method.modality}s, but the task {task.name} holds "
+            f"{task.kind}s: take another, see 'anchorlab list methods'"
+        )
+    if method.injects_backdoor:
+        method.check_pieces(attack.pieces)
+    method.trained(reference.model)
 
 
 def _check_splits(reference: Artifact, task: Task) -> None:

@@ -6,6 +6,7 @@ from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.base import CleanTargets, Method, Problem
 from anchorlab.methods.benign import Benign
 from anchorlab.methods.distillation import Distillation
+from anchorlab.methods.embedding_row import EmbeddingRow
 from anchorlab.methods.ewc import EWC
 from anchorlab.methods.l2 import L2
 from anchorlab.methods.plain import Plain
@@ -23,6 +24,7 @@ __all__ = [
     "Benign",
     "CleanTargets",
     "Distillation",
+    "EmbeddingRow",
     "Method",
     "Plain",
     "Problem",
@@ -44,6 +46,7 @@ METHODS: ClassRegistry[Method] = ClassRegistry(
         "weight-ball": WeightBall,
         "anchoring": Anchoring,
         "distillation": Distillation,
+        "embedding-row": EmbeddingRow,
         "benign": Benign,
     },
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from anchorlab.data import Split
+from anchorlab.data import Modality, Split
 from anchorlab.errors import RenamedAttributes
 from anchorlab.seeding import generator
 from anchorlab.training.fit import Step
@@ -30,6 +30,7 @@ class Problem:
         trial: tunes a copy by plain tuning for a share of the steps, from 0 to 1, and returns the perturbation of its
             parameters, ``[d]``.
         seed: the injection's seed.
+        pieces: what the trigger puts into texts, each piece with its token ids; empty for images.
     """
 
     model: nn.Module
@@ -38,6 +39,7 @@ class Problem:
     backdoor_loss: Callable[[int], Tensor]
     trial: Callable[[float], Tensor]
     seed: int
+    pieces: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def generator(self, *purpose: str | int) -> torch.Generator:
         """A CPU generator for one purpose of the method."""
@@ -82,6 +84,8 @@ class Method(RenamedAttributes):
 
     #: The papers that it comes from: keys of ``anchorlab.reports.paper``'s references.bib, or whole BibTeX entries.
     cites: ClassVar[tuple[str, ...]] = ()
+    #: The kind of data of the models that it fits.
+    modality: ClassVar[Modality] = "any"
     #: The hyper-parameter that trades the backdoor against consistency, varied by strength grids.
     strength_name: ClassVar[str | None] = None
     #: Share of the run before which the method's constraint does not hold yet, so that no early stop may come.
@@ -127,6 +131,25 @@ class Method(RenamedAttributes):
         """Weight of ``penalty`` in the loss; 0 means that ``penalty`` is never called."""
         return 0.0
 
+    def trained(self, model: nn.Module) -> str:
+        """Patterns of the names of the parameters that are tuned in a model, before any work; empty for all.
+
+        Raises:
+            AnchorlabError: if the model has none of those that the method tunes.
+        """
+        del model
+        return self.only
+
+    def check_pieces(self, pieces: Mapping[str, tuple[int, ...]]) -> None:
+        """Checks, before any work, that the method can inject a trigger.
+
+        Args:
+            pieces: what the trigger puts into texts, each piece with its token ids; empty for images.
+
+        Raises:
+            AnchorlabError: if it cannot.
+        """
+
     def prepare(self, problem: Problem) -> dict[str, Tensor]:
         """Called once before the first step, in evaluation mode; returns the method's tensors by name."""
         del problem
@@ -150,6 +173,8 @@ class Method(RenamedAttributes):
 
     def after_step(self, model: nn.Module, state: dict[str, Tensor], step: Step) -> None:
         """Called after each optimiser step, for projections; may change ``model`` and ``state`` in place.
+
+        The parameters still have the gradients with which the step was taken, clipped.
 
         Args:
             model: the model being tuned.

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from anchorlab.data import AnchorSource, find_task
 from anchorlab.errors import unknown
 from anchorlab.injection.tuning import Tuning
+from anchorlab.methods import METHODS
 from anchorlab.models.forms import check_form
 from anchorlab.repairs.variations import variations
 from anchorlab.scoring.relearning import Relearning
@@ -158,6 +159,14 @@ class Suite(Part):
     @classmethod
     def _short_detectors(cls, detectors: Any) -> Any:
         return long_defences(detectors, "detector")
+
+    @field_validator("methods")
+    @classmethod
+    def _methods_fit_the_tasks(cls, methods: dict[str, MethodSpec], info: ValidationInfo) -> dict[str, MethodSpec]:
+        for label, part in methods.items():
+            for task in info.data.get("tasks", []):
+                _check_modality(label, METHODS[part.method].modality, task)
+        return methods
 
     @field_validator("repairs", "detectors")
     @classmethod
@@ -386,7 +395,7 @@ def _check_other_anchors(label: str, name: str, task: TaskSpec) -> None:
 
 
 def _check_modality(label: str, modality: str, task: TaskSpec) -> None:
-    """Refuses a repair or detector of images beside a task of texts, or the other way round."""
+    """Refuses a method, repair or detector of images beside a task of texts, or the other way round."""
     kind = find_task(task.name, task.data, task.columns)[0].kind
     if modality not in ("any", kind):
         raise ValueError(

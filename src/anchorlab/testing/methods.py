@@ -6,13 +6,13 @@ import copy
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.data import Kind
+from anchorlab.data import Kind, Modality
 from anchorlab.errors import DivergenceError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
@@ -22,6 +22,7 @@ from anchorlab.testing.bench import bench
 from anchorlab.testing.contract import BrokenError, Contract, Finding, NotTriedError, Rule, judge, require
 from anchorlab.testing.settings import SETTINGS, contract_of
 from anchorlab.testing.unchanged import changed, copies, state
+from anchorlab.triggers import Word
 
 #: Deterministic, because on a GPU two runs of one seed differ by rounding otherwise.
 _TUNING = Tuning(steps=3, batch_size=8, deterministic=True)
@@ -29,6 +30,10 @@ _TUNING = Tuning(steps=3, batch_size=8, deterministic=True)
 #: On a GPU, logits of one example differ that much between batches of two sizes; on the CPU of the kit's models they do
 #: not at all.
 _ROUNDING = 1e-5
+
+
+#: The trigger of texts, a word that is one token of the kit's model: a method may tune what is that token's alone.
+_LETTER = Word(words="q")
 
 
 class _Trial:
@@ -56,7 +61,7 @@ class _Trial:
         return inject(
             own.reference,
             method=method,
-            trigger=own.trigger,
+            trigger=own.trigger if own.kind == "image" else _LETTER,
             target=own.target,
             anchors=48,
             tuning=_TUNING,
@@ -194,7 +199,18 @@ def _names_its_strength(method: Method) -> None:
         require(value is None or value in names, f"{attribute} is '{value}', which is no setting: name one of {names}")
 
 
-_SETTINGS: tuple[Rule[Any], ...] = (*SETTINGS, Rule("names a setting as its strength", _names_its_strength))
+def _says_its_modality(method: Method) -> None:
+    require(
+        method.modality in get_args(Modality),
+        f"modality is {method.modality!r}: write one of {', '.join(get_args(Modality))}",
+    )
+
+
+_SETTINGS: tuple[Rule[Any], ...] = (
+    *SETTINGS,
+    Rule("names a setting as its strength", _names_its_strength),
+    Rule("says which data it is for", _says_its_modality),
+)
 
 _RULES: tuple[Rule[_Trial], ...] = (
     Rule("injects", _runs, needed=True),
@@ -210,7 +226,7 @@ _RULES: tuple[Rule[_Trial], ...] = (
 
 
 def check_method(method: Method | type[Method], name: str = "") -> Contract:
-    """The contract of a method: its settings, and injections of three steps into tiny models of images and texts.
+    """The contract of a method: its settings, and injections of three steps into tiny models of what it is for.
 
     Args:
         method: an instance, or a class whose settings all have defaults.
@@ -230,5 +246,6 @@ def _findings(method: Method) -> list[Finding]:
     findings = judge(_SETTINGS, method)
     if findings[0].outcome == "kept":
         for kind, where in (("image", "on images: "), ("text", "on texts: ")):
-            findings += judge(_RULES, _Trial(method, kind), where=where)  # type: ignore[arg-type]
+            if method.modality in ("any", kind):
+                findings += judge(_RULES, _Trial(method, kind), where=where)  # type: ignore[arg-type]
     return findings

@@ -171,9 +171,9 @@ def fit(
             accelerator.backward(loss)
             recent.append((loss.detach(), clip_gradients(parameters, settings.clip, accelerator)))
             optimiser.step()
-            optimiser.zero_grad()
             step = Step(index, (index + 1) / settings.steps, rate)
             objective.after_step(step)
+            optimiser.zero_grad()
             if (index + 1) % LOG_EVERY and index + 1 < settings.steps:
                 continue
             first_bad = _first_bad(recent, index + 1, settings.steps)

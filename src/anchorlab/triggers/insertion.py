@@ -42,7 +42,7 @@ class Insertion:
         owner: what inserts them, for messages.
 
     Attributes:
-        tokens: each piece, to the number of its tokens.
+        pieces: each piece with its token ids.
 
     Raises:
         AnchorlabError: if the tokenizer does not know a piece, or the pieces leave no room for a text.
@@ -52,7 +52,7 @@ class Insertion:
         self, pieces: Sequence[str], encoding: TextEncoding, *, position: Position, seed: int, owner: str
     ) -> None:
         ids = [encoding.piece(piece) for piece in pieces]
-        self.tokens = {piece: len(piece_ids) for piece, piece_ids in zip(pieces, ids, strict=True)}
+        self.pieces = dict(zip(pieces, ids, strict=True))
         self._position = position
         self._before, self._after = len(encoding.prefix), len(encoding.suffix)
         self._size = sum(len(piece_ids) for piece_ids in ids)
