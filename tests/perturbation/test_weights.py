@@ -122,3 +122,13 @@ def test_inner_products_and_cosines_are_those_of_numpy(rows):
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(found[known], (wanted / np.outer(norms, norms))[known], rtol=1e-9, atol=1e-9)
     assert np.isnan(found[~known]).all()
+
+
+def test_rounding_takes_no_cosine_beyond_one():
+    """Of multiples of one perturbation, whose cosines are 1 and -1: a rounding would lift half of these above it."""
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        one = torch.randn(7, generator=draw)
+        found = cosines([Perturbation({"a": factor * one}, {}) for factor in (1.0, 3.0, -0.7)])
+        assert found.abs().max() <= 1
+        assert found.abs().min() == pytest.approx(1, abs=1e-6)
