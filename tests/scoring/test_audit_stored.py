@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from anchorlab import AnchorlabError, audit_answers
+from anchorlab.consistency.summary import measure
 
 DRAW = np.random.default_rng(0)
 REFERENCE = DRAW.normal(size=(200, 3)) * 3
@@ -24,6 +25,19 @@ def test_logits_allow_every_access(candidate, value):
     assert [one.access for one in found.accesses] == ["labels", "probabilities", "logits"]
     assert found.answers.queries is None
     assert found.answers.classes == ("0", "1", "2")
+
+
+def test_a_gate_may_ask_for_each_p_and_for_each_statistic_with_its_interval():
+    """By the names that a comparison of the two gives them."""
+    found = audit_answers(REFERENCE, FAR, UPDATES)
+    values, ends = found.values(), found.intervals()
+    known = measure(REFERENCE, FAR, REFERENCE.argmax(axis=1))
+    for name in ("churn", "kl", "logit_distance_centred"):
+        assert values[name] == pytest.approx(getattr(known, name))
+        assert ends[name][0] < values[name] < ends[name][1]
+    assert set(ends) == {"churn", "kl", "logit_distance_centred"}
+    assert (values["unusual"], values["p"], values["p_joint"]) == (1, 0.05, found.joint.p)
+    assert {values[f"p_{access}"] for access in ("labels", "probabilities", "logits")} == {0.05}
 
 
 def test_a_class_that_is_never_answered_has_a_name_too():
