@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from anchorlab.scoring.audit_result import UpdateSetting
-from anchorlab.scoring.audit_statistics import AccessAudit, audit_values
+from anchorlab.scoring.audit_statistics import AccessAudit, Noticeable, audit_values
 from anchorlab.scoring.audit_words import sentences_of, verdict_of
 from anchorlab.scoring.ranked import joint_audit
 
@@ -62,3 +64,22 @@ def test_what_labels_show_is_said(share: float, words: str) -> None:
     joint = joint_audit(found)
     verdict = verdict_of(found, joint, "labels", 0.5)
     assert any(one.startswith(words) for one in sentences_of(verdict, found, joint, [UpdateSetting("given", 3)], 8))
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "words"),
+    [
+        (0.5, 0.125, "churn 0.5 up or 0.125 down."),
+        (0.5, None, "churn 0.5 up."),
+        (None, 0.125, "churn 0.125 down."),
+        (None, None, "churn no size at all."),
+    ],
+)
+def test_what_would_have_been_noticed_is_said_of_both_sides(above, below, words) -> None:
+    found = [replace(one, noticeable=Noticeable(above, below)) for one in audited(0.9, [0.1, 0.2, 0.3])]
+    joint = joint_audit(found)
+    verdict = verdict_of(found, joint, "labels", 0.5)
+    (sentence,) = (
+        one for one in sentences_of(verdict, found, joint, [UpdateSetting("given", 3)], 8) if "queries" in one
+    )
+    assert sentence == (f"With 8 queries and these updates, a difference is noticed with a chance of 95% from {words}")
