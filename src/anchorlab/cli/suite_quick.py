@@ -34,7 +34,7 @@ _EXPONENT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?[eE][-+]?[0-9]{1,2}")
 _FROM_SCRATCH = {"scratch"}
 
 #: Settings with rules beyond types and bounds, which are left to the full check.
-_WITH_RULES = {"lora"}
+_WITH_RULES = {"lora", "optimiser"}
 
 #: Triggers of texts, which take words without a name before them.
 _WORDS = {"word", "sentence"}

@@ -8,7 +8,7 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
@@ -85,12 +85,16 @@ class Training:
     compile: Compile = None
     optimiser: Optimiser = "adamw"
 
-    def __post_init__(self) -> None:
-        if self.optimiser == "sgd" and self.weight_decay >= _TOO_MUCH_FOR_SGD:
+    @field_validator("optimiser")
+    @classmethod
+    def _decay_is_its_own(cls, optimiser: str, info: ValidationInfo) -> str:
+        decay = info.data.get("weight_decay", 0.0)
+        if optimiser == "sgd" and decay >= _TOO_MUCH_FOR_SGD:
             raise AnchorlabError(
-                f"a weight_decay of {self.weight_decay:g} is AdamW's, and would stop SGD from learning, which adds it "
-                "to the gradient: give weight_decay with optimiser=sgd, for example 0.0005"
+                f"a weight_decay of {decay:g} is AdamW's, and would stop SGD from learning, which adds it to the "
+                "gradient: give weight_decay with optimiser=sgd, for example 0.0005"
             )
+        return optimiser
 
     def for_model(self, name: str) -> Training:
         """The same with the defaults that a model brings along where nothing is set; see ``Usual``."""
