@@ -16,7 +16,7 @@ from anchorlab.data import DataColumns
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors import DETECTORS, InputDetector
 from anchorlab.detectors.base import features_and_predictions
-from anchorlab.scoring.detect import detect, score_inputs
+from anchorlab.scoring.detect import detect, prepare, score_inputs
 from anchorlab.statistics.roc import auroc, threshold
 
 
@@ -140,6 +140,14 @@ def test_texts_do_not_tell_by_their_form_which_carry_a_trigger(tmp_path):
     detect(reader, Formal(), defender_data=None, task=task, trigger="word:film", target="bad", examples=20)
     assert given[0] == given[1] == given[2]
     assert set(given[0]) == {"input_ids", "attention_mask"}
+
+
+def test_the_bar_shows_how_much_of_the_work_is_done(planted, digits):
+    shown = []
+    _, _, context = prepare(planted, digits, 2, None, 0, lambda done, figures: shown.append((done, figures)))
+    for done in (0, 1, 3):
+        context.report(done, 3, {"loss": 1.0})
+    assert shown == [(0, {"loss": 1.0}), (33, {"loss": 1.0}), (100, {"loss": 1.0})]
 
 
 def test_a_model_without_finite_answers_is_refused(planted, digits):
