@@ -11,6 +11,7 @@ from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.beatrix import Beatrix, deviations, gram, maps_and_predictions
+from anchorlab.notices import Notice
 from tests.detectors.test_ibd_psc import small, some_images
 from tests.zoo import Linear
 
@@ -84,8 +85,24 @@ def test_a_network_without_maps_gives_its_features_before_the_last_layer(linear,
     vectors, labels = maps_and_predictions(linear, {"pixel_values": pixels})
     torch.testing.assert_close(vectors[:, :, 0], Linear.features(pixels))
     data = DefenderData(Split({"pixel_values": pixels[:1]}, labels[:1]), None, 10, "image")
-    with pytest.raises(AnchorlabError, match=r"of the labels \[.*\] the defender has fewer than 2: give more clean"):
+    with pytest.raises(AnchorlabError, match="but the defender has fewer than 2: give more"):
         Beatrix().scores(linear, data, {"pixel_values": pixels}, context)
+
+
+def test_inputs_of_a_label_with_too_few_clean_examples_are_compared_with_all(context):
+    """Such a label has one clean example or none; the scores of the inputs of other labels stay."""
+    model, pixels = small(), some_images(40)
+    maps, labels = maps_and_predictions(model, {"pixel_values": pixels})
+    rare = int(labels[30:].mode().values)
+    kept = [index for index in range(30) if labels[index] != rare]
+    whole = DefenderData(Split({"pixel_values": pixels[:30]}, labels[:30]), None, 3, "image")
+    few = DefenderData(Split({"pixel_values": pixels[kept]}, labels[kept]), None, 3, "image")
+    expected = Beatrix().scores(model, whole, {"pixel_values": pixels[30:]}, context)
+    mine = (labels[30:] == rare).numpy()
+    with pytest.warns(Notice, match=rf"{mine.sum()} of 10 inputs with clean examples of all labels, .* \({rare}\) to"):
+        found = Beatrix().scores(model, few, {"pixel_values": pixels[30:]}, context)
+    np.testing.assert_array_equal(found[~mine], expected[~mine])
+    np.testing.assert_allclose(found[mine], deviations(maps[kept], maps[30:][mine], 8, 10.0), rtol=1e-5, atol=1e-9)
 
 
 class Patches(nn.Module):

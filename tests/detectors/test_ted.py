@@ -10,7 +10,7 @@ from torch import nn
 from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
-from anchorlab.detectors.ted import TED, activations, outlier_scores, ranks
+from anchorlab.detectors.ted import TED, activations, grouped, outlier_scores, ranks
 from anchorlab.seeding import generator
 from tests.detectors.test_ibd_psc import small, some_images
 from tests.zoo import Corner
@@ -123,3 +123,18 @@ def test_the_activations_of_few_inputs_are_held_at_once_and_scores_are_the_same(
     monkeypatch.setattr("anchorlab.detectors.ted.activations", noted)
     np.testing.assert_allclose(TED().scores(model, data, {"pixel_values": pixels}, context), whole, rtol=1e-5)
     assert sizes == [20, 8, 8, 8, 6]  # the clean examples first
+
+
+@pytest.mark.parametrize("numbers", [1, 20 * 150, 20 * 400])
+def test_the_layers_are_taken_in_groups_of_bounded_size_and_scores_are_the_same(context, monkeypatch, numbers):
+    """Of 20 clean examples: two convolutions of 4 · 36 and 6 · 16 numbers, ReLUs aside, and a layer of 3."""
+    model, pixels = small(), some_images(30)
+    with torch.no_grad():
+        labels = model(pixels[:20]).argmax(1)
+    inputs = {"pixel_values": pixels[:20]}
+    data = DefenderData(Split(inputs, labels), None, 3, "image")
+    whole = TED().scores(model, data, {"pixel_values": pixels}, context)
+    groups = grouped(model, [model.first, model.second, model.last], inputs, numbers)
+    assert [len(group) for group in groups] == {1: [1, 1, 1], 20 * 150: [1, 2], 20 * 400: [3]}[numbers]
+    monkeypatch.setattr("anchorlab.detectors.ted._NUMBERS", numbers)
+    np.testing.assert_allclose(TED().scores(model, data, {"pixel_values": pixels}, context), whole, rtol=1e-9)

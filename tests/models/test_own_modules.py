@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from anchorlab import Training, adopt, load_model, train, wrap
 from anchorlab.artifacts.artifact import open_model
 from anchorlab.models.call import predict
-from anchorlab.models.own_modules import module_maker
+from anchorlab.models.own_modules import as_saved, has_weights_alone, module_maker, with_weights
 from anchorlab.models.wrap import PixelClassifier, TextClassifier
+from anchorlab.notices import Notice
 from tests.refusals import refused
 from tests.tokenizers import encoding
 
@@ -138,3 +141,74 @@ def test_a_module_is_trained_further_and_stays_as_it_was(file, digits):
     assert not torch.equal(reference.model.net.layer.weight, before)
     narrow = wrap(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), mean=[0.3], std=[0.4])
     refused("answers with 3 classes, but the task digits has 10", train, digits, model=narrow)
+
+
+class Grey(nn.Module):
+    """Reads prepared images of 8 by 8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1))
+
+
+#: What files of preprocessing say, and the mean, the deviation and the edge that follow.
+TOLD = {
+    "as wrap writes": ({"image_mean": [0.25], "image_std": [0.5], "size": {"height": 8, "width": 8}}, 0.25, 0.5),
+    "as transformers writes": (
+        {
+            "image_processor_type": "ViTImageProcessor",
+            "do_resize": False,
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": [0.25],
+            "image_std": [0.5],
+        },
+        0.25,
+        0.5,
+    ),
+}
+
+
+@pytest.fixture
+def alone(tmp_path) -> tuple[nn.Module, Path]:
+    """A module, and a folder of its weights alone, as convert leaves them."""
+    net, folder = Grey(), tmp_path / "weights"
+    folder.mkdir()
+    save_file(net.state_dict(), folder / "model.safetensors")
+    assert has_weights_alone(folder)
+    return net, folder
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_preprocessing_beside_weights_alone_is_used_and_kept(alone, told, tmp_path, digits):
+    net, folder = alone
+    settings, mean, std = TOLD[told]
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.warns(Notice, match=r"images are prepared as preprocessor_config.json in .*weights says"):
+        opened = with_weights(Grey(), folder)
+    pixels = digits.split("test").inputs["pixel_values"][:5]
+    expected = net((pixels / 255 - mean) / std)
+    torch.testing.assert_close(opened(pixels), expected)
+    saved = adopt(opened, digits).save(tmp_path / "adopted")
+    again = load_model(saved, into=Grey()).model
+    torch.testing.assert_close(again(pixels), expected)
+    assert as_saved(saved, Grey()).preprocessing == opened.preprocessing
+
+
+def test_preprocessing_is_ignored_where_the_module_prepares_by_itself_and_a_notice_says_so(alone, digits):
+    net, folder = alone
+    (folder / "preprocessor_config.json").write_text(json.dumps(TOLD["as wrap writes"][0]))
+    with pytest.warns(Notice, match="is ignored, because the module prepares its inputs by itself"):
+        opened = with_weights(wrap(Grey(), mean=[0.5], std=[1.0]), folder)
+    pixels = digits.split("test").inputs["pixel_values"][:5]
+    torch.testing.assert_close(opened(pixels), net(pixels / 255 - 0.5))
+
+
+def test_preprocessing_that_cannot_be_done_is_refused(alone):
+    _, folder = alone
+    (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5], "crop_size": 4}')
+    refused("has a crop_size, but neither do_center_crop nor", with_weights, Grey(), folder)

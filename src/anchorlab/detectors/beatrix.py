@@ -11,8 +11,9 @@ map with more than one position; where there is none, and of transformers, the f
 position.
 Their code divides by the band's end plus 1e-6, so that entries that are 0 for all clean examples outweigh all others by
 a factor that depends on the features' scale; we divide by at least a thousandth of the class's mean entry, which no
-rescaling of the features changes. Their second part, which compares whole sets of inputs class by class, judges models
-and is left out.
+rescaling of the features changes. Inputs of a label that the model gives to fewer than two clean examples are compared
+with all clean examples, whose band is wider, and a notice says so. The authors' second part, which compares whole sets
+of inputs class by class, judges models and is left out.
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ from torch import Tensor, nn
 from anchorlab.data.inputs import kind_of, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.models.call import in_batches, logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.hooks import capture_output, features, last_map
+from anchorlab.notices import notice
 from anchorlab.settings import STRICT
 
 #: Entries of Gram matrices that are held at once, which bounds memory: 0.5 GB in float64.
 _ENTRIES = 2**26
 
-#: Least clean examples of a class: one has no deviation.
+#: Least clean examples that give a band: one has no deviation.
 _LEAST = 2
 
 #: Least size of what deviations are divided by, relative to the mean entry.
@@ -64,18 +66,24 @@ class Beatrix(InputDetector):
         """See ``InputDetector``; a score is 0 or more."""
         clean, clean_labels = maps_and_predictions(model, data.train.inputs)
         given, labels = maps_and_predictions(model, inputs)
+        if len(clean) < _LEAST:
+            raise AnchorlabError(
+                f"beatrix compares inputs with clean examples, but the defender has fewer than {_LEAST}: give more"
+            )
         predicted = sorted(set(labels.tolist()))
         counts = torch.bincount(clean_labels, minlength=data.classes).tolist()
         few = [label for label in predicted if counts[label] < _LEAST]
         if few:
-            raise AnchorlabError(
-                f"beatrix compares an input with clean examples that the model gives the same label, but of the labels "
-                f"{few} the defender has fewer than {_LEAST}: give more clean examples"
+            count = int(torch.isin(labels, torch.tensor(few, device=labels.device)).sum())
+            notice(
+                f"beatrix compares {count:,} of {len(labels):,} inputs with clean examples of all labels, because the "
+                f"model gives their labels ({shortened(', '.join(map(str, few)))}) to fewer than {_LEAST} clean ones"
             )
         scores = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
         for done, label in enumerate(predicted, 1):
             members = (labels == label).nonzero().flatten()
-            scores[members] = deviations(clean[clean_labels == label], given[members], self.orders, self.width)
+            known = clean if counts[label] < _LEAST else clean[clean_labels == label]
+            scores[members] = deviations(known, given[members], self.orders, self.width)
             context.report(done, len(predicted), {})
         return scores.cpu().numpy()
 

@@ -45,6 +45,9 @@ _LAYERS = (nn.Linear, nn.Conv2d, nn.ReLU)
 #: Inputs whose activations are held at once, which bounds memory, and whose distances are taken together.
 _TOGETHER = 128
 
+#: Numbers in the activations of the clean examples that are held at once, which bounds memory: 1 GB in float32.
+_NUMBERS = 2**28
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TED(InputDetector):
@@ -74,16 +77,45 @@ class TED(InputDetector):
             )
         clean = data.train.select(right)
         layers = [layer for layer in modules_in_call_order(model, clean.inputs, _LAYERS) if _is_layer(layer)]
-        known, _ = activations(model, layers, clean.inputs)
-        usual = [ranks(of_clean, clean.labels, of_clean, clean.labels, leave_out=True) for of_clean in known]
-        found, size = [], len(next(iter(inputs.values())))
-        for start in range(0, size, _TOGETHER):
-            part = {name: value[start : start + _TOGETHER] for name, value in inputs.items()}
-            given, labels = activations(model, layers, part)
-            columns = [ranks(here, labels, there, clean.labels) for here, there in zip(given, known, strict=True)]
-            found.append(torch.stack(columns, 1))
-            context.report(min(start + _TOGETHER, size), size, {})
-        return outlier_scores(torch.stack(usual, 1), torch.cat(found)).cpu().numpy()
+        size, usual, found = len(next(iter(inputs.values()))), [], []
+        groups = grouped(model, layers, clean.inputs, _NUMBERS)
+        for done, group in enumerate(groups):
+            known, _ = activations(model, group, clean.inputs)
+            usual += [ranks(of_clean, clean.labels, of_clean, clean.labels, leave_out=True) for of_clean in known]
+            parts = []
+            for start in range(0, size, _TOGETHER):
+                part = {name: value[start : start + _TOGETHER] for name, value in inputs.items()}
+                given, labels = activations(model, group, part)
+                parts.append(
+                    [ranks(here, labels, there, clean.labels) for here, there in zip(given, known, strict=True)]
+                )
+                context.report(done * size + min(start + _TOGETHER, size), len(groups) * size, {})
+            found += [torch.cat(column) for column in zip(*parts, strict=True)]
+        return outlier_scores(torch.stack(usual, 1), torch.stack(found, 1)).cpu().numpy()
+
+
+@torch.no_grad()
+def grouped(
+    model: nn.Module, layers: list[nn.Module], inputs: Mapping[str, Tensor], numbers: int
+) -> list[list[nn.Module]]:
+    """Layers in their order, in groups whose activations of all inputs are so many numbers at most.
+
+    A layer that has more by itself stands alone.
+    """
+    some = {name: value[:2] for name, value in inputs.items()}
+    size, room = len(next(iter(inputs.values()))), 0
+    groups: list[list[nn.Module]] = []
+    with exact_arithmetic(next(iter(inputs.values())).device), _watched(layers) as outputs:
+        logits(model, some)
+    for layer in layers:
+        vectors = _vectors(outputs.get(layer), some)
+        needed = 0 if vectors is None else size * vectors.shape[1]
+        if not groups or needed > room:
+            groups.append([])
+            room = numbers
+        groups[-1].append(layer)
+        room -= needed
+    return groups
 
 
 def ranks(given: Tensor, labels: Tensor, clean: Tensor, clean_labels: Tensor, *, leave_out: bool = False) -> Tensor:

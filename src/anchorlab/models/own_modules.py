@@ -17,8 +17,13 @@ from anchorlab.errors import AnchorlabError, quoted, reason, shortened
 from anchorlab.files import input_file, read_json
 from anchorlab.models.folders import CONFIG, PREPROCESSING
 from anchorlab.models.loading import OWN_MODULE, explained, quiet
+from anchorlab.models.preprocessing import open_preprocessing
 from anchorlab.models.weight_files import WEIGHTS
-from anchorlab.models.wrap import TextClassifier, encoding_of, load_weights, unwrap, wrap
+from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, load_weights, unwrap, wrap
+from anchorlab.notices import notice
+
+#: What a file of preprocessing says of images that ``wrap`` prepares, and nothing more.
+_OF_WRAP = {"image_mean", "image_std", "size"}
 
 #: Makes a module, new each time.
 ModuleMaker = Callable[[], nn.Module]
@@ -74,13 +79,27 @@ def has_weights_alone(folder: Path) -> bool:
 
 
 def with_weights(module: nn.Module, folder: Path) -> nn.Module:
-    """A module with the weights of such a folder.
+    """A module with the weights of such a folder, and its preprocessing of images if it holds one.
+
+    A module that prepares its inputs by itself, as what ``wrap`` makes does, goes on so.
 
     Raises:
-        AnchorlabError: if they do not fit it.
+        AnchorlabError: if the weights do not fit it, or the preprocessing does what anchorlab does not.
     """
     load_weights(unwrap(module), folder / WEIGHTS)
-    return module
+    if not (folder / PREPROCESSING).is_file():
+        return module
+    if unwrap(module) is not module:
+        notice(f"{PREPROCESSING} in {folder} is ignored, because the module prepares its inputs by itself")
+        return module
+    notice(f"images are prepared as {PREPROCESSING} in {folder} says; the module gets what comes out")
+    return _prepared_as_told(module, folder)
+
+
+def _prepared_as_told(net: nn.Module, folder: Path) -> PixelClassifier:
+    """A network of images, which are prepared as a folder's file says."""
+    with quiet(), explained(str(folder), f"has a {PREPROCESSING} that cannot be read"):
+        return PixelClassifier(net, steps=open_preprocessing(str(folder), None))
 
 
 def needed_module(folder: Path, maker: ModuleMaker | None) -> nn.Module | None:
@@ -98,6 +117,8 @@ def as_saved(folder: Path, module: nn.Module) -> nn.Module:
     net = unwrap(module)
     if (folder / PREPROCESSING).exists():
         settings = read_json(folder / PREPROCESSING, "copy it again")
+        if not set(settings) <= _OF_WRAP:
+            return _prepared_as_told(net, folder)
         with explained(str(folder / PREPROCESSING), "cannot be used"):
             size = settings["size"] and (settings["size"]["height"], settings["size"]["width"])
             return wrap(net, mean=settings["image_mean"], std=settings["image_std"], size=size)
