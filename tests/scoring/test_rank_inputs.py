@@ -52,7 +52,14 @@ def test_the_frame_has_a_row_an_input_and_the_table_the_first(ranked: RankedInpu
     assert sorted(frame["place"]) == sorted(f"row {row}" for row in range(200))
     assert frame["strip_clean_share"].between(0, 1).all()
     assert [row.head for _, row in ranked.table(5).rows()] == list(frame["place"][:5])
-    assert "label" not in [column.key for column in ranked.table().columns]
+    table = ranked.table(5)
+    assert [column.key for column in table.columns] == [
+        "prediction",
+        "detector",
+        "score",
+        "clean",
+    ]  # images show no text
+    assert {len(row.cells) for _, row in table.rows()} == {4}
 
 
 def test_labels_have_a_column_where_an_input_has_one(ranked: RankedInputs) -> None:

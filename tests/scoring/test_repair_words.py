@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from anchorlab.scoring.relearning import Relearned
 from anchorlab.scoring.repair_words import cautions_of_repair, words_of_repair
 from anchorlab.scoring.repairs import RepairScore
 from anchorlab.scoring.tables import repair_table
@@ -54,3 +56,12 @@ def test_the_clean_model_has_a_column_where_it_was_repaired_too(harmed: bool) ->
     assert [column.title for column in table.columns] == ["before", "after", *["clean, after"] * harmed]
     asr = next(row for _, row in table.rows() if row.head == "asr")
     assert [cell.value for cell in asr.cells] == [1.0, 0.1, *[0.02] * harmed]
+
+
+def test_one_relearned_example_is_one_and_controls_stand_beside_it() -> None:
+    score = replace(scored(1.0, 0.1), relearned=Relearned({1: 0.5, 10: 0.9}, {1: 0.25, 10: 0.75}, {1: 0.125}))
+    assert [one for one in words_of_repair(score) if one.startswith("Tuned a little")] == [
+        "Tuned a little with 1 triggered example, its ASR goes to 0.500, the clean reference's to 0.250, that of the "
+        "clean reference after the same repair to 0.125.",
+        "Tuned a little with 10 triggered examples, its ASR goes to 0.900, the clean reference's to 0.750.",
+    ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from anchorlab import AnchorlabError, Tuning, compare, inject
+from anchorlab import AnchorlabError, Artifact, Tuning, compare, inject
 from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.repair_words import words_of_repair
-from anchorlab.scoring.repairs import RepairScore, choose_on_test, score_repair
+from anchorlab.scoring.repairs import RepairScore, check_scoring, choose_on_test, score_repair
 from anchorlab.scoring.tables import repair_table
 
 
@@ -111,3 +112,12 @@ def test_an_oracle_chooses_on_the_test_split(planted, digits, monkeypatch):
     monkeypatch.setattr("anchorlab.scoring.repairs.attack_success", looked)
     choose_on_test(planted, task=digits)([(None, planted.model)], None)
     assert seen == [{*map(bytes, digits.split("test").inputs["pixel_values"].flatten(1).numpy())}]
+
+
+def test_what_cannot_be_scored_is_known_before_the_repair(planted, reference, digits):
+    check_scoring(planted, task=digits)
+    check_scoring(planted, reference=reference, task=digits)
+    other = copy.deepcopy(reference.model)
+    other.classifier[1] = torch.nn.Linear(64, 7)
+    with pytest.raises(AnchorlabError, match="answers with 7 classes, but the task digits has 10"):
+        check_scoring(planted, reference=Artifact(other, reference.manifest), task=digits)
