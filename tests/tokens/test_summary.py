@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
+import anchorlab.tokens.ordered
+import anchorlab.tokens.summary
 from anchorlab.statistics.documents import ratio_of_sums
 from anchorlab.tokens.measurements import COLUMNS, MEASUREMENTS
 from anchorlab.tokens.store import TokenStore
 from anchorlab.tokens.summary import Tokens, by_domain, by_position, cautions_of, quantile
 
 SIZES = np.arange(30, 70)
+SOME = ["kl", "kl_p50", "kl_p99", "kl_max", "sure_flips", "kl_infinite", "kl_reverse_infinite", "nll_infinite"]
 
 
 def made_up(rng, sizes=SIZES):
@@ -78,6 +82,53 @@ def test_every_measurement_is_there_and_means_are_those_of_numpy(columns):
         assert found[name].value == pytest.approx(ends[0], rel=1e-12), name
         assert found[name].interval == pytest.approx(np.clip(ends[1:], low, high), rel=1e-9), name
         assert found[name].tokens == (len(values) if chosen is None else chosen.sum())
+
+
+def measured(columns, names=None):
+    """All that is measured, everywhere and by parts."""
+    domains = ["prose" if d % 3 else "code" for d in range(len(SIZES))]
+    with stored(columns) as store:
+        tokens = Tokens(store.column, len(SIZES))
+        parts = [*by_position(store, len(SIZES), 70), *by_domain(store, domains)]
+        return {"whole": tokens.measure(), **{part.name: part.measurements for part in parts}}, tokens.spread()
+
+
+@pytest.mark.parametrize("piece", [150, 999])
+def test_a_few_tokens_at_once_give_the_same_as_all(piece, columns, monkeypatch):
+    columns["kl"][:7] = np.inf
+    (whole, spread) = measured(columns)
+    monkeypatch.setattr(anchorlab.tokens.summary, "PIECE", piece)
+    monkeypatch.setattr(anchorlab.tokens.ordered, "RUN", 3 * piece)
+    (parts, spread_of_parts) = measured(columns)
+    assert [*parts] == [*whole]
+    assert spread_of_parts == pytest.approx(spread)
+    for name, expected in whole.items():
+        for measurement, one in expected.items():
+            other = parts[name][measurement]
+            assert (other.documents, other.tokens, other.undefined) == (one.documents, one.tokens, one.undefined)
+            assert other.value == (one.value if one.value is None else pytest.approx(one.value, rel=1e-12))
+            assert other.interval == (one.interval if one.interval is None else pytest.approx(one.interval, rel=1e-9))
+
+
+def test_memory_does_not_grow_with_the_number_of_tokens(monkeypatch):
+    """The most that numpy and Python held at once while tokens were summarised, and not what a file holds."""
+    monkeypatch.setattr(anchorlab.tokens.summary, "PIECE", 500)
+    monkeypatch.setattr(anchorlab.tokens.ordered, "RUN", 1000)
+    domains, held = ["prose" if d % 3 else "code" for d in range(20)], []
+    for tokens in (2_000, 2_000, 40_000):  # the first one pays for what is made once
+        with TokenStore() as store:
+            sizes = np.full(20, tokens // 20)
+            columns = made_up(np.random.default_rng(0), sizes) | {"position": np.tile(np.arange(1, sizes[0] + 1), 20)}
+            store.append(columns)
+            del columns
+            tracemalloc.start()
+            summary = Tokens(store.column, 20)
+            cautions_of(summary, summary.measure(SOME))
+            by_position(store, 20, 64)
+            by_domain(store, domains)
+            held.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert held[2] < held[1] + 8 * 4_000  # 38,000 further tokens would take 304 kB a column
 
 
 def test_quantiles_and_extremes_are_those_of_numpy(columns):

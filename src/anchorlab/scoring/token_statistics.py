@@ -132,7 +132,7 @@ def measured(store: TokenStore, seen: Seen, documents: int) -> dict[str, Estimat
         "sampled_new": _shared(ratio_of_sums(np.bincount(seen.asked, seen.sampled_new, documents), sampled)),
         "top_tv": mean(seen.top_tv),
         "top_missing": mean(seen.top_missing),
-        "flips": mean(1.0 - store.column("same_top").astype(np.float64)),
+        "flips": mean(1.0 - np.asarray(store.column("same_top"), dtype=np.float64)),
         "kl": own["kl"].estimate if np.isfinite(kl).all() else Estimate(np.inf),
         "kl_p99": own["kl_p99"].estimate,
         "kl_tail": Estimate(tail_share(kl)),

@@ -1,4 +1,4 @@
-"""The rows of all scored tokens: on disk, because it may be longer than memory; read a column at a time."""
+"""The rows of all scored tokens: on disk, because they may be more than memory holds; read some rows at a time."""
 
 from __future__ import annotations
 
@@ -35,10 +35,35 @@ _BESIDE = ("top_reference", "top_candidate")
 _AT_ONCE = 500_000
 
 
+class StoredColumn:
+    """A column of the store, ``[N]``, of which memory holds the rows that are asked for.
+
+    Args:
+        file: holds it, and nothing else.
+        dtype: of its numbers.
+        size: N.
+    """
+
+    def __init__(self, file: Path, dtype: Any, size: int) -> None:
+        self._file, self.dtype, self._size = file, np.dtype(dtype), size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, rows: Any) -> Any:
+        if not isinstance(rows, slice):
+            return self[rows : rows + 1][0]
+        start, stop, _ = rows.indices(self._size)
+        return np.fromfile(self._file, self.dtype, max(0, stop - start), offset=start * self.dtype.itemsize)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+
 class TokenStore:
     """Columns of scored tokens in files of a temporary folder, which goes when the store is closed.
 
-    Memory holds what is appended until it is written, and one column when it is read.
+    Memory holds what is appended until it is written, and the rows that are read.
     """
 
     def __init__(self) -> None:
@@ -54,12 +79,10 @@ class TokenStore:
                 file.write(np.ascontiguousarray(columns[name], dtype=_KINDS.get(name, np.float64)).tobytes())
         self.tokens += len(columns["document"])
 
-    def column(self, name: str) -> NDArray[Any]:
-        """One column, ``[N]``, read-only, of which the operating system reads what is looked at."""
+    def column(self, name: str) -> StoredColumn:
+        """One column, ``[N]``."""
         self._files[name].flush()
-        if not self.tokens:
-            return np.empty(0, dtype=_KINDS.get(name, np.float64))
-        return np.memmap(self._folder / name, dtype=_KINDS.get(name, np.float64), mode="r", shape=(self.tokens,))
+        return StoredColumn(self._folder / name, _KINDS.get(name, np.float64), self.tokens)
 
     def write_parquet(self, path: Path) -> None:
         """Writes the columns of ``COLUMNS`` to a parquet file, whole or not at all."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,21 @@ from anchorlab.statistics.documents import FEW_DOCUMENTS, ratio_of_sums, shares_
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.references import clopper_pearson
 from anchorlab.tokens.measurements import BROKEN_DOWN, MEASUREMENTS, SURE, TokenMeasurement
+from anchorlab.tokens.ordered import Ordered
 from anchorlab.tokens.result import Measurement, Part
 from anchorlab.tokens.store import TokenStore
 
-#: Reads one column of the scored tokens, ``[N]``.
-Column = Callable[[str], NDArray[Any]]
+#: Gives one column of the scored tokens, ``[N]``, of which slices are read.
+Column = Callable[[str], Any]
+
+#: From values of columns, ``[n]``, to which of their tokens are chosen, bool ``[n]``.
+Choice = Callable[..., Any]
+
+#: From values of columns, ``[n]``, to a value of each token, and which tokens have one.
+Valued = Callable[..., tuple[NDArray[Any], NDArray[np.bool_]]]
+
+#: Tokens that memory holds at once: 1 MB a column.
+PIECE = 2**17
 
 #: Domains that are shown, those of most tokens.
 _DOMAINS = 30
@@ -33,31 +44,57 @@ LEAST_COVERAGE = ((0.45, 0.92), (0.6, 0.909), (1.05, 0.819))
 
 
 class Tokens:
-    """The scored tokens, or some of them, by document.
+    """The scored tokens, or some of them, by document. Memory holds ``PIECE`` of them at once, and sums by document.
 
     Args:
-        column: reads one of their columns.
+        column: gives one of their columns; documents come in ascending order.
         documents: number D of documents that there are.
-        chosen: which tokens count, bool ``[N]``; None for all.
+        chosen: a column, and which of its values are those of tokens that count, bool ``[n]``; None for all.
     """
 
-    def __init__(self, column: Column, documents: int, chosen: NDArray[np.bool_] | None = None) -> None:
-        self._column, self._count, self._chosen = column, documents, chosen
-        self._of = self.column("document").astype(np.int64, copy=False)
+    def __init__(self, column: Column, documents: int, chosen: tuple[str, Choice] | None = None) -> None:
+        self._column, self._documents, self._chosen = column, documents, chosen
+        self._ordered: tuple[str, Ordered] | None = None
 
-    def column(self, name: str) -> NDArray[Any]:
-        """The values of the tokens that count."""
-        values = self._column(name)
-        return values if self._chosen is None else values[self._chosen]
+    def _pieces(self, *names: str) -> Iterator[tuple[NDArray[Any], ...]]:
+        """The documents of the tokens that count, and columns of them, some tokens at a time."""
+        columns = [self._column(name) for name in ("document", *names)]
+        deciding = None if self._chosen is None else self._column(self._chosen[0])
+        for start in range(0, len(columns[0]), PIECE):
+            rows = slice(start, start + PIECE)
+            found = tuple(np.asarray(values[rows]) for values in columns)
+            if deciding is not None and self._chosen is not None:
+                counts = self._chosen[1](np.asarray(deciding[rows]))
+                found = tuple(values[counts] for values in found)
+            if len(found[0]):
+                yield found
 
     def per_document(self, values: NDArray[Any]) -> Floats:
-        """The sums over each document's tokens, float64 ``[D]``."""
-        sums = np.bincount(self._of, weights=values.astype(np.float64, copy=False), minlength=self._count)
-        return sums.astype(np.float64, copy=False)
+        """The sums over each document's tokens, float64 ``[D]``, of values of all tokens, ``[N]``."""
+        return np.bincount(np.asarray(self._column("document")), values.astype(np.float64), self._documents)
 
-    def counted(self, chosen: NDArray[np.bool_]) -> Integers:
-        """How many of each document's tokens are chosen, int64 ``[D]``."""
-        return np.bincount(self._of[chosen], minlength=self._count)
+    def sums(self, names: Iterable[str], value: Valued) -> tuple[Floats, Integers]:
+        """The sums of a value over each document's tokens, float64 ``[D]``, and how many have one, int64 ``[D]``.
+
+        Args:
+            names: the columns that it is made of.
+            value: from them to the value of each token, and which tokens have one.
+        """
+        sums, tokens = np.zeros(self._documents), np.zeros(self._documents, dtype=np.int64)
+        for of, *columns in self._pieces(*names):
+            values, counts = value(*columns)
+            first, last = int(of[0]), int(of[-1]) + 1
+            own = (of - first).astype(np.int64)
+            sums[first:last] += np.bincount(own, np.where(counts, values, 0), last - first)
+            tokens[first:last] += np.bincount(own[counts], minlength=last - first)
+        return sums, tokens
+
+    def counted(self, names: Iterable[str] = (), chosen: Choice = lambda *columns: True) -> Integers:
+        """How many of each document's tokens are chosen, int64 ``[D]``, by the values of columns."""
+        found = np.zeros(self._documents, dtype=np.int64)
+        for of, *columns in self._pieces(*names):
+            found += np.bincount(of[np.broadcast_to(chosen(*columns), of.shape)], minlength=self._documents)
+        return found
 
     def measure(self, names: Iterable[str] = MEASUREMENTS) -> dict[str, Measurement]:
         """Measurements by name."""
@@ -65,32 +102,27 @@ class Tokens:
 
     def _measured(self, record: TokenMeasurement) -> Measurement:
         if record.name == "nll_infinite":
-            infinite = np.isinf(self.column("nll_reference")) | np.isinf(self.column("nll_candidate"))
-            return self._counted_tokens(infinite)
+            return self._infinite("nll_reference", "nll_candidate")
         if record.kind == "count":
-            return self._counted_tokens(np.isinf(self.column(record.column)))
+            return self._infinite(record.column)
         if record.kind in ("percentile", "extreme"):
             return self._quantile(record)
         return self._mean(record)
 
-    def _counted_tokens(self, chosen: NDArray[np.bool_]) -> Measurement:
-        """A number of tokens, which has no interval."""
-        everywhere = self.counted(np.ones(len(chosen), dtype=bool))
+    def _infinite(self, *names: str) -> Measurement:
+        """A number of tokens of which one of some columns is infinite; it has no interval."""
+        chosen = self.counted(names, lambda *columns: np.any(np.isinf(columns), axis=0))
+        everywhere = self.counted()
         return Measurement(
             value=float(chosen.sum()),
             documents=int((everywhere > 0).sum()),
-            tokens=len(chosen),
+            tokens=int(everywhere.sum()),
             undefined="a count has no interval",
         )
 
     def _mean(self, record: TokenMeasurement) -> Measurement:
         """A mean per token, over finite tokens, or what is made of one."""
-        values, counts = self._values(record)
-        if record.kind == "rms":
-            values = values**2
-        finite = np.isfinite(values) if counts is None else counts
-        sums = self.per_document(np.where(finite, values, 0))
-        tokens = self.counted(finite)
+        sums, tokens = self.sums(*_valued(record))
         estimate = ratio_of_sums(sums, tokens)
         if record.kind == "rms":
             estimate = _mapped(estimate, lambda value: math.sqrt(max(value, 0)))
@@ -100,49 +132,60 @@ class Tokens:
             estimate = _all_or_none(estimate)
         return _measurement(record, estimate, int(tokens.sum()))
 
-    def _values(self, record: TokenMeasurement) -> tuple[Floats, NDArray[np.bool_] | None]:
-        """The values whose mean a measurement is, ``[N]``, and which tokens they are of; None for the finite ones."""
-        if record.name in ("log_ppl_ratio", "ppl_ratio"):
-            with np.errstate(invalid="ignore"):
-                change = self.column("nll_candidate") - self.column("nll_reference")
-            return np.asarray(change), None
-        if record.name in ("sure", "sure_flips"):
-            is_sure = self.column("margin") >= math.log(SURE)
-            if record.name == "sure":
-                return is_sure.astype(np.float64), None
-            return 1.0 - self.column("same_top").astype(np.float64), is_sure
-        return self.column(record.column).astype(np.float64, copy=False), None
-
     def _quantile(self, record: TokenMeasurement) -> Measurement:
         """A percentile, or an extreme, over all tokens, infinite ones included."""
-        values = self.column(record.column)
-        if not len(values):
+        ordered = self._in_order(record.column)
+        if not len(ordered):
             return _measurement(record, Estimate(None, units=0), 0)
-        tokens = self.counted(np.ones(len(values), dtype=bool))
+        tokens = self.counted()
         documents, percent = int((tokens > 0).sum()), record.percent or 0.0
-        ordered = np.sort(values)
         value = quantile(ordered, percent / 100)
-        found = Measurement(value=value, documents=documents, tokens=len(values))
+        found = Measurement(value=value, documents=documents, tokens=len(ordered))
         if record.kind == "extreme":
             return found.model_copy(update={"undefined": "an extreme has no interval"})
-        below = self.counted(np.asarray(values <= value))
-        ends = shares_at_the_ends(below, tokens)
+        ends = shares_at_the_ends(self.counted([record.column], lambda values: values <= value), tokens)
         if ends is None:
             return found.model_copy(update={"undefined": "fewer than ten documents lie beyond it"})
         return found.model_copy(update={"interval": (quantile(ordered, ends[0]), quantile(ordered, ends[1]))})
 
+    def _in_order(self, name: str) -> Ordered:
+        """A column in order. The last one is kept, because a column's percentiles are measured one after the other."""
+        if self._ordered is None or self._ordered[0] != name:
+            self._ordered = name, Ordered(values for _, values in self._pieces(name))
+        return self._ordered[1]
+
     def spread(self) -> float | None:
         """The standard deviation of the logarithms of the documents' mean KL; None below two documents, or with a 0."""
-        values = self.column("kl")
-        finite = np.isfinite(values)
-        sums, tokens = self.per_document(np.where(finite, values, 0)), self.counted(finite)
+        sums, tokens = self.sums(["kl"], _finite)
         means = sums[tokens > 0] / tokens[tokens > 0]
         if len(means) < 2 or means.min() <= 0:
             return None
         return float(np.log(means).std(ddof=1))
 
 
-def quantile(ordered: NDArray[Any], share: float) -> float:
+def _finite(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    return values, np.isfinite(values)
+
+
+def _valued(record: TokenMeasurement) -> tuple[tuple[str, ...], Valued]:
+    """The columns of the value whose mean a measurement is, and the value."""
+    if record.name in ("log_ppl_ratio", "ppl_ratio"):
+        return ("nll_candidate", "nll_reference"), _change
+    if record.name == "sure":
+        return ("margin",), lambda margin: _finite((margin >= math.log(SURE)).astype(np.float64))
+    if record.name == "sure_flips":
+        return ("same_top", "margin"), lambda same, margin: (1.0 - same, margin >= math.log(SURE))
+    if record.kind == "rms":
+        return (record.column,), lambda values: _finite(values.astype(np.float64) ** 2)
+    return (record.column,), _finite
+
+
+def _change(candidate: Floats, reference: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    with np.errstate(invalid="ignore"):
+        return _finite(candidate - reference)
+
+
+def quantile(ordered: NDArray[Any] | Ordered, share: float) -> float:
     """The value below which a share of ordered values lies, interpolated between neighbours as numpy does it."""
     place = share * (len(ordered) - 1)
     low = math.floor(place)
@@ -152,14 +195,18 @@ def quantile(ordered: NDArray[Any], share: float) -> float:
 
 def by_position(store: TokenStore, documents: int, context: int) -> list[Part]:
     """The main measurements by how many tokens were read before, in classes that double."""
-    positions, parts = store.column("position"), []
+    parts = []
     for power in range(context.bit_length()):
         first, last = 2**power, min(2 ** (power + 1) - 1, context)
-        chosen = np.asarray((positions >= first) & (positions <= last))
-        if chosen.any():
+        tokens = Tokens(store.column, documents, ("position", partial(_between, first, last)))
+        if tokens.counted().any():
             name = f"{first}–{last}" if last > first else str(first)
-            parts.append(Part(name=name, measurements=Tokens(store.column, documents, chosen).measure(BROKEN_DOWN)))
+            parts.append(Part(name=name, measurements=tokens.measure(BROKEN_DOWN)))
     return parts
+
+
+def _between(first: int, last: int, positions: NDArray[Any]) -> Any:
+    return (positions >= first) & (positions <= last)
 
 
 def by_domain(store: TokenStore, domains: Sequence[str | None]) -> list[Part]:
@@ -174,15 +221,18 @@ def by_domain(store: TokenStore, domains: Sequence[str | None]) -> list[Part]:
     of_document = np.array([-1 if domain is None else number[domain] for domain in domains], dtype=np.int64)
     if not names:
         return []
-    of_token = of_document[store.column("document")]
-    sizes = np.bincount(of_token[of_token >= 0], minlength=len(names))
+    counts = Tokens(store.column, len(domains)).counted()
+    sizes = np.bincount(of_document[of_document >= 0], counts[of_document >= 0], len(names))
     parts = []
     for place in np.argsort(-sizes, kind="stable")[:_DOMAINS]:
-        chosen = np.asarray(of_token == place)
-        if chosen.any():
-            tokens = Tokens(store.column, len(domains), chosen)
+        if sizes[place]:
+            tokens = Tokens(store.column, len(domains), ("document", partial(_in_domain, of_document, place)))
             parts.append(Part(name=names[place], measurements=tokens.measure(BROKEN_DOWN)))
     return parts
+
+
+def _in_domain(of_document: Integers, domain: int, documents: Integers) -> Any:
+    return of_document[documents] == domain
 
 
 def cautions_of(tokens: Tokens, measurements: dict[str, Measurement]) -> list[str]:
