@@ -67,7 +67,7 @@ class Ordered:
 
 def _key(number: float) -> int:
     """An integer for each float64, in the order of the numbers."""
-    (bits,) = struct.unpack("<q", struct.pack("<d", number))
+    bits = int.from_bytes(struct.pack(">d", number), signed=True)
     return bits if bits >= 0 else bits ^ 0x7FFFFFFFFFFFFFFF
 
 

@@ -71,7 +71,8 @@ class Tokens:
 
     def per_document(self, values: NDArray[Any]) -> Floats:
         """The sums over each document's tokens, float64 ``[D]``, of values of all tokens, ``[N]``."""
-        return np.bincount(np.asarray(self._column("document")), values.astype(np.float64), self._documents)
+        sums = np.bincount(np.asarray(self._column("document")), values.astype(np.float64), self._documents)
+        return sums.astype(np.float64, copy=False)
 
     def sums(self, names: Iterable[str], value: Valued) -> tuple[Floats, Integers]:
         """The sums of a value over each document's tokens, float64 ``[D]``, and how many have one, int64 ``[D]``.
