@@ -7,12 +7,13 @@ features and changes the rest, while images stay near; and the model is tuned on
 the generator, with true labels, plus the distance of the features of both. From the second round on the generator
 also aims at the label that it led to most often in the first.
 
-Lengths and weights are those of the code that its authors' was copied into (Backdoor_Safety_Tuning, 2024). The mask
-there lies on the last map of a residual network, here on the features that enter the last layer, which other networks
-have too. The generator there is a U-Net that is first trained to repeat images; here it has three convolutions, sees
-where a pixel lies, and adds to the image, beginning with little. Their bound of 0.3 is for images that are normalised
-by standard deviations of about 0.25; ours is the same for pixels from 0 to 1. Unlearning takes the shared loop, once
-for all rounds together; they take 30 passes by Adam at 1e-4 in each round.
+Lengths and weights are those of the code that its authors' was copied into (Backdoor_Safety_Tuning, 2024); the authors'
+own takes five rounds, and generates a tenth of a batch. The mask there lies on the last map of a residual network, here
+on the features that enter the last layer, which other networks have too. The generator there is a U-Net that is first
+trained to repeat images; here it has three convolutions, sees where a pixel lies, and adds to the image, beginning with
+little. Their bound of 0.3 is for images that are normalised by standard deviations of about 0.25; ours is the same for
+pixels from 0 to 1. Unlearning takes the shared loop, once for all rounds together; they take 30 passes by Adam at 1e-4
+in each round.
 """
 
 from __future__ import annotations
