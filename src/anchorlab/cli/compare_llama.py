@@ -46,7 +46,8 @@ class LlamaOptions(OptionGroup):
         if self.definitions is None:
             if stored:
                 raise AnchorlabError(
-                    f"{stored[0]} is a base file of llama.cpp, which is compared by its definitions: add --as {LLAMA}"
+                    f"{stored[0]} is a base file of llama.cpp, which is compared by its definitions and holds its "
+                    f"tokens itself: add --as {LLAMA}, and leave --texts out"
                 )
             if self.beside is not None:
                 raise AnchorlabError(f"--beside is for llama.cpp's block: add --as {LLAMA}, or leave it out")
