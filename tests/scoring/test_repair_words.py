@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from anchorlab.scoring.relearning import Relearned
-from anchorlab.scoring.repair_words import cautions_of_repair, words_of_repair
+from anchorlab.scoring.repair_words import cautions_of_repair, memory_words, words_of_repair
 from anchorlab.scoring.repairs import RepairScore
 from anchorlab.scoring.tables import repair_table
 
@@ -23,6 +23,11 @@ def scored(before: float | None, after: float | None, *, harmed: bool = False, *
     """A repair with these ASRs before and after."""
     sides = [SimpleNamespace(**USUAL | values | {"asr": asr}) for asr in (after, before, 0.02)]
     return RepairScore(sides[0], sides[1], sides[2] if harmed else None, 0.0, 0)
+
+
+def test_memory_is_the_subject_of_its_sentence_whether_or_not_its_rise_is_known() -> None:
+    assert memory_words(None, 2**30) == ", and the memory was 1.00 GiB at its peak"
+    assert memory_words(2**25, 2**30) == ", the memory rose by 32 MiB, and was 1.00 GiB at its peak"
 
 
 def test_the_rating_is_said_where_there_is_one() -> None:

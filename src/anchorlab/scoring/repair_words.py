@@ -106,8 +106,10 @@ def memory_words(grown: int | None, peak: int) -> str:
         grown: how far the memory rose during it, in bytes; None if that is not known.
         peak: the largest memory, of the GPU or of the process since its start.
     """
-    rose = "" if grown is None else f", the memory rose by {grown / 2**20:,.0f} MiB"
-    return f"{rose}, and was {peak / 2**30:.2f} GiB at its peak"
+    most = f"{peak / 2**30:.2f} GiB at its peak"
+    if grown is None:
+        return f", and the memory was {most}"
+    return f", the memory rose by {grown / 2**20:,.0f} MiB, and was {most}"
 
 
 def cautions_of_repair(score: RepairScore, *, name: str, others: str = "another one") -> tuple[str, ...]:
