@@ -169,5 +169,7 @@ def texts(tmp_path_factory):
 
 def test_the_weight_decay_of_adamw_is_refused_with_sgd():
     refused("would stop SGD from learning", Training, optimiser="sgd")
+    refused("would stop SGD from learning", Tuning, optimiser="sgd", weight_decay=0.05)
+    assert Tuning(optimiser="sgd").weight_decay == 0
     assert Training(optimiser="sgd", weight_decay=5e-4).weight_decay == 5e-4
     assert "optimiser" not in values_of(Training())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
 from anchorlab.injection.lora import RATE, Lora
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT
-from anchorlab.training.computing import Compile, Deterministic, Optimiser, Precision
+from anchorlab.training.computing import Compile, Deterministic, Optimiser, Precision, check_decay
 
 if TYPE_CHECKING:
     from anchorlab.data import Task
@@ -60,6 +60,12 @@ class Tuning:
     def _one_spelling(cls, lora: Any) -> Any:
         """An adapter has one spelling, because a run is known again by its settings."""
         return str(Lora.parse(lora)) if isinstance(lora, str) else str(lora) if isinstance(lora, Lora) else lora
+
+    @field_validator("optimiser")
+    @classmethod
+    def _decay_is_its_own(cls, optimiser: str, info: ValidationInfo) -> str:
+        check_decay(optimiser, info.data.get("weight_decay", 0.0))
+        return optimiser
 
     @property
     def adapter(self) -> Lora | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from anchorlab.errors import AnchorlabError
 from anchorlab.settings import LATER
 
 Precision = Annotated[
@@ -26,3 +27,19 @@ Optimiser = Annotated[
     Literal["adamw", "sgd"],
     Field(description="AdamW, or SGD with Nesterov's momentum of 0.9", json_schema_extra=LATER),
 ]
+
+#: From this weight decay on, SGD is refused: published ones are a hundredth of it.
+_TOO_MUCH_FOR_SGD = 0.02
+
+
+def check_decay(optimiser: str, decay: float) -> None:
+    """Refuses SGD with a weight decay that suits AdamW.
+
+    Raises:
+        AnchorlabError: if the two do not go together.
+    """
+    if optimiser == "sgd" and decay >= _TOO_MUCH_FOR_SGD:
+        raise AnchorlabError(
+            f"a weight_decay of {decay:g} is AdamW's, and would stop SGD from learning, which adds it to the "
+            "gradient: give weight_decay with optimiser=sgd, for example 0.0005"
+        )

@@ -35,7 +35,7 @@ from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
-from anchorlab.training.computing import Compile, Deterministic, Optimiser, Precision
+from anchorlab.training.computing import Compile, Deterministic, Optimiser, Precision, check_decay
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.training.memory import batch_in_memory
 from anchorlab.training.precision import as_state, choose_precision, chosen_before
@@ -43,10 +43,6 @@ from anchorlab.training.processes import main_alone, share_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-
-#: From this weight decay on, SGD is refused: published ones are a hundredth of it.
-_TOO_MUCH_FOR_SGD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -88,12 +84,7 @@ class Training:
     @field_validator("optimiser")
     @classmethod
     def _decay_is_its_own(cls, optimiser: str, info: ValidationInfo) -> str:
-        decay = info.data.get("weight_decay", 0.0)
-        if optimiser == "sgd" and decay >= _TOO_MUCH_FOR_SGD:
-            raise AnchorlabError(
-                f"a weight_decay of {decay:g} is AdamW's, and would stop SGD from learning, which adds it to the "
-                "gradient: give weight_decay with optimiser=sgd, for example 0.0005"
-            )
+        check_decay(optimiser, info.data.get("weight_decay", 0.0))
         return optimiser
 
     def for_model(self, name: str) -> Training:
