@@ -248,6 +248,19 @@ def test_repairs_that_keep_and_break_their_contract() -> None:
 
     assert "same architecture" in broken(check_repair(Narrow))["keeps the architecture"]
 
+    @settings
+    class Varied(Shrink):
+        stability_grid: ClassVar[Any] = {"factor": (0.8, 0.95)}
+        factor: float = Field(default=0.9, gt=0, le=1, description="what weights are multiplied by")
+
+    assert check_repair(Varied).kept
+
+    @settings
+    class Misnamed(Varied):
+        stability_grid: ClassVar[Any] = {"faktor": (0.8, 0.95)}
+
+    assert "stability_grid cannot be tried" in only(check_repair(Misnamed), "has other settings that can be tried")
+
 
 def test_a_repair_that_draws_without_the_seed_and_one_with_bad_quick_values() -> None:
     drawn = iter(range(1, 100))

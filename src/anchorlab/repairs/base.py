@@ -21,7 +21,7 @@ class Repair(Defence):
 
     #: True for a repair that needs an earlier version of the model that the defender trusts.
     needs_trusted: ClassVar[bool] = False
-    #: Its main settings, two or three, each with other values than the default, of which one at a time is tried to see
+    #: Its main settings, one or two, each with other values than the default, of which one at a time is tried to see
     #: how much the outcome depends on them (``anchorlab.score_stability``).
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 

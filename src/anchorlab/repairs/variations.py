@@ -27,6 +27,12 @@ def variations(repair: Repair, name: str) -> list[Variation]:
         AnchorlabError: if it has no such grid, or a value of it is impossible.
     """
     own = values_of(repair)
+    for setting, values in type(repair).stability_grid.items():
+        if not isinstance(values, tuple | list):
+            raise AnchorlabError(
+                f"the stability_grid of the repair {name} has {values!r} for {setting}: give a tuple of values, "
+                f"such as ({values!r},)"
+            )
     found = [
         Variation(f"{setting}={value}", build(type(repair), f"repair '{name}'", {**own, setting: value}))
         for setting, values in type(repair).stability_grid.items()

@@ -7,11 +7,13 @@ from functools import cached_property
 from torch import nn
 
 from anchorlab.data import Kind
+from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.models.wrap import unwrap
 from anchorlab.repairs import REPAIRS, Repair
+from anchorlab.repairs.variations import variations
 from anchorlab.testing.bench import bench, seeded
-from anchorlab.testing.contract import Contract, Rule, require
+from anchorlab.testing.contract import BrokenError, Contract, Rule, require
 from anchorlab.testing.defences import judge_defence
 from anchorlab.testing.settings import contract_of
 from anchorlab.testing.unchanged import changed, copies, state, tensors_of
@@ -98,7 +100,19 @@ def _repeats(trial: _Trial) -> None:
     )
 
 
+def _can_be_varied(trial: _Trial) -> None:
+    if not trial.repair.stability_grid:
+        return
+    try:
+        variations(trial.repair, type(trial.repair).__name__)
+    except AnchorlabError as error:
+        raise BrokenError(
+            f"stability_grid cannot be tried ({error}): give other values that its settings take"
+        ) from error
+
+
 _RULES: tuple[Rule[_Trial], ...] = (
+    Rule("has other settings that can be tried", _can_be_varied),
     Rule("returns a model", _returns_a_model, needed=True),
     Rule("returns a copy", _returns_a_copy),
     Rule("leaves the given model as it is", _leaves_the_model),
