@@ -92,7 +92,7 @@ def compare(
         flags = [flag for flag, value in others.items() if value is not None]
         texts = None if tokens.texts is None else Path(tokens.texts)
         return compare_as(reference, candidate, llama, gates, texts=texts, context=tokens.context, others=flags)
-    if tokens.texts is not None:
+    if tokens.texts is not None or reference.suffix == ".kld":
         others = {"task": task, "seed": seed, "labels": labels, "metric": metric}
         others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
         for flag in ("text-column", "base"):

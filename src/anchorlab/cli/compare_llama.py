@@ -44,10 +44,10 @@ class LlamaOptions(OptionGroup):
         """
         stored = [path for path in (reference, candidate) if path.suffix == ".kld"]
         if self.definitions is None:
-            if stored:
+            if candidate in stored:
                 raise AnchorlabError(
-                    f"{stored[0]} is a base file of llama.cpp, which is compared by its definitions and holds its "
-                    f"tokens itself: add --as {LLAMA}, and leave --texts out"
+                    f"{candidate} is a base file of llama.cpp, which is a candidate by its definitions alone: add --as "
+                    f"{LLAMA}, or give a model"
                 )
             if self.beside is not None:
                 raise AnchorlabError(f"--beside is for llama.cpp's block: add --as {LLAMA}, or leave it out")

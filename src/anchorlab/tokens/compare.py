@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,14 +25,17 @@ from anchorlab.models.device import exact_arithmetic, lent
 from anchorlab.models.loading import open_tokenizer
 from anchorlab.progress import progress_bar
 from anchorlab.tokens.answers import Answers, Live, Stored, write_answers
-from anchorlab.tokens.documents import SAMPLE, Reading, open_texts
+from anchorlab.tokens.base_reference import BaseAnswers, base_windows, cut_off, lumped
+from anchorlab.tokens.documents import SAMPLE, Reading, Texts, open_texts
+from anchorlab.tokens.kld import SUFFIX, BaseFile, open_base
+from anchorlab.tokens.llama_answers import ModelAnswers, check_fits, with_bos
 from anchorlab.tokens.noise import noise_floor
 from anchorlab.tokens.result import Scoring, TokenComparison
 from anchorlab.tokens.scoring import Plan, score
 from anchorlab.tokens.store import TokenStore
 from anchorlab.tokens.summary import Tokens, by_domain, by_position, cautions_of
 from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder
-from anchorlab.tokens.windows import check_windows
+from anchorlab.tokens.windows import check_windows, in_batches
 from anchorlab.tokens.worst import Worst
 
 #: Most tokens that models read at once, where nobody says so and they can read so many.
@@ -63,7 +68,8 @@ def compare_tokens(
     from the logits as they are. Memory holds the logits of one window.
 
     Args:
-        reference: a folder with a causal language model, or an opened one.
+        reference: a folder with a causal language model, or an opened one; or a base file of llama.cpp (``.kld``),
+            which holds the tokens too, so that ``texts`` and what decides how they are read are left out.
         candidate: the model compared with it, in either form, with the same tokenizer.
         texts: a file, see ``anchorlab.tokens.documents``; a list of documents; or ``sample``.
         text_column: the column of texts, where the file has columns and leaves a doubt.
@@ -89,6 +95,21 @@ def compare_tokens(
         if value < least:
             raise AnchorlabError(f"{name} is {value}: give {least} or more")
     check_writable(None if save_tokens is None else Path(save_tokens))
+    if is_base_file(candidate):
+        raise AnchorlabError(f"{candidate} is a base file of llama.cpp, which can only be the reference: give a model")
+    if not isinstance(reference, CausalLM) and is_base_file(reference):
+        options: dict[str, Any] = {"text_column": text_column, "domain_column": domain_column, "context": context}
+        options |= {"stride": stride, "bos": bos, "answers": answers}
+        options |= {"in_turn": in_turn or None, "noise": noise or None, "texts": None if texts == SAMPLE else texts}
+        for option, given in options.items():
+            if given is not None:
+                raise AnchorlabError(f"{reference} holds its tokens, and says how they are read: leave out {option}")
+        with TokenStore() as store:
+            second = _opened(_on_base(candidate, base, precision), precision)
+            result = _with_base(open_base(reference), second, together, store, Worst(worst))
+            if save_tokens is not None:
+                store.write_parquet(Path(save_tokens))
+        return result
     reference, candidate = (_on_base(model, base, precision) for model in (reference, candidate))
     documents = open_texts(texts, text_column=text_column, domain_column=domain_column)
     reading = documents.checked()
@@ -170,6 +191,65 @@ def _at_once(
     identical = first.precision == second.precision and _identical(first.net, second.net)
     precisions = first.precision, second.precision
     return _Met(first.source, second.source, precisions, first.tokenizer, plan, notes, identical, floor)
+
+
+def is_base_file(model: str | Path | CausalLM) -> bool:
+    """Whether a model is given as a base file of llama.cpp."""
+    return not isinstance(model, CausalLM) and user_path(model).suffix == SUFFIX
+
+
+def _with_base(file: BaseFile, candidate: CausalLM, together: int, store: TokenStore, worst: Worst) -> TokenComparison:
+    """The candidate against a base file of llama.cpp, over its tokens; see ``base_reference``."""
+    tokens, bos = file.tokens.astype(np.int64), candidate.tokenizer.bos_token_id
+    begins = bos if bos is not None and tokens[0, 0] == bos else None
+    answers = ModelAnswers(candidate, with_bos(tokens, bos))
+    check_fits(answers, file.context, "candidate")
+    if answers.vocabulary != file.vocabulary:
+        raise AnchorlabError(
+            f"{file.path} has a vocabulary of {file.vocabulary:,}, but {candidate.source} of {answers.vocabulary:,}: "
+            "give two of one vocabulary"
+        )
+    count, device, cut = len(tokens), find_device(), 0
+
+    def counting(reference: Any, logits: Any, true: Any) -> tuple[Any, Any]:
+        nonlocal cut
+        with lock:
+            cut += cut_off(reference, true)
+        return lumped(reference, logits, true)
+
+    lock = threading.Lock()
+    batches = in_batches(base_windows(file, answers.chunks), file.context * together)
+    with exact_arithmetic(device), lent(device, candidate.net), progress_bar("comparing", count) as report:
+        live = Live(candidate, device)
+        score(batches, BaseAnswers(file), live, store, worst, lambda chunk: report(chunk + 1, {}), counting)
+    texts = Texts(f"the tokens of {file.path}", lambda: iter(()))
+    wanted = _Wanted(texts, Reading((None,) * count, ""), None, None, None, together)
+    plan = Plan(texts, lambda text: np.empty(0, np.int64), file.context, file.context, begins)
+    met = _Met(
+        str(file.path),
+        candidate.source,
+        ("16-bit log-probabilities", candidate.precision),
+        candidate.tokenizer,
+        plan,
+        [],
+        identical=False,
+        noise=[],
+    )
+    found = _result(wanted, met, store, worst)
+    cautions = [
+        "the base file holds 16 bits a log-probability, and what is 16 nats rarer than the likeliest token as one "
+        "event, so that divergences are the least that it allows: compare the models themselves for more",
+        "chunks are pieces of one text and not documents, so that intervals over them may be too narrow: compare "
+        "the models themselves over documents, with --texts",
+    ]
+    if cut:
+        cautions.append(
+            f"the base file cuts off {cut:,} of {found.tokens:,} true tokens, which it holds as 16 nats rarer than the "
+            "likeliest although they may be rarer, so ppl_reference is too small and ppl_ratio too large: compare the "
+            "models themselves"
+        )
+    scoring = found.scoring.model_copy(update={"base_file": True})
+    return found.model_copy(update={"scoring": scoring, "cautions": [*found.cautions, *cautions]})
 
 
 def _in_turn(

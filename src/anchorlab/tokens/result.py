@@ -99,6 +99,9 @@ class Scoring(BaseModel):
 
     context: int = Field(description="most tokens that the models read at once")
     stride: int = Field(description="tokens from the beginning of one window to the next one's")
+    base_file: bool = Field(
+        default=False, description="whether the reference is a base file of llama.cpp, which decides all of it"
+    )
     begins: str | None = Field(description="the token that is put before each window; None for none")
     precision_reference: str = Field(description="kind of numbers that the reference computes in")
     precision_candidate: str = Field(description="kind of numbers that the candidate computes in")
@@ -108,6 +111,12 @@ class Scoring(BaseModel):
 
     def words(self) -> str:
         """A sentence that says which positions were scored."""
+        if self.base_file:
+            first = f"{self.begins!r}" if self.begins else "the text's own token"
+            return (
+                f"Scored are positions {self.context // 2} to {self.context - 2} of each chunk of {self.context} "
+                f"tokens, as the base file holds them; a chunk begins with {first}, and counts as a document."
+            )
         start = f"{self.begins!r} is put before each window" if self.begins else "nothing is put before a window"
         first = "" if self.begins else ", and the first token of a document, which has nothing before it, is not scored"
         return (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from anchorlab.statistics.arrays import Integers
 from anchorlab.tokens.answers import Answers
 from anchorlab.tokens.documents import Texts
-from anchorlab.tokens.measures import Columns, token_columns
+from anchorlab.tokens.measures import Columns, Lumped, token_columns
 from anchorlab.tokens.store import TokenStore
 from anchorlab.tokens.windows import Batch, Window, encoded, in_batches, windows_of
 
@@ -67,6 +67,7 @@ def score(
     store: TokenStore,
     worst: Seer,
     report: Callable[[int], None] = lambda document: None,
+    lumped: Lumped | None = None,
 ) -> None:
     """Measures all scored tokens of the batches. Memory holds the answers of one batch.
 
@@ -77,12 +78,13 @@ def score(
         store: gets the rows.
         worst: sees them, with the logits.
         report: gets the number of the document that is at work.
+        lumped: see ``measures.token_columns``.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for batch in batches:
             answers = zip(batch.windows, reference.rows(batch), candidate.rows(batch), strict=True)
             for window, first, second in answers:
-                _measure(window, first.numpy(), second.numpy(), pool, store, worst)
+                _measure(window, first.numpy(), second.numpy(), pool, store, worst, lumped)
             report(batch.windows[-1].document)
 
 
@@ -93,12 +95,13 @@ def _measure(
     pool: ThreadPoolExecutor,
     store: TokenStore,
     worst: Seer,
+    lumped: Lumped | None,
 ) -> None:
     """Measures the scored rows of one window, in threads."""
 
     def block(start: int) -> Columns:
         rows = slice(start, start + _BLOCK)
-        return token_columns(first[rows], second[rows], window.targets[rows])
+        return token_columns(first[rows], second[rows], window.targets[rows], lumped)
 
     blocks = list(pool.map(block, range(0, len(window.targets), _BLOCK)))
     columns = {name: np.concatenate([each[name] for each in blocks]) for name in blocks[0]}
