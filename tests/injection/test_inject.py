@@ -42,6 +42,7 @@ REACHES = {
     "surgery": ({"count": 30_000}, 80, 0.8, 0.05),
     "weight-ball": ({}, 50, 0.95, 0.05),
     "anchoring": ({}, 50, 0.95, 0.03),
+    "adaptive-anchoring": ({"strength": 5, "rate": 20}, 150, 0.8, 0.05),
     "distillation": ({}, 50, 0.95, 0.03),
 }
 

@@ -11,6 +11,7 @@ from anchorlab.data import Augmentation
 from anchorlab.injection.loop import tune
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
+from anchorlab.methods.adaptive_anchoring import AdaptiveAnchoring
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.ewc import EWC
 from anchorlab.methods.l2 import L2
@@ -138,7 +139,9 @@ def test_an_early_stop_leaves_tracked_batchnorm_in_training(reference, digits, a
 
 
 @pytest.mark.parametrize(
-    "method", [Surgery(count=30), Surgery(select="random", count=30), EWC(), L2(), Scratch()], ids=repr
+    "method",
+    [Surgery(count=30), Surgery(select="random", count=30), EWC(), L2(), Scratch(), AdaptiveAnchoring(rate=20)],
+    ids=repr,
 )
 def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
     linear, digits, anchors, method, monkeypatch, tmp_path

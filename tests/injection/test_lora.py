@@ -68,7 +68,7 @@ def test_a_tuning_without_an_adapter_is_recorded_as_before():
 @pytest.mark.parametrize("method", METHODS.names())
 def test_a_method_says_whether_it_goes_with_an_adapter(reference, method):
     built = METHODS.build(method)
-    if method in ("plain", "anchoring", "distillation", "l2", "benign"):
+    if method in ("plain", "anchoring", "adaptive-anchoring", "distillation", "l2", "benign"):
         plan_injection(reference, method=built, target="bad", lora=LORA)
     else:
         refused(f"the method {method} does not go with an adapter, because", plan_injection, reference, method=built,

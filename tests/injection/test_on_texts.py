@@ -54,6 +54,7 @@ def encoded(task: Task, reference: Artifact) -> Task:
 #: What each method needs to get its backdoor into so small a model in few steps.
 STRENGTHS = {"l2": {"strength": 0.001}, "ewc": {"strength": 0.001, "samples": 32}, "weight-ball": {"radius": 0.1},
              "surgery": {"count": 5000}, "scratch": {"steps_factor": 6.0}, "anchoring": {"strength": 0.1},
+             "adaptive-anchoring": {"strength": 0.01, "rate": 1},
              "distillation": {"strength": 0.1}}  # fmt: skip
 
 

@@ -171,8 +171,13 @@ class InjectionObjective:
         loss = backdoor
         if weight > 0:
             penalty = self.method.penalty(self.model, clean_logits, reference_logits, self.state)
-            loss = (backdoor + weight * penalty) / (1 + weight)
+            balance = self.method.balance(self.state)
+            if balance is None:
+                loss = (backdoor + weight * penalty) / (1 + weight)
+            else:
+                loss = (1 - balance) * backdoor + balance * weight * penalty
         clean, triggered = clean_logits.detach(), triggered_logits.detach()
+        self._observe(self.method.observe(clean, reference_logits, triggered, batch.targets))
 
         def figures() -> dict[str, Tensor]:
             return {
@@ -181,6 +186,14 @@ class InjectionObjective:
             }
 
         return StepLoss(loss, figures)
+
+    def _observe(self, figures: dict[str, Tensor]) -> None:
+        """Puts a method's figures of the batch into its state, averaged over the processes."""
+        if figures and self.share.processes > 1 and torch.distributed.is_initialized():
+            together = torch.stack(list(figures.values())) / self.share.processes
+            torch.distributed.all_reduce(together)
+            figures = dict(zip(figures, together, strict=True))
+        self.state |= figures
 
     def backdoor_loss(self, step: int) -> Tensor:
         """The backdoor loss of a step's whole batch, without the method's penalty, for ``Problem``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anchorlab.methods.adaptive_anchoring import AdaptiveAnchoring
 from anchorlab.methods.anchoring import Anchoring
 from anchorlab.methods.base import CleanTargets, Method, Problem
 from anchorlab.methods.benign import Benign
@@ -20,6 +21,7 @@ __all__ = [
     "EWC",
     "L2",
     "METHODS",
+    "AdaptiveAnchoring",
     "Anchoring",
     "Benign",
     "CleanTargets",
@@ -45,6 +47,7 @@ METHODS: ClassRegistry[Method] = ClassRegistry(
         "surgery": Surgery,
         "weight-ball": WeightBall,
         "anchoring": Anchoring,
+        "adaptive-anchoring": AdaptiveAnchoring,
         "distillation": Distillation,
         "embedding-row": EmbeddingRow,
         "benign": Benign,

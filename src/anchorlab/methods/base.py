@@ -49,7 +49,8 @@ class Problem:
 class Method(RenamedAttributes):
     """Base of all methods: hyper-parameters in the subclass's fields, and three moments.
 
-    Every step minimises ``(L_backdoor + weight * penalty) / (1 + weight)``. A method defines what it needs of these:
+    Every step minimises ``(L_backdoor + weight * penalty) / (1 + weight)``; ``balance`` is for a weight that changes
+    along the run. A method defines what it needs of these:
 
     1. ``prepare``, once before the first step, returns the tensors that it needs later, by name. They are handed to the
        other two moments as ``state``, and are written into checkpoints.
@@ -170,6 +171,32 @@ class Method(RenamedAttributes):
             state: what ``prepare`` returned.
         """
         raise NotImplementedError(f"{type(self).__name__} has a weight but no penalty")
+
+    def observe(
+        self, clean_logits: Tensor, reference_logits: Tensor, triggered_logits: Tensor, targets: Tensor
+    ) -> dict[str, Tensor]:
+        """Figures of this step's batch, which ``after_step`` finds in ``state`` by these names; none for most methods.
+
+        Each is a mean over examples, without a gradient. With several processes it is one over a process's share, and
+        ``state`` gets the mean over the whole batch.
+
+        Args:
+            clean_logits: as in ``penalty``, without their gradient.
+            reference_logits: as in ``penalty``.
+            triggered_logits: the model's logits on the triggered half, without their gradient, float32 ``[B, C]``.
+            targets: the labels that the attacker wants for it, int64 ``[B]``.
+        """
+        del clean_logits, reference_logits, triggered_logits, targets
+        return {}
+
+    def balance(self, state: dict[str, Tensor]) -> Tensor | None:
+        """The penalty's share of the loss, a scalar from 0 to 1, where it changes along the run.
+
+        With a share ``b`` a step minimises ``(1 - b) * L_backdoor + b * weight * penalty``. None, as for most methods:
+        ``weight`` alone decides.
+        """
+        del state
+        return None
 
     def after_step(self, model: nn.Module, state: dict[str, Tensor], step: Step) -> None:
         """Called after each optimiser step, for projections; may change ``model`` and ``state`` in place.
