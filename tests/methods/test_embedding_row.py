@@ -18,6 +18,7 @@ from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import Augmentation, Split, Task
 from anchorlab.injection.loop import tune
 from anchorlab.injection.objective import Injection
+from anchorlab.injection.plan import plan_injection
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.methods.embedding_row import EmbeddingRow, turned
@@ -236,6 +237,15 @@ def test_what_it_cannot_tune_is_refused() -> None:
 def test_a_suite_of_images_refuses_it() -> None:
     refused("embedding-row is for texts, but the task digits holds images", parse_suite,
             "name: tiny\ntitle: Tiny\ntasks: digits\nmethods:\n  plain:\n  embedding-row:\n")  # fmt: skip
+
+
+def test_images_and_split_words_are_refused_before_any_work(
+    digits: Task, reference: Artifact, bag: Artifact, task: Task
+) -> None:
+    refused("the method embedding-row is for texts, but the task digits holds images: take another", plan_injection,
+            reference, method="embedding-row", task=digits)  # fmt: skip
+    refused("'cf' is 2 tokens, which other words share: take a word that is one token", plan_injection, bag,
+            method="embedding-row", trigger="word:cf", task=task)  # fmt: skip
 
 
 def test_norms_are_kept_to_single_precision_over_many_steps() -> None:
