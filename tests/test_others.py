@@ -89,3 +89,11 @@ def test_the_page_says_what_was_before_and_what_noise_takes(means: pd.DataFrame)
     for code in ("anchorlab", "RNP"):
         pruned = means.loc[("small", "oracle-rnp", code)]
         assert pruned["asr"] == pytest.approx(means.loc[("small", "no repair", "anchorlab"), "asr"], abs=1e-5)
+
+
+def test_the_page_says_where_the_stop_ended_bti_dbf() -> None:
+    table = pd.read_csv(ROOT / "experiments/others/repairs.csv")
+    ours = table[(table["repair"] == "bti-dbf") & (table["code"] == "anchorlab")].sort_values("seed")
+    kept = ours["settings"].str.extract(r"kept the weights after (\d+) of")[0].dropna()
+    page = " ".join((ROOT / PAGE).read_text().split())
+    assert f"kept the weights after {', '.join(kept[:-1])} and {kept.iloc[-1]} of them" in page
