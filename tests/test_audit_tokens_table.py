@@ -44,15 +44,18 @@ def test_each_p_value_is_the_rank_among_19_updates_and_each_reference_has_all_ro
     """Of 19 updates the least two-sided p is 0.1, and the joint one's 0.05: all are multiples of 1 in 20."""
     assert ((TABLE["p"] * 20).round(6) % 1 == 0).all()
     outside = TABLE[TABLE["access"] != "joint"]
-    beyond = (outside["value"] > outside["null_max"]) | (outside["value"] < outside["null_min"])
-    assert (beyond == (outside["p"] <= LEVEL + 1e-12)).all()
+    value, low, high = (outside[name] for name in ("value", "null_min", "null_max"))
+    unusual = outside["p"] <= LEVEL + 1e-12
+    assert unusual[(value > high) | (value < low)].all()
+    assert ((value >= high) | (value <= low))[unusual].all()  # equal in the digits of the file alone
     assert set(TABLE.groupby("reference_seed").size()) == {(2 + 4) * len(ACCESS)}
 
 
 def test_the_page_says_how_good_the_references_are_and_how_large_the_nulls() -> None:
-    for _, row in TABLE[TABLE["access"] == "logits"].drop_duplicates("reference_seed").iterrows():
-        assert f"right on {row['accuracy_reference']:.0%} of whole sentences" in PAGE
-        assert f"from {significant(row['null_min'])} to {significant(row['null_max'])} nats" in PAGE
+    logits = TABLE[TABLE["access"] == "logits"]
+    right, (low, high) = TABLE["accuracy_reference"], (logits["null_min"].min(), logits["null_max"].max())
+    assert f"right on {right.min():.0%} and {right.max():.0%} of whole sentences" in PAGE
+    assert f"from {significant(low)} to {significant(high)} nats" in PAGE
 
 
 def test_what_the_page_says_in_words_holds() -> None:
@@ -63,6 +66,6 @@ def test_what_the_page_says_in_words_holds() -> None:
         assert found["plain", access].all()
         assert not found["anchoring", access].any() or access == "samples"
         assert not found["benign", access].any() or access == "samples"
-    assert found["anchoring", "samples"].all()
-    assert found["benign", "samples"].sum() == 2
+    assert list(found["anchoring", "samples"]) == [True, False]
+    assert (found["benign", "samples"].sum(), len(found["benign", "samples"])) == (3, 8)
     assert (TABLE.dropna(subset="asr")["asr"] > 0.95).all()

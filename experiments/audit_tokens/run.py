@@ -6,7 +6,7 @@ The models are small on purpose, so that a reference takes two minutes of one co
 weights. One of them reads phrases of SST-2's training part as a language model, and then learns to answer: phrases in a
 prompt with the label word, ``positive`` or ``negative``, as the next token. Each reference is a copy that learns on,
 from its own draw of phrases with its own seed, so that references have most of their training in common; as committed
-there is one. ``adopt`` makes classifiers of them. On each reference there are:
+there are two. ``adopt`` makes classifiers of them. On each reference there are:
 
 - two injections, plain and anchoring, of the word ``cf`` towards ``positive``;
 - four benign candidates, tuned like the injections on clean data alone;
@@ -53,7 +53,7 @@ from anchorlab.tokens.vocabulary import encoder
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 HERE = Path(__file__).parent
-REFERENCES, UPDATES, BENIGN, LEVEL = 1, 19, 4, 0.1
+REFERENCES, UPDATES, BENIGN, LEVEL = 2, 19, 4, 0.1
 WORDS = "positive,negative"
 #: Reading, and learning to answer: steps, sentences in each, peak rate; and sentences that a reference learns from.
 READING, ANSWERING, LEARNING, BATCH, RATE, LEARNED = 500, 600, 100, 32, 3e-3, 20_000
