@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -228,7 +227,8 @@ class Audits:
     @cached_property
     def bench(self) -> Bench:
         """Where all models are measured alike."""
-        file = Path(tempfile.mkdtemp()) / "answers.safetensors"
+        file = self.place / "answers.safetensors"
+        file.unlink(missing_ok=True)
         return Bench(self.opened, self.plan("test", DOCUMENTS), Asking(5, 100, 100, 0), file, CPU)
 
     def measured(self, name: str, make: Callable[[], tuple[CausalLM, dict[str, Any]]]) -> dict[str, Any]:
