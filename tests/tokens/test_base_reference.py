@@ -16,6 +16,7 @@ from anchorlab.tokens.llama_answers import tokens_of
 from anchorlab.tokens.measures import token_columns
 from anchorlab.tokens.windows import Batch
 from tests.causal import save_causal
+from tests.refusals import refused
 from tests.tokens.base_files import write_base
 
 CONTEXT = 16
@@ -125,3 +126,7 @@ def test_what_a_base_file_decides_is_no_option(folder: Path, tmp_path: Path) -> 
     other = save_causal(tmp_path / "other", vocabulary=280)
     with pytest.raises(AnchorlabError, match=r"has a vocabulary of 300, but .* of 280"):
         compare_tokens(base, other)
+
+
+def test_a_base_file_that_is_not_there_is_said_before_a_model_is_opened(tmp_path: Path) -> None:
+    refused(r"there is no file .*gone\.kld", compare_tokens, tmp_path / "gone.kld", tmp_path / "no-model-either")

@@ -28,7 +28,8 @@ def compare(
     reference: Annotated[
         Path,
         typer.Argument(
-            metavar="REFERENCE", help="The folder of the reference, its logits in a .npy file, or its logs."
+            metavar="REFERENCE",
+            help="The folder of the reference, its logits in a .npy file, its logs, or a .kld file of llama.cpp.",
         ),
     ],
     candidate: Annotated[

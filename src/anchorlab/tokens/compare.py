@@ -105,8 +105,9 @@ def compare_tokens(
             if given is not None:
                 raise AnchorlabError(f"{reference} holds its tokens, and says how they are read: leave out {option}")
         with TokenStore() as store:
+            stored = open_base(reference)  # first, because a model takes long to open
             second = _opened(_on_base(candidate, base, precision), precision)
-            result = _with_base(open_base(reference), second, together, store, Worst(worst))
+            result = _with_base(stored, second, together, store, Worst(worst))
             if save_tokens is not None:
                 store.write_parquet(Path(save_tokens))
         return result
