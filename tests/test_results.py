@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from anchorlab.data import find_task
 from anchorlab.metrics import METRICS
 from anchorlab.repairs import REPAIRS
+from anchorlab.scoring.benign_updates import ordinary_tunings
 from anchorlab.statistics.references import COVERAGE_OF_SKEWED, mean_over_references
 
 ROOT = Path(__file__).parent.parent
 RESULTS = "docs/results.md"
+IN_WORDS = {2: "two", 4: "four", 6: "six", 8: "eight"}
 SUITES = [("fashion-mnist", 0.99), ("movie-snippets", 0.95)]
 
 
@@ -153,6 +157,29 @@ def test_the_audit_on_digits_is_that_of_the_experiment() -> None:
     plain = audits[(audits["candidate"] == "plain") & (audits["access"] == "logits")]
     assert (plain["p_more"] == 0.5).all()  # of 40 models, 19 long updates and itself move as far
     assert (plain[["p_short", "p_long"]].to_numpy() < 0.11).all()
+
+
+def test_the_audit_on_fashion_mnist_is_that_of_the_experiment() -> None:
+    """In each cell how many models are found, and whether they move more or less than the updates."""
+    audits = pd.read_csv(ROOT / "experiments/audit/fashion_mnist.csv")
+    page = " ".join((ROOT / "docs/defences.md").read_text().split())
+    references = audits["reference_seed"].nunique()
+    owned = SimpleNamespace(split=lambda _: range(48_000), definition=find_task("fashion-mnist")[0])
+    short, long = (tuning.steps for tuning in ordinary_tunings(owned))  # type: ignore[arg-type]
+    assert f"20 short ones of {short:,} steps and 19 long ones of {long:,} " in page
+    assert f"{IN_WORDS[references].capitalize()} references of the suite" in page
+    shown = rows("docs/defences.md", "<!-- audit on fashion-mnist -->", "<!-- end of audit on fashion-mnist -->")
+    assert [row[0] for row in shown] == ["plain", "surgery", "anchoring", "benign"]
+    for candidate, *cells in shown:
+        for access, cell in zip(("labels", "probabilities", "logits", "joint"), cells, strict=True):
+            of_cell = audits[(audits["candidate"] == candidate) & (audits["access"] == access)]
+            assert len(of_cell) == references
+            found = of_cell[of_cell["p"] <= 0.05 + 1e-9]
+            sides = {"more": int((found["p_more"] < 0.05).sum()), "less": int((found["p_less"] < 0.05).sum())}
+            words = " and ".join(f"{count} {side}" for side, count in sides.items() if count)
+            assert cell == (str(len(found)) if access == "joint" else words or "0"), (candidate, access)
+    logits = audits[(audits["access"] == "logits") & audits["candidate"].isin(["plain", "surgery"])]
+    assert (logits["value"].between(logits["null_min"], logits["null_max"])).all()
 
 
 def test_the_repairs_of_the_docs_are_those_of_the_experiments() -> None:
