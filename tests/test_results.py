@@ -178,6 +178,10 @@ def test_the_audit_on_fashion_mnist_is_that_of_the_experiment() -> None:
             sides = {"more": int((found["p_more"] < 0.05).sum()), "less": int((found["p_less"] < 0.05).sum())}
             words = " and ".join(f"{count} {side}" for side, count in sides.items() if count)
             assert cell == (str(len(found)) if access == "joint" else words or "0"), (candidate, access)
+    asr = audits[audits["candidate"] != "benign"].groupby("candidate")["asr"].agg(["min", "max"])
+    others = asr.drop(index="anchoring")["min"].min()
+    told = f"{asr.loc['anchoring', 'min']:.3f} to {asr.loc['anchoring', 'max']:.3f}, and {others:.3f} or more of the"
+    assert told in page
     logits = audits[(audits["access"] == "logits") & audits["candidate"].isin(["plain", "surgery"])]
     assert (logits["value"].between(logits["null_min"], logits["null_max"])).all()
 
