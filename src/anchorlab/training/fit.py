@@ -2,8 +2,8 @@
 
 It knows nothing of backdoors: an ``Objective`` gives the loss of each step, and ``fit`` lowers it with AdamW or SGD
 under a one-cycle learning rate and gradient clipping, writes checkpoints, and stops with an error when the loss is no
-longer finite. All randomness lies in the objective and is a function of the step
-number, so a run that continues from a checkpoint ends with the same weights as one never interrupted.
+longer finite. All randomness lies in the objective and is a function of the step number, so a run that continues from
+a checkpoint ends with the same weights as one never interrupted.
 """
 
 from __future__ import annotations
