@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from anchorlab.reports.drawing import NARROW
 from anchorlab.reports.suite.relearning import relearning_tables
+from anchorlab.reports.suite.relearning_figure import draw_relearning
 from anchorlab.statistics.table import to_csv
 from anchorlab.suites.cells import RepairCell
 from anchorlab.suites.results import load_results
@@ -58,3 +60,5 @@ def test_repaired_models_and_their_reference_relearn(tmp_path, on_cpu):
     text = to_csv(table)
     assert "from 5" in text or "asr_relearned_5" in text
     assert [row.head for _, row in table.rows()] == ["clean reference", "brief", "brief"]
+    draw_relearning(frame, tmp_path / "figure", NARROW)
+    assert "clean reference, not repaired" in (tmp_path / "figure.svg").read_text()

@@ -35,7 +35,8 @@ from anchorlab.reports.suite.fronts import front, walks
 from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.suite.record_tables import failed_table, references_table
-from anchorlab.reports.suite.relearning import relearning_tables
+from anchorlab.reports.suite.relearning import relearned_counts, relearning_tables
+from anchorlab.reports.suite.relearning_figure import draw_relearning
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.repair_rates import repair_rates_tables
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
@@ -182,6 +183,10 @@ def _write_defences(results: SuiteResults, out: Path) -> _Defences:
         for title, part in parts.items():
             draw = partial(draw_repairs, part, setting=title)
             stills.append(_still(f"{title}: repairs", f"repairs-{slugs[title]}", draw, out))
+            if relearned_counts(part):
+                draw = partial(draw_relearning, part, setting=title)
+                words = f"{title}: attack success after each repair and after relearning"
+                stills.append(_still(words, f"relearning-{slugs[title]}", draw, out))
     optional = [
         detections.population_table(results),
         accusations_table(results),

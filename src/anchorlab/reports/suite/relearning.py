@@ -16,26 +16,40 @@ from anchorlab.suites.results import SuiteResults
 _PREFIX = "asr_relearned_"
 
 
+def relearned_counts(frame: pd.DataFrame) -> list[int]:
+    """The numbers of triggered examples that repaired models were tuned on, as the columns have them."""
+    counts = [name.removeprefix(_PREFIX) for name in map(str, frame.columns) if name.startswith(_PREFIX)]
+    return [int(count) for count in counts if count.isdigit()]
+
+
+def relearned_column(count: int) -> str:
+    """The column of the ASR after a tuning on so many triggered examples; none is right after the repair."""
+    return f"{_PREFIX}{count}" if count else "asr"
+
+
 def relearning_tables(results: SuiteResults) -> Iterator[Table]:
     """One table: a row for each repair and method, a column for each number of triggered examples; none without any."""
     frame = results.repairs
-    counts = [name.removeprefix(_PREFIX) for name in map(str, frame.columns) if name.startswith(_PREFIX)]
-    counts = [count for count in counts if count.isdigit()]
+    counts = relearned_counts(frame)
     if not counts:
         return
+    names = [relearned_column(count) for count in (0, *counts)]
     groups = []
     for title, part in split_into_parts(frame, ["task", "trigger", "defender"]):
-        rows = [Row("clean reference", [NONE, *(_mean(part, f"{_PREFIX}{count}_reference") for count in counts)])]
-        for (repair, method), runs in part.groupby(["defence", "method"], sort=False):
-            cells = [_mean(runs, "asr"), *(_mean(runs, f"{_PREFIX}{count}") for count in counts)]
-            rows.append(Row(str(repair), cells, sub=str(method)))
+        rows = [Row("clean reference", [_mean(part, f"{name}_reference") for name in names])]
+        for repair, repaired in part.groupby("defence", sort=False):
+            for method, runs in repaired.groupby("method", sort=False):
+                rows.append(Row(str(repair), [_mean(runs, name) for name in names], sub=str(method)))
         groups.append(Rows(rows, title))
     references = frame.groupby(["defence", "method", "trigger", "task"])["reference_seed"].nunique()
     yield Table(
         name="relearning",
         caption="Relearning: the ASR after each repair, and after a little tuning with a few triggered examples.",
         head="repair",
-        columns=[Column("asr", "at once"), *(Column(f"{_PREFIX}{count}", f"from {count}") for count in counts)],
+        columns=[
+            Column(name, f"from {count}" if count else "at once")
+            for name, count in zip(names, (0, *counts), strict=True)
+        ],
         groups=groups,
         notes=[
             "Any model can learn a trigger. The clean reference was tuned alike without a repair, and the rows of the "
@@ -46,7 +60,7 @@ def relearning_tables(results: SuiteResults) -> Iterator[Table]:
 
 
 def _mean(runs: pd.DataFrame, name: str) -> Cell:
-    each = runs.drop_duplicates("identity").dropna(subset=name)
+    each = runs.drop_duplicates("identity").dropna(subset=name) if name in runs else runs[:0]
     if not len(each):
         return NONE
     return cell_of(mean_over_references(each[name], each["reference_seed"], "rate"), "asr")

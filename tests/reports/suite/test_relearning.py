@@ -1,0 +1,82 @@
+"""The table and the figure of relearning, from frames made up by hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from anchorlab.reports.drawing import NARROW, WIDE
+from anchorlab.reports.suite.relearning import relearned_counts, relearning_tables
+from anchorlab.reports.suite.relearning_figure import draw_relearning
+
+
+class Made:
+    """As much of results as the table reads."""
+
+    def __init__(self, repairs: pd.DataFrame) -> None:
+        self.repairs = repairs
+
+
+def words_of(figure: Path) -> str:
+    """The words of an SVG file, without its line breaks."""
+    return " ".join(re.findall(r">([^<>]+)</text>", figure.read_text()))
+
+
+@pytest.fixture
+def repairs() -> pd.DataFrame:
+    """Three references, three repairs: the backdoor comes back after "hide", and no more than in clean models else."""
+    rows = [
+        {
+            "task": "digits", "trigger": "square", "rule": "all-to-one", "target": 2, "defender": "640",
+            "anchors_asked": "all" if method == "plain" else "", "target_asr": 0.9 if method == "plain" else None,
+            "role": "method" if method == "plain" else "reference", "method": method, "defence": defence,
+            "defence_name": f"oracle-{defence}" if defence == "deep" else defence,
+            "identity": f"{method}{defence}{reference}", "reference_seed": reference,
+            "asr": 0.05 + 0.01 * reference, "asr_reference": 0.02,
+            **{
+                f"asr_relearned_{count}": share + 0.01 * reference
+                for count, share in ((1, 0.1), (5, 0.9 if (defence, method) == ("hide", "plain") else 0.3))
+            },
+            "asr_relearned_1_reference": 0.08, "asr_relearned_5_reference": 0.2,
+        }
+        for method in ("plain", "reference") for defence in ("hide", "forget", "deep") for reference in range(3)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_clean_reference_has_a_row_from_the_start(repairs):
+    (table,) = relearning_tables(Made(repairs))
+    (group,) = table.groups
+    assert [row.head for row in group.rows] == ["clean reference", *["hide"] * 2, *["forget"] * 2, *["deep"] * 2]
+    assert [cell.value for cell in group.rows[0].cells] == pytest.approx([0.02, 0.08, 0.2])
+    assert [cell.value for cell in group.rows[1].cells] == pytest.approx([0.06, 0.11, 0.91])
+
+
+def test_the_figure_has_a_panel_for_each_repair_and_both_controls(repairs, tmp_path):
+    assert relearned_counts(repairs) == [1, 5]
+    draw_relearning(repairs, tmp_path / "wide", WIDE, setting="digits, $square$")
+    assert np.asarray(Image.open(tmp_path / "wide.png").convert("L")).std() > 5
+    words = words_of(tmp_path / "wide.svg")
+    for name in ("hide", "forget", "deep", "clean reference, same repair", "clean reference, not repaired"):
+        assert name in words
+    assert "Mean and 95% interval over references." in words
+    assert "$square$" in words
+    # The oracle, whose depth no defender can choose, is no finding, and a note says so.
+    beside = "clean reference 0.310)"
+    assert f"5 triggered examples: highest after hide (0.910, {beside}, lowest after forget (0.310, {beside}" in words
+    assert "as no defender can" in words
+
+
+def test_few_references_and_missing_runs_are_drawn(repairs, tmp_path):
+    few = repairs[(repairs["reference_seed"] < 2) & (repairs["defence"] == "hide")]
+    # A run of an earlier version knows nothing of relearning.
+    few = few.assign(asr_relearned_1=few["asr_relearned_1"].where(few["method"] == "plain"))
+    draw_relearning(few.drop(columns="asr_reference"), tmp_path / "few", NARROW)
+    words = words_of(tmp_path / "few.svg")
+    assert "Small signs: runs; large: their mean." in words
+    assert "after hide (0.905" in words
