@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from anchorlab.statistics.accusations import above, by_rank, share_over_references
+from anchorlab.statistics.accusations import above, by_rank, rank_level, share_over_references
 from anchorlab.statistics.clustered_roc import ScoredModels
 
 
@@ -27,6 +27,12 @@ def test_eighteen_clean_models_of_others_are_too_few_and_nineteen_are_enough():
 
     assert verdict(18) is None
     assert verdict(19) == [True]
+
+
+@pytest.mark.parametrize(("others", "level"), [(3, None), (4, 0.2), (8, 0.2), (9, 0.1), (18, 0.1), (19, 0.05)])
+def test_the_level_is_the_lowest_that_so_many_clean_models_allow(others, level):
+    clean = ScoredModels([0.0] * others + [5.0], ["other"] * others + ["own"])
+    assert rank_level(ScoredModels([1], ["own"]), clean) == level
 
 
 def test_clean_models_are_accused_no_more_often_than_the_level_says():

@@ -2,7 +2,8 @@
 
 A scanner has a threshold of its own. A detector that has none accuses a model by its rank among the clean models of
 *other* references: of n such models, a share of ``(1 + those that score as high) / (n + 1)`` is the p value of one that
-is like them. The least level is ``1 / (n + 1)``, so that 5% takes 19 clean models of other references.
+is like them. The least level is ``1 / (n + 1)``, so that 5% takes 19 clean models of other references, 10% takes nine,
+and 20% takes four.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from anchorlab.statistics.clustered_roc import ScoredModels
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.references import mean_over_references
 
-#: The level at which a rank accuses.
-RANK_LEVEL = 0.05
+#: The levels at which a rank may accuse.
+RANK_LEVELS = (0.05, 0.1, 0.2)
 
 #: The rounding that a share of whole numbers may have.
 _ROUNDING = 1e-9
@@ -27,7 +28,12 @@ def above(models: ScoredModels, threshold: float) -> list[bool]:
     return [score > threshold for score in models.scores]
 
 
-def by_rank(models: ScoredModels, clean: ScoredModels, level: float = RANK_LEVEL) -> list[bool] | None:
+def rank_level(models: ScoredModels, clean: ScoredModels) -> float | None:
+    """The lowest of ``RANK_LEVELS`` for which each model has enough clean models of other references; None if none."""
+    return next((level for level in RANK_LEVELS if by_rank(models, clean, level) is not None), None)
+
+
+def by_rank(models: ScoredModels, clean: ScoredModels, level: float = RANK_LEVELS[0]) -> list[bool] | None:
     """Whether each model's p among the clean models of other references is at most ``level``.
 
     Args:

@@ -50,8 +50,9 @@ def detections() -> pd.DataFrame:
 def test_hits_and_false_alarms_are_means_over_references_and_failures_are_counted(detections):
     table = accusations_table(Made(detections))
     (scanner, ours) = table.groups[0].rows
-    rule, hits, plain, anchoring, alarms, failed = scanner.cells
+    rule, area, hits, _, plain, _, anchoring, alarms, failed = scanner.cells
     assert rule.text == "score > 0.5"
+    assert area.value == pytest.approx((3 * 6 + 5.5 + 5) / (5 * 6))  # one score ties with a clean one, one lies below
     assert hits.value == pytest.approx((1 + 0.5 + 1) / 3)
     assert hits.note == "4 of 5"
     assert (plain.value, plain.note) == (1, "3 of 3")
@@ -60,26 +61,36 @@ def test_hits_and_false_alarms_are_means_over_references_and_failures_are_counte
     assert alarms.value == pytest.approx((0.5 + 0 + 0) / 3)
     assert (failed.text, failed.value) == ("1 of 12", 1)
     assert ours.head == "last-layer"
-    assert ours.cells[0].text == "p ≤ 0.05"
-    assert list(ours.cells[1:5]) == [NONE] * 4
-    assert "fewer than 19 clean models" in table.notes[-1]
+    # Four clean models of other references, which allow 20%; all scores are alike.
+    assert ours.cells[0].text == "p ≤ 0.2"
+    assert (ours.cells[1].value, ours.cells[2].value, ours.cells[2].note) == (0.5, 0, "0 of 6")
+
+
+def test_too_few_clean_models_of_other_references_accuse_nobody(detections):
+    table = accusations_table(Made(detections[detections["reference_seed"] < 2]))
+    (_, ours) = table.groups[0].rows
+    assert ours.cells[0].text == "–"
+    assert [ours.cells[place] for place in (2, 4, 6, 7)] == [NONE] * 4
+    assert "fewer than four clean models" in table.notes[-1]
 
 
 def test_a_backdoor_that_failed_is_no_miss(detections):
     runs = pd.DataFrame({"identity": ["anchoring1"], "role": "method", "asr": 0.3, "target_asr": 0.9})
-    hits = accusations_table(Made(detections, runs)).groups[0].rows[0].cells[1]
+    hits = accusations_table(Made(detections, runs)).groups[0].rows[0].cells[2]
     assert (hits.value, hits.note) == (1, "4 of 4")
 
 
 def test_a_scanner_that_always_fails_is_in_the_table(detections):
     lame = detections.assign(score=detections["score"].where(detections["detector_name"] != "command"))
     cells = accusations_table(Made(lame)).groups[0].rows[0].cells
-    assert list(cells[1:5]) == [NONE] * 4
-    assert cells[5].text == "12 of 12"
+    assert list(cells[1:8]) == [NONE] * 7
+    assert cells[8].text == "12 of 12"
 
 
-def test_without_a_scanner_there_is_no_such_table(detections):
-    assert accusations_table(Made(detections[detections["detector_name"] != "command"])) is None
+def test_detectors_of_ours_need_no_scanner_beside_them(detections):
+    table = accusations_table(Made(detections[detections["detector_name"] != "command"]))
+    assert [row.head for row in table.groups[0].rows] == ["last-layer"]
+    assert accusations_table(Made(detections[detections["role"] != "method"])) is None
     assert accusations_table(Made(pd.DataFrame())) is None
 
 

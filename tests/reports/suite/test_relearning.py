@@ -13,6 +13,7 @@ from PIL import Image
 from anchorlab.reports.drawing import NARROW, WIDE
 from anchorlab.reports.suite.relearning import relearned_counts, relearning_tables
 from anchorlab.reports.suite.relearning_figure import draw_relearning
+from anchorlab.reports.suite.repair_matrix import repair_matrix
 
 
 class Made:
@@ -55,6 +56,24 @@ def test_the_clean_reference_has_a_row_from_the_start(repairs):
     assert [row.head for row in group.rows] == ["clean reference", *["hide"] * 2, *["forget"] * 2, *["deep"] * 2]
     assert [cell.value for cell in group.rows[0].cells] == pytest.approx([0.02, 0.08, 0.2])
     assert [cell.value for cell in group.rows[1].cells] == pytest.approx([0.06, 0.11, 0.91])
+
+
+def test_the_matrix_has_what_is_left_and_relearned_of_each_injection(repairs):
+    measured = repairs.assign(weights_sha256=repairs["method"], accuracy=0.9, asr_before=0.99, accuracy_before=0.95)
+    (table,) = repair_matrix(Made(measured))
+    assert [column.key for column in table.columns] == [
+        f"{method}_{name}" for method in ("plain", "reference") for name in ("asr", "accuracy", "asr_relearned_5")
+    ]
+    group, oracles = table.groups
+    values = {row.head: [cell.value for cell in row.cells] for row in (*group.rows, *oracles.rows)}
+    assert values == {
+        "no repair": pytest.approx([0.99, 0.95, None, 0.99, 0.95, 0.2]),
+        "hide": pytest.approx([0.06, 0.9, 0.91, 0.06, 0.9, 0.31]),
+        "forget": pytest.approx([0.06, 0.9, 0.31, 0.06, 0.9, 0.31]),
+        "deep": pytest.approx([0.06, 0.9, 0.31, 0.06, 0.9, 0.31]),
+    }
+    assert "as no defender can" in oracles.title
+    assert not list(repair_matrix(Made(measured.drop(columns=["asr_relearned_1", "asr_relearned_5"]))))
 
 
 def test_the_figure_has_a_panel_for_each_repair_and_both_controls(repairs, tmp_path):

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from anchorlab.detectors.command import FAILED, NO_PLACE
-from anchorlab.reports.suite.detections import comparable_models, detections_of_kind, scored_models
+from anchorlab.reports.suite.detections import area_cell, comparable_models, detections_of_kind, scored_models
 from anchorlab.reports.suite.interval_words import of_references
 from anchorlab.reports.suite.repairs import cell_of
 from anchorlab.reports.suite.working import of_working
-from anchorlab.statistics.accusations import RANK_LEVEL, above, by_rank, share_over_references
+from anchorlab.statistics.accusations import above, by_rank, rank_level, share_over_references
 from anchorlab.statistics.clustered_roc import ScoredModels
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
@@ -65,9 +65,9 @@ class Accusations:
 
 
 def accusations(results: SuiteResults) -> Iterator[tuple[str, list[Accusations]]]:
-    """Part of the suite to the accusations of its detectors of models; nothing where no scanner was tried."""
+    """Part of the suite to the accusations of its detectors of models; nothing without a model of a method."""
     frame = detections_of_kind(results, "model")
-    if not len(frame) or "detector_name" not in frame or _SCANNER not in set(frame["detector_name"]):
+    if not len(frame) or "detector_name" not in frame or not (frame["role"] == "method").any():
         return
     for title, part in comparable_models(replace(results, detections=of_working(results))):
         yield title, [_of(str(name), models) for name, models in part.groupby("detector", sort=False)]
@@ -79,27 +79,31 @@ def _of(name: str, models: pd.DataFrame) -> Accusations:
     injected = models[models["role"] == "method"]
     clean = models[models["role"] != "method"]
     null = scored_models(clean[clean["score"].notna()])
+    level = None if is_scanner else rank_level(scored_models(models[models["score"].notna()]), null)
     notes = models.loc[models["score"].isna(), "note"].fillna("")
+
+    def side(rows: pd.DataFrame) -> Side:
+        judged = scored_models(rows[rows["score"].notna()])
+        if threshold is not None:
+            accused = above(judged, threshold)
+        else:
+            accused = [] if level is None else by_rank(judged, null, level) or []
+        share = share_over_references(accused, judged.references) if accused else None
+        return Side(share, sum(accused), judged, len(rows) - len(judged))
+
     return Accusations(
         name,
-        f"score > {threshold:g}" if threshold is not None else f"p ≤ {RANK_LEVEL:g}",
+        f"score > {threshold:g}" if threshold is not None else "–" if level is None else f"p ≤ {level:g}",
         is_scanner,
-        _side(clean, null, threshold),
-        _side(injected, null, threshold),
-        {str(method): _side(rows, null, threshold) for method, rows in injected.groupby("method", sort=False)},
+        side(clean),
+        side(injected),
+        {str(method): side(rows) for method, rows in injected.groupby("method", sort=False)},
         tuple(dict.fromkeys(str(note).removeprefix(FAILED) for note in notes if note)),
     )
 
 
-def _side(rows: pd.DataFrame, clean: ScoredModels, threshold: float | None) -> Side:
-    models = scored_models(rows[rows["score"].notna()])
-    accused = by_rank(models, clean) if threshold is None else above(models, threshold)
-    share = None if accused is None or not accused else share_over_references(accused, models.references)
-    return Side(share, sum(accused or ()), models, len(rows) - len(models))
-
-
 def accusations_table(results: SuiteResults) -> Table | None:
-    """Hits and false alarms with intervals over references, and failures; None where no scanner was tried."""
+    """AUROC, hits and false alarms with intervals over references, and failures; None without a detector of models."""
     parts = list(accusations(results))
     every = [found for _, part in parts for found in part]
     if not every:
@@ -113,20 +117,28 @@ def accusations_table(results: SuiteResults) -> Table | None:
         "references and benign updates; each model counts once. They are means over references. "
         + (of_references(min(counts), max(counts)) if counts else ""),
         "Where all references have 0, or all 1, the interval is Clopper and Pearson's for as many references.",
-        "A scanner accuses above its threshold. A detector of ours has none, and accuses a model whose score is among "
-        f"the highest {RANK_LEVEL:.0%} of those of clean models of other references.",
+        "A scanner accuses above its threshold. A detector of ours has none, and accuses by the rank p of a model's "
+        "score among those of clean models of other references, at the lowest level that so many allow: 5% from 19 on, "
+        "10% from nine, 20% from four.",
         "A scanner that crashed, ran out of time or printed no score failed; such models are in no share.",
+        *(["There are fewer than four clean models of other references, too few for a rank."] if lacking else []),
     ]
-    if lacking:
-        notes.append("There are fewer than 19 clean models of other references, too few for a rank at 5%.")
     return Table(
         name="accusations",
-        caption="Which models detectors accuse: hits, false alarms and failures.",
+        caption="Which models detectors accuse: AUROC, hits, false alarms and failures.",
         head="detector",
         columns=[
             Column("rule", "accuses at", is_text=True),
+            Column("auroc", "AUROC"),
             Column("hits", "hits"),
-            *(Column(f"hits_{method}", f"hits, {method}") for method in methods),
+            *(
+                column
+                for method in methods
+                for column in (
+                    Column(f"auroc_{method}", f"AUROC, {method}"),
+                    Column(f"hits_{method}", f"hits, {method}"),
+                )
+            ),
             Column("false_alarms", "false alarms"),
             Column("failed", "failed", "of all models"),
         ],
@@ -138,10 +150,10 @@ def accusations_table(results: SuiteResults) -> Table | None:
 def _row(found: Accusations, methods: list[str]) -> Row:
     failed = found.clean.failed + found.injected.failed
     total = failed + len(found.clean.models) + len(found.injected.models)
-    by_method = [found.by_method.get(method) for method in methods]
-    sides = [found.injected, *by_method, found.clean]
-    cells = [NONE if side is None else _share(side) for side in sides]
-    return Row(found.detector, [Cell(found.rule), *cells, Cell(f"{failed} of {total}", failed)])
+    cells = []
+    for side in (found.injected, *(found.by_method.get(method) for method in methods)):
+        cells += [NONE, NONE] if side is None else [area_cell(found.clean.models, side.models), _share(side)]
+    return Row(found.detector, [Cell(found.rule), *cells, _share(found.clean), Cell(f"{failed} of {total}", failed)])
 
 
 def _share(side: Side) -> Cell:

@@ -161,12 +161,15 @@ def _population_row(detector: str, scores: Scores, methods: Sequence[str]) -> Ro
         _count(fpr_at(clean.scores, every.scores, _TPR), len(clean)),
     ]
     counts = [Cell(str(number), number) for number in (len(clean), len(every), scores.unjudged)]
-    areas = [_area(clean, every), *(_area(clean, scores.injected.get(method)) for method in methods)]
+    areas = [area_cell(clean, every), *(area_cell(clean, scores.injected.get(method)) for method in methods)]
     return Row(detector, [*counts, *areas, *rates])
 
 
-def _area(clean: ScoredModels, injected: ScoredModels | None) -> Cell:
-    return NONE if injected is None else cell_of(auroc_over_references(clean, injected), "asr")
+def area_cell(clean: ScoredModels, injected: ScoredModels | None) -> Cell:
+    """The AUROC of injected against clean models, with its interval by reference, if there are any of both."""
+    if injected is None or not len(injected) or not len(clean):
+        return NONE
+    return cell_of(auroc_over_references(clean, injected), "asr")
 
 
 def _count(rate: Estimate, total: int) -> Cell:

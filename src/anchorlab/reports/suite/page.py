@@ -38,6 +38,7 @@ from anchorlab.reports.suite.record_tables import failed_table, references_table
 from anchorlab.reports.suite.relearning import relearned_counts, relearning_tables
 from anchorlab.reports.suite.relearning_figure import draw_relearning
 from anchorlab.reports.suite.repair_figures import draw_repairs
+from anchorlab.reports.suite.repair_matrix import repair_matrix
 from anchorlab.reports.suite.repair_rates import repair_rates_tables
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
 from anchorlab.reports.suite.settings import Setting, distinct, slug, slugs_of
@@ -194,7 +195,7 @@ def _write_defences(results: SuiteResults, out: Path) -> _Defences:
     ]
     every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
     every += repair_rates_tables(results)
-    every += relearning_tables(results)
+    every += [*relearning_tables(results), *repair_matrix(results)]
     every += stability_tables(results)
     every += deployed_tables(results)
     return _Defences(every, [*stills, *_detection_stills(results, out)])

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from anchorlab.reports.suite.interval_words import of_references
-from anchorlab.reports.suite.repairs import cell_of, split_into_parts
-from anchorlab.statistics.references import mean_over_references
-from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table
+from anchorlab.reports.suite.repairs import mean_cell, split_into_parts
+from anchorlab.statistics.table import Column, Row, Rows, Table
 from anchorlab.suites.results import SuiteResults
 
 #: Columns of ``repairs`` that begin so hold the ASR after a tuning on so many triggered examples.
@@ -36,10 +35,10 @@ def relearning_tables(results: SuiteResults) -> Iterator[Table]:
     names = [relearned_column(count) for count in (0, *counts)]
     groups = []
     for title, part in split_into_parts(frame, ["task", "trigger", "defender"]):
-        rows = [Row("clean reference", [_mean(part, f"{name}_reference") for name in names])]
+        rows = [Row("clean reference", [mean_cell(part, f"{name}_reference", "asr") for name in names])]
         for repair, repaired in part.groupby("defence", sort=False):
             for method, runs in repaired.groupby("method", sort=False):
-                rows.append(Row(str(repair), [_mean(runs, name) for name in names], sub=str(method)))
+                rows.append(Row(str(repair), [mean_cell(runs, name, "asr") for name in names], sub=str(method)))
         groups.append(Rows(rows, title))
     references = frame.groupby(["defence", "method", "trigger", "task"])["reference_seed"].nunique()
     yield Table(
@@ -57,10 +56,3 @@ def relearning_tables(results: SuiteResults) -> Iterator[Table]:
             of_references(references.min(), references.max()),
         ],
     )
-
-
-def _mean(runs: pd.DataFrame, name: str) -> Cell:
-    each = runs.drop_duplicates("identity").dropna(subset=name) if name in runs else runs[:0]
-    if not len(each):
-        return NONE
-    return cell_of(mean_over_references(each[name], each["reference_seed"], "rate"), "asr")

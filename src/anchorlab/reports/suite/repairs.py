@@ -76,7 +76,7 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
     for title, part in split_into_parts(frame, ["task", "trigger", "defender"]):
         # The rows of every repair repeat the model before it; it counts once.
         before = part.drop_duplicates(["method", "weights_sha256"])
-        first = Row("no repair", [_mean(before[before["method"] == m], f"{name}_before", name) for m in methods])
+        first = Row("no repair", [mean_cell(before[before["method"] == m], f"{name}_before", name) for m in methods])
         oracle = by_oracle(part)
         groups.append(Rows([first, *_rows(part[~oracle], methods, name)], title))
         if oracle.any():
@@ -113,7 +113,7 @@ def _remarks(frame: pd.DataFrame) -> list[str]:
 
 def _rows(part: pd.DataFrame, methods: list[str], name: str) -> list[Row]:
     return [
-        Row(str(defence), [_mean(runs[runs["method"] == method], name, name) for method in methods])
+        Row(str(defence), [mean_cell(runs[runs["method"] == method], name, name) for method in methods])
         for defence, runs in part.groupby("defence", sort=False)
     ]
 
@@ -123,8 +123,9 @@ def by_oracle(repairs: pd.DataFrame) -> pd.Series:
     return repairs["defence_name"].astype(str).map(is_oracle).astype(bool)
 
 
-def _mean(rows: pd.DataFrame, column: str, measure: str) -> Cell:
-    each = rows.drop_duplicates("identity").dropna(subset=column)
+def mean_cell(rows: pd.DataFrame, column: str, measure: str) -> Cell:
+    """The mean over references of a column, in which each run counts once, written as a measure of ``METRICS`` is."""
+    each = rows.drop_duplicates("identity").dropna(subset=column) if column in rows else rows[:0]
     if not len(each):
         return NONE
     return cell_of(METRICS[measure].over_references(each[column], each["reference_seed"]), measure)
