@@ -71,6 +71,7 @@ def test_each_explanation_shows_its_mean_and_explains(means: pd.DataFrame) -> No
         apart("ban", "anchorlab, higher rate", "ban"),
         apart("ban", "ban, clipped", "ban"),
         apart("sau", "anchorlab, lower rate", "BackdoorBench", model="tiny"),
+        apart("bti-dbf", "anchorlab, to the end", "BTIDBF", model="tiny"),
     ):
         assert found_apart["asr"] <= NEAR_ASR
         assert found_apart["accuracy"] <= NEAR_ACCURACY
@@ -89,9 +90,13 @@ def test_the_page_says_what_was_before(means: pd.DataFrame) -> None:
         assert pruned["asr"] == pytest.approx(means.loc[("small", "no repair", "anchorlab"), "asr"], abs=1e-5)
 
 
-def test_the_page_says_where_the_stop_ended_bti_dbf() -> None:
+def test_the_page_says_where_the_stop_ended_bti_dbf(means: pd.DataFrame) -> None:
     table = pd.read_csv(ROOT / "experiments/others/repairs.csv")
-    ours = table[(table["repair"] == "bti-dbf") & (table["code"] == "anchorlab")].sort_values("seed")
-    kept = ours["settings"].str.extract(r"kept the weights after (\d+) of")[0].dropna()
+    runs = table[table["repair"] == "bti-dbf"].sort_values("seed")
+    kept = runs.loc[runs["code"] == "anchorlab", "settings"].str.extract(r"kept the weights after (\d+) of")[0].dropna()
+    theirs = [f"{asr:.3f}" for asr in runs.loc[runs["code"] == "BTIDBF", "asr"]]
     page = " ".join((ROOT / PAGE).read_text().split())
-    assert f"kept the weights after {', '.join(kept[:-1])} and {kept.iloc[-1]} of them" in page
+    assert f"kept the weights after {', '.join(kept[:-1])} and {kept.iloc[-1]} of its" in page
+    assert f"theirs leaves {', '.join(theirs[:-1])} and {theirs[-1]} in the three runs" in page
+    longer = means.loc[("tiny", "bti-dbf", "anchorlab, to the end, five rounds"), "asr"]
+    assert longer < means.loc[("tiny", "bti-dbf", "BTIDBF"), "asr"]
