@@ -4,8 +4,8 @@
     python experiments/publish.py runs/fashion-mnist
 
 Writes experiments/NAME/{results,selection,choices}.csv; scales.csv and equal.csv, where runs were measured at several
-scales; repairs.csv and detections.csv and the report's tables of them, where a suite has any; and the tables of README
-and docs between their markers. Then draws the figures of the documentation from these files.
+scales; repairs.csv and detections.csv and the report's tables of them (relearning too), where a suite has any; and the
+tables of README and docs between their markers. Then draws the figures of the documentation from these files.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ KEPT_OF_SCALES = [
     *("asr", "asr_count", "accuracy", "kl", "churn", "negative_flips", "logit_distance"),
 ]
 
+#: The report's tables of repairs and of detectors.
+REPORTED = {
+    "repairs": ("repairs-*.csv", "repair-rates.csv", "relearning.csv"),
+    "detections": ("detections-*.csv", "accusations.csv"),
+}
 #: The figure of a suite's report that no CSV file has the data of, and its name in the documentation.
 FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers.png")}
 #: The figures that figures.py draws from a suite.
@@ -70,11 +75,11 @@ def main() -> None:
             frame = frame[KEPT_OF_SCALES].drop_duplicates(["identity", "common_asr", "scale"])
         kept = frame.drop(columns=[column for column in LEFT_OUT if column in frame and name != "choices"])
         kept.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
-    for name in ("repairs", "detections"):
+    for name, patterns in REPORTED.items():
         # The report of another suite in the same folder may have left its tables there.
-        tables = sorted((folder / "report/tables").glob(f"{name}-*.csv")) if len(getattr(results, name)) else []
-        for table in tables:
-            (out / table.name).write_bytes(table.read_bytes())
+        for pattern in patterns if len(getattr(results, name)) else ():
+            for table in (folder / "report/tables").glob(pattern):
+                (out / table.name).write_bytes(table.read_bytes())
     if results.name in FOUND:
         source, name = FOUND[results.name]
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())

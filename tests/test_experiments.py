@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from anchorlab.methods import METHODS
+from anchorlab.repairs.oracles import is_oracle
 from anchorlab.settings import values_of
 from anchorlab.suites.parts import MethodSpec
 from anchorlab.suites.plan import reference_job
@@ -34,6 +35,9 @@ SUITES = {
     ),
     "repairs": (8, ["plain", "anchoring"]),
     "audit": (8, ["plain", "surgery", "anchoring"]),
+    "defences": (8, ["plain", "anchoring"]),
+    "defences_texts": (8, ["plain", "anchoring"]),
+    "defences_cifar10": (4, ["plain", "anchoring"]),
 }
 
 
@@ -60,15 +64,37 @@ def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
         "ablation",
         "repairs",
         "audit",
+        "defences",
     ):
         other = suite(name)
         assert reference_job(other.tasks[0], 0).identity == reference_job(main.tasks[0], 0).identity
-    for name in ("repairs", "audit"):
+    for name in ("repairs", "audit", "defences"):
         other = suite(name)
         assert (other.tuning, other.triggers, other.target_asr) == (main.tuning, main.triggers, main.target_asr)
         assert all(other.methods[label] == main.methods[label] for label in other.methods)
         assert set(other.anchors) <= set(main.anchors)
     assert main.keep_models  # because repairs and audit need them
+
+
+@pytest.mark.parametrize(("name", "first"), [("defences_texts", "sst2"), ("defences_cifar10", "cifar10")])
+def test_the_suites_of_defences_find_the_injections_of_another_suite_in_its_folder(name: str, first: str) -> None:
+    other, main = suite(name), suite(first)
+    assert (other.tasks, other.triggers, other.anchors) == (main.tasks, main.triggers, main.anchors)
+    assert (other.tuning, other.learning_rates, other.target_asr) == (
+        main.tuning,
+        main.learning_rates,
+        main.target_asr,
+    )
+    assert (other.selection, other.scales) == (main.selection, main.scales)
+    assert all(other.methods[label] == main.methods[label] for label in other.methods)
+
+
+def test_the_suites_of_defences_measure_relearning_and_take_no_oracle() -> None:
+    for name in ("defences", "defences_texts", "defences_cifar10"):
+        read = suite(name)
+        assert read.relearn == [1, 5, 10]
+        assert not any(is_oracle(spec.repair) for spec in read.repairs.values())
+    assert set(suite("repairs").repairs) < set(suite("defences").repairs)
 
 
 def test_the_ablation_changes_one_thing_at_a_time_and_runs_as_the_main_suite_does() -> None:
