@@ -34,7 +34,7 @@ from anchorlab.tokens.result import Scoring, TokenComparison
 from anchorlab.tokens.scoring import Plan, score
 from anchorlab.tokens.store import TokenStore
 from anchorlab.tokens.summary import Tokens, by_domain, by_position, cautions_of
-from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder
+from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder, parting
 from anchorlab.tokens.windows import check_windows, in_batches
 from anchorlab.tokens.worst import Worst
 
@@ -154,7 +154,8 @@ class _Wanted:
             if begins is None:
                 raise AnchorlabError("the reference's tokenizer has no beginning-of-text token: leave bos out")
         stride = check_windows(context, self.stride, begins)
-        return Plan(self.texts, encoder(tokenizer, other), context, stride, begins, self.together)
+        encode, apart = encoder(tokenizer, other), parting(tokenizer, other)
+        return Plan(self.texts, encode, context, stride, begins, self.together, apart)
 
 
 @dataclass(frozen=True)

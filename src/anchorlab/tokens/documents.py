@@ -27,6 +27,9 @@ _COLUMNED = (".jsonl", ".ndjson", ".parquet")
 #: Rows that are looked at for the column of texts, and rows of parquet that are read at once.
 _LOOKED_AT, _AT_ONCE = 200, 256
 
+#: Characters that are hashed at once.
+_HASHED = 2**20
+
 _REMEDY = (
     "give JSON Lines or parquet with one document a row, a text file whose documents stand apart by blank lines, or "
     f"'{SAMPLE}' for texts that come with anchorlab"
@@ -71,7 +74,7 @@ class Texts:
         domains, digest = [], hashlib.sha256()
         for document in self.read():
             domains.append(document.domain)
-            digest.update(hashlib.sha256(document.text.encode(errors="surrogatepass")).digest())
+            digest.update(_hashed(document.text))
         if not domains:
             raise AnchorlabError(f"{self.source} holds no document: {_REMEDY}")
         return Reading(tuple(domains), digest.hexdigest())
@@ -88,6 +91,14 @@ class Reading:
 
     domains: tuple[str | None, ...]
     digest: str
+
+
+def _hashed(text: str) -> bytes:
+    """The hash of a text, of which a part is encoded at once."""
+    digest = hashlib.sha256()
+    for start in range(0, len(text), _HASHED):
+        digest.update(text[start : start + _HASHED].encode(errors="surrogatepass"))
+    return digest.digest()
 
 
 def open_texts(
@@ -204,11 +215,18 @@ def _paragraphs(file: Path) -> Iterator[Document]:
                 if line.strip():
                     lines.append(line)
                 elif lines:
-                    yield Document("".join(lines).rstrip("\n"))
-                    lines = []
+                    yield Document(_joined(lines))
     except UnicodeDecodeError as error:
         raise AnchorlabError(
             f"{file} is no UTF-8 text ({shortened(first_line(error))}): store it as UTF-8, or give another file"
         ) from error
     if lines:
-        yield Document("".join(lines).rstrip("\n"))
+        yield Document(_joined(lines))
+
+
+def _joined(lines: list[str]) -> str:
+    """The text of lines, which are forgotten, so that memory does not hold a long document twice."""
+    lines[-1] = lines[-1].rstrip("\n")
+    text = "".join(lines)
+    lines.clear()
+    return text

@@ -33,6 +33,7 @@ class Plan:
         stride: tokens from the beginning of one window to the next one's.
         begins: the id that is put before each window; None for none.
         together: windows of full length that are read at once.
+        apart: where a document may be cut, see ``windows.encoded``; nowhere by default.
     """
 
     texts: Texts
@@ -41,11 +42,12 @@ class Plan:
     stride: int
     begins: int | None
     together: int = 1
+    apart: Callable[[str, str], bool] = lambda first, second: False
 
     def windows(self) -> Iterator[Window]:
         """All windows, in the order of the documents."""
         for number, document in enumerate(self.texts.read()):
-            parts = encoded(document.text, self.encode)
+            parts = encoded(document.text, self.encode, self.apart)
             yield from windows_of(parts, number, context=self.context, stride=self.stride, begins=self.begins)
 
     def batches(self) -> Iterator[Batch]:

@@ -76,6 +76,34 @@ def encoder(reference: Any, candidate: Any) -> Callable[[str], Integers]:
     return both
 
 
+def parting(*tokenizers: Any) -> Callable[[str, str], bool]:
+    """Whether all of some tokenizers read two texts, one right after the other, as they read each of them alone.
+
+    The ids must be equal. And nothing may reach over the place between the texts: the tokenizer's own rule splits them
+    into words there, or its merges make no token of the two characters that meet. A tokenizer that marks the beginning
+    of each text as a word's, as older ones of Llama, says no; and so does one without fast code.
+
+    Returns:
+        A function of both texts. Of long ones what stands around the place is enough, if that is between two words:
+        the rules read from left to right, and look ahead no further than through white space.
+    """
+    return lambda first, second: all(_apart(tokenizer, first, second) for tokenizer in tokenizers)
+
+
+def _apart(tokenizer: Any, first: str, second: str) -> bool:
+    if not getattr(tokenizer, "is_fast", False):
+        return False
+    whole, left, right = (_read(tokenizer, text).encodings[0] for text in (first + second, first, second))
+    place = len(left.ids)
+    if whole.ids != left.ids + right.ids or not 0 < place < len(whole.ids):
+        return False
+    if whole.word_ids[place - 1] != whole.word_ids[place]:
+        return True
+    meeting = left.tokens[-1][-1] + right.tokens[0][0]
+    merges = type(tokenizer.backend_tokenizer.model).__name__ == "BPE"
+    return merges and not any(meeting in token for token in tokenizer.get_vocab())
+
+
 def begins_with(tokenizer: Any) -> int | None:
     """The id that a tokenizer puts before a text by itself; None if it puts nothing there."""
     plain, whole = _ids(tokenizer, "a"), tokenizer("a", verbose=False)["input_ids"]
@@ -85,14 +113,19 @@ def begins_with(tokenizer: Any) -> int | None:
 
 
 def _ids(tokenizer: Any, text: str) -> Integers:
+    return np.asarray(_read(tokenizer, text)["input_ids"], dtype=np.int64)
+
+
+def _read(tokenizer: Any, text: str) -> Any:
+    """A text as the tokenizer reads it, without special tokens, and without masks, which take memory."""
+    masks = {"return_attention_mask": False, "return_token_type_ids": False}
     try:
-        ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return tokenizer(text, add_special_tokens=False, verbose=False, **masks)
     except Exception as error:  # tokenizers raise what they like
         raise AnchorlabError(
             f"the tokenizer cannot read {quoted(text[:40], 60)} ({first_line(error)}): give another text, or the "
             "tokenizer that the model was trained with"
         ) from error
-    return np.asarray(ids, dtype=np.int64)
 
 
 def _description(tokenizer: Any) -> str | None:

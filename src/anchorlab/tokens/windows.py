@@ -7,6 +7,7 @@ first ones has at least ``context - stride`` tokens before it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,8 +18,15 @@ from torch import Tensor
 from anchorlab.errors import AnchorlabError
 from anchorlab.statistics.arrays import Integers
 
-#: A document is encoded in parts of so many characters, which end at white space, so that any length streams.
+#: A document is encoded in parts of about so many characters, so that any length streams.
 PART = 200_000
+
+#: Characters before the end of a part among which a place to cut is looked for, and those on each side of it that are
+#: encoded once more, together and apart.
+LOOKED_AT, AROUND = 10_000, 100
+
+#: Up to the last place between two words: before a single space, or behind a single end of a line.
+_BETWEEN = re.compile(r"(?s:.*)(?:(?<=\w)(?= \w)|(?<=\S\n)(?=\S))")
 
 
 @dataclass(frozen=True)
@@ -141,13 +149,23 @@ def in_batches(windows: Iterable[Window], tokens: int) -> Iterator[Batch]:
         yield Batch(tuple(waiting))
 
 
-def encoded(text: str, encode: Callable[[str], Integers]) -> Iterator[Integers]:
-    """The ids of a text, in pieces; a text longer than ``PART`` characters is encoded in parts."""
+def encoded(
+    text: str, encode: Callable[[str], Integers], apart: Callable[[str, str], bool] = lambda first, second: False
+) -> Iterator[Integers]:
+    """The ids of a text, in pieces, which are those of the whole text.
+
+    Args:
+        text: of any length.
+        encode: a text to ids.
+        apart: whether two texts have the ids together that they have apart, see ``vocabulary.parting``. Where they have
+            not, the piece goes on to the next place.
+    """
     start = 0
-    while start < len(text):
-        end = start + PART
-        if end < len(text):
-            cut = max(text.rfind("\n", start, end), text.rfind(" ", start, end))
-            end = cut if cut > start else end
-        yield encode(text[start:end])
-        start = end
+    for end in range(PART, len(text), PART):
+        found = _BETWEEN.match(text, max(start, end - LOOKED_AT), end)
+        cut = 0 if found is None else found.end()
+        if start < cut and apart(text[max(start, cut - AROUND) : cut], text[cut : cut + AROUND]):
+            yield encode(text[start:cut])
+            start = cut
+    if start < len(text):
+        yield encode(text[start:])
