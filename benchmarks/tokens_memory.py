@@ -1,11 +1,12 @@
 """Memory of ``compare_tokens`` by the number of tokens.
 
-    python benchmarks/tokens_memory.py [--tokens 200000 1000000] [--forms documents "one document"]
+    python benchmarks/tokens_memory.py [--forms "one document"] [--tokens 10000000]
 
 Two random GPT-2s of two layers, of width 16 and a vocabulary of 512, are compared over a text file of random words:
-as documents of 1,000 words, or as one document, whose text memory holds. Each run is a process of its own.
-``resident_mb`` is the most that it ever had resident, by the operating system, libraries and models included. Writes
-tokens_memory.csv beside this file, or the file of --out.
+as documents of 1,000 words, as one document, or as one document that the tokenizer reads whole, as it does where no cut
+is known to leave all tokens as they are. Each run is a process of its own. ``resident_mb`` is the most that it ever had
+resident, by the operating system, libraries and models included; ``cpu_seconds`` is the computing time of the
+comparison. Writes tokens_memory.csv beside this file, or the file of --out, and keeps its rows that were not run again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,38 +26,52 @@ import pandas as pd
 
 HERE = Path(__file__).parent
 WORDS = 400
-FORMS = ["documents", "one document"]
+
+#: What is run, by its form.
+RUNS = {
+    "documents": (200_000, 1_000_000),
+    "one document": (200_000, 1_000_000, 10_000_000),
+    "one document read whole": (200_000, 1_000_000),
+}
 
 
 def main() -> None:
     """Runs each number of tokens in each form in a process of its own."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tokens", type=int, nargs="+", default=[200_000, 1_000_000])
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS[:1])
+    parser.add_argument("--forms", nargs="+", choices=RUNS, default=[*RUNS])
+    parser.add_argument("--tokens", type=int, nargs="+", help="these numbers of tokens alone, in each form")
     parser.add_argument("--out", type=Path, default=HERE / "tokens_memory.csv")
     parser.add_argument("--only", nargs=2, metavar=("TOKENS", "FORM"), help="measure one cell here, and print it")
     options = parser.parse_args()
     if options.only is not None:
         print(json.dumps(measured(int(options.only[0]), options.only[1])))
         return
-    rows = []
     for form in options.forms:
-        for tokens in options.tokens:
+        for tokens in options.tokens or RUNS[form]:
             command = [sys.executable, __file__, "--only", str(tokens), form]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-            pd.DataFrame(rows).to_csv(options.out, index=False, lineterminator="\n")
+            row = pd.DataFrame([json.loads(done.stdout.splitlines()[-1])])
+            rows = pd.concat([pd.read_csv(options.out), row]) if options.out.is_file() else row
+            rows = rows.drop_duplicates(["form", "tokens"], keep="last")
+            rows = rows.sort_values(["form", "tokens"])
+            rows.to_csv(options.out, index=False, lineterminator="\n")
 
 
 def measured(tokens: int, form: str) -> dict[str, Any]:
-    """One run: how many tokens were scored, and how much was resident at most."""
+    """One run: how many tokens were scored, how much was resident at most, and how long it computed."""
     from anchorlab import compare_tokens
+    from anchorlab.tokens import windows
 
+    if form == "one document read whole":
+        windows.PART = sys.maxsize
     with tempfile.TemporaryDirectory() as place:
         file = written(Path(place) / "words.txt", tokens, 1000 if form == "documents" else tokens)
-        found = compare_tokens(*(model(seed) for seed in (0, 1)), texts=file, context=128, together=8)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"form": form, "tokens": found.tokens, "documents": found.documents, "resident_mb": round(peak)}
+        models, start = [model(seed) for seed in (0, 1)], time.process_time()
+        found = compare_tokens(*models, texts=file, context=128, together=8)
+        seconds = round(time.process_time() - start)
+    peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    row = {"form": form, "tokens": found.tokens, "documents": found.documents}
+    return row | {"resident_mb": peak, "cpu_seconds": seconds}
 
 
 def written(file: Path, tokens: int, size: int) -> Path:

@@ -33,6 +33,22 @@ def pair(folders, family="gpt2"):
     return folders / f"{family}-reference", folders / f"{family}-candidate"
 
 
+def test_documents_read_in_parts_give_the_same(folders, monkeypatch):
+    models, read = [open_causal(folder) for folder in pair(folders)], []
+    whole = compare_tokens(*models, texts=TEXTS[:8], context=20, stride=9)
+    monkeypatch.setattr(anchorlab.tokens.windows, "PART", 30)
+    encode = anchorlab.tokens.vocabulary.encoder
+
+    def counting(*tokenizers):
+        own = encode(*tokenizers)
+        return lambda text: (read.append(text), own(text))[1]
+
+    monkeypatch.setattr(anchorlab.tokens.compare, "encoder", counting)
+    assert compare_tokens(*models, texts=TEXTS[:8], context=20, stride=9) == whole
+    assert len(read) > 8
+    assert "".join(read) == "".join(TEXTS[:8])
+
+
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_tokens_are_measured_from_the_logits_of_their_windows(family, folders, tmp_path):
     """By a plain loop: a window at a time, each in a forward pass of its own."""

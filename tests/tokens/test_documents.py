@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pandas as pd
 import pytest
 
 from anchorlab import AnchorlabError
+from anchorlab.tokens import documents
 from anchorlab.tokens.documents import Document, open_texts
 
 
@@ -50,6 +52,13 @@ def test_the_sample_is_there_and_has_enough_documents():
 
 def test_lists_are_documents():
     assert [*open_texts(["a b", "c"]).read()] == [Document("a b"), Document("c")]
+
+
+def test_the_digest_of_a_long_text_is_that_of_the_whole(monkeypatch):
+    monkeypatch.setattr(documents, "_HASHED", 3)
+    texts = ["a film\ud83c\udfac, été, 映画 \U0001f3ac", "short"]  # with halves of a character, as JSON may have them
+    whole = [hashlib.sha256(text.encode(errors="surrogatepass")).digest() for text in texts]
+    assert open_texts(texts).checked().digest == hashlib.sha256(b"".join(whole)).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.tokens.documents import has_columns, open_texts
 from anchorlab.tokens.scoring import Plan
-from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder
+from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder, parting
 from anchorlab.tokens.windows import Window, check_windows
 
 #: Most tokens that the models read at once, where nobody says so and they can read so many.
@@ -315,4 +315,5 @@ def _plan(reference: CausalLM, candidate: CausalLM, texts: AuditTexts, context: 
     context = min(CONTEXT, limit) if context is None else context
     begins = begins_with(reference.tokenizer)
     stride = check_windows(context, None, begins)
-    return Plan(texts.measured, encoder(reference.tokenizer, candidate.tokenizer), context, stride, begins)
+    tokenizers = reference.tokenizer, candidate.tokenizer
+    return Plan(texts.measured, encoder(*tokenizers), context, stride, begins, apart=parting(*tokenizers))

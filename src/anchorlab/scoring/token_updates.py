@@ -164,7 +164,8 @@ def windows_to_learn(texts: Texts, plan: Plan, context: int) -> list[Window]:
         AnchorlabError: if no document has two tokens.
     """
     stride = check_windows(context, None, plan.begins)
-    windows = list(islice(Plan(texts, plan.encode, context, stride, plan.begins).windows(), MOST_WINDOWS))
+    own = Plan(texts, plan.encode, context, stride, plan.begins, apart=plan.apart)
+    windows = list(islice(own.windows(), MOST_WINDOWS))
     if not windows:
         raise AnchorlabError(
             f"no document of {texts.source} to make updates of has two tokens, so that none follows another: give "
