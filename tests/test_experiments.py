@@ -92,7 +92,7 @@ def test_the_suites_of_defences_find_the_injections_of_another_suite_in_its_fold
 def test_the_suites_of_defences_measure_relearning_and_take_no_oracle() -> None:
     for name in ("defences", "defences_texts", "defences_cifar10"):
         read = suite(name)
-        assert read.relearn == [1, 5, 10]
+        assert read.relearn == ([5] if name == "defences_texts" else [1, 5, 10])
         assert not any(is_oracle(spec.repair) for spec in read.repairs.values())
     assert set(suite("repairs").repairs) < set(suite("defences").repairs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +155,20 @@ def test_what_a_detector_saw_is_kept(done: Path, results: SuiteResults) -> None:
 
 @pytest.mark.slow
 def test_the_report_shows_curves_and_triggers(results: SuiteResults, tmp_path: Path) -> None:
-    page = write_page(results, tmp_path / "report").read_text()
+    relearned = results.repairs.assign(asr_relearned_5=0.4, asr_relearned_5_reference=0.3)
+    page = write_page(replace(results, repairs=relearned), tmp_path / "report").read_text()
     (trigger,) = results.examples
-    for words in ("ROC curves over the population", f"{trigger}: triggers found in the first model of each kind"):
+    for words in (
+        "ROC curves over the population",
+        f"{trigger}: triggers found in the first model of each kind",
+        "attack success after each repair and after relearning",
+    ):
         assert words in page
+    tables = {path.stem for path in (tmp_path / "report" / "tables").glob("*.csv")}
+    assert {"relearning", "repairs-matrix", "accusations"} <= tables
     names = {path.stem for path in (tmp_path / "report" / "figures").glob("*.png")}
     assert {"roc-models", f"found-{slug(trigger)}", f"roc-inputs-{slug(trigger)}-20"} <= names
+    assert f"relearning-{slug(trigger)}-20" in names
     seen = np.asarray(Image.open(tmp_path / "report" / "figures" / f"found-{slug(trigger)}.png").convert("L"))
     assert (seen == 7).mean() > 0.01
 
