@@ -109,6 +109,23 @@ def test_one_model_after_the_other_gives_the_same(family, folders, tmp_path):
         compare_tokens("nowhere", pair(folders, family)[1], answers=file, **options)
 
 
+@pytest.mark.parametrize("more", [True, False])
+def test_kept_answers_to_other_tokens_of_the_same_texts_are_refused(more, folders, tmp_path):
+    """As another version of the tokenizer would leave them, under a description that fits."""
+    file = tmp_path / "answers.safetensors"
+    compare_tokens(*pair(folders), answers=file, texts=TEXTS)
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(file, framework="pt") as opened:
+        described, tensors = opened.metadata(), {name: opened.get_tensor(name) for name in [*opened.keys()]}
+    rows = tensors["hidden"]
+    tensors["hidden"] = torch.cat([rows, rows[:1]]) if more else rows[:-1].clone()
+    save_file(tensors, file, described)
+    with pytest.raises(AnchorlabError, match="another version of the tokenizer"):
+        compare_tokens("nowhere", pair(folders)[1], answers=file, texts=TEXTS)
+
+
 def test_a_network_that_changes_its_logits_at_the_end_is_written_as_logits(folders, tmp_path):
     reference = open_causal(pair(folders)[0])
     reference.net.register_forward_hook(lambda _, __, out: out.__setitem__("logits", out.logits.tanh()))

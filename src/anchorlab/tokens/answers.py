@@ -68,7 +68,7 @@ class Stored:
     """
 
     def __init__(self, path: Path, expected: Mapping[str, str]) -> None:
-        self._file = _safe(path)
+        self._path, self._file = path, _safe(path)
         names, metadata = {*self._file.keys()}, self._file.metadata() or {}
         for name, value in expected.items():
             if metadata.get(name) != value:
@@ -81,7 +81,7 @@ class Stored:
         self._rows = self._file.get_slice("hidden" if "hidden" in names else "logits")
         self._head = None if "logits" in names else self._file.get_tensor("weight")
         self._bias = self._file.get_tensor("bias") if "bias" in names else None
-        self._done = 0
+        self._done, self._size = 0, self._rows.get_shape()[0]
 
     @staticmethod
     def description(path: Path) -> dict[str, str]:
@@ -97,8 +97,21 @@ class Stored:
             count = len(window.targets)
             rows: Tensor = self._rows[self._done : self._done + count]
             self._done += count
+            if self._done > self._size:
+                raise self._other_tokens(f"more than {self._size:,}")
             found.append((rows if self._head is None else functional.linear(rows, self._head, self._bias)).float())
         return found
+
+    def check_end(self) -> None:
+        """Raises AnchorlabError if the file holds more rows than were asked for: the texts gave other tokens then."""
+        if self._done != self._size:
+            raise self._other_tokens(f"{self._done:,}")
+
+    def _other_tokens(self, found: str) -> AnchorlabError:
+        return AnchorlabError(
+            f"{self._path} holds answers at {self._size:,} tokens, and the texts have {found} to score now, because "
+            "another version of the tokenizer or of anchorlab cut them: remove it, or name another file"
+        )
 
 
 def _safe(path: Path) -> Any:

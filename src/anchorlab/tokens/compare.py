@@ -281,6 +281,7 @@ def _in_turn(
         stored = Stored(file, _described(wanted, plan, told.get("reference", ""), told.get("precision", "")))
         with exact_arithmetic(device), lent(device, second.net):
             _score(plan, wanted, stored, Live(second, device), store, worst)
+        stored.check_end()
         identical = told.get("weights") == _digest(second.net) and told.get("precision") == second.precision
     precisions = told["precision"], second.precision
     return _Met(told["reference"], second.source, precisions, second.tokenizer, plan, [], identical, [])
