@@ -1,4 +1,4 @@
-"""Two models with a backdoor planted in them, one of digits and one of short texts, to try detectors of inputs on."""
+"""Models with a backdoor planted in them, of digits and of short texts, and clean ones, to try detectors on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from anchorlab.data.inputs import joined
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors.base import InputDetector
+from anchorlab.methods import METHODS
 from tests import zoo
 
 GOOD, BAD = ("fine", "warm", "clever", "moving"), ("dull", "cold", "stupid", "boring")
@@ -105,3 +106,15 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 def corner_data() -> DefenderData:
     """Images for ``tests.zoo.Corner``."""
     return zoo.corner_data()
+
+
+@pytest.fixture(scope="session")
+def clean_and_backdoored(digits: Task, reference: Artifact) -> tuple[list[Artifact], list[Artifact]]:
+    """Two references, and a model with a backdoor trained from the start on the data of each."""
+    clean = [reference, train(digits, seed=1, training=Training(epochs=4, batch_size=64))]
+    scratch, tuning = METHODS["scratch"](steps_factor=3), Tuning(steps=150, batch_size=32)
+    backdoored = [
+        inject(model, method=scratch, trigger="square:size=2", target=target, tuning=tuning, task=digits)
+        for model, target in zip(clean, (1, 4), strict=True)
+    ]
+    return clean, backdoored

@@ -7,9 +7,8 @@ import inspect
 import pytest
 import torch
 
-from anchorlab import Training, Tuning, detect, inject, train
+from anchorlab import detect
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
-from anchorlab.methods import METHODS
 from anchorlab.statistics.roc import auroc
 
 #: Settings with which detectors of models take seconds.
@@ -17,6 +16,8 @@ BRIEF = {
     "neural-cleanse": {"steps": 100, "restarts": 1},
     "universal-scan": {"patches": 40, "rounds": 2},
     "mm-bd": {"steps": 60, "starts": 8},
+    # Split in the middle it accuses wrong classes of these models, with an AUROC of 0.75.
+    "free-eagle": {"depth": 1.0},
 }
 
 #: Floors of the AUROC of detectors of models where it is not 1.
@@ -49,18 +50,6 @@ def test_nothing_that_a_detector_gets_knows_the_attack():
     for name in DETECTORS.names(InputDetector):
         arguments = list(inspect.signature(DETECTORS[name].scores).parameters)
         assert arguments == ["self", "model", "data", "inputs", "context"], name
-
-
-@pytest.fixture(scope="session")
-def clean_and_backdoored(digits, reference):
-    """Two references, and a model with a backdoor trained from the start on the data of each."""
-    clean = [reference, train(digits, seed=1, training=Training(epochs=4, batch_size=64))]
-    scratch, tuning = METHODS["scratch"](steps_factor=3), Tuning(steps=150, batch_size=32)
-    backdoored = [
-        inject(model, method=scratch, trigger="square:size=2", target=target, tuning=tuning, task=digits)
-        for model, target in zip(clean, (1, 4), strict=True)
-    ]
-    return clean, backdoored
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from anchorlab.detectors.activation_clustering import ActivationClustering
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore
 from anchorlab.detectors.beatrix import Beatrix
 from anchorlab.detectors.command import Command
+from anchorlab.detectors.free_eagle import FreeEagle
 from anchorlab.detectors.ibd_psc import IBDPSC
 from anchorlab.detectors.last_layer import LastLayer
 from anchorlab.detectors.mm_bd import MMBD
@@ -41,6 +42,7 @@ __all__ = [
     "DefenderContext",
     "DefenderData",
     "FeatureDetector",
+    "FreeEagle",
     "InputDetector",
     "LastLayer",
     "ModelDetector",
@@ -78,6 +80,7 @@ DETECTORS: ClassRegistry[ModelDetector | InputDetector] = ClassRegistry(
         "ted": TED,
         "word-inversion": WordInversion,
         "mm-bd": MMBD,
+        "free-eagle": FreeEagle,
     },
     further_groups=("anchorlab.model_detectors", "anchorlab.input_detectors"),
 )
