@@ -18,6 +18,8 @@ BRIEF = {
     "mm-bd": {"steps": 60, "starts": 8},
     # Split in the middle it accuses wrong classes of these models, with an AUROC of 0.75.
     "free-eagle": {"depth": 1.0},
+    # With less, the mask takes all 64 features of this small network.
+    "feature-mask": {"mask_weight": 1.5},
 }
 
 #: Floors of the AUROC of detectors of models where it is not 1.
@@ -63,6 +65,16 @@ def test_every_detector_of_models_ranks_backdoored_models_above_clean_ones(clean
         scores.append([score.score for score in found])
     clean, backdoored = scores
     assert auroc(clean, backdoored).value >= OF_MODELS_FLOORS.get(name, 1)
+
+
+@pytest.mark.slow
+def test_feature_mask_names_the_targets(clean_and_backdoored, digits):
+    _, backdoored = clean_and_backdoored
+    found = [
+        detect(model, "feature-mask", parameters=BRIEF["feature-mask"], defender_data=None, task=digits)
+        for model in backdoored
+    ]
+    assert [score.targets.tolist() for score in found] == [[1], [4]]
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from anchorlab.repairs.ban import BAN, noised_loss
-from anchorlab.repairs.neuron_noise import worst_noise
+from anchorlab.defender.neuron_noise import noised_loss, worst_noise
+from anchorlab.repairs.ban import BAN
 from anchorlab.repairs.tuning import cross_entropy
 
 

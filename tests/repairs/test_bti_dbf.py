@@ -10,8 +10,9 @@ from torch import nn
 
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
+from anchorlab.defender.feature_mask import mask_loss
 from anchorlab.models.call import logits, track_statistics
-from anchorlab.repairs.bti_dbf import BTIDBF, Features, Generator, _Unlearning, mask_loss
+from anchorlab.repairs.bti_dbf import BTIDBF, Features, Generator, _Unlearning
 from anchorlab.repairs.tuning import copied
 from anchorlab.seeding import generator, seeded_globally
 from tests.zoo import Small

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from anchorlab.models.call import accuracy
+from anchorlab.models.hooks import norms_of
 from anchorlab.repairs.anp import Masks
-from anchorlab.repairs.channels import norms_of
 from anchorlab.repairs.rnp import RNP, masked_loss
 
 

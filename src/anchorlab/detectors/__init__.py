@@ -10,6 +10,7 @@ from anchorlab.detectors.activation_clustering import ActivationClustering
 from anchorlab.detectors.base import FeatureDetector, InputDetector, ModelDetector, ModelScore
 from anchorlab.detectors.beatrix import Beatrix
 from anchorlab.detectors.command import Command
+from anchorlab.detectors.feature_mask import FeatureMask
 from anchorlab.detectors.free_eagle import FreeEagle
 from anchorlab.detectors.ibd_psc import IBDPSC
 from anchorlab.detectors.last_layer import LastLayer
@@ -42,6 +43,7 @@ __all__ = [
     "DefenderContext",
     "DefenderData",
     "FeatureDetector",
+    "FeatureMask",
     "FreeEagle",
     "InputDetector",
     "LastLayer",
@@ -81,6 +83,7 @@ DETECTORS: ClassRegistry[ModelDetector | InputDetector] = ClassRegistry(
         "word-inversion": WordInversion,
         "mm-bd": MMBD,
         "free-eagle": FreeEagle,
+        "feature-mask": FeatureMask,
     },
     further_groups=("anchorlab.model_detectors", "anchorlab.input_detectors"),
 )

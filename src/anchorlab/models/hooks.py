@@ -101,6 +101,25 @@ def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
     )
 
 
+def norms_of(model: nn.Module, name: str, *, instead: str = "repair") -> dict[str, nn.BatchNorm2d]:
+    """The layers of BatchNorm that scale channels of maps, by their names in the model.
+
+    Args:
+        model: the model.
+        name: name of the repair or detector, for messages.
+        instead: what else to take, for messages.
+
+    Raises:
+        AnchorlabError: if the model has none.
+    """
+    norms = {
+        label: module for label, module in model.named_modules() if isinstance(module, nn.BatchNorm2d) and module.affine
+    }
+    if not norms:
+        raise AnchorlabError(f"{name} works on channels by BatchNorm, but the model has none: take another {instead}")
+    return norms
+
+
 class DistantHead(nn.Module):
     """Stands for the last layer of a network that another library computes, so that its features can be captured.
 

@@ -22,10 +22,10 @@ from torch.nn import functional
 
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.neuron_noise import Noise, worst_noise
 from anchorlab.models.call import logits, track_statistics
-from anchorlab.repairs.channels import norms_of
+from anchorlab.models.hooks import norms_of
 from anchorlab.repairs.clean_batches import Augment, CleanBatches
-from anchorlab.repairs.neuron_noise import Noise, worst_noise
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT, formerly

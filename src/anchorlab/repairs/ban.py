@@ -3,7 +3,7 @@
 Xu, Liu, Koffas, Yu and Picek 2024, BAN: Detecting Backdoors Activated by Adversarial Neuron Noise, NeurIPS (arXiv
 2405.19928). Noise on BatchNorm's weights and biases, within a box of relative size ``radius``, is searched that raises
 the clean loss, because it wakes the backdoor's neurons; then the weights go down the clean loss plus ``noise_weight``
-times the loss under the noise. The paper's detector, which finds the target, is not part of the repair.
+times the loss under the noise. The paper's detector, which finds the target, is `feature-mask`.
 
 Radius, weight, and the one signed step from a random start are those of the authors' code, whose step leaves the box;
 ours is cut to it. BatchNorm's statistics follow each clean batch once, and not the noised ones, which move them in
@@ -19,14 +19,13 @@ from typing import Any, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torch.nn import functional
 
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.models.call import logits, track_statistics
+from anchorlab.defender.neuron_noise import Noise, noised_loss, worst_noise
+from anchorlab.models.call import track_statistics
+from anchorlab.models.hooks import norms_of
 from anchorlab.repairs.base import Repair
-from anchorlab.repairs.channels import norms_of
-from anchorlab.repairs.neuron_noise import Noise, noisy, worst_noise
 from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
 from anchorlab.settings import STRICT
 
@@ -65,17 +64,3 @@ class BAN(Schedule, Repair):
         repaired = track_statistics(copied(model))
         tune(repaired, data, self, context, name="BAN", loss=loss)
         return repaired.eval()
-
-
-def noised_loss(
-    model: nn.Module,
-    weights: Mapping[str, Tensor],
-    names: list[str],
-    noise: Noise,
-    inputs: Mapping[str, Tensor],
-    labels: Tensor,
-) -> Tensor:
-    """The mean cross-entropy under noise on BatchNorm's weights and biases; its statistics stay as they are."""
-    statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    changed = {**weights, **statistics, **noisy(weights, names, noise)}
-    return functional.cross_entropy(logits(model, inputs, changed), labels)

@@ -18,7 +18,7 @@ in each round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -29,6 +29,7 @@ from torch.nn import functional
 
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.feature_mask import mask_loss
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import evaluating, logits, predict, track_statistics
 from anchorlab.models.hooks import capture_output, last_layer
@@ -222,16 +223,3 @@ class Generator(nn.Module):
 def squashed(values: Tensor) -> Tensor:
     """To [0, 1], by the hyperbolic tangent."""
     return (values.tanh() + 1) / 2
-
-
-def mask_loss(layer: Callable[[Tensor], Tensor], mask: Tensor, found: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy with masked features less that with the rest of them.
-
-    Args:
-        layer: the last layer.
-        mask: ``[D]``.
-        found: features ``[B, D]``.
-        labels: int64 ``[B]``.
-    """
-    kept, rest = layer(mask * found), layer((1 - mask) * found)
-    return functional.cross_entropy(kept, labels) - functional.cross_entropy(rest, labels)

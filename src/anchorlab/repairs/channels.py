@@ -54,21 +54,3 @@ def channels_of(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> li
     if not channels:
         raise AnchorlabError(f"{name} prunes or compares convolutions, but the model has none: take another repair")
     return channels
-
-
-def norms_of(model: nn.Module, name: str) -> dict[str, nn.BatchNorm2d]:
-    """The layers of BatchNorm that scale channels of maps, by their names in the model.
-
-    Args:
-        model: the model.
-        name: name of the repair, for messages.
-
-    Raises:
-        AnchorlabError: if the model has none.
-    """
-    norms = {
-        label: module for label, module in model.named_modules() if isinstance(module, nn.BatchNorm2d) and module.affine
-    }
-    if not norms:
-        raise AnchorlabError(f"{name} works on channels by BatchNorm, but the model has none: take another repair")
-    return norms

@@ -28,8 +28,8 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import DivergenceError
 from anchorlab.models.call import accuracy, logits, track_statistics
+from anchorlab.models.hooks import norms_of
 from anchorlab.repairs.anp import Masks, prune_below
-from anchorlab.repairs.channels import norms_of
 from anchorlab.repairs.clean_batches import Augment, CleanBatches
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied, cross_entropy

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from anchorlab.data.batches import moved
+from anchorlab.models.call import logits
 
 #: For each BatchNorm the noise of its weights and that of its biases, each ``[C]``.
 Noise = list[tuple[Tensor, Tensor]]
@@ -54,3 +56,17 @@ def noisy(weights: Mapping[str, Tensor], names: Sequence[str], noise: Noise) -> 
         changed[f"{name}.weight"] = weights[f"{name}.weight"] * (1 + d)
         changed[f"{name}.bias"] = weights[f"{name}.bias"] * (1 + e)
     return changed
+
+
+def noised_loss(
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    names: Sequence[str],
+    noise: Noise,
+    inputs: Mapping[str, Tensor],
+    labels: Tensor,
+) -> Tensor:
+    """The mean cross-entropy under noise on BatchNorm's weights and biases; its statistics stay as they are."""
+    statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    changed = {**weights, **statistics, **noisy(weights, names, noise)}
+    return functional.cross_entropy(logits(model, inputs, changed), labels)
