@@ -3,7 +3,7 @@
 Xu, Liu, Koffas, Yu and Picek 2024, BAN: Detecting Backdoors Activated by Adversarial Neuron Noise, NeurIPS (arXiv
 2405.19928). Noise on BatchNorm's weights and biases, within a box of relative size ``radius``, is searched that raises
 the clean loss, because it wakes the backdoor's neurons; then the weights go down the clean loss plus ``noise_weight``
-times the loss under the noise. The paper's detector, which finds the target, is `feature-mask`.
+times the loss under the noise. The paper's detector, which finds the target, is ``feature-mask``.
 
 Radius, weight, and the one signed step from a random start are those of the authors' code, whose step leaves the box;
 ours is cut to it. BatchNorm's statistics follow each clean batch once, and not the noised ones, which move them in
