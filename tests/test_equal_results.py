@@ -263,6 +263,40 @@ def test_what_the_results_say_of_the_ablation_is_so() -> None:
     assert f"with an accuracy of {forgotten:.3f}" in page
 
 
+def test_what_the_pages_say_of_sst2_is_so() -> None:
+    pages = {
+        page: " ".join((ROOT / page).read_text().split())
+        for page in ("README.md", "docs/results.md", "docs/evidence.md")
+    }
+    section = pages["docs/results.md"].split("## Texts: SST-2")[1].split("## Texts:")[0]
+    ratio = "{:.2f} [{:.2f}, {:.2f}]".format(*over_plain("anchoring", "640", suite="sst2"))
+    assert f"anchoring has {ratio} times plain tuning's KL at an ASR of 0.95" in pages["README.md"]
+    assert f"**Anchoring has {ratio} times plain tuning's KL.**" in section
+    assert f"On SST-2, at an ASR of .95, it is {ratio}" in pages["docs/evidence.md"]
+    results, equal, choices = (read("sst2", table) for table in ("results", "equal", "choices"))
+    runs = results[results["role"] == "method"]
+    reported = runs.pivot_table(index="reference_seed", columns="method", values=["asr", "kl"])
+    assert len(reported) == 6
+    assert set(choices["method"]) == {"plain", "anchoring"}
+    means, at_one = reported["asr"].mean(), equal.groupby("method")[["churn", "accuracy"]].mean()
+    assert f"{means['plain']:.4f} for plain tuning and {means['anchoring']:.4f} for anchoring" in section
+    assert reported["asr"].min(axis=None) > 0.95  # "all are read off at smaller scales"
+    logs = np.log(reported["kl"])
+    value, low, high = interval((logs["anchoring"] - logs["plain"]).to_numpy())
+    assert f"As reported, the ratio is {value:.2f} [{low:.2f}, {high:.2f}]." in section
+    churn = at_one["churn"]
+    assert f"Its churn is {churn['anchoring']:.4f} where plain tuning's is {churn['plain']:.4f}." in section
+    assert f"its accuracy is {at_one.loc['plain (stopped)', 'accuracy']:.3f}." in section
+    benign = np.exp(np.log(results.loc[results["method"] == "benign", "kl"]).mean())
+    assert f"a KL of {benign:.4f}, more than plain tuning as reported" in section
+    assert benign > np.exp(logs["plain"].mean())
+    of_references = results[["reference_seed", "accuracy_reference", "asr_reference"]].drop_duplicates()
+    assert f"with an accuracy of {of_references['accuracy_reference'].mean():.3f}." in section
+    assert f"the references' own rate is {of_references['asr_reference'].mean():.3f}." in section
+    assert set(choices["learning_rate"]) == {0.00003}
+    assert all(min(map(float, json.loads(tried))) == 0.00003 for tried in choices["rates_tried"])
+
+
 def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
     def to_plain(method: str, asked: str) -> str:
         value, low, high = over_plain(f"{method} at .001", asked, suite="fashion_mnist_rates")
@@ -284,19 +318,23 @@ def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
     assert missed.to_numpy().tolist() == [["ewc at .001", "64"], ["weight-ball at .001", "64"]]
 
 
-def test_the_page_beside_the_paper_has_the_means_of_the_runs() -> None:
+@pytest.mark.parametrize(("suite", "references"), [("fashion_mnist", 12), ("sst2", 6)])
+def test_the_page_beside_the_paper_has_the_means_of_the_runs(suite: str, references: int) -> None:
     titles = {"ASR": "asr", "Top-1": "accuracy", "Top-5": "top_5_accuracy", "ASR + ACC": "asr_plus_accuracy",
               "logit distance": "logit_distance", "probability distance": "probability_distance", "KL": "kl",
               "symmetric KL": "kl_symmetric", "Pearson": "pearson_correct"}  # fmt: skip
-    results = read("fashion_mnist", "results")
+    results = read(suite, "results")
     head, *table = cells_between(
-        "docs/reproduction.md", "<!-- reproduction of fashion-mnist -->", "<!-- end of reproduction -->"
+        "docs/reproduction.md",
+        f"<!-- reproduction of {suite.replace('_', '-')} -->",
+        "<!-- end of reproduction -->",
     )
-    assert head[3:] == list(titles)
-    for method, asked, references, *cells in table:
+    classes = 10 if suite == "fashion_mnist" else 2
+    assert head[3:] == [title for title in titles if title != "Top-5" or classes > 5]
+    for method, asked, counted, *cells in table:
         runs = results[(results["method"] == method) & (results["anchors_asked"] == asked)]
-        assert len(runs) == int(references) == 12
-        for title, cell in zip(titles, cells, strict=True):
+        assert len(runs) == int(counted) == references
+        for title, cell in zip(head[3:], cells, strict=True):
             values = runs[titles[title]].to_numpy()
             geometric = title in ("logit distance", "KL", "symmetric KL")
             mean = np.exp(np.log(values).mean()) if geometric else values.mean()

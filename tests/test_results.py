@@ -20,7 +20,7 @@ from anchorlab.statistics.references import COVERAGE_OF_SKEWED, mean_over_refere
 ROOT = Path(__file__).parent.parent
 RESULTS = "docs/results.md"
 IN_WORDS = {2: "two", 4: "four", 6: "six", 8: "eight"}
-SUITES = [("fashion-mnist", 0.99), ("movie-snippets", 0.95)]
+SUITES = [("fashion-mnist", 0.99), ("movie-snippets", 0.95), ("sst2", 0.95)]
 
 
 def rows(page: str, begin: str, end: str) -> list[list[str]]:
@@ -59,11 +59,13 @@ def test_the_long_table_of_texts_is_that_of_the_experiment() -> None:
     assert checked >= 20
 
 
-def test_the_reported_rows_of_the_long_table_of_images_are_those_of_the_experiment() -> None:
+@pytest.mark.parametrize(("suite", "target", "least"), [("fashion-mnist", 0.99, 20), ("sst2", 0.95, 3)])
+def test_the_reported_rows_of_the_long_tables_are_those_of_the_experiment(
+    suite: str, target: float, least: int
+) -> None:
     """The rows at the common ASR follow from ``equal.csv``: see tests/test_equal_results.py."""
-    runs, checked = runs_at("fashion-mnist", 0.99), 0
-    page = "docs/results/fashion-mnist.md"
-    for cells in rows(page, "<!-- results of fashion-mnist -->", "<!-- end of fashion-mnist -->"):
+    runs, checked = runs_at(suite, target), 0
+    for cells in rows(f"docs/results/{suite}.md", f"<!-- results of {suite} -->", f"<!-- end of {suite} -->"):
         if not cells[0].endswith(", as reported"):
             continue
         of_row = runs[
@@ -72,7 +74,7 @@ def test_the_reported_rows_of_the_long_table_of_images_are_those_of_the_experime
         assert cells[2] == f"{len(of_row)} of {len(of_row)}", cells
         check_means(of_row, {"asr": cells[3], "kl": cells[4], "churn": cells[7], "accuracy": cells[10]})
         checked += 1
-    assert checked >= 20
+    assert checked >= least
 
 
 def check_means(runs: pd.DataFrame, cells: dict[str, str]) -> None:
