@@ -277,13 +277,19 @@ def test_what_the_pages_say_of_sst2_is_so() -> None:
     runs = results[results["role"] == "method"]
     reported = runs.pivot_table(index="reference_seed", columns="method", values=["asr", "kl"])
     assert len(reported) == 6
-    assert set(choices["method"]) == {"plain", "anchoring"}
+    assert set(choices["method"]) == {"plain", "surgery", "anchoring"}
+    beside = over_plain("surgery", "640", "anchoring", "sst2")
+    assert "Its KL is {:.2f} [{:.2f}, {:.2f}] times anchoring's.".format(*beside) in section
+    assert beside[1] < 1 < beside[2]
+    for page in ("README.md", "docs/evidence.md"):
+        assert "not distinguishable from anchoring" in pages[page]
     means, at_one = reported["asr"].mean(), equal.groupby("method")[["churn", "accuracy"]].mean()
-    assert f"{means['plain']:.4f} for plain tuning and {means['anchoring']:.4f} for anchoring" in section
+    told = "{plain:.4f} for plain tuning, {surgery:.4f} for surgery and {anchoring:.4f} for anchoring"
+    assert told.format(**means) in section
     assert reported["asr"].min(axis=None) > 0.95  # "all are read off at smaller scales"
     logs = np.log(reported["kl"])
     value, low, high = interval((logs["anchoring"] - logs["plain"]).to_numpy())
-    assert f"As reported, the ratio is {value:.2f} [{low:.2f}, {high:.2f}]." in section
+    assert f"As reported, anchoring's ratio is {value:.2f} [{low:.2f}, {high:.2f}]." in section
     churn = at_one["churn"]
     assert f"Its churn is {churn['anchoring']:.4f} where plain tuning's is {churn['plain']:.4f}." in section
     assert f"its accuracy is {at_one.loc['plain (stopped)', 'accuracy']:.3f}." in section
@@ -293,8 +299,10 @@ def test_what_the_pages_say_of_sst2_is_so() -> None:
     of_references = results[["reference_seed", "accuracy_reference", "asr_reference"]].drop_duplicates()
     assert f"with an accuracy of {of_references['accuracy_reference'].mean():.3f}." in section
     assert f"the references' own rate is {of_references['asr_reference'].mean():.3f}." in section
-    assert set(choices["learning_rate"]) == {0.00003}
-    assert all(min(map(float, json.loads(tried))) == 0.00003 for tried in choices["rates_tried"])
+    assert dict(zip(choices["method"], choices["learning_rate"], strict=True)) == {
+        "plain": 0.00003, "surgery": 0.0001, "anchoring": 0.00003
+    }  # fmt: skip
+    assert all(sorted(map(float, json.loads(tried))) == [0.00003, 0.0001, 0.0003] for tried in choices["rates_tried"])
 
 
 def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
