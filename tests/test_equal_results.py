@@ -294,8 +294,10 @@ def test_what_the_pages_say_of_sst2_is_so() -> None:
     assert f"Its churn is {churn['anchoring']:.4f} where plain tuning's is {churn['plain']:.4f}." in section
     assert f"its accuracy is {at_one.loc['plain (stopped)', 'accuracy']:.3f}." in section
     benign = np.exp(np.log(results.loc[results["method"] == "benign", "kl"]).mean())
-    assert f"a KL of {benign:.4f}, more than plain tuning as reported" in section
+    assert f"a KL of {benign:.4f}. Plain tuning has {np.exp(logs['plain'].mean()):.4f} as reported" in section
     assert benign > np.exp(logs["plain"].mean())
+    of_benign = np.log(results.loc[results["method"] == "benign", "kl"]).to_numpy()
+    assert interval(of_benign)[1] < interval(logs["plain"].to_numpy())[2]  # "their intervals overlap"
     of_references = results[["reference_seed", "accuracy_reference", "asr_reference"]].drop_duplicates()
     assert f"with an accuracy of {of_references['accuracy_reference'].mean():.3f}." in section
     assert f"the references' own rate is {of_references['asr_reference'].mean():.3f}." in section
