@@ -19,7 +19,7 @@ from anchorlab import load_results
 from anchorlab.reports.suite.tables import to_markdown
 from repairs_table import write_repairs
 from reproduction_table import write_reproduction
-from short_tables import SMALL, replace_between, write_short_tables
+from short_tables import SMALL, replace_between, tables_with, write_short_tables
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -54,6 +54,8 @@ TABLES = {
     "ablation": 0.99,
     "cifar10": 0.99,
     "sst2": 0.95,
+    "sst2_more": 0.95,
+    "sst2_lora": 0.95,
     "imdb": 0.95,
     "movie-snippets": 0.95,
 }
@@ -86,8 +88,9 @@ def main() -> None:
     if results.name in TABLES:
         write_table(results.name, to_markdown(results, target_asr=TABLES[results.name]))
     if len(results.equal):
-        write_short_tables(results.name)
-        write_reproduction(results.name)
+        for name in tables_with(results.name):
+            write_short_tables(name)
+            write_reproduction(name)
     if results.name == "repairs":
         write_repairs()
     if results.name == SMALL[0]:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from anchorlab.metrics import METRICS
 from anchorlab.reports.suite.parts import works
-from short_tables import ROOT, line, read_table, replace_between, written
+from short_tables import ROOT, line, read_together, replace_between, written
 
 PAGE = ROOT / "docs/reproduction.md"
 #: Success and accuracy, then the five instance-wise metrics.
@@ -42,7 +42,7 @@ def main() -> None:
 
 def write_reproduction(name: str, page: Path = PAGE) -> None:
     """Replaces the table of a suite on the page, if the page has one."""
-    table = reproduction_table(read_table(name, "results"))
+    table = reproduction_table(read_together(name, "results"))
     replace_between(page, f"<!-- reproduction of {name} -->", "<!-- end of reproduction -->", table)
 
 

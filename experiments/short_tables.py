@@ -25,22 +25,33 @@ ROOT = HERE.parent
 #: The suite and the number of anchors of the README's table, and what it shows beside KL and its ratio.
 SMALL = ("fashion-mnist", "640", ("churn", "accuracy"))
 
-
 #: What KL is compared with, where it is not plain tuning.
 BASELINES = {"ablation": "raw"}
+#: Tables that show several suites on the same references: for each of these the methods that it takes, or None for all.
+TOGETHER: dict[str, dict[str, tuple[str, ...] | None]] = {
+    "sst2": {"sst2": None, "sst2_more": None},
+    "sst2_lora": {"sst2": ("plain", "anchoring"), "sst2_lora": None},
+}
 
 
 def main() -> None:
     """Writes the tables of the suites that are named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="+", help="names of suites whose CSV files are in experiments")
-    for name in parser.parse_args().suites:
-        write_short_tables(name)
+    for suite in parser.parse_args().suites:
+        for name in tables_with(suite):
+            write_short_tables(name)
+
+
+def tables_with(suite: str) -> list[str]:
+    """The names of the tables that show runs of a suite."""
+    return [name for name, suites in TOGETHER.items() if suite in suites] or [suite]
 
 
 def write_short_tables(name: str) -> None:
-    """Replaces the tables that README and docs/results.md have of a suite."""
-    results, equal = (read_table(name, table) for table in ("results", "equal"))
+    """Replaces the tables that README and docs/results.md have under a name."""
+    results, equal = (read_together(name, table) for table in ("results", "equal"))
+    refuse_other_references(results)
     replace_between(
         ROOT / "docs/results.md",
         f"<!-- short table of {name} -->",
@@ -138,6 +149,29 @@ def _ratio(methods: dict[str, AtOneASR], label: str, baseline: str) -> str:
 def line(cells: list[str]) -> str:
     """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
+
+
+def read_together(name: str, table: str) -> pd.DataFrame:
+    """The rows of the suites that a table of the documentation shows; a suite that has not run adds none."""
+    parts = []
+    for suite, methods in TOGETHER.get(name, {name: None}).items():
+        if (HERE / suite.replace("-", "_") / f"{table}.csv").is_file():
+            rows = read_table(suite, table)
+            parts.append(rows if methods is None else rows[rows["method"].isin(methods)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def refuse_other_references(results: pd.DataFrame) -> None:
+    """Stops where runs that are compared on one reference, by its seed, had different ones.
+
+    Args:
+        results: a row a reported run. What its reference measures is in the columns that end in ``_reference``.
+    """
+    own = results[["reference_seed", *(name for name in results if name.endswith("_reference"))]]
+    for seed, rows in own.groupby("reference_seed"):
+        differing = [name for name in own if len(rows[name].dropna().unique()) > 1]
+        if differing:
+            raise SystemExit(f"runs of reference {seed} had different models: their {differing[0]} differs")
 
 
 def read_table(name: str, table: str) -> pd.DataFrame:
