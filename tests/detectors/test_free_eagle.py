@@ -85,6 +85,7 @@ def test_tendencies_and_quartiles_by_hand():
     assert found.details["most_from"].tolist()[1] == 4
     assert found.score == pytest.approx(5)
     assert found.note == "suspected target: label 1"
+    assert found.targets.tolist() == [1]
     # Of ten values the quartiles are the third from either end.
     assert above_quartiles(np.array([3.0, 9, 1, 4, 2, 8, 7, 5, 6, 30])) == pytest.approx((30 - 8) / (8 - 3))
 
@@ -92,6 +93,7 @@ def test_tendencies_and_quartiles_by_hand():
 def test_few_classes_give_the_tendency_itself_and_equal_ones_nothing():
     few = scored(np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]]))
     assert few.score == pytest.approx(0.25)
+    assert few.targets.tolist() == [0]
     assert few.note == "suspected target: label 0; the largest tendency itself, because 3 classes are few"
     alike = scored(np.full((6, 6), 1 / 6))
     assert math.isnan(alike.score)

@@ -31,6 +31,7 @@ class Rows(nn.Module):
 def test_the_last_layer_s_rows_are_compared(corner_data, context):
     score = LastLayer().score(Rows().eval(), corner_data, context)
     assert score.details["deviations"].idxmax() == 2
+    assert score.targets.tolist() == [2]
     assert score.score == pytest.approx(float(deviations([0.1, 0.2, 5.0, 0.3])[2]))
     with pytest.raises(AnchorlabError, match="no linear layer that gives its 4 logits"):
         LastLayer().score(Corner().eval(), corner_data, context)

@@ -32,6 +32,7 @@ def test_p_is_that_of_scipy():
     assert 0 < expected < 0.05
     assert log_p(found) == pytest.approx(math.log(expected), rel=1e-6)
     assert scored(found).score == pytest.approx(-math.log10(expected), rel=1e-6)
+    assert scored(found).targets.tolist() == [3]
     # So far out that one minus the power is 0 in floating point, a p is still told from others, and never infinite.
     assert scored(np.where(found == 9.5, 30.0, found)).score > scored(np.where(found == 9.5, 20.0, found)).score
     assert scored(np.where(found == 9.5, 1e9, found)).score <= 300
@@ -40,8 +41,10 @@ def test_p_is_that_of_scipy():
 def test_few_classes_give_the_margin_itself_and_equal_ones_nothing():
     few = scored(np.array([1.0, 7.0, 2.0, 3.0]))
     assert (few.score, few.note) == (7.0, "the largest margin itself, because 4 classes are few")
+    assert few.targets.tolist() == [1]
     alike = scored(np.full(6, 2.0))
     assert math.isnan(alike.score)
+    assert alike.targets is None
     assert "too much alike" in alike.note
 
 

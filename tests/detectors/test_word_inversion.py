@@ -136,5 +136,6 @@ def test_other_models_are_refused_before_anything_runs(texts, context, corner_da
 def test_labels_without_texts_are_counted_in_words(texts, skipped, words):
     encoding = encoding_of(texts.model)
     found = _Found(0, tuple(ordinary_tokens(encoding)[:1]), 0.5, float("nan"), 1.0)
-    note = _scored([found], skipped, encoding, with_benign=False).note
-    assert note.endswith(f"no clean text was left to search on {words}")
+    score = _scored([found], skipped, encoding, with_benign=False)
+    assert score.targets.tolist() == [0]
+    assert score.note.endswith(f"no clean text was left to search on {words}")

@@ -45,7 +45,7 @@ class ModelScore:
         note: a remark that a reader needs, for example that a search found no trigger; empty for nothing.
         patterns: triggers found, uint8 ``[n, C, H, W]`` or None, the most suspicious first, with the labels they lead
             to in ``targets``.
-        targets: int64 ``[n]``; without patterns, the labels that a detector suspects as targets, or None.
+        targets: int64 ``[n]``, the labels that a detector suspects as targets; None where it suspects none.
     """
 
     score: float

@@ -272,11 +272,11 @@ def scored(matrix: Floats) -> ModelScore:
         note += f"; the features of {missed} of {count} classes get another answer: search longer, by steps"
     if count < _FEWEST:
         note += f"; the largest tendency itself, because {count} classes are few"
-        return ModelScore(float(tendencies[target]), details, note)
+        return ModelScore(float(tendencies[target]), details, note, targets=torch.tensor([target]))
     value = above_quartiles(tendencies)
     if math.isnan(value):
         return ModelScore(math.nan, details, "the classes' tendencies are too much alike to have quartiles apart")
-    return ModelScore(value, details, note)
+    return ModelScore(value, details, note, targets=torch.tensor([target]))
 
 
 def above_quartiles(values: Floats) -> float:

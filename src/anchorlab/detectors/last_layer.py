@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 
@@ -38,4 +39,4 @@ class LastLayer(ModelDetector):
         means = last_layer(model, data.train.inputs).weight.detach().double().mean(dim=1).cpu().numpy()
         distances = deviations(means)
         details = details_of({"label": range(len(means)), "mean_weight": means, "deviations": distances})
-        return ModelScore(float(distances.max()), details)
+        return ModelScore(float(distances.max()), details, targets=torch.tensor([int(distances.argmax())]))

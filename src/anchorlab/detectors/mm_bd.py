@@ -113,14 +113,14 @@ def margins(answers: Tensor, labels: Tensor) -> Tensor:
 def scored(found: Floats) -> ModelScore:
     """The score of the classes' margins, float64 ``[K]``."""
     details = details_of({"label": range(len(found)), "margin": found})
+    target = torch.tensor([int(found.argmax())])
     if len(found) < _FITTED:
-        return ModelScore(
-            float(found.max()), details, f"the largest margin itself, because {len(found)} classes are few"
-        )
+        note = f"the largest margin itself, because {len(found)} classes are few"
+        return ModelScore(float(found.max()), details, note, targets=target)
     value = log_p(found)
     if math.isnan(value):
         return ModelScore(math.nan, details, "the classes' margins are too much alike to fit a distribution to")
-    return ModelScore(-value / math.log(10), details)
+    return ModelScore(-value / math.log(10), details, targets=target)
 
 
 def log_p(found: Floats) -> float:

@@ -294,7 +294,8 @@ def _scored(
     note = f"'{words[best]}' before a text sends {found[best].rate:.0%} of other texts to label {found[best].label}"
     if skipped:
         note += f"; no clean text was left to search on for {several(len(skipped), 'label')}"
-    return ModelScore(found[best].suspicion, details_of(columns), note)
+    target = torch.tensor([found[best].label])
+    return ModelScore(found[best].suspicion, details_of(columns), note, targets=target)
 
 
 def ordinary_tokens(encoding: TextEncoding) -> list[int]:
