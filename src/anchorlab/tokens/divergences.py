@@ -6,11 +6,12 @@
     KL(p || q) = log(1 + S) - sum p u
     J          = (sum p E u - S sum p u) / (1 + S)       both Kullback-Leibler divergences together
     KL(q || p) = J - KL(p || q)
-    JS         = (KL(q || p) - sum (p + q) h) / 2,       h = log((1 + q / p) / 2) = log(1 + (E - S) / (2 (1 + S)))
+    JS         = (KL(q || p) - sum (p + q) h) / 2 - log((2 + S) / (2 + 2 S)),    h = log(1 + E / (2 + S))
 
-Three functions of each entry, where a divergence by itself needs as many. The centring makes all of them lose few
-digits: the rounding of S shows where divergences are below 1e-8, and such rows are summed from terms that are never
-negative. Rows whose shifts are large, and rows in which one model alone rules a token out, have ways of their own.
+The last line is ``log((1 + q / p) / 2)`` in two parts. Three functions of each entry, where a divergence by itself
+needs as many. The centring makes all of them lose few digits: the rounding of S shows where divergences are below 1e-8,
+and such rows are summed from terms that are never negative. Rows whose shifts are large, and rows in which one model
+alone rules a token out, have ways of their own.
 ``anchorlab.metrics.sums`` does the same for classifiers, with more columns.
 """
 
@@ -124,12 +125,11 @@ def _near(
     """The divergences of finite rows, see the head of this file, and for which rows they do not hold."""
     rows = np.arange(len(true))
     p, u, E, pE = room(4, *reference.shape)
-    np.positive(reference, out=p, dtype=np.float64)  # np.copyto would keep the lock of the interpreter
-    np.positive(candidate, out=u, dtype=np.float64)
     # The likeliest token's shift goes first, exactly: the mean that remains is small where p is confident.
-    u -= p
-    u -= u[rows, likeliest][:, None]
-    p -= p[rows, likeliest][:, None]
+    tops = [logits[rows, likeliest].astype(np.float64)[:, None] for logits in (reference, candidate)]
+    np.subtract(candidate, reference, out=u, dtype=np.float64)
+    u -= tops[1] - tops[0]
+    np.subtract(reference, tops[0], out=p, dtype=np.float64)
     behind = -p[rows, true]
     np.exp(p, out=p)
     p[rows, likeliest] = 0
@@ -147,11 +147,10 @@ def _near(
     kl = log_S - left
     both = (np.vecdot(pE, u) / total - S * left) / (1 + S)
     ratio = u[rows, true] - log_S
-    E -= S[:, None]
-    E *= (0.5 / (1 + S))[:, None]
+    E *= (1 / (2 + S))[:, None]
     h = np.log1p(E, out=E)
     first, second = np.vecdot(p, h) / total, np.vecdot(pE, h) / total
-    js = (both - kl - first - (first + second) / (1 + S)) / 2
+    js = (both - kl - first - (first + second) / (1 + S)) / 2 - np.log1p(-S / (2 + 2 * S))
     small = np.flatnonzero(kl < _SMALL)
     if len(small):
         kl[small], js[small] = _small(p[small] / total[small, None], u[small])
