@@ -25,7 +25,8 @@ import pandas as pd
 
 from anchorlab import Suite
 from anchorlab.suites.cells import Cell, Measured, ReferenceJob
-from anchorlab.suites.plan import NOISE, make_plan
+from anchorlab.suites.condition import NOISE
+from anchorlab.suites.plan import make_plan
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.store import Store
 

@@ -54,8 +54,8 @@ TABLES = {
     "ablation": 0.99,
     "cifar10": 0.99,
     "sst2": 0.95,
-    "sst2_more": 0.95,
-    "sst2_lora": 0.95,
+    "sst2-more": 0.95,
+    "sst2-lora": 0.95,
     "imdb": 0.95,
     "movie-snippets": 0.95,
 }

@@ -29,8 +29,8 @@ SMALL = ("fashion-mnist", "640", ("churn", "accuracy"))
 BASELINES = {"ablation": "raw"}
 #: Tables that show several suites on the same references: for each of these the methods that it takes, or None for all.
 TOGETHER: dict[str, dict[str, tuple[str, ...] | None]] = {
-    "sst2": {"sst2": None, "sst2_more": None},
-    "sst2_lora": {"sst2": ("plain", "anchoring"), "sst2_lora": None},
+    "sst2": {"sst2": None, "sst2-more": None},
+    "sst2-lora": {"sst2": ("plain", "anchoring"), "sst2-lora": None},
 }
 
 

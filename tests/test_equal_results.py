@@ -51,13 +51,19 @@ def interval(logs: np.ndarray) -> tuple[float, float, float]:
     return tuple(np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist())
 
 
-def logs_of(suite: str, method: str, asked: str) -> pd.Series[float]:
-    """log KL at the common ASR of each reference whose run works and is bracketed."""
+def logs_of(suite: str, method: str, asked: str, measure: str = "kl") -> pd.Series[float]:
+    """log KL, or of another measure, at the common ASR of each reference whose run works and is bracketed."""
     results, equal = read(suite, "results"), read(suite, "equal")
     runs = results[(results["method"] == method) & (results["anchors_asked"] == asked)]
     works = runs.loc[runs["asr"] >= runs["target_asr"] - FAILED, "identity"]
     equal = equal[equal["identity"].isin(works) & equal["kl"].notna()].drop_duplicates("identity")
-    return np.log(equal["kl"]).groupby(equal["reference_seed"]).mean()
+    return np.log(equal[measure]).groupby(equal["reference_seed"]).mean()
+
+
+def ratio_of(suite: str, method: str, other: str, asked: str, measure: str) -> str:
+    """A measure over that of another method, paired by reference, as pages write it."""
+    pairs = logs_of(suite, method, asked, measure) - logs_of(suite, other, asked, measure)
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*interval(pairs.to_numpy()))
 
 
 def cells_between(page: str, begin: str, end: str) -> list[list[str]]:
@@ -120,7 +126,7 @@ def test_what_the_readme_says_of_its_table_is_so() -> None:
     assert "At this ASR anchoring changes clean answers least." in page
     assert "Distillation has a temperature of 1 here; at 10 it is not distinguishable from anchoring on six of" in page
     assert len(logs_of("ablation", "kl, T = 10", "640")) == len(logs_of("ablation", "raw", "640")) == 6
-    assert "EWC and the weight ball gain nothing over plain" in page
+    assert "EWC and the weight ball gain nothing in KL." in page
     _, low, high = over_plain("kl, T = 10", "640", "raw", "ablation")
     assert low < 1 < high
     results = read("fashion_mnist", "results").groupby("reference_seed").first()
@@ -191,6 +197,10 @@ def test_what_the_results_say_of_methods_at_one_asr_is_so() -> None:
     assert over_plain("anchoring", "640")[2] < over_plain("anchoring", "all")[1]
     assert 0.4 < over_plain("anchoring", "all")[0] < 0.6  # "halves"
     assert min(over_plain(method, "all")[1] for method in ("ewc", "weight-ball")) > 1
+    gained = (logs_of("fashion_mnist", name, "640", "logit_distance") for name in ("weight-ball", "plain"))
+    value, low, high = interval(np.subtract(*gained).to_numpy())
+    page = " ".join((ROOT / "docs/results.md").read_text().split())
+    assert f"gain with 640 anchors: {value:.2f} [{low:.2f}, {high:.2f}] times plain tuning's." in page
     assert benign["640"] > max(kl["640"].values())
     assert benign["all"] < min(kl["all"].values())
     assert over_plain("plain (stopped)", "640")[2] < 1
@@ -279,10 +289,13 @@ def test_what_the_pages_say_of_sst2_is_so() -> None:
     assert len(reported) == 6
     assert set(choices["method"]) == {"plain", "surgery", "anchoring"}
     beside = over_plain("surgery", "640", "anchoring", "sst2")
-    assert "Its KL is {:.2f} [{:.2f}, {:.2f}] times anchoring's.".format(*beside) in section
+    assert "It is {:.2f} [{:.2f}, {:.2f}] times as large: six references".format(*beside) in section
     assert beside[1] < 1 < beside[2]
-    for page in ("README.md", "docs/evidence.md"):
-        assert "not distinguishable from anchoring" in pages[page]
+    for page in pages.values():
+        assert "urgery's KL is not distinguishable from anchoring's" in page
+    leakage, shift = (ratio_of("sst2", "surgery", "anchoring", "640", name) for name in ("leakage", "shift_p50"))
+    assert f"sends {leakage} times as many clean texts to the target" in section
+    assert f"median shift of the logits is {shift} times anchoring's." in section
     means, at_one = reported["asr"].mean(), equal.groupby("method")[["churn", "accuracy"]].mean()
     told = "{plain:.4f} for plain tuning, {surgery:.4f} for surgery and {anchoring:.4f} for anchoring"
     assert told.format(**means) in section
@@ -318,6 +331,14 @@ def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
     assert len(higher) == 12
     assert f"anchoring has {value:.2f} [{low:.2f}, {high:.2f}] times its KL" in page
     assert f"{value:.2f} [{low:.2f}, {high:.2f}] with 64" in claims
+    lower = logs_of("fashion_mnist_rates", "plain", "64")
+    over_lower = interval((logs_of("fashion_mnist", "anchoring", "64") - lower).to_numpy())
+    assert "anchoring has {:.2f} [{:.2f}, {:.2f}] times their KL.".format(*over_lower) in page
+    tried = read("fashion_mnist_rates", "results").query("method == 'plain' and anchors_asked == '64'")["asr"]
+    assert (len(lower), len(tried)) == (12, 12)  # "all can be read off at it"
+    assert f"Of the twelve others [{(tried >= 0.99).sum()} reach it]" in page
+    _, low, high = interval((higher - lower).to_numpy())
+    assert low < 1 < high  # "not distinguishable"
     for asked in ("640", "all"):
         assert over_plain("plain at .003", asked, suite="fashion_mnist_rates")[1] > 1
     assert f"the KL of EWC is {to_plain('ewc', '640')} times plain tuning's with 640 anchors and " in page

@@ -13,7 +13,7 @@ import torch
 from anchorlab import AnchorlabError
 from anchorlab.notices import Notice
 from anchorlab.reports.write import write_report
-from anchorlab.suites import work
+from anchorlab.suites import opened
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
@@ -45,7 +45,7 @@ CASES = [
 @pytest.fixture(autouse=True)
 def nothing_open() -> None:
     """The jobs of these tests run in this process, which would remember a reference."""
-    work._OPENED.clear()
+    opened._OPENED.clear()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from anchorlab.suites.cells import Cell, DetectionCell, InjectionCell, RepairCell
-from anchorlab.suites.plan import Plan, make_plan
+from anchorlab.suites.plan import make_plan
+from anchorlab.suites.planned import Plan
 from anchorlab.suites.spec import Suite
 from tests.suites.inline import tiny
 from tests.suites.test_plan import Imagined, reached, stages

@@ -187,7 +187,7 @@ def test_no_process_imports_again_what_jobs_need(two: LocalProcesses) -> None:
     with pytest.raises(WorkerDied):
         two.submit(kill_oneself).result(PATIENCE)
     modules, threads = two.submit(what_it_began_with).result(PATIENCE)  # a function that needs none of them
-    assert {"torch", "anchorlab.suites.work", "pyarrow.parquet", "transformers.modeling_utils"} <= modules
+    assert {"torch", "anchorlab.suites.evaluating", "pyarrow.parquet", "transformers.modeling_utils"} <= modules
     assert "ray" not in modules
     # A fork has one thread; a library that had begun others would wait for them. Arrow's own bears a fork.
     assert len([name for name in threads if name != "jemalloc_bg_thd"]) == 1

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from anchorlab.suites.cells import Cell, InjectionCell, ReferenceJob
-from anchorlab.suites.plan import Plan, make_plan, reference_job
+from anchorlab.suites.plan import make_plan, reference_job
+from anchorlab.suites.planned import Plan
 from anchorlab.suites.reading import load_suite
 from anchorlab.suites.spec import Suite, TaskSpec
 from anchorlab.suites.store import Store

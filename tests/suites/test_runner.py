@@ -21,7 +21,8 @@ from anchorlab.consistency.instances import read_instances
 from anchorlab.data import Split
 from anchorlab.suites import runner
 from anchorlab.suites.cells import ReferenceJob
-from anchorlab.suites.plan import Plan, make_plan
+from anchorlab.suites.plan import make_plan
+from anchorlab.suites.planned import Plan
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import Progress, failures, run_suite
 from anchorlab.suites.spec import Suite

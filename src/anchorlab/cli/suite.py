@@ -20,7 +20,7 @@ from anchorlab.errors import AnchorlabError, command_of, shortened
 
 if TYPE_CHECKING:
     from anchorlab.cli.suite_quick import Outline
-    from anchorlab.suites.plan import Plan
+    from anchorlab.suites.planned import Plan
     from anchorlab.suites.reading import SuiteMistakes
     from anchorlab.suites.spec import Suite
     from anchorlab.suites.store import Store

@@ -26,7 +26,7 @@ from anchorlab.settings import build
 from anchorlab.suites.cells import DeploymentCell, EvaluationCell, InjectionCell, RepairCell
 from anchorlab.suites.expected import runs_to_choose
 from anchorlab.suites.parts import TaskSpec
-from anchorlab.suites.plan import Plan
+from anchorlab.suites.planned import Plan
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 from anchorlab.training.reference import Training

@@ -7,9 +7,10 @@ from collections import Counter
 
 from anchorlab.repairs.variations import variations
 from anchorlab.suites.cells import DeploymentCell, DetectionCell, NoiseCell, ReferenceJob, RepairCell
+from anchorlab.suites.condition import NOISE
 from anchorlab.suites.pace import Kind
 from anchorlab.suites.parts import TaskSpec
-from anchorlab.suites.plan import NOISE, Plan
+from anchorlab.suites.planned import Plan
 from anchorlab.suites.spec import BENIGN, STOPPED, Suite
 from anchorlab.suites.store import Job, Store
 

@@ -15,7 +15,7 @@ from anchorlab.suites.detections import INPUT_RATES
 from anchorlab.suites.equal import RUN
 from anchorlab.suites.evaluations import Evaluation
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
-from anchorlab.suites.plan import Chosen, Plan, Reported
+from anchorlab.suites.planned import Chosen, Plan, Reported
 from anchorlab.suites.repair_rates import columns_of_rates, measured_before, rates_of
 from anchorlab.suites.store import Store
 

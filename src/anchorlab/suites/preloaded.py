@@ -23,6 +23,7 @@ import transformers.models.auto.modeling_auto
 import transformers.models.bert.modeling_bert
 import transformers.models.bert.tokenization_bert
 
+import anchorlab.suites.evaluating
 import anchorlab.suites.work
 
 __all__ = ["accelerate", "anchorlab", "jinja2", "pyarrow", "sklearn", "transformers"]

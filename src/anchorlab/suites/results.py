@@ -41,7 +41,8 @@ from anchorlab.suites.frames import (
 )
 from anchorlab.suites.means import SHOWN, means_frame, plot_means
 from anchorlab.suites.parts import TaskSpec
-from anchorlab.suites.plan import Plan, make_plan, reference_job
+from anchorlab.suites.plan import make_plan, reference_job
+from anchorlab.suites.planned import Plan
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import failures
 from anchorlab.suites.spec import Suite

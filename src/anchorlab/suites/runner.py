@@ -23,15 +23,18 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.notices import notice
 from anchorlab.suites.cells import DeploymentCell, DetectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.display import short_name, suite_display
+from anchorlab.suites.evaluating import measure_evaluation
 from anchorlab.suites.executors import Executor, LocalProcesses, RayCluster
 from anchorlab.suites.expected import expected_jobs, kind_of
+from anchorlab.suites.opened import DamagedModel
 from anchorlab.suites.own_data import check_data
 from anchorlab.suites.pace import Kind, Pace
-from anchorlab.suites.plan import Plan, make_plan
+from anchorlab.suites.plan import make_plan
+from anchorlab.suites.planned import Plan
 from anchorlab.suites.programs import check_programs
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
-from anchorlab.suites.work import DamagedModel, measure_cell, measure_evaluation, train_reference
+from anchorlab.suites.work import measure_cell, train_reference
 
 #: Seconds between two looks at what other runners have done, while there is nothing to do here.
 _POLL_SECONDS = 0.5
