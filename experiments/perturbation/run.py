@@ -4,10 +4,10 @@
     python experiments/perturbation/run.py movie-snippets --out runs/perturbation
 
 Finished models are kept, so that the same command continues after an interruption. Strengths are the ones that
-earlier forms of the suites of the same names used with all anchors; the suites now choose others. Writes the tables of every reference, together, to
-experiments/perturbation/TASK/*.csv, and its findings to findings.txt there; experiments/figures.py draws the first
-reference's figures from them. About an hour for each task on two cores; the second needs what the suite
-movie-snippets needs.
+earlier forms of the suites of the same names used with all anchors; the suites now choose others. Writes the tables
+of every reference, together, to experiments/perturbation/TASK/*.csv, and its findings to findings.txt there;
+experiments/figures.py draws the first reference's figures from them. About an hour for each task on two cores; the
+second needs what the suite movie-snippets needs.
 """
 
 from __future__ import annotations
