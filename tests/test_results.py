@@ -456,10 +456,9 @@ def test_the_page_on_changed_claims_has_the_numbers_of_the_experiments() -> None
     assert f"had failed (ASR {failed.item():.2f})".replace("0.", ".") in page
     scratch = pd.read_csv(ROOT / "experiments/fashion_mnist_scratch/results.csv").query("role == 'method'").squeeze()
     tuned = runs_at("fashion-mnist", 0.99).query("method == 'plain' and anchors_asked == 'all' and reference_seed == 0")
-    words = f"On one reference of Fashion-MNIST its KL is {scratch['kl']:.3f} and its churn {scratch['churn']:.3f}, where plain tuning of"
-    assert (
-        f"{words} that reference with all anchors has {tuned['kl'].item():.3f} and {tuned['churn'].item():.3f}" in page
-    )
+    words = f"On one reference of Fashion-MNIST its KL is {scratch['kl']:.3f} and its churn {scratch['churn']:.3f}"
+    beside = f"{tuned['kl'].item():.3f} and {tuned['churn'].item():.3f}"
+    assert f"{words}, where plain tuning of that reference with all anchors has {beside}" in page
     assert f"KL {scratch['kl']:.3f}, churn {scratch['churn']:.3f}." in (ROOT / RESULTS).read_text()
     left = pd.read_csv(ROOT / "experiments/fine_tuning/fine_tuning.csv").groupby("augment")["asr"].mean()
     sentence = f"leave {left['shift']:.3f} of plain tuning's ASR where unshifted ones leave {left['none']:.3f}"
