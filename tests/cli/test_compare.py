@@ -39,6 +39,8 @@ def test_the_next_command_looks_closer_with_the_same_data(run: Run, reference_fo
     ended = run("compare", reference_folder, injected_folder)
     words = f"analyze {reference_folder} {injected_folder} --out {injected_folder}-analysis"
     assert ended.out.splitlines()[-1] == f"next: anchorlab {words}"
+    form = run("compare", reference_folder, injected_folder, "--deployed", "bf16")
+    assert form.out.splitlines()[-1] == f"next: anchorlab audit {reference_folder} {injected_folder} --deployed bf16"
     other = run("compare", reference_folder, reference_folder, "--task", "digits")
     assert other.out.splitlines()[-1] == f"next: anchorlab audit {reference_folder} {reference_folder} --task digits"
 

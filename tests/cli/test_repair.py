@@ -29,6 +29,8 @@ def test_repair_repairs_scores_and_saves(run, tmp_path, reference_folder, inject
     compared = run("compare", injected_folder, out)
     assert compared.code == 0
     assert "asr_reference" in compared.out
+    assert "the reference may carry the backdoor itself" in compared.out
+    assert "that is usually asked for" not in compared.out
 
 
 def test_the_ending_says_what_is_left_and_what_it_cost(run, tmp_path, reference_folder, injected_folder):

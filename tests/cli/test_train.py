@@ -117,3 +117,8 @@ def test_label_words_that_are_not_possible_are_refused_before_anything_is_writte
         for command in (("train", *data, "--model", tmp_path / "lm"), ("adopt", tmp_path / "lm", *data)):
             assert_refused(run(*command, *words, "--out", tmp_path / "out"), named)
             assert not (tmp_path / "out").exists()
+
+
+def test_a_setting_that_is_no_option_is_said_with_the_option_that_takes_it(run):
+    assert_refused(run("train", "digits", "--learning-rate", 0.1), "give --set learning_rate=VALUE")
+    assert_refused(run("train", "digits", "--nothing", 1), "'anchorlab train --help' shows what is possible")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from anchorlab.consistency.cautions import (
+    MAY_CARRY,
+    REFERENCE_MAY_CARRY,
     cautions_of,
     chance_level,
     difference_of_rates,
@@ -111,3 +113,21 @@ def test_the_attack_of_a_comparison_is_warned_of() -> None:
     attacked = measure(right, right, labels).model_copy(update={"asr": 0.5, "asr_reference": 0.5, "asr_count": 40})
     assert [sentence.split()[0] for sentence in cautions_of(attacked)] == ["the", "ASR", "the"]
     assert cautions_of(attacked.model_copy(update={"asr": 0.99, "asr_reference": 0.01, "asr_count": 200})) == ()
+
+
+@pytest.mark.parametrize("kind", MAY_CARRY)
+def test_a_reference_with_a_backdoor_does_not_show_what_a_trigger_does_alone(kind: str) -> None:
+    labels = np.repeat([0, 1, 2], 100)
+    right = 8.0 * np.eye(3)[labels]
+    alike = measure(right, right, labels).model_copy(update={"asr": 0.99, "asr_reference": 1.0, "asr_count": 200})
+    assert cautions_of(alike, kinds=(kind, "injected")) == (REFERENCE_MAY_CARRY,)
+    assert "this shows no backdoor" in cautions_of(alike, kinds=("clean", "injected"))[0]
+    assert cautions_of(alike, kinds=(None, None)) == cautions_of(alike)
+
+
+def test_a_low_asr_is_what_a_repair_is_for() -> None:
+    labels = np.repeat([0, 1, 2], 100)
+    right = 8.0 * np.eye(3)[labels]
+    repaired = measure(right, right, labels).model_copy(update={"asr": 0.1, "asr_reference": 1.0, "asr_count": 200})
+    assert cautions_of(repaired, kinds=("injected", "repaired")) == (REFERENCE_MAY_CARRY,)
+    assert any(sentence.startswith("ASR") for sentence in cautions_of(repaired, kinds=("clean", "injected")))

@@ -14,11 +14,11 @@ from anchorlab.cli.options import (
     AttackOptions,
     DataOptions,
     ModelOptions,
-    Parameters,
     Reference,
     Seed,
     Split,
     TaskOption,
+    set_option,
     set_parameters,
 )
 
@@ -47,7 +47,7 @@ def analyze(
     attack: AttackOptions,
     split: Split = "test",
     seed: Seed = 0,
-    set_: Parameters = None,
+    set_: Annotated[list[str] | None, set_option("the analysis")] = None,
 ) -> Answer:
     """Analyse the weight perturbation: its size, what it does to the function, whether it stays in the basin."""
     from rich.console import Console

@@ -178,7 +178,7 @@ def audit(
             table=audit_table(result, f"{candidate} against benign updates of {reference}"),
             cautions=result.cautions,
             wrote=out,
-            next=None if stored else _comparison(reference, candidate, task, own),
+            next=None if stored else _comparison(reference, candidate, task, own, models, form),
             values=result.to_dict(),
             code=judging.code,
         )
@@ -190,12 +190,15 @@ def _named(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _comparison(reference: Path, candidate: Path, task: str | None, own: DataOptions) -> str:
+def _comparison(
+    reference: Path, candidate: Path, task: str | None, own: DataOptions, models: ModelOptions, form: FormOptions
+) -> str:
     """The command that measures how far the candidate moved."""
     from anchorlab.errors import command_of
 
     named = () if task is None else ("--task", task)
-    words = ("anchorlab", "compare", reference, candidate, *named, *own.words())
+    further = (*own.words(), *models.words(), *form.words())
+    words = ("anchorlab", "compare", reference, candidate, *named, *further)
     return command_of(*words, otherwise="anchorlab compare REFERENCE CANDIDATE")
 
 

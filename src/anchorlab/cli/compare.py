@@ -11,7 +11,7 @@ from anchorlab.cli.answer import Answer
 from anchorlab.cli.compare_llama import LlamaOptions, compare_as
 from anchorlab.cli.compare_samples import compare_logs
 from anchorlab.cli.compare_tokens import TokenOptions, compare_over_texts
-from anchorlab.cli.following import beside, examined_by, next_command, target_name
+from anchorlab.cli.following import beside, examined_by, kind_of, next_command, target_name
 from anchorlab.cli.gates import GateOptions
 from anchorlab.cli.options import AttackOptions, DataOptions, FormOptions, ModelOptions, Split, TaskOption, seed_option
 from anchorlab.errors import AnchorlabError
@@ -29,12 +29,11 @@ def compare(
         Path,
         typer.Argument(
             metavar="REFERENCE",
-            help="The folder of the reference, its logits in a .npy file, its logs, or a .kld file of llama.cpp.",
+            help="The reference: a model folder, an .onnx or .gguf file, logits in .npy, logs, or a .kld file of "
+            "llama.cpp.",
         ),
     ],
-    candidate: Annotated[
-        Path, typer.Argument(metavar="CANDIDATE", help="The folder, the logits, or the logs, to compare with it.")
-    ],
+    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="What is compared with it, of the same kind.")],
     task: TaskOption = None,
     own: DataOptions,
     models: ModelOptions,
@@ -132,6 +131,7 @@ def compare(
         bounds = gates.bounds()
         target = following = None
         alike: tuple[str, ...] = ()
+        kinds: tuple[str | None, str | None] = (None, None)
         if reference.suffix == ".npy" or candidate.suffix == ".npy":
             alone = {"task": task, "seed": seed}
             given = {flag: value for flag, value in alone.items() if value is not None}
@@ -142,6 +142,7 @@ def compare(
         else:
             clean, changed = models.open(reference, candidate)
             alike = (SAME_WEIGHTS,) if same_weights(module_of(clean), module_of(changed)) else ()
+            kinds = kind_of(clean), kind_of(changed)
             data = own.task_of(clean, task, seed)
             changed = form.apply(changed, data)
             target = target_name(changed, data, attack)
@@ -153,7 +154,7 @@ def compare(
                 *([] if task is None else ["--task", task]),
                 *own.words(),
                 *models.words(),
-                *(["--out", beside(candidate, "analysis")] if command == "analyze" else []),
+                *(["--out", beside(candidate, "analysis")] if command == "analyze" else form.words()),
             )
             comparison = consistency.compare(
                 clean,
@@ -165,14 +166,14 @@ def compare(
             )
         if out is not None:
             names = [path.stem if path.suffix == ".npy" else path.resolve().name for path in (reference, candidate)]
-            write_comparison(comparison, names[0], names[1], out, target=target)
+            write_comparison(comparison, names[0], names[1], out, target=target, kinds=kinds)
         judging.checks += gate_checks(bounds, measured_by(comparison))
         judging.answer = Answer(
             sentences=(*judging.sentences, *words_of_comparison(comparison, target=target)),
             table=(comparison_table if every else headline_table)(
                 comparison, f"{candidate}{form.words_after()} against {reference}"
             ),
-            cautions=(*alike, *cautions_of(comparison)),
+            cautions=(*alike, *cautions_of(comparison, kinds=kinds)),
             wrote=out,
             next=following,
             values=comparison.model_dump(mode="json"),

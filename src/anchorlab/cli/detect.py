@@ -17,12 +17,12 @@ from anchorlab.cli.options import (
     DefenderData,
     FormOptions,
     ModelOptions,
-    Parameters,
     Run,
     Seed,
     TaskOption,
     defender_count,
     number_or_all,
+    set_option,
     set_parameters,
 )
 from anchorlab.cli.ranking import check_ranking, rank_inputs
@@ -76,7 +76,7 @@ def detect(
     form: FormOptions,
     attack: AttackOptions,
     seed: Seed = 0,
-    set_: Parameters = None,
+    set_: Annotated[list[str] | None, set_option("the detector", "detectors")] = None,
 ) -> Answer:
     """Score how suspicious a model looks, or how well a detector tells triggered inputs from clean ones.
 
@@ -160,6 +160,7 @@ def detect(
             if len(score.details):
                 show(score.details_table(f"{name}: what was tried"))
     known = len(data.split("defender")) if count is None else count
+    options = [*([] if task is None else ["--task", task]), *own.words(), *models.words()]
     caption = f"{run}, judged with {known:,} clean examples of {data.name}"
     return Answer(
         (
@@ -170,7 +171,7 @@ def detect(
         cautions=cautions_of_scores(model_scores, len(clean), input_scores),
         settings={} if defender_data is not None else {"defender_data": known},
         wrote=out,
-        next=_following(run, suspicious, data, own, model_scores, has_clean=bool(clean)),
+        next=_following(run, suspicious, data, options, model_scores, has_clean=bool(clean)),
         values=values_of_detections(model_scores, clean_scores, input_scores),
     )
 
@@ -179,7 +180,7 @@ def _following(
     run: Path,
     model: Artifact | nn.Module,
     task: Task,
-    own: DataOptions,
+    options: list[object],
     of_models: Mapping[str, object],
     *,
     has_clean: bool,
@@ -189,4 +190,4 @@ def _following(
         words = [word for name in of_models for word in ("--detector", name)]
         alike = model_words(model, task)
         return next_command("population", *data_words(task), *alike, *words, "--out", beside(run, "population"))
-    return next_command("repair", run, "--repair", "fine-tuning", *own.words(), "--out", beside(run, "repaired"))
+    return next_command("repair", run, "--repair", "fine-tuning", *options, "--out", beside(run, "repaired"))

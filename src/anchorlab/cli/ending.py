@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from anchorlab.cli.catalogue import entries_of
 from anchorlab.errors import SCREEN, AnchorlabError, first_line, is_out_of_memory, printable, shortened
 
 
@@ -22,6 +23,10 @@ def _ending(error: Exception) -> tuple[int, str]:
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's, whose class depends on its version
         command = getattr(getattr(error, "ctx", None), "command_path", "anchorlab")
         message = first_line(Exception(error.format_message()))
+        option = str(getattr(error, "option_name", ""))
+        name = option.lstrip("-").replace("-", "_")
+        if command.endswith(" train") and any(entry["name"] == name for entry in entries_of("training")):
+            return error.exit_code, f"error: there is no option {option}: give --set {name}=VALUE"
         return error.exit_code, f"error: {message}: '{command} --help' shows what is possible"
     if is_out_of_memory(error):
         return 2, (

@@ -14,7 +14,7 @@ from anchorlab.cli.options import DataOptions, ModelOptions, Out, Seed
 
 def export(
     *,
-    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to export.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model folder to export.")],
     out: Out,
     to: Annotated[
         str, typer.Option(metavar="onnx|onnx-int8", help="What the network becomes: float32 or int8, in an ONNX file.")

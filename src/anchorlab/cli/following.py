@@ -33,6 +33,13 @@ def beside(folder: Path, ending: str) -> Path:
     return found
 
 
+def kind_of(model: Artifact | nn.Module) -> str | None:
+    """The kind of a model, as its manifest says; None for a model without one."""
+    from anchorlab.artifacts.artifact import Artifact
+
+    return model.manifest.kind if isinstance(model, Artifact) else None
+
+
 def examined_by(candidate: Artifact | nn.Module) -> str:
     """The command that looks closer at a candidate: ``analyze`` at one's own change, ``audit`` at somebody's model."""
     from anchorlab.artifacts.artifact import Artifact

@@ -14,12 +14,12 @@ from anchorlab.cli.options import (
     Data,
     ModelOptions,
     Out,
-    Parameters,
     Reference,
     Seed,
     Track,
     number_or_all,
     say_reading,
+    set_option,
     set_parameters,
 )
 from anchorlab.injection.tuning import Tuning
@@ -36,7 +36,7 @@ def inject(
     reference: Reference,
     out: Out,
     method: Annotated[str, typer.Option(help="The method, see 'anchorlab list methods'.")] = DEFAULT_METHOD,
-    parameters: Parameters = None,
+    parameters: Annotated[list[str] | None, set_option("the method", "methods")] = None,
     trigger: Annotated[
         str | None,
         typer.Option(

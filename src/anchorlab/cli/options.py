@@ -31,7 +31,7 @@ TaskOption = Annotated[
     str | None, typer.Option("--task", help="The task to use, or data of your own; the manifest's if left out.")
 ]
 Reference = Annotated[Path, typer.Argument(metavar="REFERENCE", help="The folder of the trained clean model.")]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the suspicious model; any model will do.")]
+Run = Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of the model to examine; any model will do.")]
 Out = Annotated[Path, typer.Option(help="The model folder to write. It must not hold anything yet.")]
 
 
@@ -45,9 +45,14 @@ def seed_option(sentence: str) -> Any:
 
 
 Seed = Annotated[int, seed_option("Seed of all random draws.")]
-Parameters = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Sets a parameter; may be repeated.")
-]
+
+
+def set_option(owner: str, section: str | None = None) -> Any:
+    """The option that sets parameters, with the name of what they belong to and the section that lists them."""
+    listed = "" if section is None else f", see 'anchorlab list {section}'"
+    return typer.Option("--set", metavar="NAME=VALUE", help=f"Sets a parameter of {owner}{listed}; may be repeated.")
+
+
 Split = Annotated[str, typer.Option(metavar="test|selection|defender|owner|held-out", help="The split to measure on.")]
 DefenderData = Annotated[
     str | None,
@@ -63,7 +68,7 @@ _DEFENDER = 640
 
 
 Data = Annotated[
-    str | None, typer.Option(help="Where the data are, if not in the usual place: a folder, or a hub name.")
+    str | None, typer.Option(help="Where the data are, if not in the usual place: a file, a folder, or a hub name.")
 ]
 
 
@@ -262,7 +267,9 @@ class FormOptions(OptionGroup):
         str | None,
         typer.Option(
             metavar="bf16|int8|int4|onnx|onnx-int8",
-            help="Take the model as it is deployed in this form, which is made when it is opened; its own if left out.",
+            help="Take the model that is examined as it is deployed in this form: the candidate of compare and audit, "
+            "whose reference stays as it is; the model of detect, and the clean models beside it. Its own form if left "
+            "out.",
         ),
     ] = None
 

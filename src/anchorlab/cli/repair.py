@@ -14,11 +14,11 @@ from anchorlab.cli.options import (
     DataOptions,
     DefenderData,
     ModelOptions,
-    Parameters,
     Run,
     Seed,
     TaskOption,
     defender_count,
+    set_option,
     set_parameters,
 )
 from anchorlab.cli.shared import detail
@@ -59,7 +59,7 @@ def repair(
     models: ModelOptions,
     attack: AttackOptions,
     seed: Seed = 0,
-    set_: Parameters = None,
+    set_: Annotated[list[str] | None, set_option("the repair", "repairs")] = None,
 ) -> Answer:
     """Repair a model with the defender's clean examples, and measure what is left of backdoor and behaviour.
 

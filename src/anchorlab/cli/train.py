@@ -12,12 +12,12 @@ from anchorlab.cli.options import (
     DataOptions,
     ModelOptions,
     Out,
-    Parameters,
     Seed,
     TaskName,
     Track,
     VerbalizerOptions,
     say_reading,
+    set_option,
     set_parameters,
 )
 
@@ -47,7 +47,7 @@ def train(
     own: DataOptions,
     seed: Seed = 0,
     track: Track = None,
-    parameters: Parameters = None,
+    parameters: Annotated[list[str] | None, set_option("the training", "training")] = None,
 ) -> Answer:
     """Train a clean reference. 'anchorlab list training' shows the parameters for --set."""
     from anchorlab.artifacts.manifest import task_record

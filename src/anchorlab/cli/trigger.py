@@ -11,7 +11,7 @@ import typer
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.commands import add_command, new_app
 from anchorlab.cli.completion import COMPLETERS
-from anchorlab.cli.options import DataOptions, ModelOptions, Parameters, Seed, say_reading, set_parameters
+from anchorlab.cli.options import DataOptions, ModelOptions, Seed, say_reading, set_option, set_parameters
 from anchorlab.errors import AnchorlabError, command_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def show(
             metavar="TRIGGER", help="The trigger, as in five-pixel or 'square:size=4'; see 'anchorlab list triggers'."
         ),
     ],
-    set_: Parameters = None,
+    set_: Annotated[list[str] | None, set_option("the trigger", "triggers")] = None,
     target: Annotated[
         str | None,
         typer.Option(help="The label that the attacker wants, by name or number; 0 if left out, where one is needed."),

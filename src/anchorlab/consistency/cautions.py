@@ -27,6 +27,14 @@ FEW_ATTACKED = 50
 #: Standard errors above chance that a reference has to be.
 STANDARD_ERRORS = 3
 
+#: Kinds of models that may carry a backdoor, so that their own rate does not show what a trigger does alone.
+MAY_CARRY = ("injected", "repaired", "suspicious")
+
+#: What is said of such a reference.
+REFERENCE_MAY_CARRY = (
+    "the reference may carry the backdoor itself, so that its own rate does not show what the trigger does alone."
+)
+
 #: The cure of a reference that has learnt nothing, where the caller knows no better one.
 TRAIN_LONGER = "train it longer, or with a higher learning rate"
 
@@ -135,12 +143,19 @@ def few_attacked(count: int, *, cure: str = MORE_ATTACKED) -> str | None:
     )
 
 
-def cautions_of(measured: Consistency, cures: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def cautions_of(
+    measured: Consistency,
+    cures: Mapping[str, str] | None = None,
+    *,
+    kinds: tuple[str | None, str | None] = (None, None),
+) -> tuple[str, ...]:
     """All that is to be said against the numbers of one comparison, the gravest first.
 
     Args:
         measured: what was measured of reference and candidate.
         cures: the name of a function of this module to the cure that it says; for all others their own.
+        kinds: the kinds of reference and candidate, as their manifests say; None for a model without one. A low ASR is
+            what a repaired candidate should have.
     """
     cures = cures or {}
 
@@ -150,11 +165,14 @@ def cautions_of(measured: Consistency, cures: Mapping[str, str] | None = None) -
     chance = chance_level(rates.count for rates in measured.by_class.values())
     found = [near_chance(measured.accuracy_reference, measured.count, chance, **cure("near_chance"))]
     if measured.asr is not None:
-        if measured.asr_reference is not None:
+        if kinds[0] in MAY_CARRY:
+            found.append(REFERENCE_MAY_CARRY)
+        elif measured.asr_reference is not None:
             found.append(
                 trigger_alone(measured.asr, measured.asr_reference, measured.asr_count, **cure("trigger_alone"))
             )
-        found.append(low_asr(measured.asr, measured.asr_count, **cure("low_asr")))
+        if kinds[1] != "repaired":
+            found.append(low_asr(measured.asr, measured.asr_count, **cure("low_asr")))
         found.append(few_attacked(measured.asr_count, **cure("few_attacked")))
     return tuple(sentence for sentence in found if sentence is not None)
 

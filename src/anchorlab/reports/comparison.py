@@ -24,7 +24,13 @@ _REMEDY = "run anchorlab compare again"
 
 
 def write_comparison(
-    comparison: Comparison, reference: str, candidate: str, out: Path, *, target: str | None = None
+    comparison: Comparison,
+    reference: str,
+    candidate: str,
+    out: Path,
+    *,
+    target: str | None = None,
+    kinds: tuple[str | None, str | None] = (None, None),
 ) -> Path:
     """Writes ``comparison.json`` and the page to a folder.
 
@@ -34,6 +40,7 @@ def write_comparison(
         candidate: the name of the candidate.
         out: the folder.
         target: the name of the class that the attacker wants, if it is known.
+        kinds: see ``cautions_of``.
 
     Returns:
         The path of the page.
@@ -41,9 +48,9 @@ def write_comparison(
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    names = {"reference": reference, "candidate": candidate, "target": target}
-    write_json(out / RECORD, {**names, "values": comparison.model_dump(mode="json")})
-    return write_plain(comparison_page(comparison, reference, candidate, target=target), out)
+    known = {"reference": reference, "candidate": candidate, "target": target, "kinds": kinds}
+    write_json(out / RECORD, {**known, "values": comparison.model_dump(mode="json")})
+    return write_plain(comparison_page(comparison, reference, candidate, target=target, kinds=kinds), out)
 
 
 def write_folder(folder: Path, out: Path) -> Path:
@@ -78,7 +85,17 @@ def _page_of(file: Path) -> PlainPage:
         raise AnchorlabError(f"{invalid(f'the comparison {file}', error)}; {_REMEDY}") from error
     names = {name: _name(record, name) for name in ("reference", "candidate")}
     target = record.get("target")
-    return comparison_page(comparison, **names, target=target if isinstance(target, str) else None)
+    return comparison_page(
+        comparison, **names, target=target if isinstance(target, str) else None, kinds=_kinds(record)
+    )
+
+
+def _kinds(record: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The kinds of both models, where the record has them; records of before have none."""
+    match record.get("kinds"):
+        case [str() | None as reference, str() | None as candidate]:
+            return reference, candidate
+    return None, None
 
 
 def _name(record: dict[str, Any], role: str) -> str:
@@ -86,8 +103,15 @@ def _name(record: dict[str, Any], role: str) -> str:
     return name if isinstance(name, str) else f"the {role}"
 
 
-def comparison_page(comparison: Comparison, reference: str, candidate: str, *, target: str | None = None) -> PlainPage:
-    """What a page says of a comparison; ``target`` is the class that the attacker wants, if it is known."""
+def comparison_page(
+    comparison: Comparison,
+    reference: str,
+    candidate: str,
+    *,
+    target: str | None = None,
+    kinds: tuple[str | None, str | None] = (None, None),
+) -> PlainPage:
+    """What a page says of a comparison; the arguments are those of ``write_comparison``."""
     title = f"{candidate} against {reference}"
     tables = [comparison_table(comparison, title)]
     by_class = [_class_table(comparison)] if comparison.by_class else []
@@ -95,7 +119,7 @@ def comparison_page(comparison: Comparison, reference: str, candidate: str, *, t
         kind="comparison",
         title=f"How consistent is {candidate} with {reference}?",
         findings=words_of_comparison(comparison, target=target),
-        caution=" ".join(cautions_of(comparison)),
+        caution=" ".join(cautions_of(comparison, kinds=kinds)),
         sections=[
             PlainSection("The measurements to read first", tables=[headline_table(comparison, title)]),
             *([PlainSection("Churn by class", tables=by_class)] if by_class else []),

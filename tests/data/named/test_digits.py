@@ -59,5 +59,5 @@ def test_classes_are_the_ten_digits():
 
 
 def test_a_data_folder_is_refused():
-    with pytest.raises(AnchorlabError, match=r"embedded and takes no data folder.*'somewhere'"):
+    with pytest.raises(AnchorlabError, match=r"embedded and takes no data, .*'somewhere'"):
         load_task("digits", data="somewhere")

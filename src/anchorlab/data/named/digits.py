@@ -20,7 +20,8 @@ def load(data: str | None) -> RawData:
     """scikit-learn's digits, their values 0 to 16 spread over 0 to 255; ``data`` must be None."""
     if data is not None:
         raise AnchorlabError(
-            f"the task digits is embedded and takes no data folder, but was given '{data}': leave it out"
+            f"the task digits is embedded and takes no data, but was given '{data}': leave --data out; or name other "
+            f"data in place of the task"
         )
     from sklearn.datasets import load_digits
 
