@@ -312,3 +312,12 @@ def test_the_suites_of_the_experiments_can_be_read_and_are_named_as_their_folder
     assert found
     for path in found:
         assert load_suite(str(path)).name.replace("-", "_") == path.parent.name
+
+
+def test_the_detectors_that_refuse_a_deployed_model_are_those_of_the_page() -> None:
+    listed = (ROOT / "docs/deployed.md").read_text().split("<!-- need float -->")[1].split("<!--")[0]
+    others = (ROOT / "docs/deployed.md").read_text().split("These need answers alone")[1].split("All others need")[0]
+    refusing = {name for name in DETECTORS if DETECTORS[name].needs_float}
+    assert set(re.findall(r"`([a-z-]+)`", listed)) == refusing
+    assert set(re.findall(r"`([a-z-]+)`", others)) >= set(DETECTORS) - refusing
+    assert not set(re.findall(r"`([a-z-]+)`", others)) & refusing

@@ -46,4 +46,4 @@ def test_the_docs_say_how_many_backdoors_failed() -> None:
     assert set(failed["method"]) == {"anchoring"}
     assert set(failed["detector"]) == {"AdapterSentry"}
     assert len(failed) == 2
-    assert "Two anchored adapters have an ASR below .85" in (ROOT / "docs/scanners.md").read_text()
+    assert "Two anchored adapters have an ASR below .85" in " ".join((ROOT / "docs/scanners.md").read_text().split())

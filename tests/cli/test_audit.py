@@ -54,7 +54,8 @@ def test_audit_makes_updates_and_writes_a_page(run, tmp_path, reference_folder, 
     given = [value for number in range(3) for value in ("--benign", out / "updates" / f"benign-{number}")]
     again = run("audit", reference_folder, injected_folder, *given, "--level", 0.5, "--queries", 50)
     assert "Compared with 3 benign updates: 3 given." in again.out
-    form = run("audit", reference_folder, injected_folder, *given, "--level", 0.5, "--queries", 50, "--deployed", "bf16")
+    few = ("--level", 0.5, "--queries", 50)
+    form = run("audit", reference_folder, injected_folder, *given, *few, "--deployed", "bf16")
     assert form.out.splitlines()[-1] == f"next: anchorlab compare {reference_folder} {injected_folder} --deployed bf16"
 
 

@@ -51,7 +51,7 @@ def test_train_inject_compare(run: Run, tmp_path, no_progress):
     assert f"{written['accuracy']:#.4g}" in compared.out
     low, high = written["intervals"]["asr"]
     assert f"[{low:.4f}, {high:.4f}]" in compared.out
-    assert "split test, 539 clean instances" in compared.out
+    assert "split test, 539 clean examples" in compared.out
     assert not list(tmp_path.glob("*.partial"))
 
 

@@ -91,7 +91,7 @@ def test_a_model_of_ones_own_is_adopted_and_compared_bare(run: Run, tmp_path: Pa
     trigger = ("--trigger", "word:cf", "--target", "pos")
     compared = run("compare", bare, other, "--task", reviews, *columns(), *trigger)
     assert compared.code == 0
-    assert "reviews, split test, 80 clean instances" in compared.out
+    assert "reviews, split test, 80 clean examples" in compared.out
 
 
 @pytest.mark.usefixtures("on_cpu")

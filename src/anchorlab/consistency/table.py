@@ -64,7 +64,7 @@ def comparison_table(comparison: Comparison, title: str = "candidate against ref
 
 def _caption(comparison: Comparison, title: str) -> str:
     measured_on = f"{comparison.task}, split {comparison.split}, " if comparison.task else ""
-    return f"{title}\n{measured_on}{comparison.count} clean instances"
+    return f"{title}\n{measured_on}{comparison.count} clean examples"
 
 
 def _value(comparison: Comparison, name: str) -> Cell:
