@@ -164,11 +164,98 @@ def test_weights_beside_the_file_are_read(tmp_path, pixels):
 
 def _external(location: str) -> Any:
     model = _network()
-    (weight,) = model.graph.initializer
+    _move_out(model.graph.initializer[0], location)
+    return model
+
+
+def _move_out(weight: Any, *locations: str) -> Any:
+    """The tensor without its numbers, which lie in another file from now on."""
     weight.ClearField("raw_data")
     weight.data_location = onnx.TensorProto.EXTERNAL
-    weight.external_data.add(key="location", value=location)
-    return model
+    for location in locations:
+        weight.external_data.add(key="location", value=location)
+    return weight
+
+
+#: What may hold a tensor in a graph, or in an attribute of a node.
+_IN_GRAPHS = ("initializer", "sparse values", "sparse indices")
+_IN_ATTRIBUTES = ("t", "tensors", "sparse_tensor", "sparse_tensors")
+
+
+def _put(tensor: Any, place: Any, kind: str) -> None:
+    """Puts a tensor into a graph or an attribute."""
+    sparse = onnx.SparseTensorProto(dims=[12, 3])
+    part = sparse.indices if kind.endswith("indices") else sparse.values
+    part.CopyFrom(tensor)
+    if kind == "initializer":
+        place.initializer.append(tensor)
+    elif kind.startswith("sparse "):
+        place.sparse_initializer.append(sparse)
+    elif kind in ("t", "sparse_tensor"):
+        getattr(place, kind).CopyFrom(tensor if kind == "t" else sparse)
+    else:
+        getattr(place, kind).append(tensor if kind == "tensors" else sparse)
+
+
+def _graph_in(model: Any, way: str) -> Any:
+    """An empty graph somewhere in a model: the main one, one of a node's, or one of a function's, two deep."""
+    if way == "main":
+        return model.graph
+    if way in ("function", "default of a function"):
+        model.functions.append(onnx.helper.make_function("local", "F", [], [], [], []))
+    node = (model.functions[0] if way == "function" else model.graph).node.add(op_type="If")
+    if way == "training":
+        return model.training_info.add().algorithm
+    attribute = model.functions[0].attribute_proto.add() if way.startswith("default") else node.attribute.add()
+    between = attribute.graphs.add().node.add(op_type="If").attribute.add()
+    return between.g
+
+
+@pytest.mark.parametrize("kind", [*_IN_GRAPHS, *_IN_ATTRIBUTES])
+@pytest.mark.parametrize("way", ["main", "branch", "function", "default of a function", "training"])
+def test_no_weights_outside_the_folder_are_overlooked(tmp_path, way, kind):
+    model = _network()
+    graph = _graph_in(model, way)
+    place = graph if kind in _IN_GRAPHS else graph.node.add(op_type="Constant").attribute.add()
+    _put(_move_out(onnx.numpy_helper.from_array(_WEIGHT, "w"), "../weights.bin"), place, kind)
+    with pytest.raises(AnchorlabError, match="names weights outside its folder"):
+        read_onnx(_saved(model, tmp_path))
+
+
+def test_each_of_several_places_of_a_weight_is_checked(tmp_path):
+    (tmp_path / "weights.bin").write_bytes(_WEIGHT.tobytes())
+    model = _network()
+    _move_out(model.graph.initializer[0], "weights.bin", "../weights.bin")
+    with pytest.raises(AnchorlabError, match="names weights outside its folder"):
+        read_onnx(_saved(model, tmp_path))
+
+
+@pytest.mark.parametrize("kind", _IN_GRAPHS)
+def test_weights_beside_the_file_are_put_in_wherever_they_are_named(tmp_path, monkeypatch, kind):
+    """onnxruntime would look for them in the current folder."""
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model" / "weights.bin").write_bytes(_WEIGHT.tobytes())
+    model = _network()
+    _put(_move_out(onnx.numpy_helper.from_array(_WEIGHT, "w"), "weights.bin"), _graph_in(model, "function"), kind)
+    content = read_onnx(_saved(model, tmp_path / "model"))
+    assert _WEIGHT.tobytes() in content
+    assert b"weights.bin" not in content
+
+
+def test_a_function_hides_no_operator_that_opens_files(tmp_path):
+    model = _network()
+    model.functions.append(onnx.helper.make_function("com.microsoft", "EPContext", [], [], [], []))
+    model.graph.node.add(op_type="EPContext", domain="com.microsoft")
+    with pytest.raises(AnchorlabError, match="EPContext, which opens other files"):
+        read_onnx(_saved(model, tmp_path))
+
+
+def test_custom_operators_in_the_defaults_of_a_function_are_refused(tmp_path):
+    model = _network()
+    _graph_in(model, "default of a function").node.add(op_type="Evil", domain="my.ops")
+    with pytest.raises(AnchorlabError, match=r"my\.ops\.Evil"):
+        read_onnx(_saved(model, tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"no protobuf at all", b"\x08\x08"])

@@ -63,13 +63,13 @@ def read_onnx(path: Path) -> bytes:
     if not len(model.graph.node):
         raise AnchorlabError(f"{file} is no ONNX file with a network, because its graph is empty: {_AGAIN}")
     check_operators(model, str(file))
-    outside = [entry for tensor in _tensors(model) for entry in [_location(tensor)] if entry is not None]
-    for location in outside:
+    outside = [tensor for tensor in _parts(model, onnx.TensorProto) if _is_outside(tensor)]
+    for location in (location for tensor in outside for location in _locations(tensor)):
         _check_inside(location, file)
     if not outside:
         return content
     try:
-        onnx.load_external_data_for_model(model, str(file.parent))
+        _put_in(outside, file.parent)
     except Exception as error:
         raise AnchorlabError(
             f"the weights beside {file} cannot be read ({shortened(first_line(error))}): copy all files of the export "
@@ -86,19 +86,19 @@ def check_operators(model: Any, source: str) -> None:
         model: the protobuf.
         source: the file, for messages.
     """
+    from onnx import NodeProto
     from onnx.defs import has as has_operator
 
     own = {(function.domain, function.name) for function in model.functions}
-    graphs = [model.graph, *model.functions]
     custom = set()
-    for node in (node for graph in graphs for node in _nodes(graph)):
+    for node in _parts(model, NodeProto):
+        if node.op_type in _OPENERS:
+            raise AnchorlabError(f"{source} has the operator {node.op_type}, which opens other files: {_AGAIN}")
         if (node.domain, node.op_type) in own:
             continue
         standard = node.domain in ("", "ai.onnx")
         if node.domain not in _DOMAINS or (standard and not has_operator(node.op_type, "")):
             custom.add(f"{node.domain}.{node.op_type}".lstrip("."))
-        if node.op_type in _OPENERS:
-            raise AnchorlabError(f"{source} has the operator {node.op_type}, which opens other files: {_AGAIN}")
     if custom:
         raise AnchorlabError(
             f"{source} has custom operators ({some(sorted(custom))}), whose code is never run: give a file of standard "
@@ -122,41 +122,44 @@ def _beside(file: Path) -> list[Path]:
     ]
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
-    """Every node of a graph or a function, those of graphs inside it too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
-
-
-def _tensors(model: Any) -> Iterator[Any]:
-    """Every tensor that a file stores: initialisers, and values of attributes, at any depth."""
-    waiting = [model.graph]
-    while waiting:
-        graph = waiting.pop()
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-        waiting += [inner for node in graph.node for each in node.attribute for inner in (each.g, *each.graphs)]
-        yield from _values(graph.node)
-    for function in model.functions:
-        yield from _values(_nodes(function))
-
-
-def _values(nodes: Any) -> Iterator[Any]:
-    for attribute in (attribute for node in nodes for attribute in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-
-
-def _location(tensor: Any) -> str | None:
-    """The file in which a tensor's numbers lie; None where they are in the ONNX file itself."""
+def _parts(model: Any, kind: type) -> Iterator[Any]:
+    """Every message of a kind in a model, at any depth: whatever may hold one is looked into, functions among them."""
     from onnx import TensorProto
 
-    if tensor.data_location != TensorProto.EXTERNAL and not len(tensor.external_data):
-        return None
-    return next((str(entry.value) for entry in tensor.external_data if entry.key == "location"), "")
+    waiting = [model]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, kind):
+            yield part
+        if isinstance(part, TensorProto):
+            continue  # numbers alone, and asking for its fields would copy them
+        for field, value in part.ListFields():
+            if field.message_type is not None:
+                waiting += [value] if hasattr(value, "ListFields") else value
+
+
+def _is_outside(tensor: Any) -> bool:
+    """Whether a tensor's numbers lie in another file, or it names one."""
+    from onnx import TensorProto
+
+    return tensor.data_location == TensorProto.EXTERNAL or len(tensor.external_data) > 0
+
+
+def _locations(tensor: Any) -> list[str]:
+    """The files that a tensor names. A reader may take any of several, so that each is checked."""
+    return [str(entry.value) for entry in tensor.external_data if entry.key == "location"] or [""]
+
+
+def _put_in(tensors: list[Any], folder: Path) -> None:
+    """Puts the numbers of tensors that lie in other files into the model; onnx itself leaves some outside."""
+    from onnx import TensorProto
+    from onnx.external_data_helper import load_external_data_for_tensor
+
+    for tensor in tensors:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            load_external_data_for_tensor(tensor, str(folder))
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
 
 
 def _check_inside(location: str, file: Path) -> None:
