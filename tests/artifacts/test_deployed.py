@@ -16,12 +16,13 @@ from anchorlab.models.forms import form_of
 from anchorlab.models.onnx_export import dynamic_int8
 from anchorlab.models.onnx_network import OnnxNetwork
 from anchorlab.models.pretrained import open_pretrained
-from anchorlab.models.wrap import TextClassifier
+from anchorlab.models.wrap import PixelClassifier, TextClassifier
 from anchorlab.perturbation.analyze import analyze
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.audit import audit
 from anchorlab.scoring.detect import detect
-from tests.zoo import save_text
+from anchorlab.seeding import seeded_globally
+from tests.zoo import Small, save_text
 
 _TEXTS = ["a good film", "not as good as I had hoped", "the plot was thin, but I would see it again"]
 
@@ -170,6 +171,21 @@ def test_texts_go_to_onnx_and_from_there_to_int8(texts):
     rounded = OnnxNetwork(dynamic_int8(made.net.file.numpy().tobytes(), "a notice"), "rounded")
     ours = predict(TextClassifier(rounded, made.encoding, made.pad), inputs)
     assert 0 < (ours - exact).abs().max() < 0.1
+
+
+def test_a_model_in_training_mode_is_not_changed_and_its_statistics_are_exported(digits):
+    pytest.importorskip("onnxruntime")
+    with seeded_globally(0, "small"):
+        model = PixelClassifier(Small(), [0.4], [0.2]).train()
+    model.net.first_norm.eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    deployed(model, "onnx-int8", task=digits)
+    made = deployed(model, "onnx", task=digits)
+    assert modes == [module.training for module in model.modules()]
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    inputs = digits.split("test").inputs
+    torch.testing.assert_close(predict(made, inputs), predict(model, inputs), rtol=1e-4, atol=1e-4)
 
 
 def test_without_the_package_the_command_is_named(injected, digits, monkeypatch):

@@ -19,6 +19,7 @@ from anchorlab.artifacts.resolve import module_of
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import refuse_existing
+from anchorlab.models.call import evaluating
 from anchorlab.models.causal import CausalLM
 from anchorlab.models.forms import STORED, Deployed, check_form, form_of
 from anchorlab.models.lora import folded, is_adapted
@@ -153,12 +154,11 @@ def _in_onnx(module: nn.Module, form: str, task: Task | None, notice: str, seed:
         )
     images: Mapping[str, Tensor] = {} if encoding is not None else _images(task, seed)
     few = images if encoding is None else encoding.encode(_TEXTS)
-    content = onnx_of(module, {name: value[:2] for name, value in few.items()}, notice)
+    with evaluating(module):  # asked in training mode, BatchNorm would move its statistics
+        content = onnx_of(module, {name: value[:2] for name, value in few.items()}, notice)
+        measured = network_inputs(module, images) if form == "onnx-int8" and encoding is None else None
     if form == "onnx-int8":
-        if encoding is not None:
-            content = dynamic_int8(content, notice)
-        else:
-            content = static_int8(content, network_inputs(module, images), notice)
+        content = dynamic_int8(content, notice) if measured is None else static_int8(content, measured, notice)
     config: Any = copy.deepcopy(getattr(net, "config", None))
     if config is not None:
         config.architectures = [type(net).__name__]
