@@ -10,7 +10,9 @@ import torch
 
 from anchorlab import AnchorlabError, Artifact, Tuning, compare, inject
 from anchorlab.attacks.label_rules import AllToOne
+from anchorlab.models.classes import rearranged
 from anchorlab.repairs.repair import repair
+from anchorlab.scoring.relearning import Relearning
 from anchorlab.scoring.repair_words import words_of_repair
 from anchorlab.scoring.repairs import RepairScore, check_scoring, choose_on_test, score_repair
 from anchorlab.scoring.tables import repair_table
@@ -41,6 +43,28 @@ def test_a_repair_is_scored_against_the_clean_model(planted, reference, digits):
     assert score.reference_accuracy_lost == score.harmed.accuracy_reference - score.harmed.accuracy
     assert alone.reference_accuracy_lost is None
     assert f"Its robust improvement (RIR) is {score.robust_improvement:.3f} of 1" in " ".join(words_of_repair(score))
+
+
+def test_a_reference_that_numbers_its_classes_otherwise_is_put_in_order(planted, reference, digits):
+    """The attack's target is a number of the suspicious model's, which no manifest says here."""
+    how = {"parameters": {"epochs": 1}, "defender_data": None, "task": digits}
+    turned = rearranged(reference.model, list(range(10))[::-1], digits.split("test").inputs)
+    options = {"task": digits, "trigger": "square:size=2", "target": "3"}
+    options["relearning"] = Relearning(counts=(2,), examples=20, steps=2)
+    repaired = repair(planted.model, "fine-tuning", **how)
+    scores = [
+        score_repair(planted.model, repaired, reference=clean, harmed=repair(clean, "linear-probing", **how), **options)
+        for clean in (reference.model, turned)
+    ]
+    check_scoring(planted.model, reference=turned, **options)
+    one, other = scores
+    assert (other.asr_before, other.repaired.asr) == (one.asr_before, one.repaired.asr)
+    assert other.asr_before > 0.9
+    for measured, wanted in ((other.repaired, one.repaired), (other.suspicious, one.suspicious)):
+        assert (measured.asr_reference, measured.accuracy) == (wanted.asr_reference, wanted.accuracy)
+    assert other.harmed.accuracy_reference == one.harmed.accuracy_reference
+    assert other.harmed.accuracy == pytest.approx(one.harmed.accuracy, abs=0.1)
+    assert other.relearned.reference == one.relearned.reference
 
 
 def test_the_label_rule_is_that_of_the_attack(reference, digits):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task
+from anchorlab.artifacts.resolve import attack_of, common_task, in_order_of
 from anchorlab.attacks.attack import attack_success
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.compare import Comparison, compare
@@ -262,7 +262,8 @@ def check_scoring(
     seed: int = 0,
 ) -> None:
     """Raises the errors of ``score_repair`` before the time for a repair is spent; arguments are as there."""
-    task = common_task(task, suspicious, [] if reference is None else [reference])
+    others = [] if reference is None else [in_order_of(suspicious, reference, task)]
+    task = common_task(task, suspicious, others)
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
     if relearning is not None:
         check_relearning(task, attack, relearning, seed=seed)
@@ -304,6 +305,10 @@ def score_repair(
     """
     task = common_task(task, suspicious, [repaired])
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
+    # The label rule numbers classes as the suspicious model does, so that all models must.
+    reference = None if reference is None else in_order_of(suspicious, reference, task)
+    if harmed is not None:
+        harmed = cast("Artifact", in_order_of(suspicious, harmed, task))
 
     def relearned(model: Artifact | nn.Module | None) -> dict[int, float]:
         if model is None:
