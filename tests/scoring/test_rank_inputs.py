@@ -139,6 +139,13 @@ def test_the_share_of_clean_examples_counts_ties() -> None:
     assert clean_shares(np.array([0.0, 2, 2.5, 9]), np.array([1.0, 2, 3, 4])).tolist() == [1, 0.75, 0.5, 0]
 
 
+def test_what_is_no_number_counts_as_least_suspicious() -> None:
+    clean = np.linspace(0, 1, 11)
+    assert clean_shares(np.array([np.nan, 0.5, 9]), clean).tolist() == pytest.approx([1, 6 / 11, 0])
+    assert clean_shares(np.array([np.nan, 0.0, 3]), np.array([np.nan, 1, 2, np.nan])).tolist() == [1, 0.5, 0]
+    assert places_of([np.array([np.inf, np.nan, -np.inf, 1e308])]).tolist() == [[1, 3.5, 3.5, 2]]
+
+
 def test_a_ranking_is_written_with_its_pictures_and_read_back(ranked: RankedInputs, tmp_path: Path) -> None:
     page = write_ranking(ranked, model="m", file="<b>.csv", out=tmp_path, top=3)
     before = page.read_text()
