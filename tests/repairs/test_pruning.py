@@ -14,7 +14,7 @@ from anchorlab.data import Split
 from anchorlab.models.call import accuracy
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.oracles import oracles
-from anchorlab.repairs.pruning import PrunedModels, deepest, pruned_models
+from anchorlab.repairs.pruning import PrunedModels, Pruning, deepest, pruned_models
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.repairs import choose_on_test, least_attack
 
@@ -55,6 +55,31 @@ def test_the_model_is_pruned_to_each_depth_and_left_as_it_was():
     model = Threshold()
     pairs = pruned_models(model, [2.0, 1.0], model.threshold.data.fill_)
     assert [(depth, found.threshold.item()) for depth, found in pairs] == [(None, 0.0), (2.0, 2.0), (1.0, 1.0)]
+    assert model.threshold.item() == 0
+
+
+def test_the_model_is_left_as_it_was_if_nobody_looks_at_the_rest():
+    model = Threshold()
+    for depth, _ in pruned_models(model, [2.0, 1.0], model.threshold.data.fill_):
+        if depth == 2:
+            break
+    assert model.threshold.item() == 0
+
+
+def test_a_depth_that_was_chosen_early_and_kept_open_prunes_the_whole_model():
+    """Whoever chooses may hold on to the pairs, whose end would take the pruning back."""
+    model, held = Threshold(), []
+
+    class Raised(Pruning):
+        def plan(self, model, data, context):
+            return [1.0, 2.0], model.threshold.data.fill_
+
+    def choose(models, tolerance):
+        held.append(models)
+        return next(depth for depth, _ in models if depth is not None)
+
+    assert Raised().repair_to_depth(model, None, None, choose).threshold.item() == 1
+    held.clear()
     assert model.threshold.item() == 0
 
 

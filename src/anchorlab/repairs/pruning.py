@@ -6,7 +6,8 @@ oracle form of a repair, ``oracle-NAME``, measures what it would gain: somebody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 from pydantic.dataclasses import dataclass
@@ -48,7 +49,8 @@ class Pruning(Repair):
         """Like ``repair``, to a depth that ``choose_depth`` chooses, which may know more than any defender."""
         pruned = copied(model)
         depths, prune = self.plan(pruned, data, context)
-        depth = choose_depth(pruned_models(pruned, depths, prune), self.tolerance)
+        with closing(pruned_models(pruned, depths, prune)) as models:
+            depth = choose_depth(models, self.tolerance)
         if depth is None:
             context.notes.append(
                 f"nothing was pruned, because no depth costs at most {in_words(self.tolerance)} of the accuracy, or "
@@ -81,14 +83,16 @@ class Pruning(Repair):
 
 def pruned_models(
     model: nn.Module, depths: Sequence[Any], prune: Callable[[Any], None]
-) -> Iterator[tuple[Any | None, nn.Module]]:
+) -> Generator[tuple[Any | None, nn.Module]]:
     """See ``PrunedModels``. All pairs hold the same module; it has its own weights again in the end."""
     before = {name: value.clone() for name, value in model.state_dict().items()}
     yield None, model
     for depth in depths:
-        prune(depth)
-        yield depth, model
-        model.load_state_dict(before)
+        try:
+            prune(depth)
+            yield depth, model
+        finally:  # whoever chooses may stop early
+            model.load_state_dict(before)
 
 
 def deepest(models: PrunedModels, tolerance: float | None, examples: Split) -> Any | None:
