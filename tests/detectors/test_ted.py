@@ -11,7 +11,7 @@ from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.ted import TED, activations, grouped, outlier_scores, ranks
-from anchorlab.seeding import generator
+from anchorlab.seeding import generator, seeded_globally
 from tests.detectors.test_ibd_psc import small, some_images
 from tests.zoo import Corner
 
@@ -99,6 +99,45 @@ def test_a_text_is_the_mean_of_its_own_tokens_and_watching_changes_nothing():
         own = ids[row][mask[row]].float()[:, None]
         torch.testing.assert_close(found[1][row], model.each(own).mean(0).detach())
         torch.testing.assert_close(found[0][row], torch.relu(model.each(own)).mean(0).detach())
+
+
+class Biased(nn.Module):
+    """Adds what a layer makes of a constant, ``[1, 6]``, to what another makes of each input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each, self.bias, self.last = nn.Linear(64, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, pixel_values):
+        hidden = self.each(pixel_values.flatten(1) / 255) + self.bias(torch.ones(1, 4))
+        return self.last(torch.relu(hidden))
+
+
+@pytest.mark.parametrize("count", [1, 8, 9])
+def test_a_layer_whose_output_has_no_row_an_input_is_left_out(context, monkeypatch, count):
+    """It has one where a batch happens to be of one input."""
+    monkeypatch.setattr("anchorlab.detectors.ted._TOGETHER", 8)
+    with seeded_globally(0, "biased"):
+        model = Biased().eval()
+    pixels = torch.randint(0, 256, (20 + count, 1, 8, 8), generator=generator(0, "pixels"), dtype=torch.uint8)
+    with torch.no_grad():
+        labels = model(pixels[:20]).argmax(1)
+    data = DefenderData(Split({"pixel_values": pixels[:20]}, labels), None, 3, "image")
+    assert [*grouped(model, [model.each, model.bias, model.last], data.train.inputs, 10**6)] == [
+        [model.each, model.last]
+    ]
+    assert TED().scores(model, data, {"pixel_values": pixels[20:]}, context).shape == (count,)
+
+
+def test_a_model_whose_layers_put_out_no_vectors_is_refused(context):
+    model = Biased().eval()
+    del model.each, model.last
+    model.forward = lambda pixel_values: model.bias(torch.ones(1, 4))[:, :3].expand(len(pixel_values), 3)
+    pixels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    label = int(model(pixels[:1]).argmax())
+    data = DefenderData(Split({"pixel_values": pixels}, torch.full((4,), label)), None, 3, "image")
+    with pytest.raises(AnchorlabError, match="but no linear layer, convolution or ReLU of the model puts out a vector"):
+        TED().scores(model, data, {"pixel_values": pixels}, context)
 
 
 def test_a_model_without_layers_is_refused(corner_data, context):

@@ -79,6 +79,11 @@ class TED(InputDetector):
         layers = [layer for layer in modules_in_call_order(model, clean.inputs, _LAYERS) if _is_layer(layer)]
         size, usual, found = len(next(iter(inputs.values()))), [], []
         groups = grouped(model, layers, clean.inputs, _NUMBERS)
+        if not groups:
+            raise AnchorlabError(
+                "ted orders examples by what layers put out, but no linear layer, convolution or ReLU of the model "
+                "puts out a vector an input: take a detector that asks for answers alone"
+            )
         for done, group in enumerate(groups):
             known, _ = activations(model, group, clean.inputs)
             usual += [ranks(of_clean, clean.labels, of_clean, clean.labels, leave_out=True) for of_clean in known]
@@ -100,7 +105,8 @@ def grouped(
 ) -> list[list[nn.Module]]:
     """Layers in their order, in groups whose activations of all inputs are so many numbers at most.
 
-    A layer that has more by itself stands alone.
+    A layer that has more by itself stands alone. One that puts out no vector an input, for example a table of its own,
+    is left out: by chance a batch may have as many inputs as it has rows.
     """
     some = {name: value[:2] for name, value in inputs.items()}
     size, room = len(next(iter(inputs.values()))), 0
@@ -109,7 +115,9 @@ def grouped(
         logits(model, some)
     for layer in layers:
         vectors = _vectors(outputs.get(layer), some)
-        needed = 0 if vectors is None else size * vectors.shape[1]
+        if vectors is None:
+            continue
+        needed = size * vectors.shape[1]
         if not groups or needed > room:
             groups.append([])
             room = numbers
