@@ -91,6 +91,12 @@ def test_the_figure_has_a_panel_for_each_repair_and_both_controls(repairs, tmp_p
     assert "as no defender can" in words
 
 
+def test_the_finding_rounds(repairs, tmp_path):
+    columns = ["asr_relearned_1", "asr_relearned_5"]
+    draw_relearning(repairs.assign(**dict.fromkeys(columns, 0.9996)), tmp_path / "full", WIDE, setting="")
+    assert "hide (1.000, clean reference 1.000)" in words_of(tmp_path / "full.svg")
+
+
 def test_few_references_and_missing_runs_are_drawn(repairs, tmp_path):
     few = repairs[(repairs["reference_seed"] < 2) & (repairs["defence"] == "hide")]
     # A run of an earlier version knows nothing of relearning.

@@ -84,6 +84,12 @@ def test_the_matrix_is_drawn(repairs, tmp_path):
     assert np.asarray(Image.open(tmp_path / "matrix.png").convert("L")).std() > 5
 
 
+def test_the_title_of_the_matrix_rounds(repairs, tmp_path):
+    full = repairs.assign(asr=0.9996, accuracy=0.9996, reference_seed=range(len(repairs)))
+    draw_repairs(full, tmp_path / "matrix")
+    assert "ASR 1.000 of 0.980, at accuracy 1.000 of 0.950" in (tmp_path / "matrix.svg").read_text()
+
+
 def test_nothing_is_shown_of_nothing():
     assert shown.repairs_tables(Made(pd.DataFrame())) == []
 

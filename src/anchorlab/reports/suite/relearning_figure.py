@@ -17,7 +17,6 @@ from anchorlab.reports.suite.dots import has_intervals
 from anchorlab.reports.suite.relearning import relearned_column, relearned_counts
 from anchorlab.reports.suite.repairs import by_oracle
 from anchorlab.statistics.counted import several
-from anchorlab.statistics.numbers import fraction
 from anchorlab.statistics.references import mean_over_references
 
 #: The clean reference that was not repaired: as the repaired one, but hollow and with a broken line.
@@ -130,8 +129,8 @@ def _finding(repairs: pd.DataFrame, counts: Sequence[int]) -> str:
     clean = _by_defence(repairs[(repairs["role"] == "reference") & repairs[column].notna()], column)
 
     def rates(defence: str) -> str:
-        beside = f", clean reference {fraction(clean[defence])[:-1]}" if defence in clean else ""
-        return f"{shorten(defence, 22)} ({fraction(means[defence])[:-1]}{beside})"
+        beside = f", clean reference {clean[defence]:.3f}" if defence in clean else ""
+        return f"{shorten(defence, 22)} ({means[defence]:.3f}{beside})"
 
     most, least = (choose(means, key=means.__getitem__) for choose in (max, min))
     words = f"ASR from {several(count, 'triggered example')}: "

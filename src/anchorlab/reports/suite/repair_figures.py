@@ -10,7 +10,6 @@ from anchorlab.reports.drawing import WIDE, Sheet, looks, shorten, written_figur
 from anchorlab.reports.looks import RULE
 from anchorlab.reports.suite.dots import draw_rows, has_intervals, legend_of_methods
 from anchorlab.reports.suite.repairs import by_oracle
-from anchorlab.statistics.numbers import fraction
 
 #: The row of the models before any repair.
 _BEFORE = "no repair"
@@ -75,7 +74,7 @@ def _finding(repairs: pd.DataFrame) -> str:
     best = str(means["asr"].idxmin())
     before = attacked.drop_duplicates("weights_sha256")[["asr_before", "accuracy_before"]].mean()
     return (
-        f"{shorten(best, 22)} leaves least of the attack: ASR {fraction(means['asr'][best])[:-1]} of "
-        f"{fraction(before['asr_before'])[:-1]}, at accuracy {fraction(means['accuracy'][best])[:-1]} of "
-        f"{fraction(before['accuracy_before'])[:-1]}"
+        f"{shorten(best, 22)} leaves least of the attack: ASR {means['asr'][best]:.3f} of "
+        f"{before['asr_before']:.3f}, at accuracy {means['accuracy'][best]:.3f} of "
+        f"{before['accuracy_before']:.3f}"
     )
