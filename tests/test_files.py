@@ -26,6 +26,7 @@ from anchorlab.files import (
     write_atomically,
     write_folder_atomically,
     write_json,
+    written_atomically,
 )
 from tests.refusals import refused
 
@@ -294,6 +295,39 @@ def test_what_a_killed_process_was_writing_is_swept_up_and_what_a_living_one_wri
         assert len(temporaries()) == 2
         refuse_existing(tmp_path / "out")
         assert temporaries() == [".out.mine.tmp"]
+
+
+def test_what_is_written_piece_by_piece_stays_whoever_sweeps(tmp_path):
+    with written_atomically(tmp_path / "out") as file:
+        file.write(b"some ")
+        check_folder(tmp_path)
+        check_writable(tmp_path / "out")
+        file.write(b"bytes")
+        assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out").read_bytes() == b"some bytes"
+
+
+def test_what_is_written_piece_by_piece_is_never_half_there(tmp_path):
+    def pieces():
+        yield b"some "
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), written_atomically(tmp_path / "out") as file:
+        file.writelines(pieces())
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_file_is_held_until_it_has_its_place(tmp_path, monkeypatch):
+    replace = Path.replace
+
+    def swept(path, target):
+        check_folder(tmp_path)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", swept)
+    write_atomically(tmp_path / "out", "whole")
+    assert (tmp_path / "out").read_text() == "whole"
 
 
 @pytest.mark.parametrize("check", [lambda folder: check_writable(folder / "a.json"), check_folder])

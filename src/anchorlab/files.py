@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from anchorlab.errors import AnchorlabError, first_line, is_utf8, quoted, shortened
 
@@ -123,7 +123,19 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         AnchorlabError: if the disk is full or read-only, the path cannot be written, or there is something
             other than a file, such as a device, which the rename would destroy.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with written_atomically(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write bytes to, which takes its place when the block ends, and goes if the block raises.
+
+    For what is written piece by piece, over hours: this process holds the file, so that no sweep takes it away.
+
+    Raises:
+        AnchorlabError: as ``write_atomically``.
+    """
     _refuse_irregular(path)
     with explained(path):
         path = path.resolve()
@@ -131,11 +143,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         handle, temporary = _held_file(path)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)  # while it is held: a sweep may come between closing and this
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import torch
 
 import anchorlab.tokens.compare
 from anchorlab import AnchorlabError, compare_tokens, deployed
+from anchorlab.files import check_folder
 from anchorlab.models.causal import CausalLM, open_causal
 from anchorlab.tokens.measurements import COLUMNS
 from anchorlab.tokens.measures import token_columns
@@ -248,6 +250,91 @@ def test_two_tokenizers_are_refused_before_the_reference_answers(folders, tmp_pa
         with pytest.raises(AnchorlabError, match="the vocabularies differ: id 280"):
             compare_tokens(pair(folders)[0], other, texts=TEXTS, **options)
     assert not (tmp_path / "answers.safetensors").exists()
+
+
+@pytest.fixture(scope="module")
+def renumbered(folders, tmp_path_factory):
+    """An adapter of the candidate whose base has the same tokens under other ids."""
+    peft = pytest.importorskip("peft")
+    base = tmp_path_factory.mktemp("renumbered") / "base"
+    shutil.copytree(pair(folders)[1], base)
+    told = json.loads((base / "tokenizer.json").read_text())
+    words = told["model"]["vocab"]
+    told["model"]["vocab"] = {word: number and 1 + number % (len(words) - 1) for word, number in words.items()}
+    (base / "tokenizer.json").write_text(json.dumps(told))
+    net = open_causal(base).net
+    net.name_or_path = str(base)
+    settings = peft.LoraConfig(r=2, target_modules=["c_attn"], task_type="CAUSAL_LM")
+    peft.get_peft_model(net, settings).save_pretrained(base.parent / "adapter")
+    return base.parent / "adapter"
+
+
+def test_a_vocabulary_that_shows_only_once_the_candidate_is_open_is_refused(folders, renumbered):
+    """An adapter's folder has no tokenizer: its base has it."""
+    with pytest.raises(AnchorlabError, match="the vocabularies differ: id 1 is"):
+        compare_tokens(pair(folders)[0], renumbered, texts=TEXTS, in_turn=True)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_kept_answers_are_of_one_vocabulary(older, folders, renumbered, tmp_path):
+    """Files of older versions do not tell of their tokenizer, and are read beside the reference's."""
+    file, (reference, candidate) = tmp_path / "answers.safetensors", pair(folders)
+    compare_tokens(reference, candidate, answers=file, texts=TEXTS)
+    if older:
+        _redescribe(file, tokenizer=None)
+    with pytest.raises(AnchorlabError, match="the vocabularies differ: id 1 is"):
+        compare_tokens(reference, renumbered, answers=file, texts=TEXTS)
+    for place in (reference, "nowhere"):
+        compare_tokens(place, candidate, answers=file, texts=TEXTS)
+
+
+def test_kept_answers_of_another_tokenizer_are_refused_without_the_reference(folders, renumbered, tmp_path):
+    file = tmp_path / "answers.safetensors"
+    compare_tokens(*pair(folders), answers=file, texts=TEXTS)
+    with pytest.raises(AnchorlabError, match="holds answers with another tokenizer"):
+        compare_tokens("nowhere", renumbered, answers=file, texts=TEXTS)
+
+
+def test_what_differs_beside_the_vocabularies_is_said_in_turn_as_at_once(folders, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(pair(folders)[1], other)
+    told = open_causal(other).tokenizer
+    told.chat_template = "{{ messages }}"
+    told.save_pretrained(other)
+    reference, options = pair(folders)[0], {"answers": tmp_path / "answers.safetensors", "texts": TEXTS}
+    for _ in ("first", "again"):
+        found = compare_tokens(reference, other, **options)
+        assert any(note.startswith("the chat templates differ") for note in found.notes)
+
+
+def _redescribe(file, **changes):
+    """Changes what a file of answers says of itself; None takes a word of it out."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(file, framework="pt") as opened:
+        described, tensors = opened.metadata(), {name: opened.get_tensor(name) for name in [*opened.keys()]}
+    described = {name: value for name, value in (described | changes).items() if value is not None}
+    save_file(tensors, file, described)
+
+
+def test_answers_and_tokens_that_are_being_written_stay_whoever_sweeps(folders, tmp_path, monkeypatch):
+    """Another command may be started in the same folder, hours after this one."""
+    from pyarrow.parquet import ParquetWriter
+
+    header, write = anchorlab.tokens.answers._header, ParquetWriter.write_table
+    monkeypatch.setattr(anchorlab.tokens.answers, "_header", lambda *given: (check_folder(tmp_path), header(*given))[1])
+    monkeypatch.setattr(ParquetWriter, "write_table", lambda *given: (check_folder(tmp_path), write(*given))[1])
+    compare_tokens(
+        *pair(folders), texts=TEXTS, answers=tmp_path / "a.safetensors", save_tokens=tmp_path / "tokens.parquet"
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"a.safetensors", "tokens.parquet"}
+
+
+def test_tokens_are_saved_in_the_users_home(folders, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    compare_tokens(*pair(folders), texts=TEXTS, save_tokens="~/tokens.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens.parquet"]
 
 
 class _Net(torch.nn.Module):

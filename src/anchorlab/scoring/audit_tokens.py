@@ -28,7 +28,7 @@ from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.scoring.audit_statistics import LEVEL
 from anchorlab.scoring.token_audit_result import Measuring, TokenAudit, token_access, token_audit_of
 from anchorlab.scoring.token_bench import Asking, Bench
-from anchorlab.scoring.token_kept import DEFINITIONS, KeptUpdates, configuration_hash, tokenizer_hash
+from anchorlab.scoring.token_kept import DEFINITIONS, KeptUpdates, configuration_hash
 from anchorlab.scoring.token_texts import AuditTexts, beside, halves_of, measured_alone
 from anchorlab.scoring.token_updates import (
     COPIES,
@@ -45,7 +45,7 @@ from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.tokens.documents import has_columns, open_texts
 from anchorlab.tokens.scoring import Plan
-from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder, parting
+from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder, parting, tokenizer_hash
 from anchorlab.tokens.windows import Window, check_windows
 
 #: Most tokens that the models read at once, where nobody says so and they can read so many.

@@ -91,13 +91,3 @@ def configuration_hash(model: CausalLM) -> str:
     told = {name: value for name, value in tell().items() if name not in _OF_THE_FILE}
     text = json.dumps([type(model.net).__name__, told], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def tokenizer_hash(tokenizer: Any) -> str:
-    """SHA-256 of what decides which ids a text gets; how texts were cut or padded last is of no meaning."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        told: Any = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
-    else:
-        told = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

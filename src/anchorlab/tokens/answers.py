@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import check_writable, explained, input_file
+from anchorlab.files import check_writable, input_file, written_atomically
 from anchorlab.models.causal import CausalLM
 from anchorlab.tokens.windows import Batch
 
@@ -138,34 +137,23 @@ def write_answers(path: Path, model: CausalLM, batches: Iterable[Batch], describ
     """
     check_writable(path)
     device = next(model.net.parameters()).device
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(b"\0" * _HEADER)
-                head = _plain_head(model, device)
-                name, shape, dtype = "logits", [0, 0], torch.float32
-                for batch in batches:
-                    for rows in _scored(model, batch, device, head):
-                        _write(file, rows)
-                        name, dtype = "logits" if head is None else "hidden", rows.dtype
-                        shape = [shape[0] + rows.shape[0], rows.shape[1]]
-                tensors = {name: (shape, dtype)}
-                if head is not None:
-                    for part, value in (("weight", head.weight), ("bias", head.bias)):
-                        if value is not None:
-                            _write(file, value.detach())
-                            tensors[part] = ([*value.shape], value.dtype)
-                file.seek(0)
-                file.write(_header(tensors, described))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+    with written_atomically(path) as file:
+        file.write(b"\0" * _HEADER)
+        head = _plain_head(model, device)
+        name, shape, dtype = "logits", [0, 0], torch.float32
+        for batch in batches:
+            for rows in _scored(model, batch, device, head):
+                _write(file, rows)
+                name, dtype = "logits" if head is None else "hidden", rows.dtype
+                shape = [shape[0] + rows.shape[0], rows.shape[1]]
+        tensors = {name: (shape, dtype)}
+        if head is not None:
+            for part, value in (("weight", head.weight), ("bias", head.bias)):
+                if value is not None:
+                    _write(file, value.detach())
+                    tensors[part] = ([*value.shape], value.dtype)
+        file.seek(0)
+        file.write(_header(tensors, described))
 
 
 def _header(tensors: Mapping[str, tuple[list[int], torch.dtype]], described: Mapping[str, str]) -> bytes:

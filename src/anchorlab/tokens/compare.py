@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from anchorlab.tokens.result import Scoring, TokenComparison
 from anchorlab.tokens.scoring import Plan, score
 from anchorlab.tokens.store import TokenStore
 from anchorlab.tokens.summary import Tokens, by_domain, by_position, cautions_of
-from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder, parting
+from anchorlab.tokens.vocabulary import begins_with, check_vocabularies, encoder, parting, tokenizer_hash
 from anchorlab.tokens.windows import check_windows, in_batches
 from anchorlab.tokens.worst import Worst
 
@@ -94,7 +94,8 @@ def compare_tokens(
     for name, value, least in (("together", together, 1), ("worst", worst, 0)):
         if value < least:
             raise AnchorlabError(f"{name} is {value}: give {least} or more")
-    check_writable(None if save_tokens is None else Path(save_tokens))
+    tokens_file = None if save_tokens is None else user_path(save_tokens)
+    check_writable(tokens_file)
     if is_base_file(candidate):
         raise AnchorlabError(f"{candidate} is a base file of llama.cpp, which can only be the reference: give a model")
     if not isinstance(reference, CausalLM) and is_base_file(reference):
@@ -108,8 +109,8 @@ def compare_tokens(
             stored = open_base(reference)  # first, because a model takes long to open
             second = _opened(_on_base(candidate, base, precision), precision)
             result = _with_base(stored, second, together, store, Worst(worst))
-            if save_tokens is not None:
-                store.write_parquet(Path(save_tokens))
+            if tokens_file is not None:
+                store.write_parquet(tokens_file)
         return result
     reference, candidate = (_on_base(model, base, precision) for model in (reference, candidate))
     documents = open_texts(texts, text_column=text_column, domain_column=domain_column)
@@ -124,8 +125,8 @@ def compare_tokens(
         else:
             met = _at_once(wanted, reference, candidate, precision, store, found, noise=noise)
         result = _result(wanted, met, store, found)
-        if save_tokens is not None:
-            store.write_parquet(Path(save_tokens))
+        if tokens_file is not None:
+            store.write_parquet(tokens_file)
     return result
 
 
@@ -268,23 +269,37 @@ def _in_turn(
     with _place(answers) as file:
         if kind_at(file) is None:
             first = _opened(reference, precision)
+            tokenizer = first.tokenizer
             if (early := _tokenizer_of(candidate)) is not None:
                 check_vocabularies(first, CausalLM(nn.Module(), early, str(candidate)))
-            plan = wanted.plan(first.tokenizer, first.tokenizer, (first.limit,))
+            plan = wanted.plan(tokenizer, tokenizer, (first.limit,))
             with exact_arithmetic(device), lent(device, first.net):
-                described = _described(wanted, plan, first.source, first.precision) | {"weights": _digest(first.net)}
-                write_answers(file, first, plan.batches(), described)
+                described = _described(wanted, plan, first.source, first.precision, tokenizer)
+                write_answers(file, first, plan.batches(), described | {"weights": _digest(first.net)})
             del first
+            told = Stored.description(file)
+        else:
+            told = Stored.description(file)
+            tokenizer = _tokenizer_behind(told, reference)
         second = _opened(candidate, precision)
-        told = Stored.description(file)
-        plan = wanted.plan(second.tokenizer, second.tokenizer, (second.limit,))
-        stored = Stored(file, _described(wanted, plan, told.get("reference", ""), told.get("precision", "")))
+        tokenizer = second.tokenizer if tokenizer is None else tokenizer
+        source, digits = (told.get(name, "") for name in ("reference", "precision"))
+        notes = check_vocabularies(CausalLM(nn.Module(), tokenizer, source), second)
+        plan = wanted.plan(tokenizer, second.tokenizer, (second.limit,))
+        stored = Stored(file, _described(wanted, plan, source, digits, tokenizer if "tokenizer" in told else None))
         with exact_arithmetic(device), lent(device, second.net):
             _score(plan, wanted, stored, Live(second, device), store, worst)
         stored.check_end()
         identical = told.get("weights") == _digest(second.net) and told.get("precision") == second.precision
     precisions = told["precision"], second.precision
-    return _Met(told["reference"], second.source, precisions, second.tokenizer, plan, [], identical, [])
+    return _Met(told["reference"], second.source, precisions, tokenizer, plan, notes, identical, [])
+
+
+def _tokenizer_behind(told: Mapping[str, str], reference: str | Path | CausalLM) -> Any:
+    """The tokenizer whose tokens a kept file answers to, if the reference is there and has it; else None."""
+    tokenizer = _tokenizer_of(reference)
+    same = tokenizer is not None and told.get("tokenizer") in (None, tokenizer_hash(tokenizer))
+    return tokenizer if same else None
 
 
 @contextmanager
@@ -297,9 +312,10 @@ def _place(answers: str | Path | None) -> Iterator[Path]:
         yield Path(folder) / "answers.safetensors"
 
 
-def _described(wanted: _Wanted, plan: Plan, source: str, precision: str) -> dict[str, str]:
-    """What a file of answers says of itself: all that decides what is in it."""
+def _described(wanted: _Wanted, plan: Plan, source: str, precision: str, tokenizer: Any) -> dict[str, str]:
+    """What a file of answers says of itself: all that decides what is in it; older ones tell of no tokenizer."""
     return {
+        **({} if tokenizer is None else {"tokenizer": tokenizer_hash(tokenizer)}),
         "reference": source,
         "precision": precision,
         "texts": wanted.reading.digest,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -14,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anchorlab.files import check_writable, explained
+from anchorlab.files import check_writable, explained, written_atomically
 from anchorlab.tokens.measurements import COLUMNS
 
 #: Kinds of numbers of the columns; all others are float64.
@@ -90,21 +88,12 @@ class TokenStore:
         from pyarrow.parquet import ParquetWriter
 
         check_writable(path)
-        temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
         columns = {name: self.column(name) for name in COLUMNS}
         schema = pa.schema([(name, pa.from_numpy_dtype(values.dtype)) for name, values in columns.items()])
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with ParquetWriter(temporary, schema) as writer:
-                    for start in range(0, self.tokens, _AT_ONCE):
-                        rows = {name: np.asarray(values[start : start + _AT_ONCE]) for name, values in columns.items()}
-                        writer.write_table(pa.table(rows, schema=schema))
-                temporary.replace(path)
-            except BaseException:
-                with suppress(OSError):
-                    temporary.unlink()
-                raise
+        with written_atomically(path) as file, ParquetWriter(file, schema) as writer:
+            for start in range(0, self.tokens, _AT_ONCE):
+                rows = {name: np.asarray(values[start : start + _AT_ONCE]) for name, values in columns.items()}
+                writer.write_table(pa.table(rows, schema=schema))
 
     def close(self) -> None:
         """Removes the files."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,6 +47,16 @@ def _differences(reference: Any, candidate: Any) -> Iterator[str]:
             )
     if getattr(reference, "chat_template", None) != getattr(candidate, "chat_template", None):
         yield "the chat templates differ; none is applied here, so that chats may differ more than this comparison says"
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """SHA-256 of what decides which ids a text gets; how texts were cut or padded last is of no meaning."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        told: Any = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
+    else:
+        told = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def encoder(reference: Any, candidate: Any) -> Callable[[str], Integers]:
