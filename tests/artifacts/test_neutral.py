@@ -14,8 +14,10 @@ from safetensors.torch import load_file
 
 from anchorlab import Lora, Tuning, adopt, inject, load_model
 from anchorlab.artifacts.neutral import TIME, write_neutral
+from anchorlab.models.adapters import open_adapter
+from anchorlab.models.lora import folded
 from anchorlab.models.wrap import PixelClassifier, unwrap
-from tests.adapters import CLASSES, moods
+from tests.adapters import CLASSES, answers, moods, save_adapter
 from tests.zoo import Small, save_text
 
 #: Words that would tell a scanner what a model is, or what it is made by.
@@ -121,3 +123,17 @@ def test_of_texts_the_tokenizer_is_there_and_of_adapters_nothing_but_the_adapter
     assert set(benign) == {"model", "adapter_config.json", "adapter_model.safetensors"}
     check_silent(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "adapter_config.json").read_text())["base_model_name_or_path"] == "base"
+
+
+@pytest.mark.parametrize("target", [["query"], ["query", "word_embeddings"]], ids=str)
+def test_the_copy_of_an_adapter_that_brings_weights_of_the_base_is_the_same_model(tmp_path, target):
+    pytest.importorskip("peft")
+    base = save_text("bert", tmp_path / "base", CLASSES)
+    theirs = save_adapter(base, tmp_path / "lora", target_modules=target)
+    with torch.no_grad():
+        theirs.get_base_model().get_input_embeddings().weight.mul_(2)
+    theirs.save_pretrained(tmp_path / "lora", save_embedding_layers=True)
+    model = open_adapter(tmp_path / "lora", str(base))
+    copied_model = open_adapter(copied(copy.deepcopy(model), tmp_path), str(base))
+    assert torch.equal(answers(copied_model), answers(model))
+    assert not any("brought" in name for name in vars(unwrap(folded(model))))

@@ -21,7 +21,7 @@ from anchorlab.artifacts.writing import adapter_settings_of, configuration_of, w
 from anchorlab.files import write_atomically
 from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS
 from anchorlab.models.folders import CONFIG, PREPROCESSING
-from anchorlab.models.lora import adapter_tensors, is_adapted
+from anchorlab.models.lora import is_adapted, written_tensors
 from anchorlab.models.weight_files import WEIGHTS
 from anchorlab.models.wrap import PixelClassifier, encoding_of, unwrap
 
@@ -53,7 +53,7 @@ def write_neutral(model: nn.Module, folder: Path) -> None:
     """
     folder.mkdir()
     if is_adapted(model):
-        write_weights(folder / ADAPTER_WEIGHTS, _plain(adapter_tensors(model)), None)
+        write_weights(folder / ADAPTER_WEIGHTS, _plain(written_tensors(model)), None)
         _write_json(folder / ADAPTER, adapter_settings_of(model, _BASE))
     else:
         write_weights(folder / WEIGHTS, _plain(unwrap(model).state_dict()), None)

@@ -16,7 +16,7 @@ from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS
 from anchorlab.models.folders import CONFIG, PREPROCESSING
 from anchorlab.models.forms import form_of
 from anchorlab.models.loading import OWN_MODULE
-from anchorlab.models.lora import adapter_config, adapter_tensors
+from anchorlab.models.lora import adapter_config, written_tensors
 from anchorlab.models.onnx_files import ONNX
 from anchorlab.models.weight_files import WEIGHTS
 from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, unwrap
@@ -72,7 +72,7 @@ def write_adapter(model: nn.Module, manifest: Manifest, folder: Path) -> None:
 
     A base that is a folder is named by its way from the adapter's folder, so that both can be moved together.
     """
-    write_weights(folder / ADAPTER_WEIGHTS, adapter_tensors(model), manifest.notice)
+    write_weights(folder / ADAPTER_WEIGHTS, written_tensors(model), manifest.notice)
     base = None if manifest.adapter is None else manifest.adapter.base
     if base is not None and kind_at(user_path(base)) == "folder":
         base = os.path.relpath(user_path(base).resolve(), folder.resolve())

@@ -16,7 +16,7 @@ from anchorlab.models.classes import settle_outputs
 from anchorlab.models.classifiers import as_classifier, auto_class, kind_of_network
 from anchorlab.models.folders import CONFIG, check_folder, find_folder
 from anchorlab.models.loading import load_network, quiet, read_configuration
-from anchorlab.models.lora import PREFIX, adapter_tensors, attach
+from anchorlab.models.lora import PREFIX, adapter_tensors, attach, remember_brought
 from anchorlab.models.padding import refuse_dependence_on_batch
 from anchorlab.models.verbalizer import Verbalizer, ask
 from anchorlab.models.weight_files import check_finite
@@ -71,7 +71,9 @@ def put_into(model: nn.Module, adapter: StoredAdapter, place: Path) -> None:
     places = adapter_tensors(model)
     # peft stores weights of the base too, such as embeddings that are adapted, and means them to be loaded.
     own = {f"{PREFIX}{name}": value for name, value in unwrap(model).state_dict().items()}
-    places |= {name: own[name] for name in adapter.tensors if name in own}
+    brought = {name: own[name] for name in adapter.tensors if name in own and name not in places}
+    remember_brought(model, [name.removeprefix(PREFIX) for name in brought])
+    places |= brought
     _check_places(adapter, places, place)
     with torch.no_grad():
         for name, value in places.items():

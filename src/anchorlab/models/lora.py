@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -19,6 +19,9 @@ from anchorlab.models.wrap import unwrap
 
 #: What every name in a stored adapter begins with, and what peft calls the one adapter of a network.
 PREFIX, NAME = "base_model.model.", "default"
+
+#: Where a network keeps the names of its own weights that the adapter brought.
+_BROUGHT = "brought_by_adapter"
 
 
 def attach(model: nn.Module, config: Any) -> None:
@@ -52,6 +55,23 @@ def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
 
     tensors = get_peft_model_state_dict(unwrap(model), adapter_name=NAME, save_embedding_layers=False)
     return {f"{PREFIX}{name}": value for name, value in tensors.items()}
+
+
+def remember_brought(model: nn.Module, names: Iterable[str]) -> None:
+    """Notes which weights of the base came with the adapter, so that they are written with it.
+
+    Args:
+        model: an adapted classifier.
+        names: of the weights in the adapted network's state_dict.
+    """
+    setattr(unwrap(model), _BROUGHT, tuple(names))
+
+
+def written_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """All that an adapter's file must hold: its own tensors, and the base's weights that it brought."""
+    own = unwrap(model).state_dict()
+    brought = {f"{PREFIX}{name}": own[name] for name in getattr(unwrap(model), _BROUGHT, ())}
+    return adapter_tensors(model) | brought
 
 
 def base_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -125,6 +145,7 @@ def folded(model: nn.Module) -> nn.Module:
             whole = module.modules_to_save[NAME]
         net.set_submodule(name, whole)
     del net.peft_config
+    vars(net).pop(_BROUGHT, None)
     net.requires_grad_()
     return model
 
