@@ -129,6 +129,18 @@ def test_any_module_of_images_goes_through_the_adapter(tmp_path, digits):
     assert compare(injected, again).kl == pytest.approx(0, abs=1e-9)
 
 
+def test_a_module_that_is_adopted_keeps_its_mode_and_shares_nothing_with_the_artefact(digits):
+    model = wrap(Small()).train()
+    model.net.layer.eval()
+    modes = [module.training for module in model.modules()]
+    adopted = adopt(model, digits)
+    assert modes == [module.training for module in model.modules()]
+    assert not any(module.training for module in adopted.model.modules())
+    with torch.no_grad():
+        model.net.layer.weight.zero_()
+    assert adopted.model.net.layer.weight.any()
+
+
 def test_weights_alone_are_loaded_into_a_module(tmp_path):
     source, target = Small(), Small()
     save_file({name: value.clone() for name, value in source.state_dict().items()}, tmp_path / "weights.safetensors")

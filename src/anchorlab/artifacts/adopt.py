@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -44,7 +45,7 @@ def adopt(
 
     Args:
         model: a folder of transformers, an ONNX file or a name on the hub; or a module that maps a batch of raw inputs
-            to logits, such as what ``wrap`` makes of any network of images.
+            to logits, such as what ``wrap`` makes of any network of images. The artefact has a copy of a module.
         task: a loaded task, or the name of one, whose splits are then cut with ``seed``. What the model was trained on
             is for its user to know: only for examples that it never saw are the splits what they say.
         kind: whether the model is held to be clean, and so a reference, or suspicious, because it may carry a backdoor.
@@ -68,7 +69,7 @@ def adopt(
     if words is not None and isinstance(model, nn.Module):
         raise AnchorlabError("label words are for the folder of a causal language model, and a module was given")
     task = load_task(task, seed=seed) if isinstance(task, str) else task
-    opened = model if isinstance(model, nn.Module) else _opened(str(model), task, base, kind, words)
+    opened = copy.deepcopy(model) if isinstance(model, nn.Module) else _opened(str(model), task, base, kind, words)
     network = whole(opened.cpu().eval())
     task = task.encoded(encoding_of(network))
     if on_task is not None:
