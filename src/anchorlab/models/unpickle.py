@@ -134,7 +134,6 @@ def _separate(tensors: Any) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         whole = tensor.contiguous()
         memory = whole.untyped_storage()
-        # A part of a larger storage is copied too, or all of it would be held.
         result[name] = whole.clone() if memory.data_ptr() in seen else whole
         seen.add(memory.data_ptr())
     return result
