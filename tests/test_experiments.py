@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import runpy
 from pathlib import Path
 
 import pandas as pd
@@ -144,3 +146,10 @@ def test_references_of_texts_see_different_shares_of_their_data() -> None:
         (task,) = suite(name).tasks
         assert task.training["data_share"] == 0.8
     assert suite("imdb").tasks[0].max_length == 128
+
+
+def test_how_many_queries_a_difference_takes():
+    queries = runpy.run_path(str(ROOT / "experiments/audit/run.py"))["queries_until_a_difference"]
+    assert queries(0.05) == pytest.approx(math.log(0.05) / math.log(0.95))
+    assert queries(0.0) == math.inf
+    assert queries(1.0) == 1

@@ -12,6 +12,7 @@ It needs inner names of anchorlab, because it asks each update once for all cand
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from anchorlab.detectors import predict
 from anchorlab.metrics import Pair
 from anchorlab.reports.audit import draw_power_curves
 from anchorlab.reports.drawing import WIDE, Sheet
-from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, queries_until_a_difference, values_of
+from anchorlab.scoring.audit_statistics import AccessAudit, audit_values, values_of
 from anchorlab.scoring.benign_updates import benign_updates, plan_updates
 from anchorlab.suites.store import Store
 
@@ -98,6 +99,13 @@ def audited(
             about = {"method": candidate.method, "trigger": candidate.trigger, "churn": churn}
             queries = {"queries_until_a_difference": queries_until_a_difference(churn)}
             yield about | record_of(access) | queries, access.power
+
+
+def queries_until_a_difference(churn: float) -> float:
+    """Queries after which, with a chance of 95%, one label has differed: ``ln 0.05 / ln(1 - churn)``."""
+    if churn <= 0:
+        return math.inf
+    return 1.0 if churn >= 1 else math.log(0.05) / math.log(1 - churn)
 
 
 def record_of(access: AccessAudit) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from anchorlab.scoring.audit_statistics import (
     audit_values,
     largest_churn,
     noticeable,
-    queries_until_a_difference,
     sizes,
     values_of,
 )
@@ -86,10 +85,7 @@ def test_each_setting_is_read_alone():
     assert found.p == 1.0
 
 
-def test_how_many_queries_a_difference_takes():
-    assert queries_until_a_difference(0.05) == pytest.approx(np.log(0.05) / np.log(0.95))
-    assert queries_until_a_difference(0.0) == np.inf
-    assert queries_until_a_difference(1.0) == 1
+def test_what_churn_no_difference_excludes_and_which_numbers_of_queries_are_tried():
     assert largest_churn(100) == pytest.approx(stats.beta.ppf(0.95, 1, 100))
     assert sizes(30) == [1, 2, 5, 10, 22, 30]
 

@@ -183,13 +183,6 @@ def sizes(count: int) -> list[int]:
     return sorted({size for size in grid if size < count} | {count})
 
 
-def queries_until_a_difference(churn: float) -> float:
-    """Queries after which, with a chance of 95%, one label has differed: ``ln 0.05 / ln(1 - churn)``."""
-    if churn <= 0:
-        return math.inf
-    return 1.0 if churn >= 1 else math.log(0.05) / math.log(1 - churn)
-
-
 def largest_churn(queries: int) -> float:
     """Upper 95% bound of the churn if no label of ``queries`` queries differs: ``1 - 0.05^(1/N)``."""
     return float(1 - 0.05 ** (1 / queries))
