@@ -20,8 +20,16 @@ SUITES = sorted(file.parent.name for file in (ROOT / "experiments").glob("*/equa
 FAILED = 0.05
 
 
+#: Suites whose tables show plain tuning and anchoring of another one, on the same references.
+BESIDE = {"sst2_lora": "sst2"}
+
+
 def read(suite: str, table: str) -> pd.DataFrame:
-    return pd.read_csv(ROOT / f"experiments/{suite}/{table}.csv", dtype={"anchors_asked": str})
+    rows = pd.read_csv(ROOT / f"experiments/{suite}/{table}.csv", dtype={"anchors_asked": str})
+    if suite in BESIDE and table != "choices":
+        others = read(BESIDE[suite], table)
+        rows = pd.concat([others[others["method"].isin(["plain", "anchoring"])], rows], ignore_index=True)
+    return rows
 
 
 def kl_at_common_asr(run: pd.DataFrame) -> float:

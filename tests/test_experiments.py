@@ -27,6 +27,8 @@ SUITES = {
     "fashion_mnist_rates": (12, ["plain", "plain at .003", "ewc at .001", "weight-ball at .001"]),
     "cifar10": (6, ["plain", "surgery", "distillation", "anchoring"]),
     "sst2": (6, ["plain", "ewc", "surgery", "distillation", "anchoring"]),
+    "sst2_more": (6, ["ewc", "distillation"]),
+    "sst2_lora": (6, ["plain (LoRA)", "anchoring (LoRA)"]),
     "imdb": (3, ["plain", "anchoring"]),
     "ablation": (
         6,
@@ -89,6 +91,20 @@ def test_the_suites_of_defences_find_the_injections_of_another_suite_in_its_fold
     )
     assert (other.selection, other.scales) == (main.selection, main.scales)
     assert all(other.methods[label] == main.methods[label] for label in other.methods)
+
+
+@pytest.mark.parametrize("name", ["sst2_more", "sst2_lora"])
+def test_what_stands_beside_sst2_is_of_the_same_references(name: str) -> None:
+    """So that runs are compared by the reference's seed, with the rest alike."""
+    other, main = suite(name), suite("sst2")
+    assert reference_job(other.tasks[0], 0).identity == reference_job(main.tasks[0], 0).identity
+    assert (other.triggers, other.anchors, other.target_asr) == (main.triggers, main.anchors, main.target_asr)
+    assert other.tuning == main.tuning
+    if name == "sst2_more":
+        assert other.learning_rates == main.learning_rates
+        assert all(other.methods[label] == main.methods[label] for label in other.methods)
+    else:
+        assert other.learning_rates == pytest.approx([10 * rate for rate in main.learning_rates])
 
 
 def test_the_suites_of_defences_measure_relearning_and_take_no_oracle() -> None:
