@@ -328,6 +328,39 @@ def test_what_the_pages_say_of_sst2_is_so() -> None:
     assert all(sorted(map(float, json.loads(tried))) == [0.00003, 0.0001, 0.0003] for tried in choices["rates_tried"])
 
 
+def test_what_the_results_say_of_adapters_is_so() -> None:
+    page = " ".join((ROOT / "docs/results.md").read_text().split()).split("## Adapters: SST-2")[1].split("## Texts:")[0]
+
+    def ratio(method: str, other: str) -> tuple[float, float, float]:
+        pairs = logs_of("sst2_lora", method, "640") - logs_of("sst2_lora", other, "640")
+        assert len(pairs.dropna()) == 6
+        return interval(pairs.to_numpy())
+
+    of_all, of_plain = ratio("anchoring (LoRA)", "anchoring"), ratio("anchoring (LoRA)", "plain")
+    told = "its KL is {:.2f} [{:.2f}, {:.2f}] times as large".format(*of_all)
+    assert f"{told}, and {of_plain[0]:.2f} [{of_plain[1]:.2f}, {of_plain[2]:.2f}] times that of plain tuning" in page
+    for changed in ("CHANGELOG.md", "docs/results.md"):
+        assert "{:.2f} [{:.2f}, {:.2f}] times".format(*of_all) in (ROOT / changed).read_text()
+    assert of_all[2] < 1  # "less than anchoring all weights"
+    _, low, high = ratio("plain (LoRA)", "plain")
+    assert low < 1 < high
+    assert f"The interval of the ratio to plain tuning of all weights is {low:.2f} to {high:.2f}." in page
+    equal = read("sst2_lora", "equal").groupby("method")
+    churn = equal["churn"].mean()
+    assert (
+        f"Its churn is {churn['anchoring (LoRA)']:.4f} where anchoring all weights has {churn['anchoring']:.4f}."
+        in page
+    )
+    least = read("sst2_lora", "results").groupby("method")["asr"].min()
+    told = f"the least ASR is {least['anchoring (LoRA)']:.4f} with anchoring and {least['plain (LoRA)']:.4f} with plain"
+    assert told in page
+    assert least.min() > 0.95  # "All backdoors are strong"
+    plain = equal.get_group("plain (LoRA)")
+    assert (plain["scale_below"].min(), plain["scale_above"].max()) == (0.3, 0.4)
+    rates = read("sst2_lora", "choices").set_index("method")["learning_rate"]
+    assert rates.to_dict() == {"plain (LoRA)": 0.003, "anchoring (LoRA)": 0.001}
+
+
 def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
     def to_plain(method: str, asked: str) -> str:
         value, low, high = over_plain(f"{method} at .001", asked, suite="fashion_mnist_rates")
