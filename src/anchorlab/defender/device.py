@@ -15,6 +15,7 @@ from anchorlab.defender.defence import Defence
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.device import move_to_device
 from anchorlab.models.forms import check_trainable
+from anchorlab.models.onnx_network import OnnxNetwork
 
 
 def check_modality(defence: Defence, task: Task, name: str) -> None:
@@ -33,20 +34,35 @@ def check_fits_form(defence: Defence, model: nn.Module, name: str) -> None:
     """
     if defence.needs_float:
         check_trainable(model, name)
-    defence.check_model(model)
+    check_layers(defence, model)
+
+
+def check_layers(defence: Defence, model: nn.Module) -> None:
+    """Raises AnchorlabError for a model whose layers a defence cannot read, by the defence's own ``check_model``.
+
+    It looks at a copy without the notice, because a defence may be somebody else's.
+    """
+    if type(defence).check_model is not Defence.check_model:
+        defence.check_model(_copied(model))
 
 
 def copy_to_device(model: nn.Module, device: torch.device) -> nn.Module:
     """A copy of a model as defences get it: on the device, in evaluation mode, every parameter trainable.
 
-    The copy's configuration lacks the notice that says whether the model was injected.
+    The copy lacks the notice that says whether the model was injected, in its configuration and in its ONNX file.
     """
+    return move_to_device(_copied(model), device)
+
+
+def _copied(model: nn.Module) -> nn.Module:
     copied = copy.deepcopy(model).eval().requires_grad_()
     for module in copied.modules():
         config: Any = getattr(module, "config", None)
         if hasattr(config, "anchorlab_notice"):
             config.anchorlab_notice = None
-    return move_to_device(copied, device)
+        if isinstance(module, OnnxNetwork):
+            module.remove_notice()
+    return copied
 
 
 def data_to_device(data: DefenderData, device: torch.device) -> DefenderData:

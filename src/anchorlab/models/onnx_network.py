@@ -103,6 +103,16 @@ class OnnxNetwork(nn.Module):
         answer: Tensor = self.head(features, logits)
         return answer
 
+    def remove_notice(self) -> None:
+        """Takes what the file's metadata say of the model out of it; it computes as before."""
+        import onnx
+
+        model = onnx.load_model_from_string(self.file.cpu().numpy().tobytes())
+        model.doc_string = ""
+        del model.metadata_props[:]
+        content = bytearray(model.SerializeToString(deterministic=True))
+        self.file = torch.frombuffer(content, dtype=torch.uint8).to(self.file.device)
+
     def _array(self, name: str, value: Tensor) -> NDArray[Any]:
         """An input as the file declares it; texts are filled up to a fixed length."""
         array: NDArray[Any] = value.detach().cpu().numpy().astype(_TYPES[self.inputs[name].type])
