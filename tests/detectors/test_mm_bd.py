@@ -15,7 +15,7 @@ from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.mm_bd import MMBD, log_p, margins, scored
-from anchorlab.detectors.rap import word_table
+from anchorlab.models.word_table import word_table
 from tests.zoo import Corner, Linear
 
 

@@ -11,8 +11,9 @@ import torch
 
 from anchorlab import AnchorlabError
 from anchorlab.defender.context import DefenderContext
-from anchorlab.detectors.rap import RAP, embedding_replaced, hinges, rare_token, with_front_token, word_table
+from anchorlab.detectors.rap import RAP, embedding_replaced, hinges, rare_token, with_front_token
 from anchorlab.models.call import predict
+from anchorlab.models.word_table import word_table
 from anchorlab.models.wrap import unwrap
 from anchorlab.statistics.roc import auroc
 

@@ -10,7 +10,8 @@ import torch
 
 from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
-from anchorlab.repairs.fine_mixing import FineMixing, far_rows, mix, word_embedding
+from anchorlab.models.word_table import word_table
+from anchorlab.repairs.fine_mixing import FineMixing, far_rows, mix
 from anchorlab.testing.bench import bench
 from tests.zoo import Hidden, Linear
 
@@ -47,9 +48,9 @@ def test_it_tunes_a_text_model_and_needs_a_trusted_version_of_the_same_architect
     model, trusted, data = tried.model(), tried.model(tried.reference), tried.data()
     means = replace(context, trusted=trusted)
     repaired = FineMixing(epochs=1, share=1.0, words=3).repair(model, data, means)
-    present, earlier = (word_embedding(one, data.train).weight.detach() for one in (model, trusted))
+    present, earlier = (word_table(one, data.train.inputs, "it").weight.detach() for one in (model, trusted))
     rows = far_rows(present, earlier, data.train, 3)
-    moved = (word_embedding(repaired, data.train).weight.detach() - earlier).norm(dim=1)[rows]
+    moved = (word_table(repaired, data.train.inputs, "it").weight.detach() - earlier).norm(dim=1)[rows]
     assert len(rows) == 3
     assert bool((moved < (present - earlier).norm(dim=1)[rows]).all())
     assert not any(module.training for module in repaired.modules())

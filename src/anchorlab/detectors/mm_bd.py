@@ -30,12 +30,12 @@ from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
-from anchorlab.detectors.rap import word_table
 from anchorlab.detectors.word_inversion import embeddings_replaced, ordinary_tokens
 from anchorlab.detectors.words import join_words, require_encoding
 from anchorlab.models.call import logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
+from anchorlab.models.word_table import word_table
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.statistics.arrays import Floats
 

@@ -35,8 +35,7 @@ from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, predict
-from anchorlab.models.hooks import modules_in_call_order
-from anchorlab.models.wrap import unwrap
+from anchorlab.models.word_table import word_table
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
@@ -203,26 +202,6 @@ def embedding_replaced(table: nn.Embedding, word: Tensor, position: int) -> Iter
         yield
     finally:
         handle.remove()
-
-
-def word_table(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> nn.Embedding:
-    """The embeddings of token ids: the table that a model of transformers names, or the largest table that it calls.
-
-    Raises:
-        AnchorlabError: if there are none.
-    """
-    net = unwrap(model)
-    table = net.get_input_embeddings() if hasattr(net, "get_input_embeddings") else None  # type: ignore[operator]
-    if isinstance(table, nn.Embedding):
-        return table
-    tables = [
-        module for module in modules_in_call_order(model, inputs, nn.Embedding) if isinstance(module, nn.Embedding)
-    ]
-    if not tables:
-        raise AnchorlabError(
-            f"{name} works on the embeddings of words, but the model has no nn.Embedding: take another detector"
-        )
-    return max(tables, key=lambda module: module.num_embeddings)
 
 
 def rare_token(data: DefenderData, encoding: TextEncoding, context: DefenderContext) -> int:

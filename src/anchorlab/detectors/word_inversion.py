@@ -38,12 +38,12 @@ from anchorlab.data.encoding import TextEncoding
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.detectors.benign import open_benign
-from anchorlab.detectors.rap import word_table
 from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, predict
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
+from anchorlab.models.word_table import word_table
 from anchorlab.models.wrap import encoding_of
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.statistics.counted import several

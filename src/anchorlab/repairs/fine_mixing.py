@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from anchorlab.data import Modality, Split
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.hooks import modules_in_call_order
+from anchorlab.models.word_table import word_table
 from anchorlab.models.wrap import unwrap
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.interpolation import check_alike
@@ -54,30 +54,15 @@ class FineMixing(Schedule, Repair):
             raise AnchorlabError("fine-mixing needs an earlier version of the model that is trusted: give one")
         check_alike(trusted, model)
         repaired = copied(model)
-        embedding = word_embedding(repaired, data.train)
-        earlier = word_embedding(trusted, data.train)
+        embedding, earlier = (
+            word_table(each, data.train.inputs, "fine-mixing", instead="repair") for each in (repaired, trusted)
+        )
         rows = far_rows(embedding.weight.detach(), earlier.weight.detach(), data.train, self.words)
         with torch.no_grad():
             embedding.weight[rows] = earlier.weight[rows]
         mix(repaired, trusted, self.share, context.generator("mixture"))
         tune(repaired, data, self, context, name="fine-mixing")
         return repaired
-
-
-def word_embedding(model: nn.Module, examples: Split) -> nn.Embedding:
-    """The embedding of the most rows that a model of texts calls, which is that of its words.
-
-    Raises:
-        AnchorlabError: if it calls none.
-    """
-    called = [
-        module
-        for module in modules_in_call_order(model, examples.inputs, nn.Embedding)
-        if isinstance(module, nn.Embedding)
-    ]
-    if not called:
-        raise AnchorlabError("fine-mixing takes back rows of the word embedding, but the model has none: take another")
-    return max(called, key=lambda module: module.num_embeddings)
 
 
 def far_rows(present: Tensor, earlier: Tensor, examples: Split, count: int) -> Tensor:
