@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
+from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.fine_tuning import FineTuning
@@ -35,6 +37,23 @@ def test_the_latest_state_that_costs_little_is_kept_as_a_copy(small, known, monk
         small.last.weight.zero_()
     assert latest.restore() == kept + 1
     assert torch.equal(small.last.weight, states[kept])
+
+
+class Normed(nn.Module):
+    """Softmax regression on pixels that BatchNorm brings to one scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.last = nn.BatchNorm1d(64), nn.Linear(64, 10)
+
+    def forward(self, pixel_values):
+        return self.last(self.norm(pixel_values.flatten(1).float()))
+
+
+def test_a_batch_of_one_is_too_small_for_a_batchnorm_of_vectors(defender_data, context):
+    model = Normed().to(context.device).eval()
+    with pytest.raises(AnchorlabError, match="a batch of 1 gives a BatchNorm layer one value a channel"):
+        FineTuning(batch_size=1, epochs=1).repair(model, defender_data, context)
 
 
 def test_asking_a_model_leaves_each_module_in_its_mode(small, inputs):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from anchorlab import AnchorlabError, Relearned, Relearning, relearn, score_repair
+from anchorlab.artifacts.deployed import deployed
 from anchorlab.attacks.attack import attack_success, build_attack
 from anchorlab.models.call import logits, track_statistics
 from anchorlab.repairs.repair import repair
@@ -91,6 +92,11 @@ def test_what_cannot_be_relearned_is_refused(reference, digits):
         relearn(reference, Relearning(counts=(0,)), task=digits, **ATTACK)
     with pytest.raises(AnchorlabError, match=r"relearning from 50 triggered examples .* it attacks \d+: ask for fewer"):
         relearn(reference, Relearning(counts=(5, 50), examples=40), task=digits, **ATTACK)
+
+
+def test_a_deployed_model_cannot_relearn(reference, digits):
+    with pytest.raises(AnchorlabError, match="relearning needs gradients or weights, which a model deployed in bf16"):
+        relearn(deployed(reference, "bf16", task=digits), task=digits, **ATTACK)
 
 
 def test_without_attacked_test_examples_nothing_is_claimed(reference, digits, monkeypatch):

@@ -70,6 +70,7 @@ def test_csv_that_cannot_be_meant_is_refused(tmp_path, text, complaint):
     ("array", "complaint"),
     [
         (np.zeros((2, 2, 2)), "shape \\(2, 2, 2\\): give logits or probabilities"),
+        (np.zeros((50, 0)), "shape \\(50, 0\\): give logits or probabilities"),
         (np.array([0.5, 1.5]), "expected labels: give whole numbers"),
         (np.array([[np.nan, 1.0]]), "not finite"),
         (-np.log(SHARES), "negative log-probabilities"),

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import accuracy, logits
 from anchorlab.repairs.clean_batches import Augment, CleanBatches
 from anchorlab.repairs.stopping import Tolerance, lowest_accuracy
@@ -65,7 +66,15 @@ class _CleanObjective:
     def loss(self, step: int) -> StepLoss:
         """The loss on the batch of a step."""
         inputs, labels = self._batches(step)
-        return StepLoss(self._loss(self.model, inputs, labels))
+        try:
+            return StepLoss(self._loss(self.model, inputs, labels))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise AnchorlabError(
+                f"a batch of {len(labels)} gives a BatchNorm layer one value a channel, of which it cannot take the "
+                "spread: give a larger batch_size"
+            ) from error
 
     def after_step(self, step: Step) -> None:
         """Calls the function of the repair that follows each step."""
@@ -106,6 +115,7 @@ def tune(
 
     Raises:
         DivergenceError: when the loss is no longer finite.
+        AnchorlabError: if a batch is too small for BatchNorm, or too large for the memory.
     """
     batch_size = min(settings.batch_size, len(data.train))
     steps = settings.steps(len(data.train))

@@ -35,6 +35,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.call import logits, track_statistics
 from anchorlab.models.device import move_to_device
+from anchorlab.models.forms import check_trainable
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.triggers import Trigger
@@ -96,9 +97,10 @@ def relearn(
         split: the split that the ASR is measured on.
 
     Raises:
-        AnchorlabError: if no attack is known, or there are too few examples.
+        AnchorlabError: if no attack is known, there are too few examples, or the model is deployed without weights.
     """
     settings = settings or Relearning()
+    check_trainable(module_of(model), "relearning")
     task = common_task(task, model, [])
     attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
     clean = check_relearning(task, attack, settings, seed=seed)

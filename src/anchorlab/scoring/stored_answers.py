@@ -73,7 +73,7 @@ def read_answers(source: str | Path | Any, name: str) -> StoredAnswers:
         array = np.asarray(source)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim not in (1, 2) or not len(array):
+    if array.ndim not in (1, 2) or not array.size:
         raise AnchorlabError(
             f"{name} holds an array of shape {array.shape}: give logits or probabilities of shape [N, C], or labels of "
             "shape [N]"
