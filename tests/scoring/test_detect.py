@@ -20,30 +20,33 @@ from anchorlab.scoring.detect import detect, prepare, score_inputs
 from anchorlab.statistics.roc import auroc, threshold
 
 
+def corners(inputs) -> np.ndarray:
+    """The brightness of each image's corner."""
+    return inputs["pixel_values"][:, 0, -3:, -3:].float().mean(dim=(1, 2)).cpu().numpy().astype(float)
+
+
 class Bright(InputDetector):
-    """Scores the brightness of the corner, and remembers what it was given."""
+    """Scores the brightness of the corner, and remembers how many inputs it was given."""
 
     def __init__(self, is_set_level: bool = False) -> None:
         self.seen: list[int] = []
-        self.given: list[np.ndarray] = []
         type(self).is_set_level = is_set_level
 
     def scores(self, model, data, inputs, context):
         self.seen.append(len(inputs["pixel_values"]))
-        self.given.append(inputs["pixel_values"][:, 0, -3:, -3:].float().mean(dim=(1, 2)).cpu().numpy().astype(float))
-        return self.given[-1]
+        return corners(inputs)
 
 
 def test_thresholds_come_from_the_defender_s_clean_examples(planted, digits):
     detector = Bright()
     found = detect(planted, detector, defender_data=None, task=digits, examples=100)
-    held, clean, triggered = detector.seen
-    assert (clean, len(found.clean), triggered) == (100, 100, len(found.triggered))
+    validation = corners(draw_defender_data(digits, None, seed=0)[0].validation.inputs)
+    assert detector.seen == [len(validation) + 100 + len(found.triggered)]
+    assert len(found.clean) == 100
     assert found.auroc == auroc(found.clean, found.triggered)
     assert found.auroc.value > 0.9
-    validation, clean_scores, _ = detector.given
     assert found.thresholds == {rate: threshold(validation, rate) for rate in (0.01, 0.05)}
-    assert found.thresholds[0.05] != threshold(clean_scores, 0.05)
+    assert found.thresholds[0.05] != threshold(found.clean, 0.05)
     for rate in (0.01, 0.05):
         assert found.fpr[rate].value == (found.clean > found.thresholds[rate]).mean()
         assert found.tpr[rate].value == (found.triggered > found.thresholds[rate]).mean()
@@ -51,8 +54,28 @@ def test_thresholds_come_from_the_defender_s_clean_examples(planted, digits):
         flagged = told["score"] > found.thresholds[rate]
         (_, fpr), (_, tpr) = confusion_matrix(told["triggered"], flagged, normalize="true")
         assert (found.fpr[rate].value, found.tpr[rate].value) == (fpr, tpr)
-    assert held == len(draw_defender_data(digits, None, seed=0)[0].validation)
     assert found.to_dict()["at_rate"]["0.05"]["threshold"] == found.thresholds[0.05]
+
+
+@pytest.mark.parametrize("is_set_level", [False, True])
+def test_clean_and_triggered_inputs_come_mixed(planted, digits, is_set_level):
+    """A detector that scores by the place or by the number of the call tells nothing, and scores come back in order."""
+    given = []
+
+    class Counting(InputDetector):
+        def scores(self, model, data, inputs, context):
+            given.append(corners(inputs))
+            return np.arange(len(given[-1])) + 1000.0 * len(given)
+
+    Counting.is_set_level = is_set_level
+    how = {"defender_data": None, "task": digits, "examples": 200}
+    found, bright = detect(planted, Counting(), **how), detect(planted, Bright(is_set_level), **how)
+    assert len(given) == 1
+    assert found.auroc.lower <= 0.5 <= found.auroc.upper
+    places = (np.concatenate([found.clean, found.triggered]) - 1000).astype(int)
+    np.testing.assert_array_equal(given[0][places], np.concatenate([bright.clean, bright.triggered]))
+    again = detect(planted, Counting(), **how)
+    np.testing.assert_array_equal(again.clean - 1000, found.clean)
 
 
 def test_a_detector_that_judges_sets_sees_one_set(planted, digits):
@@ -86,16 +109,16 @@ def test_triggered_inputs_are_others_than_clean_ones_and_those_that_the_rule_att
     """The rule comes from the attack that was injected: all-to-all has no target class to leave out."""
     given = []
 
-    class Recording(Bright):
+    class Recording(InputDetector):
         def scores(self, model, data, inputs, context):
             given.append(inputs["pixel_values"].cpu())
-            return super().scores(model, data, inputs, context)
+            return np.arange(len(given[-1]), dtype=float)
 
     target = 3 if rule == "all-to-one" else None
     brief = Tuning(steps=1, batch_size=8)
     injected = inject(reference, method="plain", trigger="square:size=2", label_rule=rule, target=target, tuning=brief)
-    detect(injected, Recording(), defender_data=None, task=digits, examples=150)
-    _, clean, triggered = given
+    found = detect(injected, Recording(), defender_data=None, task=digits, examples=150)
+    clean, triggered = (given[0][places.astype(int)] for places in (found.clean, found.triggered))
     test = digits.split("test")
     stamped = build_attack(digits, "square:size=2", rule, target).apply(test.inputs)["pixel_values"]
     rows = [(stamped == image).flatten(1).all(1).nonzero().flatten().tolist() for image in triggered]
@@ -138,7 +161,8 @@ def test_texts_do_not_tell_by_their_form_which_carry_a_trigger(tmp_path):
             return np.zeros(len(inputs["input_ids"]))
 
     detect(reader, Formal(), defender_data=None, task=task, trigger="word:film", target="bad", examples=20)
-    assert given[0] == given[1] == given[2]
+    assert len(given) == 1
+    assert len(set(given[0].values())) == 1
     assert set(given[0]) == {"input_ids", "attention_mask"}
 
 

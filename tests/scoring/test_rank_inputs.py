@@ -115,12 +115,18 @@ def test_clean_shares_are_of_examples_that_no_detector_learned_from(planted: Art
     class Recording(InputDetector):
         def scores(self, model, data, inputs, context):
             given.append(inputs["pixel_values"].cpu())
-            return np.zeros(len(given[-1]))
+            return np.arange(len(given[-1]), dtype=float)
 
     images = digits.split("test").inputs["pixel_values"][:7]
-    detect_inputs(planted, images, [Recording()], task=digits, defender_data=None)
+    found = detect_inputs(planted, images, [Recording()], task=digits, defender_data=None)
     held = draw_defender_data(digits, None, seed=0)[0].validation.inputs["pixel_values"]
-    assert [torch.equal(part, wanted) for part, wanted in zip(given, (held, images), strict=True)] == [True, True]
+    (mixed,), (scores,), (shares,) = given, found.scores.values(), found.clean_shares.values()
+    places = scores.astype(int)
+    assert torch.equal(mixed[places], images)
+    assert not np.array_equal(places, np.arange(len(held), len(mixed)))  # their place does not tell them apart
+    rest = np.setdiff1d(np.arange(len(mixed)), places)
+    assert {*map(bytes, mixed[rest].flatten(1).numpy())} == {*map(bytes, held.flatten(1).numpy())}
+    np.testing.assert_allclose(shares, [(rest >= place).mean() for place in places])
 
 
 def test_one_clean_example_is_too_few_to_learn_from_and_to_compare_with(planted, mixed, digits) -> None:

@@ -16,7 +16,6 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import common_task, module_of
 from anchorlab.data import DataColumns, Split, Task
-from anchorlab.data.inputs import joined
 from anchorlab.data.unjudged import UnjudgedInputs, as_inputs, read_inputs
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.device import check_fits_form, check_modality
@@ -27,7 +26,7 @@ from anchorlab.models.call import predict
 from anchorlab.models.forms import form_of
 from anchorlab.progress import progress_bar
 from anchorlab.scoring.detect import prepare
-from anchorlab.scoring.trial import of_one_form
+from anchorlab.scoring.trial import Mixture, of_one_form
 from anchorlab.seeding import seeded_globally
 from anchorlab.statistics.arrays import Floats, Integers
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, to_html
@@ -339,12 +338,7 @@ def _scores(
     parts: Sequence[dict[str, Tensor]],
     context: DefenderContext,
 ) -> tuple[Floats, Floats]:
-    """Scores of the held-back clean examples, and of the inputs."""
-    validation, given = parts
-    if not detector.is_set_level:
-        both = [detector.scores(module, data, part, context) for part in parts]
-        return both[0], both[1]
-    # All in one set, because scores of another set would be on another scale.
-    together = detector.scores(module, data, joined(validation, given), context)
-    count = len(next(iter(validation.values())))
-    return together[:count], together[count:]
+    """Scores of the held-back clean examples, and of the inputs, which the detector gets mixed."""
+    mixture = Mixture.of(parts, context.seed)
+    clean, given = mixture.separated(detector.scores(module, data, mixture.inputs, context))
+    return clean, given

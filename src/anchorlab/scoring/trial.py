@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,33 @@ class TrialScores(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """Several parts as one batch, in an order that does not tell them apart.
+
+    Attributes:
+        inputs: of all parts, N examples.
+        order: which example of the parts, one after another, each of them is, int64 ``[N]`` on the CPU.
+        sizes: number of examples of each part.
+    """
+
+    inputs: dict[str, Tensor]
+    order: Tensor
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[Mapping[str, Tensor]], seed: int) -> Mixture:
+        """Parts of one form, mixed by a seed."""
+        sizes = tuple(len(next(iter(part.values()))) for part in parts)
+        order = torch.randperm(sum(sizes), generator=generator(seed, "mixture"))
+        whole = reduce(joined, parts)
+        return cls({name: value[order.to(value.device)] for name, value in whole.items()}, order, sizes)
+
+    def separated(self, scores: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """The scores of each part, in its own order, of those of the mixture, float64 ``[N]``."""
+        return np.split(scores[self.order.argsort().numpy()], np.cumsum(self.sizes)[:-1])
+
+
+@dataclass(frozen=True)
 class Trial:
     """A model and the inputs that detectors score.
 
@@ -56,17 +83,13 @@ class Trial:
     seed: int
 
     def scores(self, detector: InputDetector) -> TrialScores:
-        """A detector's scores of the three parts."""
-        if not detector.is_set_level:
-            parts = self.parts(is_set_level=False)
-            return TrialScores(*(detector.scores(self.model, self.data, part, self.context) for part in parts))
-        # All in one set, because scores of another set would be on another scale.
+        """A detector's scores of the three parts, which it gets mixed, so that no order tells them apart."""
+        mixture = self.whole_set if detector.is_set_level else Mixture.of(self.parts(is_set_level=False), self.seed)
         if isinstance(detector, FeatureDetector):
             scores = detector.scores_of_features(*self.features, self.context)
         else:
-            scores = detector.scores(self.model, self.data, self.whole_set, self.context)
-        validation, clean, _ = (len(next(iter(part.values()))) for part in self.parts(is_set_level=True))
-        return TrialScores(*np.split(scores, [validation, validation + clean]))
+            scores = detector.scores(self.model, self.data, mixture.inputs, self.context)
+        return TrialScores(*mixture.separated(scores))
 
     def parts(self, *, is_set_level: bool) -> list[dict[str, Tensor]]:
         """Validation, clean and triggered inputs; only a few triggered ones if a set is judged as a whole."""
@@ -87,15 +110,14 @@ class Trial:
         return of_one_form([self.data.validation.inputs, clean_inputs, self.attack.apply(attacked_inputs)])
 
     @cached_property
-    def whole_set(self) -> dict[str, Tensor]:
+    def whole_set(self) -> Mixture:
         """The set that is judged as a whole."""
-        validation, clean, triggered = self.parts(is_set_level=True)
-        return joined(joined(validation, clean), triggered)
+        return Mixture.of(self.parts(is_set_level=True), self.seed)
 
     @cached_property
     def features(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """The features of the set before the last layer, float64 ``[N, D]``, and predictions, int64 ``[N]``."""
-        return features_and_predictions(self.model, self.whole_set)
+        return features_and_predictions(self.model, self.whole_set.inputs)
 
 
 def of_one_form(parts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
