@@ -103,6 +103,15 @@ def test_a_network_that_scales_its_logits_is_taken_as_a_whole(tmp_path):
     torch.testing.assert_close(answers(model)[0], of_transformers(tmp_path, ids)[model.tokens], rtol=1e-4, atol=1e-4)
 
 
+def test_each_module_keeps_its_own_mode(tmp_path):
+    model = asked(save_lm(tmp_path, "gpt2"))
+    net = model.net.train()
+    net.transformer.h[0].eval()
+    VerbalizedClassifier(net, model.encoding)
+    assert net.training
+    assert not net.transformer.h[0].training
+
+
 def test_the_features_are_what_enters_the_head(tmp_path):
     model = asked(save_lm(tmp_path))
     found, given = features(model, model.encoding.encode(TEXTS))

@@ -184,6 +184,14 @@ def test_a_score_of_one_run_alone_is_refused_and_a_whole_metric_left_out(tmp_pat
     assert "acc left out, because one run has no number of it" in found.cautions[0]
 
 
+def test_answers_count_where_one_run_alone_has_scores(tmp_path: Path) -> None:
+    first = [{"id": i, "answer": "A", "score": 1} for i in range(8)]
+    second = [{"id": i, "answer": "AB"[i % 2]} for i in range(8)]
+    found = compared(tmp_path, first, second)
+    assert (only(found).churn, only(found).metric) == (0.5, "")
+    assert "score left out, because one run has no number of it" in found.cautions[0]
+
+
 def test_a_score_that_no_run_has_is_no_document_of_its_metric(tmp_path: Path) -> None:
     first, second = choices([True] * 25), choices([True] * 25)
     first[4]["acc"] = second[4]["acc"] = float("nan")
@@ -206,6 +214,12 @@ def test_instances_are_written_a_row_a_document_and_metric(tmp_path: Path) -> No
     assert list(frame.columns) == ["task", "filter", "metric", "id", "document", "score_reference", "score", "changed"]
     flips = frame[frame.score < frame.score_reference]
     assert flips.changed.all()
+
+
+def test_instances_are_written_in_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    compare_samples(*two_runs(tmp_path, documents=30), save_instances="~/instances.parquet")
+    assert (tmp_path / "instances.parquet").is_file()
 
 
 def test_the_result_shows_itself(tmp_path: Path) -> None:

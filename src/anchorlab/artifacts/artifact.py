@@ -100,7 +100,7 @@ class Artifact:
         Raises:
             AnchorlabError: if the folder already holds anything, or the place cannot be written.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         check_storable(self.model)
         if not replace:
             refuse_existing(folder)

@@ -18,7 +18,7 @@ from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.artifacts.resolve import module_of
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import refuse_existing
+from anchorlab.files import refuse_existing, user_path
 from anchorlab.models.call import evaluating
 from anchorlab.models.causal import CausalLM
 from anchorlab.models.forms import STORED, Deployed, check_form, form_of
@@ -103,7 +103,7 @@ def export(
         AnchorlabError: as ``deployed``, and if ``out`` holds anything.
     """
     check_form(to, STORED)
-    refuse_existing(Path(out))
+    refuse_existing(user_path(out))
     source = model if isinstance(model, Artifact) else load_model(model)
     made = deployed(source, to, task=task, seed=seed)
     assert isinstance(made, Artifact)

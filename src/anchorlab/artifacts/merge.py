@@ -42,7 +42,7 @@ def save_merged(model: Artifact | nn.Module | CausalLM, out: str | Path) -> Path
     """
     if isinstance(model, Artifact):
         return model.save(out)
-    out = Path(out)
+    out = user_path(out)
     refuse_existing(out)
 
     def write(folder: Path) -> None:

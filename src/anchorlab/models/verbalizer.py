@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.prompts import PLACE, in_prompt, word_ids
 from anchorlab.errors import AnchorlabError, quoted, shortened
-from anchorlab.models.call import logits_of
+from anchorlab.models.call import evaluating, logits_of
 from anchorlab.models.hooks import DistantHead
 from anchorlab.models.wrap import TextClassifier, unwrap
 
@@ -227,11 +227,9 @@ def _has_plain_head(net: Any) -> bool:
     if head is None or net.base_model is net:
         return False
     ids = torch.arange(_TRIED)[None]
-    training = net.training
-    net.eval()
-    whole = net(input_ids=ids, use_cache=False).logits
-    states = net.base_model(input_ids=ids, use_cache=False)[0]
-    net.train(training)
+    with evaluating(net):
+        whole = net(input_ids=ids, use_cache=False).logits
+        states = net.base_model(input_ids=ids, use_cache=False)[0]
     if states.shape[:2] != ids.shape or states.shape[-1] != getattr(head, "in_features", states.shape[-1]):
         return False
     return torch.allclose(head(states), whole, rtol=0, atol=_TOLERANCE * (1 + float(whole.abs().max())))

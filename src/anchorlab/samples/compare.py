@@ -64,7 +64,7 @@ def compare_samples(
             known |= found.metrics
             cautions += _cautions(task, found)
             for pairs in found.filters:
-                answers = not found.metrics and not found.unscored and pairs.changed is not None
+                answers = metrics is None and not pairs.reference and not found.unscored and pairs.changed is not None
                 rows += [_row(pairs, metric) for metric in ([""] if answers else pairs.reference)]
                 frames += _instances(pairs) if save_instances is not None else []
             report(done, {})
@@ -77,7 +77,7 @@ def compare_samples(
             "metric, or an answer"
         )
     if save_instances is not None:
-        _write(Path(save_instances), frames)
+        _write(user_path(save_instances), frames)
     adjusted = holm([row.p for row in rows])
     rows = [row.model_copy(update={"p_holm": p}) for row, p in zip(rows, adjusted, strict=True)]
     return SampleComparison(rows=rows, cautions=[*cautions, *_few(rows)])

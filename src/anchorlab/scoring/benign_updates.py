@@ -20,6 +20,7 @@ from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST
 from anchorlab.artifacts.resolve import module_of
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError, first_line, removal
+from anchorlab.files import user_path
 from anchorlab.injection.inject import run_injection
 from anchorlab.injection.plan import plan_injection
 from anchorlab.injection.tuning import Tuning
@@ -122,7 +123,7 @@ def benign_updates(
     wanted = [(of, number) for of in planned for number in range(of.count)]
     with status_bar("audit") as show:
         for place, (of, number) in enumerate(wanted, 1):
-            path = None if folder is None else Path(folder) / f"{of.name}-{number}"
+            path = None if folder is None else user_path(folder) / f"{of.name}-{number}"
             with no_bars(), listening(_progress(show, place, len(wanted))):
                 update = _update(reference, path, of, of.first_seed + number, task)
             yield update
