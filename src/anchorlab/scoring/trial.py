@@ -56,7 +56,7 @@ class Mixture:
         return cls({name: value[order.to(value.device)] for name, value in whole.items()}, order, sizes)
 
     def separated(self, scores: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """The scores of each part, in its own order, of those of the mixture, float64 ``[N]``."""
+        """The mixture's scores, float64 ``[N]``, as one array for each part, in the order of that part."""
         return np.split(scores[self.order.argsort().numpy()], np.cumsum(self.sizes)[:-1])
 
 
