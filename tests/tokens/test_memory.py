@@ -55,6 +55,16 @@ def test_the_page_says_what_was_measured(measured):
     assert f"took {each:.2f} kB a token" in page
 
 
+def test_the_page_says_how_fast_the_comparison_was():
+    measured = pd.read_csv(ROOT / "benchmarks" / "tokens.csv").set_index("loop")
+    page = (ROOT / "docs" / "language-models.md").read_text()
+    told = page.split("<!-- speed of tokens -->")[1].split("<!-- end of speed -->")[0]
+    for name, row in measured.drop("two bare passes").iterrows():
+        assert f"{row.ratio:.2f} ({row.ratio_lowest:.2f}–{row.ratio_highest:.2f})" in told, name
+    assert set(measured["vocabulary"]) == {49_152}
+    assert set(measured["threads"]) == {2}
+
+
 class Made:
     """Answers to a vocabulary of 300, without a model."""
 

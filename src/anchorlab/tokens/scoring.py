@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from anchorlab.statistics.arrays import Integers
 from anchorlab.tokens.answers import Answers
@@ -20,6 +21,9 @@ from anchorlab.tokens.windows import Batch, Window, encoded, in_batches, windows
 
 #: Rows that a thread measures at once.
 _BLOCK = 32
+
+#: The libraries that compute numpy's products. With threads of their own beside ours they take five times as long.
+_LIBRARIES = ThreadpoolController()
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ def _measure(
         rows = slice(start, start + _BLOCK)
         return token_columns(first[rows], second[rows], window.targets[rows], lumped)
 
-    blocks = list(pool.map(block, range(0, len(window.targets), _BLOCK)))
+    with _LIBRARIES.limit(limits=1, user_api="blas"):
+        blocks = list(pool.map(block, range(0, len(window.targets), _BLOCK)))
     columns = {name: np.concatenate([each[name] for each in blocks]) for name in blocks[0]}
     columns |= {
         "document": np.full(len(window.targets), window.document),
