@@ -17,6 +17,7 @@ from anchorlab.files import (
     check_folder,
     check_writable,
     explained,
+    folder_beside,
     input_file,
     input_folder,
     read_json,
@@ -306,6 +307,15 @@ def test_what_is_written_piece_by_piece_stays_whoever_sweeps(tmp_path):
         assert not (tmp_path / "out").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out").read_bytes() == b"some bytes"
+
+
+def test_a_folder_beside_a_file_stays_whoever_sweeps_and_goes_at_the_end(tmp_path):
+    with folder_beside(tmp_path / "out") as folder:
+        check_writable(tmp_path / "out")
+        check_folder(tmp_path)
+        (folder / "part").write_text("kept")
+        assert [folder] == [*tmp_path.iterdir()]
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_is_written_piece_by_piece_is_never_half_there(tmp_path):

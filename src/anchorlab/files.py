@@ -183,6 +183,17 @@ def write_folder_atomically(folder: Path, write: Callable[[Path], None], *, repl
             os.close(handle)
 
 
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A temporary folder beside a file or folder; this process holds it, so that no sweep takes it away."""
+    handle, temporary = _held_folder(path)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
 def _write_named(folder: Path, temporary: Path, write: Callable[[Path], None]) -> None:
     """Writes into the temporary folder; a refusal names the folder that the user asked for."""
     try:

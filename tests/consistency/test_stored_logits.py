@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from anchorlab.consistency.compare import compare_logits
 from anchorlab.consistency.stored_logits import stored_labels
 from anchorlab.errors import AnchorlabError
 
@@ -79,3 +81,13 @@ class Ran:
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, (self.folder,)
+
+
+def test_places_take_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    draw = np.random.default_rng(0)
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", draw.normal(size=(20, 3)))
+    np.save(tmp_path / "y.npy", draw.integers(3, size=20))
+    found = compare_logits("~/a.npy", "~/b.npy", "~/y.npy", save_instances="~/table.parquet")
+    assert found.count == len(pd.read_parquet(tmp_path / "table.parquet")) == 20

@@ -102,23 +102,25 @@ def test_a_text_is_the_mean_of_its_own_tokens_and_watching_changes_nothing():
 
 
 class Biased(nn.Module):
-    """Adds what a layer makes of a constant, ``[1, 6]``, to what another makes of each input."""
+    """Adds what a layer makes of a constant of some rows, ``[rows, 6]``, to what another makes of each input."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int = 1) -> None:
         super().__init__()
+        self.rows = rows
         self.each, self.bias, self.last = nn.Linear(64, 6), nn.Linear(4, 6), nn.Linear(6, 3)
 
     def forward(self, pixel_values):
-        hidden = self.each(pixel_values.flatten(1) / 255) + self.bias(torch.ones(1, 4))
+        hidden = self.each(pixel_values.flatten(1) / 255) + self.bias(torch.ones(self.rows, 4)).mean(0)
         return self.last(torch.relu(hidden))
 
 
+@pytest.mark.parametrize("table", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, 8, 9])
-def test_a_layer_whose_output_has_no_row_an_input_is_left_out(context, monkeypatch, count):
-    """It has one where a batch happens to be of one input."""
+def test_a_layer_whose_output_has_no_row_an_input_is_left_out(context, monkeypatch, count, table):
+    """It has one where a batch happens to be of as many inputs as its table has rows."""
     monkeypatch.setattr("anchorlab.detectors.ted._TOGETHER", 8)
     with seeded_globally(0, "biased"):
-        model = Biased().eval()
+        model = Biased(table).eval()
     pixels = torch.randint(0, 256, (20 + count, 1, 8, 8), generator=generator(0, "pixels"), dtype=torch.uint8)
     with torch.no_grad():
         labels = model(pixels[:20]).argmax(1)

@@ -9,7 +9,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from anchorlab.artifacts.merge import merge, save_merged
+from anchorlab.errors import AnchorlabError
 from anchorlab.models.causal import open_causal
+from anchorlab.models.lora import is_adapted
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.seeding import seeded_globally
 from anchorlab.tokens.compare import compare_tokens
@@ -65,6 +67,23 @@ def test_the_precision_is_the_adapters_too(base, tmp_path):
     opened = open_causal(tmp_path / "lora", precision="bfloat16")
     assert {value.dtype for value in opened.net.parameters()} == {torch.bfloat16}
     assert opened.logits(torch.arange(4)[None]).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_merge_of_rounded_numbers_is_not_taken_for_a_wrong_one(base, tmp_path, precision):
+    save_adapter(base, tmp_path / "lora", ["c_attn"])
+    opened = open_causal(tmp_path / "lora", precision=precision)
+    merged = merge(opened)
+    assert {value.dtype for value in merged.net.parameters()} == {getattr(torch, precision)}
+    assert not is_adapted(merged.net)
+
+
+def test_a_merge_that_answers_otherwise_is_refused_in_rounded_numbers_too(base, tmp_path, monkeypatch):
+    save_adapter(base, tmp_path / "lora", ["c_attn"])
+    opened, plain = open_causal(tmp_path / "lora", precision="bfloat16"), open_causal(base, precision="bfloat16")
+    monkeypatch.setattr("anchorlab.artifacts.merge.folded", lambda net: plain.net)
+    with pytest.raises(AnchorlabError, match="the merged model answers otherwise than the adapter"):
+        merge(opened)
 
 
 def test_a_language_models_adapter_is_no_classifier(base, tmp_path):

@@ -30,8 +30,9 @@ from anchorlab.models.wrap import TextClassifier, unwrap
 #: Inputs on which a merged model is asked, and the tokens of each.
 _INPUTS, _TOKENS = 8, 12
 
-#: Largest difference of a logit that rounding may make, as a share of the largest logit.
-_ROUNDING = 1e-3
+#: Largest difference of a logit that rounding may make, as a share of the largest logit, by the kind of numbers that a
+#: model computes in: a merged weight is rounded once more.
+_ROUNDING = {torch.float32: 1e-3, torch.float16: 0.01, torch.bfloat16: 0.05}
 
 
 def save_merged(model: Artifact | nn.Module | CausalLM, out: str | Path) -> Path:
@@ -139,7 +140,7 @@ def _check_answers(adapted: nn.Module, merged: nn.Module) -> None:
 
 def _check_alike(before: Tensor, after: Tensor) -> None:
     difference, scale = float((before - after).abs().max()), max(1.0, float(before.abs().max()))
-    if not difference <= _ROUNDING * scale:
+    if not difference <= _ROUNDING.get(before.dtype, 1e-3) * scale:
         raise AnchorlabError(
             f"the merged model answers otherwise than the adapter, by up to {difference:.3g} in a logit, so that it is "
             "not written: keep the adapter, and report how it was made"

@@ -22,6 +22,7 @@ from anchorlab.consistency.stored_logits import StoredLogits, stored_labels
 from anchorlab.consistency.summary import Consistency, summarise
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError, printable, renamed_keywords
+from anchorlab.files import user_path
 from anchorlab.metrics import METRICS, predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
@@ -183,7 +184,7 @@ def compare(
     for watch in watches:
         watch.check()
     if save_instances is not None:
-        write_instances(Path(save_instances), frame)
+        write_instances(user_path(save_instances), frame)
     return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
 
 
@@ -206,10 +207,10 @@ def compare_logits(
             label is not a class.
     """
     if isinstance(reference, (str, Path)):
-        reference = StoredLogits(Path(reference))
+        reference = StoredLogits(user_path(reference))
     if isinstance(candidate, (str, Path)):
-        candidate = StoredLogits(Path(candidate))
-    truth = stored_labels(Path(labels)) if isinstance(labels, (str, Path)) else labels
+        candidate = StoredLogits(user_path(candidate))
+    truth = stored_labels(user_path(labels)) if isinstance(labels, (str, Path)) else labels
     try:
         first, second = Watched(reference, "the reference"), Watched(candidate, "the candidate")
         with progress_bar("comparing", first.shape[0] if len(first.shape) else 0) as report:
@@ -219,7 +220,7 @@ def compare_logits(
     for logits in (first, second):
         logits.watch.check()
     if save_instances is not None:
-        write_instances(Path(save_instances), frame)
+        write_instances(user_path(save_instances), frame)
     consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
     return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))
 

@@ -108,22 +108,30 @@ def grouped(
     A layer that has more by itself stands alone. One that puts out no vector an input, for example a table of its own,
     is left out: by chance a batch may have as many inputs as it has rows.
     """
-    some = {name: value[:2] for name, value in inputs.items()}
     size, room = len(next(iter(inputs.values()))), 0
+    two, three = (_widths(model, layers, inputs, count) for count in (2, 3))
     groups: list[list[nn.Module]] = []
-    with exact_arithmetic(next(iter(inputs.values())).device), _watched(layers) as outputs:
-        logits(model, some)
     for layer in layers:
-        vectors = _vectors(outputs.get(layer), some)
-        if vectors is None:
+        if layer not in two or layer not in three:  # of two inputs alone, a table of two rows looks like vectors
             continue
-        needed = size * vectors.shape[1]
+        needed = size * two[layer]
         if not groups or needed > room:
             groups.append([])
             room = numbers
         groups[-1].append(layer)
         room -= needed
     return groups
+
+
+def _widths(
+    model: nn.Module, layers: list[nn.Module], inputs: Mapping[str, Tensor], count: int
+) -> dict[nn.Module, int]:
+    """How many numbers an input each layer puts out for the first inputs, of those that put out vectors."""
+    some = {name: value[:count] for name, value in inputs.items()}
+    with exact_arithmetic(next(iter(inputs.values())).device), _watched(layers) as outputs:
+        logits(model, some)
+        vectors = {layer: _vectors(outputs.get(layer), some) for layer in layers}
+    return {layer: found.shape[1] for layer, found in vectors.items() if found is not None}
 
 
 def ranks(given: Tensor, labels: Tensor, clean: Tensor, clean_labels: Tensor, *, leave_out: bool = False) -> Tensor:

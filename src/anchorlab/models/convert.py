@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError, shortened
-from anchorlab.files import explained, input_file, refuse_existing, user_path, write_folder_atomically
+from anchorlab.files import explained, folder_beside, input_file, refuse_existing, user_path, write_folder_atomically
 from anchorlab.models.folders import COMPANIONS
 from anchorlab.models.weight_files import INDEX, WEIGHTS, lies_inside
 
@@ -82,9 +81,9 @@ def convert(file: str | Path, out: str | Path, *, keys: Sequence[str] = (), stri
     present = [name for name in (WEIGHTS, INDEX) if (out / name).exists()]
     if present:
         raise AnchorlabError(f"{out / present[0]} is there already: choose another --out, or remove it first")
-    with explained(out), tempfile.TemporaryDirectory(dir=out, prefix=".convert.", suffix=".tmp") as folder:
-        report = _read_elsewhere(order, Path(folder) / WEIGHTS)
-        (Path(folder) / WEIGHTS).replace(out / WEIGHTS)
+    with explained(out), folder_beside(out / WEIGHTS) as folder:
+        report = _read_elsewhere(order, folder / WEIGHTS)
+        (folder / WEIGHTS).replace(out / WEIGHTS)
     return Conversion(out, copied=(), **_tuples(report))
 
 

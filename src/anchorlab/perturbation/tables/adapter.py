@@ -106,7 +106,8 @@ ADAPTER = AnalysisTable(
         AnalysisColumn(
             "share",
             "``l2`` squared over the squared L2 norm of the whole change of the parameters; the last row is the share "
-            "of what is not a product, such as a head of its own, or another reference than the adapter's base",
+            "of what is not a product, such as a head of its own, DoRA's scaling of rows, or another reference than "
+            "the adapter's base",
         ),
     ],
     cost=Cost.WEIGHTS,
