@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import anchorlab.tokens.compare
+import anchorlab.tokens.outcome
 from anchorlab import AnchorlabError, compare_tokens, deployed
 from anchorlab.files import check_folder
 from anchorlab.models.causal import CausalLM, open_causal
@@ -45,7 +46,7 @@ def test_documents_read_in_parts_give_the_same(folders, monkeypatch):
         own = encode(*tokenizers)
         return lambda text: (read.append(text), own(text))[1]
 
-    monkeypatch.setattr(anchorlab.tokens.compare, "encoder", counting)
+    monkeypatch.setattr(anchorlab.tokens.outcome, "encoder", counting)
     assert compare_tokens(*models, texts=TEXTS[:8], context=20, stride=9) == whole
     assert len(read) > 8
     assert "".join(read) == "".join(TEXTS[:8])
