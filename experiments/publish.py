@@ -4,8 +4,9 @@
     python experiments/publish.py runs/fashion-mnist
 
 Writes experiments/NAME/{results,selection,choices}.csv; scales.csv and equal.csv, where runs were measured at several
-scales; repairs.csv and detections.csv and the report's tables of them (relearning too), where a suite has any; and the
-tables of README and docs between their markers. Then draws the figures of the documentation from these files.
+scales; repairs.csv and detections.csv and the report's tables of them (relearning too), where a suite has any;
+deployed.csv, where it deploys; and the tables of README and docs between their markers. Then draws the figures of the
+documentation from these files.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from anchorlab import load_results
 from anchorlab.reports.suite.tables import to_markdown
+from deployed_table import write_deployed
 from repairs_table import write_repairs
 from reproduction_table import write_reproduction
 from short_tables import SMALL, replace_between, tables_with, write_short_tables
@@ -69,7 +71,7 @@ def main() -> None:
     results = load_results(folder)
     out = HERE / results.name.replace("-", "_")
     out.mkdir(exist_ok=True)
-    for name in ("results", "selection", "choices", "scales", "equal", "repairs", "detections"):
+    for name in ("results", "selection", "choices", "scales", "equal", "repairs", "detections", "deployed"):
         frame = getattr(results, name)
         if name not in ("results", "selection", "choices") and not len(frame):
             continue
@@ -93,6 +95,8 @@ def main() -> None:
             write_reproduction(name)
     if results.name == "repairs":
         write_repairs()
+    if results.name == "deployed":
+        write_deployed()
     if results.name == SMALL[0]:
         subprocess.run([sys.executable, str(HERE / "readme_figure.py")], check=True)
     if results.name in FIGURES:
