@@ -114,6 +114,18 @@ class Small(nn.Module):
         return self.last(torch.relu(self.second_norm(self.second(hidden))).mean(dim=(2, 3)))
 
 
+class Narrow(nn.Module):
+    """One convolution over the whole of grey images of 8 by 8, with BatchNorm, and ten classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm, self.last = nn.Conv2d(1, 4, 8), nn.BatchNorm2d(4), nn.Linear(4, 10)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        pixels = pixel_values.to(self.last.weight.dtype) / 255
+        return self.last(torch.relu(self.norm(self.convolution(pixels))).flatten(1))
+
+
 class Bent(nn.Module):
     """Four pixels, five hidden units, three classes, and BatchNorm between: 53 parameters."""
 

@@ -81,6 +81,16 @@ def test_a_trigger_has_not_succeeded_before_a_whole_pass(dots):
     assert float(short.success[0]) < 0.67
 
 
+def test_a_search_says_if_it_ends_within_its_first_pass():
+    short = InversionSettings(steps=2, images=8)
+    assert short.shortage(16) == ""
+    assert InversionSettings(steps=1, images=8, in_turn=False).shortage(500) == ""
+    assert short.shortage(17, "search_steps") == (
+        "2 steps of 8 do not stamp each of the 17 images once, so that no trigger can succeed: set search_steps to at "
+        "least 3"
+    )
+
+
 def test_the_model_is_left_as_it_was(dots):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
 

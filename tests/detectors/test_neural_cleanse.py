@@ -49,6 +49,13 @@ def test_neural_cleanse_shows_the_spread_of_its_starts(corner_data, context):
     assert score.patterns.dtype == torch.uint8
 
 
+def test_a_search_shorter_than_a_pass_says_that_no_trigger_can_succeed(corner_data, context):
+    least = -(-len(corner_data.train) // 4)
+    score = NeuralCleanse(steps=least - 1, images=4, restarts=1).score(Corner().eval(), corner_data, context)
+    assert np.isnan(score.score)
+    assert score.note.endswith(f"no trigger can succeed: set steps to at least {least}")
+
+
 @pytest.mark.slow
 def test_a_planted_backdoor_has_the_smallest_trigger(planted, defender_data, context):
     score = NeuralCleanse(steps=200, restarts=1).score(planted.model.eval(), defender_data, context)

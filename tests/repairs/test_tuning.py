@@ -8,11 +8,14 @@ from torch import nn
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
+from anchorlab.repairs.anp import ANP
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.ft_sam import FTSAM
 from anchorlab.repairs.nad import NAD
+from anchorlab.repairs.rnp import RNP
 from anchorlab.repairs.tuning import Latest
+from tests.zoo import Narrow
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,13 @@ def test_a_batch_of_one_is_too_small_for_a_batchnorm_of_vectors(defender_data, c
     model = Normed().to(context.device).eval()
     with pytest.raises(AnchorlabError, match="a batch of 1 gives a BatchNorm layer one value a channel"):
         FineTuning(batch_size=1, epochs=1).repair(model, defender_data, context)
+
+
+@pytest.mark.parametrize("member", [ANP(batch_size=1, steps=2), RNP(batch_size=1, unlearning_epochs=1)])
+def test_masks_too_need_a_batch_with_a_spread(defender_data, context, member):
+    model = Narrow().to(context.device).eval()
+    with pytest.raises(AnchorlabError, match="a batch of 1 gives a BatchNorm layer one value a channel"):
+        member.repair(model, defender_data, context)
 
 
 def test_asking_a_model_leaves_each_module_in_its_mode(small, inputs):

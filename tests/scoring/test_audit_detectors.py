@@ -71,17 +71,28 @@ def test_the_bar_counts_the_detectors_that_are_done(monkeypatch: pytest.MonkeyPa
 def test_shares_are_of_each_model_and_count_the_highest_twentieth(monkeypatch, linear, digits: Task) -> None:
     """Of four queries to the candidate two score so high, of four to the reference one."""
     shares = {1: [0.0, 0.05, 0.06, 1.0], 2: [0.05, 0.1, 0.3, 1.0]}
+    held: dict[str, int] = {}
     models = dict(zip(shares, (copy.deepcopy(linear) for _ in shares), strict=True))
 
     def judged(model, detectors, queries, **_):
         (number,) = (number for number, one in models.items() if one is model)
-        return SimpleNamespace(clean_shares=dict.fromkeys(detectors, np.array(shares[number])))
+        usual = {} if number == held.get("few") else dict.fromkeys(detectors, number / 20)
+        return SimpleNamespace(
+            clean_shares=dict.fromkeys(detectors, np.array(shares[number])), validation_count=40, usual_shares=usual
+        )
 
     monkeypatch.setattr(audit_detectors, "judge_inputs", judged)
     detector = DETECTORS.build("spectral-signatures")
     queries = digits.split("test").select(torch.arange(4))
     found = audit_detectors._of_inputs("it", detector, models[2], models[1], digits, queries, None, 0, "title")
     assert (found.candidate, found.reference) == (0.5, 0.25)
+    assert found.meaning == (
+        "share of 4 queries that score higher than 95% of the defender's 40 clean examples do; of the clean ones among "
+        "themselves it is 0.05 with the candidate and 0.1 with the reference"
+    )
+    held["few"] = 2
+    few = audit_detectors._of_inputs("it", detector, models[2], models[1], digits, queries, None, 0, "title")
+    assert few.meaning.endswith("40 clean examples do")
 
 
 def test_what_no_audit_of_a_form_can_test_is_said() -> None:

@@ -16,7 +16,7 @@ from anchorlab.artifacts.resolve import attack_of
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors import STRIP, InputDetector
 from anchorlab.reports.ranking import write_ranking
-from anchorlab.scoring.rank_inputs import clean_shares, places_of, suspicion_order
+from anchorlab.scoring.rank_inputs import clean_shares, places_of, suspicion_order, usual_share
 from tests.refusals import refused
 
 #: Every tenth of the inputs carries the trigger.
@@ -72,7 +72,8 @@ def test_labels_have_a_column_where_an_input_has_one(ranked: RankedInputs) -> No
 
 def test_the_words_say_how_many_score_as_high_and_that_it_is_no_proof(ranked: RankedInputs) -> None:
     words = " ".join(ranked.sentences())
-    assert "of the 200 inputs score as high as the highest 5% of" in words
+    assert "of the 200 inputs score higher than 95% of" in words
+    assert "of the clean ones themselves" in words
     assert "some input is always first" in words
 
 
@@ -133,12 +134,39 @@ def test_one_clean_example_is_too_few_to_learn_from_and_to_compare_with(planted,
     refused("2 are needed", detect_inputs, planted, mixed[:4], ["scale-up"], task=digits, defender_data=1)
 
 
-def test_an_input_at_the_highest_twentieth_counts_among_it(ranked: RankedInputs) -> None:
+def test_an_input_that_only_a_twentieth_reaches_counts_as_high(ranked: RankedInputs) -> None:
     shares = np.repeat([0.0, 0.05, 0.0501, 1.0], 50)
-    assert (
-        "x: 50% of the 200 inputs score as high as the highest 5%"
-        in replace(ranked, clean_shares={"x": shares}).sentences()[0]
-    )
+    (said, *_) = replace(ranked, clean_shares={"x": shares}).sentences()
+    assert "x: 50% of the 200 inputs score higher than 95% of" in said
+    assert "themselves" not in said  # nothing is known of the clean ones among the others
+
+
+def test_a_score_that_most_clean_examples_share_is_not_said_to_be_high(ranked: RankedInputs) -> None:
+    clean, given = np.array([1.0] * 60 + [0.6] * 40), np.ones(200)
+    shares, usual = {"x": clean_shares(given, clean)}, {"x": usual_share(clean)}
+    (said, *_) = replace(ranked, clean_shares=shares, usual_shares=usual).sentences()
+    assert "as high as" not in said
+    assert "x: 0% of the 200 inputs score higher than 95% of" in said
+    assert "of the clean ones themselves 0% do so" in said
+
+
+def test_the_usual_share_is_the_one_that_clean_inputs_show() -> None:
+    rng = np.random.default_rng(0)
+    for count in (19, 20, 41, 100):
+        usual = usual_share(rng.normal(size=count))
+        seen = [float((clean_shares(rng.normal(size=200), rng.normal(size=count)) <= 0.05).mean()) for _ in range(400)]
+        assert usual == pytest.approx(np.mean(seen), abs=0.01)
+    tied = np.array([5.0, 5, *range(-38, 0)])
+    assert usual_share(tied) == 2 / 40  # one other of 39 is as high
+    assert usual_share(np.array([5.0, 5, *range(-18, 0)])) == 0
+
+
+def test_few_clean_examples_say_nothing_of_the_usual_share(planted: Artifact, digits: Task) -> None:
+    images = digits.split("test").inputs["pixel_values"][:7]
+    few = detect_inputs(planted, images, ["scale-up"], task=digits, defender_data=85)
+    assert few.validation_count < 19
+    assert few.usual_shares == {}
+    assert "themselves" not in few.sentences()[0]
 
 
 def test_the_share_of_clean_examples_counts_ties() -> None:

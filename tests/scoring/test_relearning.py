@@ -15,6 +15,8 @@ from anchorlab.repairs.repair import repair
 from anchorlab.scoring.relearning import check_relearning, triggered_among
 from anchorlab.scoring.repair_words import words_of_repair
 from anchorlab.scoring.tables import repair_table
+from tests.refusals import refused
+from tests.zoo import Narrow
 
 SPLITS = ("owner", "test")
 ATTACK = {"trigger": "square:size=2", "target": 3}
@@ -75,6 +77,11 @@ def test_a_hidden_backdoor_comes_back_faster_than_a_clean_model_learns_it(plante
     assert rows["asr relearned from 10"][0] == "–"
     alone = Relearned(found.repaired, {}, {})
     assert alone.to_dict()["harmed"] == {}
+
+
+def test_a_batch_of_one_that_batchnorm_cannot_take_is_refused(digits, on_cpu):
+    how = Relearning(counts=(2,), examples=40, steps=2, batch_size=1)
+    refused("a batch of 1 gives a BatchNorm layer one value a channel", relearn, Narrow(), how, task=digits, **ATTACK)
 
 
 def test_the_examples_are_the_owner_s(digits, attack):

@@ -50,6 +50,25 @@ class InversionSettings:
     )
     learning_rate: float = Field(default=0.1, gt=0, description="learning rate of Adam")
 
+    def steps_of_pass(self, examples: int) -> int:
+        """Steps in which each of the images that are stamped is stamped once."""
+        return -(-examples // self.images) if self.in_turn else 1
+
+    def shortage(self, examples: int, name: str = "steps") -> str:
+        """That no trigger can succeed, because the search ends within its first pass; empty if it does not.
+
+        Args:
+            examples: number of clean images.
+            name: of the setting that gives the steps, for the reader.
+        """
+        least = self.steps_of_pass(examples)
+        if self.steps >= least:
+            return ""
+        return (
+            f"{self.steps} steps of {self.images} do not stamp each of the {examples:,} images once, so that no "
+            f"trigger can succeed: set {name} to at least {least}"
+        )
+
 
 @dataclass(frozen=True)
 class InvertedTriggers:
@@ -61,7 +80,7 @@ class InvertedTriggers:
         patterns: on the scale 0 to 255, float32 ``[P, C, H, W]``.
         norms: the masks' L1 norms, float32 ``[P]``.
         success: share of the images of the last pass, up to the step in which a trigger was found, that went to its
-            label, float32 ``[P]``.
+            label, float32 ``[P]``. Images that no step had stamped by then count as if they had not.
     """
 
     labels: Tensor
@@ -110,7 +129,7 @@ def invert_triggers(
     costs = _Costs(len(pairs), images.device)
     best = _Best(masks, patterns)
     # Success in the steps of the last pass; 0 in those that have not been.
-    recent = torch.zeros(-(-len(used) // size), len(pairs), device=images.device)
+    recent = torch.zeros(settings.steps_of_pass(len(images)), len(pairs), device=images.device)
     together = max(1, _PIXELS // (size * images.shape[-2] * images.shape[-1]))
     with frozen(model), exact_arithmetic(images.device):
         for step in range(settings.steps):

@@ -59,11 +59,17 @@ class NeuralCleanse(InversionSettings, ModelDetector):
             restarts=range(self.restarts),
             report=lambda done: context.report(done, self.steps, {}),
         )
-        return scored(triggers, self.restarts)
+        return scored(triggers, self.restarts, self.shortage(len(data.train)))
 
 
-def scored(triggers: InvertedTriggers, restarts: int) -> ModelScore:
-    """The score of a search for each label, with its pairs in the order label by label."""
+def scored(triggers: InvertedTriggers, restarts: int, shortage: str = "") -> ModelScore:
+    """The score of a search for each label, with its pairs in the order label by label.
+
+    Args:
+        triggers: what was found.
+        restarts: starts for each label.
+        shortage: why the search was too short for any trigger to succeed, for the note.
+    """
     works = succeeded(triggers)
     details = details_of(
         {
@@ -78,7 +84,8 @@ def scored(triggers: InvertedTriggers, restarts: int) -> ModelScore:
     missing = sorted(set(details["label"]) - set(smallest.index))
     note = f"no trigger was found for {len(missing)} of {details['label'].nunique()} labels" if missing else ""
     if len(smallest) < 3:
-        return ModelScore(float("nan"), details, f"{note}, too few to compare: search longer, by steps")
+        why = shortage or f"{note}, too few to compare: search longer, by steps"
+        return ModelScore(float("nan"), details, why)
     index = -deviations(smallest.to_numpy())
     details["anomaly_index"] = details["label"].map(dict(zip(smallest.index, index, strict=True)))
     best = details[details["found"]].groupby("label")["norm"].idxmin().to_numpy()

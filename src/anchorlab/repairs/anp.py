@@ -30,6 +30,7 @@ from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT, formerly
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
+from anchorlab.training.spread import batch_with_spread
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -114,10 +115,11 @@ class _MaskObjective:
         """The weighted losses of a step."""
         inputs, labels = self._batches(step)
         masks = list(self._masks.values)
-        worst = self._worst_perturbation(inputs, labels, [mask.detach() for mask in masks], step)
-        clean = self._loss(inputs, labels, masks, None)
         share = self._settings.clean_share
-        return StepLoss(share * clean + (1 - share) * self._loss(inputs, labels, masks, worst))
+        with batch_with_spread(len(labels)):
+            worst = self._worst_perturbation(inputs, labels, [mask.detach() for mask in masks], step)
+            clean = self._loss(inputs, labels, masks, None)
+            return StepLoss(share * clean + (1 - share) * self._loss(inputs, labels, masks, worst))
 
     def after_step(self, step: Step) -> None:
         """Masks stay in [0, 1]."""

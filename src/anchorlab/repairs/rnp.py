@@ -34,6 +34,7 @@ from anchorlab.repairs.clean_batches import Augment, CleanBatches
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied, cross_entropy
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
+from anchorlab.training.spread import batch_with_spread
 
 #: Largest L2 norm of a gradient of the climb.
 _CLIP = 20.0
@@ -88,7 +89,9 @@ class RNP(Pruning):
             for step in range(self._steps(data)):
                 inputs, labels = batches(epoch * self._steps(data) + step)
                 optimiser.zero_grad()
-                torch.autograd.backward(-cross_entropy(forgetful, inputs, labels))
+                with batch_with_spread(len(labels)):
+                    loss = -cross_entropy(forgetful, inputs, labels)
+                torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(forgetful.parameters(), _CLIP)
                 optimiser.step()
             left = accuracy(forgetful, data.train)
@@ -111,7 +114,9 @@ class RNP(Pruning):
             for step in range(self._steps(data)):
                 inputs, labels = batches(epoch * self._steps(data) + step)
                 optimiser.zero_grad()
-                torch.autograd.backward(self.recovery * masked_loss(forgetful, weights, masks, inputs, labels))
+                with batch_with_spread(len(labels)):
+                    loss = self.recovery * masked_loss(forgetful, weights, masks, inputs, labels)
+                torch.autograd.backward(loss)
                 optimiser.step()
                 with torch.no_grad():
                     for mask in masks.values:

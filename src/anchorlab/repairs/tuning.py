@@ -13,13 +13,13 @@ from torch.nn import functional
 
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import accuracy, logits
 from anchorlab.repairs.clean_batches import Augment, CleanBatches
 from anchorlab.repairs.stopping import Tolerance, lowest_accuracy
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.training.memory import batch_in_memory
+from anchorlab.training.spread import batch_with_spread
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -66,15 +66,8 @@ class _CleanObjective:
     def loss(self, step: int) -> StepLoss:
         """The loss on the batch of a step."""
         inputs, labels = self._batches(step)
-        try:
+        with batch_with_spread(len(labels)):
             return StepLoss(self._loss(self.model, inputs, labels))
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise AnchorlabError(
-                f"a batch of {len(labels)} gives a BatchNorm layer one value a channel, of which it cannot take the "
-                "spread: give a larger batch_size"
-            ) from error
 
     def after_step(self, step: Step) -> None:
         """Calls the function of the repair that follows each step."""

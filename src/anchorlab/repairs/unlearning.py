@@ -47,6 +47,8 @@ class Unlearning(Schedule, Repair):
         triggers = invert_triggers(model, images, range(data.classes), settings, seed=context.derive("inversion"))
         works = succeeded(triggers)
         if not works.any():
+            why = settings.shortage(len(images), "search_steps") or "no label has a trigger that succeeds"
+            context.notes.append(f"nothing was unlearned, and the model is as it was: {why}")
             return copied(model)
         smallest = int(torch.where(works, triggers.norms, torch.inf).argmin())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,13 +19,10 @@ from anchorlab.detectors.command import Command
 from anchorlab.errors import AnchorlabError, first_line, reason
 from anchorlab.progress import parts_bar
 from anchorlab.scoring.detect import score_model
-from anchorlab.scoring.rank_inputs import judge_inputs
+from anchorlab.scoring.rank_inputs import RATE, JudgedInputs, is_high, judge_inputs
 
 #: Most queries that detectors of inputs judge, because some of them take many passes for each.
 QUERIES = 500
-
-#: The share of clean examples that a threshold of a detector of inputs leaves above it.
-RATE = 0.05
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,8 @@ class DetectorResult:
     Attributes:
         name: its registered name.
         judges: what it scores.
-        candidate: of models, the score; of inputs, the share of the queries that score as high as the highest 5% of
-            the defender's held-back clean examples. None if there is none.
+        candidate: of models, the score; of inputs, the share of the queries that score higher than 95% of the
+            defender's held-back clean examples. None if there is none.
         reference: the same of the reference.
         meaning: what the number is.
         note: a remark that a reader needs.
@@ -142,7 +139,7 @@ def _of_inputs(
     title: str,
 ) -> DetectorResult:
     judged = queries if len(queries) <= QUERIES else _first(queries)
-    shares = []
+    both = []
     for which, model in (("the candidate", candidate), ("the reference", reference)):
         found = judge_inputs(
             model,
@@ -153,15 +150,25 @@ def _of_inputs(
             seed=seed,
             title=f"{title}, {which}",
         )
-        shares.append(float((found.clean_shares[name] <= RATE).mean()))
+        both.append(found)
+    shares = [float(is_high(found.clean_shares[name]).mean()) for found in both]
     return DetectorResult(
         name,
         "sets of inputs" if detector.is_set_level else "inputs",
         shares[0],
         shares[1],
-        f"share of {len(judged):,} queries that score as high as the highest {RATE:.0%} of the defender's clean "
-        f"examples; near {RATE:g} if no query carries a trigger",
+        f"share of {len(judged):,} queries that score higher than {1 - RATE:.0%} of the defender's "
+        f"{both[0].validation_count:,} clean examples do{_usual(name, both)}",
     )
+
+
+def _usual(name: str, both: Sequence[JudgedInputs]) -> str:
+    """What share is usual of clean examples with each model, in words; nothing where too few of them were judged."""
+    usual = [f"{found.usual_shares[name]:.2g}" for found in both if name in found.usual_shares]
+    if len(usual) < len(both):
+        return ""
+    shown = usual[0] if len(set(usual)) == 1 else f"{usual[0]} with the candidate and {usual[1]} with the reference"
+    return f"; of the clean ones among themselves it is {shown}"
 
 
 def _first(queries: Split) -> Split:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
@@ -34,6 +35,9 @@ from anchorlab.statistics.table import Cell, Column, Row, Rows, Table, to_html
 #: Most characters of an input that a table shows.
 _SHOWN = 60
 
+#: The share of clean examples that a high score leaves above it or beside it, and the fewest of them that can show it.
+RATE, _FEWEST = 0.05, 19
+
 
 @dataclass(frozen=True, repr=False)
 class RankedInputs:
@@ -50,6 +54,8 @@ class RankedInputs:
         classes: names of the classes by label.
         left_out: detector to why it did not judge the inputs.
         validation_count: number of the held-back clean examples.
+        usual_shares: detector to the share of these that score higher than 95% of the others; without those that are
+            judged by fewer than 19 examples.
     """
 
     inputs: UnjudgedInputs
@@ -61,6 +67,7 @@ class RankedInputs:
     classes: tuple[str, ...]
     left_out: Mapping[str, str]
     validation_count: int
+    usual_shares: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -128,12 +135,12 @@ class RankedInputs:
     def sentences(self) -> list[str]:
         """The result in words."""
         said = []
-        expected = 0.05
         for name, shares in self.clean_shares.items():
-            above = float((shares <= expected).mean())
+            usual = self.usual_shares.get(name)
+            among = "" if usual is None else f"; of the clean ones themselves {100 * usual:.3g}% do so among the others"
             said.append(
-                f"{name}: {100 * above:.3g}% of the {len(self):,} inputs score as high as the highest {expected:.0%} "
-                f"of {self.validation_count:,} clean examples of the defender do."
+                f"{name}: {100 * float(is_high(shares).mean()):.3g}% of the {len(self):,} inputs score higher than "
+                f"{1 - RATE:.0%} of {self.validation_count:,} clean examples of the defender do{among}."
             )
         said.append(
             "An input's place is its best place by any detector; ties go by the mean place. A high place is no proof: "
@@ -202,6 +209,7 @@ def detect_inputs(
         task.classes,
         left_out,
         judged.validation_count,
+        judged.usual_shares,
     )
 
 
@@ -215,6 +223,7 @@ class JudgedInputs:
     predictions: Integers
     probabilities: Floats
     validation_count: int
+    usual_shares: Mapping[str, float]
 
 
 def judge_inputs(
@@ -245,6 +254,7 @@ def judge_inputs(
     """
     scores: dict[str, Floats] = {}
     shares: dict[str, Floats] = {}
+    usual: dict[str, float] = {}
     left_out: dict[str, str] = {}
     # At least one example to learn from, and one for validation.
     min_examples = max(2, *(detector.min_examples for detector in detectors.values()))
@@ -262,9 +272,11 @@ def judge_inputs(
                 left_out[name] = first_line(error)
                 continue
             shares[name] = clean_shares(scores[name], clean)
+            if len(clean) >= _FEWEST:
+                usual[name] = usual_share(clean)
             bar(number, {})
     probabilities, predictions = (part.cpu().numpy() for part in answers.max(1))
-    return JudgedInputs(scores, shares, left_out, predictions, probabilities, len(data.validation))
+    return JudgedInputs(scores, shares, left_out, predictions, probabilities, len(data.validation), usual)
 
 
 def suspicion_order(scores: Sequence[Floats]) -> Integers:
@@ -289,6 +301,27 @@ def clean_shares(scores: Floats, clean: Floats) -> Floats:
     """The share of clean examples with at least each score, float64 ``[N]``; what is no number is the lowest score."""
     ordered = np.sort(_numbered(clean))
     return np.asarray(1 - np.searchsorted(ordered, _numbered(scores), side="left") / len(ordered), dtype=np.float64)
+
+
+def is_high(shares: Floats) -> NDArray[np.bool_]:
+    """Which scores are higher than those of 95% of the clean examples, bool ``[N]``.
+
+    Args:
+        shares: of clean examples with at least each score, float64 ``[N]``.
+    """
+    return np.asarray(shares <= RATE)
+
+
+def usual_share(clean: Floats) -> float:
+    """The share of clean examples that score higher than 95% of the others: what clean inputs show.
+
+    Few scores or equal ones make it another than 0.05: of scores that are all equal none is high.
+
+    Args:
+        clean: scores of at least 2 clean examples, float64 ``[N]``.
+    """
+    beside = clean_shares(clean, clean) * len(clean) - 1
+    return float(is_high(beside.round() / (len(clean) - 1)).mean())
 
 
 def _numbered(scores: Floats) -> Floats:

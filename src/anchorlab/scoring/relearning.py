@@ -38,6 +38,7 @@ from anchorlab.models.device import move_to_device
 from anchorlab.models.forms import check_trainable
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
+from anchorlab.training.spread import batch_with_spread
 from anchorlab.triggers import Trigger
 
 
@@ -198,7 +199,8 @@ class _Retuning:
         """The loss on the batch of a step."""
         indices = self._batches(step)
         batch = rows(self._inputs, indices, self._batches.width(step))
-        return StepLoss(functional.cross_entropy(logits(self._model, batch), self._labels[indices]))
+        with batch_with_spread(len(indices)):
+            return StepLoss(functional.cross_entropy(logits(self._model, batch), self._labels[indices]))
 
     def after_step(self, step: Step) -> None:
         """Nothing follows a step."""
