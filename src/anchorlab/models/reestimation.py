@@ -26,10 +26,12 @@ def reestimated(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module:
     """A copy with BatchNorm statistics from some inputs, averaged over batches; no label is needed.
 
     The right statistics of a model between two are not between theirs. Much of what looks like a barrier is only that
-    (Jordan et al. 2023, REPAIR, arXiv 2211.08403).
+    (Jordan et al. 2023, REPAIR, arXiv 2211.08403). The momentum and the count of batches stay the model's, so that the
+    copy trains in memory as it does from its folder.
     """
     fresh = copy.deepcopy(model).eval()
     layers = [module for module in fresh.modules() if isinstance(module, _BatchNorm) and _keeps_statistics(module)]
+    kept = [(layer.momentum, copy.deepcopy(layer.num_batches_tracked)) for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # a plain mean over batches
@@ -39,6 +41,8 @@ def reestimated(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module:
     whole = batches[: max(1, len(next(iter(inputs.values()))) // _BATCH)]
     for indices, width in whole:
         logits(fresh, rows(inputs, indices, width))
+    for layer, (momentum, count) in zip(layers, kept, strict=True):
+        layer.momentum, layer.num_batches_tracked = momentum, count
     return fresh.eval()
 
 
