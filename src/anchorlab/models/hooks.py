@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -101,6 +101,26 @@ def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
     )
 
 
+def check_own_weights(model: nn.Module, layers: Iterable[nn.Module], *, instead: str = "repair") -> None:
+    """Raises AnchorlabError for a layer whose weight or bias is no parameter of its own.
+
+    ``weight_norm``, ``spectral_norm`` and other parametrisations compute it anew, so that a write to it is lost.
+
+    Args:
+        model: the model.
+        layers: the layers of it that are written to.
+        instead: what else to take, for messages.
+    """
+    names = {module: name for name, module in model.named_modules()}
+    for layer in layers:
+        if any(getattr(layer, each, None) is not None and each not in layer._parameters for each in ("weight", "bias")):
+            raise AnchorlabError(
+                f"the layer {names[layer]} computes its weight or bias from other parameters, as under weight_norm or "
+                "spectral_norm, so that a change of it would be lost: fold them in by "
+                f"torch.nn.utils.parametrize.remove_parametrizations, or take another {instead}"
+            )
+
+
 def norms_of(model: nn.Module, name: str, *, instead: str = "repair") -> dict[str, nn.BatchNorm2d]:
     """The layers of BatchNorm that scale channels of maps, by their names in the model.
 
@@ -110,13 +130,14 @@ def norms_of(model: nn.Module, name: str, *, instead: str = "repair") -> dict[st
         instead: what else to take, for messages.
 
     Raises:
-        AnchorlabError: if the model has none.
+        AnchorlabError: if the model has none, or one that computes its weight or bias from other parameters.
     """
     norms = {
         label: module for label, module in model.named_modules() if isinstance(module, nn.BatchNorm2d) and module.affine
     }
     if not norms:
         raise AnchorlabError(f"{name} works on channels by BatchNorm, but the model has none: take another {instead}")
+    check_own_weights(model, norms.values(), instead=instead)
     return norms
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.hooks import modules_in_call_order
+from anchorlab.models.hooks import check_own_weights, modules_in_call_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ def channels_of(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> li
         name: name of the repair, for messages.
 
     Raises:
-        AnchorlabError: if the model has no convolutions.
+        AnchorlabError: if the model has no convolutions, or one that computes its weight from other parameters.
     """
     modules = modules_in_call_order(model, inputs, (nn.Conv2d, nn.BatchNorm2d))
     channels = []
@@ -53,4 +53,5 @@ def channels_of(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> li
             channels.append(Channels(module, after if fits and isinstance(after, nn.BatchNorm2d) else None))
     if not channels:
         raise AnchorlabError(f"{name} prunes or compares convolutions, but the model has none: take another repair")
+    check_own_weights(model, modules)
     return channels

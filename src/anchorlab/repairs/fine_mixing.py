@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from anchorlab.data import Modality, Split
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.hooks import check_own_weights
 from anchorlab.models.word_table import word_table
 from anchorlab.models.wrap import unwrap
 from anchorlab.repairs.base import Repair
@@ -57,6 +58,7 @@ class FineMixing(Schedule, Repair):
         embedding, earlier = (
             word_table(each, data.train.inputs, "fine-mixing", instead="repair") for each in (repaired, trusted)
         )
+        check_own_weights(repaired, [embedding])
         rows = far_rows(embedding.weight.detach(), earlier.weight.detach(), data.train, self.words)
         with torch.no_grad():
             embedding.weight[rows] = earlier.weight[rows]

@@ -20,7 +20,7 @@ from torch import nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import track_statistics
-from anchorlab.models.hooks import features, last_layer
+from anchorlab.models.hooks import check_own_weights, features, last_layer
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import Schedule, tune
 from anchorlab.settings import STRICT
@@ -39,6 +39,7 @@ class FinePruning(Schedule, Pruning):
         """See ``Pruning``; a depth is a number of features."""
         del context
         last = last_layer(model, data.train.inputs)
+        check_own_weights(model, [last])
         order = features(model, data.train.inputs)[0].abs().mean(dim=0).argsort()
 
         def prune(depth: int) -> None:

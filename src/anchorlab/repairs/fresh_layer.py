@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext
-from anchorlab.models.hooks import last_layer
+from anchorlab.models.hooks import check_own_weights, last_layer
 
 
 @torch.no_grad()
@@ -25,9 +25,11 @@ def drawn_anew(model: nn.Module, inputs: Mapping[str, Tensor], context: Defender
         The layer.
 
     Raises:
-        AnchorlabError: if the model has no linear layer that gives its logits.
+        AnchorlabError: if the model has no linear layer that gives its logits, or the layer computes its weight from
+            other parameters.
     """
     layer, draw = last_layer(model, inputs), context.generator("last layer")
+    check_own_weights(model, [layer])
     bound = 1 / math.sqrt(layer.in_features)
     for values in (layer.weight, layer.bias):
         if values is not None:

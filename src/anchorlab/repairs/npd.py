@@ -30,7 +30,7 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits
-from anchorlab.models.hooks import modules_in_call_order
+from anchorlab.models.hooks import check_own_weights, modules_in_call_order
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.clean_batches import Augment
 from anchorlab.repairs.i_bau import perturb
@@ -134,7 +134,8 @@ def late_convolution(model: nn.Module, inputs: Mapping[str, Tensor]) -> str:
         inputs: at least one example.
 
     Raises:
-        AnchorlabError: if the model has no convolution that mixes all channels.
+        AnchorlabError: if the model has no convolution that mixes all channels, or the chosen one computes its weight
+            from other parameters.
     """
     called = [
         module
@@ -145,6 +146,7 @@ def late_convolution(model: nn.Module, inputs: Mapping[str, Tensor]) -> str:
     if not large:
         raise AnchorlabError("NPD filters what enters a convolution, but the model has none: take another repair")
     chosen = large[max(len(large) - 2, min(1, len(large) - 1))]
+    check_own_weights(model, [chosen])
     names: dict[nn.Module, str] = {module: name for name, module in model.named_modules()}
     return names[chosen]
 
