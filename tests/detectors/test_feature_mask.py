@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from anchorlab import AnchorlabError
 from anchorlab.detectors.feature_mask import FeatureMask, relative_norm, scored
+from anchorlab.detectors.free_eagle import FreeEagle
 from anchorlab.seeding import generator, seeded_globally
 from anchorlab.statistics.arrays import Floats
-from tests.zoo import Linear, corner_data
+from tests.zoo import Linear, Narrow, corner_data
 
 
 def slope(mask: Floats, found: Floats, hot: Floats, weight: Floats, bias: Floats) -> Floats:
@@ -125,3 +126,9 @@ def test_the_seed_decides(context, elsewhere):
 def test_a_model_without_batchnorm_is_refused_before_anything_runs():
     with pytest.raises(AnchorlabError, match="feature-mask works on channels by BatchNorm, but the model has none: "):
         FeatureMask().check_model(Linear())
+
+
+@pytest.mark.parametrize("member", [FeatureMask(steps=2, restarts=1), FreeEagle(steps=2)])
+def test_a_model_in_bfloat16_is_scored(defender_data, context, member):
+    details = member.score(Narrow().to(context.device).bfloat16().eval(), defender_data, context).details
+    assert len(details) == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from anchorlab.models.hooks import capture_output
@@ -13,6 +14,17 @@ def test_each_convolution_goes_with_the_batchnorm_after_it(small, inputs):
     assert [(one.convolution, one.norm) for one in found] == [
         (small.first, small.first_norm), (small.second, small.second_norm),
     ]  # fmt: skip
+
+
+def test_a_pruned_channel_puts_out_nothing_behind_a_batchnorm_without_weights(small, inputs):
+    small.second_norm = torch.nn.BatchNorm2d(6, affine=False).eval()
+    small.second_norm.running_mean.fill_(0.7)
+    channels = channels_of(small, inputs, "x")[-1]
+    channels.prune(torch.arange(6) == 2)
+    with capture_output(channels.output) as output, torch.no_grad():
+        small(**inputs)
+        assert bool((output()[:, 2] == 0).all())
+    assert small.second_norm.running_mean.tolist() == pytest.approx([0.7, 0.7, 0, 0.7, 0.7, 0.7])
 
 
 def test_a_pruned_channel_puts_out_nothing(small, inputs):

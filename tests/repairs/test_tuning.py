@@ -9,6 +9,8 @@ from torch import nn
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.repairs.anp import ANP
+from anchorlab.repairs.ban import BAN
+from anchorlab.repairs.bti_dbf import BTIDBF
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.ft_sam import FTSAM
@@ -64,6 +66,21 @@ def test_masks_too_need_a_batch_with_a_spread(defender_data, context, member):
     model = Narrow().to(context.device).eval()
     with pytest.raises(AnchorlabError, match="a batch of 1 gives a BatchNorm layer one value a channel"):
         member.repair(model, defender_data, context)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        ANP(steps=1),
+        RNP(unlearning_epochs=1, recovery_epochs=1),
+        BAN(epochs=1),
+        BTIDBF(epochs=1, rounds=1, mask_epochs=1, generator_epochs=1),
+    ],
+)
+def test_a_model_in_bfloat16_is_repaired_and_stays_so(defender_data, context, member):
+    model = Narrow().to(context.device).bfloat16().eval()
+    repaired = member.repair(model, defender_data, context)
+    assert {value.dtype for value in repaired.parameters()} == {torch.bfloat16}
 
 
 def test_asking_a_model_leaves_each_module_in_its_mode(small, inputs):

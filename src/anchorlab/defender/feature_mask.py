@@ -18,8 +18,8 @@ def mask_loss(layer: Callable[[Tensor], Tensor], mask: Tensor, found: Tensor, la
     Args:
         layer: the last layer.
         mask: ``[D]``.
-        found: features ``[B, D]``.
+        found: features ``[B, D]``, of the layer's dtype.
         labels: int64 ``[B]``.
     """
-    kept, rest = layer(mask * found), layer((1 - mask) * found)
+    kept, rest = (layer((part * found).to(found.dtype)) for part in (mask, 1 - mask))
     return functional.cross_entropy(kept, labels) - functional.cross_entropy(rest, labels)

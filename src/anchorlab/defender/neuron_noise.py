@@ -53,8 +53,9 @@ def noisy(weights: Mapping[str, Tensor], names: Sequence[str], noise: Noise) -> 
     """
     changed = {}
     for name, (d, e) in zip(names, noise, strict=True):
-        changed[f"{name}.weight"] = weights[f"{name}.weight"] * (1 + d)
-        changed[f"{name}.bias"] = weights[f"{name}.bias"] * (1 + e)
+        for which, values in (("weight", d), ("bias", e)):
+            own = weights[f"{name}.{which}"]
+            changed[f"{name}.{which}"] = (own * (1 + values)).to(own.dtype)  # noise is float32
     return changed
 
 

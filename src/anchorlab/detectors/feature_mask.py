@@ -81,14 +81,14 @@ class FeatureMask(ModelDetector):
         """See ``ModelDetector``."""
         self.check_model(model)
         layer = last_layer(model, data.train.inputs)
-        found, _ = features(model, data.train.inputs)
+        found = features(model, data.train.inputs)[0].to(layer.weight.dtype)
         predicted, masks = [], []
         with frozen(model), exact_arithmetic(context.device):
             for restart in range(self.restarts):
                 mask = self.learned_mask(layer, found, data.train.labels, context, restart)
                 noised = self._noised(model, data.train, context, restart)
                 under = torch.cat([features(noised, split.inputs)[0] for split in (data.train, data.validation)])
-                predicted.append(layer((1 - mask) * under).argmax(1).cpu())
+                predicted.append(layer(((1 - mask) * under).to(layer.weight.dtype)).argmax(1).cpu())
                 masks.append(mask.cpu())
                 context.report(restart + 1, self.restarts, {})
         labels = torch.cat([data.train.labels, data.validation.labels]).cpu()

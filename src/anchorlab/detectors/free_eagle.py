@@ -185,7 +185,8 @@ class BackPart:
 
     def _answers(self, layer: nn.Module, features: Tensor) -> Tensor:
         def put(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            return (features.clone(), *args[1:])  # the layer may change it in place
+            # Of the dtype of what enters otherwise; a copy, because the layer may change it in place.
+            return (features.to(args[0].dtype, copy=True), *args[1:])
 
         handle = layer.register_forward_pre_hook(put)
         try:

@@ -149,6 +149,8 @@ class _MaskObjective:
         weights = dict(self._parameters)
         for number, (name, mask) in enumerate(zip(self._masks.names, masks, strict=True)):
             d, e = (0.0, 0.0) if perturbation is None else perturbation[number]
-            weights[f"{name}.weight"] = self._parameters[f"{name}.weight"] * (mask + d)
-            weights[f"{name}.bias"] = self._parameters[f"{name}.bias"] * (1 + e)
+            weight, bias = (self._parameters[f"{name}.{which}"] for which in ("weight", "bias"))
+            # Masks and noise are float32, and the product is as the model's own.
+            weights[f"{name}.weight"] = (weight * (mask + d)).to(weight.dtype)
+            weights[f"{name}.bias"] = (bias * (1 + e)).to(bias.dtype)
         return functional.cross_entropy(logits(self._model, inputs, weights), labels)

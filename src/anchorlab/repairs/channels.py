@@ -31,6 +31,9 @@ class Channels:
             for values in (module.weight, module.bias) if module is not None else ():
                 if values is not None:
                     values[which] = 0
+        # Without a weight of its own it puts out its mean, turned round, for a channel of zeros.
+        if self.norm is not None and not self.norm.affine and self.norm.running_mean is not None:
+            self.norm.running_mean[which] = 0
 
 
 def channels_of(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> list[Channels]:

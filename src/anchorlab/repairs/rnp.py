@@ -148,7 +148,8 @@ def masked_loss(
         inputs: of a batch.
         labels: of the batch.
     """
-    masked = {
-        f"{name}.weight": weights[f"{name}.weight"] * mask for name, mask in zip(masks.names, masks.values, strict=True)
-    }
+    masked = {}
+    for name, mask in zip(masks.names, masks.values, strict=True):
+        weight = weights[f"{name}.weight"]
+        masked[f"{name}.weight"] = (weight * mask).to(weight.dtype)  # masks are float32
     return functional.cross_entropy(logits(model, inputs, {**weights, **masked}), labels)
