@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from anchorlab.errors import AnchorlabError
-from anchorlab.suites.plan import make_plan
+from anchorlab.artifacts.manifest import TaskRecord, check_same_data
+from anchorlab.data.task import Task
+from anchorlab.errors import AnchorlabError, printable
+from anchorlab.suites.parts import TaskSpec
+from anchorlab.suites.plan import make_plan, reference_job
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 
@@ -20,22 +23,49 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
         here: whether the runs read the data on this machine; nodes of a cluster may have what is missing here.
 
     Raises:
-        AnchorlabError: if own data cannot be read, or the split ``defender`` of a task is smaller than a number that
-            the suite asks for.
+        AnchorlabError: if own data cannot be read, are others than the ones that references in the folder were trained
+            on, or the split ``defender`` of a task is smaller than a number that the suite asks for.
     """
     largest = max((count for count in suite.defender if count != "all"), default=0)
     largest = largest if suite.has_evaluations else 0
     for spec in suite.tasks:
         if spec.columns is None and not largest:
             continue
+        trained = _trained(spec, suite, store) if spec.columns is not None else None
         try:
-            task = spec.load(seed=suite.references[0])
+            task = spec.load(seed=suite.references[0] if trained is None else trained.seed)
         except AnchorlabError:
             if spec.columns is not None and here and _has_work(suite, store):
                 raise
             continue
+        if trained is not None and here:
+            _check_unchanged(spec, trained, task, suite, store)
         if largest:
             task.check_count("defender", largest, "clean examples for the defender", hint=", or 'all'")
+
+
+def _trained(spec: TaskSpec, suite: Suite, store: Store) -> TaskRecord | None:
+    """What the first trained reference of a task records of its data; None while none is trained.
+
+    One reference tells of all, because none is trained beside it on other data.
+    """
+    seeds = dict.fromkeys([*suite.references, *suite.selection.references])
+    manifests = (store.manifest(reference_job(spec, seed)) for seed in seeds)
+    manifest = next((manifest for manifest in manifests if manifest is not None), None)
+    return None if manifest is None else TaskRecord.model_validate(manifest["task"])
+
+
+def _check_unchanged(spec: TaskSpec, trained: TaskRecord, task: Task, suite: Suite, store: Store) -> None:
+    """Refuses data that changed, whose runs would be pooled with those of the former ones under one name."""
+    try:
+        check_same_data(trained, task)
+    except AnchorlabError as error:
+        if not _has_work(suite, store):
+            return
+        raise AnchorlabError(
+            f"the data {printable(spec.name)} are others than the ones that the references in {store.folder} were "
+            "trained on, and one suite cannot hold runs of both: restore the data, or run the suite in another folder"
+        ) from error
 
 
 def _has_work(suite: Suite, store: Store) -> bool:

@@ -20,10 +20,8 @@ from anchorlab.reports.html import PAGE, asset, environment, style_sheet
 from anchorlab.reports.inline import Draw, drawn, inline_svg
 from anchorlab.reports.measures import DRAWN, PLOTTED, shown_metrics
 from anchorlab.reports.suite import detections, repairs, rocs, tables
-from anchorlab.reports.suite.accusations import accusations_table
-from anchorlab.reports.suite.against_plain import against_plain_tables
 from anchorlab.reports.suite.costs import cost_table
-from anchorlab.reports.suite.deployed import deployed_tables
+from anchorlab.reports.suite.defence_tables import defence_tables
 from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
 from anchorlab.reports.suite.doubts import doubts
 from anchorlab.reports.suite.equal_table import ONE_SCALE, equal_table
@@ -35,15 +33,13 @@ from anchorlab.reports.suite.fronts import front, walks
 from anchorlab.reports.suite.pictures import Picture, Pictures, examples_of
 from anchorlab.reports.suite.plots import front_plot, looks_data, measures_data, methods_plot, runs_data
 from anchorlab.reports.suite.record_tables import failed_table, references_table
-from anchorlab.reports.suite.relearning import relearned_counts, relearning_tables
+from anchorlab.reports.suite.relearning import relearned_counts
 from anchorlab.reports.suite.relearning_figure import draw_relearning
 from anchorlab.reports.suite.repair_figures import draw_repairs
-from anchorlab.reports.suite.repair_matrix import repair_matrix
-from anchorlab.reports.suite.repair_rates import repair_rates_tables
 from anchorlab.reports.suite.sentences import seeds_of, what_was_run
 from anchorlab.reports.suite.settings import Setting, distinct, slug, slugs_of
-from anchorlab.reports.suite.stability import stability_tables
 from anchorlab.reports.suite.summary import BASELINES, Condition, summarise
+from anchorlab.reports.suite.working import working_only
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import Table, to_csv, to_latex
 from anchorlab.suites.results import SuiteResults
@@ -177,9 +173,10 @@ class _Defences:
 
 
 def _write_defences(results: SuiteResults, out: Path) -> _Defences:
+    working = working_only(results)
     stills: list[Still] = []
-    if len(results.repairs):
-        parts = dict(repairs.split_into_parts(results.repairs, ["task", "trigger", "defender"]))
+    if len(working.repairs):
+        parts = dict(repairs.split_into_parts(working.repairs, ["task", "trigger", "defender"]))
         slugs = _short(parts)
         for title, part in parts.items():
             draw = partial(draw_repairs, part, setting=title)
@@ -188,17 +185,7 @@ def _write_defences(results: SuiteResults, out: Path) -> _Defences:
                 draw = partial(draw_relearning, part, setting=title)
                 words = f"{title}: attack success after each repair and after relearning"
                 stills.append(_still(words, f"relearning-{slugs[title]}", draw, out))
-    optional = [
-        detections.population_table(results),
-        accusations_table(results),
-        detections.inputs_table(results),
-    ]
-    every = [*repairs.repairs_tables(results), *filter(None, optional), *against_plain_tables(results)]
-    every += repair_rates_tables(results)
-    every += [*relearning_tables(results), *repair_matrix(results)]
-    every += stability_tables(results)
-    every += deployed_tables(results)
-    return _Defences(every, [*stills, *_detection_stills(results, out)])
+    return _Defences(defence_tables(results), [*stills, *_detection_stills(results, working, out)])
 
 
 def _still(title: str, name: str, draw: Draw, out: Path) -> Still:
@@ -219,10 +206,10 @@ def _short(titles: Iterable[str]) -> dict[str, str]:
     return distinct({title: slug(title.replace(" of the defender's examples", "")) for title in titles})
 
 
-def _detection_stills(results: SuiteResults, out: Path) -> list[Still]:
-    """The figures of detectors."""
+def _detection_stills(results: SuiteResults, working: SuiteResults, out: Path) -> list[Still]:
+    """The figures of detectors: curves of models whose backdoor works, and triggers found in any model."""
     stills = []
-    of_models, of_inputs = rocs.roc_of_models(results), rocs.roc_of_inputs(results)
+    of_models, of_inputs = rocs.roc_of_models(working), rocs.roc_of_inputs(working)
     found = detections.found_triggers(results)
     slugs = _short(of_models)
     for title, models in of_models.items():

@@ -1,17 +1,70 @@
-"""The detections of models whose backdoor works; the others are evidence of nothing."""
+"""Repairs and detections of models whose backdoor works; the others are evidence of nothing, and are counted."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
-from anchorlab.reports.suite.parts import TOLERANCE
+from anchorlab.reports.suite.parts import works
+from anchorlab.statistics.counted import several
+from anchorlab.statistics.table import Table
 from anchorlab.suites.results import SuiteResults
+
+#: Tables whose rows are repairs, by the beginning of their names.
+_OF_REPAIRS = ("repair", "relearning")
 
 
 def of_working(results: SuiteResults) -> pd.DataFrame:
     """The detections without models whose backdoor failed."""
+    return _without_failed(results, results.detections)
+
+
+def working_only(results: SuiteResults) -> SuiteResults:
+    """The results without repairs, detections and deployed forms of models whose backdoor failed."""
+    return replace(
+        results,
+        repairs=_without_failed(results, results.repairs),
+        stability=_without_failed(results, results.stability),
+        detections=_without_failed(results, results.detections),
+        deployed=_without_failed(results, results.deployed),
+    )
+
+
+def count_left_out(table: Table, results: SuiteResults) -> Table:
+    """A table of working models, with a note that says how many others its rows would be of; as it is if there is none.
+
+    Args:
+        table: made of ``working_only(results)``.
+        results: of the suite, with the models whose backdoor failed.
+    """
+    frame = _frame_of(table.name, results)
+    failed = frame[_failed(results, frame)]["of"].nunique() if len(frame) else 0
+    if not failed:
+        return table
+    whose = "whose backdoor failed (ASR more than 5 points below its target)"
+    note = f"{several(failed, 'model')} {whose} {'is' if failed == 1 else 'are'} left out."
+    return replace(table, notes=[*table.notes, note])
+
+
+def _frame_of(name: str, results: SuiteResults) -> pd.DataFrame:
+    """The rows that a table is made of, by its name."""
+    if name.startswith(_OF_REPAIRS):
+        return results.repairs
+    if name.startswith(("stability", "deployed")):
+        return results.stability if name == "stability" else results.deployed
+    kind, detections = "input" if name.startswith("detections-inputs") else "model", results.detections
+    return detections[detections["kind"] == kind] if len(detections) else detections
+
+
+def _without_failed(results: SuiteResults, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[~_failed(results, frame)] if len(frame) else frame
+
+
+def _failed(results: SuiteResults, frame: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows are of a run whose backdoor failed; a control and a reference have none that could."""
     runs = results.results
-    if not len(runs) or "asr" not in runs:
-        return results.detections
-    failed = runs[(runs["role"] == "method") & (runs["asr"].astype(float) < runs["target_asr"] - TOLERANCE)]
-    return results.detections[~results.detections["of"].isin(failed["identity"])]
+    if not len(runs) or "asr" not in runs or "of" not in frame:
+        return pd.Series(False, index=frame.index)
+    failed = runs[(runs["role"] == "method") & ~works(runs)]
+    return frame["of"].isin(failed["identity"])
