@@ -126,6 +126,17 @@ class Narrow(nn.Module):
         return self.last(torch.relu(self.norm(self.convolution(pixels))).flatten(1))
 
 
+class Words(nn.Module):
+    """The mean embedding of a text, to two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.last = nn.Embedding(5, 3), nn.Linear(3, 2)
+
+    def forward(self, input_ids, attention_mask):
+        return self.last((self.table(input_ids) * attention_mask[..., None]).mean(1))
+
+
 class Bent(nn.Module):
     """Four pixels, five hidden units, three classes, and BatchNorm between: 53 parameters."""
 

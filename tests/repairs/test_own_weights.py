@@ -23,6 +23,7 @@ from anchorlab.repairs.ft_init import FTInit
 from anchorlab.repairs.linear_probing import LinearProbing
 from anchorlab.repairs.npd import NPD
 from anchorlab.repairs.rnp import RNP
+from tests.zoo import Words
 
 
 @pytest.mark.parametrize("repair", [FST(epochs=1), FTInit(epochs=1), FeatureExtractor(epochs=1), FinePruning(epochs=1)])
@@ -54,17 +55,6 @@ def test_other_layers_may_compute_theirs_and_probing_trains_them(small, known, c
     weight_norm(small.last)
     repaired = LinearProbing(epochs=1).repair(small, data, context)
     assert not torch.equal(repaired.last.weight, small.last.weight)
-
-
-class Words(nn.Module):
-    """The mean embedding of a text, to two classes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.table, self.last = nn.Embedding(5, 3), nn.Linear(3, 2)
-
-    def forward(self, input_ids, attention_mask):
-        return self.last((self.table(input_ids) * attention_mask[..., None]).mean(1))
 
 
 def test_a_table_of_words_whose_rows_go_back(context):

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from anchorlab.data import Split
+from anchorlab.defender.context import DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.repairs.anp import ANP
 from anchorlab.repairs.ban import BAN
 from anchorlab.repairs.bti_dbf import BTIDBF
+from anchorlab.repairs.feature_extractor import FeatureExtractor
+from anchorlab.repairs.fine_mixing import FineMixing
 from anchorlab.repairs.fine_pruning import FinePruning
 from anchorlab.repairs.fine_tuning import FineTuning
+from anchorlab.repairs.fst import FST
+from anchorlab.repairs.ft_init import FTInit
 from anchorlab.repairs.ft_sam import FTSAM
 from anchorlab.repairs.nad import NAD
 from anchorlab.repairs.rnp import RNP
 from anchorlab.repairs.tuning import Latest
-from tests.zoo import Narrow
+from tests.zoo import Narrow, Words
 
 
 @pytest.mark.parametrize(
@@ -99,3 +107,24 @@ def test_statistics_of_batchnorm_follow_every_step_once(suspicious, defender_dat
     repaired = dict(member.repair(suspicious, defender_data, context).named_buffers())
     assert before
     assert {int(repaired[name]) - count for name, count in before.items()} == {steps}
+
+
+def words() -> DefenderData:
+    inputs = {"input_ids": torch.zeros(4, 3, dtype=torch.int32), "attention_mask": torch.ones(4, 3, dtype=torch.bool)}
+    texts = Split(inputs, torch.zeros(4, dtype=torch.int64))
+    return DefenderData(texts, texts, 2, "text")
+
+
+@pytest.mark.parametrize(
+    "member", [FST(epochs=1), FTInit(epochs=1), FeatureExtractor(epochs=1), FineMixing(epochs=1, share=0.0)]
+)
+def test_the_tolerance_counts_from_the_suspicious_model_and_a_state_that_costs_more_is_noted(
+    small, known, context, monkeypatch, member
+):
+    """Not from the model with a layer drawn anew, or mixed, whose accuracy bounds nothing."""
+    text = member.modality == "text"
+    model, data = (Words().eval(), words()) if text else (small, DefenderData(known, known, 3, "image"))
+    monkeypatch.setattr("anchorlab.repairs.tuning.accuracy", lambda judged, examples: 0.9 if judged is model else 0.4)
+    member.repair(model, data, replace(context, trusted=Words().eval() if text else None))
+    (note,) = context.notes
+    assert "the most accurate ones, because all cost more of the accuracy" in note

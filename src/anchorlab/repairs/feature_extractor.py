@@ -35,5 +35,6 @@ class FeatureExtractor(Schedule, Repair):
         layer = drawn_anew(repaired, data.train.inputs, context)
         restore_norm(layer, norm)
         layer.requires_grad_(False)
-        tune(track_statistics(repaired), data, self, context, name="tuning of the feature extractor")
+        name = "tuning of the feature extractor"
+        tune(track_statistics(repaired), data, self, context, name=name, suspicious=model)
         return repaired.requires_grad_().eval()

@@ -63,7 +63,7 @@ class FineMixing(Schedule, Repair):
         with torch.no_grad():
             embedding.weight[rows] = earlier.weight[rows]
         mix(repaired, trusted, self.share, context.generator("mixture"))
-        tune(repaired, data, self, context, name="fine-mixing")
+        tune(repaired, data, self, context, name="fine-mixing", suspicious=model)
         return repaired
 
 

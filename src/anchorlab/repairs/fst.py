@@ -51,5 +51,14 @@ class FST(Schedule, Repair):
         def loss(tuned: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
             return cross_entropy(tuned, inputs, labels) + self.strength * (layer.weight * suspicious).sum()
 
-        tune(repaired, data, self, context, name="FST", loss=loss, after_step=lambda _: restore_norm(layer, norm))
+        tune(
+            repaired,
+            data,
+            self,
+            context,
+            name="FST",
+            loss=loss,
+            after_step=lambda _: restore_norm(layer, norm),
+            suspicious=model,
+        )
         return repaired.eval()

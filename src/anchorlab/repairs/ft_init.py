@@ -31,5 +31,5 @@ class FTInit(Schedule, Repair):
         """See ``Repair``."""
         repaired = copied(model)
         drawn_anew(repaired, data.train.inputs, context)
-        tune(track_statistics(repaired), data, self, context, name="FT-init")
+        tune(track_statistics(repaired), data, self, context, name="FT-init", suspicious=model)
         return repaired.eval()

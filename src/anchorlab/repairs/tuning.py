@@ -86,13 +86,14 @@ def tune(
     weight_decay: float = 0.0,
     schedule: Callable[[int], float] | None = None,
     guarded: bool = True,
+    suspicious: nn.Module | None = None,
 ) -> None:
     """Lowers a loss over the trainable parameters of a model, in place, on the defender's training examples.
 
     The loop measures the accuracy on the validation examples at each log line. At the end the model is in the last
-    state that cost at most ``settings.tolerance`` of it (see ``lowest_accuracy``). The state of least clean loss would
-    nearly always be the first, because a backdoored model answers clean examples well. Where that is not the state of
-    the last step, ``context.notes`` say so.
+    state that cost at most ``settings.tolerance`` of it (see ``lowest_accuracy``), or in the most accurate one if all
+    cost more. The state of least clean loss would nearly always be the first, because a backdoored model answers clean
+    examples well. Where the state is not that of the last step, or costs more, ``context.notes`` say so.
 
     Args:
         model: the model, on the device; its modules keep their modes.
@@ -105,6 +106,8 @@ def tune(
         weight_decay: AdamW's decoupled weight decay.
         schedule: learning rate of a step, in place of the one-cycle schedule.
         guarded: whether to choose among states by the accuracy; if not, the state of the last step stays.
+        suspicious: the model whose accuracy a state may cost; None for the model as it comes. A repair that has already
+            drawn or mixed weights gives it, because its own accuracy says nothing by then.
 
     Raises:
         DivergenceError: when the loss is no longer finite.
@@ -114,7 +117,7 @@ def tune(
     steps = settings.steps(len(data.train))
     batches = CleanBatches(data.train, batch_size, seed=context.derive("batches"), variation=settings.augment)
     objective = _CleanObjective(model, batches, loss, after_step)
-    latest = Latest(model, data.validation, settings.tolerance)
+    latest = Latest(model, data.validation, settings.tolerance, suspicious)
 
     def on_line(done: int, figures: dict[str, float]) -> None:
         if guarded:
@@ -131,7 +134,12 @@ def tune(
             report=on_line,
         )
     kept = latest.restore()
-    if kept not in (None, steps):
+    if kept is not None and not latest.accurate:
+        context.notes.append(
+            f"{name} kept the weights after {kept} of {steps} steps, the most accurate ones, because all cost more "
+            "of the accuracy on the held-back part than they may"
+        )
+    elif kept not in (None, steps):
         context.notes.append(
             f"{name} kept the weights after {kept} of {steps} steps, because later ones cost more of the accuracy on "
             "the held-back part than it may"
@@ -139,16 +147,20 @@ def tune(
 
 
 class Latest:
-    """The latest state of a model that costs at most a tolerance of its accuracy on held-back examples, as a copy.
+    """The latest state of a model that costs at most a tolerance of the accuracy on held-back examples, as a copy.
 
-    While no state does, it is the most accurate state. The state before the first step is never taken, because that
-    would repair nothing.
+    The accuracy is the suspicious model's, or the model's own before the first step if no other is given. While no
+    state does, it is the most accurate state. The state before the first step is never taken, because that would repair
+    nothing.
     """
 
-    def __init__(self, model: nn.Module, validation: Split, tolerance: float | None) -> None:
+    def __init__(
+        self, model: nn.Module, validation: Split, tolerance: float | None, suspicious: nn.Module | None = None
+    ) -> None:
         self._model = model
         self._validation = validation
-        self._least = lowest_accuracy(accuracy(model, validation), len(validation), tolerance)
+        before = accuracy(model if suspicious is None else suspicious, validation)
+        self._least = lowest_accuracy(before, len(validation), tolerance)
         self._accuracy = 0.0
         self._state: dict[str, Tensor] = {}
         self._step: int | None = None
@@ -159,6 +171,11 @@ class Latest:
         if present >= min(self._least, self._accuracy):
             self._accuracy, self._step = present, step
             self._state = copy.deepcopy(self._model.state_dict())
+
+    @property
+    def accurate(self) -> bool:
+        """Whether the chosen state costs at most the tolerance."""
+        return self._accuracy >= self._least
 
     def restore(self) -> int | None:
         """Gives the model the chosen state, and returns after how many steps it was taken; None if none was."""
