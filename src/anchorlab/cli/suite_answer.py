@@ -29,18 +29,20 @@ class Counts:
 
     Attributes:
         before: jobs that were settled when it began; None before the first report.
+        failed_before: those of them that had failed.
         progress: the last report.
         log: tells trackers results.
     """
 
     before: int | None = None
+    failed_before: int = 0
     progress: Progress | None = None
     log: Log = field(default=lambda _: None)
 
     def note(self, progress: Progress) -> None:
         """Takes a report of the runner."""
         if self.before is None:
-            self.before = progress.done + progress.failed
+            self.before, self.failed_before = progress.done + progress.failed, progress.failed
         self.progress = progress
 
     @property
@@ -117,7 +119,8 @@ def _count_words(results: SuiteResults, counts: Counts | None) -> str:
 
     said = []
     if counts is not None and counts.progress is not None:
-        before = f" ({counts.before:,} were done before)" if counts.before else ""
+        settled = f"settled before, {counts.failed_before:,} of them failed" if counts.failed_before else "done before"
+        before = f" ({counts.before:,} were {settled})" if counts.before else ""
         said.append(f"{counts.ran:,} of {counts.progress.total:,} jobs were run now{before}")
     reported = results.results["identity"].nunique() if len(results.results) else 0
     said.append(f"{reported:,} runs are reported")

@@ -72,10 +72,27 @@ def scales_frame(plan: Plan, store: Store) -> pd.DataFrame:
 
 
 def count_pending(plan: Plan, store: Store) -> int:
-    """How many reported runs, repairs and detections are not done, expected ones included."""
-    reported = sum(not store.done(entry.cell) for entry in plan.reported)
-    evaluations = {entry.cell.identity for entry in plan.evaluations.entries if not store.done(entry.cell)}
+    """How many reported runs, repairs and detections the same command still makes, expected ones included.
+
+    What failed is settled, and so is what waits for a model whose run failed.
+    """
+    reported = sum(not _settled(entry.cell, store) for entry in plan.reported)
+    evaluations = {
+        entry.cell.identity
+        for entry in plan.evaluations.entries
+        if not _settled(entry.cell, store) and not _without_model(entry, plan, store)
+    }
     return plan.undecided + reported + len(evaluations) + plan.evaluations.expected
+
+
+def _settled(cell: Cell, store: Store) -> bool:
+    return store.done(cell) or store.failed(cell)
+
+
+def _without_model(entry: Evaluation, plan: Plan, store: Store) -> bool:
+    """Whether the run failed that makes the model of a repair or detection."""
+    source = entry.subject.source
+    return source is not None and entry.cell.identity not in plan.evaluations.possible and store.failed(source)
 
 
 def repairs_frame(plan: Plan, store: Store) -> pd.DataFrame:

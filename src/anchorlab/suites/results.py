@@ -101,7 +101,8 @@ class SuiteResults:
             the measurements of ``Comparison`` against the reference in the same form; ``accuracy_twin``, ``asr_twin``,
             ``kl_twin`` and ``churn_twin`` compare it with its own float twin. Rows with a ``detector`` have the columns
             of ``detections`` for that form.
-        pending: number of reported runs, repairs and detections that are not done, the expected ones included.
+        pending: number of reported runs, repairs and detections that are not done and have not failed, the expected
+            ones included.
         references: task, model, seed, accuracy, hash and training seconds of each trained reference.
         versions: versions of the libraries that the runs used; several where they differ.
         machine: the machine that made this record.
