@@ -184,6 +184,10 @@ def test_the_audit_on_fashion_mnist_is_that_of_the_experiment() -> None:
     others = asr.drop(index="anchoring")["min"].min()
     told = f"{asr.loc['anchoring', 'min']:.3f} to {asr.loc['anchoring', 'max']:.3f}, and {others:.3f} or more of the"
     assert told in page
+    alarms = audits[(audits["candidate"] == "benign") & (audits["p"] <= 0.05 + 1e-9)]
+    assert set(alarms["access"]) == {"labels", "joint"}
+    assert (len(alarms), set(alarms["p"])) == (2, {0.05})
+    assert f"So is one benign candidate of {IN_WORDS[references]}:" in page
     logits = audits[(audits["access"] == "logits") & audits["candidate"].isin(["plain", "surgery"])]
     assert (logits["value"].between(logits["null_min"], logits["null_max"])).all()
 
