@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 import pandas as pd
 import pytest
 
+from anchorlab.errors import AnchorlabError
 from anchorlab.suites.schema import SCHEMA
 from anchorlab.suites.selection import Choice, Tried, choose
 from anchorlab.suites.source import builtin_suites, suite_text
@@ -337,6 +338,18 @@ def test_all_mistakes_of_a_file_are_named_at_once_each_with_its_line(run: Run, t
     assert [line.partition(" of ")[0] for line in mistakes] == ["line 3", "line 4", "line 5"]
     assert "did you mean 'digits'?" in mistakes[0]
     assert last == "error: the suite has 3 mistakes, named above: correct them, and check it again"
+
+
+@pytest.mark.parametrize(("target", "label"), [("3", 3), ("²", "²")])
+def test_a_superscript_is_no_number_of_a_label(
+    target: str, label: object, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_task: str, **options: object) -> None:
+        raise AnchorlabError(f"the target is {options['target']!r}")
+
+    monkeypatch.setattr("anchorlab.suites.population.population_suite", stopped)
+    ended = run("population", "digits", "--target", target, "--out", tmp_path / "out")
+    assert_refused(ended, f"the target is {label!r}")
 
 
 def test_of_very_many_mistakes_the_first_are_named(run: Run, tmp_path: Path) -> None:

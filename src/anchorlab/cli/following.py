@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,12 @@ def next_command(*words: object) -> str | None:
 
 def beside(folder: Path, ending: str) -> Path:
     """A folder that is not there yet, called after another: ``runs/ref-injected``, or ``runs/ref-injected-2``."""
-    number, found = 1, folder.with_name(f"{folder.name}-{ending}")
+    if folder.name in ("", ".."):
+        folder = Path(os.path.abspath(folder))
+    number, found = 1, folder.parent / f"{folder.name}-{ending}"
     while found.exists():
         number += 1
-        found = folder.with_name(f"{folder.name}-{ending}-{number}")
+        found = folder.parent / f"{folder.name}-{ending}-{number}"
     return found
 
 

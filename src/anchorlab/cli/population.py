@@ -57,7 +57,7 @@ def population(
         seeds=seeds,
         triggers=trigger or [],
         label_rule=label_rule,
-        target=int(target) if target and target.isdigit() else target,
+        target=int(target) if target and target.isdecimal() else target,
         methods=method or [],
         detectors=tried,
         defender="all" if count is None else count,

@@ -239,6 +239,7 @@ def _counts(
 
 def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -> Iterator[str]:
     from anchorlab.progress import duration
+    from anchorlab.statistics.counted import several
     from anchorlab.suites.estimate import estimate
     from anchorlab.suites.executors import LocalProcesses
     from anchorlab.suites.expected import runs_to_choose
@@ -247,6 +248,6 @@ def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -
     with LocalProcesses(workers, cpus=cpus_of(suite), gpus=suite.resources.gpus) as executor:
         processes = executor.slots
     bound = "at most " if runs_to_choose(suite, planned) else ""
-    yield f"time left: {bound}about {duration(left.seconds / processes)} with {processes} processes here"
+    yield f"time left: {bound}about {duration(left.seconds / processes)} with {several(processes, 'process', 'processes')} here"
     for task, reason in left.untimed.items():
         yield f"{task} is not in that time, because it could not be timed: {reason}"

@@ -120,16 +120,21 @@ def _count_words(results: SuiteResults, counts: Counts | None) -> str:
     said = []
     if counts is not None and counts.progress is not None:
         settled = f"settled before, {counts.failed_before:,} of them failed" if counts.failed_before else "done before"
-        before = f" ({counts.before:,} were {settled})" if counts.before else ""
-        said.append(f"{counts.ran:,} of {counts.progress.total:,} jobs were run now{before}")
+        before = f" ({counts.before:,} {_were(counts.before)} {settled})" if counts.before else ""
+        jobs = several(counts.progress.total, "job")
+        said.append(f"{counts.ran:,} of {jobs} {_were(counts.progress.total)} run now{before}")
     reported = results.results["identity"].nunique() if len(results.results) else 0
-    said.append(f"{reported:,} runs are reported")
+    said.append(f"{several(reported, 'run')} {'is' if reported == 1 else 'are'} reported")
     said.append(f"{len(results.failed):,} failed")
     if len(results.choices):
         missed, count = int((~results.choices["reached"].astype(bool)).sum()), len(results.choices)
         said.append(f"{missed or 'none'} of {several(count, 'choice')} of a strength missed the target ASR")
     words = ", ".join(said)
     return f"{words[:1].upper()}{words[1:]}."
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _values(

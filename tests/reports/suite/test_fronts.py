@@ -1,6 +1,7 @@
 """Every strength that was tried, and the axis that holds them."""
 
 import dataclasses
+import math
 
 import pandas as pd
 import pytest
@@ -62,3 +63,11 @@ def test_so_many_walks_that_none_can_be_followed_are_left_out(walked):
     setting = summarise(walked)[0].setting
     many = [walked.scales.assign(identity=walked.scales["identity"] + str(number)) for number in range(10)]
     assert walks(dataclasses.replace(walked, scales=pd.concat(many)), setting, "64") == {}
+
+
+def test_a_measurement_that_no_run_has_is_undefined_along_the_walk(walked):
+    """Leakage is, where every trigger attacks all classes."""
+    setting = summarise(walked)[0].setting
+    none = walked.scales.assign(leakage=pd.Series([None] * len(walked.scales), dtype=object))
+    line = walks(dataclasses.replace(walked, scales=none), setting, "64")["plain"][0]
+    assert all(math.isnan(point.metrics["leakage"]) for point in line)

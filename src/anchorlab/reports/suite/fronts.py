@@ -88,10 +88,11 @@ def walks(results: SuiteResults, setting: Setting, asked: str) -> dict[str, list
     if len(working) > _MOST_WALKS:
         return {}
     names = [name for name in PLOTTED if name in rows]
+    rows = rows.assign(**rows[["asr", *names]].astype(float))
     by_method: dict[str, list[list[Tried]]] = {}
     for (label, _), run in rows.groupby(["method", "identity"], sort=False):
         points = [
-            Tried(None, row["scale"], float(row["asr"]), {name: float(row[name]) for name in names}, ())
+            Tried(None, row["scale"], row["asr"], {name: row[name] for name in names}, ())
             for row in run.sort_values("scale").to_dict("records")
         ]
         by_method.setdefault(str(label), []).append(points)
