@@ -63,6 +63,14 @@ def test_any_other_metric_has_students_paired_test(tmp_path: Path) -> None:
     assert row.test == "paired t"
 
 
+def test_the_same_fall_of_every_document_is_found_by_a_sign_test(tmp_path: Path) -> None:
+    first, second = ([{"id": i, "f1": f1, "exact": i % 2} for i in range(30)] for f1 in (0.75, 0.5))
+    found = compared(tmp_path, first, second)
+    row = next(row for row in found.rows if row.metric == "f1")
+    assert (row.p, row.test) == (pytest.approx(2 * 0.5**30), "sign test")
+    assert words_of_samples(found)[0].startswith("The candidate's score is below the reference's after Holm's")
+
+
 def test_documents_are_paired_by_their_hash_in_whatever_order(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     first, second = choices((rng.random(30) < 0.5).tolist()), choices((rng.random(30) < 0.5).tolist())

@@ -125,16 +125,17 @@ def _tested(first: Floats, second: Floats, *, binary: bool, single: bool) -> dic
     """
     differences = second - first
     if not binary:
-        p = mean_test(differences)
-        test = "" if p is None else "paired t"
+        p, test = mean_test(differences), "paired t"
+        if p is None and len(differences) > 1:  # the same change everywhere, which has no spread for Student's test
+            p, test = mcnemar(*_ways(differences)), "sign test"
         return {
             "interval": mean_interval(differences),
             "negative_flips": None,
             "positive_flips": None,
             "p": p,
-            "test": test,
+            "test": "" if p is None else test,
         }
-    fell, rose = int((differences < 0).sum()), int((differences > 0).sum())
+    fell, rose = _ways(differences)
     count = len(differences)
     return {
         "interval": difference_of_paired_rates(fell, rose, count)
@@ -145,6 +146,11 @@ def _tested(first: Floats, second: Floats, *, binary: bool, single: bool) -> dic
         "p": mcnemar(fell, rose),
         "test": "McNemar" if single else "sign test",
     }
+
+
+def _ways(differences: Floats) -> tuple[int, int]:
+    """How many scores fell, and how many rose."""
+    return int((differences < 0).sum()), int((differences > 0).sum())
 
 
 def _is_binary(scores: Floats) -> bool:
