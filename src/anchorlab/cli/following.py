@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ def next_command(*words: object) -> str | None:
 def beside(folder: Path, ending: str) -> Path:
     """A folder that is not there yet, called after another: ``runs/ref-injected``, or ``runs/ref-injected-2``."""
     if folder.name in ("", ".."):
-        folder = Path(os.path.abspath(folder))
+        folder = folder.resolve()
     number, found = 1, folder.parent / f"{folder.name}-{ending}"
     while found.exists():
         number += 1

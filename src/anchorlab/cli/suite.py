@@ -248,6 +248,7 @@ def _time_left(suite: Suite, planned: Plan, store: Store, workers: int | None) -
     with LocalProcesses(workers, cpus=cpus_of(suite), gpus=suite.resources.gpus) as executor:
         processes = executor.slots
     bound = "at most " if runs_to_choose(suite, planned) else ""
-    yield f"time left: {bound}about {duration(left.seconds / processes)} with {several(processes, 'process', 'processes')} here"
+    by = several(processes, "process", "processes")
+    yield f"time left: {bound}about {duration(left.seconds / processes)} with {by} here"
     for task, reason in left.untimed.items():
         yield f"{task} is not in that time, because it could not be timed: {reason}"

@@ -38,7 +38,8 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
         counts = reported.drop_duplicates("identity")
         references = len(reported[["task", "reference_seed"]].drop_duplicates())
         sentences.append(
-            f"{several(len(counts), 'run')} {'is' if len(counts) == 1 else 'are'} reported, with {several(counts['seed'].nunique(), 'injection seed')} on "
+            f"{several(len(counts), 'run')} {'is' if len(counts) == 1 else 'are'} reported, with "
+            f"{several(counts['seed'].nunique(), 'injection seed')} on "
             f"{several(references, 'trained reference')}."
         )
     at_targets = f" of {listed(targets, 'or')}" if targets else ""
