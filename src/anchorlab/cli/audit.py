@@ -138,7 +138,8 @@ def audit(
         bounds = gates.bounds(GATED)
         data, opened = None, None
         if stored:
-            _check_answers({"task": task, "queries": queries, **form.given()}, own)
+            alone = {"task": task, "queries": queries, "defender-data": defender_data, **models.given(), **form.given()}
+            _check_answers(alone | {"split": None if split == "test" else split}, own)
             files = expanded(benign or [], stored=True)
             result = audit_answers(reference, candidate, files, labels=labels, level=level, access=access, seed=seed)
         elif labels is not None:

@@ -133,7 +133,7 @@ def compare(
         alike: tuple[str, ...] = ()
         kinds: tuple[str | None, str | None] = (None, None)
         if reference.suffix == ".npy" or candidate.suffix == ".npy":
-            alone = {"task": task, "seed": seed}
+            alone = {"task": task, "seed": seed, "split": None if split == "test" else split} | models.given()
             given = {flag: value for flag, value in alone.items() if value is not None}
             _check_logits(reference, candidate, labels, given | own.given() | form.given() | attack.given())
             comparison = consistency.compare_logits(reference, candidate, labels, save_instances=instances)
