@@ -11,9 +11,9 @@ import torch
 
 from anchorlab import AnchorlabError
 from anchorlab.defender.context import DefenderContext
-from anchorlab.detectors.rap import RAP, embedding_replaced, hinges, rare_token, with_front_token
+from anchorlab.detectors.rap import RAP, hinges, rare_token, with_front_token
 from anchorlab.models.call import predict
-from anchorlab.models.word_table import word_table
+from anchorlab.models.word_table import word_lookup, word_table
 from anchorlab.models.wrap import unwrap
 from anchorlab.statistics.roc import auroc
 
@@ -32,8 +32,8 @@ def test_a_place_with_the_embedding_of_a_token_is_that_token(texts):
     token, at = 20, len(texts.model.encoding.prefix)
     named = {**longer, "input_ids": longer["input_ids"].clone()}
     named["input_ids"][:, at] = token
-    table = word_table(texts.model, texts.clean, "rap")
-    with embedding_replaced(table, table.weight[token].detach(), at):
+    table = word_lookup(texts.model, texts.clean, "rap")
+    with table.replaced(table.vectors(torch.tensor([token])), at):
         found = predict(texts.model, longer)
     torch.testing.assert_close(found, predict(texts.model, named), rtol=1e-4, atol=1e-5)
     assert torch.equal(longer["attention_mask"].sum(1), texts.clean["attention_mask"].sum(1) + 1)

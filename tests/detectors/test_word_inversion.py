@@ -12,8 +12,9 @@ from anchorlab import AnchorlabError, Training, Tuning, detect, inject, load_tas
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import DataColumns, Task
 from anchorlab.data.encoding import TextEncoding
-from anchorlab.detectors.word_inversion import WordInversion, _Found, _scored, embeddings_replaced, ordinary_tokens
+from anchorlab.detectors.word_inversion import WordInversion, _Found, _scored, ordinary_tokens
 from anchorlab.models.call import logits
+from anchorlab.models.word_table import word_lookup
 from anchorlab.models.wrap import encoding_of
 from anchorlab.statistics.roc import auroc
 from tests.detectors.conftest import BAD, GOOD, REST
@@ -100,12 +101,12 @@ def test_soft_tokens_are_the_embeddings_that_hard_ones_have(texts):
     model, inputs = texts.model, {name: value[:5] for name, value in texts.clean.items()}
     encoding = encoding_of(model)
     place = len(encoding.prefix)
-    table = next(module for module in model.modules() if isinstance(module, nn.Embedding))
+    table = word_lookup(model, inputs, "it")
     ids = torch.tensor(ordinary_tokens(encoding)[3:5])
     hard = {name: value.clone() for name, value in inputs.items()}
     hard["input_ids"][:, place : place + 2] = ids.to(torch.int32)
-    shares = nn.functional.one_hot(ids, table.num_embeddings).float().requires_grad_()
-    with embeddings_replaced(table, shares @ table.weight, place):
+    shares = nn.functional.one_hot(ids, table.size).float().requires_grad_()
+    with table.replaced(table.mixed(shares), place):
         soft = logits(model, inputs)
     torch.testing.assert_close(soft, logits(model, hard))
     soft.sum().backward()

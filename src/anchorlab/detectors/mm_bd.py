@@ -30,12 +30,12 @@ from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
-from anchorlab.detectors.word_inversion import embeddings_replaced, ordinary_tokens
+from anchorlab.detectors.word_inversion import ordinary_tokens
 from anchorlab.detectors.words import join_words, require_encoding
 from anchorlab.models.call import logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
-from anchorlab.models.word_table import word_table
+from anchorlab.models.word_table import word_lookup
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.statistics.arrays import Floats
 
@@ -170,19 +170,19 @@ class _Texts:
         self._start = len(encoding.prefix)
         holder = (int(self._ids[0]),) * self._length
         self._inputs = join_words([[holder]], encoding, context.device)
-        self._table = word_table(model, self._inputs, "mm-bd")
-        known = self._table.weight.detach().float()[self._ids.to(context.device)]
+        self._table = word_lookup(model, self._inputs, "mm-bd")
+        known = self._table.vectors(self._ids.to(context.device))
         self._low, self._high = known.amin(0), known.amax(0)
 
     def drawn(self, count: int, draw: torch.Generator) -> Tensor:
         """The embeddings of random tokens ``[count, L, D]``, on the CPU."""
         chosen = self._ids[torch.randint(len(self._ids), (count, self._length), generator=draw)]
-        vectors = self._table.weight.detach().float()[chosen.to(self._low.device)]
+        vectors = self._table.vectors(chosen.to(self._low.device))
         return ((vectors - self._low) / (self._high - self._low).clamp(min=1e-12)).cpu()
 
     def answers(self, model: nn.Module, inputs: Tensor) -> Tensor:
         """The model's logits."""
         vectors = self._low + (self._high - self._low) * inputs
         repeated = {name: value.expand(len(inputs), -1) for name, value in self._inputs.items()}
-        with embeddings_replaced(self._table, vectors, self._start):
+        with self._table.replaced(vectors, self._start):
             return logits(model, repeated)

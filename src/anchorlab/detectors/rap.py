@@ -15,8 +15,7 @@ in the loop that all tuning shares; the authors' code takes plain steps along gr
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,7 +34,7 @@ from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, predict
-from anchorlab.models.word_table import word_table
+from anchorlab.models.word_table import WordLookup, word_lookup
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 
@@ -75,8 +74,8 @@ class RAP(InputDetector):
                 f"RAP has lower={self.lower} and upper={self.upper}: give a lower one that is below the upper one"
             )
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
-        table = word_table(frozen, inputs, "rap")
-        start = table.weight[rare_token(data, encoding, context)].detach().float()
+        table = word_lookup(frozen, inputs, "rap")
+        start = table.vectors(torch.tensor(rare_token(data, encoding, context), device=context.device))
         before = predict(frozen, inputs).double().softmax(1)
         labels = before.argmax(1)
         predicted = sorted(set(labels.tolist()))
@@ -86,7 +85,7 @@ class RAP(InputDetector):
             word = self._tuned(frozen, table, start, data, label, encoding, context, (number, len(predicted)))
             members = (labels == label).nonzero().flatten()
             longer = with_front_token({name: value[members] for name, value in inputs.items()}, encoding)
-            with embedding_replaced(table, word, position):
+            with table.replaced(word[None], position):
                 after = predict(frozen, longer).double().softmax(1)
             scores[members] = after[:, label] - before[members, label]
         return scores.cpu().numpy()
@@ -94,7 +93,7 @@ class RAP(InputDetector):
     def _tuned(
         self,
         model: nn.Module,
-        table: nn.Embedding,
+        table: WordLookup,
         start: Tensor,
         data: DefenderData,
         label: int,
@@ -136,7 +135,7 @@ class _FallObjective:
     def __init__(
         self,
         model: nn.Module,
-        table: nn.Embedding,
+        table: WordLookup,
         word: _WordEmbedding,
         clean: dict[str, Tensor],
         label: int,
@@ -163,7 +162,7 @@ class _FallObjective:
     def loss(self, step: int) -> StepLoss:
         """The two hinges, on the batch of a step."""
         indices = self._batches(step)
-        with embedding_replaced(self._table, self._word.values, self._position):
+        with self._table.replaced(self._word.values[None], self._position):
             answers = logits(self._model, rows(self._longer, indices, self._batches.width(step)))
         fall = self._before[indices] - answers.softmax(1)[:, self._label]
         loss = hinges(fall, self._settings.lower, self._settings.upper, self._settings.scale)
@@ -187,21 +186,6 @@ def with_front_token(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> di
     first: Word = (encoding.pad,)
     texts = [[first, *text] for text in split_words(inputs, encoding)]
     return join_words(texts, encoding, inputs["input_ids"].device)
-
-
-@contextmanager
-def embedding_replaced(table: nn.Embedding, word: Tensor, position: int) -> Iterator[None]:
-    """Inside, the token at one position of each text has the embedding ``word`` ``[D]``."""
-
-    def put(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        middle = word.to(output.dtype).expand(len(output), 1, -1)
-        return torch.cat([output[:, :position], middle, output[:, position + 1 :]], dim=1)
-
-    handle = table.register_forward_hook(put)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def rare_token(data: DefenderData, encoding: TextEncoding, context: DefenderContext) -> int:

@@ -43,7 +43,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, predict
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
-from anchorlab.models.word_table import word_table
+from anchorlab.models.word_table import WordLookup, word_lookup
 from anchorlab.models.wrap import encoding_of
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.statistics.counted import several
@@ -188,8 +188,8 @@ def _search(
     """Tokens for one label from one start."""
     device = texts.labels.device
     models = [model, *benign]
-    tables = [word_table(one, texts.inputs, "word-inversion") for one in models]
-    allowed = torch.full((len(tables[0].weight),), -torch.inf, device=device)
+    tables = [word_lookup(one, texts.inputs, "word-inversion") for one in models]
+    allowed = torch.full((tables[0].size,), -torch.inf, device=device)
     allowed[torch.tensor(ordinary_tokens(encoding), device=device)] = 0
     start = torch.randn(texts.tokens, len(allowed), generator=draw).to(device)
     mixtures = start.requires_grad_()
@@ -202,7 +202,7 @@ def _search(
             shares = (mixtures / temperature + allowed).softmax(1)
             loss = torch.zeros((), device=device)
             for number, (one, table) in enumerate(zip(models, tables, strict=True)):
-                with embeddings_replaced(table, shares @ table.weight.float(), texts.start):
+                with table.replaced(table.mixed(shares), texts.start):
                     answers = logits(one, texts.inputs)
                 wanted = targets if number == 0 else texts.labels
                 loss = loss + functional.cross_entropy(answers, wanted) / (1 if number == 0 else len(benign))
@@ -214,7 +214,7 @@ def _search(
 
 def _hardened(
     models: Sequence[nn.Module],
-    tables: Sequence[nn.Embedding],
+    tables: Sequence[WordLookup],
     texts: _Texts,
     label: int,
     mixed: Tensor,
@@ -262,15 +262,15 @@ def _values(models: Sequence[nn.Module], texts: _Texts, label: int, ids: Tensor)
 
 
 def _by_gradient(
-    model: nn.Module, table: nn.Embedding, texts: _Texts, label: int, ids: Tensor, place: int, allowed: Tensor
+    model: nn.Module, table: WordLookup, texts: _Texts, label: int, ids: Tensor, place: int, allowed: Tensor
 ) -> Tensor:
     """Tokens whose embeddings lie farthest down the gradient of the loss at one place, ``[k]``."""
-    vectors = table.weight[ids].detach().float().clone().requires_grad_()
-    with embeddings_replaced(table, vectors, texts.start):
+    vectors = table.vectors(ids).clone().requires_grad_()
+    with table.replaced(vectors, texts.start):
         answers = logits(model, texts.with_tokens(ids[None]))
     loss = functional.cross_entropy(answers, torch.full_like(texts.labels, label))
     (gradient,) = torch.autograd.grad(loss, vectors)
-    falls = -(table.weight.float() @ gradient[place]) + allowed
+    falls = -table.along(gradient[place]) + allowed
     return falls.topk(min(_PROPOSED, int((allowed == 0).sum()))).indices
 
 
@@ -324,18 +324,3 @@ def frozen_all(models: Sequence[nn.Module]) -> Iterator[None]:
         return
     with frozen(models[0]), frozen_all(models[1:]):
         yield
-
-
-@contextmanager
-def embeddings_replaced(table: nn.Embedding, vectors: Tensor, start: int) -> Iterator[None]:
-    """Inside, the tokens of each text from one place on have other embeddings, ``[n, D]``, or ``[B, n, D]`` by text."""
-
-    def put(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        middle = vectors.to(output.dtype).expand(len(output), -1, -1)
-        return torch.cat([output[:, :start], middle, output[:, start + vectors.shape[-2] :]], dim=1)
-
-    handle = table.register_forward_hook(put)
-    try:
-        yield
-    finally:
-        handle.remove()

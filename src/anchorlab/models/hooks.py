@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -32,6 +32,24 @@ def modules_in_call_order(
 
     _watch(model, inputs, note, [module for module in model.modules() if isinstance(module, kinds)])
     return modules
+
+
+def lookups(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Embedding, Tensor]]:
+    """The calls of tables in a forward pass, in order: each with the ids that it was given, ``[1, L]`` for texts.
+
+    Args:
+        model: in evaluation mode.
+        inputs: of at least one example, on the model's device; only the first is used.
+    """
+    calls: list[tuple[nn.Embedding, Tensor]] = []
+
+    def note(module: nn.Module, args: tuple[Tensor, ...], named: dict[str, Tensor], _output: object) -> None:
+        assert isinstance(module, nn.Embedding)
+        calls.append((module, args[0] if args else named["input"]))
+
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    _watch(model, inputs, note, tables, with_kwargs=True)
+    return calls
 
 
 def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Module, tuple[int, int]]]:
@@ -73,9 +91,16 @@ def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module | None
     return last[0] if last else None
 
 
-def _watch(model: nn.Module, inputs: Mapping[str, Tensor], hook: Callable[..., None], modules: list[nn.Module]) -> None:
+def _watch(
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    hook: Callable[..., None],
+    modules: Sequence[nn.Module],
+    *,
+    with_kwargs: bool = False,
+) -> None:
     """One forward pass of the first example with a hook on some modules."""
-    handles = [module.register_forward_hook(hook) for module in modules]
+    handles = [module.register_forward_hook(hook, with_kwargs=with_kwargs) for module in modules]
     try:
         with torch.no_grad():
             logits(model, {name: value[:1] for name, value in inputs.items()})
