@@ -23,6 +23,9 @@ FAILED = 0.05
 #: Suites whose tables show plain tuning and anchoring of another one, on the same references.
 BESIDE = {"sst2_lora": "sst2"}
 
+#: Suites whose tables have the methods of another one, too.
+WITH = {"sst2": ["sst2_more"]}
+
 
 def read(suite: str, table: str) -> pd.DataFrame:
     rows = pd.read_csv(ROOT / f"experiments/{suite}/{table}.csv", dtype={"anchors_asked": str})
@@ -281,6 +284,32 @@ def test_what_the_results_say_of_the_ablation_is_so() -> None:
     assert f"with an accuracy of {forgotten:.3f}" in page
 
 
+def test_what_the_page_says_of_distillation_on_sst2_is_so() -> None:
+    section = (
+        " ".join((ROOT / "docs/results.md").read_text().split()).split("## Texts: SST-2")[1].split("## Adapters")[0]
+    )
+    distilled = logs_of("sst2_more", "distillation", "640")
+    assert len(distilled) == 6
+
+    def over(other: str, suite: str = "sst2") -> tuple[float, float, float]:
+        return interval((distilled - logs_of(suite, other, "640")).to_numpy())
+
+    told = "{:.2f} [{:.2f}, {:.2f}] times plain tuning's KL, and {:.2f} [{:.2f}, {:.2f}] times anchoring's.**"
+    assert f"**Distillation has {told.format(*over('plain'), *over('anchoring'))}" in section
+    assert over("anchoring")[1] > 1
+    surgery = over("surgery")
+    assert "no difference could be seen ({:.2f} [{:.2f}, {:.2f}])".format(*surgery) in section
+    assert surgery[1] < 1 < surgery[2]
+    apart = logs_of("sst2_more", "distillation", "640", "shift_p50") - logs_of("sst2", "anchoring", "640", "shift_p50")
+    shift = "{:.1f} [{:.1f}, {:.1f}]".format(*interval(apart.to_numpy()))
+    assert f"Its median shift of the logits is {shift} times anchoring's." in section
+    runs = read("sst2_more", "results").query("method == 'distillation'")
+    assert runs["asr"].min() > 0.95
+    assert f"{runs['asr'].mean():.4f} for distillation" in section
+    choice = read("sst2_more", "choices").set_index("method").loc["distillation"]
+    assert choice["learning_rate"] == min(map(float, json.loads(choice["rates_tried"]))) == 0.00003
+
+
 def test_what_the_pages_say_of_sst2_is_so() -> None:
     pages = {
         page: " ".join((ROOT / page).read_text().split())
@@ -305,8 +334,9 @@ def test_what_the_pages_say_of_sst2_is_so() -> None:
     assert f"sends {leakage} times as many clean texts to the target" in section
     assert f"median shift of the logits is {shift} times anchoring's." in section
     means, at_one = reported["asr"].mean(), equal.groupby("method")[["churn", "accuracy"]].mean()
-    told = "{plain:.4f} for plain tuning, {surgery:.4f} for surgery and {anchoring:.4f} for anchoring"
+    told = "{plain:.4f} for plain tuning, {surgery:.4f} for surgery, "
     assert told.format(**means) in section
+    assert f" for distillation and {means['anchoring']:.4f} for anchoring" in section
     assert reported["asr"].min(axis=None) > 0.95  # "all are read off at smaller scales"
     logs = np.log(reported["kl"])
     value, low, high = interval((logs["anchoring"] - logs["plain"]).to_numpy())
@@ -395,7 +425,7 @@ def test_the_page_beside_the_paper_has_the_means_of_the_runs(suite: str, referen
     titles = {"ASR": "asr", "Top-1": "accuracy", "Top-5": "top_5_accuracy", "ASR + ACC": "asr_plus_accuracy",
               "logit distance": "logit_distance", "probability distance": "probability_distance", "KL": "kl",
               "symmetric KL": "kl_symmetric", "Pearson": "pearson_correct"}  # fmt: skip
-    results = read(suite, "results")
+    results = pd.concat([read(suite, "results"), *(read(more, "results") for more in WITH.get(suite, ()))])
     head, *table = cells_between(
         "docs/reproduction.md",
         f"<!-- reproduction of {suite.replace('_', '-')} -->",
