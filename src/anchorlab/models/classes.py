@@ -95,6 +95,13 @@ def matched_in_words(names: Sequence[str] | None, classes: Sequence[str], *, mov
     return f"{shown}{more}: {why}"
 
 
+#: Why the outputs of a model stay in their order.
+_FIXED = (
+    "the two models number their classes in different orders, and the outputs of the second cannot change places, "
+    "because no single linear layer makes them: number them alike when the models are saved"
+)
+
+
 def rearranged(model: nn.Module, order: Sequence[int], inputs: Mapping[str, Tensor]) -> nn.Module:
     """A copy of a model whose output ``k`` is the model's output ``order[k]``: rows of its last layer change places.
 
@@ -115,16 +122,16 @@ def rearranged(model: nn.Module, order: Sequence[int], inputs: Mapping[str, Tens
         return moved
     rows = torch.tensor(list(order))
     with torch.no_grad(), evaluating(model), evaluating(moved):
-        layer = last_layer(moved, few)
+        try:
+            layer = last_layer(moved, few)
+        except AnchorlabError as error:
+            raise AnchorlabError(_FIXED) from error
         layer.weight.copy_(layer.weight[rows])
         if layer.bias is not None:
             layer.bias.copy_(layer.bias[rows])
         before, after = logits(model, few)[:, rows], logits(moved, few)
     if not torch.allclose(before, after, rtol=0, atol=_TOLERANCE * (1 + float(before.abs().max()))):
-        raise AnchorlabError(
-            "the two models number their classes in different orders, and the outputs of the second cannot change "
-            "places, because no single linear layer makes them: number them alike when the models are saved"
-        )
+        raise AnchorlabError(_FIXED)
     config: Any = getattr(unwrap(moved), "config", None)
     if config is not None:
         own = class_names(model) or tuple(str(config.id2label[number]) for number in range(len(order)))

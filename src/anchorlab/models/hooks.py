@@ -13,6 +13,12 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import EVALUATION_BATCH, in_batches, logits
 from anchorlab.models.device import exact_arithmetic
 
+#: Examples on which a layer's outputs are compared with the logits. With two classes one example alone always fits.
+_FEW = 4
+
+#: Steps of rounding by which they may differ.
+_ROUNDING = 16
+
 
 def modules_in_call_order(
     model: nn.Module, inputs: Mapping[str, Tensor], kinds: type[nn.Module] | tuple[type[nn.Module], ...]
@@ -110,20 +116,63 @@ def _watch(
 
 
 def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
-    """The linear layer that gives the logits.
+    """The linear layer that gives the logits, up to one scale, and one shift for each example.
+
+    Args:
+        model: in evaluation mode.
+        inputs: of at least one example, on the model's device; only the first few are used.
 
     Raises:
-        AnchorlabError: if the model's last linear layer has not as many outputs as there are classes.
+        AnchorlabError: if the model has no linear layer with such outputs.
     """
+    few = {name: value[:_FEW] for name, value in inputs.items()}
     with torch.no_grad():
-        classes = logits(model, {name: value[:1] for name, value in inputs.items()}).shape[1]
-    for layer in reversed(modules_in_call_order(model, inputs, nn.Linear)):
-        if isinstance(layer, nn.Linear) and layer.out_features == classes:
+        classes = logits(model, {name: value[:1] for name, value in few.items()}).shape[1]
+    fitting = [
+        layer
+        for layer in reversed(modules_in_call_order(model, few, nn.Linear))
+        if isinstance(layer, nn.Linear) and layer.out_features == classes
+    ]
+    for layer in fitting:
+        with torch.no_grad(), capture_output(layer) as put_out:
+            answers = logits(model, few)
+        if gives(put_out(), answers):
             return layer
     raise AnchorlabError(
         f"the model has no linear layer that gives its {classes} logits, which is needed here: take a method that only "
         "asks for answers"
     )
+
+
+def gives(outputs: Tensor, answers: Tensor) -> bool:
+    """Whether logits ``[B, K]`` are a layer's outputs ``[..., K]``, up to one scale, and one shift for each example.
+
+    Of several outputs for an example, as for tokens, the logits may be one, or be their mean.
+    """
+    if not outputs.is_floating_point() or outputs.shape[-1] != answers.shape[1]:
+        return False
+    precision = torch.finfo(outputs.dtype).eps
+    wanted, flat = (_centred(values.double()) for values in (answers, outputs.reshape(-1, answers.shape[1])))
+    if outputs.dim() == 2 and len(flat) == len(wanted):
+        return _scales_to(flat, wanted, precision)
+    nearest = flat[torch.cdist(wanted, flat).argmin(1)]
+    whole = len(flat) % len(wanted) == 0
+    return _scales_to(nearest, wanted, precision) or (
+        whole and _scales_to(flat.view(len(wanted), -1, flat.shape[1]).mean(1), wanted, precision)
+    )
+
+
+def _centred(values: Tensor) -> Tensor:
+    return values - values.mean(1, keepdim=True)
+
+
+def _scales_to(found: Tensor, wanted: Tensor, precision: float) -> bool:
+    """Whether numbers ``[B, K]`` are others times one positive number, up to rounding."""
+    size = found.square().sum()
+    scale = (found * wanted).sum() / size if size > 0 else size
+    largest = wanted.abs().max()
+    room = _ROUNDING * max(precision, torch.finfo(torch.float32).eps) * (1 + largest)
+    return bool((scale > 0) | (largest == 0)) and bool(((scale * found - wanted).abs() <= room).all())
 
 
 def check_own_weights(model: nn.Module, layers: Iterable[nn.Module], *, instead: str = "repair") -> None:
