@@ -49,7 +49,7 @@ def models_table(rows: pd.DataFrame) -> str:
             of = rows[rows["detector"].isna() & (rows["method"] == model) & (rows["form"] == form)]
             measured = [rate(of, "accuracy", 4), rate(of, "asr", 4), divergence(of, "kl")]
             itself = [divergence(of, "kl_twin"), rate(of, "churn_twin", 4)]
-            lines.append(line([f"`{model}`", form, *measured, *(itself if form != "float32" else ["–", "–"])]))
+            lines.append(line([model, form, *measured, *(itself if form != "float32" else ["–", "–"])]))
     return "\n".join(lines)
 
 
