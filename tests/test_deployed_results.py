@@ -59,10 +59,15 @@ def test_the_backdoors_stay_and_two_detectors_find_as_much(script):
     lost = [-script["change"](of("strip", method)).value for method in MADE]
     assert f"STRIP loses {lost[0]:.3f} and {lost[1]:.3f} of its hits" in WORDS
     found = [hits("activation-clustering", method, "onnx-int8") for method in MADE]
-    assert f"Activation clustering finds {found[0]:.3f} and {found[1]:.3f} in int8" in WORDS
-    for method in MADE:
-        low, high = script["change"](of("activation-clustering", method)).bounds
-        assert low <= 5e-4 < high
+    assert f"and finds {found[0]:.3f} and {found[1]:.3f} in int8" in WORDS
+    gained = [script["change"](of("activation-clustering", method)).value for method in MADE]
+    assert f"gains {gained[0]:.3f} and {gained[1]:.3f}, and finds" in WORDS
+    for detector in ("strip", "activation-clustering"):
+        p = {}
+        for method in MADE:
+            wide = of(detector, method).pivot_table("tpr_at_5", "reference_seed", "form")
+            p[method] = stats.ttest_1samp(wide["onnx-int8"] - wide["float32"], 0).pvalue
+        assert p["plain"] > 0.05 > p["anchoring"] > 0.05 / 8
 
 
 def test_spectral_signatures_loses_hits(script):
