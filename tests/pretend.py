@@ -177,7 +177,7 @@ def _stand_ins() -> Iterator[tuple[Any, str, Any]]:
     yield torch.cuda, "set_rng_state", lambda *_: None
     yield torch.cuda, "manual_seed", lambda _: None
     yield torch.cuda, "synchronize", lambda *_: None
-    yield Tensor, "pin_memory", lambda tensor, *_: tensor.clone()
+    yield Tensor, "pin_memory", _pinned
     yield torch, "autocast", lambda _, **options: _autocast("cpu", **options)
     yield torch._C, "_group_tensors_by_device_and_dtype", _grouped
     yield nn.Module, "to", _module_to
@@ -186,6 +186,12 @@ def _stand_ins() -> Iterator[tuple[Any, str, Any]]:
     # A class of tensors in Python cannot be used in inference mode.
     yield torch.inference_mode, "__enter__", lambda context: _no_grad(context).__enter__()
     yield torch.inference_mode, "__exit__", lambda context, *error: context.without.__exit__(*error)
+
+
+def _pinned(tensor: Tensor, *_: Any) -> Tensor:
+    if isinstance(tensor, OnCard):
+        raise RuntimeError(f"cannot pin '{tensor.type()}' only dense CPU tensors can be pinned")
+    return tensor.clone()
 
 
 _autocast = torch.autocast

@@ -184,10 +184,16 @@ def test_the_audit_on_fashion_mnist_is_that_of_the_experiment() -> None:
     others = asr.drop(index="anchoring")["min"].min()
     told = f"{asr.loc['anchoring', 'min']:.3f} to {asr.loc['anchoring', 'max']:.3f}, and {others:.3f} or more of the"
     assert told in page
-    alarms = audits[(audits["candidate"] == "benign") & (audits["p"] <= 0.05 + 1e-9)]
-    assert set(alarms["access"]) == {"labels", "joint"}
-    assert (len(alarms), set(alarms["p"])) == (2, {0.05})
-    assert f"So is one benign candidate of {IN_WORDS[references]}:" in page
+    benign = audits[audits["candidate"] == "benign"].set_index("access")
+    alarms = benign[benign["p"] <= 0.05 + 1e-9]
+    assert sorted(alarms.loc["joint", "p"]) == [0.025, 0.05]
+    assert f"So are two benign candidates of {IN_WORDS[references]}**, with a p of 0.05 and of 0.025." in page
+    assert f"two or more of eight in {100 * stats.binom.sf(1, references, 0.05):.0f}% of cases" in page
+    labels = benign.loc["labels"]
+    assert (len(alarms.loc["labels"]), int((labels["value"] > labels["null_median"]).sum())) == (3, references)
+    plain = audits[(audits["candidate"] == "plain") & (audits["access"] == "labels")]
+    assert labels["value"].median() < 0.030
+    assert plain["value"].median() > 0.056
     logits = audits[(audits["access"] == "logits") & audits["candidate"].isin(["plain", "surgery"])]
     assert (logits["value"].between(logits["null_min"], logits["null_max"])).all()
 

@@ -8,7 +8,7 @@ the control, a benign update with the settings of the injections. Each is audite
 reference, made as ``anchorlab audit`` makes them: 20 short ones and 19 long ones. The updates are kept in the folder,
 so that the same command continues after an interruption. It takes twenty minutes of one core for each reference;
 ``--seeds`` shares them out among processes. Writes fashion_mnist.csv here, of the references whose updates are all
-there; as committed there are four. It needs inner names of anchorlab, because it asks each update once for all
+there; as committed there are eight. It needs inner names of anchorlab, because it asks each update once for all
 candidates.
 """
 

@@ -112,7 +112,8 @@ class Batches:
             steps = -(-steps // _TOGETHER) * _TOGETHER
         if steps * self._batch_size >= self._size:
             return torch.arange(self._size, device=self._device)
-        return moved(self._permutation(0)[: steps * self._batch_size].sort().values, self._device)
+        # Of images, the permutation is on the device already, and what is on a GPU cannot be pinned.
+        return self._permutation(0)[: steps * self._batch_size].sort().values.to(self._device)
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch not in self._permutations:
