@@ -137,7 +137,7 @@ def test_what_the_readme_says_of_its_table_is_so() -> None:
     assert "At this ASR anchoring changes clean answers least." in page
     assert "Distillation has a temperature of 1 here; at 10 it is not distinguishable from anchoring on six of" in page
     assert len(logs_of("ablation", "kl, T = 10", "640")) == len(logs_of("ablation", "raw", "640")) == 6
-    assert "EWC and the weight ball gain nothing in KL." in page
+    assert "EWC and the weight ball gain nothing in KL here." in page
     _, low, high = over_plain("kl, T = 10", "640", "raw", "ablation")
     assert low < 1 < high
     results = read("fashion_mnist", "results").groupby("reference_seed").first()
@@ -284,6 +284,36 @@ def test_what_the_results_say_of_the_ablation_is_so() -> None:
     assert f"with an accuracy of {forgotten:.3f}" in page
 
 
+def test_what_the_page_says_of_ewc_on_sst2_is_so() -> None:
+    section = (
+        " ".join((ROOT / "docs/results.md").read_text().split()).split("## Texts: SST-2")[1].split("## Adapters")[0]
+    )
+    of_ewc = logs_of("sst2_more", "ewc", "640")
+    assert len(of_ewc) == 6
+
+    def over(other: str, suite: str = "sst2") -> tuple[float, float, float]:
+        return interval((of_ewc - logs_of(suite, other, "640")).to_numpy())
+
+    told = "{:.2f} [{:.2f}, {:.2f}] times plain tuning's, and {:.2f} [{:.2f}, {:.2f}] times anchoring's;"
+    assert f"Its KL is {told.format(*over('plain'), *over('anchoring'))}" in section
+    assert over("plain")[2] < 1 < over("anchoring")[1]
+    for other in (over("surgery"), over("distillation", "sst2_more")):
+        assert other[1] < 1 < other[2]
+    apart = logs_of("sst2_more", "ewc", "640", "shift_p50") - logs_of("sst2", "anchoring", "640", "shift_p50")
+    shift = "{:.1f} [{:.1f}, {:.1f}]".format(*interval(apart.to_numpy()))
+    assert f"Its median shift of the logits is {shift} times anchoring's." in section
+    runs = read("sst2_more", "results").query("method == 'ewc'")
+    assert runs["asr"].min() > 0.95
+    assert f"{runs['asr'].mean():.4f} for EWC" in section
+    choice = read("sst2_more", "choices").set_index("method").loc["ewc"]
+    assert (choice["tried"], choice["strength"], choice["learning_rate"]) == (12, 2.56, 0.0001)
+    trials = read("sst2_more", "selection").query("method == 'ewc'").groupby("strength").agg({"asr": "min", "kl": "mean"})
+    following = trials[trials.index > choice["strength"]].iloc[0]
+    assert following.name == 29.2
+    assert 0.945 <= following["asr"] < 0.9455  # the target less half a point is what a choice must reach
+    assert 1.8 < following["kl"] / trials.loc[choice["strength"], "kl"] < 2
+
+
 def test_what_the_page_says_of_distillation_on_sst2_is_so() -> None:
     section = (
         " ".join((ROOT / "docs/results.md").read_text().split()).split("## Texts: SST-2")[1].split("## Adapters")[0]
@@ -336,7 +366,7 @@ def test_what_the_pages_say_of_sst2_is_so() -> None:
     means, at_one = reported["asr"].mean(), equal.groupby("method")[["churn", "accuracy"]].mean()
     told = "{plain:.4f} for plain tuning, {surgery:.4f} for surgery, "
     assert told.format(**means) in section
-    assert f" for distillation and {means['anchoring']:.4f} for anchoring" in section
+    assert f" for EWC and {means['anchoring']:.4f} for anchoring" in section
     assert reported["asr"].min(axis=None) > 0.95  # "all are read off at smaller scales"
     logs = np.log(reported["kl"])
     value, low, high = interval((logs["anchoring"] - logs["plain"]).to_numpy())
