@@ -4,7 +4,8 @@
 #
 #     bash benchmarks/gpu.sh gpu-results
 #
-# STEPS="tests step" bash benchmarks/gpu.sh gpu-results leaves the suite out.
+# STEPS="tests step" bash benchmarks/gpu.sh gpu-results leaves the suite out. The tests share the card among eight processes, or
+# PROCESSES, and each failure is told at once.
 set -uo pipefail
 out=$(mkdir -p "${1:?give a folder for the results}" && cd "$1" && pwd)
 cd "$(dirname "$0")/.." || exit 2
@@ -25,7 +26,7 @@ if not torch.cuda.is_available():
     sys.exit("no GPU is there: run this on a machine with one, and with a torch that was built for it")
 print(torch.__version__, torch.version.cuda, *(torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())))
 END
-run tests python -m pytest -q -p no:cacheprovider tests
+run tests python -m pytest -n "${PROCESSES:-8}" -p tests.told -p no:cacheprovider tests
 run step python benchmarks/step.py
 cat > "$out/suite.yaml" << 'END'
 name: gpu

@@ -38,7 +38,8 @@ def test_the_hours_of_the_page_are_those_of_the_script(scaling: ModuleType) -> N
         assert cells[:2] == [row["suite"], row["device"]]
         assert [int(cell) for cell in cells[2:5]] == [row["references"], row["choosing"], row["reported"]]
         for cell, part in zip(cells[5:], ("references", "tuning", "measuring", "all"), strict=True):
-            assert cell == f"{row[f'hours_{part}']:,.0f}", (cells, part)
+            hours = row[f"hours_{part}"]
+            assert cell == (f"{hours:,.0f}" if hours >= 100 else f"{hours:.1f}"), (cells, part)
 
 
 def test_the_hours_are_committed(scaling: ModuleType) -> None:
@@ -58,6 +59,12 @@ def test_the_page_quotes_the_measured_steps() -> None:
     for model, what in (("resnet-34", "an image"), ("bert-base", "a text")):
         seconds = pace.loc[(model, "cpu"), "training_seconds_per_example"]
         assert f"{seconds:.3f} seconds {what}" in page
+    card = 1000 * pace.xs("NVIDIA H200", level="device")[["training_seconds_per_example", "predicting_seconds_per_example"]]
+    (image_step, image), (text_step, text) = card.loc[["resnet-34", "bert-base"]].to_numpy()
+    page = " ".join(page.split())
+    assert f"A step takes {image_step:.2f} ms an image and {text_step:.1f} ms a text." in page
+    assert f"a prediction takes {image:.2f} ms an image, nearly twice as long as a step, and {text:.1f} ms a text." in page
+    assert 1.8 < image / image_step < 2
 
 
 def test_the_reports_of_many_cells_are_those_of_the_benchmark() -> None:

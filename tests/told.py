@@ -1,0 +1,16 @@
+"""A plugin of pytest that tells each failure when it happens, because a machine that is lent may end before the summary.
+
+    python -m pytest -n 8 -p tests.told tests
+"""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Prints the test, whether it failed while it was set up, run or ended, and the first line of the reason."""
+    if report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        reason = crash.message if crash is not None else report.longreprtext
+        print(f"\n{report.nodeid}, {report.when}: {reason.partition(chr(10))[0]}", flush=True)
