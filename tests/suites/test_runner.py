@@ -292,6 +292,18 @@ def test_progress_ends_with_everything_done(tmp_path: Path) -> None:
     assert seen[0][2] == total  # all is expected from the beginning
 
 
+def test_what_waited_for_another_job_and_was_done_already_is_not_run(finished: Path, tmp_path: Path) -> None:
+    """Without a run that chooses, what comes after it is not planned at first, though it is there."""
+    folder = shutil.copytree(finished, tmp_path / "suite")
+    splits = {path: json.loads(path.read_text())["cell"]["split"] for path in (folder / "cells").glob("*.json")}
+    next(path for path, split in splits.items() if split == "selection").unlink()
+    reports: list[Progress] = []
+    run_suite(tiny(), folder, executor=Inline(), report=lambda progress: reports.append(replace(progress)))
+    assert reports[0].done < reports[-1].done - 1
+    assert (reports[-1].ran, reports[-1].failed_here) == (1, 0)
+    assert reports[-1].done == reports[-1].total
+
+
 def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(AnchorlabError, match="does not hold a suite: choose another --out"):

@@ -28,27 +28,21 @@ class Counts:
     """What one call of a suite did.
 
     Attributes:
-        before: jobs that were settled when it began; None before the first report.
-        failed_before: those of them that had failed.
         progress: the last report.
         log: tells trackers results.
     """
 
-    before: int | None = None
-    failed_before: int = 0
     progress: Progress | None = None
     log: Log = field(default=lambda _: None)
 
     def note(self, progress: Progress) -> None:
         """Takes a report of the runner."""
-        if self.before is None:
-            self.before, self.failed_before = progress.done + progress.failed, progress.failed
         self.progress = progress
 
     @property
     def ran(self) -> int:
-        """Jobs that were settled since it began."""
-        return 0 if self.progress is None else self.progress.done + self.progress.failed - (self.before or 0)
+        """Jobs that were run by it."""
+        return 0 if self.progress is None else self.progress.ran
 
 
 def suite_answer(
@@ -119,10 +113,12 @@ def _count_words(results: SuiteResults, counts: Counts | None) -> str:
 
     said = []
     if counts is not None and counts.progress is not None:
-        settled = f"settled before, {counts.failed_before:,} of them failed" if counts.failed_before else "done before"
-        before = f" ({counts.before:,} {_were(counts.before)} {settled})" if counts.before else ""
-        jobs = several(counts.progress.total, "job")
-        said.append(f"{counts.ran:,} of {jobs} {_were(counts.progress.total)} run now{before}")
+        progress = counts.progress
+        count, failed = progress.done + progress.failed - progress.ran, progress.failed - progress.failed_here
+        settled = f"settled before, {failed:,} of them failed" if failed else "done before"
+        before = f" ({count:,} {_were(count)} {settled})" if count else ""
+        jobs = several(progress.total, "job")
+        said.append(f"{counts.ran:,} of {jobs} {_were(progress.total)} run now{before}")
     reported = results.results["identity"].nunique() if len(results.results) else 0
     said.append(f"{several(reported, 'run')} {'is' if reported == 1 else 'are'} reported")
     said.append(f"{len(results.failed):,} failed")

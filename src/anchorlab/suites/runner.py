@@ -51,6 +51,8 @@ class Progress:
         total: jobs planned so far, and jobs that are expected once references are trained and strengths are chosen.
         done: jobs that this or another runner finished, now or before.
         failed: jobs that failed.
+        ran: those of the done and failed ones that this runner ran; the others were so before, or are another runner's.
+        failed_here: those of the failed ones that this runner ran.
         running: jobs at work for this runner.
         at_work: what these are, in words, with the attack success rate so far where it is known.
         left: seconds that the rest takes, by the times of jobs that finished here; None while there are none.
@@ -59,6 +61,8 @@ class Progress:
     total: int = 0
     done: int = 0
     failed: int = 0
+    ran: int = 0
+    failed_here: int = 0
     running: int = 0
     at_work: tuple[str, ...] = ()
     left: float | None = None
@@ -132,7 +136,8 @@ class _Run:
         self.tasks = {job.name: task.name for task, job in self.plan.trained}
         expected = expected_jobs(self.suite, self.store, self.plan)
         running = {each.job.identity for each in self.running.values()}
-        self.progress = Progress(total=expected.total())
+        before = self.progress
+        self.progress = Progress(total=expected.total(), ran=before.ran, failed_here=before.failed_here)
         self.queue.clear()
         for stage, job in self.plan.jobs():
             self.progress.total += 1
@@ -205,6 +210,8 @@ class _Run:
             elif isinstance(error, Exception) and not isinstance(error, CancelledError):
                 self.store.fail(job, stage, error)
                 self.progress.failed += 1
+                self.progress.ran += 1
+                self.progress.failed_here += 1
             elif error is not None:
                 raise error
             else:
@@ -212,6 +219,7 @@ class _Run:
                 seconds = self.told(future).get("seconds", time.monotonic() - running.began)
                 self.pace.add(kind_of(job, self.tasks), seconds)
                 self.progress.done += 1
+                self.progress.ran += 1
         finally:
             self.store.release(job, self.ended.pop(future).lock)
         if stage in ("reference", "selection") or job.identity in self.plan.evaluations.needed:
