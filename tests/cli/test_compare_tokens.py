@@ -39,6 +39,7 @@ def test_a_bound_breaks_the_command_and_the_json_holds_all(run: Run, models: tup
     [
         (("--stride", 5), "--stride is for language models over texts: give --texts too"),
         (("--texts", "sample", "--task", "digits"), "--task is for classifiers"),
+        (("--texts", "sample", "--split", "test"), "--split is for classifiers"),
         (("--texts", "sample", "--trigger", "word:mn"), "--trigger is for classifiers"),
         (("--texts", "sample", "--fail-if", "churn > 0"), "unknown measurement 'churn'"),
         (("--texts", "sample", "--precision", "int8"), "precision"),

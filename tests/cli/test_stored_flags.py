@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-MODELS_ONLY = [("--split", "owner"), ("--base", "base"), ("--module", "own.py:make")]
+MODELS_ONLY = [("--split", "owner"), ("--split", "test"), ("--base", "base"), ("--module", "own.py:make")]
 
 
 @pytest.fixture

@@ -65,6 +65,12 @@ def test_any_other_log_has_an_id_and_scores_or_an_answer(name: str, tmp_path: Pa
     assert found.unscored == set()
 
 
+def test_beside_a_prediction_the_answer_is_the_right_one(tmp_path: Path) -> None:
+    same, other = ({"id": 1, "answer": "B", "prediction": prediction} for prediction in ("B", "C"))
+    found = [sample(row, tmp_path).answer for row in (same, {"id": 1, "prediction": "B"}, other)]
+    assert found[0] == found[1] != found[2]
+
+
 def test_empty_lines_and_a_mark_of_byte_order_are_nothing(tmp_path: Path) -> None:
     file = tmp_path / "log.jsonl"
     file.write_bytes(b'\xef\xbb\xbf{"id": 1, "score": 1}\n\n{"id": 2, "score": 0}')

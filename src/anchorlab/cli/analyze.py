@@ -45,7 +45,7 @@ def analyze(
     own: DataOptions,
     models: ModelOptions,
     attack: AttackOptions,
-    split: Split = "test",
+    split: Split = None,
     seed: Seed = 0,
     set_: Annotated[list[str] | None, set_option("the analysis")] = None,
 ) -> Answer:
@@ -80,7 +80,7 @@ def analyze(
         "reference": [reference.name, weights_hash(module_of(clean))],
         "candidates": [[name, weights_hash(module_of(other))] for name, other in zip(named, others, strict=True)],
         "task": task_record(data).model_dump(mode="json"),
-        "examples": [split, examples],
+        "examples": [split or "test", examples],
         "attack": attack.given(),
         "settings": values_of(settings),
         "budget": budget,
@@ -95,7 +95,7 @@ def analyze(
     analysis = run_analysis(
         clean,
         dict(zip(named, others, strict=True)),
-        split=split,
+        split=split or "test",
         task=data,
         **attack.arguments(),
         examples=examples,

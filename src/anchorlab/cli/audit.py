@@ -65,8 +65,11 @@ def audit(
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(metavar="test|selection|defender|held-out", help="The split that queries come from.")
-    ] = "test",
+        str | None,
+        typer.Option(
+            metavar="test|selection|defender|held-out", help="The split that queries come from; test if left out."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -109,8 +112,8 @@ def audit(
     check_folder(out)
     gates.check()
     if tokens.texts is not None:
-        others: dict[str, Any] = {"task": task, "labels": labels, "defender-data": defender_data}
-        others |= own.given() | models.given() | ({} if split == "test" else {"split": split})
+        others: dict[str, Any] = {"task": task, "labels": labels, "defender-data": defender_data, "split": split}
+        others |= own.given() | models.given()
         for flag in ("text-column", "base"):
             others.pop(flag, None)
         return audit_over_texts(
@@ -139,7 +142,7 @@ def audit(
         data, opened = None, None
         if stored:
             alone = {"task": task, "queries": queries, "defender-data": defender_data, **models.given(), **form.given()}
-            _check_answers(alone | {"split": None if split == "test" else split}, own)
+            _check_answers(alone | {"split": split}, own)
             files = expanded(benign or [], stored=True)
             result = audit_answers(reference, candidate, files, labels=labels, level=level, access=access, seed=seed)
         elif labels is not None:
@@ -157,7 +160,7 @@ def audit(
                 tuning=_tunings(steps, learning_rate, data),
                 folder=None if benign else out / "updates",
                 queries=queries,
-                split=split,
+                split=split or "test",
                 task=data,
                 seed=seed,
             )
@@ -166,7 +169,7 @@ def audit(
             opened,
             (_named(reference).name, _named(candidate).name),
             task=data,
-            split=split,
+            split=split or "test",
             detectors=detectors,
             defender_data=defender_data,
             seed=seed,

@@ -39,7 +39,7 @@ def compare(
     models: ModelOptions,
     form: FormOptions,
     attack: AttackOptions,
-    split: Split = "test",
+    split: Split = None,
     seed: Annotated[
         int | None, seed_option("Seed that divides the data into splits; the manifest's if left out.")
     ] = None,
@@ -93,7 +93,7 @@ def compare(
         texts = None if tokens.texts is None else Path(tokens.texts)
         return compare_as(reference, candidate, llama, gates, texts=texts, context=tokens.context, others=flags)
     if tokens.texts is not None or reference.suffix == ".kld":
-        others = {"task": task, "seed": seed, "labels": labels, "metric": metric}
+        others = {"task": task, "seed": seed, "labels": labels, "metric": metric, "split": split}
         others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
         for flag in ("text-column", "base"):
             others.pop(flag, None)
@@ -112,7 +112,7 @@ def compare(
         )
     tokens.refuse_alone()
     if samples:
-        for_models = {"task": task, "seed": seed, "labels": labels, "split": None if split == "test" else split}
+        for_models = {"task": task, "seed": seed, "labels": labels, "split": split}
         for_models = {flag: value for flag, value in for_models.items() if value is not None}
         for_models |= own.given() | models.given() | attack.given() | form.given()
         return compare_logs(
@@ -133,7 +133,7 @@ def compare(
         alike: tuple[str, ...] = ()
         kinds: tuple[str | None, str | None] = (None, None)
         if reference.suffix == ".npy" or candidate.suffix == ".npy":
-            alone = {"task": task, "seed": seed, "split": None if split == "test" else split} | models.given()
+            alone = {"task": task, "seed": seed, "split": split} | models.given()
             given = {flag: value for flag, value in alone.items() if value is not None}
             _check_logits(reference, candidate, labels, given | own.given() | form.given() | attack.given())
             comparison = consistency.compare_logits(reference, candidate, labels, save_instances=instances)
@@ -161,7 +161,7 @@ def compare(
                 changed,
                 task=data,
                 **attack.arguments(),
-                split=split,
+                split=split or "test",
                 save_instances=instances,
             )
         if out is not None:

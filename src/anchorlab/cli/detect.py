@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from anchorlab.data import Task
 
 
+#: Ranked inputs that are shown, and clean test inputs that are scored, unless others are asked for.
+_SHOWN, _MEASURED = 20, 500
+
+
 def detect(
     *,
     run: Run,
@@ -52,7 +56,9 @@ def detect(
             help="Rank the rows of this file, or the images of this folder, by suspicion; they need no labels.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many of the ranked inputs are shown.")] = 20,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="How many of the ranked inputs are shown; 20 if left out.")
+    ] = None,
     reference: Annotated[
         list[Path] | None,
         typer.Option(
@@ -61,8 +67,9 @@ def detect(
     ] = None,
     defender_data: DefenderData = None,
     examples: Annotated[
-        str, typer.Option(metavar="N|all", help="Clean test inputs that a detector of inputs scores.")
-    ] = "500",
+        str | None,
+        typer.Option(metavar="N|all", help="Clean test inputs that a detector of inputs scores; 500 if left out."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -110,6 +117,13 @@ def detect(
     of_inputs = {name: built for name, built in detectors.items() if not isinstance(built, ModelDetector)}
     if reference and not of_models:
         raise AnchorlabError(f"{detector[0]} scores inputs and needs no clean model: leave --reference out")
+    if top is not None and inputs is None:
+        raise AnchorlabError("--top is for inputs that are ranked: give their file as --inputs, or leave --top out")
+    if examples is not None and (inputs is not None or not of_inputs):
+        raise AnchorlabError(
+            "--examples is for a detector of inputs that is measured on test inputs: ask for such a --detector without "
+            "--inputs ('anchorlab list detectors' names them), or leave --examples out"
+        )
     check_folder(out)
     suspicious, *clean = models.open(run, *(reference or []))
     data = common_task(own.task_of(suspicious, task), suspicious, clean)
@@ -122,7 +136,7 @@ def detect(
             inputs,
             detectors,
             name=run.name,
-            top=top,
+            top=_SHOWN if top is None else top,
             defender_data=count,
             task=data,
             columns=own.columns(),
@@ -146,7 +160,7 @@ def detect(
             list(of_inputs.values()),
             **shared,
             **attack.arguments(),
-            examples=number_or_all(examples, "--examples"),
+            examples=_MEASURED if examples is None else number_or_all(examples, "--examples"),
         )
         input_scores = dict(zip(of_inputs, scored, strict=True))
         for name, found in input_scores.items():

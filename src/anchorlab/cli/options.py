@@ -53,7 +53,10 @@ def set_option(owner: str, section: str | None = None) -> Any:
     return typer.Option("--set", metavar="NAME=VALUE", help=f"Sets a parameter of {owner}{listed}; may be repeated.")
 
 
-Split = Annotated[str, typer.Option(metavar="test|selection|defender|owner|held-out", help="The split to measure on.")]
+Split = Annotated[
+    str | None,
+    typer.Option(metavar="test|selection|defender|owner|held-out", help="The split to measure on; test if left out."),
+]
 DefenderData = Annotated[
     str | None,
     typer.Option(

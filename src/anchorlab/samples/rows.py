@@ -24,9 +24,10 @@ _FIXED = {
     *("doc_hash", "prompt_hash", "target_hash"),
 }
 
-#: Names under which other logs have their ids and answers, the usual ones first, and names that are no scores.
+#: Names under which other logs have their ids and answers, the usual ones first, and names that are no scores. Beside a
+#: prediction, an answer is the right one.
 IDS = ("id", "doc_id", "sample_id", "example_id", "question_id")
-ANSWERS = ("answer", "prediction", "response", "output")
+ANSWERS = ("prediction", "answer", "response", "output")
 _NO_SCORES = {*IDS, *ANSWERS, "filter", "label", "target", "gold"}
 
 
