@@ -48,6 +48,15 @@ def test_detect_draws_what_it_found(run, tmp_path, injected_folder):
     assert np.asarray(Image.open(tmp_path / "neural-cleanse" / "found.png").convert("L")).std() > 5
 
 
+def test_two_models_do_not_share_a_folder(run, tmp_path, injected_folder, reference_folder):
+    how = ("--detector", "last-layer", "--out", tmp_path / "out")
+    assert run("detect", injected_folder, *how).code == 0
+    before = (tmp_path / "out" / "last-layer" / "detection.json").read_bytes()
+    assert_refused(run("detect", reference_folder, *how), "holds what last-layer said of another model")
+    assert (tmp_path / "out" / "last-layer" / "detection.json").read_bytes() == before
+    assert run("detect", injected_folder, *how).code == 0
+
+
 def test_detect_takes_several_of_both_kinds(run, injected_folder):
     names = ("last-layer", "activation-clustering", "spectral-signatures")
     asked = [part for name in names for part in ("--detector", name)]

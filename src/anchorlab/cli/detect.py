@@ -102,7 +102,7 @@ def detect(
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
     from anchorlab.files import check_folder
-    from anchorlab.reports.detection import write_input_score, write_model_score
+    from anchorlab.reports.detection import check_one_model, write_input_score, write_model_score
     from anchorlab.reports.detections_page import write_detections_page
     from anchorlab.scoring.detect import check_detectors, score_inputs, score_model
 
@@ -147,6 +147,8 @@ def detect(
         raise AnchorlabError(f"{detector[0]} scores models and needs no attack: leave --trigger and --target out")
     shared: dict[str, Any] = {"defender_data": count, "task": data, "seed": seed}
     check_detectors(suspicious, list(detectors.values()), **shared, **attack.arguments())
+    if out is not None:
+        check_one_model(out, suspicious)
     model_scores, clean_scores = {}, {}
     for name, built in of_models.items():
         model_scores[name] = score_model(suspicious, built, **shared)
@@ -166,7 +168,7 @@ def detect(
         for name, found in input_scores.items():
             detail(f"{name}: {found.seconds:.1f} s, peak memory {found.peak_bytes / 2**30:.2f} GiB")
             if out is not None:
-                write_input_score(found, name, out / name)
+                write_input_score(found, name, suspicious, out / name)
     if out is not None:
         write_detections_page(out, out)
     if is_verbose():

@@ -7,10 +7,12 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task
+from anchorlab.artifacts.provenance import weights_hash
+from anchorlab.artifacts.resolve import attack_of, common_task, module_of
 from anchorlab.data import Task
 from anchorlab.detectors.base import ModelScore
-from anchorlab.files import write_atomically, write_json
+from anchorlab.errors import AnchorlabError
+from anchorlab.files import read_json, write_atomically, write_json
 from anchorlab.reports.suite.detection_figures import draw_found_triggers
 from anchorlab.reports.suite.detections import FoundTriggers, ShownTrigger
 from anchorlab.scoring.input_score import InputScore
@@ -21,18 +23,36 @@ from anchorlab.statistics.table import number
 _DRAWN = 12
 
 
-def write_input_score(score: InputScore, name: str, out: Path) -> None:
+def check_one_model(folder: Path, model: Artifact | nn.Module) -> None:
+    """Refuses a folder that holds what detectors said of another model, because its page is about one.
+
+    Raises:
+        AnchorlabError: if it does, or if a record there is damaged.
+    """
+    own = weights_hash(module_of(model))
+    for record in sorted(folder.glob("*/detection.json")):
+        there = read_json(record, "remove it")
+        if isinstance(there, dict) and there.get("weights_sha256", own) != own:
+            raise AnchorlabError(
+                f"{folder} holds what {record.parent.name} said of another model: give another folder, or remove this "
+                "one first"
+            )
+
+
+def write_input_score(score: InputScore, name: str, model: Artifact | nn.Module, out: Path) -> None:
     """Writes ``detection.json``, and every score as ``scores.csv``.
 
     Args:
         score: the result of the detector.
         name: of the detector.
+        model: the model whose inputs were scored.
         out: the folder.
 
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    write_json(out / "detection.json", {"detector": name, **score.to_dict()})
+    record = {"detector": name, "weights_sha256": weights_hash(module_of(model)), **score.to_dict()}
+    write_json(out / "detection.json", record)
     write_atomically(out / "scores.csv", frame_csv(score.table()))
 
 
@@ -49,7 +69,8 @@ def write_model_score(score: ModelScore, name: str, model: Artifact | nn.Module,
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    write_json(out / "detection.json", {"detector": name, "score": number(score.score), "note": score.note})
+    record = {"detector": name, "weights_sha256": weights_hash(module_of(model)), "score": number(score.score)}
+    write_json(out / "detection.json", {**record, "note": score.note})
     if len(score.details):
         write_atomically(out / "details.csv", frame_csv(score.details))
     if score.patterns is not None and score.targets is not None:
