@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from anchorlab import AnchorlabError
+from anchorlab import AnchorlabError, load_task
 from anchorlab.artifacts.manifest import task_record
 from anchorlab.suites import own_data
 from anchorlab.suites.own_data import check_data
+from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.runner import run_suite
 from anchorlab.suites.spec import Suite
+from tests.suites.inline import Inline
 
 OWN = """
 name: own
@@ -61,3 +64,27 @@ def test_data_that_changed_after_everything_was_done_are_not_needed(
     monkeypatch.setattr(own_data, "_has_work", lambda *_: False)
     write_reviews(file, "poor")
     check_data(suite, store)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [("{target: '11'}", "11"), ("{target: bird}", "bird"), ("{label_rule: 'source-to-target:12', target: 3}", "12")],
+)
+def test_labels_that_no_task_has_are_refused_before_anything_is_trained(
+    tmp_path: Path, entry: str, message: str
+) -> None:
+    text = f"name: digits\ntitle: Digits\ntasks: [digits]\ntriggers: [{entry}]\nmethods: {{plain: }}\n"
+    with pytest.raises(AnchorlabError, match=message):
+        run_suite(parse_suite(text), tmp_path / "suite", executor=Inline())
+    assert not (tmp_path / "suite").exists()
+
+
+def test_of_several_tasks_one_may_lack_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its runs fail, and those of the other go on."""
+    own = SimpleNamespace(classes=("cat", "dog"))
+    monkeypatch.setattr(TaskSpec, "load", lambda spec, **_: own if spec.name == "cifar10" else load_task("digits"))
+    text = "name: two\ntitle: Two\ntasks: [digits, cifar10]\ntriggers: [{{target: {}}}]\nmethods: {{plain: }}\n"
+    store: Any = SimpleNamespace(manifest=lambda _: None)
+    check_data(parse_suite(text.format("dog")), store)
+    with pytest.raises(AnchorlabError, match="bird"):
+        check_data(parse_suite(text.format("bird")), store)

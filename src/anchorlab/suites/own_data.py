@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
+from anchorlab.attacks.label_rules import parse_label_rule
 from anchorlab.data.task import Task
 from anchorlab.errors import AnchorlabError, printable
-from anchorlab.suites.parts import TaskSpec
+from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import make_plan, reference_job
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
@@ -14,8 +15,9 @@ from anchorlab.suites.store import Store
 def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
     """Refuses a suite that its data cannot serve, before hours are spent on it.
 
-    It opens the user's own data, and what a defender takes examples from. Data of a known task may be missing, because
-    the runs that need them say so, and all others go on.
+    It opens the user's own data, what a defender takes examples from, and, while a reference is to be trained, what a
+    label of the attack is named for. Data of a known task may be missing, because the runs that need them say so, and
+    all others go on.
 
     Args:
         suite: the suite to run.
@@ -24,12 +26,15 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
 
     Raises:
         AnchorlabError: if own data cannot be read, are others than the ones that references in the folder were trained
-            on, or the split ``defender`` of a task is smaller than a number that the suite asks for.
+            on, the split ``defender`` of a task is smaller than a number that the suite asks for, or no task has the
+            labels of an attack.
     """
     largest = max((count for count in suite.defender if count != "all"), default=0)
     largest = largest if suite.has_evaluations else 0
+    named = any(entry.target is not None or ":" in entry.label_rule for entry in suite.triggers)
+    opened = []
     for spec in suite.tasks:
-        if spec.columns is None and not largest:
+        if spec.columns is None and not largest and not (named and _is_to_train(spec, suite, store)):
             continue
         trained = _trained(spec, suite, store) if spec.columns is not None else None
         try:
@@ -38,10 +43,30 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
             if spec.columns is not None and here and _has_work(suite, store):
                 raise
             continue
+        opened.append(task)
         if trained is not None and here:
             _check_unchanged(spec, trained, task, suite, store)
         if largest:
             task.check_count("defender", largest, "clean examples for the defender", hint=", or 'all'")
+    if len(opened) == len(suite.tasks):
+        for entry in suite.triggers:
+            _check_labels(entry, opened)
+
+
+def _check_labels(entry: TriggerSpec, tasks: list[Task]) -> None:
+    """Refuses labels that none of the tasks has; of several tasks one that lacks them fails alone."""
+    refusals = []
+    for task in tasks:
+        try:
+            parse_label_rule(entry.label_rule, entry.label, len(task.classes), task.classes)
+        except AnchorlabError as error:
+            refusals.append(error)
+    if len(refusals) == len(tasks):
+        raise refusals[0]
+
+
+def _is_to_train(spec: TaskSpec, suite: Suite, store: Store) -> bool:
+    return any(store.manifest(reference_job(spec, seed)) is None for seed in suite.references)
 
 
 def _trained(spec: TaskSpec, suite: Suite, store: Store) -> TaskRecord | None:
