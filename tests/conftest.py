@@ -34,7 +34,7 @@ from tests.forgetting import forget
 from tests.guard import nothing_run
 from tests.pretend import pretend_card
 from tests.suites.inline import Inline, tiny
-from tests.zoo import Linear
+from tests.zoo import Linear, OneReLU
 
 # No example has a deadline, because a machine under load is slow and not wrong. Examples are the same in each run, so
 # that a change is judged by what it changed; ``--hypothesis-profile=search`` looks for new ones.
@@ -150,6 +150,12 @@ def elsewhere(on_cpu: None) -> DefenderContext:
 def linear() -> Linear:
     with seeded_globally(0, "linear"):
         return Linear().eval()
+
+
+@pytest.fixture
+def one_relu() -> OneReLU:
+    with seeded_globally(0, "one relu"):
+        return OneReLU().eval()
 
 
 @pytest.fixture(scope="session")

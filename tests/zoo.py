@@ -176,3 +176,18 @@ def corner_data() -> DefenderData:
         image[0, y, x] = 255
     split = Split({"pixel_values": images}, labels)
     return DefenderData(split, split, 4, "image")
+
+
+class OneReLU(nn.Module):
+    """Calls the same ReLU after two convolutions and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 6, 3, stride=2, padding=1)
+        self.hidden, self.last, self.relu = nn.Linear(96, 5), nn.Linear(5, 3), nn.ReLU()
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """The logits, ``[B, 3]``, of images ``[B, 1, 8, 8]``."""
+        maps = self.relu(self.second(self.relu(self.first(pixel_values.float()))))
+        logits: Tensor = self.last(self.relu(self.hidden(maps.flatten(1))))
+        return logits

@@ -124,3 +124,12 @@ def test_the_patches_of_a_transformer_are_no_map_of_features():
     with torch.no_grad():
         tokens = model.cut(pixels / 255).flatten(2).transpose(1, 2)
         torch.testing.assert_close(vectors, torch.tanh(model.change(tokens)).mean(1)[:, :, None])
+
+
+def test_the_last_map_may_be_put_out_by_a_module_that_is_called_again(one_relu):
+    """More examples than a batch, so that calls are counted anew in each."""
+    pixels = torch.rand(700, 1, 8, 8)
+    maps, labels = maps_and_predictions(one_relu, {"pixel_values": pixels})
+    expected = one_relu.second(one_relu.first(pixels).relu()).relu().flatten(2)
+    torch.testing.assert_close(maps, expected.detach())
+    assert labels.tolist() == one_relu(pixels).argmax(1).tolist()

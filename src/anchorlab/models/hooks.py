@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -58,25 +62,33 @@ def lookups(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Emb
     return calls
 
 
-def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Module, tuple[int, int]]]:
-    """The modules that put out a map ``[B, C, H, W]``, in the order in which a forward pass ends them; with ``(H, W)``.
+class Call(NamedTuple):
+    """One call of a module: a network may call the same one, above all a ReLU, at many places.
+
+    Attributes:
+        module: what is called.
+        number: which of its calls in a forward pass, from 0.
+        of: how many there are.
+    """
+
+    module: nn.Module
+    number: int
+    of: int
+
+
+def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[Call, tuple[int, int]]]:
+    """The calls that put out a map ``[B, C, H, W]``, in the order in which a forward pass ends them; with ``(H, W)``.
 
     Args:
         model: in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
     """
-    maps: list[tuple[nn.Module, tuple[int, int]]] = []
-
-    def note(module: nn.Module, _args: tuple[object, ...], output: object) -> None:
-        if isinstance(output, Tensor) and output.dim() == 4:
-            maps.append((module, (output.shape[2], output.shape[3])))
-
-    _watch(model, inputs, note, list(model.modules()))
-    return maps
+    calls = _calls(model, inputs)
+    return [(call, (shape[2], shape[3])) for call, shape in calls if len(shape) == 4]
 
 
-def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module | None:
-    """The module that puts out the last map ``[B, C, H, W]`` of more than one position.
+def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> Call | None:
+    """The call that puts out the last map ``[B, C, H, W]`` of more than one position.
 
     None if there is none, or if a module after it puts out vectors of several tokens, ``[B, L, D]``: a vision
     transformer's only map is what cuts the image into patches.
@@ -85,16 +97,26 @@ def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Module | None
         model: in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
     """
-    last: list[nn.Module] = []
+    last: Call | None = None
+    for call, shape in _calls(model, inputs):
+        if len(shape) == 4 and math.prod(shape[2:]) > 1:
+            last = call
+        elif len(shape) == 3 and shape[1] > 1:
+            last = None
+    return last
+
+
+def _calls(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[Call, torch.Size]]:
+    """All calls of a forward pass of the first example, as they end, with the shape of a tensor that is put out."""
+    ended: list[tuple[nn.Module, int, torch.Size | None]] = []
+    count: Counter[nn.Module] = Counter()
 
     def note(module: nn.Module, _args: tuple[object, ...], output: object) -> None:
-        if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2:].numel() > 1:
-            last[:] = [module]
-        elif isinstance(output, Tensor) and output.dim() == 3 and output.shape[1] > 1:
-            last.clear()
+        ended.append((module, count[module], output.shape if isinstance(output, Tensor) else None))
+        count[module] += 1
 
     _watch(model, inputs, note, list(model.modules()))
-    return last[0] if last else None
+    return [(Call(module, number, count[module]), shape) for module, number, shape in ended if shape is not None]
 
 
 def _watch(
@@ -241,6 +263,23 @@ def capture_output(module: nn.Module, *, entering: bool = False) -> Iterator[Cal
         kept[:] = [args[0] if entering else output]
 
     handle = module.register_forward_hook(keep)
+    try:
+        yield lambda: kept[0]
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def capture_call(call: Call) -> Iterator[Callable[[], Tensor]]:
+    """Inside, what a call returned in the last forward pass may be asked for; with its graph."""
+    kept: list[Tensor] = []
+    begun = itertools.count()
+
+    def keep(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> None:
+        if next(begun) % call.of == call.number:
+            kept[:] = [output]
+
+    handle = call.module.register_forward_hook(keep)
     try:
         yield lambda: kept[0]
     finally:

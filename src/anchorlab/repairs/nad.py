@@ -22,7 +22,7 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, track_statistics
-from anchorlab.models.hooks import capture_output, feature_maps
+from anchorlab.models.hooks import Call, capture_call, feature_maps
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.tuning import Schedule, copied, tune
@@ -74,18 +74,18 @@ class NAD(Schedule, Repair):
         tune(repaired, data, self, context, name="NAD", loss=loss)
         return repaired.eval()
 
-    def _stage_ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[nn.Module]:
-        """The module at the end of each of the last stages."""
-        by_size = {size: module for module, size in feature_maps(model, inputs) if size != (1, 1)}
+    def _stage_ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Call]:
+        """The call that ends each of the last stages."""
+        by_size = {size: call for call, size in feature_maps(model, inputs) if size != (1, 1)}
         if not by_size:
             raise AnchorlabError("NAD compares maps of convolutions, but the model has none: take another repair")
         return list(by_size.values())[-self.stages :]
 
     def _logits_and_maps(
-        self, model: nn.Module, ends: list[nn.Module], inputs: Mapping[str, Tensor]
+        self, model: nn.Module, ends: list[Call], inputs: Mapping[str, Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         with ExitStack() as stack:
-            outputs = [stack.enter_context(capture_output(end)) for end in ends]
+            outputs = [stack.enter_context(capture_call(end)) for end in ends]
             return logits(model, inputs), [output() for output in outputs]
 
 
