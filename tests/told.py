@@ -1,9 +1,11 @@
-"""A plugin of pytest that tells each failure when it happens, because a machine that is lent may end before the summary.
+"""A plugin of pytest that tells each failure when it happens: a machine that is lent may end before the summary.
 
-    python -m pytest -n 8 -p tests.told tests
+python -m pytest -n 8 -p tests.told tests
 """
 
 from __future__ import annotations
+
+import sys
 
 import pytest
 
@@ -13,4 +15,5 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         reason = crash.message if crash is not None else report.longreprtext
-        print(f"\n{report.nodeid}, {report.when}: {reason.partition(chr(10))[0]}", flush=True)
+        sys.stdout.write(f"\n{report.nodeid}, {report.when}: {reason.partition(chr(10))[0]}\n")
+        sys.stdout.flush()
