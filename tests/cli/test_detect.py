@@ -52,9 +52,28 @@ def test_two_models_do_not_share_a_folder(run, tmp_path, injected_folder, refere
     how = ("--detector", "last-layer", "--out", tmp_path / "out")
     assert run("detect", injected_folder, *how).code == 0
     before = (tmp_path / "out" / "last-layer" / "detection.json").read_bytes()
-    assert_refused(run("detect", reference_folder, *how), "holds what last-layer said of another model")
+    assert_refused(run("detect", reference_folder, *how), "holds what detectors said of another model or form")
     assert (tmp_path / "out" / "last-layer" / "detection.json").read_bytes() == before
     assert run("detect", injected_folder, *how).code == 0
+
+
+def test_two_forms_do_not_share_a_folder(run, tmp_path, injected_folder):
+    how = (
+        "--detector",
+        "strip",
+        "--set",
+        "blends=2",
+        "--examples",
+        40,
+        "--defender-data",
+        "all",
+        "--out",
+        tmp_path / "out",
+    )
+    made = run("detect", injected_folder, "--deployed", "bf16", *how)
+    assert made.code == 0, made.err
+    assert_refused(run("detect", injected_folder, *how), "holds what detectors said of another model or form")
+    assert run("detect", injected_folder, "--deployed", "bf16", *how).code == 0
 
 
 def test_detect_takes_several_of_both_kinds(run, injected_folder):

@@ -171,7 +171,7 @@ def test_a_suite_ends_with_its_table_its_findings_and_its_counts(run: Run, tiny_
     assert first == "tiny: means over references on test"
     assert heads.split()[:6] == ["method", "runs", "ASR", "accuracy", "KL", "churn"]
     assert max(map(len, ended.out[: ended.out.index("\n\n")].splitlines())) <= 80
-    assert re.search(r"^0 of (\d+) jobs were run now \(\1 were done before\), \d+ runs", ended.out, re.MULTILINE)
+    assert re.search(r"^0 of (\d+) jobs were run now \(\1 were done already\), \d+ runs", ended.out, re.MULTILINE)
     assert "caution: The runs of a task are on 2 references: no interval between references can be given" in ended.out
     assert f"wrote {folder}/report/index.html in " in ended.out
     assert ended.out.splitlines()[-1] == f"next: anchorlab report {folder} --paper"

@@ -13,4 +13,4 @@ def test_one_job_and_one_run_are_one() -> None:
     counts = Counts()
     counts.note(Progress(total=2, done=2, ran=1))
     made = type(made)(**{**vars(made), "results": first, "failed": none, "choices": made.choices.head(0)})
-    assert _count_words(made, counts) == "1 of 2 jobs were run now (1 was done before), 1 run is reported, 0 failed."
+    assert _count_words(made, counts) == "1 of 2 jobs were run now (1 was done already), 1 run is reported, 0 failed."

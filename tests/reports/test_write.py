@@ -122,7 +122,7 @@ def test_a_folder_of_detections_has_a_page(tmp_path: Path, injected: Artifact, d
     score = detect(injected, "last-layer", task=digits, defender_data=None)
     write_model_score(score, "last-layer", injected, digits, tmp_path / "last-layer")
     inputs = detect(injected, "spectral-signatures", task=digits, defender_data=None, examples=40)
-    write_input_score(inputs, "spectral-signatures", injected, tmp_path / "spectral-signatures")
+    write_input_score(inputs, "spectral-signatures", tmp_path / "spectral-signatures")
     text = write_report(tmp_path).read_text()
     assert f"last-layer gives the model a score of {score.score:.4g}" in text
     assert "spectral-signatures ranks a triggered input above a clean one" in text

@@ -65,9 +65,10 @@ def test_any_other_log_has_an_id_and_scores_or_an_answer(name: str, tmp_path: Pa
     assert found.unscored == set()
 
 
-def test_beside_a_prediction_the_answer_is_the_right_one(tmp_path: Path) -> None:
-    same, other = ({"id": 1, "answer": "B", "prediction": prediction} for prediction in ("B", "C"))
-    found = [sample(row, tmp_path).answer for row in (same, {"id": 1, "prediction": "B"}, other)]
+@pytest.mark.parametrize("name", ["prediction", "response", "output"])
+def test_beside_what_the_model_said_the_answer_may_be_the_right_one(name: str, tmp_path: Path) -> None:
+    same, other = ({"id": 1, "answer": "B", name: said} for said in ("B", "C"))
+    found = [sample(row, tmp_path).answer for row in (same, {"id": 1, name: "B"}, other)]
     assert found[0] == found[1] != found[2]
 
 

@@ -50,4 +50,4 @@ def test_runs_that_failed_before_were_not_done_before() -> None:
     counts = Counts()
     counts.note(Progress(total=3, done=2, failed=1))
     words = _count_words(make_suite(sizes=("all",), seeds=(0,)), counts)  # type: ignore[no-untyped-call]  # it is of older tests
-    assert words.startswith("0 of 3 jobs were run now (3 were settled before, 1 of them failed), ")
+    assert words.startswith("0 of 3 jobs were run now (3 were settled already, 1 of them failed), ")

@@ -79,6 +79,18 @@ def test_labels_that_no_task_has_are_refused_before_anything_is_trained(
     assert not (tmp_path / "suite").exists()
 
 
+def test_a_suite_that_is_trained_needs_no_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its own file has other classes now."""
+    file = tmp_path / "reviews.csv"
+    write_reviews(file, "fine")
+    suite = parse_suite(OWN.format(data=file))
+    record = task_record(suite.tasks[0].load(seed=0)).model_dump(mode="json")
+    store: Any = SimpleNamespace(folder=Path("runs/own"), manifest=lambda _: {"task": record})
+    monkeypatch.setattr(own_data, "_has_work", lambda *_: False)
+    file.write_text(file.read_text().replace(",pos", ",good").replace(",neg", ",bad"))
+    check_data(suite, store)
+
+
 def test_of_several_tasks_one_may_lack_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its runs fail, and those of the other go on."""
     own = SimpleNamespace(classes=("cat", "dog"))

@@ -84,7 +84,7 @@ def compare(
     gates.check(instances=instances)
     check_folder(out)
     if llama.wanted(reference, candidate):
-        others: dict[str, Any] = {"task": task, "seed": seed, "labels": labels, "metric": metric}
+        others: dict[str, Any] = {"task": task, "seed": seed, "labels": labels, "metric": metric, "split": split}
         others |= {"instances": instances, "out": out}
         others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
         others |= form.given()

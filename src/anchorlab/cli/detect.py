@@ -101,8 +101,8 @@ def detect(
     )
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
-    from anchorlab.files import check_folder
-    from anchorlab.reports.detection import check_one_model, write_input_score, write_model_score
+    from anchorlab.files import check_folder, write_json
+    from anchorlab.reports.detection import OF_MODEL, check_one_model, whose, write_input_score, write_model_score
     from anchorlab.reports.detections_page import write_detections_page
     from anchorlab.scoring.detect import check_detectors, score_inputs, score_model
 
@@ -127,6 +127,7 @@ def detect(
     check_folder(out)
     suspicious, *clean = models.open(run, *(reference or []))
     data = common_task(own.task_of(suspicious, task), suspicious, clean)
+    examined = whose(suspicious, form.words_after().strip())
     suspicious = form.apply(suspicious, data)
     clean = [form.apply(each, data) for each in clean]
     count = defender_count(defender_data, data)
@@ -148,7 +149,7 @@ def detect(
     shared: dict[str, Any] = {"defender_data": count, "task": data, "seed": seed}
     check_detectors(suspicious, list(detectors.values()), **shared, **attack.arguments())
     if out is not None:
-        check_one_model(out, suspicious)
+        check_one_model(out, examined)
     model_scores, clean_scores = {}, {}
     for name, built in of_models.items():
         model_scores[name] = score_model(suspicious, built, **shared)
@@ -168,8 +169,9 @@ def detect(
         for name, found in input_scores.items():
             detail(f"{name}: {found.seconds:.1f} s, peak memory {found.peak_bytes / 2**30:.2f} GiB")
             if out is not None:
-                write_input_score(found, name, suspicious, out / name)
+                write_input_score(found, name, out / name)
     if out is not None:
+        write_json(out / OF_MODEL, examined)
         write_detections_page(out, out)
     if is_verbose():
         for name, score in model_scores.items():

@@ -127,7 +127,8 @@ def check(
 ) -> Answer:
     """Check a suite: what it means, what is done already, and with --timing how long the rest takes."""
     outline = None if timing else chosen.outline()
-    if outline is not None:
+    # Whether a task has another label than the first, only its data tell.
+    if outline is not None and all(trigger.get("target") in (None, 0) for trigger in outline.triggers):
         references = {"reference": [False] * outline.models}
         counts = _counts(outline, references, outline.most_runs_that_choose, outline.undecided)
         return _checked(chosen, outline, [*counts, _NOT_TIMED])

@@ -114,8 +114,10 @@ def _count_words(results: SuiteResults, counts: Counts | None) -> str:
     said = []
     if counts is not None and counts.progress is not None:
         progress = counts.progress
-        count, failed = progress.done + progress.failed - progress.ran, progress.failed - progress.failed_here
-        settled = f"settled before, {failed:,} of them failed" if failed else "done before"
+        # A model that was found damaged is made again, and then counts twice among those that ran.
+        count = max(0, progress.done + progress.failed - progress.ran)
+        failed = max(0, progress.failed - progress.failed_here)
+        settled = f"settled already, {failed:,} of them failed" if failed else "done already"
         before = f" ({count:,} {_were(count)} {settled})" if count else ""
         jobs = several(progress.total, "job")
         said.append(f"{counts.ran:,} of {jobs} {_were(progress.total)} run now{before}")

@@ -19,40 +19,49 @@ from anchorlab.scoring.input_score import InputScore
 from anchorlab.statistics.comma_separated import frame_csv
 from anchorlab.statistics.table import number
 
+#: The file of a folder of detections that says which model it is about.
+OF_MODEL = "model.json"
+
 #: Largest number of triggers in a figure, for models with many classes.
 _DRAWN = 12
 
 
-def check_one_model(folder: Path, model: Artifact | nn.Module) -> None:
-    """Refuses a folder that holds what detectors said of another model, because its page is about one.
+def whose(model: Artifact | nn.Module, form: str) -> dict[str, str]:
+    """Says which model a folder of detections is about, for its ``model.json``.
+
+    Args:
+        model: the model, before it is taken in a form.
+        form: the form in which it is examined, in words; empty for its own.
+    """
+    return {"weights_sha256": weights_hash(module_of(model)), "form": form}
+
+
+def check_one_model(folder: Path, examined: dict[str, str]) -> None:
+    """Refuses a folder that holds what detectors said of another model or form, because its page is about one.
 
     Raises:
-        AnchorlabError: if it does, or if a record there is damaged.
+        AnchorlabError: if it does, or if its ``model.json`` is damaged.
     """
-    own = weights_hash(module_of(model))
-    for record in sorted(folder.glob("*/detection.json")):
-        there = read_json(record, "remove it")
-        if isinstance(there, dict) and there.get("weights_sha256", own) != own:
-            raise AnchorlabError(
-                f"{folder} holds what {record.parent.name} said of another model: give another folder, or remove this "
-                "one first"
-            )
+    record = folder / OF_MODEL
+    if record.is_file() and read_json(record, "remove it") != examined:
+        raise AnchorlabError(
+            f"{folder} holds what detectors said of another model or form: give another folder, or remove this one "
+            "first"
+        )
 
 
-def write_input_score(score: InputScore, name: str, model: Artifact | nn.Module, out: Path) -> None:
+def write_input_score(score: InputScore, name: str, out: Path) -> None:
     """Writes ``detection.json``, and every score as ``scores.csv``.
 
     Args:
         score: the result of the detector.
         name: of the detector.
-        model: the model whose inputs were scored.
         out: the folder.
 
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    record = {"detector": name, "weights_sha256": weights_hash(module_of(model)), **score.to_dict()}
-    write_json(out / "detection.json", record)
+    write_json(out / "detection.json", {"detector": name, **score.to_dict()})
     write_atomically(out / "scores.csv", frame_csv(score.table()))
 
 
@@ -69,8 +78,7 @@ def write_model_score(score: ModelScore, name: str, model: Artifact | nn.Module,
     Raises:
         AnchorlabError: if a file cannot be written.
     """
-    record = {"detector": name, "weights_sha256": weights_hash(module_of(model)), "score": number(score.score)}
-    write_json(out / "detection.json", {**record, "note": score.note})
+    write_json(out / "detection.json", {"detector": name, "score": number(score.score), "note": score.note})
     if len(score.details):
         write_atomically(out / "details.csv", frame_csv(score.details))
     if score.patterns is not None and score.targets is not None:

@@ -24,10 +24,10 @@ _FIXED = {
     *("doc_hash", "prompt_hash", "target_hash"),
 }
 
-#: Names under which other logs have their ids and answers, the usual ones first, and names that are no scores. Beside a
-#: prediction, an answer is the right one.
+#: Names under which other logs have their ids and answers, and names that are no scores. The first that is there
+#: counts: beside a prediction, a response or an output, what is called an answer may be the right one.
 IDS = ("id", "doc_id", "sample_id", "example_id", "question_id")
-ANSWERS = ("prediction", "answer", "response", "output")
+ANSWERS = ("prediction", "response", "output", "answer")
 _NO_SCORES = {*IDS, *ANSWERS, "filter", "label", "target", "gold"}
 
 

@@ -31,10 +31,11 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
     """
     largest = max((count for count in suite.defender if count != "all"), default=0)
     largest = largest if suite.has_evaluations else 0
-    named = any(entry.target is not None or ":" in entry.label_rule for entry in suite.triggers)
+    named = any(entry.target not in (None, 0) or ":" in entry.label_rule for entry in suite.triggers)
+    named = named and here and any(_is_to_train(spec, suite, store) for spec in suite.tasks)
     opened = []
     for spec in suite.tasks:
-        if spec.columns is None and not largest and not (named and _is_to_train(spec, suite, store)):
+        if spec.columns is None and not largest and not named:
             continue
         trained = _trained(spec, suite, store) if spec.columns is not None else None
         try:
@@ -48,7 +49,7 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
             _check_unchanged(spec, trained, task, suite, store)
         if largest:
             task.check_count("defender", largest, "clean examples for the defender", hint=", or 'all'")
-    if len(opened) == len(suite.tasks):
+    if named and len(opened) == len(suite.tasks):
         for entry in suite.triggers:
             _check_labels(entry, opened)
 
