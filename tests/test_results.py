@@ -187,13 +187,28 @@ def test_the_audit_on_fashion_mnist_is_that_of_the_experiment() -> None:
     benign = audits[audits["candidate"] == "benign"].set_index("access")
     alarms = benign[benign["p"] <= 0.05 + 1e-9]
     assert sorted(alarms.loc["joint", "p"]) == [0.025, 0.05]
+    assert len(alarms.loc[["logits"]]) == 1
     assert f"So are two benign candidates of {IN_WORDS[references]}**, with a p of 0.05 and of 0.025." in page
-    assert f"two or more of eight in {100 * stats.binom.sf(1, references, 0.05):.0f}% of cases" in page
+    assert f"two or more of eight in {100 * stats.binom.sf(1, references, 0.05):.0f}% of cases." in page
     labels = benign.loc["labels"]
     assert (len(alarms.loc["labels"]), int((labels["value"] > labels["null_median"]).sum())) == (3, references)
-    plain = audits[(audits["candidate"] == "plain") & (audits["access"] == "labels")]
-    assert labels["value"].median() < 0.030
-    assert plain["value"].median() > 0.056
+    ranges = audits.groupby(["access", "candidate"])["value"].agg(["min", "max"])
+    percent = (100 * ranges.loc["labels"]).map("{:.1f}%".format)
+    assert f"by plain tuning changes at least {percent.loc['plain', 'min']} of labels" in page
+    assert (
+        f"by surgery {percent.loc['surgery', 'min']}, and no benign candidate more than {percent.loc['benign', 'max']}"
+        in page
+    )
+    of_anchoring, of_benign = (" to ".join(percent.loc[each].str.removesuffix("%")) for each in ("anchoring", "benign"))
+    assert f"it changes {of_anchoring}% of them, and the benign candidates {of_benign}%." in page.replace(
+        "% to ", " to "
+    )
+    far = ranges.loc["logits"].map("{:.2f}".format)
+    told = f"is {' to '.join(far.loc['anchoring'])}, and {' to '.join(far.loc['benign'])} for benign candidates."
+    assert told in page
+    choices = pd.read_csv(ROOT / "experiments/fashion_mnist/choices.csv").query("anchors_asked == 'all'")
+    rates = choices.set_index("method")["learning_rate"]
+    assert (rates["plain"], rates["surgery"], rates["anchoring"]) == (0.001, 0.003, 0.003)
     logits = audits[(audits["access"] == "logits") & audits["candidate"].isin(["plain", "surgery"])]
     assert (logits["value"].between(logits["null_min"], logits["null_max"])).all()
 
