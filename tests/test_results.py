@@ -195,10 +195,8 @@ def test_the_audit_on_fashion_mnist_is_that_of_the_experiment() -> None:
     ranges = audits.groupby(["access", "candidate"])["value"].agg(["min", "max"])
     percent = (100 * ranges.loc["labels"]).map("{:.1f}%".format)
     assert f"by plain tuning changes at least {percent.loc['plain', 'min']} of labels" in page
-    assert (
-        f"by surgery {percent.loc['surgery', 'min']}, and no benign candidate more than {percent.loc['benign', 'max']}"
-        in page
-    )
+    assert f"and no benign candidate more than {percent.loc['benign', 'max']}. Surgery changes at least" in page
+    assert f"Surgery changes at least {percent.loc['surgery', 'min']}, with a higher" in page
     of_anchoring, of_benign = (" to ".join(percent.loc[each].str.removesuffix("%")) for each in ("anchoring", "benign"))
     assert f"it changes {of_anchoring}% of them, and the benign candidates {of_benign}%." in page.replace(
         "% to ", " to "
