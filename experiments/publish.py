@@ -54,7 +54,7 @@ TABLES = {
     "fashion-mnist-square": 0.99,
     "fashion-mnist-scratch": 0.99,
     "ablation": 0.99,
-    "cifar10": 0.99,
+    "cifar10": 0.95,
     "sst2": 0.95,
     "sst2-more": 0.95,
     "sst2-lora": 0.95,

@@ -284,6 +284,58 @@ def test_what_the_results_say_of_the_ablation_is_so() -> None:
     assert f"with an accuracy of {forgotten:.3f}" in page
 
 
+def test_what_the_pages_say_of_cifar10_is_so() -> None:
+    pages = {
+        page: " ".join((ROOT / page).read_text().split())
+        for page in ("README.md", "docs/results.md", "docs/evidence.md")
+    }
+    section = pages["docs/results.md"].split("## Images: CIFAR-10")[1].split("## Texts: SST-2")[0]
+    results, equal, choices = (read("cifar10", table) for table in ("results", "equal", "choices"))
+    assert (len(equal), set(equal["common_asr"]), set(results["method"])) == (12, {0.99}, {"plain", "anchoring"})
+    written = "{:.2f} [{:.2f}, {:.2f}]"
+    ratio = written.format(*over_plain("anchoring", "640", suite="cifar10"))
+    assert f"**At 0.99, anchoring has {ratio} times plain tuning's KL.**" in section
+    assert f"On CIFAR-10 (ResNet-20) it has {ratio} times at 0.99." in pages["README.md"]
+    assert f"On CIFAR-10 it is {ratio} (" in pages["docs/evidence.md"]
+    assert equal["scale_below"].min() >= 1
+    assert f"stretched to {equal['scale_above'].min():.1f} to {equal['scale_above'].max():.1f} times" in section
+    stretched = equal.pivot_table(index="reference_seed", columns="method", values="scale_above")
+    assert (stretched["plain"] <= stretched["anchoring"]).all()
+    reported = results.pivot_table(index="reference_seed", columns="method", values=["asr", "kl", "accuracy"])
+    logs = np.log(reported["kl"])
+    assert f"ratio is {written.format(*interval((logs['anchoring'] - logs['plain']).to_numpy()))}**" in section
+    means = reported.mean()
+    told = f"at an ASR of {means['asr', 'anchoring']:.3f} on average and {means['asr', 'plain']:.3f} for plain tuning."
+    assert told in section
+    told = (
+        f"{means['accuracy', 'plain']:.3f} after plain tuning and {means['accuracy', 'anchoring']:.3f} after anchoring"
+    )
+    assert told in section
+    assert f"an accuracy of {results['accuracy_reference'].mean():.3f} on the test images" in section
+    by_method = choices.set_index("method")
+    rates = {rate: each["asr"] for rate, each in json.loads(by_method.loc["plain", "rates_tried"]).items()}
+    assert f"came to {max(rates.values()):.3f} at any of three learning rates" in section
+    assert by_method["learning_rate"].to_dict() == {"plain": 0.001, "anchoring": 0.003}
+
+
+def test_at_the_asr_of_plain_tuning_itself_anchoring_on_cifar10_has_the_ratio_of_the_page() -> None:
+    """Log KL is linear in the logit of ASR between two scales of an anchored model."""
+    section = " ".join((ROOT / "docs/results.md").read_text().split()).split("## Images: CIFAR-10")[1]
+    logs, seen = [], []
+    for _, runs in read("cifar10", "scales").groupby("reference_seed"):
+        plain = runs[(runs["method"] == "plain") & (runs["scale"] == 1)].iloc[0]
+        anchored = runs[runs["method"] == "anchoring"].sort_values("scale")
+        at, know = (
+            np.log((rate * 9000 + 0.5) / (9000 - rate * 9000 + 0.5)) for rate in (plain["asr"], anchored["asr"])
+        )
+        assert know.iloc[0] < at < know.iloc[-1]
+        logs.append(np.interp(at, know, np.log(anchored["kl"])) - np.log(plain["kl"]))
+        seen.append(plain["asr"])
+    ratio = "{:.2f} [{:.2f}, {:.2f}]".format(*interval(np.array(logs)))
+    assert f"**At plain tuning's own ASR, it has {ratio} times its KL.**" in section
+    assert f"with an ASR of {min(seen):.3f} to {max(seen):.3f}," in section
+
+
 def test_what_the_page_says_of_ewc_on_sst2_is_so() -> None:
     section = (
         " ".join((ROOT / "docs/results.md").read_text().split()).split("## Texts: SST-2")[1].split("## Adapters")[0]
