@@ -177,6 +177,16 @@ def test_a_suite_ends_with_its_table_its_findings_and_its_counts(run: Run, tiny_
     assert ended.out.splitlines()[-1] == f"next: anchorlab report {folder} --paper"
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_label_that_no_task_has_is_refused_before_a_reference_is_trained(
+    run: Run, tmp_path: Path, command: str
+) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("name: own\ntitle: Own\ntasks: [digits]\ntriggers: [{target: bird}]\nmethods: {plain: }\n")
+    assert_refused(run("suite", command, file, "--out", tmp_path / "own"), "bird")
+    assert not (tmp_path / "own").exists()
+
+
 def test_a_report_that_is_up_to_date_is_not_written_again(run: Run, tiny_file: Path, folder: Path) -> None:
     page = folder / "report" / "index.html"
     assert run("report", folder).code == 0

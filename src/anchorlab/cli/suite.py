@@ -68,6 +68,13 @@ class SuiteOptions(OptionGroup):
         can_look = folder.parent.is_dir() and os.access(folder.parent, os.X_OK) and len(folder.name) <= _SHORT
         return outline if can_look and not os.path.lexists(folder) else None
 
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it came with anchorlab."""
+        from anchorlab.suites.source import builtin_suites
+
+        return self.suite in builtin_suites()
+
     def command(self, name: str) -> str:
         """The command of this name about the same suite."""
         out = () if self.out is None else ("--out", self.out)
@@ -87,6 +94,11 @@ _NOT_TIMED = "time left: --timing measures it"
 
 #: Most mistakes of a file that are named; a terminal has 24 lines.
 _NAMED = 15
+
+
+def _needs_no_data(outline: Outline) -> bool:
+    """Whether each target is the first label, which every task has; only a task's data tell of another."""
+    return all(trigger.get("target") in (None, 0) for trigger in outline.triggers)
 
 
 def _all_said(error: SuiteMistakes) -> AnchorlabError:
@@ -127,8 +139,7 @@ def check(
 ) -> Answer:
     """Check a suite: what it means, what is done already, and with --timing how long the rest takes."""
     outline = None if timing else chosen.outline()
-    # Whether a task has another label than the first, only its data tell.
-    if outline is not None and all(trigger.get("target") in (None, 0) for trigger in outline.triggers):
+    if outline is not None and (chosen.is_built_in or _needs_no_data(outline)):
         references = {"reference": [False] * outline.models}
         counts = _counts(outline, references, outline.most_runs_that_choose, outline.undecided)
         return _checked(chosen, outline, [*counts, _NOT_TIMED])
