@@ -1,6 +1,6 @@
-"""A plugin of pytest that tells each failure when it happens: a machine that is lent may end before the summary.
+"""A plugin of pytest that tells each failure when it happens, as in ``python -m pytest -n 8 -p tests.told tests``.
 
-python -m pytest -n 8 -p tests.told tests
+A machine that is lent may end before the summary.
 """
 
 from __future__ import annotations

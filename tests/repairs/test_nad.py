@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from anchorlab.models.hooks import capture_call
+from anchorlab.models.hooks import capture_output
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.nad import NAD, attention
 
@@ -55,7 +55,7 @@ def test_distillation_brings_the_attention_to_the_teachers(suspicious, defender_
         student = NAD(strength=strength, epochs=20).repair(suspicious, defender_data, context)
         found = []
         for model in (teacher, student):
-            with capture_call(NAD()._stage_ends(model, defender_data.train.inputs)[0]) as output, torch.no_grad():
+            with capture_output(NAD()._stage_ends(model, defender_data.train.inputs)[0]) as output, torch.no_grad():
                 model(**defender_data.train.inputs)
                 found.append(attention(output()))
         return float((found[0] - found[1]).square().sum())

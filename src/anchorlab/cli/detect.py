@@ -102,7 +102,13 @@ def detect(
     from anchorlab.detectors import DETECTORS
     from anchorlab.detectors.base import ModelDetector
     from anchorlab.files import check_folder, write_json
-    from anchorlab.reports.detection import OF_MODEL, check_one_model, whose, write_input_score, write_model_score
+    from anchorlab.reports.detection import (
+        OF_MODEL,
+        check_one_model,
+        model_record,
+        write_input_score,
+        write_model_score,
+    )
     from anchorlab.reports.detections_page import write_detections_page
     from anchorlab.scoring.detect import check_detectors, score_inputs, score_model
 
@@ -127,7 +133,7 @@ def detect(
     check_folder(out)
     suspicious, *clean = models.open(run, *(reference or []))
     data = common_task(own.task_of(suspicious, task), suspicious, clean)
-    examined = whose(suspicious, form.words_after().strip())
+    examined = model_record(suspicious, form.words_after().strip())
     suspicious = form.apply(suspicious, data)
     clean = [form.apply(each, data) for each in clean]
     count = defender_count(defender_data, data)

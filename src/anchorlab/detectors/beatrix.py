@@ -34,7 +34,7 @@ from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.models.call import in_batches, logits
 from anchorlab.models.device import exact_arithmetic
-from anchorlab.models.hooks import Call, capture_call, features, last_map
+from anchorlab.models.hooks import Call, capture_output, features, last_map
 from anchorlab.notices import notice
 from anchorlab.settings import STRICT
 
@@ -142,7 +142,7 @@ def maps_and_predictions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tupl
 def _batches(model: nn.Module, place: Call, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Of images, in their order, what a call puts out, and the predicted labels."""
     device = next(iter(inputs.values())).device
-    with exact_arithmetic(device), capture_call(place) as captured:
+    with exact_arithmetic(device), capture_output(place) as captured:
         for indices, width in in_batches(inputs):
             answers = logits(model, rows(inputs, indices, width))
             yield captured().float().flatten(2), answers.argmax(1)

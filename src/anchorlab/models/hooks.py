@@ -255,29 +255,20 @@ class DistantHead(nn.Module):
 
 
 @contextmanager
-def capture_output(module: nn.Module, *, entering: bool = False) -> Iterator[Callable[[], Tensor]]:
-    """Inside, what a module returned last, or what entered it, may be asked for; with its graph."""
+def capture_output(place: nn.Module | Call, *, entering: bool = False) -> Iterator[Callable[[], Tensor]]:
+    """Inside, what a module or a call returned last, or what entered it, may be asked for; with its graph.
+
+    Args:
+        place: a call, counted anew in each forward pass; or a module, of which the last call counts.
+        entering: whether to keep what entered it.
+    """
+    call = place if isinstance(place, Call) else Call(place, number=0, of=1)
     kept: list[Tensor] = []
+    ended = itertools.count()
 
     def keep(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        kept[:] = [args[0] if entering else output]
-
-    handle = module.register_forward_hook(keep)
-    try:
-        yield lambda: kept[0]
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def capture_call(call: Call) -> Iterator[Callable[[], Tensor]]:
-    """Inside, what a call returned in the last forward pass may be asked for; with its graph."""
-    kept: list[Tensor] = []
-    begun = itertools.count()
-
-    def keep(_module: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> None:
-        if next(begun) % call.of == call.number:
-            kept[:] = [output]
+        if next(ended) % call.of == call.number:
+            kept[:] = [args[0] if entering else output]
 
     handle = call.module.register_forward_hook(keep)
     try:

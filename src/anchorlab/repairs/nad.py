@@ -22,7 +22,7 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, track_statistics
-from anchorlab.models.hooks import Call, capture_call, feature_maps
+from anchorlab.models.hooks import Call, capture_output, feature_maps
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.tuning import Schedule, copied, tune
@@ -85,7 +85,7 @@ class NAD(Schedule, Repair):
         self, model: nn.Module, ends: list[Call], inputs: Mapping[str, Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         with ExitStack() as stack:
-            outputs = [stack.enter_context(capture_call(end)) for end in ends]
+            outputs = [stack.enter_context(capture_output(end)) for end in ends]
             return logits(model, inputs), [output() for output in outputs]
 
 

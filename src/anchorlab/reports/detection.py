@@ -26,8 +26,8 @@ OF_MODEL = "model.json"
 _DRAWN = 12
 
 
-def whose(model: Artifact | nn.Module, form: str) -> dict[str, str]:
-    """Says which model a folder of detections is about, for its ``model.json``.
+def model_record(model: Artifact | nn.Module, form: str) -> dict[str, str]:
+    """The content of ``model.json``: which model the detections of a folder are about.
 
     Args:
         model: the model, before it is taken in a form.

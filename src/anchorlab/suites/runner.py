@@ -51,8 +51,8 @@ class Progress:
         total: jobs planned so far, and jobs that are expected once references are trained and strengths are chosen.
         done: jobs that this or another runner finished, now or before.
         failed: jobs that failed.
-        ran: those of the done and failed ones that this runner ran; the others were so before, or are another runner's.
-        failed_here: those of the failed ones that this runner ran.
+        ran: jobs that this runner ran to their end, failed ones too.
+        failed_here: jobs that this runner ran and that failed.
         running: jobs at work for this runner.
         at_work: what these are, in words, with the attack success rate so far where it is known.
         left: seconds that the rest takes, by the times of jobs that finished here; None while there are none.
