@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from anchorlab import AnchorlabError, load_task
+from anchorlab import AnchorlabError, load_model, load_task
 from anchorlab.artifacts.manifest import task_record
 from anchorlab.suites import own_data
 from anchorlab.suites.own_data import check_data
 from anchorlab.suites.parts import TaskSpec
+from anchorlab.suites.plan import reference_job
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.runner import run_suite
 from anchorlab.suites.spec import Suite
+from anchorlab.suites.store import Store
 from tests.suites.inline import Inline
 
 OWN = """
@@ -100,3 +102,42 @@ def test_of_several_tasks_one_may_lack_a_label(monkeypatch: pytest.MonkeyPatch) 
     check_data(parse_suite(text.format("dog")), store)
     with pytest.raises(AnchorlabError, match="bird"):
         check_data(parse_suite(text.format("bird")), store)
+
+
+SHORT = """
+name: own
+title: Reviews of our own
+tasks: [{{name: {data}, model: bert-tiny, columns: {{text: review, label: mood}}, training: {{epochs: {epochs}}}}}]
+triggers: [{{trigger: "word:cf", target: pos}}]
+references: 1
+methods: {{plain: }}
+anchors: 10
+tuning: {{steps: 4, batch_size: 8}}
+controls: false
+"""
+
+
+@pytest.mark.parametrize("other", [None, "data", "training"])
+def test_a_reference_is_not_trained_again_because_its_data_were_moved(tmp_path: Path, other: str | None) -> None:
+    """Unless they are not the same, or the training is another; it then opens its data where they are now."""
+    first, second = tmp_path / "a" / "reviews.csv", tmp_path / "b" / "reviews.csv"
+    first.parent.mkdir()
+    write_reviews(first, "fine")
+    suite, executor = parse_suite(SHORT.format(data=first, epochs=1)), Inline()
+    run_suite(suite, tmp_path / "out", executor=Inline())
+    first.parent.rename(second.parent)
+    if other == "data":
+        write_reviews(second, "poor")
+    moved = parse_suite(SHORT.format(data=second, epochs=2 if other == "training" else 1))
+    run_suite(moved, tmp_path / "out", executor=executor)
+    store = Store(tmp_path / "out")
+    before, after = (store.manifest(reference_job(each.tasks[0], 0)) for each in (suite, moved))
+    assert before is not None
+    assert after is not None
+    assert (after["weights_sha256"], after["seconds"]) != (before["weights_sha256"], before["seconds"]) or not other
+    assert after["task"]["data"] == str(second)
+    assert {job.kind for job in executor.jobs} == {"reference"} | ({"injection"} if other else set())
+    assert not list((tmp_path / "out" / "failed").glob("*"))
+    if other is None:
+        assert after == before | {"task": after["task"]}
+        assert load_model(store.reference(reference_job(moved.tasks[0], 0))).task().data == str(second)

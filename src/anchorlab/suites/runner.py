@@ -175,7 +175,8 @@ class _Run:
         # Another machine does not see this disk, so an interrupted job starts from the beginning there.
         checkpoint = self.store.checkpoint(job) if isinstance(self.executor, LocalProcesses) else None
         if isinstance(job, ReferenceJob):
-            return self.executor.submit(train_reference, job, checkpoint)
+            like = self.store.with_data_elsewhere(job)
+            return self.executor.submit(train_reference, job, checkpoint, like and self.executor.share(like))
         if job.reference not in self.shared:
             self.shared[job.reference] = self.executor.share(self.store.folder / "references" / job.reference)
         reference = self.shared[job.reference]

@@ -178,6 +178,21 @@ class Store:
         self._references.pop(job.name, None)
         self._forget(job)
 
+    def with_data_elsewhere(self, job: ReferenceJob) -> Path | None:
+        """The folder of a reference that differs from this one in nothing but where its data were; None without one.
+
+        Whether these were the same data is left to whoever reads them.
+        """
+        for folder in sorted((self.folder / "references").glob("*/")):
+            manifest = None if folder.name.startswith(".") else read_reference(folder / MANIFEST)
+            if manifest is not None and folder != self.reference(job) and not self._is_discarded(folder):
+                data = manifest["task"]["data"]
+                # The path of the user's own data may be the name of their task.
+                place = {"task": data} if job.data is None and job.columns is not None else {"data": data}
+                if ReferenceJob(**{**job.model_dump(), **place}).name == folder.name:
+                    return folder
+        return None
+
     def discard(self, folder: Path) -> None:
         """From now on the folder of a reference or a model counts as missing, until another one replaces it."""
         self._discarded[folder] = folder.stat().st_ino if folder.exists() else 0

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import check_same_data, task_record
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import versions_of_run
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.consistency.answers import answers
 from anchorlab.consistency.instances import instances_to_bytes
-from anchorlab.data import DataColumns, load_task
+from anchorlab.data import DataColumns, Task, load_task
+from anchorlab.errors import AnchorlabError
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
@@ -23,15 +26,34 @@ from anchorlab.models.weights import interpolate
 from anchorlab.progress import no_bars
 from anchorlab.settings import build
 from anchorlab.suites.cells import InjectionCell, Measured, NoiseCell, ReferenceJob
-from anchorlab.suites.opened import OWNER_LOGITS, Folder, Opened, answers_to_owner, measured, opened_reference
+from anchorlab.suites.opened import (
+    OWNER_LOGITS,
+    DamagedReference,
+    Folder,
+    Opened,
+    answers_to_owner,
+    load_whole,
+    measured,
+    on_disk,
+    opened_reference,
+)
 from anchorlab.suites.walk import walked
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.reference import Training, train
 from anchorlab.triggers import TRIGGERS
 
 
-def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, bytes]:
-    """Trains a reference; returns the files of its folder, the owner's logits among them."""
+def train_reference(job: ReferenceJob, checkpoint: Path | None, like: Folder | None = None) -> dict[str, bytes]:
+    """Trains a reference, unless one is there that was trained alike, on the same data in another place.
+
+    Args:
+        job: the reference to train.
+        checkpoint: the file that the training writes its state to and continues from.
+        like: the folder of a reference that differs in nothing but where its data were, if there is one.
+
+    Returns:
+        The files of its folder, the owner's logits among them.
+    """
     from safetensors.torch import save
 
     with no_bars():
@@ -39,15 +61,30 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None) -> dict[str, byt
         task = load_task(
             job.task, seed=job.seed, data=job.data, limit=job.limit, columns=columns, max_length=job.max_length
         )
-        artifact = train(
-            task,
-            model=job.model,
-            seed=job.seed,
-            training=build(Training, "the training", job.training),
-            checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
-        )
+        artifact = None if like is None else _of_the_same_data(like, task)
+        if artifact is None:
+            artifact = train(
+                task,
+                model=job.model,
+                seed=job.seed,
+                training=build(Training, "the training", job.training),
+                checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
+            )
         owner = answers_to_owner(artifact, task)
     return {**_files(artifact), OWNER_LOGITS: save({"logits": owner})}
+
+
+def _of_the_same_data(folder: Folder, task: Task) -> Artifact | None:
+    """The reference in a folder, with the task as its own; None if it was trained on other data, or is damaged."""
+    try:
+        with on_disk(folder) as path:
+            artifact = load_whole(path, DamagedReference)
+        check_same_data(artifact.manifest.task, task)
+    except AnchorlabError:
+        return None
+    if artifact.manifest.task.contents is None:  # an older version recorded too little to tell
+        return None
+    return replace(artifact, manifest=artifact.manifest.model_copy(update={"task": task_record(task)}))
 
 
 def measure_cell(
