@@ -77,6 +77,22 @@ def test_a_refusal_replaces_the_files_of_an_earlier_run(judge) -> None:
     assert "could not be judged" in summary
 
 
+@pytest.mark.parametrize("flags", [("--metric", "acc"), ("--beside", "log"), ("--context", "8"), ("--split", "owner")])
+def test_so_does_a_refusal_of_flags(judge, flags: tuple[str, str]) -> None:
+    judge("--fail-if", "churn > 0.9")
+    ended, suite, _, _ = judge("--fail-if", "churn > 0.9", *flags)
+    assert (ended.code, suite["errors"]) == (2, "1")
+    assert flags[0] in ended.err
+
+
+def test_an_audit_that_refuses_its_flags_says_so_in_the_files(run: Run, stored: list[object], tmp_path: Path) -> None:
+    file = tmp_path / "audit.xml"
+    file.write_text("<testsuites/>")
+    assert run("audit", *stored[1:3], "--updates", 3, "--junit", file, "--out", tmp_path / "audit").code == 2
+    (error,) = parse(file).findall(".//error")
+    assert "--updates is for updates that are made" in error.attrib["message"]
+
+
 def test_without_a_gate_nothing_is_judged(judge) -> None:
     ended, suite, _, summary = judge()
     assert ended.code == 0

@@ -102,43 +102,43 @@ def audit(
     from anchorlab.scoring.audit_stored import audit_answers
     from anchorlab.scoring.tables import audit_table
 
-    stored = is_stored(reference, candidate)
-    for flag, given in (("updates", updates), ("steps", steps), ("learning-rate", learning_rate)):
-        if given is not None and (benign or stored):
-            beside = "stored answers" if stored else "--benign"
-            raise AnchorlabError(f"--{flag} is for updates that are made: leave it out beside {beside}")
-    name = _named(candidate).stem if stored else _named(candidate).name
-    out = Path(f"anchorlab-audit-{name}") if out is None else out
-    check_folder(out)
     gates.check()
-    if tokens.texts is not None:
-        others: dict[str, Any] = {"task": task, "labels": labels, "defender-data": defender_data, "split": split}
-        others |= own.given() | models.given()
-        for flag in ("text-column", "base"):
-            others.pop(flag, None)
-        return audit_over_texts(
-            reference,
-            candidate,
-            tokens,
-            gates,
-            benign=expanded(benign or [], stored=False),
-            updates=updates,
-            steps=steps,
-            learning_rate=learning_rate,
-            level=level,
-            access=access,
-            queries=queries,
-            text_column=own.text_column,
-            base=models.base,
-            form=form.deployed,
-            seed=seed,
-            out=out,
-            others=[flag for flag, value in others.items() if value is not None],
-        )
-    tokens.refuse_alone()
-    check_audit_folder(out)
     with gates.judging("audit", reference, candidate) as judging:
-        bounds = gates.bounds(GATED)
+        stored = is_stored(reference, candidate)
+        for flag, given in (("updates", updates), ("steps", steps), ("learning-rate", learning_rate)):
+            if given is not None and (benign or stored):
+                beside = "stored answers" if stored else "--benign"
+                raise AnchorlabError(f"--{flag} is for updates that are made: leave it out beside {beside}")
+        name = _named(candidate).stem if stored else _named(candidate).name
+        out = Path(f"anchorlab-audit-{name}") if out is None else out
+        check_folder(out)
+        if tokens.texts is not None:
+            others: dict[str, Any] = {"task": task, "labels": labels, "defender-data": defender_data, "split": split}
+            others |= own.given() | models.given()
+            for flag in ("text-column", "base"):
+                others.pop(flag, None)
+            return audit_over_texts(
+                reference,
+                candidate,
+                tokens,
+                judging,
+                benign=expanded(benign or [], stored=False),
+                updates=updates,
+                steps=steps,
+                learning_rate=learning_rate,
+                level=level,
+                access=access,
+                queries=queries,
+                text_column=own.text_column,
+                base=models.base,
+                form=form.deployed,
+                seed=seed,
+                out=out,
+                others=[flag for flag, value in others.items() if value is not None],
+            )
+        tokens.refuse_alone()
+        check_audit_folder(out)
+        bounds = judging.bounds(GATED)
         data, opened = None, None
         if stored:
             alone = {"task": task, "queries": queries, "defender-data": defender_data, **models.given(), **form.given()}

@@ -11,7 +11,7 @@ import typer
 
 from anchorlab.cli.answer import Answer
 from anchorlab.cli.compare_tokens import in_form
-from anchorlab.cli.gates import GateOptions
+from anchorlab.cli.gates import Judging
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.errors import AnchorlabError
 
@@ -59,7 +59,7 @@ def audit_over_texts(
     reference: Path,
     candidate: Path,
     options: AuditTextOptions,
-    gates: GateOptions,
+    judging: Judging,
     *,
     benign: Sequence[Path],
     updates: int | None,
@@ -81,7 +81,7 @@ def audit_over_texts(
         reference: the folder of the trusted model.
         candidate: the folder of the model to audit.
         options: the texts, and what is asked.
-        gates: the bounds, and the files for CI.
+        judging: the bounds, and what is found of them.
         benign: folders of benign updates; none to make them.
         updates: number of updates to make; None for as many as the level needs.
         steps: of each setting of updates to make; None for the usual ones.
@@ -105,43 +105,42 @@ def audit_over_texts(
     from anchorlab.scoring.token_audit_result import TOKEN_GATED, definitions
 
     check_token_audit_folder(out)
-    with gates.judging("audit", reference, candidate) as judging:
-        for flag in others:
-            raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
-        bounds = gates.bounds(TOKEN_GATED)
-        asked: dict[str, Any] = {flag.replace("-", "_"): value for flag, value in options.given().items()}
-        if queries is not None:
-            asked["queries"] = queries
-        found = audit_tokens(
+    for flag in others:
+        raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
+    bounds = judging.bounds(TOKEN_GATED)
+    asked: dict[str, Any] = {flag.replace("-", "_"): value for flag, value in options.given().items()}
+    if queries is not None:
+        asked["queries"] = queries
+    found = audit_tokens(
+        reference,
+        in_form(candidate, form, base),
+        text_column=text_column,
+        benign=list(benign) if benign else updates,
+        level=level,
+        access=access,
+        tuning=_tunings(steps, learning_rate),
+        folder=None if benign else out / "updates",
+        base=base,
+        seed=seed,
+        **asked,
+    )
+    write_token_audit(found, out)
+    judging.checks.append(verdict_check(found.verdict))
+    judging.checks += gate_checks(bounds, Measured(found.values(), found.intervals()), definitions())
+    deployed = "" if form is None else f" in {form}"
+    judging.answer = Answer(
+        (found.sentences[0], *judging.sentences, *found.sentences[1:]),
+        table=token_audit_table(found, f"{candidate}{deployed} against benign updates of {reference}"),
+        cautions=found.cautions,
+        wrote=out,
+        next=_comparison(
             reference,
-            in_form(candidate, form, base),
-            text_column=text_column,
-            benign=list(benign) if benign else updates,
-            level=level,
-            access=access,
-            tuning=_tunings(steps, learning_rate),
-            folder=None if benign else out / "updates",
-            base=base,
-            seed=seed,
-            **asked,
-        )
-        write_token_audit(found, out)
-        judging.checks.append(verdict_check(found.verdict))
-        judging.checks += gate_checks(bounds, Measured(found.values(), found.intervals()), definitions())
-        deployed = "" if form is None else f" in {form}"
-        judging.answer = Answer(
-            (found.sentences[0], *judging.sentences, *found.sentences[1:]),
-            table=token_audit_table(found, f"{candidate}{deployed} against benign updates of {reference}"),
-            cautions=found.cautions,
-            wrote=out,
-            next=_comparison(
-                reference,
-                candidate,
-                {"texts": options.texts, "text-column": text_column, "base": base, "deployed": form},
-            ),
-            values=found.to_dict(),
-            code=judging.code,
-        )
+            candidate,
+            {"texts": options.texts, "text-column": text_column, "base": base, "deployed": form},
+        ),
+        values=found.to_dict(),
+        code=judging.code,
+    )
     return judging.answer
 
 

@@ -82,53 +82,53 @@ def compare(
     from anchorlab.reports.comparison import write_comparison
 
     gates.check(instances=instances)
-    check_folder(out)
-    if llama.wanted(reference, candidate):
-        others: dict[str, Any] = {"task": task, "seed": seed, "labels": labels, "metric": metric, "split": split}
-        others |= {"instances": instances, "out": out}
-        others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
-        others |= form.given()
-        others |= {flag: value for flag, value in tokens.given().items() if flag not in ("texts", "context")}
-        flags = [flag for flag, value in others.items() if value is not None]
-        texts = None if tokens.texts is None else Path(tokens.texts)
-        return compare_as(reference, candidate, llama, gates, texts=texts, context=tokens.context, others=flags)
-    if tokens.texts is not None or reference.suffix == ".kld":
-        others = {"task": task, "seed": seed, "labels": labels, "metric": metric, "split": split}
-        others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
-        for flag in ("text-column", "base"):
-            others.pop(flag, None)
-        return compare_over_texts(
-            reference,
-            candidate,
-            tokens,
-            gates,
-            text_column=own.text_column,
-            base=models.base,
-            instances=instances,
-            form=form.deployed,
-            every=every,
-            out=out,
-            others=[flag for flag, value in others.items() if value is not None],
-        )
-    tokens.refuse_alone()
-    if samples:
-        for_models = {"task": task, "seed": seed, "labels": labels, "split": split}
-        for_models = {flag: value for flag, value in for_models.items() if value is not None}
-        for_models |= own.given() | models.given() | attack.given() | form.given()
-        return compare_logs(
-            reference,
-            candidate,
-            metrics=metric,
-            gates=gates,
-            instances=instances,
-            out=out,
-            every=every,
-            for_models=for_models,
-        )
-    if metric is not None:
-        raise AnchorlabError("--metric chooses among the metrics of logs: give --samples too, or leave it out")
     with gates.judging("compare", reference, candidate) as judging:
-        bounds = gates.bounds()
+        check_folder(out)
+        if llama.wanted(reference, candidate):
+            others: dict[str, Any] = {"task": task, "seed": seed, "labels": labels, "metric": metric, "split": split}
+            others |= {"instances": instances, "out": out}
+            others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
+            others |= form.given()
+            others |= {flag: value for flag, value in tokens.given().items() if flag not in ("texts", "context")}
+            flags = [flag for flag, value in others.items() if value is not None]
+            texts = None if tokens.texts is None else Path(tokens.texts)
+            return compare_as(reference, candidate, llama, judging, texts=texts, context=tokens.context, others=flags)
+        if tokens.texts is not None or reference.suffix == ".kld":
+            others = {"task": task, "seed": seed, "labels": labels, "metric": metric, "split": split}
+            others |= own.given() | models.given() | attack.given() | ({"samples": True} if samples else {})
+            for flag in ("text-column", "base"):
+                others.pop(flag, None)
+            return compare_over_texts(
+                reference,
+                candidate,
+                tokens,
+                judging,
+                text_column=own.text_column,
+                base=models.base,
+                instances=instances,
+                form=form.deployed,
+                every=every,
+                out=out,
+                others=[flag for flag, value in others.items() if value is not None],
+            )
+        tokens.refuse_alone()
+        if samples:
+            for_models = {"task": task, "seed": seed, "labels": labels, "split": split}
+            for_models = {flag: value for flag, value in for_models.items() if value is not None}
+            for_models |= own.given() | models.given() | attack.given() | form.given()
+            return compare_logs(
+                reference,
+                candidate,
+                metrics=metric,
+                judging=judging,
+                instances=instances,
+                out=out,
+                every=every,
+                for_models=for_models,
+            )
+        if metric is not None:
+            raise AnchorlabError("--metric chooses among the metrics of logs: give --samples too, or leave it out")
+        bounds = judging.bounds()
         target = following = None
         alike: tuple[str, ...] = ()
         kinds: tuple[str | None, str | None] = (None, None)

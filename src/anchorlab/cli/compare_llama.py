@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.gates import GateOptions
+from anchorlab.cli.gates import Judging
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.errors import AnchorlabError, quoted
 
@@ -64,7 +64,7 @@ def compare_as(
     reference: Path,
     candidate: Path,
     options: LlamaOptions,
-    gates: GateOptions,
+    judging: Judging,
     *,
     texts: Path | None = None,
     context: int | None = None,
@@ -76,7 +76,7 @@ def compare_as(
         reference: a base file, or a model's folder.
         candidate: a model's folder, or a base file.
         options: the log to set beside it.
-        gates: the bounds, and the files for CI.
+        judging: the bounds, and what is found of them.
         texts: a text file, where no base file says the tokens.
         context: tokens in a chunk, where no base file says it.
         others: flags that were given and are for other comparisons.
@@ -86,21 +86,20 @@ def compare_as(
     from anchorlab.tokens.llama_block import LINES, read_block
     from anchorlab.tokens.llama_compare import compare_as_llama_cpp
 
-    with gates.judging("compare", reference, candidate) as judging:
-        for flag in others:
-            raise AnchorlabError(f"--{flag} does not go with --as {LLAMA}, which prints one block: leave it out")
-        bounds = gates.bounds(list(LINES))
-        log = None if options.beside is None else read_block(options.beside)
-        found = compare_as_llama_cpp(reference, candidate, texts=texts, context=context)
-        table = None if log is None or options.beside is None else beside_table(found.statistics, log, options.beside)
-        judging.checks += gate_checks(
-            bounds, found.measured(), {name: f"'{line.name}' as llama.cpp defines it" for name, line in LINES.items()}
-        )
-        judging.answer = Answer(
-            sentences=(*found.lines(), *judging.sentences),
-            table=table,
-            cautions=found.cautions,
-            values=found.to_dict(),
-            code=judging.code,
-        )
+    for flag in others:
+        raise AnchorlabError(f"--{flag} does not go with --as {LLAMA}, which prints one block: leave it out")
+    bounds = judging.bounds(list(LINES))
+    log = None if options.beside is None else read_block(options.beside)
+    found = compare_as_llama_cpp(reference, candidate, texts=texts, context=context)
+    table = None if log is None or options.beside is None else beside_table(found.statistics, log, options.beside)
+    judging.checks += gate_checks(
+        bounds, found.measured(), {name: f"'{line.name}' as llama.cpp defines it" for name, line in LINES.items()}
+    )
+    judging.answer = Answer(
+        sentences=(*found.lines(), *judging.sentences),
+        table=table,
+        cautions=found.cautions,
+        values=found.to_dict(),
+        code=judging.code,
+    )
     return judging.answer

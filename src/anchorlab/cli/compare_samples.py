@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.gates import GateOptions
+from anchorlab.cli.gates import Judging
 from anchorlab.errors import AnchorlabError
 from anchorlab.statistics.counted import several
 
@@ -22,7 +22,7 @@ def compare_logs(
     reference: Path,
     candidate: Path,
     metrics: Sequence[str] | None,
-    gates: GateOptions,
+    judging: Judging,
     *,
     instances: Path | None,
     out: Path | None,
@@ -35,7 +35,7 @@ def compare_logs(
         reference: the reference's logs.
         candidate: the candidate's logs.
         metrics: the metrics to compare; all if None.
-        gates: the bounds, and the files for CI.
+        judging: the bounds, and what is found of them.
         instances: a parquet file for each document's scores.
         out: a folder for the page.
         every: whether all columns are shown.
@@ -47,22 +47,21 @@ def compare_logs(
     from anchorlab.samples.table import samples_table
     from anchorlab.samples.words import words_of_samples
 
-    with gates.judging("compare", reference, candidate) as judging:
-        for flag in for_models:
-            raise AnchorlabError(f"--{flag} is for models, and logs are compared as they are: leave it out")
-        bounds = gates.bounds(list(MEASUREMENTS))
-        found = compare_samples(reference, candidate, metrics=metrics, save_instances=instances)
-        if out is not None:
-            write_samples(found, reference.resolve().name, candidate.resolve().name, out)
-        judging.checks += [check for bound in bounds for check in _checks(bound, found)]
-        judging.answer = Answer(
-            sentences=(*_judged(bounds, judging.checks), *words_of_samples(found)),
-            table=samples_table(found, f"{candidate} against {reference}", everything=every),
-            cautions=tuple(found.cautions),
-            wrote=out,
-            values=found.to_dict(),
-            code=judging.code,
-        )
+    for flag in for_models:
+        raise AnchorlabError(f"--{flag} is for models, and logs are compared as they are: leave it out")
+    bounds = judging.bounds(list(MEASUREMENTS))
+    found = compare_samples(reference, candidate, metrics=metrics, save_instances=instances)
+    if out is not None:
+        write_samples(found, reference.resolve().name, candidate.resolve().name, out)
+    judging.checks += [check for bound in bounds for check in _checks(bound, found)]
+    judging.answer = Answer(
+        sentences=(*_judged(bounds, judging.checks), *words_of_samples(found)),
+        table=samples_table(found, f"{candidate} against {reference}", everything=every),
+        cautions=tuple(found.cautions),
+        wrote=out,
+        values=found.to_dict(),
+        code=judging.code,
+    )
     return judging.answer
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from anchorlab.cli.answer import Answer
-from anchorlab.cli.gates import GateOptions
+from anchorlab.cli.gates import Judging
 from anchorlab.cli.groups import OptionGroup
 from anchorlab.errors import AnchorlabError
 
@@ -86,7 +86,7 @@ def compare_over_texts(
     reference: Path,
     candidate: Path,
     options: TokenOptions,
-    gates: GateOptions,
+    judging: Judging,
     *,
     text_column: str | None = None,
     base: str | None = None,
@@ -102,7 +102,7 @@ def compare_over_texts(
         reference: the folder of the reference.
         candidate: the folder of the candidate.
         options: the texts, and how they are read.
-        gates: the bounds, and the files for CI.
+        judging: the bounds, and what is found of them.
         text_column: the column of texts.
         base: the base model of adapters.
         instances: a parquet file to write a row a token to.
@@ -118,30 +118,29 @@ def compare_over_texts(
     from anchorlab.tokens.table import headline_table, tokens_table
     from anchorlab.tokens.words import words_of_tokens
 
-    with gates.judging("compare", reference, candidate) as judging:
-        for flag in others:
-            raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
-        bounds = gates.bounds(list(MEASUREMENTS))
-        found = compare_tokens(
-            reference,
-            in_form(candidate, form, base),
-            text_column=text_column,
-            save_tokens=instances,
-            base=base,
-            **options.arguments(),
-        )
-        definitions = {name: each.definition for name, each in MEASUREMENTS.items()}
-        judging.checks += gate_checks(bounds, found.measured(), definitions)
-        if out is not None:
-            write_tokens(found, out, judging.sentences)
-        judging.answer = Answer(
-            sentences=(*judging.sentences, *words_of_tokens(found), found.scoring.words(), *found.notes),
-            table=(tokens_table if every else headline_table)(found, f"{candidate} against {reference}"),
-            cautions=tuple(found.cautions),
-            wrote=instances if out is None else out,
-            values=found.to_json(),
-            code=judging.code,
-        )
+    for flag in others:
+        raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
+    bounds = judging.bounds(list(MEASUREMENTS))
+    found = compare_tokens(
+        reference,
+        in_form(candidate, form, base),
+        text_column=text_column,
+        save_tokens=instances,
+        base=base,
+        **options.arguments(),
+    )
+    definitions = {name: each.definition for name, each in MEASUREMENTS.items()}
+    judging.checks += gate_checks(bounds, found.measured(), definitions)
+    if out is not None:
+        write_tokens(found, out, judging.sentences)
+    judging.answer = Answer(
+        sentences=(*judging.sentences, *words_of_tokens(found), found.scoring.words(), *found.notes),
+        table=(tokens_table if every else headline_table)(found, f"{candidate} against {reference}"),
+        cautions=tuple(found.cautions),
+        wrote=instances if out is None else out,
+        values=found.to_json(),
+        code=judging.code,
+    )
     return judging.answer
 
 

@@ -30,12 +30,20 @@ class Judging:
     """What a command finds while it runs.
 
     Attributes:
+        fail_if: the bounds, as they were given.
         checks: the judgements.
         answer: what the command answers, as far as it got; its words, its table and its files are written too.
     """
 
+    fail_if: Sequence[str] = ()
     checks: list[Check] = field(default_factory=list)
     answer: Answer = field(default_factory=Answer)
+
+    def bounds(self, known: Sequence[str] | None = None) -> list[Bound]:
+        """The bounds; ``known`` are the measurements that they may name, those of comparisons if left out."""
+        from anchorlab.consistency.gate import parse_bound
+
+        return [parse_bound(text) if known is None else parse_bound(text, known) for text in self.fail_if]
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -93,13 +101,6 @@ class GateOptions(OptionGroup):
         own = {"junit": self.junit, "sarif": self.sarif, "summary": self.summary}
         check_places({f"--{name.replace('_', '-')}": file for name, file in (own | others).items()})
 
-    def bounds(self, known: Sequence[str] | None = None) -> list[Bound]:
-        """The bounds; ``known`` are the measurements that they may name, those of comparisons if left out."""
-        from anchorlab.consistency.gate import parse_bound
-
-        texts = self.fail_if or []
-        return [parse_bound(text) if known is None else parse_bound(text, known) for text in texts]
-
     @contextmanager
     def judging(self, command: str, reference: Path, candidate: Path) -> Iterator[Judging]:
         """Where a command runs: when it ends, in whatever way, the files that are wanted are written.
@@ -115,7 +116,7 @@ class GateOptions(OptionGroup):
         from anchorlab.reports.acceptance.record import no_gate, refusal
 
         begun = time.monotonic()
-        judging = Judging()
+        judging = Judging(self.fail_if or ())
         try:
             yield judging
         except Exception as error:
