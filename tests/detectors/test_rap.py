@@ -10,12 +10,15 @@ import pytest
 import torch
 
 from anchorlab import AnchorlabError
-from anchorlab.defender.context import DefenderContext
+from anchorlab.data import Split
+from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.rap import RAP, hinges, rare_token, with_front_token
 from anchorlab.models.call import predict
+from anchorlab.models.pretrained import open_pretrained
 from anchorlab.models.word_table import word_lookup, word_table
 from anchorlab.models.wrap import unwrap
 from anchorlab.statistics.roc import auroc
+from tests.zoo import save_text
 
 
 def test_hinges_by_hand():
@@ -28,15 +31,26 @@ def test_hinges_by_hand():
 @pytest.mark.usefixtures("on_cpu")
 def test_a_place_with_the_embedding_of_a_token_is_that_token(texts):
     """The model itself, with the token's id in that place."""
-    longer = with_front_token(texts.clean, texts.model.encoding)
-    token, at = 20, len(texts.model.encoding.prefix)
-    named = {**longer, "input_ids": longer["input_ids"].clone()}
-    named["input_ids"][:, at] = token
+    longer = with_front_token(texts.clean, texts.model.encoding, 10)
+    named = with_front_token(texts.clean, texts.model.encoding, 20)
     table = word_lookup(texts.model, texts.clean, "rap")
-    with table.replaced(table.vectors(torch.tensor([token])), at):
+    with table.replaced(table.vectors(torch.tensor([20])), len(texts.model.encoding.prefix)):
         found = predict(texts.model, longer)
     torch.testing.assert_close(found, predict(texts.model, named), rtol=1e-4, atol=1e-5)
     assert torch.equal(longer["attention_mask"].sum(1), texts.clean["attention_mask"].sum(1) + 1)
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_a_score_counts_the_places_as_roberta_does(tmp_path, context):
+    """RoBERTa gives a padding token no place of its own, so that the word at the front must be another."""
+    model = open_pretrained(str(save_text("roberta", tmp_path / "model", ["bad", "good"])))
+    inputs = model.encoding.encode(["a fine film", "a poor film", "no film at all"] * 4)
+    known = Split(inputs, torch.arange(12) % 2)
+    data = DefenderData(known, known, 2, "text")
+    found = RAP(steps=1, learning_rate=1e-9).scores(model, data, inputs, context)
+    named = with_front_token(inputs, model.encoding, rare_token(data, model.encoding, context))
+    first, second = (predict(model, one).double().softmax(1) for one in (inputs, named))
+    np.testing.assert_allclose(found, (second - first).gather(1, first.argmax(1, keepdim=True))[:, 0], atol=1e-6)
 
 
 def test_the_table_is_that_of_words(texts):
@@ -58,8 +72,7 @@ def test_a_score_is_the_change_of_the_predicted_labels_probability(texts, contex
     detector = RAP(steps=1, learning_rate=1e-9)
     found = detector.scores(texts.model, texts.data, texts.clean, context)
     encoding = texts.model.encoding
-    named = with_front_token(texts.clean, encoding)
-    named["input_ids"][:, len(encoding.prefix)] = rare_token(texts.data, encoding, context)
+    named = with_front_token(texts.clean, encoding, rare_token(texts.data, encoding, context))
     first, second = (predict(texts.model, one).double().softmax(1) for one in (texts.clean, named))
     labels = first.argmax(1, keepdim=True)
     np.testing.assert_allclose(found, (second - first).gather(1, labels)[:, 0], atol=1e-5)

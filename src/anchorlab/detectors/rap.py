@@ -75,16 +75,17 @@ class RAP(InputDetector):
             )
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
         table = word_lookup(frozen, inputs, "rap")
-        start = table.vectors(torch.tensor(rare_token(data, encoding, context), device=context.device))
+        token = rare_token(data, encoding, context)
+        start = table.vectors(torch.tensor(token, device=context.device))
         before = predict(frozen, inputs).double().softmax(1)
         labels = before.argmax(1)
         predicted = sorted(set(labels.tolist()))
         scores = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
         for number, label in enumerate(predicted):
             position = len(encoding.prefix)
-            word = self._tuned(frozen, table, start, data, label, encoding, context, (number, len(predicted)))
+            word = self._tuned(frozen, table, start, data, label, encoding, token, context, (number, len(predicted)))
             members = (labels == label).nonzero().flatten()
-            longer = with_front_token({name: value[members] for name, value in inputs.items()}, encoding)
+            longer = with_front_token({name: value[members] for name, value in inputs.items()}, encoding, token)
             with table.replaced(word[None], position):
                 after = predict(frozen, longer).double().softmax(1)
             scores[members] = after[:, label] - before[members, label]
@@ -98,6 +99,7 @@ class RAP(InputDetector):
         data: DefenderData,
         label: int,
         encoding: TextEncoding,
+        token: int,
         context: DefenderContext,
         which: tuple[int, int],
     ) -> Tensor:
@@ -105,7 +107,7 @@ class RAP(InputDetector):
         members = (data.train.labels == label).nonzero().flatten()
         clean = {name: value[members] for name, value in data.train.inputs.items()}
         word = _WordEmbedding(start)
-        objective = _FallObjective(model, table, word, clean, label, encoding, self, context)
+        objective = _FallObjective(model, table, word, clean, label, encoding, token, self, context)
 
         def report(done: int, figures: dict[str, float]) -> None:
             context.report(which[0] * self.steps + done, which[1] * self.steps, figures)
@@ -140,6 +142,7 @@ class _FallObjective:
         clean: dict[str, Tensor],
         label: int,
         encoding: TextEncoding,
+        token: int,
         settings: RAP,
         context: DefenderContext,
     ) -> None:
@@ -147,7 +150,7 @@ class _FallObjective:
         self._model, self._table, self._word, self._label, self._settings = model, table, word, label, settings
         self._norm = word.values.detach().norm()
         self._before = predict(model, clean).softmax(1)[:, label]
-        self._longer = with_front_token(clean, encoding)
+        self._longer = with_front_token(clean, encoding, token)
         self._position = len(encoding.prefix)
         size = len(self._before)
         self._batches = Batches(
@@ -181,9 +184,12 @@ def hinges(fall: Tensor, lower: float, upper: float, scale: float) -> Tensor:
     return scale * (lower - fall).clamp(min=0).mean() + (fall - upper).clamp(min=0).mean()
 
 
-def with_front_token(inputs: Mapping[str, Tensor], encoding: TextEncoding) -> dict[str, Tensor]:
-    """Texts with one more token before their first word; its id does not matter."""
-    first: Word = (encoding.pad,)
+def with_front_token(inputs: Mapping[str, Tensor], encoding: TextEncoding, token: int) -> dict[str, Tensor]:
+    """Texts with one more token before their first word.
+
+    Its embedding is replaced, but its id says that it is a word: RoBERTa does not count what is filled up as a place.
+    """
+    first: Word = (token,)
     texts = [[first, *text] for text in split_words(inputs, encoding)]
     return join_words(texts, encoding, inputs["input_ids"].device)
 
