@@ -158,7 +158,8 @@ def read_together(name: str, table: str) -> pd.DataFrame:
         if (HERE / suite.replace("-", "_") / f"{table}.csv").is_file():
             rows = read_table(suite, table)
             parts.append(rows if methods is None else rows[rows["method"].isin(methods)])
-    return pd.concat(parts, ignore_index=True)
+    # A run may have been published with both suites.
+    return pd.concat(parts, ignore_index=True).drop_duplicates("identity", ignore_index=True)
 
 
 def refuse_other_references(results: pd.DataFrame) -> None:

@@ -142,7 +142,7 @@ def test_what_the_readme_says_of_its_table_is_so() -> None:
     _, low, high = over_plain("kl, T = 10", "640", "raw", "ablation")
     assert low < 1 < high
     results = read("fashion_mnist", "results").groupby("reference_seed").first()
-    assert f"for the references it is {results['asr_reference'].mean():.3f}." in page
+    assert f"(references: {results['asr_reference'].mean():.3f})." in page
     assert f"the references' accuracy is {results['accuracy_reference'].mean():.3f}." in page
     table = cells_between("README.md", "<!-- small table -->", "<!-- end of small table -->")
     kl, ratio, churn = ({row[0]: numbers(row[column]) for row in table[1:]} for column in (2, 3, 4))

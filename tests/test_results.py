@@ -239,10 +239,11 @@ def test_what_the_docs_say_of_repairs_is_so() -> None:
     of_fine_tuning = left.loc["fine-tuning"]
     least, most = of_fine_tuning["anchoring"].min(), of_fine_tuning["anchoring"].max()
     told = " ".join((ROOT / "docs/results/defences.md").read_text().split())
-    assert f"fine-tuning leaves from {least:.2f} to {most:.2f} of it" in told
+    assert f"after fine-tuning its ASR lies between {least:.2f} and {most:.2f}" in told
     page = " ".join((ROOT / "docs/evidence.md").read_text().split())
     means = of_fine_tuning.mean()
-    assert f"leaves {means['plain']:.3f} of plain tuning's ASR and {means['anchoring']:.3f} of anchoring's" in page
+    sentence = "after fine-tuning is {plain:.3f} where plain tuning injected and {anchoring:.3f} where anchoring did"
+    assert sentence.format(**means) in page
     assert left.loc["interpolation"].mean().max() < 0.11  # "a tenth or less"
     assert (left.loc["unlearning"] < 0.05).to_numpy().sum() >= 14  # "in most models"
 
@@ -484,7 +485,7 @@ def test_the_page_on_changed_claims_has_the_numbers_of_the_experiments() -> None
     assert f"{words}, where plain tuning of that reference with all anchors has {beside}" in page
     assert f"KL {scratch['kl']:.3f}, churn {scratch['churn']:.3f}." in (ROOT / RESULTS).read_text()
     left = pd.read_csv(ROOT / "experiments/fine_tuning/fine_tuning.csv").groupby("augment")["asr"].mean()
-    sentence = f"leave {left['shift']:.3f} of plain tuning's ASR where unshifted ones leave {left['none']:.3f}"
+    sentence = f"plain tuning's ASR is {left['shift']:.3f}, on unshifted ones {left['none']:.3f}"
     assert sentence.replace("0.", ".") in page
 
 
