@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.statistics.accusations import share_over_references
 from anchorlab.suites.population import TARGET_ASR
+from anchorlab.suites.success import TOLERANCE
 from tests.test_results import rows
 
 ROOT = Path(__file__).parent.parent

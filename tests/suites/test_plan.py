@@ -153,7 +153,8 @@ def test_a_search_goes_on_round_by_round_and_plans_what_it_needs_for_all_targets
         assert fresh
         rounds.append(fresh)
         done |= fresh
-    assert rounds[0] == {1.0}
+    assert rounds[:2] == [{1.0}, {2.25}]
+    assert rounds[2] == {11.4, 1.5}  # the next of both
     assert all(len(fresh) <= 3 for fresh in rounds)
     # 1.5 ** 5 = 7.59 leaves .62, and 1.5 ** 1 leaves .925.
     assert [chosen.choice.strength for chosen in plan.chosen[:2]] == [7.59, 1.5]
@@ -229,6 +230,25 @@ def test_controls_take_the_learning_rate_of_plain_tuning_and_wait_for_it() -> No
     assert {rate_of(entry.cell) for entry in plan.reported if entry.role == "control"} == {0.01}
 
 
+@pytest.mark.parametrize(
+    ("methods", "rates", "rate", "steps"),
+    [
+        ({"anchoring": {"method": "anchoring"}}, [0.02], 0.02, 4),
+        ({"anchoring": {"method": "anchoring"}}, [0.01, 0.02], 0.01, 4),
+        ({"longer": {"method": "plain", "tuning": {"steps": 9}}}, [0.01, 0.02], 0.01, 9),
+        ({"own": {"method": "plain", "tuning": {"learning_rate": 0.5}}}, [0.01, 0.02], 0.5, 4),
+    ],
+)
+def test_controls_have_the_settings_of_what_is_beside_them(
+    methods: dict[str, Any], rates: list[float], rate: float, steps: int
+) -> None:
+    suite = tiny(**{**RATES, "controls": True, "methods": methods, "learning_rates": rates})
+    plan = make_plan(suite, Imagined(lambda cell, _: (1.0, abs(rate_of(cell) - 0.01))))
+    controls = [entry.cell for entry in plan.reported if entry.role == "control"]
+    assert {cell.label for cell in controls} == {"plain (stopped)", "benign"}
+    assert {(rate_of(cell), cell.tuning["steps"]) for cell in controls} == {(rate, steps)}  # type: ignore[union-attr]
+
+
 def test_two_targets_share_the_runs_of_one_choice() -> None:
     plan = make_plan(tiny(target_asr=[0.5, 0.9], controls=False), Imagined(reached))
     entries = [entry for entry in plan.reported if entry.role == "method"]
@@ -272,6 +292,13 @@ def test_a_reference_that_fails_takes_only_its_own_runs_with_it() -> None:
     plan = make_plan(tiny(), Imagined(reached, broken))
     assert {entry.reference_seed for entry in plan.reported} == {0}
     assert plan.undecided == 0
+
+    class Unfinished(Imagined):
+        def result(self, cell: Cell) -> list[dict[str, Any]] | None:
+            return None
+
+    # Anchoring is open: 2 numbers of anchors, 2 seeds, and the one reference that is left.
+    assert make_plan(tiny(), Unfinished(reached, broken)).undecided == 4
 
 
 def test_reported_runs_come_seed_by_seed() -> None:

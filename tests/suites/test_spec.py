@@ -14,6 +14,7 @@ from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.source import builtin_suites
 from anchorlab.suites.spec import Suite
 from tests.refusals import refused
+from tests.suites.inline import tiny
 
 HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\n"
 
@@ -47,6 +48,11 @@ def test_other_places_of_data_are_for_tasks_of_the_suite() -> None:
     assert [task.data for task in suite.tasks] == ["here", None]
     with pytest.raises(AnchorlabError, match="unknown task of this suite 'digits'"):
         suite.with_data({"digits": "here"})
+
+
+def test_tables_could_not_tell_a_task_from_itself() -> None:
+    with pytest.raises(ValueError, match="digits stands there twice: keep one, and give another a suite of its own"):
+        tiny(tasks=[{"name": "digits"}, {"name": "digits", "model": "resnet-mini"}])
 
 
 def test_a_suite_cannot_be_changed() -> None:

@@ -30,15 +30,16 @@ class Influences:
     by_metric: Mapping[str, Floats]
 
 
-def influences(table: InstanceTable, names: Iterable[str] | None = None) -> Influences:
+def influences(table: InstanceTable, names: Iterable[str] | None = None, examples: str = "") -> Influences:
     """The influence of each instance on each measurement of a run.
 
     Args:
         table: the run's per-instance table.
         names: of measurements; None for all.
+        examples: a hash of the examples that the rows are of, where it is known; other examples may have these labels.
     """
     found = {name: each for name in (METRICS if names is None else names) if (each := _of(table, name)) is not None}
-    return Influences(hashlib.sha256(table.label.tobytes()).digest(), found)
+    return Influences(hashlib.sha256(table.label.tobytes() + examples.encode()).digest(), found)
 
 
 def _of(table: InstanceTable, name: str) -> Floats | None:

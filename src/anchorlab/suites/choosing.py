@@ -27,13 +27,13 @@ class Trials:
     Attributes:
         store: the store of the suite's folder.
         cells_at: a strength to the runs that judge it; None stands for a method without one to choose.
-        waiting: whether a run is neither done nor failed, or a reference is not trained yet.
+        untrained: whether a reference is not trained yet.
         cells: every run that was asked for so far, by its identity.
     """
 
     store: Store
     cells_at: Callable[[float | None], list[InjectionCell]]
-    waiting: bool = False
+    untrained: bool = False
     cells: dict[str, InjectionCell] = field(default_factory=dict)
 
     def judged(self, strength: float | None) -> list[Tried] | None:
@@ -41,8 +41,7 @@ class Trials:
         cells = self.cells_at(strength)
         self.cells |= {cell.identity: cell for cell in cells}
         rows = self.rows(cells)
-        if rows is None or self.waiting:
-            self.waiting = True
+        if rows is None or self.untrained:
             return None
         return summarised(cells[0].strength, [row for of_cell in rows for row in of_cell]) if rows else []
 

@@ -73,7 +73,7 @@ class Condition:
         if choices is None:
             strengths = len({cell.strength for cell in trials.cells.values()})
             self.plan.open.append(Undecided(self.task, label, strengths))
-            self.plan.undecided += len(self.references) * len(self.suite.seeds) * len(self.suite.target_asr)
+            self.plan.undecided += self._to_come * len(self.suite.seeds) * len(self.suite.target_asr)
             return
         for target, choice in zip(self.suite.target_asr, choices, strict=True):
             strength = choice.strength if method.grid or method.searched else None
@@ -99,16 +99,22 @@ class Condition:
         return choose_from(trials, [*method.grid] or [None], targets)
 
     def controls(self, anchors: str, rates: Rates) -> None:
-        """Plain tuning stopped at each target, and a benign update of the same budget, both at plain tuning's rate."""
-        plain = next((label for label, spec in self.suite.methods.items() if spec == MethodSpec(method="plain")), "")
-        rate = rates.get(plain)
-        if self.suite.controls and plain in rates and rate is None:
-            self.plan.undecided += len(self.references) * len(self.suite.seeds) * (len(self.suite.target_asr) + 1)
+        """Plain tuning stopped at each target, and a benign update, both with plain tuning's own settings and rate.
+
+        A suite without plain tuning gives them the rate of its first method that chooses one.
+        """
+        plain = next((label for label, spec in self.suite.methods.items() if spec.method == "plain"), None)
+        tuning = {} if plain is None else self.suite.methods[plain].tuning
+        like = next(iter(rates), "") if plain is None else plain
+        rate = rates.get(like)
+        if self.suite.controls and like in rates and rate is None:
+            self.plan.undecided += self._to_come * len(self.suite.seeds) * (len(self.suite.target_asr) + 1)
         elif self.suite.controls:
             for target in self.suite.target_asr:
-                stopped = MethodSpec(method="plain", tuning={"stop_at_asr": target})
+                stopped = MethodSpec(method="plain", tuning={**tuning, "stop_at_asr": target})
                 self._report(STOPPED, stopped, None, anchors, 1.0, "control", target, rate)
-            self._report(BENIGN, MethodSpec(method="benign"), None, anchors, 1.0, "control", math.nan, rate)
+            benign = MethodSpec(method="benign", tuning=tuning)
+            self._report(BENIGN, benign, None, anchors, 1.0, "control", math.nan, rate)
 
     def noise_floor(self) -> None:
         """Each reference compared with itself."""
@@ -134,11 +140,16 @@ class Condition:
                 for seed in seeds
             ]
 
-        return Trials(self.store, cells_at, waiting=self._waiting())
+        return Trials(self.store, cells_at, untrained=self._waiting())
 
     def _waiting(self) -> bool:
         """Whether a reference that chooses is yet to be trained."""
         return any(self.store.manifest(job) is None and not self.store.failed(job) for job in self.choosing)
+
+    @property
+    def _to_come(self) -> int:
+        """The number of reported references, without those that failed."""
+        return sum(self.store.manifest(job) is not None or not self.store.failed(job) for job in self.references)
 
     def _parameters(self) -> int | None:
         """The number of parameters of the task's model."""

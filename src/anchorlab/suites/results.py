@@ -155,13 +155,14 @@ class SuiteResults:
             metrics: names of measurements; asr, accuracy, kl and churn if left out.
 
         Returns:
-            A row for each setting, number of anchors, target ASR and method, with ``references``, ``runs``, and
-            ``NAME``, ``NAME_lower`` and ``NAME_upper`` for each metric; no interval with one or two references.
+            A row for each setting, number of anchors, target ASR and method, with ``references``, ``runs``, ``failed``
+            (runs whose ASR lies more than 5 points below the target, which are in no mean), and ``NAME``,
+            ``NAME_lower`` and ``NAME_upper`` for each metric; no interval with one or two references.
 
         Raises:
             AnchorlabError: for an unknown metric.
         """
-        return means_frame(self.results, self.instance_table, metrics or SHOWN)
+        return means_frame(self.results, self.instance_table, metrics or SHOWN, self.examples_measured)
 
     def plot(self, metric: str = "kl") -> Figure:
         """Each run of each method, and the mean with its 95% interval, by setting; a notebook shows the figure.
@@ -210,6 +211,25 @@ class SuiteResults:
         spec = next(spec for spec in self._suite.tasks if spec.name == task)
         manifests = (self._store.manifest(reference_job(spec, seed)) for seed in self._suite.references)
         return next((manifest for manifest in manifests if manifest is not None), None)
+
+    @cached_property
+    def tests(self) -> dict[tuple[str, int], str]:
+        """The hash of the split ``test`` of each task and seed of a reference; empty of one of an older version.
+
+        Own data without a test part have another one for each reference.
+        """
+        hashes: dict[tuple[str, int], str] = {}
+        for spec in self._suite.tasks:
+            for seed in self._suite.references:
+                manifest = self._store.manifest(reference_job(spec, seed))
+                hashes[spec.name, seed] = ((manifest or {}).get("task", {}).get("contents") or {}).get("test", "")
+        return hashes
+
+    @cached_property
+    def examples_measured(self) -> dict[str, str]:
+        """The hash of the split ``test`` that a run was measured on, by its identity; see ``tests``."""
+        runs = [] if self.results.empty else self.results[["identity", "task", "reference_seed"]].to_numpy().tolist()
+        return {run: self.tests.get((task, seed), "") for run, task, seed in runs}
 
     def instances(self, identity: str) -> pd.DataFrame:
         """The per-instance table of a reported run, in the order of the split ``test``.

@@ -12,6 +12,7 @@ models/                         injected models, if they are kept
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -187,9 +188,10 @@ class Store:
             manifest = None if folder.name.startswith(".") else read_reference(folder / MANIFEST)
             if manifest is not None and folder != self.reference(job) and not self._is_discarded(folder):
                 data = manifest["task"]["data"]
-                # The path of the user's own data may be the name of their task.
-                place = {"task": data} if job.data is None and job.columns is not None else {"data": data}
-                if ReferenceJob(**{**job.model_dump(), **place}).name == folder.name:
+                places = [{"data": data}]
+                if job.data is None and job.columns is not None:  # the path of own data is the name of their task
+                    places = [{"task": data}, {"task": os.path.relpath(data)}]
+                if any(ReferenceJob(**{**job.model_dump(), **place}).name == folder.name for place in places):
                     return folder
         return None
 

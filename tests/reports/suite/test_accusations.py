@@ -43,7 +43,7 @@ def detections() -> pd.DataFrame:
     names = ["role", "method", "reference_seed", "weights_sha256", "detector", "detector_name", "score", "note"]
     frame = pd.DataFrame(rows, columns=names)
     parameters = frame["detector_name"].map({"command": '{"accuse_above": 0.5}', "last-layer": "{}"})
-    where = {"kind": "model", "task": "digits", "model": "resnet", "defender": "640"}
+    where = {"kind": "model", "task": "digits", "model": "resnet", "defender": "640", "target_asr": 0.9}
     return frame.assign(parameters=parameters, of=frame["weights_sha256"], **where)
 
 

@@ -59,6 +59,17 @@ def test_runs_that_nothing_brackets_are_counted_and_in_no_mean() -> None:
     assert cells(nothing, "plain")["runs"].text == "0"
 
 
+def test_a_method_that_lost_runs_is_not_the_best() -> None:
+    results = suite_with_scales()
+    lost = (results.equal["method"] == "surgery") & (results.equal["reference_seed"] > 0)
+    results.equal.loc[lost, ["scale_below", "kl"]] = float("nan")
+    results.equal.loc[results.equal["method"] == "surgery", "kl"] *= 1e-6
+    table = table_of(results)
+    assert not cells(table, "surgery")["kl"].best
+    assert cells(table, "anchoring")["kl"].best
+    assert "of surgery" not in cells(table, "plain")["kl_to_best"].note
+
+
 def test_a_method_at_one_scale_says_so_in_place_of_values() -> None:
     (row,) = (row for _, row in table_of(suite_with_scales()).rows() if row.head == "ewc")
     assert (list(row.cells), row.sub) == ([], "measured at one scale only")

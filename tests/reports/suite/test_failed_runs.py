@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from anchorlab.reports.suite.parts import works
 from anchorlab.reports.suite.summary import Entry, summarise
 from anchorlab.reports.suite.tables import results_table
+from anchorlab.suites.success import works
 from tests.reports.conftest import FakeResults
 from tests.reports.suite.at_one_asr import failing, suite_with_scales
 

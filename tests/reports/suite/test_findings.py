@@ -12,6 +12,7 @@ from scipy import stats
 from anchorlab.reports.suite.doubts import doubts, none_reached
 from anchorlab.reports.suite.findings import findings
 from anchorlab.reports.suite.paired import pair
+from anchorlab.reports.suite.working import of_working
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.spec import Suite
@@ -122,6 +123,50 @@ def test_a_run_whose_backdoor_failed_is_no_evidence():
     assert findings(made)[0].startswith("Plain is the only method whose backdoor works, so nothing is compared")
     assert "The backdoor failed on test" in doubts(made)[0]
     assert "anchoring in 4 of 4 runs (ASR down to 0.40)" in doubts(made)[0]
+
+
+def test_a_method_that_another_beats_does_not_lead():
+    """All three methods share reference 0 alone, where ours is lowest; on all six plain is far lower."""
+    logs = [-0.01, 1.0, 1.0, 1.1, 0.9, 1.0]
+    runs = [run("plain", 0.1, reference=index) for index in range(6)]
+    runs += [run("ours", 0.1 * np.exp(log), reference=index) for index, log in enumerate(logs)]
+    first, *rest = findings(suite([*runs, run("third", 0.2, reference=0)]))
+    assert first.startswith("Plain has the least KL of 3 methods, and third is not distinguishable from it: ")
+    assert not any(sentence.startswith("Ours has the least") for sentence in (first, *rest))
+
+
+def test_a_method_whose_runs_all_crashed_is_not_passed_over():
+    made = suite([run("plain", 0.1, reference=index) for index in range(3)], [choice("plain"), choice("anchoring")])
+    assert findings(made)[0].startswith("Plain is the only method with a run whose backdoor works, so nothing")
+    alone = suite([run("plain", 0.1, reference=index) for index in range(3)], [choice("plain")])
+    assert findings(alone)[0].startswith("Plain is the only method that was run, so nothing")
+
+
+def test_parts_without_a_working_backdoor_count_as_parts():
+    runs = [
+        row | {"target_asr": target, "asr": 0.99 if target < 0.99 else 0.3, "identity": f"{row['identity']}{target}"}
+        for target in (0.9, 0.95, 0.99)
+        for row in compared(4)
+    ]
+    choices = [choice(name, target=target) for target in (0.9, 0.95, 0.99) for name in ("plain", "anchoring")]
+    assert findings(suite(runs, choices))[0].startswith("Anchoring has the least KL in 2 of 3 parts of the suite, ")
+
+
+def test_a_reference_with_many_runs_counts_once_in_what_a_repair_leaves():
+    """Reference 0 keeps .5 in one run, reference 1 .05 in three: .275 over references and .1625 over runs."""
+    rows = [repaired("tune", 0.5)] + [repaired("tune", 0.05, reference=1) | {"identity": f"b{n}"} for n in range(3)]
+    rows += [repaired("prune", 0.9), repaired("prune", 0.9, reference=1)]
+    text = findings(suite(compared(3), repairs=pd.DataFrame(rows)))
+    assert "None of 2 repairs leaves an ASR under 0.2; means over 2 to 4 runs on 2 references." in text
+    assert "Tune and prune leave from 0.28 to 0.90." in text or "Tune and prune leave from 0.27 to 0.90." in text
+
+
+def test_a_run_that_fails_at_one_target_is_judged_at_the_other():
+    """It has an ASR of .93: enough for .95, and more than five points below .99."""
+    both = [run("plain", 0.1, asr=0.93, target=target) | {"identity": "a"} for target in (0.95, 0.99)]
+    rows = [judged(9.0, of="a", target_asr=target) for target in (0.95, 0.99)] + [judged(1.0, role="reference")]
+    made = suite(both, detections=pd.DataFrame(rows))
+    assert of_working(made)["target_asr"].tolist() == [0.95, 0.95]
 
 
 def test_no_finding_where_no_backdoor_works():

@@ -10,6 +10,7 @@ import pytest
 from anchorlab.errors import AnchorlabError
 from anchorlab.reports.suite import summary
 from anchorlab.reports.suite.summary import summarise
+from anchorlab.reports.suite.tables import results_table
 from tests.reports.conftest import METHODS, make_suite
 
 
@@ -119,6 +120,23 @@ def test_the_instances_that_changed_most_are_those_of_largest_mean_kl(suite, con
         assert instance.label == frames[0]["label"][instance.row]
 
 
+def test_of_other_test_examples_only_the_first_references_are_shown(suite):
+    """Own data without a test part are cut anew for each reference, so that a row is another example."""
+    seeds = sorted(suite.results["reference_seed"].unique())
+    task = suite.results["task"].iloc[0]
+    tests = {(task, seed): f"test of {seed}" for seed in seeds}
+    measured = {run: tests[task, seed] for run, seed in suite.results[["identity", "reference_seed"]].to_numpy()}
+    cut = dataclasses.replace(suite, tests=tests, examples_measured=measured)
+    runs = next(entry.runs for entry in summarise(suite)[0].groups[1].entries if entry.label == "anchoring")
+    own = runs[runs["reference_seed"] == suite.suite.references[0]]
+    assert 0 < len(own) < len(runs)
+    changed = summarise(cut)[0].groups[1].changed["anchoring"]
+    frames = [suite.instance_table(identity).frame for identity in own["identity"]]
+    mean = pd.concat([frame["kl"] for frame in frames], axis=1).mean(axis=1)
+    assert [instance.row for instance in changed] == list(mean.nlargest(summary.CHANGED).index)
+    assert {instance.runs for instance in changed} == {len(own)}
+
+
 def test_a_suite_without_anything_is_refused_and_one_without_runs_shows_what_was_not_reached():
     suite = make_suite(seeds=(0,))
     failing = dataclasses.replace(suite, results=pd.DataFrame(), choices=pd.DataFrame())
@@ -127,4 +145,8 @@ def test_a_suite_without_anything_is_refused_and_one_without_runs_shows_what_was
     with pytest.raises(AnchorlabError, match="no results to show"):
         summarise(empty)
     (only, _) = summarise(dataclasses.replace(suite, results=pd.DataFrame()))
-    assert [entry.label for entry in only.groups[0].entries] == ["weight-ball"]
+    entries = only.groups[0].entries
+    assert [entry.label for entry in entries if entry.best_asr is not None] == ["weight-ball"]
+    assert {row.sub for _, row in results_table(only).rows() if row.head == "plain"} == {
+        "no run is done, or every run ended with an error"
+    }

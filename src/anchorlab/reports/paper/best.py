@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from anchorlab.metrics import Metric
 from anchorlab.reports.suite.paired import pair
-from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.summary import Entry
 from anchorlab.statistics.numbers import defined
 from anchorlab.statistics.references import ENOUGH_REFERENCES
+from anchorlab.suites.success import TOLERANCE
 
 #: What the caption says of bold cells.
 RULE = (

@@ -14,11 +14,11 @@ from anchorlab.reports.paper.numbers import Written, split_evenly, text_width, w
 from anchorlab.reports.paper.request import Request
 from anchorlab.reports.paper.writing import Words
 from anchorlab.reports.suite.interval_words import intervals_in_words
-from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.latex import PREAMBLE, latex
 from anchorlab.statistics.numbers import defined, fraction, span
+from anchorlab.suites.success import TOLERANCE
 
 #: Width of the text in points that every table fits: of article at 10, 11 and 12 points, its letters scaled to 9.
 ROOM = 320.0
@@ -162,7 +162,9 @@ class PaperTable:
         """What stands in place of a method's values."""
         if len(entry.failed):
             return f"failed in all {several(len(entry.failed), 'run')}"
-        return f"not reached (ASR {fraction(entry.best_asr or 0.0)})"
+        if entry.best_asr is None or not defined(entry.best_asr):
+            return "no run"
+        return f"not reached (ASR {fraction(entry.best_asr)})"
 
     def stub(self, asked: str, entry: Entry) -> list[str]:
         """Cells between a method and its values."""
@@ -222,7 +224,7 @@ class PaperTable:
             sentences.append(writing.text(self.rule_of_bold))
         elif sum(entry.role == "method" for entry in made) > 1:
             sentences.append(writing.text("No mean is in bold, because the paired runs back no best method."))
-        if any(entry.best_asr is not None and not len(entry.runs) for entry in self.entries):
+        if any(defined(entry.best_asr) and not len(entry.runs) for entry in self.entries):
             missed = "Not reached: no strength reached the target on selection; in parentheses the best ASR there."
             sentences.append(writing.text(missed))
         return " ".join(sentences)

@@ -10,7 +10,6 @@ import pandas as pd
 from anchorlab.reports.suite.accusations import scanner_findings
 from anchorlab.reports.suite.detections import Scores, detections_of_kind, scores_by_detector
 from anchorlab.reports.suite.paired import capitalised
-from anchorlab.reports.suite.parts import TOLERANCE
 from anchorlab.reports.suite.repairs import by_oracle, split_into_parts
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.working import of_working
@@ -21,6 +20,7 @@ from anchorlab.statistics.numbers import span
 from anchorlab.statistics.references import ENOUGH_REFERENCES
 from anchorlab.statistics.roc import tpr_at
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.success import TOLERANCE
 
 #: A repair that leaves less than this ASR removes the backdoor.
 _REMOVED = 0.2
@@ -48,10 +48,12 @@ def _repairs(part: pd.DataFrame) -> Iterator[str]:
     once = working.drop_duplicates(["defence", "identity"])
     if not len(once):
         return
-    left = once.groupby("defence", sort=False)["asr"].mean().astype(float).sort_values(kind="stable")
+    by_repair = once.groupby("defence", sort=False)
+    left = pd.Series({name: _mean(rows, "asr") for name, rows in by_repair}).sort_values(kind="stable")
     removing = [str(name) for name, asr in left.items() if asr < _REMOVED]
-    runs = once.groupby("defence")["identity"].nunique().max()
-    counts = f"means over {several(int(runs), 'run')} on {several(once['reference_seed'].nunique(), 'reference')}"
+    runs = by_repair["identity"].nunique()
+    counted = f"{span(runs.min(), runs.max())} {'run' if runs.max() == 1 else 'runs'}"
+    counts = f"means over {counted} on {several(once['reference_seed'].nunique(), 'reference')}"
     count = several(len(left), "repair")
     if removing and len(left) == 1:
         yield f"{_removal(once, removing[0], part)} leaves an ASR under {_REMOVED:g}; {counts}."
@@ -66,9 +68,11 @@ def _repairs(part: pd.DataFrame) -> Iterator[str]:
         ends = f"{kept.iloc[0]:.2f}" if len(kept) == 1 else f"from {kept.iloc[0]:.2f} to {kept.iloc[-1]:.2f}"
         yield f"{listed(map(str, kept.index))} {'leaves' if len(kept) == 1 else 'leave'} {ends}."
     best = once[once["defence"] == left.index[0]]
-    by_method = best.groupby("method", sort=False)[["asr_before", "asr"]].mean()
+    by_method = dict(iter(best.groupby("method", sort=False)))
     if len(by_method) > 1:
-        kept_of = listed(f"{row.asr:.2f} of {row.asr_before:.2f} by {name}" for name, row in by_method.iterrows())
+        kept_of = listed(
+            f"{_mean(rows, 'asr'):.2f} of {_mean(rows, 'asr_before'):.2f} by {name}" for name, rows in by_method.items()
+        )
         yield f"after {left.index[0]} the ASR of each method is {kept_of}."
 
 
@@ -77,11 +81,16 @@ def _removal(runs: pd.DataFrame, name: str, part: pd.DataFrame) -> str:
     cost = _cost(runs)
     clean = part[(part["role"] == "reference") & (part["defence"] == name)].drop_duplicates("identity")
     harm = f", {_cost(clean)} on the clean reference" if len(clean) else ""
-    return f"{name} ({runs['asr'].astype(float).mean():.2f}, accuracy {cost}{harm})"
+    return f"{name} ({_mean(runs, 'asr'):.2f}, accuracy {cost}{harm})"
+
+
+def _mean(runs: pd.DataFrame, name: str) -> float:
+    """The mean of a rate over references, each of which counts once, as in the tables."""
+    return float(runs[name].astype(float).groupby(runs["reference_seed"]).mean().mean())
 
 
 def _cost(runs: pd.DataFrame) -> str:
-    change = float((runs["accuracy"].astype(float) - runs["accuracy_before"].astype(float)).mean())
+    change = _mean(runs, "accuracy") - _mean(runs, "accuracy_before")
     return f"{change:+.3f}".replace("-", "−")
 
 
@@ -130,13 +139,13 @@ def _judgement(area: Estimate) -> str:
 
 def _of_inputs(name: str, runs: pd.DataFrame) -> str:
     once = runs.drop_duplicates(["method", "identity"])
-    means = once.groupby("method", sort=False)[["tpr_at_5", "false_alarms_at_5", "auroc"]].mean().astype(float)
     each = listed(
-        f"TPR {row.tpr_at_5:.2f} (AUROC {row.auroc:.2f}) on models by {method}" for method, row in means.iterrows()
+        f"TPR {_mean(rows, 'tpr_at_5'):.2f} (AUROC {_mean(rows, 'auroc'):.2f}) on models by {method}"
+        for method, rows in once.groupby("method", sort=False)
     )
     asked = once["triggered_count"].astype(float)
     return (
-        f"{name}, at a threshold for 5% FPR (measured: {means['false_alarms_at_5'].mean():.2f}): {each}; "
+        f"{name}, at a threshold for 5% FPR (measured: {_mean(once, 'false_alarms_at_5'):.2f}): {each}; "
         f"means over {several(len(once), 'model')} on {several(once['reference_seed'].nunique(), 'reference')}, with "
         f"{span(asked.min(), asked.max())} triggered inputs each."
     )

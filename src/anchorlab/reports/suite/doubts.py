@@ -11,7 +11,7 @@ import pandas as pd
 from anchorlab.consistency.cautions import chance_level, few_attacked, near_chance, trigger_alone
 from anchorlab.reports.suite.accusations import lost_path_doubts
 from anchorlab.reports.suite.paired import capitalised
-from anchorlab.reports.suite.parts import TOLERANCE, Part, parts_of
+from anchorlab.reports.suite.parts import Part, parts_of
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.strengths import strength_name, strength_words
 from anchorlab.statistics.counted import several
@@ -20,6 +20,7 @@ from anchorlab.statistics.references import ENOUGH_REFERENCES
 from anchorlab.suites.results import SuiteResults
 from anchorlab.suites.smoke import is_smoke_form
 from anchorlab.suites.spec import Suite
+from anchorlab.suites.success import TOLERANCE
 
 
 def none_reached(results: SuiteResults) -> bool:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from anchorlab.metrics import METRICS
 from anchorlab.reports.suite.paired import Paired, pair
-from anchorlab.reports.suite.parts import below_target, works
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.suites.success import below_target, works
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class AtOneASR:
     def asr(self) -> float | None:
         """The common ASR; None where no two scales bracket it in any run."""
         return float(self.runs["common_asr"].iloc[0]) if len(self.runs) else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every reported run has a value there; a method that lost its worst runs would look better."""
+        return len(self.runs) == len(self.reported)
 
     @property
     def working(self) -> pd.DataFrame:

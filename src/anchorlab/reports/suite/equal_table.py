@@ -78,7 +78,7 @@ def _rows(entry: Entry, at_one: Mapping[str, AtOneASR], measures: Sequence[str])
     """The row at the common ASR, and the one of the same runs as they were reported."""
     one = at_one[entry.label]
     others = {label: other for label, other in at_one.items() if label not in (entry.label, STOPPED)}
-    rival = best_of(others)
+    rival = best_of({label: other for label, other in others.items() if other.is_whole})
     baseline = others.get(_BASELINE)
     to_plain = None if baseline is None else one.against(baseline)
     to_best = None if rival is None else one.against(others[rival])
@@ -118,11 +118,11 @@ def _below(one: AtOneASR) -> Cell:
 
 
 def _mean(one: AtOneASR, name: str, at_one: Mapping[str, AtOneASR], entry: Entry) -> Cell:
-    """A mean at the common ASR, marked if no other method has a better one."""
+    """A mean at the common ASR, marked if no other method has a better one; only whole ones compete."""
     metric, mean = METRICS[name], one.estimate(name)
-    means = [each.estimate(name).value for label, each in at_one.items() if label != STOPPED]
+    means = [each.estimate(name).value for label, each in at_one.items() if label != STOPPED and each.is_whole]
     known = [value for value in means if value is not None]
-    best = entry.role == "method" and len(known) > 1 and metric.better != ""
+    best = entry.role == "method" and one.is_whole and len(known) > 1 and metric.better != ""
     least = (min if metric.better == "lower" else max)(known, default=None)
     return estimate_cell(mean, metric.write, best=best and mean.value == least)
 

@@ -44,7 +44,7 @@ def findings(results: SuiteResults) -> tuple[str, ...]:
         return ()
     parts = parts_of(results)
     leads = [(part, _Lead.of(part, results.equal)) for part in parts]
-    sentences = list(_overview([lead for _, lead in leads if lead is not None]))
+    sentences = list(_overview([lead for _, lead in leads if lead is not None], len(parts)))
     for part, lead in leads:
         if lead is not None:
             sentences += [part.say(sentence) for sentence in lead.sentences(part)]
@@ -79,9 +79,10 @@ class _Lead:
         ordered = sorted((label for label in kl if defined(kl[label])), key=lambda label: kl[label])
         if not ordered:
             return None
-        methods = {label: working[label] for label in ordered}
-        first, *others = ordered
-        pairs = {label: pair(methods[first], methods[label], "kl") for label in others}
+        # Means are over the runs that all methods share, and pairs over the runs that two of them share.
+        first = next((label for label in ordered if not _is_beaten(label, working, ordered)), ordered[0])
+        methods = {label: working[label] for label in sorted(ordered, key=lambda label: label != first)}
+        pairs = {label: pair(methods[first], methods[label], "kl") for label in methods if label != first}
         rivals = [label for label, paired in pairs.items() if paired is None or paired.side >= 0]
         return cls(first, methods, rivals, at_one, asr)
 
@@ -190,6 +191,12 @@ class _Lead:
             yield f"not distinguishable from {BASELINE} in KL{self._at}: {listed(alike)}."
 
 
+def _is_beaten(label: str, methods: Mapping[str, pd.DataFrame], others: Sequence[str]) -> bool:
+    """Whether another method has a lower KL than this one, distinguishably."""
+    pairs = [pair(methods[label], methods[other], "kl") for other in others if other != label]
+    return any(paired is not None and paired.side > 0 for paired in pairs)
+
+
 def _mean_kl(methods: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     """The mean KL of each method, over the references and seeds that all have if there are any."""
     keys = ["reference_seed", "seed"]
@@ -207,15 +214,16 @@ def _over_references(values: pd.Series[float], name: str) -> float:
     return float("nan") if mean is None else mean
 
 
-def _overview(leads: Sequence[_Lead]) -> Iterator[str]:
-    """One sentence over all parts, if there are several."""
-    if len(leads) < 2:
+def _overview(leads: Sequence[_Lead], parts: int) -> Iterator[str]:
+    """One sentence over all parts, if methods are compared in several."""
+    compared = [lead for lead in leads if lead.others]
+    if len(compared) < 2:
         return
     counts: dict[str, list[bool]] = {}
-    for lead in leads:
-        counts.setdefault(lead.label, []).append(bool(lead.others) and not lead.rivals)
+    for lead in compared:
+        counts.setdefault(lead.label, []).append(not lead.rivals)
     words = [
-        f"{label} has the least KL in {len(alone)} of {len(leads)} parts of the suite, and in {sum(alone) or 'none'} "
+        f"{label} has the least KL in {len(alone)} of {parts} parts of the suite, and in {sum(alone) or 'none'} "
         "of them is distinguishable from every other method"
         for label, alone in sorted(counts.items(), key=lambda item: -len(item[1]))
     ]
@@ -223,12 +231,11 @@ def _overview(leads: Sequence[_Lead]) -> Iterator[str]:
 
 
 def _alone(label: str, runs: pd.DataFrame, part: Part) -> str:
-    found = len(part.methods)
-    why = (
-        "the only method that was run"
-        if found == 1 and not len(part.missed)
-        else "the only method whose backdoor works"
-    )
+    asked = {*part.choices["method"].astype(str), *part.methods}
+    settled = {*part.missed["method"].astype(str), *part.methods}
+    why = "the only method with a run whose backdoor works"  # those of others failed, or are not done
+    if asked == settled:
+        why = "the only method that was run" if len(asked) == 1 else "the only method whose backdoor works"
     references = runs["reference_seed"].nunique()
     return (
         f"{label} is {why}, so nothing is compared: its KL is {_mean(runs, 'kl')}, its churn {_mean(runs, 'churn')}, "
@@ -243,7 +250,7 @@ def _beside_controls(label: str, runs: pd.DataFrame, part: Part, at: str) -> Ite
     if benign is None or not len(benign):
         return
     yield (
-        f"for scale, a benign update with the same settings changes the reference by a KL of {_mean(benign, 'kl')}, "
+        f"for scale, a benign update changes the reference by a KL of {_mean(benign, 'kl')}, "
         f"and {label} by {_mean(runs, 'kl')}{at}."
     )
 

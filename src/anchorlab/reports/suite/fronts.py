@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from anchorlab.reports.measures import PLOTTED
-from anchorlab.reports.suite.parts import works
 from anchorlab.reports.suite.settings import Setting, at_setting
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.success import works
 
 #: How far below the lowest target a success rate is still of interest.
 _BELOW = 0.15

@@ -11,26 +11,13 @@ import pandas as pd
 from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.settings import Setting, at_setting, settings_of
 from anchorlab.suites.results import SuiteResults
-
-#: A run whose ASR lies this far below its target has no backdoor that counts: what it preserves is no evidence.
-TOLERANCE = 0.05
+from anchorlab.suites.success import works
 
 _RUNS = ("task", "trigger", "method", "role", "target_asr", "anchors_asked", "seed", "reference_seed", "asr", "kl")
 _CHOICES = (
     *("task", "trigger", "method", "target_asr", "anchors_asked", "reached", "best_asr", "strength", "at_edge"),
     "tried",
 )
-
-
-def works(runs: pd.DataFrame) -> pd.Series[bool]:
-    """Whether the backdoor of each run works: its ASR is at most 5 points below its target, or it has no target."""
-    asr, target = runs["asr"].astype(float).fillna(0.0), runs["target_asr"].astype(float)
-    return ~(asr < target - TOLERANCE)
-
-
-def below_target(runs: pd.DataFrame) -> int:
-    """How many runs have an ASR below their target."""
-    return int((runs["asr"].astype(float).fillna(0.0) < runs["target_asr"].astype(float)).sum())
 
 
 @dataclass(frozen=True)

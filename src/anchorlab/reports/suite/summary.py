@@ -22,12 +22,12 @@ from anchorlab.consistency.runs import Difference, differences_of, estimates_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.metrics.table import InstanceTable
 from anchorlab.reports.measures import COMPARED
-from anchorlab.reports.suite.parts import works
 from anchorlab.reports.suite.settings import Setting, at_setting, settings_of, slug
 from anchorlab.reports.suite.strengths import strength_name
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.tests import holm
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.success import works
 
 #: Methods that every other one is compared with, where they were run.
 BASELINES = ("plain", "anchoring")
@@ -53,7 +53,8 @@ class Entry:
         role: ``method``, ``control`` or ``noise``.
         runs: a row for each run whose backdoor works; empty if the method could not reach the target.
         estimates: mean over references and 95% interval, by measurement.
-        best_asr: the highest success rate measured on ``selection``, for a method that does not reach the target.
+        best_asr: the highest success rate measured on ``selection``, for a method that does not reach the target; not a
+            number if every run there failed.
         strength_name: what the column ``strength`` is: a strength, a count or a radius; empty for a method without one.
         failed: a row for each run whose backdoor does not work: it is no evidence of consistency, and in no mean.
     """
@@ -257,16 +258,22 @@ class _Reader:
             self._differences[sides] = differences_of(ours, theirs, COMPARED, self._compared)
         return self._differences[sides]
 
-    def answers(self, runs: pd.DataFrame) -> list[Mapping[str, NDArray[Any]]]:
-        """The columns ``_ANSWERS`` of each run's per-instance table."""
-        for identity in runs["identity"]:
+    def answers_of_one_test(self, runs: pd.DataFrame) -> list[Mapping[str, NDArray[Any]]]:
+        """The columns ``_ANSWERS`` of the table of each run that was measured on the first reference's examples.
+
+        These are the ones that the page shows.
+        """
+        examples, first = self.results.examples_measured, self.results.suite.references[0]
+        wanted = self.results.tests.get((runs["task"].iloc[0], first), "")
+        shown = [identity for identity in runs["identity"] if examples.get(identity, "") == wanted]
+        for identity in shown:
             if identity not in self._answers:
                 self._table(identity)
-        return [self._answers.of(identity) for identity in runs["identity"]]
+        return [self._answers.of(identity) for identity in shown]
 
     def _read(self, identity: str) -> Influences:
         """The influences on every measurement, of which those on what is compared are kept."""
-        found = influences(self._table(identity))
+        found = influences(self._table(identity), examples=self.results.examples_measured.get(identity, ""))
         compared = {name: found.by_metric[name] for name in COMPARED if name in found.by_metric}
         self._influences.put(identity, {name: each.astype(np.float32) for name, each in compared.items()})
         self._instances[identity] = found.instances
@@ -294,7 +301,7 @@ def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reade
         anchors,
         entries,
         {name: _from_baseline(reached, name, reader) for name in BASELINES if name in reached},
-        {name: _most_changed(reader.answers(reached[name].runs)) for name in CHANGED_BY if name in reached},
+        {name: _most_changed(reader.answers_of_one_test(reached[name].runs)) for name in CHANGED_BY if name in reached},
     )
 
 
@@ -309,8 +316,8 @@ def _entries(runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reader) -> Iter
             name = strength_name(reader.results.suite, label)
             means = reader.estimates(working) if len(working) else {}
             yield Entry(label, str(rows["role"].iloc[0]), working, means, strength_name=name, failed=failed)
-        elif label in missed:
-            yield Entry(label, "method", runs.iloc[:0], {}, missed[label])
+        else:
+            yield Entry(label, "method", runs.iloc[:0], {}, missed.get(label))
 
 
 def _from_baseline(entries: dict[str, Entry], baseline: str, reader: _Reader) -> dict[str, list[Difference]]:
@@ -332,7 +339,9 @@ def _from_baseline(entries: dict[str, Entry], baseline: str, reader: _Reader) ->
 
 
 def _most_changed(tables: Sequence[Mapping[str, NDArray[Any]]]) -> list[ChangedInstance]:
-    """The instances of largest mean divergence over the runs."""
+    """The instances of largest mean divergence over the runs; none without runs."""
+    if not tables:
+        return []
     kl = np.zeros(len(tables[0]["kl"]))
     for table in tables:
         kl += table["kl"]

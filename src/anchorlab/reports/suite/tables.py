@@ -16,7 +16,6 @@ from anchorlab.metrics import METRICS, Metric
 from anchorlab.reports.measures import further_metrics, main_metrics
 from anchorlab.reports.suite.equal_table import equal_table
 from anchorlab.reports.suite.interval_words import intervals_in_words
-from anchorlab.reports.suite.parts import below_target
 from anchorlab.reports.suite.strengths import strength_words
 from anchorlab.reports.suite.summary import Condition, Entry, Group, reasons, summarise
 from anchorlab.statistics.counted import several
@@ -25,6 +24,7 @@ from anchorlab.statistics.numbers import defined, fraction, p_value, significant
 from anchorlab.statistics.references import ENOUGH_FOR_P
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell, number, to_markdown_table
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.success import below_target
 
 #: Classes that the table by class shows; its CSV file has all.
 CLASSES_SHOWN = 12
@@ -101,7 +101,11 @@ def _without_runs(entry: Entry) -> str:
         best, count = fraction(float(entry.failed["asr"].astype(float).max())), len(entry.failed)
         runs = "its run" if count == 1 else f"all {count} runs"
         return f"the backdoor failed in {runs} (ASR at most {best} on test)"
-    return f"not reached (best ASR {fraction(entry.best_asr or 0.0)} on selection)"
+    if entry.best_asr is None:
+        return "no run is done, or every run ended with an error"
+    if not defined(entry.best_asr):
+        return "every run on selection ended with an error"
+    return f"not reached (best ASR {fraction(entry.best_asr)} on selection)"
 
 
 def _measure_cell(estimate: Estimate, measure: Metric, *, best: bool = False) -> Cell:

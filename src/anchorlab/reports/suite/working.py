@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from anchorlab.reports.suite.parts import works
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.table import Table
 from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.success import works
 
 #: Tables whose rows are repairs, by the beginning of their names.
 _OF_REPAIRS = ("repair", "relearning")
@@ -64,7 +64,10 @@ def _without_failed(results: SuiteResults, frame: pd.DataFrame) -> pd.DataFrame:
 def _failed(results: SuiteResults, frame: pd.DataFrame) -> pd.Series[bool]:
     """Which rows are of a run whose backdoor failed; a control and a reference have none that could."""
     runs = results.results
-    if not len(runs) or "asr" not in runs or "of" not in frame:
+    if not len(runs) or "asr" not in runs or "of" not in frame or not len(frame):
         return pd.Series(False, index=frame.index)
     failed = runs[(runs["role"] == "method") & ~works(runs)]
-    return frame["of"].isin(failed["identity"])
+    # A run that is reported at two targets may work at the lower one alone.
+    apart = pd.MultiIndex.from_arrays([failed["identity"], failed["target_asr"].astype(float)])
+    own = pd.MultiIndex.from_arrays([frame["of"], frame["target_asr"].astype(float)])
+    return pd.Series(own.isin(apart), index=frame.index)
