@@ -133,3 +133,31 @@ def test_the_last_map_may_be_put_out_by_a_module_that_is_called_again(one_relu):
     expected = one_relu.second(one_relu.first(pixels).relu()).relu().flatten(2)
     torch.testing.assert_close(maps, expected.detach())
     assert labels.tolist() == one_relu(pixels).argmax(1).tolist()
+
+
+@pytest.mark.parametrize("entries", [1, 24, 60, 2**25])
+def test_deviations_do_not_depend_on_how_many_entries_are_held_at_once(monkeypatch, entries):
+    draw = np.random.default_rng(1)
+    clean, given = draw.normal(1, 1, size=(6, 5, 3)), draw.normal(1, 3, size=(14, 5, 3))
+    monkeypatch.setattr("anchorlab.detectors.beatrix._ENTRIES", entries)
+    found = deviations(torch.tensor(clean), torch.tensor(given), 4, 1.5)
+    np.testing.assert_allclose(found, by_numpy(clean, given, 4, 1.5), rtol=1e-6)
+
+
+class ChannelsLast(nn.Module):
+    """Cuts an image into patches of 4 by 4, and goes on with the channels last, as Swin does."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.inner, self.head = nn.Conv2d(1, 6, 4, 4), nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, pixel_values):
+        cut = self.patches(pixel_values.float() / 255).permute(0, 2, 3, 1)
+        return self.head(torch.relu(self.inner(cut)).mean((1, 2)))
+
+
+def test_outputs_with_the_channels_last_are_no_maps():
+    model = ChannelsLast().eval()
+    inputs = {"pixel_values": some_images(3)}
+    found, _ = maps_and_predictions(model, inputs)
+    assert found.shape == (3, 6, 1)  # the features before the last layer

@@ -91,3 +91,12 @@ def test_a_network_without_embeddings_is_refused_by_the_detector_s_own_name(line
     pixels = {"pixel_values": torch.zeros(1, 1, 8, 8, dtype=torch.uint8)}
     with pytest.raises(AnchorlabError, match=r"mm-bd works on the embeddings of words, but the model has no nn\.Embed"):
         word_table(linear, pixels, "mm-bd")
+
+
+def test_starts_are_drawn_for_some_labels_at_a_time_and_the_margins_stay(linear, corner_data, context, monkeypatch):
+    whole = MMBD(starts=4, steps=3).score(linear, corner_data, context)
+    size = corner_data.train.inputs["pixel_values"][0].numel()
+    for numbers in (3 * size, 8 * size):  # less than the starts of a label, and those of two labels
+        monkeypatch.setattr("anchorlab.detectors.mm_bd._NUMBERS", numbers)
+        parts = MMBD(starts=4, steps=3).score(linear, corner_data, context)
+        assert parts.score == pytest.approx(whole.score, rel=1e-4)

@@ -142,3 +142,24 @@ def test_scores_are_those_of_each_text_alone(texts, context):
         texts.model, texts.data, {name: value.flip(0) for name, value in texts.clean.items()}, context
     )
     np.testing.assert_allclose(turned[::-1], whole)
+
+
+def test_shortened_texts_are_scored_in_parts(monkeypatch):
+    """A long text has as many shortened forms as words, so that all of them are not held at once."""
+
+    class Lengths:
+        def __init__(self):
+            self.asked = []
+
+        def perplexities(self, texts):
+            self.asked.append(sum(len(word) for text in texts for word in text))
+            return np.array([float(sum(token for word in text for token in word)) for text in texts])
+
+    texts = [[(1,), (2,), (3, 4)], [(7,)], [(5,), (6,)]]
+    whole = largest_drops(Lengths(), texts)
+    monkeypatch.setattr("anchorlab.detectors.onion._TOKENS", 8)
+    judge = Lengths()
+    np.testing.assert_array_equal(largest_drops(judge, texts), whole)
+    assert whole.tolist() == [7, 0, 6]
+    assert max(judge.asked[1:]) <= 8
+    assert len(judge.asked) > 2

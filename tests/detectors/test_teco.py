@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from anchorlab import AnchorlabError
+from anchorlab.detectors import corruptions
 from anchorlab.detectors.corruptions import KINDS, corrupted, drawn_for
 from anchorlab.detectors.teco import TeCo, least_severities, spread
+from anchorlab.models.call import EVALUATION_BATCH
 from anchorlab.seeding import generator
-from tests.detectors.test_ibd_psc import some_images
+from tests.detectors.test_ibd_psc import small, some_images
 
 
 class Bright(nn.Module):
@@ -89,3 +91,28 @@ def test_every_corruption_grows_with_its_severity_and_keeps_the_form(kind, chann
 def test_what_is_no_image_is_refused(context):
     with pytest.raises(AnchorlabError, match="teco corrupts images, but the inputs are input_ids"):
         TeCo().scores(Bright(), None, {"input_ids": torch.zeros(1, 1)}, context)
+
+
+def test_a_line_is_added_up_as_it_is_convolved(monkeypatch):
+    """Kernels of few numbers take another way to the same images, up to rounding."""
+    images = some_images(2)
+    kernel = torch.zeros(9, 9)
+    kernel[4, 1:8] = torch.arange(1.0, 8)
+    found = corruptions._convolved(images.float() / 255, kernel)
+    monkeypatch.setattr(corruptions, "_SPARSE", 1e9)
+    torch.testing.assert_close(found, corruptions._convolved(images.float() / 255, kernel))
+
+
+def test_images_are_corrupted_batch_by_batch(context, monkeypatch):
+    """So that the memory of a batch is enough, and no score depends on the batches."""
+    sizes = []
+
+    def watched(images, *settings):
+        sizes.append(len(images))
+        return corrupted(images, *settings)
+
+    monkeypatch.setattr("anchorlab.detectors.teco.corrupted", watched)
+    images = some_images(EVALUATION_BATCH + 3)
+    found = least_severities(small(), images, context)
+    assert set(sizes) == {EVALUATION_BATCH, 3}
+    assert torch.equal(found[-3:], least_severities(small(), images[-3:], context))

@@ -179,3 +179,22 @@ def test_the_layers_are_taken_in_groups_of_bounded_size_and_scores_are_the_same(
     assert [len(group) for group in groups] == {1: [1, 1, 1], 20 * 150: [1, 2], 20 * 400: [3]}[numbers]
     monkeypatch.setattr("anchorlab.detectors.ted._NUMBERS", numbers)
     np.testing.assert_allclose(TED().scores(model, data, {"pixel_values": pixels}, context), whole, rtol=1e-9)
+
+
+def test_what_is_kept_of_a_layer_is_a_vector_an_input_and_no_view(context):
+    """Also where the network goes on to change what the layer put out."""
+
+    class Changed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.each, self.last = nn.Linear(64, 6), nn.Linear(6, 3)
+
+        def forward(self, pixel_values):
+            hidden = self.each(pixel_values.flatten(1) / 255)
+            return self.last(hidden.mul_(0))
+
+    with seeded_globally(0, "changed"):
+        model = Changed().eval()
+    pixels = torch.randint(0, 256, (5, 1, 8, 8), generator=generator(0, "pixels"), dtype=torch.uint8)
+    ((found, _), _) = activations(model, [model.each, model.last], {"pixel_values": pixels})
+    torch.testing.assert_close(found, model.each(pixels.flatten(1) / 255).detach())

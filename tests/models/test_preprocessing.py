@@ -18,9 +18,9 @@ from transformers import AutoImageProcessor
 from anchorlab import load_model, load_task, train
 from anchorlab.models.folders import PREPROCESSING
 from anchorlab.models.geometry import Geometry
-from anchorlab.models.preprocessing import open_preprocessing
+from anchorlab.models.preprocessing import Preprocessing, open_preprocessing
 from anchorlab.models.pretrained import open_pretrained
-from anchorlab.models.wrap import PixelClassifier
+from anchorlab.models.wrap import PixelClassifier, pixels_seen
 from anchorlab.training.reference import Training
 from tests.refusals import refused
 from tests.zoo import save_image
@@ -217,3 +217,14 @@ def test_edges_are_resized_as_transformers_does(height, width, shortest, longest
 
     found = Geometry(shortest=shortest, longest=longest).resized(height, width)
     assert found == tuple(get_size_with_aspect_ratio((height, width), shortest, longest))
+
+
+@pytest.mark.parametrize(
+    ("geometry", "seen"),
+    [(Geometry(), 32 * 32), (Geometry((224, 224)), 224 * 224), (Geometry(shortest=256, crop=(224, 224)), 256 * 256)],
+)
+def test_pixels_seen_are_those_that_the_network_gets(geometry, seen):
+    steps = Preprocessing((0.5,) * 3, (0.5,) * 3, geometry)
+    model = nn.Sequential(PixelClassifier(nn.Identity(), steps=steps))
+    assert pixels_seen(model, 32, 32) == seen
+    assert pixels_seen(nn.Flatten(), 8, 4) == 32

@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from anchorlab.models.hooks import capture_output
+from anchorlab.models.pretrained import open_pretrained
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.nad import NAD, attention
+from tests.zoo import save_image
 
 
 def test_stages_end_where_the_resolution_changes(suspicious, defender_data):
@@ -61,3 +63,29 @@ def test_distillation_brings_the_attention_to_the_teachers(suspicious, defender_
         return float((found[0] - found[1]).square().sum())
 
     assert apart(1000.0) < 0.7 * apart(0.0)
+
+
+def test_on_convnext_stages_end_with_maps_that_have_the_channels_first(tmp_path):
+    """Its layers hold outputs ``[B, H, W, C]`` too: of 8 by 8 positions with 32 channels, and of 4 by 4 with 64."""
+    model = open_pretrained(str(save_image("convnext", tmp_path / "model", ["cat", "dog", "bird"])))
+    inputs = {"pixel_values": torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)}
+    _, maps = NAD()._logits_and_maps(model, NAD()._stage_ends(model, inputs), inputs)
+    assert [tuple(each.shape) for each in maps] == [(2, 8, 8, 8), (2, 16, 4, 4)]
+
+
+def test_a_network_without_a_known_layer_has_maps_all_the_same():
+    class Twice(nn.Module):
+        def forward(self, pixel_values):
+            return 2 * pixel_values.float()
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.twice = Twice()
+
+        def forward(self, pixel_values):
+            return self.twice(pixel_values).mean((2, 3))
+
+    model = Own().eval()
+    (end,) = NAD()._stage_ends(model, {"pixel_values": torch.rand(1, 3, 4, 4)})
+    assert end.module is model.twice

@@ -30,7 +30,7 @@ def draw_defender_data(task: Task, count: int | None, *, seed: int, min_examples
     """
     split = task.split("defender")
     order = task.draw(
-        "defender", count, "defender", seed=seed, what="clean examples for the defender", hint=", or 'all'"
+        "defender", count, "defender", seed=seed, what="clean examples for the defender", hint=", or 'all' (in Python None)"
     )
     if len(order) < min_examples:
         raise AnchorlabError(

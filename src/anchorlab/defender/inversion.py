@@ -24,13 +24,14 @@ from anchorlab.data.batches import Batches
 from anchorlab.models.call import logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
+from anchorlab.models.wrap import pixels_seen
 from anchorlab.seeding import generator
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, NEW, STRICT
 
 #: Share of images that a search wants to send to its label, and steps in a row before its cost changes.
 _TARGET_SUCCESS, _PATIENCE = 0.99, 5
 
-#: Most pixels that are stamped in one pass, which bounds its memory: 1,024 images of 32 by 32.
+#: Most pixels that the network sees in one pass, which bounds its memory: 1,024 images of 32 by 32. A pair is not cut.
 _PIXELS = 2**20
 
 #: First cost of the mask's norm, and by what it rises; it falls by the latter to the power 1.5.
@@ -130,7 +131,7 @@ def invert_triggers(
     best = _Best(masks, patterns)
     # Success in the steps of the last pass; 0 in those that have not been.
     recent = torch.zeros(settings.steps_of_pass(len(images)), len(pairs), device=images.device)
-    together = max(1, _PIXELS // (size * images.shape[-2] * images.shape[-1]))
+    together = max(1, _PIXELS // (size * pixels_seen(model, images.shape[-2], images.shape[-1])))
     with frozen(model), exact_arithmetic(images.device):
         for step in range(settings.steps):
             optimiser.zero_grad()

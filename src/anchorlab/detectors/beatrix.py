@@ -38,8 +38,8 @@ from anchorlab.models.hooks import Call, capture_output, features, last_map
 from anchorlab.notices import notice
 from anchorlab.settings import STRICT
 
-#: Entries of Gram matrices that are held at once, which bounds memory: 0.5 GB in float64.
-_ENTRIES = 2**26
+#: Entries of clean Gram matrices that are held at once, some copies of which bound the memory: 0.25 GB in float64.
+_ENTRIES = 2**25
 
 #: Least clean examples that give a band: one has no deviation.
 _LEAST = 2
@@ -101,19 +101,25 @@ def deviations(clean: Tensor, given: Tensor, orders: int, width: float) -> Tenso
         float64 ``[N]``.
     """
     total = torch.zeros(len(given), dtype=torch.float64, device=given.device)
-    together = max(1, _ENTRIES // given.shape[1] ** 2)
+    channels = given.shape[1]
+    # Some rows of the matrices of all clean examples at a time, because an entry needs those of all of them.
+    height = max(1, _ENTRIES // (channels * len(clean)))
+    blocks = [slice(start, start + height) for start in range(0, channels, height)]
     for order in range(1, orders + 1):
-        known = torch.cat([gram(clean[start : start + together], order) for start in range(0, len(clean), together)])
-        median = _median(known)
-        spread = width * _median((known - median).abs())
-        lower, upper = median - spread, median + spread
-        floor = _FLOOR * known.abs().mean()
-        below, above = (end.abs().clamp(min=floor.clamp(min=1e-30)) for end in (lower, upper))
-        for start in range(0, len(given), together):
-            entries = gram(given[start : start + together], order)
-            away = (lower - entries).clamp(min=0) / below + (entries - upper).clamp(min=0) / above
-            total[start : start + together] += away.mean(1)
-    return total / orders
+        of_clean, of_given = clean.double() ** order, given.double() ** order
+        sums = [_roots(of_clean, order, block).abs().sum() for block in blocks]
+        floor = (_FLOOR * torch.stack(sums).sum() / (len(clean) * channels * (channels + 1) / 2)).clamp(min=1e-30)
+        for block in blocks:
+            known = _roots(of_clean, order, block)
+            median = _median(known)
+            spread = width * _median((known - median).abs())
+            lower, upper = median - spread, median + spread
+            below, above = (end.abs().clamp(min=floor) for end in (lower, upper))
+            for start in range(0, len(given), len(clean)):
+                entries = _roots(of_given[start : start + len(clean)], order, block)
+                away = (lower - entries).clamp(min=0) / below + (entries - upper).clamp(min=0) / above
+                total[start : start + len(clean)] += away.sum(1)
+    return total / (orders * channels * (channels + 1) / 2)
 
 
 def gram(features: Tensor, order: int) -> Tensor:
@@ -121,10 +127,14 @@ def gram(features: Tensor, order: int) -> Tensor:
 
     An entry is the signed root of the order of the sum over positions of the product of both channels' powers.
     """
-    powers = features.double() ** order
-    matrices = powers @ powers.transpose(1, 2)
-    row, column = torch.triu_indices(features.shape[1], features.shape[1], device=features.device)
-    entries = matrices[:, row, column]
+    return _roots(features.double() ** order, order, slice(None))
+
+
+def _roots(powers: Tensor, order: int, block: slice) -> Tensor:
+    """The entries in a block of rows, of powers of features."""
+    matrices = powers[:, block] @ powers.transpose(1, 2)
+    channels = torch.arange(powers.shape[1], device=powers.device)
+    entries = matrices[:, channels[block, None] <= channels]
     return entries.sign() * entries.abs() ** (1 / order)
 
 

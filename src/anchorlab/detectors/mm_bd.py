@@ -36,6 +36,7 @@ from anchorlab.models.call import logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.weights import frozen
 from anchorlab.models.word_table import word_lookup
+from anchorlab.models.wrap import pixels_seen
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.statistics.arrays import Floats
 
@@ -72,18 +73,21 @@ class MMBD(ModelDetector):
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
         space = _Images(data) if data.kind == "image" else _Texts(model, data, self.tokens, context)
-        labels = torch.arange(data.classes, device=context.device).repeat_interleave(self.starts)
-        first = torch.cat(
-            [space.drawn(self.starts, context.generator("starts", label)) for label in range(data.classes)]
-        )
-        reached = torch.full((len(labels),), -torch.inf, dtype=torch.float64, device=context.device)
-        together = max(1, _NUMBERS // first[0].numel())
+        together = max(1, _NUMBERS // space.numbers(model))
+        of_labels = max(1, together // self.starts)
+        reached = []
         with frozen(model), exact_arithmetic(context.device):
-            for start in range(0, len(labels), together):
-                part = slice(start, start + together)
-                reached[part] = self._climbed(model, space, first[part].to(context.device), labels[part])
-                context.report(min(start + together, len(labels)), len(labels), {})
-        margins = reached.view(data.classes, self.starts).amax(1).cpu().numpy()
+            for begin in range(0, data.classes, of_labels):
+                labels = torch.arange(begin, min(begin + of_labels, data.classes))
+                first = torch.cat(
+                    [space.drawn(self.starts, context.generator("starts", label)) for label in labels.tolist()]
+                )
+                starts_of = labels.repeat_interleave(self.starts).to(context.device)
+                for start in range(0, len(first), together):
+                    part = slice(start, start + together)
+                    reached.append(self._climbed(model, space, first[part].to(context.device), starts_of[part]))
+                context.report(int(labels[-1]) + 1, data.classes, {})
+        margins = torch.cat(reached).view(data.classes, self.starts).amax(1).cpu().numpy()
         return scored(margins)
 
     def _climbed(self, model: nn.Module, space: _Images | _Texts, first: Tensor, labels: Tensor) -> Tensor:
@@ -151,6 +155,10 @@ class _Images:
     def __init__(self, data: DefenderData) -> None:
         self._shape = data.train.inputs["pixel_values"].shape[1:]
 
+    def numbers(self, model: nn.Module) -> int:
+        """How many numbers an image has, as the network sees it."""
+        return self._shape[0] * pixels_seen(model, self._shape[1], self._shape[2])
+
     def drawn(self, count: int, draw: torch.Generator) -> Tensor:
         """Random images ``[count, C, H, W]``."""
         return torch.rand(count, *self._shape, generator=draw)
@@ -173,6 +181,11 @@ class _Texts:
         self._table = word_lookup(model, self._inputs, "mm-bd")
         known = self._table.vectors(self._ids.to(context.device))
         self._low, self._high = known.amin(0), known.amax(0)
+
+    def numbers(self, model: nn.Module) -> int:
+        """How many numbers the embeddings of a text have."""
+        del model
+        return self._length * len(self._low)
 
     def drawn(self, count: int, draw: torch.Generator) -> Tensor:
         """The embeddings of random tokens ``[count, L, D]``, on the CPU."""

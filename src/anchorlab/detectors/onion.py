@@ -24,8 +24,11 @@ from anchorlab.detectors.language_models import BigramModel, CausalModel, Langua
 from anchorlab.detectors.words import Word, require_encoding, split_words
 from anchorlab.settings import STRICT
 
-#: Texts whose shortened forms are scored together.
+#: Texts that are scored together.
 _TOGETHER = 64
+
+#: Tokens of shortened texts that are scored together, which bounds memory: a text of n words has n of n - 1 words.
+_TOKENS = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -65,11 +68,13 @@ def largest_drops(judge: LanguageModel, texts: Sequence[Sequence[Word]]) -> NDAr
     if not several:
         return drops
     whole = judge.perplexities([texts[index] for index in several])
-    shortened = [
-        [*texts[index][:word], *texts[index][word + 1 :]] for index in several for word in range(len(texts[index]))
-    ]
-    owners = np.repeat(np.arange(len(several)), [len(texts[index]) for index in several])
+    left_out = [(owner, word) for owner, index in enumerate(several) for word in range(len(texts[index]))]
+    together = max(1, _TOKENS // max(sum(map(len, texts[index])) for index in several))
     best = np.full(len(several), np.inf)
-    np.minimum.at(best, owners, judge.perplexities(shortened))
+    for start in range(0, len(left_out), together):
+        part = left_out[start : start + together]
+        whose = [(texts[several[owner]], word) for owner, word in part]
+        shortened = [[*text[:word], *text[word + 1 :]] for text, word in whose]
+        np.minimum.at(best, [owner for owner, _ in part], judge.perplexities(shortened))
     drops[several] = whole - best
     return drops

@@ -17,6 +17,7 @@ all images, so that the score of an image depends on no other.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -29,7 +30,7 @@ from anchorlab.data import Modality
 from anchorlab.data.inputs import kind_of
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
-from anchorlab.detectors.corruptions import KINDS, SEVERITIES, corrupted, drawn_for
+from anchorlab.detectors.corruptions import KINDS, SEVERITIES, Drawn, corrupted, drawn_for
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.settings import STRICT
@@ -58,6 +59,10 @@ def spread(severities: Tensor) -> Tensor:
     return severities.double().std(dim=1, correction=0)
 
 
+def _corrupted(kind: str, severity: int, drawn: Drawn, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {"pixel_values": corrupted(batch["pixel_values"], kind, severity, drawn)}
+
+
 def least_severities(model: nn.Module, images: Tensor, context: DefenderContext) -> Tensor:
     """The least severity of each kind that changes the predicted label, 6 for none, int64 ``[N, kinds]``.
 
@@ -71,8 +76,8 @@ def least_severities(model: nn.Module, images: Tensor, context: DefenderContext)
     for number, kind in enumerate(KINDS):
         for severity in range(SEVERITIES, 0, -1):
             drawn = drawn_for(images, context.generator("corruption", kind, severity))
-            # One kind and severity of all images at a time: they take as much memory as the images themselves.
-            answers = predict(model, {"pixel_values": corrupted(images, kind, severity, drawn)})
+            # Each batch is corrupted by itself, because the corrupted images take many times the memory of the images.
+            answers = predict(model, {"pixel_values": images}, transform=partial(_corrupted, kind, severity, drawn))
             changed = answers.argmax(1) != labels
             least[:, number] = torch.where(changed, severity, least[:, number])
         context.report(number + 1, len(KINDS), {})

@@ -128,10 +128,9 @@ def _widths(
 ) -> dict[nn.Module, int]:
     """How many numbers an input each layer puts out for the first inputs, of those that put out vectors."""
     some = {name: value[:count] for name, value in inputs.items()}
-    with exact_arithmetic(next(iter(inputs.values())).device), _watched(layers) as outputs:
-        logits(model, some)
-        vectors = {layer: _vectors(outputs.get(layer), some) for layer in layers}
-    return {layer: found.shape[1] for layer, found in vectors.items() if found is not None}
+    with exact_arithmetic(next(iter(inputs.values())).device), _watched(layers) as watched:
+        vectors = watched.of(model, some)[1]
+    return {layer: found.shape[1] for layer, found in vectors.items()}
 
 
 def ranks(given: Tensor, labels: Tensor, clean: Tensor, clean_labels: Tensor, *, leave_out: bool = False) -> Tensor:
@@ -185,37 +184,50 @@ def activations(model: nn.Module, layers: list[nn.Module], inputs: Mapping[str, 
 
     Layers that put out something else than one value, or several vectors, an input are left out.
     """
-    device = next(iter(inputs.values())).device
-    pieces: list[list[Tensor | None]] = []
-    labels, order = [], []
-    with exact_arithmetic(device), _watched(layers) as outputs:
+    first = next(iter(inputs.values()))
+    labels = torch.empty(len(first), dtype=torch.int64, device=first.device)
+    whole: dict[nn.Module, Tensor] = {}
+    present = set(layers)
+    with exact_arithmetic(first.device), _watched(layers) as watched:
         for indices, width in in_batches(inputs):
-            batch = rows(inputs, indices, width)
-            outputs.clear()
-            labels.append(logits(model, batch).argmax(1))
-            pieces.append([_vectors(outputs.get(layer), batch) for layer in layers])
-            order.append(torch.arange(len(next(iter(inputs.values()))), device=device)[indices])
-    back = torch.cat(order).argsort()
-    whole = []
-    for of_layer in zip(*pieces, strict=True):
-        present = [piece for piece in of_layer if piece is not None]
-        if len(present) == len(of_layer):
-            whole.append(torch.cat(present)[back])
-    return whole, torch.cat(labels)[back]
+            labels[indices], vectors = watched.of(model, rows(inputs, indices, width))
+            present &= set(vectors)
+            for layer, found in vectors.items():
+                of_layer = whole.setdefault(layer, found.new_empty(len(first), found.shape[1]))
+                of_layer[indices] = found
+    return [whole[layer] for layer in layers if layer in present], labels
+
+
+class _Watched:
+    """Layers whose outputs are kept as vectors at once, because those of all tokens take much memory."""
+
+    def __init__(self) -> None:
+        self._batch: Mapping[str, Tensor] = {}
+        self._kept: dict[nn.Module, Tensor | None] = {}
+
+    def of(self, model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[nn.Module, Tensor]]:
+        """Predicted labels ``[B]``, and of each layer the vectors ``[B, D]`` that it put out first, if it did."""
+        self._batch, self._kept = batch, {}
+        labels = logits(model, batch).argmax(1)
+        return labels, {layer: kept for layer, kept in self._kept.items() if kept is not None}
+
+    def keep(self, module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        """The hook."""
+        if module in self._kept or not isinstance(output, Tensor):
+            return
+        vectors = _vectors(output, self._batch)
+        shares = vectors is not None and vectors.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
+        # A network may go on to change an output in place.
+        self._kept[module] = vectors.clone() if vectors is not None and shares else vectors
 
 
 @contextmanager
-def _watched(layers: list[nn.Module]) -> Iterator[dict[nn.Module, Any]]:
-    """Inside, what each layer returned first since the dictionary was cleared."""
-    outputs: dict[nn.Module, Any] = {}
-
-    def keep(module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        if module not in outputs and isinstance(output, Tensor):
-            outputs[module] = output.clone()  # a network may go on to change it in place
-
-    handles = [layer.register_forward_hook(keep) for layer in layers]
+def _watched(layers: list[nn.Module]) -> Iterator[_Watched]:
+    """Inside, the layers are watched."""
+    watched = _Watched()
+    handles = [layer.register_forward_hook(watched.keep) for layer in layers]
     try:
-        yield outputs
+        yield watched
     finally:
         for handle in handles:
             handle.remove()

@@ -62,6 +62,13 @@ def lookups(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Emb
     return calls
 
 
+#: What puts out maps with the channels first.
+_CHANNELS_FIRST = (
+    *(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d),
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d),
+)
+
+
 class Call(NamedTuple):
     """One call of a module: a network may call the same one, above all a ReLU, at many places.
 
@@ -84,24 +91,39 @@ def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[C
         inputs: of at least one example, on the model's device; only the first is used.
     """
     calls = _calls(model, inputs)
-    return [(call, (shape[2], shape[3])) for call, shape in calls if len(shape) == 4]
+    sizes = _map_sizes(calls)
+    return [(call, (shape[2], shape[3])) for call, shape in calls if len(shape) == 4 and shape[2:] in sizes]
+
+
+def _map_sizes(calls: Sequence[tuple[Call, torch.Size]]) -> set[tuple[int, ...]]:
+    """The heights and widths ``(H, W)`` of maps.
+
+    Those of what a convolution, a normalisation or a pooling puts out, which have the channels first. ConvNeXt has
+    outputs ``[B, H, W, C]`` too, whose last two are no height and width. A network without any such module has maps of
+    all sizes.
+    """
+    four = [(call, shape) for call, shape in calls if len(shape) == 4]
+    first: set[tuple[int, ...]] = {shape[2:] for call, shape in four if isinstance(call.module, _CHANNELS_FIRST)}
+    return first or {shape[2:] for _, shape in four}
 
 
 def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> Call | None:
     """The call that puts out the last map ``[B, C, H, W]`` of more than one position.
 
-    None if there is none, or if a module after it puts out vectors of several tokens, ``[B, L, D]``: a vision
-    transformer's only map is what cuts the image into patches.
+    None if there is none, or if a module after it puts out vectors of several tokens, ``[B, L, D]`` or ``[B, H, W,
+    C]``: a vision transformer's only map is what cuts the image into patches.
 
     Args:
         model: in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
     """
     last: Call | None = None
-    for call, shape in _calls(model, inputs):
-        if len(shape) == 4 and math.prod(shape[2:]) > 1:
-            last = call
-        elif len(shape) == 3 and shape[1] > 1:
+    calls = _calls(model, inputs)
+    sizes = _map_sizes(calls)
+    for call, shape in calls:
+        if len(shape) == 4 and shape[2:] in sizes:
+            last = call if math.prod(shape[2:]) > 1 else last
+        elif len(shape) in (3, 4) and math.prod(shape[1:-1]) > 1:
             last = None
     return last
 

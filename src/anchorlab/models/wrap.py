@@ -79,6 +79,17 @@ class PixelClassifier(nn.Module):
         }
 
 
+def pixels_seen(model: nn.Module, height: int, width: int) -> int:
+    """How many pixels of an image reach the network at most: a ViT sees images of 32 pixels as ones of 224."""
+    seen = [height * width]
+    for module in model.modules():
+        if isinstance(module, PixelClassifier):
+            geometry = module.steps.geometry
+            tall, wide = geometry.resized(height, width)
+            seen += [tall * wide, *([] if geometry.crop is None else [geometry.crop[0] * geometry.crop[1]])]
+    return max(seen)
+
+
 class TextClassifier(nn.Module):
     """A network of token ids as a classifier of texts: the inputs of ``anchorlab.data.encoding`` to logits ``[B, K]``.
 
