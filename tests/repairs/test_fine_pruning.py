@@ -8,6 +8,7 @@ import torch
 
 from anchorlab.models.hooks import features, last_layer
 from anchorlab.repairs.fine_pruning import FinePruning
+from anchorlab.repairs.pruning import Pruning
 
 
 def test_quiet_features_are_pruned_and_stay_so(suspicious, defender_data, context):
@@ -24,3 +25,15 @@ def test_features_are_what_enters_the_last_layer(small, inputs):
     torch.testing.assert_close(scores, small(**inputs).detach())
     torch.testing.assert_close(found @ small.last.weight.T + small.last.bias, scores)
     assert copy.deepcopy(small).last.in_features == found.shape[1]
+
+
+def test_the_accuracy_at_a_depth_is_that_of_the_pruned_model(suspicious, defender_data, context):
+    """Though the features are computed once; the model has its own weights again in the end."""
+    repair, model = FinePruning(), copy.deepcopy(suspicious)
+    depths, prune = repair.plan(model, defender_data, context)
+    found = dict(repair.accuracies(model, depths, prune, defender_data.validation))
+    wanted = dict(Pruning.accuracies(repair, model, depths, prune, defender_data.validation))
+    assert found == wanted
+    assert found[None] > found[max(depths)]
+    before = suspicious.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -24,6 +24,9 @@ from anchorlab.statistics.table import facts_table, to_html
 
 AnchorSource = Literal["owner", "held-out"]
 
+#: What a refusal of a number of examples says besides.
+OR_ALL = ", or 'all' (in Python None)"
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -273,7 +276,9 @@ class Task:
         if count is None:
             self.check_filled(source)
             return torch.arange(len(self.split(source)))
-        return self.draw(source, count, "anchors", source, seed=seed, what="anchors", hint=", or 'all' (in Python None)")
+        return self.draw(
+            source, count, "anchors", source, seed=seed, what="anchors", hint=", or 'all' (in Python None)"
+        )
 
     def anchors(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Split:
         """The attacker's clean examples; None gives the split itself, not a copy."""

@@ -6,6 +6,7 @@ import torch
 
 from anchorlab.data import Task
 from anchorlab.data.split import index_hash
+from anchorlab.data.task import OR_ALL
 from anchorlab.defender.context import DefenderData
 from anchorlab.errors import AnchorlabError
 
@@ -29,9 +30,7 @@ def draw_defender_data(task: Task, count: int | None, *, seed: int, min_examples
         AnchorlabError: if the split has fewer examples, or the defence needs more.
     """
     split = task.split("defender")
-    order = task.draw(
-        "defender", count, "defender", seed=seed, what="clean examples for the defender", hint=", or 'all' (in Python None)"
-    )
+    order = task.draw("defender", count, "defender", seed=seed, what="clean examples for the defender", hint=OR_ALL)
     if len(order) < min_examples:
         raise AnchorlabError(
             f"the defender has {len(order)} clean examples, but {min_examples} are needed here: give more"

@@ -11,15 +11,17 @@ test set choose, as ``oracle-fine-pruning`` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 
+from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import track_statistics
+from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.hooks import check_own_weights, features, last_layer
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import Schedule, tune
@@ -47,6 +49,22 @@ class FinePruning(Schedule, Pruning):
                 last.weight[:, order[:depth]] = 0
 
         return range(1, len(order)), prune
+
+    def accuracies(
+        self, model: nn.Module, depths: Sequence[int], prune: Callable[[int], None], examples: Split
+    ) -> Generator[tuple[int | None, float]]:
+        """See ``Pruning``. Only the last layer differs, so that the features before it are computed once."""
+        last = last_layer(model, examples.inputs)
+        entering, _ = features(model, examples.inputs)
+        before = last.weight.detach().clone()
+        with torch.no_grad(), exact_arithmetic(entering.device):
+            for depth in (None, *depths):
+                try:
+                    if depth is not None:
+                        prune(depth)
+                    yield depth, (last(entering).argmax(1) == examples.labels).double().mean().item()
+                finally:
+                    last.weight.copy_(before)
 
     def finish(
         self, model: nn.Module, prune: Callable[[], None], data: DefenderData, context: DefenderContext

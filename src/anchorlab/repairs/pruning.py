@@ -37,11 +37,11 @@ class Pruning(Repair):
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
-
-        def choose(models: PrunedModels, tolerance: float | None) -> Any | None:
-            return deepest(models, tolerance, data.validation)
-
-        return self.repair_to_depth(model, data, context, choose)
+        pruned = copied(model)
+        depths, prune = self.plan(pruned, data, context)
+        with closing(self.accuracies(pruned, depths, prune, data.validation)) as known:
+            depth = deepest(known, self.tolerance, len(data.validation))
+        return self._finished(pruned, depth, prune, data, context)
 
     def repair_to_depth(
         self, model: nn.Module, data: DefenderData, context: DefenderContext, choose_depth: DepthChooser
@@ -51,6 +51,16 @@ class Pruning(Repair):
         depths, prune = self.plan(pruned, data, context)
         with closing(pruned_models(pruned, depths, prune)) as models:
             depth = choose_depth(models, self.tolerance)
+        return self._finished(pruned, depth, prune, data, context)
+
+    def _finished(
+        self,
+        pruned: nn.Module,
+        depth: Any | None,
+        prune: Callable[[Any], None],
+        data: DefenderData,
+        context: DefenderContext,
+    ) -> nn.Module:
         if depth is None:
             context.notes.append(
                 f"nothing was pruned, because no depth costs at most {in_words(self.tolerance)} of the accuracy, or "
@@ -63,6 +73,14 @@ class Pruning(Repair):
 
         prune_to_depth()
         return self.finish(pruned, prune_to_depth, data, context)
+
+    def accuracies(
+        self, model: nn.Module, depths: Sequence[Any], prune: Callable[[Any], None], examples: Split
+    ) -> Generator[tuple[Any | None, float]]:
+        """The accuracy on examples, of the model as it is and then at each depth; it has its own weights in the end."""
+        with closing(pruned_models(model, depths, prune)) as models:
+            for depth, pruned in models:
+                yield depth, accuracy(pruned, examples)
 
     def plan(
         self, model: nn.Module, data: DefenderData, context: DefenderContext
@@ -95,13 +113,12 @@ def pruned_models(
             model.load_state_dict(before)
 
 
-def deepest(models: PrunedModels, tolerance: float | None, examples: Split) -> Any | None:
-    """The deepest depth that costs at most ``tolerance`` of the accuracy on examples; None if all cost more."""
+def deepest(accuracies: Iterable[tuple[Any | None, float]], tolerance: float | None, count: int) -> Any | None:
+    """The deepest depth that costs at most ``tolerance`` of the accuracy on so many examples; None if all cost more."""
     lowest, chosen = 0.0, None
-    for depth, model in models:
-        present = accuracy(model, examples)
+    for depth, present in accuracies:
         if depth is None:
-            lowest = lowest_accuracy(present, len(examples), tolerance)
+            lowest = lowest_accuracy(present, count, tolerance)
         elif present >= lowest:
             chosen = depth
     return chosen
