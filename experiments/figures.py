@@ -26,12 +26,12 @@ from anchorlab.reports.audit import draw_power_curves
 from anchorlab.reports.drawing import Sheet
 from anchorlab.reports.suite.detection_figures import draw_areas, draw_roc_curves
 from anchorlab.reports.suite.figures import metrics_by_method
-from anchorlab.reports.suite.parts import works
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.rocs import roc_of_models
 from anchorlab.reports.suite.settings import Setting, settings_of
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.suites.success import works
 from theory_figure import draw_theory
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from anchorlab.metrics import METRICS
-from anchorlab.reports.suite.parts import works
+from anchorlab.suites.success import works
 from short_tables import ROOT, line, read_together, replace_between, written
 
 PAGE = ROOT / "docs/reproduction.md"
