@@ -159,7 +159,7 @@ def read_together(name: str, table: str) -> pd.DataFrame:
             rows = read_table(suite, table)
             parts.append(rows if methods is None else rows[rows["method"].isin(methods)])
     # A run may have been published with both suites.
-    return pd.concat(parts, ignore_index=True).drop_duplicates("identity", ignore_index=True)
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["identity", "target_asr"], ignore_index=True)
 
 
 def refuse_other_references(results: pd.DataFrame) -> None:

@@ -145,7 +145,7 @@ def test_fresh_references_had_no_part_in_anything_before() -> None:
     assert fresh.tuning == main.tuning
     assert all(fresh.methods[label] == main.methods[label] for label in fresh.methods)
     seen = {seed for name in SUITES for seed in [*suite(name).references, *suite(name).selection.references]}
-    assert len(fresh.references) == 4
+    assert len(fresh.references) == 8
     assert not seen & set(fresh.references)
     assert fresh.selection == main.selection
 

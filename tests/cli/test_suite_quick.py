@@ -132,15 +132,33 @@ def test_a_file_with_a_value_of_each_kind_has_the_same_answer_both_ways(
 
 
 @pytest.mark.parametrize("rates", [["3e-4", 0.001], 0.01])
+@pytest.mark.parametrize(
+    "methods",
+    [
+        RICH["methods"] | {"scratch": None},
+        {"anchoring": None},
+        {"scratch": None},
+        {"longer": {"method": "plain", "tuning": {"steps": 9}}},
+        {"own": {"method": "plain", "tuning": {"learning_rate": 0.5}}, "plain": None},
+        {"own": {"method": "plain", "tuning": {"learning_rate": 0.5}}, "anchoring": None},
+    ],
+)
 def test_learning_rates_to_choose_from_have_the_same_answer_both_ways(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rates: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rates: Any, methods: dict[str, Any]
 ) -> None:
     path = tmp_path / "rates.yaml"
-    methods = RICH["methods"] | {"scratch": None}
     path.write_text(yaml.safe_dump(RICH | {"tuning": {"steps": 4}, "learning_rates": rates, "methods": methods}))
     accepted, quick, full = both_ways(monkeypatch, str(path), tmp_path / "new")
     assert accepted
     assert quick == full
+
+
+def test_an_attack_that_stands_there_twice_is_refused_by_the_full_check(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(yaml.safe_dump(RICH | {"triggers": ["five-pixel", {"target": 0}]}))
+    ended = run("suite", "check", path, "--out", tmp_path / "new")
+    assert ended.code == 2
+    assert "five-pixel (all-to-one to 0) stands twice under triggers" in ended.err
 
 
 def test_both_know_the_methods_that_begin_with_fresh_weights() -> None:

@@ -11,6 +11,7 @@ from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.beatrix import Beatrix, deviations, gram, maps_and_predictions
+from anchorlab.models.hooks import feature_maps
 from anchorlab.notices import Notice
 from tests.detectors.test_ibd_psc import small, some_images
 from tests.zoo import Linear
@@ -161,3 +162,22 @@ def test_outputs_with_the_channels_last_are_no_maps():
     inputs = {"pixel_values": some_images(3)}
     found, _ = maps_and_predictions(model, inputs)
     assert found.shape == (3, 6, 1)  # the features before the last layer
+
+
+def test_a_map_after_a_pooling_that_is_no_module_is_a_map():
+    """As in PyTorch's example for MNIST: the last module that puts out a map is the dropout."""
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.dropout, self.head = nn.Conv2d(1, 6, 3), nn.Dropout(), nn.Linear(54, 3)
+
+        def forward(self, pixel_values):
+            pooled = nn.functional.max_pool2d(self.conv(pixel_values.float() / 255), 2)
+            return self.head(self.dropout(pooled).flatten(1))
+
+    model = Pooled().eval()
+    inputs = {"pixel_values": some_images(3)}
+    found, _ = maps_and_predictions(model, inputs)
+    assert found.shape == (3, 6, 9)
+    assert [size for _, size in feature_maps(model, inputs)] == [(6, 6), (3, 3)]

@@ -76,7 +76,6 @@ class FakeResults:
         )
     )
     machine: str = "Linux x86_64, 2 cores"
-    tests: dict = dataclasses.field(default_factory=dict)
     examples_measured: dict = dataclasses.field(default_factory=dict)
     scales: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     equal: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from anchorlab import AnchorlabError, load_model, load_task
-from anchorlab.artifacts.manifest import task_record
+from anchorlab.artifacts.manifest import MANIFEST, task_record
 from anchorlab.suites import own_data
+from anchorlab.suites.cells import ReferenceJob
 from anchorlab.suites.own_data import check_data
 from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import reference_job
@@ -141,3 +142,36 @@ def test_a_reference_is_not_trained_again_because_its_data_were_moved(tmp_path: 
     if other is None:
         assert after == before | {"task": after["task"]}
         assert load_model(store.reference(reference_job(moved.tasks[0], 0))).task().data == str(second)
+
+
+@pytest.mark.parametrize("spelling", ["data", "name", "relative"])
+def test_own_data_are_found_again_beside_a_named_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    """A named task has no place of its data in its manifest."""
+    monkeypatch.chdir(tmp_path)
+    columns = {"text": "review", "label": "mood"}
+    base = "" if spelling == "relative" else f"{tmp_path}/"
+    records: dict[Path, dict[str, Any]] = {}
+
+    def trained(entry: dict[str, Any]) -> ReferenceJob:
+        spec = TaskSpec.model_validate(entry)
+        job = reference_job(spec, 0)
+        store.reference(job).mkdir(parents=True)
+        records[store.reference(job) / MANIFEST] = {"task": task_record(spec.load(seed=0)).model_dump(mode="json")}
+        return job
+
+    def own(folder: str) -> dict[str, Any]:
+        path = f"{base}{folder}/reviews.csv"
+        place = {"name": "reviews", "data": path} if spelling == "data" else {"name": path}
+        return {**place, "model": "bert-tiny", "columns": columns}
+
+    store = Store(tmp_path / "out")
+    monkeypatch.setattr("anchorlab.suites.store.read_reference", records.get)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_reviews(tmp_path / folder / "reviews.csv", "fine")
+    named, old = trained({"name": "digits", "limit": 20}), trained(own("a"))
+    new = reference_job(TaskSpec.model_validate(own("b")), 0)
+    assert store.with_data_elsewhere(new) == [store.reference(old)]
+    assert store.with_data_elsewhere(named) == []

@@ -237,6 +237,7 @@ def test_controls_take_the_learning_rate_of_plain_tuning_and_wait_for_it() -> No
         ({"anchoring": {"method": "anchoring"}}, [0.01, 0.02], 0.01, 4),
         ({"longer": {"method": "plain", "tuning": {"steps": 9}}}, [0.01, 0.02], 0.01, 9),
         ({"own": {"method": "plain", "tuning": {"learning_rate": 0.5}}}, [0.01, 0.02], 0.5, 4),
+        ({"own": {"method": "plain", "tuning": {"steps": 9}}, "plain": {"method": "plain"}}, [0.01, 0.02], 0.01, 4),
     ],
 )
 def test_controls_have_the_settings_of_what_is_beside_them(

@@ -39,7 +39,6 @@ MISTAKES = {
     "a rate in percent": ("target_asr: 95\nmethods: {plain: }", 4, "above 0 and up to 1, not at 95"),
     "no anchors": ("methods: {plain: }\nanchors: [64, 0]", 5, "at least 1, not 0"),
     "a seed twice": ("methods: {plain: }\nseeds: [1, 1]", 5, "1 stands there twice"),
-    "a trigger twice": ("methods: {plain: }\ntriggers: [five-pixel, {target: 0}]", 5, "five-pixel (all-to-one to 0)"),
     "a shared seed": ("methods: {plain: }\nseeds: [1000]", 1, "the seed 1000 both chooses strengths and is reported"),
     "an unknown tuning": ("methods: {plain: }\ntuning: {step: 3}", 5, "did you mean 'steps'?"),
     "an impossible tuning": ("methods: {plain: }\ntuning: {steps: 0}", 5, "steps=0 is not possible"),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from anchorlab import AnchorlabError
 from anchorlab.suites.reading import load_suite, parse_suite
+from anchorlab.suites.repeated import refuse_repeated
+from anchorlab.suites.runner import run_suite
 from anchorlab.suites.schema import schema
 from anchorlab.suites.smoke import smoke_form
 from anchorlab.suites.source import builtin_suites
 from anchorlab.suites.spec import Suite
 from tests.refusals import refused
-from tests.suites.inline import tiny
+from tests.suites.inline import Inline, tiny
 
 HEAD = "name: mine\ntitle: Mine\ntasks: [digits]\n"
 
@@ -50,9 +54,26 @@ def test_other_places_of_data_are_for_tasks_of_the_suite() -> None:
         suite.with_data({"digits": "here"})
 
 
-def test_tables_could_not_tell_a_task_from_itself() -> None:
-    with pytest.raises(ValueError, match="digits stands there twice: keep one, and give another a suite of its own"):
-        tiny(tasks=[{"name": "digits"}, {"name": "digits", "model": "resnet-mini"}])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"tasks": [{"name": "digits"}, {"name": "digits", "model": "resnet-mini"}]},
+            "digits stands twice under tasks",
+        ),
+        ({"triggers": [{}, {"target": 0}]}, r"five-pixel \(all-to-one to 0\) stands twice under triggers"),
+    ],
+)
+def test_a_task_or_an_attack_that_stands_there_twice_is_not_run(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """Tables would not tell the two apart. Folders of versions that ran such suites are still read."""
+    repeated = tiny(**changes)
+    with pytest.raises(AnchorlabError, match=message):
+        run_suite(repeated, tmp_path / "out", executor=Inline())
+    assert not (tmp_path / "out").exists()
+    assert parse_suite(repeated.to_yaml()) == repeated
+    refuse_repeated(tiny(triggers=[{}, {"target": 1}]))
 
 
 def test_a_suite_cannot_be_changed() -> None:

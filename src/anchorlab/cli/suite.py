@@ -146,10 +146,12 @@ def check(
 
     from anchorlab.suites.own_data import check_data
     from anchorlab.suites.plan import make_plan
+    from anchorlab.suites.repeated import refuse_repeated
     from anchorlab.suites.store import Store
 
     suite = chosen.load()
     store = Store(chosen.folder(suite))
+    refuse_repeated(suite)
     check_data(suite, store)
     say_own_data(suite)
     planned = make_plan(suite, store)

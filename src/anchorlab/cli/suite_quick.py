@@ -52,8 +52,8 @@ class Task:
 class Outline:
     """What the answer of a check says of a suite that has neither repairs nor detectors; see ``suites.spec.Suite``.
 
-    ``models`` is the number of references to train; ``controls_wait`` says whether the controls wait for the learning
-    rate of plain tuning.
+    ``models`` is the number of references to train; ``controls_wait`` says whether the controls wait for a learning
+    rate.
     """
 
     name: str
@@ -144,7 +144,7 @@ def _outline(data: Any) -> Outline:
         found,
         models=len(found.tasks) * references,
         most_runs_that_choose=choosing,
-        controls_wait=data.get("controls", True) and rates > 1 and any(map(_is_plain_tuning, found.methods.values())),
+        controls_wait=data.get("controls", True) and rates > 1 and _controls_take_rates([*found.methods.values()]),
     )
 
 
@@ -158,9 +158,13 @@ def _rates(rates: Any, tuning: Mapping[str, Any]) -> int:
     return len(numbers)
 
 
-def _is_plain_tuning(entry: dict[str, Any]) -> bool:
-    """Whether a method is plain tuning with the suite's settings, whose rate the controls have."""
-    return entry["method"] == "plain" and not any(value for key, value in entry.items() if key != "method")
+def _controls_take_rates(methods: list[dict[str, Any]]) -> bool:
+    """Whether the method whose rate the controls have chooses it; see ``Condition.controls``."""
+    plain = [entry for entry in methods if entry["method"] == "plain"]
+    if not plain:
+        return any(map(_takes_rates, methods))
+    as_it_is = [entry for entry in plain if not any(value for key, value in entry.items() if key != "method")]
+    return _takes_rates((as_it_is or plain)[0])
 
 
 def _takes_rates(entry: dict[str, Any]) -> bool:
@@ -201,6 +205,11 @@ def _triggers(triggers: Any) -> list[dict[str, Any]]:
     found = _entries(triggers, "trigger")
     for entry in found:
         _trigger(entry)
+    attacks = {
+        (entry.get("trigger", "five-pixel"), entry.get("label_rule", "all-to-one"), entry.get("target") or 0)
+        for entry in found
+    }
+    _sure(len(attacks) == len(found))
     return found
 
 

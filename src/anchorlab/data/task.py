@@ -276,9 +276,7 @@ class Task:
         if count is None:
             self.check_filled(source)
             return torch.arange(len(self.split(source)))
-        return self.draw(
-            source, count, "anchors", source, seed=seed, what="anchors", hint=", or 'all' (in Python None)"
-        )
+        return self.draw(source, count, "anchors", source, seed=seed, what="anchors", hint=OR_ALL)
 
     def anchors(self, count: int | None, *, seed: int, source: AnchorSource = "owner") -> Split:
         """The attacker's clean examples; None gives the split itself, not a copy."""

@@ -106,7 +106,7 @@ def deviations(clean: Tensor, given: Tensor, orders: int, width: float) -> Tenso
     height = max(1, _ENTRIES // (channels * len(clean)))
     blocks = [slice(start, start + height) for start in range(0, channels, height)]
     for order in range(1, orders + 1):
-        of_clean, of_given = clean.double() ** order, given.double() ** order
+        of_clean = clean.double() ** order
         sums = [_roots(of_clean, order, block).abs().sum() for block in blocks]
         floor = (_FLOOR * torch.stack(sums).sum() / (len(clean) * channels * (channels + 1) / 2)).clamp(min=1e-30)
         for block in blocks:
@@ -116,7 +116,7 @@ def deviations(clean: Tensor, given: Tensor, orders: int, width: float) -> Tenso
             lower, upper = median - spread, median + spread
             below, above = (end.abs().clamp(min=floor) for end in (lower, upper))
             for start in range(0, len(given), len(clean)):
-                entries = _roots(of_given[start : start + len(clean)], order, block)
+                entries = _roots(given[start : start + len(clean)].double() ** order, order, block)
                 away = (lower - entries).clamp(min=0) / below + (entries - upper).clamp(min=0) / above
                 total[start : start + len(clean)] += away.sum(1)
     return total / (orders * channels * (channels + 1) / 2)

@@ -156,7 +156,7 @@ class _Images:
         self._shape = data.train.inputs["pixel_values"].shape[1:]
 
     def numbers(self, model: nn.Module) -> int:
-        """How many numbers an image has, as the network sees it."""
+        """How many numbers an image has, at the size at which the network sees it."""
         return self._shape[0] * pixels_seen(model, self._shape[1], self._shape[2])
 
     def drawn(self, count: int, draw: torch.Generator) -> Tensor:

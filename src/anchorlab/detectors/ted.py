@@ -129,7 +129,7 @@ def _widths(
     """How many numbers an input each layer puts out for the first inputs, of those that put out vectors."""
     some = {name: value[:count] for name, value in inputs.items()}
     with exact_arithmetic(next(iter(inputs.values())).device), _watched(layers) as watched:
-        vectors = watched.of(model, some)[1]
+        vectors = watched.labels_and_vectors(model, some)[1]
     return {layer: found.shape[1] for layer, found in vectors.items()}
 
 
@@ -190,11 +190,12 @@ def activations(model: nn.Module, layers: list[nn.Module], inputs: Mapping[str, 
     present = set(layers)
     with exact_arithmetic(first.device), _watched(layers) as watched:
         for indices, width in in_batches(inputs):
-            labels[indices], vectors = watched.of(model, rows(inputs, indices, width))
+            labels[indices], vectors = watched.labels_and_vectors(model, rows(inputs, indices, width))
             present &= set(vectors)
             for layer, found in vectors.items():
-                of_layer = whole.setdefault(layer, found.new_empty(len(first), found.shape[1]))
-                of_layer[indices] = found
+                if layer not in whole:
+                    whole[layer] = found.new_empty(len(first), found.shape[1])
+                whole[layer][indices] = found
     return [whole[layer] for layer in layers if layer in present], labels
 
 
@@ -205,7 +206,9 @@ class _Watched:
         self._batch: Mapping[str, Tensor] = {}
         self._kept: dict[nn.Module, Tensor | None] = {}
 
-    def of(self, model: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[nn.Module, Tensor]]:
+    def labels_and_vectors(
+        self, model: nn.Module, batch: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[nn.Module, Tensor]]:
         """Predicted labels ``[B]``, and of each layer the vectors ``[B, D]`` that it put out first, if it did."""
         self._batch, self._kept = batch, {}
         labels = logits(model, batch).argmax(1)

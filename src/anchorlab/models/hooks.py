@@ -90,21 +90,30 @@ def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[C
         model: in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
     """
-    calls = _calls(model, inputs)
-    sizes = _map_sizes(calls)
-    return [(call, (shape[2], shape[3])) for call, shape in calls if len(shape) == 4 and shape[2:] in sizes]
+    return [(call, shape[2:]) for call, shape in _maps(_calls(model, inputs)) if shape is not None]
 
 
-def _map_sizes(calls: Sequence[tuple[Call, torch.Size]]) -> set[tuple[int, ...]]:
-    """The heights and widths ``(H, W)`` of maps.
+def _maps(calls: Sequence[tuple[Call, torch.Size]]) -> Iterator[tuple[Call, tuple[int, int, int, int] | None]]:
+    """Each call with the shape of the map ``[B, C, H, W]`` that it puts out; with None if it puts out something else.
 
-    Those of what a convolution, a normalisation or a pooling puts out, which have the channels first. ConvNeXt has
-    outputs ``[B, H, W, C]`` too, whose last two are no height and width. A network without any such module has maps of
-    all sizes.
+    ConvNeXt and Swin have outputs ``[B, H, W, C]`` too. So a map is what a convolution, a normalisation or a pooling
+    puts out, which have the channels first, and what has the size of such a map, or its channels and no larger size, as
+    after a pooling that is no module. In a network without any such module all outputs of four dimensions are maps.
     """
-    four = [(call, shape) for call, shape in calls if len(shape) == 4]
-    first: set[tuple[int, ...]] = {shape[2:] for call, shape in four if isinstance(call.module, _CHANNELS_FIRST)}
-    return first or {shape[2:] for _, shape in four}
+    known = any(isinstance(call.module, _CHANNELS_FIRST) and len(shape) == 4 for call, shape in calls)
+    sizes: set[tuple[int, int]] = set()
+    last = (0, 0, 0)
+    for call, shape in calls:
+        if len(shape) != 4:
+            yield call, None
+            continue
+        batch, channels, height, width = shape
+        if isinstance(call.module, _CHANNELS_FIRST):
+            sizes.add((height, width))
+            last = channels, height, width
+        pooled = channels == last[0] and height <= last[1] and width <= last[2]
+        is_map = not known or (height, width) in sizes or pooled
+        yield call, (batch, channels, height, width) if is_map else None
 
 
 def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> Call | None:
@@ -119,10 +128,9 @@ def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> Call | None:
     """
     last: Call | None = None
     calls = _calls(model, inputs)
-    sizes = _map_sizes(calls)
-    for call, shape in calls:
-        if len(shape) == 4 and shape[2:] in sizes:
-            last = call if math.prod(shape[2:]) > 1 else last
+    for (call, shape), (_, of_map) in zip(calls, _maps(calls), strict=True):
+        if of_map is not None:
+            last = call if math.prod(of_map[2:]) > 1 else last
         elif len(shape) in (3, 4) and math.prod(shape[1:-1]) > 1:
             last = None
     return last

@@ -73,7 +73,7 @@ class Condition:
         if choices is None:
             strengths = len({cell.strength for cell in trials.cells.values()})
             self.plan.open.append(Undecided(self.task, label, strengths))
-            self.plan.undecided += self._to_come * len(self.suite.seeds) * len(self.suite.target_asr)
+            self.plan.undecided += self._references_left * len(self.suite.seeds) * len(self.suite.target_asr)
             return
         for target, choice in zip(self.suite.target_asr, choices, strict=True):
             strength = choice.strength if method.grid or method.searched else None
@@ -103,12 +103,17 @@ class Condition:
 
         A suite without plain tuning gives them the rate of its first method that chooses one.
         """
-        plain = next((label for label, spec in self.suite.methods.items() if spec.method == "plain"), None)
-        tuning = {} if plain is None else self.suite.methods[plain].tuning
+        methods = self.suite.methods
+        alike = [label for label, spec in methods.items() if spec.method == "plain"]
+        # Rather plain tuning as it is than with settings of its own.
+        plain = next(
+            (label for label in alike if methods[label] == MethodSpec(method="plain")), next(iter(alike), None)
+        )
+        tuning = {} if plain is None else methods[plain].tuning
         like = next(iter(rates), "") if plain is None else plain
         rate = rates.get(like)
         if self.suite.controls and like in rates and rate is None:
-            self.plan.undecided += self._to_come * len(self.suite.seeds) * (len(self.suite.target_asr) + 1)
+            self.plan.undecided += self._references_left * len(self.suite.seeds) * (len(self.suite.target_asr) + 1)
         elif self.suite.controls:
             for target in self.suite.target_asr:
                 stopped = MethodSpec(method="plain", tuning={**tuning, "stop_at_asr": target})
@@ -147,7 +152,7 @@ class Condition:
         return any(self.store.manifest(job) is None and not self.store.failed(job) for job in self.choosing)
 
     @property
-    def _to_come(self) -> int:
+    def _references_left(self) -> int:
         """The number of reported references, without those that failed."""
         return sum(self.store.manifest(job) is not None or not self.store.failed(job) for job in self.references)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.attacks.label_rules import parse_label_rule
-from anchorlab.data.task import Task
+from anchorlab.data.task import OR_ALL, Task
 from anchorlab.errors import AnchorlabError, printable
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import make_plan, reference_job
@@ -48,7 +48,7 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
         if trained is not None and here:
             _check_unchanged(spec, trained, task, suite, store)
         if largest:
-            task.check_count("defender", largest, "clean examples for the defender", hint=", or 'all'")
+            task.check_count("defender", largest, "clean examples for the defender", hint=OR_ALL)
     if named and len(opened) == len(suite.tasks):
         for entry in suite.triggers:
             _check_labels(entry, opened)

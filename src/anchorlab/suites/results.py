@@ -213,23 +213,20 @@ class SuiteResults:
         return next((manifest for manifest in manifests if manifest is not None), None)
 
     @cached_property
-    def tests(self) -> dict[tuple[str, int], str]:
-        """The hash of the split ``test`` of each task and seed of a reference; empty of one of an older version.
+    def examples_measured(self) -> dict[str, str]:
+        """The hash of the split ``test`` that a run was measured on, by its identity.
 
-        Own data without a test part have another one for each reference.
+        Own data without a test part have another one for each reference. It is empty for all runs of a task if one of
+        its references is of an older version, which did not record it.
         """
         hashes: dict[tuple[str, int], str] = {}
         for spec in self._suite.tasks:
-            for seed in self._suite.references:
-                manifest = self._store.manifest(reference_job(spec, seed))
-                hashes[spec.name, seed] = ((manifest or {}).get("task", {}).get("contents") or {}).get("test", "")
-        return hashes
-
-    @cached_property
-    def examples_measured(self) -> dict[str, str]:
-        """The hash of the split ``test`` that a run was measured on, by its identity; see ``tests``."""
+            manifests = {seed: self._store.manifest(reference_job(spec, seed)) for seed in self._suite.references}
+            contents = {seed: each["task"].get("contents") for seed, each in manifests.items() if each is not None}
+            if all(contents.values()):
+                hashes |= {(spec.name, seed): each["test"] for seed, each in contents.items() if each is not None}
         runs = [] if self.results.empty else self.results[["identity", "task", "reference_seed"]].to_numpy().tolist()
-        return {run: self.tests.get((task, seed), "") for run, task, seed in runs}
+        return {run: hashes.get((task, seed), "") for run, task, seed in runs}
 
     def instances(self, identity: str) -> pd.DataFrame:
         """The per-instance table of a reported run, in the order of the split ``test``.

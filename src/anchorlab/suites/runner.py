@@ -32,6 +32,7 @@ from anchorlab.suites.pace import Kind, Pace
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.planned import Plan
 from anchorlab.suites.programs import check_programs
+from anchorlab.suites.repeated import refuse_repeated
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
 from anchorlab.suites.work import measure_cell, train_reference
@@ -175,8 +176,8 @@ class _Run:
         # Another machine does not see this disk, so an interrupted job starts from the beginning there.
         checkpoint = self.store.checkpoint(job) if isinstance(self.executor, LocalProcesses) else None
         if isinstance(job, ReferenceJob):
-            like = self.store.with_data_elsewhere(job)
-            return self.executor.submit(train_reference, job, checkpoint, like and self.executor.share(like))
+            elsewhere = map(self.executor.share, self.store.with_data_elsewhere(job))
+            return self.executor.submit(train_reference, job, checkpoint, *elsewhere)
         if job.reference not in self.shared:
             self.shared[job.reference] = self.executor.share(self.store.folder / "references" / job.reference)
         reference = self.shared[job.reference]
@@ -337,6 +338,7 @@ def run_in(
     """Does what ``run_suite`` does, in a store that the caller reads on from."""
     here = not isinstance(executor, RayCluster)
     check_programs(suite, allowed=programs, here=here)
+    refuse_repeated(suite)
     check_data(suite, store, here=here)
     store.begin(suite.to_yaml(), {"command": command})
     if retry_failed:

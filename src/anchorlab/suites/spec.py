@@ -49,11 +49,6 @@ COMMON_ASR = {"image": 0.99, "text": 0.95}
 MOST_RUNS = 100_000
 
 
-def _attack_of(trigger: TriggerSpec) -> str:
-    target = "" if trigger.label is None else f" to {trigger.label}"
-    return f"{trigger.trigger} ({trigger.label_rule}{target})"
-
-
 class Suite(Part):
     """A suite file."""
 
@@ -280,16 +275,6 @@ class Suite(Part):
             if count > 1:
                 raise ValueError(f"{value} stands there twice: keep one")
         return values
-
-    @field_validator("tasks", "triggers")
-    @classmethod
-    def _no_condition_twice(cls, entries: list[Any]) -> list[Any]:
-        """Tables name a task and an attack, and nothing that else could tell two of them apart."""
-        names = [each.name if isinstance(each, TaskSpec) else _attack_of(each) for each in entries]
-        for name, count in Counter(names).items():
-            if count > 1:
-                raise ValueError(f"{name} stands there twice: keep one, and give another a suite of its own")
-        return entries
 
     @field_validator("references", "seeds")
     @classmethod

@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from anchorlab.artifacts.manifest import MANIFEST
+from anchorlab.data import TASKS
 from anchorlab.errors import AnchorlabError, printable
 from anchorlab.files import explained, input_file, sweep, write_atomically, write_folder_atomically, write_json
 from anchorlab.suites.cells import Cell, Measured, ReferenceJob
@@ -179,21 +180,25 @@ class Store:
         self._references.pop(job.name, None)
         self._forget(job)
 
-    def with_data_elsewhere(self, job: ReferenceJob) -> Path | None:
-        """The folder of a reference that differs from this one in nothing but where its data were; None without one.
+    def with_data_elsewhere(self, job: ReferenceJob) -> list[Path]:
+        """The folders of references that differ from this one in nothing but the place of their data.
 
-        Whether these were the same data is left to whoever reads them.
+        Whether these were the same data is left to whoever reads them. Manifests name own data by their whole path, and
+        a suite may have named them relative to the folder where it ran.
         """
+        found = []
         for folder in sorted((self.folder / "references").glob("*/")):
             manifest = None if folder.name.startswith(".") else read_reference(folder / MANIFEST)
-            if manifest is not None and folder != self.reference(job) and not self._is_discarded(folder):
-                data = manifest["task"]["data"]
-                places = [{"data": data}]
-                if job.data is None and job.columns is not None:  # the path of own data is the name of their task
-                    places = [{"task": data}, {"task": os.path.relpath(data)}]
-                if any(ReferenceJob(**{**job.model_dump(), **place}).name == folder.name for place in places):
-                    return folder
-        return None
+            if manifest is None or folder == self.reference(job) or self._is_discarded(folder):
+                continue
+            data = manifest["task"]["data"]
+            spelled = [] if data is None else [data, os.path.relpath(data)]
+            places: list[dict[str, str | None]] = [{"data": place} for place in (None, *spelled)]
+            if job.task not in TASKS.names():  # the path of own data may be the name of their task
+                places += [{"task": place, "data": None} for place in spelled]
+            if any(ReferenceJob(**{**job.model_dump(), **place}).name == folder.name for place in places):
+                found.append(folder)
+        return found
 
     def discard(self, folder: Path) -> None:
         """From now on the folder of a reference or a model counts as missing, until another one replaces it."""

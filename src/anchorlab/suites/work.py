@@ -43,13 +43,13 @@ from anchorlab.training.reference import Training, train
 from anchorlab.triggers import TRIGGERS
 
 
-def train_reference(job: ReferenceJob, checkpoint: Path | None, like: Folder | None = None) -> dict[str, bytes]:
+def train_reference(job: ReferenceJob, checkpoint: Path | None, *elsewhere: Folder) -> dict[str, bytes]:
     """Trains a reference, unless one is there that was trained alike, on the same data in another place.
 
     Args:
         job: the reference to train.
         checkpoint: the file that the training writes its state to and continues from.
-        like: the folder of a reference that differs in nothing but where its data were, if there is one.
+        elsewhere: the folders of references that differ in nothing but where their data were.
 
     Returns:
         The files of its folder, the owner's logits among them.
@@ -61,7 +61,7 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None, like: Folder | N
         task = load_task(
             job.task, seed=job.seed, data=job.data, limit=job.limit, columns=columns, max_length=job.max_length
         )
-        artifact = None if like is None else _of_the_same_data(like, task)
+        artifact = next(filter(None, (_of_the_same_data(folder, task) for folder in elsewhere)), None)
         if artifact is None:
             artifact = train(
                 task,

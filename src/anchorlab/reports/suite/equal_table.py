@@ -61,7 +61,11 @@ def _columns(asr: float, measures: Sequence[str]) -> list[Column]:
         Column("asr", METRICS["asr"].title, definition=METRICS["asr"].definition),
         Column("kl", kl.title, kl.hint, kl.definition),
         Column("kl_to_plain", "KL / plain's", definition="Ratio of geometric means, paired by reference and seed."),
-        Column("kl_to_best", "KL / best other's", definition="The same against the other method of least KL."),
+        Column(
+            "kl_to_best",
+            "KL / best other's",
+            definition="The same against the other method of least KL, among those of which every run has a value.",
+        ),
         *(Column(m.name, m.title, m.hint, m.definition) for m in map(METRICS.__getitem__, measures)),
         Column("below", "below target", "runs", "Runs reported below the target ASR, and how many of them failed."),
     ]

@@ -28,13 +28,16 @@ def equal_in_words(results: SuiteResults, shows: Callable[[str], bool] = lambda 
     reported = set(runs["identity"])
     working = set(runs.loc[works(runs), "identity"])
     failed = int((~works(runs)).sum())
+    counted = "run" if len(runs) == len(reported) else "run at a target"
+    plural = None if len(runs) == len(reported) else "runs at their targets"
     rule = (
         f"A run whose ASR lies more than {100 * TOLERANCE:g} points below its target has failed: it is counted, and "
         "left out of every mean of consistency. "
-        f"{failed:,} of {several(len(runs), 'run')} did."
+        f"{failed:,} of {several(len(runs), counted, plural)} did."
     )
     if not len(equal):
         return [rule]
+    at_all = "" if len(runs) == len(reported) else " at every target"
     walked = set(equal["identity"]) & reported
     bracketed = set(equal.loc[equal["scale_below"].notna(), "identity"]) & working
     return [
@@ -47,7 +50,7 @@ def equal_in_words(results: SuiteResults, shows: Callable[[str], bool] = lambda 
         "distances and losses, and every other measurement as it is, is taken as linear in the logit of ASR, with ASR "
         "counted as (hits + 1/2) / (attacked + 1). Nothing is extrapolated: a run that no two factors bracket has no "
         "value and is in no mean at the common ASR. "
-        f"Of the {several(len(working), 'run')} that did not fail, {len(bracketed):,} "
+        f"Of the {several(len(working), 'run')} that did not fail{at_all}, {len(bracketed):,} "
         f"{'has' if len(bracketed) == 1 else 'have'} a value.",
     ]
 

@@ -53,11 +53,11 @@ def findings(results: SuiteResults) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Lead:
-    """The method of least KL in a part.
+    """The method of least KL in a part, among those that no other beats in the runs that the two share.
 
     Attributes:
         label: its name.
-        methods: label to the runs that are compared, of each method that has any, the lead first, by KL.
+        methods: label to the runs that are compared, of each method that has any, the lead first, the others by KL.
         rivals: methods that are not distinguishable from it in KL.
         at_one: label to the runs of each method at the common ASR, and as they were reported.
         asr: the common ASR at which the runs are compared; None where they are compared as they were reported.

@@ -259,13 +259,14 @@ class _Reader:
         return self._differences[sides]
 
     def answers_of_one_test(self, runs: pd.DataFrame) -> list[Mapping[str, NDArray[Any]]]:
-        """The columns ``_ANSWERS`` of the table of each run that was measured on the first reference's examples.
+        """The columns ``_ANSWERS`` of the table of each run; where references have other examples, of the first's runs.
 
-        These are the ones that the page shows.
+        The page shows these examples.
         """
-        examples, first = self.results.examples_measured, self.results.suite.references[0]
-        wanted = self.results.tests.get((runs["task"].iloc[0], first), "")
-        shown = [identity for identity in runs["identity"] if examples.get(identity, "") == wanted]
+        examples = self.results.examples_measured
+        differ = len({examples.get(identity, "") for identity in runs["identity"]}) > 1
+        of_first = runs["reference_seed"] == self.results.suite.references[0]
+        shown = (runs[of_first] if differ else runs)["identity"].tolist()
         for identity in shown:
             if identity not in self._answers:
                 self._table(identity)
@@ -301,7 +302,7 @@ def _group(asked: str, runs: pd.DataFrame, choices: pd.DataFrame, reader: _Reade
         anchors,
         entries,
         {name: _from_baseline(reached, name, reader) for name in BASELINES if name in reached},
-        {name: _most_changed(reader.answers_of_one_test(reached[name].runs)) for name in CHANGED_BY if name in reached},
+        {name: changed for name in CHANGED_BY if name in reached and (changed := _of_group(reached[name], reader))},
     )
 
 
@@ -336,6 +337,10 @@ def _from_baseline(entries: dict[str, Entry], baseline: str, reader: _Reader) ->
         for label in family:
             by_label[label] = [dataclasses.replace(difference, p_holm=next(adjusted)) for difference in by_label[label]]
     return {label: differences for label, differences in by_label.items() if differences}
+
+
+def _of_group(entry: Entry, reader: _Reader) -> list[ChangedInstance]:
+    return _most_changed(reader.answers_of_one_test(entry.runs))
 
 
 def _most_changed(tables: Sequence[Mapping[str, NDArray[Any]]]) -> list[ChangedInstance]:
