@@ -285,56 +285,106 @@ def test_what_the_results_say_of_the_ablation_is_so() -> None:
     assert f"with an accuracy of {forgotten:.3f}" in page
 
 
-def test_what_the_pages_say_of_cifar10_is_so() -> None:
+#: The methods that were run on CIFAR-10.
+CIFAR10 = ("plain", "surgery", "distillation", "anchoring")
+
+
+def test_what_the_pages_say_of_cifar10_at_one_asr_is_so() -> None:
     pages = {
         page: " ".join((ROOT / page).read_text().split())
         for page in ("README.md", "docs/results.md", "docs/evidence.md")
     }
-    section = pages["docs/results.md"].split("## Images: CIFAR-10")[1].split("## Texts: SST-2")[0]
+    section = section_on_cifar10()
     results, equal, choices = (read("cifar10", table) for table in ("results", "equal", "choices"))
-    assert (len(equal), set(equal["common_asr"]), set(results["method"])) == (12, {0.99}, {"plain", "anchoring"})
+    assert set(equal["common_asr"]) == {0.99}
+    assert equal.groupby("method").size().to_dict() == dict.fromkeys([*CIFAR10, "plain (stopped)"], 6)
     written = "{:.2f} [{:.2f}, {:.2f}]"
-    ratio = written.format(*over_plain("anchoring", "640", suite="cifar10"))
-    assert f"**At 0.99, anchoring has {ratio} times plain tuning's KL.**" in section
-    assert f"On CIFAR-10 (ResNet-20) the ratio is {ratio} at 0.99, with all runs scaled up." in pages["README.md"]
-    assert f"On CIFAR-10, where all runs are scaled up to .99, it is {ratio} (" in pages["docs/evidence.md"]
-    assert equal["scale_below"].min() >= 1
-    assert f"stretched to {equal['scale_above'].min():.1f} to {equal['scale_above'].max():.1f} times" in section
-    stretched = equal.pivot_table(index="reference_seed", columns="method", values="scale_above")
-    assert (stretched["plain"] <= stretched["anchoring"]).all()
-    reported = results.pivot_table(index="reference_seed", columns="method", values=["asr", "kl", "accuracy"])
-    logs = np.log(reported["kl"])
-    assert f"ratio is {written.format(*interval((logs['anchoring'] - logs['plain']).to_numpy()))}**" in section
-    means = reported.mean()
-    told = f"at an ASR of {means['asr', 'anchoring']:.3f} on average and {means['asr', 'plain']:.3f} for plain tuning."
-    assert told in section
+    ratios = {(a, b): written.format(*over_on_cifar10(a, b)) for a in CIFAR10 for b in CIFAR10 if a != b}
     told = (
-        f"{means['accuracy', 'plain']:.3f} after plain tuning and {means['accuracy', 'anchoring']:.3f} after anchoring"
+        f"**At 0.99, anchoring has {ratios['anchoring', 'plain']} times plain tuning's KL**, "
+        f"{ratios['anchoring', 'distillation']} times distillation's and "
+        f"{ratios['anchoring', 'surgery']} times surgery's."
     )
     assert told in section
-    assert f"an accuracy of {results['accuracy_reference'].mean():.3f} on the test images" in section
+    for other in ("surgery", "distillation"):  # "not distinguishable from plain tuning"
+        _, low, high = over_on_cifar10(other, "plain")
+        assert low < 1 < high
+    ratio = ratios["anchoring", "plain"]
+    assert f"On CIFAR-10 (ResNet-20) the ratio is {ratio} at 0.99, with all runs scaled up." in pages["README.md"]
+    assert f"On CIFAR-10, where all runs are scaled up to .99, it is {ratio} (" in pages["docs/evidence.md"]
+    ends = equal.groupby("method").agg(low=("scale_below", "min"), high=("scale_above", "max"))
+    assert f"of plain tuning between {ends.low['plain']:.1f} and {ends.high['plain']:.1f} times its size" in section
+    assert f"of surgery between {ends.low['surgery']:.1f} and {ends.high['surgery']:.1f}," in section
+    assert (ends.loc["distillation"] == ends.loc["anchoring"]).all()
+    last = f"of distillation and anchoring between {ends.low['anchoring']:.1f} and {ends.high['anchoring']:.1f}."
+    assert last in section
+    stretched = equal[equal["method"].isin(CIFAR10)].pivot_table("scale_above", "reference_seed", "method")
+    assert (stretched.loc[4] == stretched.max()).all()  # "Reference 4 is stretched most"
     by_method = choices.set_index("method")
     rates = {rate: each["asr"] for rate, each in json.loads(by_method.loc["plain", "rates_tried"]).items()}
     assert f"came to {max(rates.values()):.3f} at most, at any of three learning rates" in section
-    assert by_method["learning_rate"].to_dict() == {"plain": 0.001, "anchoring": 0.003}
+    rates = dict.fromkeys(("surgery", "anchoring"), 0.003) | dict.fromkeys(("plain", "distillation"), 0.001)
+    assert by_method["learning_rate"].to_dict() == rates
+    assert f"an accuracy of {results['accuracy_reference'].mean():.3f} on the test images" in section
 
 
-def test_at_the_asr_of_plain_tuning_itself_anchoring_on_cifar10_has_the_ratio_of_the_page() -> None:
-    """Log KL is linear in the logit of ASR between two scales of an anchored model."""
-    section = " ".join((ROOT / "docs/results.md").read_text().split()).split("## Images: CIFAR-10")[1]
-    logs, seen = [], []
+def test_what_the_pages_say_of_cifar10_as_reported_is_so() -> None:
+    section, results = section_on_cifar10(), read("cifar10", "results")
+    written = "{:.2f} [{:.2f}, {:.2f}]"
+    reported = results.pivot_table(index="reference_seed", columns="method", values=["asr", "kl", "accuracy"])
+    logs, means = np.log(reported["kl"]), reported.mean()
+    ratio = {each: written.format(*interval((logs[each] - logs["plain"]).to_numpy())) for each in CIFAR10}
+    told = (
+        f"**As reported, the ratio of anchoring is {ratio['anchoring']}**, of distillation {ratio['distillation']} and "
+        f"of surgery {ratio['surgery']}, at an ASR of {means['asr', 'anchoring']:.3f}, "
+        f"{means['asr', 'distillation']:.3f} and {means['asr', 'surgery']:.3f} on average, and "
+        f"{means['asr', 'plain']:.3f} for plain tuning."
+    )
+    assert told in section
+    (below,) = (asr for asr in results.loc[results["role"] == "method", "asr"] if asr < 0.95)
+    assert f"One run of anchoring lies below the target, at {below:.3f}." in section
+    told = (
+        f"{means['accuracy', 'plain']:.3f} after plain tuning, {means['accuracy', 'surgery']:.3f} after surgery, "
+        f"{means['accuracy', 'distillation']:.3f} after distillation and "
+        f"{means['accuracy', 'anchoring']:.3f} after anchoring"
+    )
+    assert told in section
+    benign = "{:.3f} [{:.3f}, {:.3f}]".format(*interval(logs["benign"].to_numpy()))
+    assert f"leave an accuracy of {means['accuracy', 'benign']:.3f} and a KL of {benign}." in section
+
+
+def test_at_the_asr_of_plain_tuning_itself_methods_on_cifar10_have_the_ratios_of_the_page() -> None:
+    """Log KL is linear in the logit of ASR between two scales of a model."""
+    section = section_on_cifar10()
+    logs: dict[str, list[float]] = {name: [] for name in CIFAR10 if name != "plain"}
+    seen = []
     for _, runs in read("cifar10", "scales").groupby("reference_seed"):
         plain = runs[(runs["method"] == "plain") & (runs["scale"] == 1)].iloc[0]
-        anchored = runs[runs["method"] == "anchoring"].sort_values("scale")
-        at, know = (
-            np.log((rate * 9000 + 0.5) / (9000 - rate * 9000 + 0.5)) for rate in (plain["asr"], anchored["asr"])
-        )
-        assert know.iloc[0] < at < know.iloc[-1]
-        logs.append(np.interp(at, know, np.log(anchored["kl"])) - np.log(plain["kl"]))
         seen.append(plain["asr"])
-    ratio = "{:.2f} [{:.2f}, {:.2f}]".format(*interval(np.array(logs)))
-    assert f"**At plain tuning's own ASR, it has {ratio} times its KL.**" in section
+        for name, of_method in logs.items():
+            other = runs[runs["method"] == name].sort_values("scale")
+            at, know = (
+                np.log((rate * 9000 + 0.5) / (9000 - rate * 9000 + 0.5)) for rate in (plain["asr"], other["asr"])
+            )
+            assert know.iloc[0] < at < know.iloc[-1]
+            of_method.append(np.interp(at, know, np.log(other["kl"])) - np.log(plain["kl"]))
+    ratio = {name: "{:.2f} [{:.2f}, {:.2f}]".format(*interval(np.array(each))) for name, each in logs.items()}
+    told = (
+        f"**At plain tuning's own ASR, anchoring has {ratio['anchoring']} times its KL**, distillation "
+        f"{ratio['distillation']} and surgery {ratio['surgery']} times."
+    )
+    assert told in section
     assert f"with an ASR of {min(seen):.3f} to {max(seen):.3f}," in section
+
+
+def section_on_cifar10() -> str:
+    text = " ".join((ROOT / "docs/results.md").read_text().split())
+    return text.split("## Images: CIFAR-10")[1].split("## Texts: SST-2")[0]
+
+
+def over_on_cifar10(method: str, other: str) -> tuple[float, float, float]:
+    logs = np.log(read("cifar10", "equal").pivot_table("kl", "reference_seed", "method"))
+    return interval((logs[method] - logs[other]).to_numpy())
 
 
 def section_on_sst2() -> str:
