@@ -30,14 +30,14 @@ class Judging:
     """What a command finds while it runs.
 
     Attributes:
-        fail_if: the bounds, as they were given.
         checks: the judgements.
         answer: what the command answers, as far as it got; its words, its table and its files are written too.
+        fail_if: the bounds, as they were given.
     """
 
-    fail_if: Sequence[str] = ()
     checks: list[Check] = field(default_factory=list)
     answer: Answer = field(default_factory=Answer)
+    fail_if: Sequence[str] = ()
 
     def bounds(self, known: Sequence[str] | None = None) -> list[Bound]:
         """The bounds; ``known`` are the measurements that they may name, those of comparisons if left out."""
@@ -116,7 +116,7 @@ class GateOptions(OptionGroup):
         from anchorlab.reports.acceptance.record import no_gate, refusal
 
         begun = time.monotonic()
-        judging = Judging(self.fail_if or ())
+        judging = Judging(fail_if=self.fail_if or ())
         try:
             yield judging
         except Exception as error:

@@ -27,7 +27,7 @@ def what_was_run(results: SuiteResults, conditions: Sequence[Condition]) -> list
             f"{several(len(methods), 'method')} that inject{'s' * (len(methods) == 1)} a benchmark backdoor into a "
             f"trained classifier ({listed(methods)}), on {listed(tasks)}. Trigger: {listed(triggers)}."
         )
-    else:
+    if not (len(reported) and (reported["role"] == "method").any()):
         sentences.append("No method has a reported run so far: the rest of the page shows what is there.")
     if groups:
         sentences.append(
