@@ -284,6 +284,12 @@ def test_what_the_results_say_of_the_ablation_is_so() -> None:
     logs = (logs_of("ablation", "centred", "640") - logs_of("ablation", "raw", "640")).to_numpy()
     widened = stats.t.ppf(1 - 0.025 / 10, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
     assert logs.mean() + widened > 0  # "would not if it were widened for ten comparisons"
+    centred = logs_of("ablation", "centred", "640")
+    dial = [
+        "{:.2f} [{:.2f}, {:.2f}]".format(*interval((logs_of("ablation", each, "640") - centred).to_numpy()))
+        for each in ("weighted .5", "weighted .9", "weighted 1")
+    ]
+    assert f"has {dial[0]} times the KL on other inputs at .5, {dial[1]} times at .9 and {dial[2]} times at 1," in page
     choices, equal = read("ablation", "choices"), read("ablation", "equal")
     (missed,) = choices.loc[~choices["reached"], ["method", "best_asr"]].itertuples(index=False)
     assert missed.method == "other data"

@@ -289,7 +289,7 @@ def capture_output(place: nn.Module | Call, *, entering: bool = False) -> Iterat
     """Inside, what a module or a call returned last, or what entered it, may be asked for; with its graph.
 
     Args:
-        place: a call, counted anew in each forward pass; or a module, of which the last call counts.
+        place: a call, by its number in a forward pass; or a module, whose last call is kept.
         entering: whether to keep what entered it.
     """
     call = place if isinstance(place, Call) else Call(place, number=0, of=1)
