@@ -30,6 +30,7 @@ from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.rocs import roc_of_models
 from anchorlab.reports.suite.settings import Setting, settings_of
 from anchorlab.reports.suite.summary import Condition, Entry, Group
+from anchorlab.reports.suite.working import working_only
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.suites.success import works
 from theory_figure import draw_theory
@@ -52,14 +53,22 @@ class Committed:
     equal: pd.DataFrame = field(default_factory=pd.DataFrame)
     repairs: pd.DataFrame = field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = field(default_factory=pd.DataFrame)
+    deployed: pd.DataFrame = field(default_factory=pd.DataFrame)
+    stability: pd.DataFrame = field(default_factory=pd.DataFrame)  # which no experiment commits
 
     @classmethod
     def of(cls, name: str) -> Committed:
         """The results of a folder of experiments."""
-        tables = ("results", "selection", "choices", "scales", "equal", "repairs", "detections")
+        tables = ("results", "selection", "choices", "scales", "equal", "repairs", "detections", "deployed")
         frames = {table: HERE / name / f"{table}.csv" for table in tables}
         text = {"anchors_asked": str, "defender": str}
-        return cls(name, **{table: pd.read_csv(file, dtype=text) for table, file in frames.items() if file.is_file()})
+        read = {table: pd.read_csv(file, dtype=text) for table, file in frames.items() if file.is_file()}
+        # An empty cell of a control or a reference says that it belongs to every number of anchors.
+        filled = {
+            table: frame.fillna({"anchors_asked": ""}) if table in ("repairs", "detections", "deployed") else frame
+            for table, frame in read.items()
+        }
+        return cls(name, **filled)
 
     @property
     def setting(self) -> Setting:
@@ -111,10 +120,14 @@ def draw_text_metrics(stem: Path) -> None:
 
 
 def draw_image_repairs(stem: Path) -> None:
-    """Repairs of images, with 640 of the defender's examples."""
-    repairs = pd.read_csv(HERE / "repairs/repairs.csv", dtype={"defender": str})
+    """Repairs of images."""
     setting = "fashion-mnist, five-pixel, 640 of the defender's examples"
-    draw_repairs(repairs[repairs["defender"] == "640"], stem, SHEET, setting=setting)
+    draw_repairs(working_repairs("repairs"), stem, SHEET, setting=setting)
+
+
+def working_repairs(name: str) -> pd.DataFrame:
+    """The repairs of an experiment, without those of models whose backdoor failed."""
+    return working_only(Committed.of(name)).repairs  # type: ignore[arg-type]  # it reads the frames
 
 
 def draw_text_repairs(stem: Path) -> None:

@@ -1,10 +1,10 @@
-"""Copies the results of a finished suite, whose report is written, to where readers find them.
+"""Copies the results of a finished suite to where readers find them.
 
     anchorlab suite run fashion-mnist --out runs/fashion-mnist
     python experiments/publish.py runs/fashion-mnist
 
 Writes experiments/NAME/{results,selection,choices}.csv; scales.csv and equal.csv, where runs were measured at several
-scales; repairs.csv and detections.csv and the report's tables of them (relearning too), where a suite has any;
+scales; repairs.csv and detections.csv and the tables of them (relearning too), where a suite has any;
 deployed.csv, where it deploys; and the tables of README and docs between their markers. Then draws the figures of the
 documentation from these files.
 """
@@ -14,12 +14,16 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from anchorlab import load_results
+from anchorlab.reports.suite.defence_tables import defence_tables
 from anchorlab.reports.suite.tables import to_markdown
+from anchorlab.statistics.table import to_csv
+from anchorlab.suites.results import SuiteResults
+from defence_tables import write_defences
 from deployed_table import write_deployed
-from repairs_table import write_repairs
 from reproduction_table import write_reproduction
 from short_tables import SMALL, replace_between, tables_with, write_short_tables
 
@@ -34,10 +38,7 @@ KEPT_OF_SCALES = [
 ]
 
 #: The report's tables of repairs and of detectors.
-REPORTED = {
-    "repairs": ("repairs-*.csv", "repair-rates.csv", "relearning.csv"),
-    "detections": ("detections-*.csv", "accusations.csv"),
-}
+REPORTED = ("repairs-*.csv", "repair-rates.csv", "relearning.csv", "detections-*.csv", "accusations.csv")
 #: The figure of a suite's report that no CSV file has the data of, and its name in the documentation.
 FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers.png")}
 #: The figures that figures.py draws from a suite.
@@ -79,11 +80,7 @@ def main() -> None:
             frame = frame[KEPT_OF_SCALES].drop_duplicates(["identity", "common_asr", "scale"])
         kept = frame.drop(columns=[column for column in LEFT_OUT if column in frame and name != "choices"])
         kept.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
-    for name, patterns in REPORTED.items():
-        # The report of another suite in the same folder may have left its tables there.
-        for pattern in patterns if len(getattr(results, name)) else ():
-            for table in (folder / "report/tables").glob(pattern):
-                (out / table.name).write_bytes(table.read_bytes())
+    write_defence_tables(results, out)
     if results.name in FOUND:
         source, name = FOUND[results.name]
         (ROOT / "docs/figures" / name).write_bytes((folder / "report/figures" / source).read_bytes())
@@ -93,14 +90,21 @@ def main() -> None:
         for name in tables_with(results.name):
             write_short_tables(name)
             write_reproduction(name)
-    if results.name == "repairs":
-        write_repairs()
+    write_defences(results.name)
     if results.name == "deployed":
         write_deployed()
     if results.name == SMALL[0]:
         subprocess.run([sys.executable, str(HERE / "readme_figure.py")], check=True)
     if results.name in FIGURES:
         subprocess.run([sys.executable, str(HERE / "figures.py"), *FIGURES[results.name]], check=True)
+
+
+def write_defence_tables(results: SuiteResults, out: Path) -> None:
+    """Writes the tables of repairs and detectors of a suite that the documentation has numbers of."""
+    for table in defence_tables(results):
+        name = f"{table.name}.csv"
+        if any(fnmatch(name, pattern) for pattern in REPORTED):
+            (out / name).write_text(to_csv(table))
 
 
 def write_table(name: str, text: str) -> None:

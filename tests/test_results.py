@@ -240,6 +240,14 @@ def test_what_the_docs_say_of_repairs_is_so() -> None:
     least, most = of_fine_tuning["anchoring"].min(), of_fine_tuning["anchoring"].max()
     told = " ".join((ROOT / "docs/results/defences.md").read_text().split())
     assert f"after fine-tuning its ASR lies between {least:.2f} and {most:.2f}" in told
+    early = runs.assign(early=runs["note"].fillna("").str.contains("kept the weights after"))
+    early = early.pivot_table(index=["defence", "reference_seed"], columns="method", values="early", aggfunc="first")
+    for repair in ("fine-tuning", "fine-pruning", "nad", "mcr"):
+        untouched = (left["anchoring"] - left["plain"]).loc[repair][~early.loc[repair].any(axis=1)]
+        number = f"{mean_over_references(untouched, untouched.index):.3f}".replace("-", "−")
+        assert number in told, repair
+    assert early.loc["ft-sam"].to_numpy().sum() == 12  # "most runs"
+    assert early.loc["i-bau"].to_numpy().sum() == 8  # "half"
     page = " ".join((ROOT / "docs/evidence.md").read_text().split())
     means = of_fine_tuning.mean()
     sentence = "after fine-tuning is {plain:.3f} where plain tuning injected and {anchoring:.3f} where anchoring did"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ def test_whatever_else_a_scanner_does_is_a_failure_with_its_reason(said, script,
     found = said(script, **settings)
     assert math.isnan(found.score)
     assert found.note == FAILED + words
+
+
+def test_a_crash_of_pythons_is_no_answer_although_its_exit_code_is_one(said):
+    crash = f"{shlex.quote(sys.executable)} -c 'raise ValueError(1)'"
+    found = said(crash, exit_scores="0=0,1=1")
+    assert math.isnan(found.score)
+    assert found.note == f"{FAILED}it ended with exit code 1 (ValueError: 1)"
+    assert said("exit 1", exit_scores="0=0,1=1").score == 1
 
 
 def is_gone(process: int) -> bool:

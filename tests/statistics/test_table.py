@@ -173,9 +173,20 @@ def test_any_texts_are_printed_without_a_sign_that_steers_the_terminal(texts, ma
 def test_markup_is_text_in_every_place(markup):
     console = Console(width=200, file=io.StringIO(), markup=markup)
     print_full(hostile_table(["[red]a[/red]"] * 15), console)
-    assert console.file.getvalue().count("[red]a[/red]") == 17
+    assert console.file.getvalue().count("[red]a[/red]") == 19
 
 
 def test_an_estimate_is_marked_as_best_only_where_that_is_said():
     assert not estimate_cell(Estimate(0.5, 0.4, 0.6), str).best
     assert estimate_cell(Estimate(0.5, 0.4, 0.6), str, best=True).best
+
+
+def test_rows_of_one_name_are_told_apart_in_every_format():
+    rows = [Row("tune", [Cell("0.1")], sub="plain"), Row("tune", [Cell("0.2")], sub="anchoring")]
+    table = Table("twice", "Twice.", "repair", [Column("asr", "ASR")], [Rows([*rows, Row("clp", [Cell("0.3")], "x")])])
+    console = Console(file=io.StringIO(), width=80)
+    print_full(table, console)
+    for text in (to_latex(table), to_markdown_table(table), to_html(table), console.file.getvalue()):
+        assert "tune, plain" in text
+        assert "tune, anchoring" in text
+        assert "clp, x" not in text

@@ -54,6 +54,9 @@ _BEGINS = 100
 #: Most characters of what a scanner complains of.
 _SHORT = 160
 
+#: How Python begins what it says of a crash, after which it ends with exit code 1.
+_TRACEBACK = "Traceback (most recent call last)"
+
 
 class _FailureError(Exception):
     """The scanner gave no score; the words say why."""
@@ -61,11 +64,20 @@ class _FailureError(Exception):
 
 @record(frozen=True)
 class _Ended:
-    """How a process ended: its exit code, None where time ran out; what it printed; and its seconds."""
+    """How a process ended.
+
+    Attributes:
+        code: its exit code; None where time ran out.
+        printed: to its standard output.
+        complained: the last line of its standard error.
+        crashed: whether a traceback of Python's stands at the end of its standard error.
+        seconds: how long it took.
+    """
 
     code: int | None
     printed: bytes
     complained: str
+    crashed: bool
     seconds: float
 
 
@@ -167,7 +179,7 @@ class Command(ModelDetector):
             names = {one.value: one.name for one in signal.Signals}
             raise _FailureError(f"it was ended by {names.get(-ended.code, 'a signal')}")
         allowed = self._scores_of_codes or dict.fromkeys(_ANSWERS, 0.0)
-        if ended.code not in allowed:
+        if ended.code not in allowed or (self.exit_scores and ended.crashed):  # Python's exit code of a crash is 1
             raise _FailureError(f"it ended with exit code {ended.code}")
         return (allowed[ended.code], "") if self.exit_scores else self._score_in(_parsed(ended.printed))
 
@@ -231,7 +243,7 @@ def _run(words: list[str], time_limit: float) -> _Ended:
                 words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, close_fds=True
             )
         except OSError as error:
-            return _Ended(127, b"", shortened(printable(error.strerror or str(error)), _SHORT), 0.0)
+            return _Ended(127, b"", shortened(printable(error.strerror or str(error)), _SHORT), False, 0.0)
         code: int | None = None
         try:
             code = process.wait(time_limit)
@@ -242,7 +254,8 @@ def _run(words: list[str], time_limit: float) -> _Ended:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         seconds = time.monotonic() - began
-        return _Ended(code, _head(out), _last_line(err), seconds)
+        complaint = _tail(err)
+        return _Ended(code, _head(out), _last_line(complaint), _TRACEBACK in complaint, seconds)
 
 
 def _head(file: Any) -> bytes:
@@ -251,8 +264,13 @@ def _head(file: Any) -> bytes:
     return head
 
 
-def _last_line(file: Any) -> str:
-    """The last words of a complaint, for a note."""
+def _tail(file: Any) -> str:
     file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-    lines = file.read().decode(errors="replace").strip().splitlines()
+    tail: bytes = file.read()
+    return tail.decode(errors="replace").strip()
+
+
+def _last_line(complaint: str) -> str:
+    """The last words of a complaint, for a note."""
+    lines = complaint.splitlines()
     return shortened(printable(lines[-1].strip()), _SHORT) if lines else ""

@@ -2,9 +2,10 @@
 
 Zhao et al. 2020, Bridging Mode Connectivity in Loss Landscapes and Adversarial Robustness, ICLR (arXiv 2005.00060). The
 quadratic Bezier curve ``(1 - t)^2 w_0 + 2 t (1 - t) w + t^2 w_1`` joins the model and its fine-tuned form; its middle
-``w`` is trained so that the clean loss is low along all of it (Garipov et al. 2018, arXiv 1802.10026). Points well
-inside keep the accuracy and often lose the backdoor. We take the point nearest to the curve's middle that costs at most
-``tolerance`` of the accuracy on the defender's validation examples, and estimate BatchNorm's statistics again there.
+``w`` is trained so that the clean loss is low along all of it (Garipov et al. 2018, arXiv 1802.10026). It begins midway
+between the ends, as in the published code, so that the curve begins as a straight line. Points well inside keep the
+accuracy and often lose the backdoor. We take the point nearest to the curve's middle that costs at most ``tolerance``
+of the accuracy on the defender's validation examples, and estimate BatchNorm's statistics again there.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ class ModeConnectivity(Schedule, Repair):
         )
         ends = [_weights(model), _weights(tuning.repair(model, data, context))]
         middle = track_statistics(copied(model))
+        with torch.no_grad():
+            for name, parameter in middle.named_parameters():
+                parameter.copy_((ends[0][name] + ends[1][name]) / 2)
         draw = context.generator("curve")
 
         def loss(curve: nn.Module, inputs: Mapping[str, Tensor], labels: Tensor) -> Tensor:
@@ -66,8 +70,13 @@ class ModeConnectivity(Schedule, Repair):
         lowest = lowest_accuracy(accuracy(model, data.validation), len(data.validation), self.tolerance)
         points = [self._point(middle, ends, t, data) for t in _POINTS]
         accuracies = [accuracy(point, data.validation) for point in points]
-        accurate = (index for index, value in enumerate(accuracies) if value >= lowest)
-        return points[next(accurate, accuracies.index(max(accuracies)))]
+        accurate = [index for index, value in enumerate(accuracies) if value >= lowest]
+        if not accurate:
+            context.notes.append(
+                "MCR took the most accurate point of the curve, because all cost more of the accuracy on the held-back "
+                "part than they may"
+            )
+        return points[accurate[0] if accurate else accuracies.index(max(accuracies))]
 
     def _point(self, middle: nn.Module, ends: list[Weights], t: float, data: DefenderData) -> nn.Module:
         point = copied(middle)

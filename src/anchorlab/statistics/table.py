@@ -56,6 +56,7 @@ class Cell:
         interval: the interval as it is read.
         note: a further line.
         best: whether no other method of the group has a better mean.
+        estimate: the value as it was estimated, where notes below the table depend on how.
     """
 
     text: str
@@ -64,6 +65,7 @@ class Cell:
     interval: str = ""
     note: str = ""
     best: bool = False
+    estimate: Estimate | None = None
 
 
 #: Where nothing was measured.
@@ -167,7 +169,7 @@ def estimate_cell(
     finite = Estimate(number(estimate.value), lower, upper, each=estimate.each)
     if finite.value is None:
         return Cell(undefined)
-    return Cell(write(finite.value), finite.value, finite.bounds, finite.interval(write), best=best)
+    return Cell(write(finite.value), finite.value, finite.bounds, finite.interval(write), best=best, estimate=estimate)
 
 
 def to_csv(table: Table) -> str:
@@ -216,7 +218,7 @@ def to_latex(table: Table) -> str:
         if group.title:
             lines += [r"\addlinespace"] if position else []
             lines += [rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{latex(group.title)}}}}} \\"]
-        lines += [row_of([latex(row.head), *_latex_cells(row, len(table.columns))]) for row in group.rows]
+        lines += [row_of([latex(_name(row, group)), *_latex_cells(row, len(table.columns))]) for row in group.rows]
     lines += [r"\bottomrule", r"\end{tabular}", ""]
     needed = [PREAMBLE] if any(r"\anchorlabunicode" in text for text in lines) else []
     return "\n".join([*comments, *needed, *lines])
@@ -244,8 +246,14 @@ def to_markdown_table(table: Table) -> str:
         cells = [_joined(markdown(cell.text), cell.interval, markdown(cell.note)) for cell in row.cells]
         cells = cells or [markdown(row.sub), *[""] * (len(table.columns) - 1)]
         titles = [markdown(group.title.removesuffix(" anchors"))] if grouped else []
-        lines.append([markdown(row.head), *titles, *cells])
+        lines.append([markdown(_name(row, group)), *titles, *cells])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _name(row: Row, group: Rows) -> str:
+    """A row's heading on one line: with what stands below it, where several rows of its group have the same."""
+    alike = sum(other.head == row.head for other in group.rows)
+    return f"{row.head}, {row.sub}" if row.cells and row.sub and alike > 1 else row.head
 
 
 def _joined(*parts: str) -> str:
@@ -262,7 +270,7 @@ def to_html(table: Table) -> str:
         for row in group.rows:
             texts = [_joined(cell.text, cell.interval, cell.note) for cell in row.cells]
             cells = "".join(f"<td>{html(text)}</td>" for text in texts or [row.sub])
-            lines.append(f"<tr><th>{html(row.head)}</th>{cells}</tr>")
+            lines.append(f"<tr><th>{html(_name(row, group))}</th>{cells}</tr>")
     return "\n".join([*lines, "</tbody></table>"])
 
 
@@ -286,7 +294,7 @@ def print_full(table: Table, console: Console) -> None:
     """The whole table on a terminal: its caption, every column, intervals beside their values, and its notes."""
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     # As wide as the names of rows, so that the title of a group takes no room from the values.
-    heads = max((cell_len(printable(row.head)) for _, row in table.rows()), default=0)
+    heads = max((cell_len(printable(_name(row, group))) for group, row in table.rows()), default=0)
     drawn.add_column(_text(table.head), max_width=max(heads, _HEAD_WIDTH))
     for column in table.columns:
         drawn.add_column(_text(column.title), justify="left" if column.is_text else "right")
@@ -294,7 +302,7 @@ def print_full(table: Table, console: Console) -> None:
         if group.title:
             drawn.add_row(_text(group.title, "italic"))
         for row in group.rows:
-            drawn.add_row(_text(row.head), *(_beside(cell) for cell in row.cells or (Cell(row.sub),)))
+            drawn.add_row(_text(_name(row, group)), *(_beside(cell) for cell in row.cells or (Cell(row.sub),)))
     console.print(_text(table.caption, "bold"), soft_wrap=True)
     console.print(drawn)
     console.print()

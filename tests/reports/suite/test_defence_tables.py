@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import pytest
@@ -24,6 +24,7 @@ class Made:
     detections: pd.DataFrame
     deployed: pd.DataFrame
     stability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    failed: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def models(asr_of_broken: float) -> pd.DataFrame:
@@ -95,3 +96,22 @@ def test_nothing_is_left_out_or_said_where_no_backdoor_failed() -> None:
     for name, table in shown.items():
         assert not any("left out" in note for note in table.notes), name
     assert "broken" in words(shown["detections-models"])
+
+
+def test_what_ended_with_an_error_is_counted_where_it_is_missing() -> None:
+    failed = pd.DataFrame({"stage": ["defended", "detected", "detected", "reported"]})
+    shown = tables(replace(made(0.99), failed=failed))
+    (of_repairs,) = [note for note in shown["repairs-kl"].notes if "error" in note]
+    assert of_repairs == "1 repair of the suite ended with an error, and is in no table."
+    (of_detectors,) = [note for note in shown["detections-inputs"].notes if "error" in note]
+    assert of_detectors == "2 detections of the suite ended with an error, and are in no table."
+
+
+def test_what_a_repair_was_given_beside_the_defenders_examples_is_said() -> None:
+    own = made(0.99)
+    trusting = own.repairs.assign(defence="halfway", defence_name="interpolation")
+    shown = tables(replace(own, repairs=pd.concat([own.repairs, trusting])))
+    for name in ("repairs-asr", "repair-rates"):
+        (note,) = [note for note in shown[name].notes if "trusted" in note]
+        assert note.startswith("halfway was also given a trusted earlier version: the clean reference itself")
+    assert not [note for note in tables(own)["repairs-asr"].notes if "trusted" in note]

@@ -87,8 +87,17 @@ def test_the_figure_has_a_panel_for_each_repair_and_both_controls(repairs, tmp_p
     assert "$square$" in words
     # The oracle, whose depth no defender can choose, is no finding, and a note says so.
     beside = "clean reference 0.310)"
-    assert f"5 triggered examples: highest after hide (0.910, {beside}, lowest after forget (0.310, {beside}" in words
+    assert "Of repairs that leave an ASR under 0.2, 5 triggered examples bring it back most" in words
+    assert f"after hide (0.910, {beside}, least after forget (0.310, {beside}" in words
     assert "as no defender can" in words
+
+
+def test_a_repair_that_removes_nothing_is_no_finding(repairs, tmp_path):
+    kept = repairs.assign(asr=repairs["asr"].where(repairs["defence"] != "hide", 0.95))
+    draw_relearning(kept, tmp_path / "kept", WIDE, setting="")
+    assert "bring it back to forget (0.310" in words_of(tmp_path / "kept.svg")
+    draw_relearning(repairs.assign(asr=0.95), tmp_path / "none", WIDE, setting="")
+    assert "No repair leaves an ASR under 0.2" in words_of(tmp_path / "none.svg")
 
 
 def test_the_finding_rounds(repairs, tmp_path):
@@ -104,4 +113,4 @@ def test_few_references_and_missing_runs_are_drawn(repairs, tmp_path):
     draw_relearning(few.drop(columns="asr_reference"), tmp_path / "few", NARROW)
     words = words_of(tmp_path / "few.svg")
     assert "Small signs: runs; large: their mean." in words
-    assert "after hide (0.905" in words
+    assert "bring it back to hide (0.905" in words

@@ -130,3 +130,39 @@ def test_a_trigger_with_several_targets_has_a_part_for_each(repairs):
         for attack in ("all-to-one, target 2", "all-to-one, target 3", "all-to-all")
     ]
     assert [group.rows[1].cells[0].value for group in table.groups] == pytest.approx([0.55, 0.65, 0.55])
+
+
+def test_notes_that_differ_in_numbers_alone_are_one_and_stand_below_one_table(repairs):
+    kept = [f"tune kept the weights after {20 * (run + 1)} of 320 steps" for run in range(4)]
+    repairs.loc[repairs["defence"] == "tune", "note"] = kept
+    table, *others = shown.repairs_tables(Made(repairs))
+    assert table.notes[2:] == [
+        "tune, in 4 runs: tune kept the weights after 20 to 80 of 320 steps.",
+        "prune, in 4 runs: nothing was pruned, because there is no BatchNorm.",
+    ]
+    assert [len(other.notes) for other in others] == [2, 2, 2]
+
+
+def test_a_model_that_did_not_change_differs_by_0_without_an_interval(repairs):
+    three = pd.concat([repairs, repairs[repairs["reference_seed"] == 0].assign(reference_seed=2, identity="third")])
+    three["identity"] += three["method"] + three["defence"]
+    of_reference = three["role"] == "reference"
+    same = three.assign(churn=three["churn"].where(~of_reference, 0.0))
+    same["churn_before"] = same["churn_before"].where(~of_reference, 0.0)
+    table = shown.repairs_tables(Made(same))[3]
+    cells = [row.cells[1] for row in table.groups[0].rows]
+    assert [(cell.value, cell.bounds) for cell in cells] == [(0, None)] * 3
+
+
+def test_intervals_that_are_too_narrow_or_no_students_t_are_named(repairs):
+    parts = [repairs[repairs["reference_seed"] == 0].assign(reference_seed=reference) for reference in range(4)]
+    many = pd.concat(parts)
+    many["identity"] += many["reference_seed"].astype(str)
+    of_tune = (many["defence"] == "tune") & (many["role"] == "method")
+    many.loc[of_tune, "asr"] = [0.01, 0.1, 0.5, 0.9]
+    (table, *_) = shown.repairs_tables(Made(many))
+    assert "In 1 of 1 cell references differ so much that the interval is too narrow" in table.notes[0]
+    many.loc[of_tune, "asr"] = 0.0
+    (table, *_) = shown.repairs_tables(Made(many))
+    assert "too narrow" not in table.notes[0]
+    assert "Where all references have 0, or all 1, the interval is Clopper and Pearson's" in table.notes[0]

@@ -115,8 +115,7 @@ def accusations_table(results: SuiteResults) -> Table | None:
     notes = [
         "Hits are the share of models with a working backdoor that a detector accuses, false alarms the share of clean "
         "references and benign updates; each model counts once. They are means over references. "
-        + (of_references(min(counts), max(counts)) if counts else ""),
-        "Where all references have 0, or all 1, the interval is Clopper and Pearson's for as many references.",
+        + (of_references(min(counts), max(counts), groups) if counts else ""),
         "A scanner accuses above its threshold. A detector of ours has none, and accuses by the rank p of a model's "
         "score among those of clean models of other references, at the lowest level that so many allow: 5% from 19 on, "
         "10% from nine, 20% from four.",

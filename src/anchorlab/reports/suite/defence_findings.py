@@ -10,7 +10,7 @@ import pandas as pd
 from anchorlab.reports.suite.accusations import scanner_findings
 from anchorlab.reports.suite.detections import Scores, detections_of_kind, scores_by_detector
 from anchorlab.reports.suite.paired import capitalised
-from anchorlab.reports.suite.repairs import by_oracle, split_into_parts
+from anchorlab.reports.suite.repairs import REMOVED, by_oracle, split_into_parts
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.working import of_working
 from anchorlab.statistics.clustered_roc import auroc_over_references
@@ -21,9 +21,6 @@ from anchorlab.statistics.references import ENOUGH_REFERENCES
 from anchorlab.statistics.roc import tpr_at
 from anchorlab.suites.results import SuiteResults
 from anchorlab.suites.success import TOLERANCE
-
-#: A repair that leaves less than this ASR removes the backdoor.
-_REMOVED = 0.2
 
 #: Fewer models without a backdoor than this have no threshold at an FPR of 5%.
 _ENOUGH_CLEAN = 20
@@ -50,20 +47,20 @@ def _repairs(part: pd.DataFrame) -> Iterator[str]:
         return
     by_repair = once.groupby("defence", sort=False)
     left = pd.Series({name: _mean(rows, "asr") for name, rows in by_repair}).sort_values(kind="stable")
-    removing = [str(name) for name, asr in left.items() if asr < _REMOVED]
+    removing = [str(name) for name, asr in left.items() if asr < REMOVED]
     runs = by_repair["identity"].nunique()
     counted = f"{span(runs.min(), runs.max())} {'run' if runs.max() == 1 else 'runs'}"
     counts = f"means over {counted} on {several(once['reference_seed'].nunique(), 'reference')}"
     count = several(len(left), "repair")
     if removing and len(left) == 1:
-        yield f"{_removal(once, removing[0], part)} leaves an ASR under {_REMOVED:g}; {counts}."
+        yield f"{_removal(once, removing[0], part)} leaves an ASR under {REMOVED:g}; {counts}."
     elif removing:
         each = listed(_removal(once[once["defence"] == name], name, part) for name in removing)
         verb = "leaves" if len(removing) == 1 else "leave"
-        yield f"of {count}, {len(removing)} {verb} an ASR under {_REMOVED:g}: {each}; {counts}."
+        yield f"of {count}, {len(removing)} {verb} an ASR under {REMOVED:g}: {each}; {counts}."
     else:
-        yield f"{'no repair' if len(left) == 1 else f'none of {count}'} leaves an ASR under {_REMOVED:g}; {counts}."
-    kept = left[left >= _REMOVED]
+        yield f"{'no repair' if len(left) == 1 else f'none of {count}'} leaves an ASR under {REMOVED:g}; {counts}."
+    kept = left[left >= REMOVED]
     if len(kept):
         ends = f"{kept.iloc[0]:.2f}" if len(kept) == 1 else f"from {kept.iloc[0]:.2f} to {kept.iloc[-1]:.2f}"
         yield f"{listed(map(str, kept.index))} {'leaves' if len(kept) == 1 else 'leave'} {ends}."

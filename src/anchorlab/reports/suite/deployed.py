@@ -71,7 +71,7 @@ def _table(
         head=by[0],
         columns=[Column(column, title) for column, title in columns.items()],
         groups=groups,
-        notes=[note, of_references(counts.min(), counts.max())],
+        notes=[note, of_references(counts.min(), counts.max(), groups)],
     )
 
 

@@ -54,7 +54,7 @@ def inputs_table(results: SuiteResults) -> Table | None:
         notes=[
             "Each threshold leaves 1% or 5% of the defender's clean examples above it. FPR is the share of clean test "
             "inputs above the threshold, TPR the share of triggered ones.",
-            of_references(counts.min(), counts.max()),
+            of_references(counts.min(), counts.max(), groups),
         ],
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from anchorlab.metrics import Metric
 from anchorlab.reports.suite.sentences import listed
@@ -10,9 +10,14 @@ from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import span
 from anchorlab.statistics.references import COVERAGE_OF_SKEWED, ENOUGH_REFERENCES
+from anchorlab.statistics.table import Rows
 
 #: Said of means over one or two references.
 TOO_FEW = "One or two references say nothing of others, so there is no interval"
+
+_LEAST, _MOST = (f"{end:.2f}"[1:] for end in COVERAGE_OF_SKEWED)
+#: Said of intervals that are too narrow.
+_HELD = f"such intervals held the mean in {_LEAST} to {_MOST} of simulations, not in .95"
 
 
 def intervals_in_words(
@@ -53,23 +58,39 @@ def intervals_in_words(
         )
     skewed = _titles(metric for metric, mean in shown if mean.is_skewed)
     if skewed:
-        low, high = (f"{end:.2f}"[1:] for end in COVERAGE_OF_SKEWED)
-        yield (
-            f"In {listed(skewed)} references differ so much that the interval of some mean is too narrow: such "
-            f"intervals held the mean in {low} to {high} of simulations, not in .95."
-        )
+        yield (f"In {listed(skewed)} references differ so much that the interval of some mean is too narrow: {_HELD}.")
     bare = _titles(metric for metric, _ in shown if not (metric.has_interval or metric.is_count))
     if bare:
         yield f"{listed(bare)} has no interval, because its estimate is biased upwards."
 
 
-def of_references(fewest: int, most: int) -> str:
-    """What the intervals of rates, differences or AUROCs are of, a sentence."""
+def of_references(fewest: int, most: int, groups: Iterable[Rows] = ()) -> str:
+    """What the intervals of rates, differences or AUROCs are of, in sentences.
+
+    Args:
+        fewest: the number of references of the cell that has the fewest.
+        most: the number of the cell that has the most.
+        groups: the rows, which say where an interval is not Student's t, or too narrow.
+    """
     if most < ENOUGH_REFERENCES:
         return f"{TOO_FEW} with {several(most, 'reference')}."
-    few = f" {TOO_FEW}." if fewest < ENOUGH_REFERENCES else ""
     over = span(max(fewest, ENOUGH_REFERENCES), most)
-    return f"Intervals are Student's t over {over} references, for this test set.{few}"
+    said = [f"Intervals are Student's t over {over} references, for this test set."]
+    if fewest < ENOUGH_REFERENCES:
+        said.append(f"{TOO_FEW}.")
+    cells = [cell for group in groups for row in group.rows for cell in row.cells]
+    shown = [cell.estimate for cell in cells if cell.estimate is not None and cell.estimate.bounds is not None]
+    if any(estimate.averaging == "rate" and estimate.value in (0, 1) for estimate in shown):
+        said.append(
+            "Where all references have 0, or all 1, the interval is Clopper and Pearson's for as many references."
+        )
+    skewed = sum(estimate.is_skewed for estimate in shown)
+    if skewed:
+        said.append(
+            f"In {skewed:,} of {several(len(shown), 'cell')} references differ so much that the interval is too "
+            f"narrow: {_HELD}."
+        )
+    return " ".join(said)
 
 
 def _titles(metrics: Iterator[Metric]) -> list[str]:

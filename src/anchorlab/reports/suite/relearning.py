@@ -52,7 +52,8 @@ def relearning_tables(results: SuiteResults) -> Iterator[Table]:
         groups=groups,
         notes=[
             "Any model can learn a trigger. The clean reference was tuned alike without a repair, and the rows of the "
-            "method 'reference' after the same repair: a backdoor comes back where a repaired model lies above both.",
-            of_references(references.min(), references.max()),
+            "method 'reference' after the same repair. A backdoor comes back where a repaired model lies above both "
+            "and above its own value at once; where that value is high, the repair had not removed it.",
+            of_references(references.min(), references.max(), groups),
         ],
     )

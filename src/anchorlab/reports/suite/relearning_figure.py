@@ -15,7 +15,7 @@ from anchorlab.reports.looks import LOOKS
 from anchorlab.reports.suite.axes import bar_of, bar_style
 from anchorlab.reports.suite.dots import has_intervals
 from anchorlab.reports.suite.relearning import relearned_column, relearned_counts
-from anchorlab.reports.suite.repairs import by_oracle
+from anchorlab.reports.suite.repairs import REMOVED, by_oracle
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.references import mean_over_references
 
@@ -119,13 +119,16 @@ def _note(repairs: pd.DataFrame, setting: str) -> str:
 
 
 def _finding(repairs: pd.DataFrame, counts: Sequence[int]) -> str:
-    """After which repair the backdoor comes back most, and after which least, beside the clean reference there."""
+    """After which repair that removes the backdoor it comes back most, and least, beside the clean reference there."""
     count = counts[len(counts) // 2]
     column = relearned_column(count)
     attacked = repairs[(repairs["role"] == "method") & repairs[column].notna()]
     if not len(attacked):
         return ""
-    means = _by_defence(attacked, column)
+    at_once = _by_defence(attacked, "asr")
+    means = {name: asr for name, asr in _by_defence(attacked, column).items() if at_once[name] < REMOVED}
+    if not means:
+        return f"No repair leaves an ASR under {REMOVED:g}"
     clean = _by_defence(repairs[(repairs["role"] == "reference") & repairs[column].notna()], column)
 
     def rates(defence: str) -> str:
@@ -133,10 +136,10 @@ def _finding(repairs: pd.DataFrame, counts: Sequence[int]) -> str:
         return f"{shorten(defence, 22)} ({means[defence]:.3f}{beside})"
 
     most, least = (choose(means, key=means.__getitem__) for choose in (max, min))
-    words = f"ASR from {several(count, 'triggered example')}: "
+    words = f"Of repairs that leave an ASR under {REMOVED:g}, {several(count, 'triggered example')}"
     if most == least:
-        return f"{words}after {rates(most)}"
-    return f"{words}highest after {rates(most)}, lowest after {rates(least)}"
+        return f"{words} bring it back to {rates(most)}"
+    return f"{words} bring it back most after {rates(most)}, least after {rates(least)}"
 
 
 def _by_defence(rows: pd.DataFrame, column: str) -> dict[str, float]:

@@ -50,7 +50,7 @@ def repair_matrix(results: SuiteResults) -> Iterator[Table]:
         notes=[
             f"Relearned: after a little tuning with {several(count, 'triggered example')}. Any model can learn a "
             "trigger, so that it means something beside the clean reference's after the same repair.",
-            of_references(references.min(), references.max()),
+            of_references(references.min(), references.max(), groups),
         ],
     )
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from anchorlab.reports.suite.costs import ranged
 from anchorlab.reports.suite.interval_words import of_references
-from anchorlab.reports.suite.repairs import by_oracle, split_into_parts
+from anchorlab.reports.suite.repairs import by_oracle, split_into_parts, trusting
 from anchorlab.statistics.estimate import Averaging
 from anchorlab.statistics.numbers import fraction
 from anchorlab.statistics.references import mean_over_references
@@ -63,7 +63,7 @@ def repair_rates_tables(results: SuiteResults) -> Iterator[Table]:
             *(Column(name, heading, unit) for name, heading, unit, _, _ in costs),
         ],
         groups=groups,
-        notes=list(_notes(shown, of_references(*_ends(counts.nunique())))),
+        notes=[*_notes(shown, of_references(*_ends(counts.nunique()), groups)), *trusting(frame)],
     )
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
 from anchorlab.metrics import METRICS
+from anchorlab.repairs import REPAIRS
 from anchorlab.repairs.oracles import is_oracle
 from anchorlab.reports.suite.interval_words import of_references
+from anchorlab.reports.suite.sentences import listed
+from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table, estimate_cell
 from anchorlab.suites.results import SuiteResults
 
 #: Measurements that judge a repair, in the order of tables, with the heading of each.
 _JUDGED = {"asr": "ASR", "accuracy": "accuracy", "kl": "KL", "churn": "churn"}
+
+#: A repair that leaves less than this ASR removes the backdoor.
+REMOVED = 0.2
+
+#: A number in a note of a repair.
+_NUMBER = r"\d[\d,]*(?:\.\d+)?(?<!,)"
 
 #: The name of the clean reference among methods.
 _REFERENCE = "reference"
@@ -97,18 +107,43 @@ def _repairs_table(frame: pd.DataFrame, name: str) -> Table:
         columns=[Column(method, "clean reference" if method == _REFERENCE else method) for method in methods],
         groups=groups,
         notes=[
-            of_references(counts.min(), counts.max()),
+            of_references(counts.min(), counts.max(), groups),
             "The column of the clean reference shows what a repair does to a model without a backdoor.",
-            *_remarks(frame),
+            *trusting(frame),
+            *(_remarks(frame) if name == "asr" else ()),  # once, because all tables are of the same runs
         ],
     )
 
 
-def _remarks(frame: pd.DataFrame) -> list[str]:
-    """What repairs had to say, a sentence each, with the number of runs."""
-    said = frame[frame["note"].notna()].groupby(["defence", "note"], sort=False)["identity"].nunique()
-    counted = ((row, f"{row.identity} run{'s' * (row.identity != 1)}") for row in said.reset_index().itertuples())
-    return [f"{row.defence}, in {runs}: {row.note}." for row, runs in counted]
+def _remarks(frame: pd.DataFrame) -> Iterator[str]:
+    """What repairs had to say, a sentence each, with the number of runs; notes that differ in numbers alone are one."""
+    said = frame[frame["note"].notna()].drop_duplicates("identity")
+    alike = said["note"].astype(str).str.replace(_NUMBER, "", regex=True)
+    for (defence, _), notes in said["note"].groupby([said["defence"], alike], sort=False):
+        yield f"{defence}, in {several(len(notes), 'run')}: {_as_one([str(note) for note in notes])}."
+
+
+def trusting(frame: pd.DataFrame) -> Iterator[str]:
+    """Which repairs were given more than the defender's examples, a sentence, if any was."""
+    names = frame.drop_duplicates("defence")[["defence", "defence_name"]].itertuples(index=False)
+    given = [str(label) for label, name in names if name in REPAIRS and REPAIRS[name].needs_trusted]
+    if given:
+        yield (
+            f"{listed(given)} {'was' if len(given) == 1 else 'were'} also given a trusted earlier version: the clean "
+            "reference itself, which few defenders have so exactly."
+        )
+
+
+def _as_one(notes: Sequence[str]) -> str:
+    """Notes that differ in numbers alone as one, with the least and the greatest of each number that differs."""
+    numbers = zip(*(re.findall(_NUMBER, note) for note in notes), strict=True)
+    ends = [(min(each, key=_value), max(each, key=_value)) for each in numbers]
+    written = iter([low if low == high else f"{low} to {high}" for low, high in ends])
+    return re.sub(_NUMBER, lambda _: next(written), notes[0])
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", ""))
 
 
 def _rows(part: pd.DataFrame, methods: list[str], name: str) -> list[Row]:
@@ -124,10 +159,15 @@ def by_oracle(repairs: pd.DataFrame) -> pd.Series:
 
 
 def mean_cell(rows: pd.DataFrame, column: str, measure: str) -> Cell:
-    """The mean over references of a column, in which each run counts once, written as a measure of ``METRICS`` is."""
+    """The mean over references of a column, in which each run counts once, written as a measure of ``METRICS`` is.
+
+    A model that was not changed differs from itself by 0 without doubt, so that this 0 has no interval.
+    """
     each = rows.drop_duplicates("identity").dropna(subset=column) if column in rows else rows[:0]
     if not len(each):
         return NONE
+    if measure in ("kl", "churn") and (each[column] == 0).all() and (each["role"] == _REFERENCE).all():
+        return Cell(METRICS[measure].write(0.0), 0.0)
     return cell_of(METRICS[measure].over_references(each[column], each["reference_seed"]), measure)
 
 

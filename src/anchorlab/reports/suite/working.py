@@ -14,6 +14,15 @@ from anchorlab.suites.success import works
 #: Tables whose rows are repairs, by the beginning of their names.
 _OF_REPAIRS = ("repair", "relearning")
 
+#: What the rows of a table are, by the beginning of its name, and the stage of the suite that makes them.
+_MADE = {
+    "repair": ("repair", "defended"),
+    "relearning": ("repair", "defended"),
+    "stability": ("repair", "defended"),
+    "deployed": ("deployed form", "deployed"),
+}
+_DETECTED = ("detection", "detected")
+
 
 def of_working(results: SuiteResults) -> pd.DataFrame:
     """The detections without models whose backdoor failed."""
@@ -32,7 +41,7 @@ def working_only(results: SuiteResults) -> SuiteResults:
 
 
 def count_left_out(table: Table, results: SuiteResults) -> Table:
-    """A table of working models, with a note that says how many others its rows would be of; as it is if there is none.
+    """A table with notes of what it lacks: models whose backdoor failed, and repairs or detections that failed.
 
     Args:
         table: made of ``working_only(results)``.
@@ -40,11 +49,16 @@ def count_left_out(table: Table, results: SuiteResults) -> Table:
     """
     frame = _frame_of(table.name, results)
     failed = frame[_failed(results, frame)]["of"].nunique() if len(frame) else 0
-    if not failed:
-        return table
-    whose = "whose backdoor failed (ASR more than 5 points below its target)"
-    note = f"{several(failed, 'model')} {whose} {'is' if failed == 1 else 'are'} left out."
-    return replace(table, notes=[*table.notes, note])
+    notes = []
+    if failed:
+        whose = "whose backdoor failed (ASR more than 5 points below its target)"
+        notes.append(f"{several(failed, 'model')} {whose} {'is' if failed == 1 else 'are'} left out.")
+    what, stage = next((made for name, made in _MADE.items() if table.name.startswith(name)), _DETECTED)
+    crashed = int((results.failed["stage"] == stage).sum()) if len(results.failed) else 0
+    if crashed:
+        verb = "is" if crashed == 1 else "are"
+        notes.append(f"{several(crashed, what)} of the suite ended with an error, and {verb} in no table.")
+    return replace(table, notes=[*table.notes, *notes]) if notes else table
 
 
 def _frame_of(name: str, results: SuiteResults) -> pd.DataFrame:

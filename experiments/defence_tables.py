@@ -1,0 +1,145 @@
+"""The tables of repairs and detectors in docs/results, from the committed tables of suites.
+
+    python experiments/defence_tables.py defences-images
+
+A table stands between ``<!-- repairs of NAME -->``, ``<!-- detectors of models of NAME -->`` or ``<!-- detectors of
+inputs of NAME -->`` and ``<!-- end -->``, on any page of docs/results: for each repair the ASR that is left of each
+method's backdoor, the ASR after relearning, and what the repair costs; for each detector its AUROC and its hits.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from short_tables import line, replace_between
+
+HERE = Path(__file__).parent
+PAGES = HERE.parent / "docs/results"
+METHODS = ("plain", "anchoring")
+MODELS = (*METHODS, "reference")
+
+
+def main() -> None:
+    """Writes the tables of the suites that are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="+", help="names of suites whose CSV files are in experiments")
+    for suite in parser.parse_args().suites:
+        write_defences(suite)
+
+
+def write_defences(suite: str) -> None:
+    """Replaces the tables of a suite on the pages that have its marks."""
+    folder = HERE / suite.replace("-", "_")
+    tables = {
+        "repairs": ("repairs-asr", repairs_table),
+        "detectors of models": ("accusations", models_table),
+        "detectors of inputs": ("detections-inputs", inputs_table),
+    }
+    for title, (needed, make) in tables.items():
+        if (folder / f"{needed}.csv").is_file():
+            mark = f"<!-- {title} of {suite} -->"
+            for page in [page for page in sorted(PAGES.glob("*.md")) if mark in page.read_text()]:
+                replace_between(page, mark, "<!-- end -->", make(folder))
+
+
+def repairs_table(folder: Path) -> str:
+    """A row a repair, in the order of the suite."""
+    asr, accuracy, paired = (
+        read(folder, f"repairs-{name}").set_index("repair") for name in ("asr", "accuracy", "asr-against-plain")
+    )
+    relearned, count = relearning(folder) if (folder / "relearning.csv").is_file() else ({}, "")
+    stopped = stopped_early(folder)
+    models = "plain, anchoring, clean reference"
+    head = ["repair", *METHODS, "anchoring minus plain", f"stopped early: {', '.join(METHODS)}"]
+    head += [*([f"relearned from {count}: {models}"] if relearned else []), f"accuracy: {models}"]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
+    for repair in asr.index:
+        left = [with_interval(asr.loc[repair], method) for method in METHODS]
+        difference = with_interval(paired.loc[repair], "anchoring") if repair in paired.index else "–"
+        again = [", ".join(rate(relearned.get((repair, model))) for model in MODELS)] if relearned else []
+        kept = ", ".join(rate(accuracy.loc[repair, model]) for model in MODELS)
+        name = repair if repair == "no repair" else f"`{repair}`"
+        lines.append(line([name, *left, difference, stopped.get(repair, "–"), *again, kept]))
+    return "\n".join(lines)
+
+
+def stopped_early(folder: Path) -> dict[str, str]:
+    """How many runs of each repair and method the held-back accuracy stopped, for repairs that it stops at all.
+
+    Such a run kept the weights of an earlier step, and says so in its note.
+    """
+    runs = read(folder, "repairs").query("role == 'method'").drop_duplicates("identity")
+    early = runs.assign(early=runs["note"].fillna("").astype(str).str.contains("kept the weights after"))
+    counts = early.groupby(["defence", "method"])["early"].agg(["sum", "size"])
+    written = counts["sum"].astype(str) + " of " + counts["size"].astype(str)
+    stopping = counts["sum"].groupby("defence").sum().loc[lambda each: each > 0].index
+    return {str(repair): ", ".join(written[repair, method] for method in METHODS) for repair in stopping}
+
+
+def relearning(folder: Path) -> tuple[dict[tuple[str, str], float], str]:
+    """The ASR after relearning by repair and model, and the number of triggered examples: the middle one."""
+    table = read(folder, "relearning")
+    columns = [name for name in table if name.startswith("asr_relearned_") and name.count("_") == 2]
+    column = columns[len(columns) // 2]
+    found = {
+        (str(repair), str(model)): float(value)
+        for repair, model, value in table[["repair", "detail", column]].itertuples(index=False)
+    }
+    # The clean reference without a repair is a row of its own.
+    (unrepaired,) = table.loc[table["repair"] == "clean reference", column]
+    return {**found, ("no repair", "reference"): float(unrepaired)}, column.removeprefix("asr_relearned_")
+
+
+def models_table(folder: Path) -> str:
+    """A row a detector of models: AUROC by method, their difference, and how many models are accused by rank."""
+    accused, paired = read(folder, "accusations"), read(folder, "detections-models-against-plain")
+    head = ["detector", *(f"AUROC, {method}" for method in METHODS), "anchoring minus plain", "accuses at"]
+    head += [f"accused: {method}" for method in METHODS] + ["accused: without a backdoor"]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
+    differences = paired.set_index("detector")
+    for _, row in accused.iterrows():
+        areas = [with_interval(row, f"auroc_{method}") for method in METHODS]
+        counts = [str(row["rule"]), *(str(row[f"hits_{method}_note"]) for method in METHODS)]
+        alarms = f"{row['false_alarms_note']} [{rate(row['false_alarms_lower'])}, {rate(row['false_alarms_upper'])}]"
+        difference = with_interval(differences.loc[row["detector"]], "anchoring")
+        lines.append(line([f"`{row['detector']}`", *areas, difference, *counts, alarms]))
+    return "\n".join(lines)
+
+
+def inputs_table(folder: Path) -> str:
+    """A row a detector of inputs: AUROC by method, their difference, and the rates at 5% of false alarms."""
+    scored = read(folder, "detections-inputs").set_index(["detector", "detail"])
+    paired = read(folder, "detections-inputs-against-plain").set_index("detector")
+    head = ["detector", *(f"AUROC, {method}" for method in METHODS), "anchoring minus plain"]
+    head += ["TPR at 5%: plain, anchoring", "FPR there"]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
+    for detector in dict.fromkeys(scored.index.get_level_values(0)):
+        rows = [scored.loc[(detector, method)] for method in METHODS]
+        areas = [with_interval(row, "auroc") for row in rows]
+        rates = [", ".join(rate(row[name]) for row in rows) for name in ("tpr_at_5", "false_alarms_at_5")]
+        lines.append(line([f"`{detector}`", *areas, with_interval(paired.loc[detector], "anchoring"), *rates]))
+    return "\n".join(lines)
+
+
+def read(folder: Path, name: str) -> pd.DataFrame:
+    """A committed table of a suite."""
+    return pd.read_csv(folder / f"{name}.csv", na_values=["–"])
+
+
+def rate(value: float | None) -> str:
+    """A rate with three digits; a dash where there is none."""
+    return "–" if value is None or pd.isna(value) else f"{float(value):.3f}"
+
+
+def with_interval(row: pd.Series, name: str) -> str:
+    """A mean with its interval, where it has one."""
+    value, lower, upper = (row.get(f"{name}{end}") for end in ("", "_lower", "_upper"))
+    interval = "" if lower is None or pd.isna(lower) else f" [{rate(lower)}, {rate(upper)}]"
+    return f"{rate(value)}{interval}".replace("-", "−")
+
+
+if __name__ == "__main__":
+    main()
