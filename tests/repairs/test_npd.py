@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from anchorlab.defender.context import DefenderData
@@ -11,7 +12,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits
 from anchorlab.repairs.npd import NPD, Filtered, late_convolution
 from anchorlab.repairs.tuning import copied
-from tests.zoo import Linear
+from tests.zoo import IMAGE, Linear
 
 
 def test_the_folded_filter_is_a_convolution_of_one_pixel_before_the_other(small, inputs):
@@ -36,6 +37,26 @@ def test_the_folded_filter_is_a_convolution_of_one_pixel_before_the_other(small,
 def test_of_two_convolutions_the_filter_takes_the_one_that_does_not_see_the_image(small, inputs):
     """In front of the first lie channels of an image: of a grey one a single one, which no filter can clear."""
     assert late_convolution(small, inputs) == "second"
+
+
+def test_where_all_other_large_kernels_look_at_single_channels_the_filter_stands_before_a_late_small_one():
+    """A MobileNet's only large kernel of all channels is the first, in front of which lies the image."""
+    config = transformers.MobileNetV2Config(image_size=32, depth_multiplier=0.25, num_labels=3)
+    model = transformers.MobileNetV2ForImageClassification(config).eval()
+    name = late_convolution(model, {"pixel_values": torch.rand(1, 3, 32, 32)})
+    assert name == "mobilenet_v2.layer.15.reduce_1x1.convolution"
+
+
+def test_one_large_kernel_behind_a_first_small_one_is_taken():
+    model = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 5, 3), nn.Conv2d(5, 6, 1))
+    model.forward = lambda pixel_values: nn.Sequential.forward(model, pixel_values).mean((2, 3))  # type: ignore[assignment, method-assign]
+    assert late_convolution(model.eval(), {"pixel_values": torch.rand(1, 1, 8, 8)}) == "1"
+
+
+def test_a_vision_transformer_whose_only_convolution_sees_the_image_is_refused():
+    model = transformers.ViTForImageClassification(transformers.ViTConfig(**IMAGE["vit"][1], num_labels=3)).eval()
+    with pytest.raises(AnchorlabError, match="in front of which lies the image, but the model has none that mixes all"):
+        late_convolution(model, {"pixel_values": torch.rand(1, 3, 16, 16)})
 
 
 def test_one_convolution_alone_changes(suspicious, defender_data, context):

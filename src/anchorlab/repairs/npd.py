@@ -125,27 +125,30 @@ class Filtered(nn.Module):
 
 
 def late_convolution(model: nn.Module, inputs: Mapping[str, Tensor]) -> str:
-    """The name of the last but one convolution with a kernel larger than one pixel; with fewer, of the last one.
+    """The name of the last but one convolution with a kernel larger than one pixel.
 
-    It is never the first, in front of which lies the image, unless there is no other.
+    It is never the first that is called, in front of which lies the image. With one larger kernel behind that, it is
+    that one; with none, as where all but the first look at single channels, the last but one that mixes channels.
 
     Args:
         model: the model, in evaluation mode.
         inputs: at least one example.
 
     Raises:
-        AnchorlabError: if the model has no convolution that mixes all channels, or the chosen one computes its weight
-            from other parameters.
+        AnchorlabError: if the model has no convolution behind the first that mixes all channels, or the chosen one
+            computes its weight from other parameters.
     """
-    called = [
-        module
-        for module in modules_in_call_order(model, inputs, nn.Conv2d)
-        if isinstance(module, nn.Conv2d) and module.groups == 1
-    ]
-    large = [module for module in called if max(module.kernel_size) > 1] or called
-    if not large:
+    called = [module for module in modules_in_call_order(model, inputs, nn.Conv2d) if isinstance(module, nn.Conv2d)]
+    if not called:
         raise AnchorlabError("NPD filters what enters a convolution, but the model has none: take another repair")
-    chosen = large[max(len(large) - 2, min(1, len(large) - 1))]
+    mixing = [module for module in called[1:] if module.groups == 1]
+    if not mixing:
+        raise AnchorlabError(
+            "NPD filters what enters a convolution behind the first, in front of which lies the image, but the model "
+            "has none that mixes all channels: take another repair"
+        )
+    late = [module for module in mixing if max(module.kernel_size) > 1] or mixing
+    chosen = late[max(len(late) - 2, 0)]
     check_own_weights(model, [chosen])
     names: dict[nn.Module, str] = {module: name for name, module in model.named_modules()}
     return names[chosen]
