@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
+import pytest
 import torch
+import transformers
 from torch import nn
 
+from anchorlab.errors import AnchorlabError
 from anchorlab.models.hooks import capture_output
 from anchorlab.models.pretrained import open_pretrained
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.nad import NAD, attention
-from tests.zoo import save_image
+from tests.zoo import IMAGE, save_image
 
 
 def test_stages_end_where_the_resolution_changes(suspicious, defender_data):
@@ -71,6 +75,17 @@ def test_on_convnext_stages_end_with_maps_that_have_the_channels_first(tmp_path)
     inputs = {"pixel_values": torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)}
     _, maps = NAD()._logits_and_maps(model, NAD()._stage_ends(model, inputs), inputs)
     assert [tuple(each.shape) for each in maps] == [(2, 8, 8, 8), (2, 16, 4, 4)]
+
+
+def test_a_vision_transformer_is_refused_before_anything_is_tuned(defender_data, context, monkeypatch):
+    """Its only map is what cuts the image into patches, which is a linear map of the pixels."""
+    monkeypatch.setattr(FineTuning, "repair", None)
+    settings = {**IMAGE["vit"][1], "image_size": 8, "patch_size": 4, "num_channels": 1, "num_labels": 10}
+    model = transformers.ViTForImageClassification(transformers.ViTConfig(**settings)).eval()
+    inputs = {"pixel_values": defender_data.train.inputs["pixel_values"].float()}
+    data = replace(defender_data, train=replace(defender_data.train, inputs=inputs))
+    with pytest.raises(AnchorlabError, match="goes on with tokens, as a vision transformer after its patches"):
+        NAD().repair(model, data, context)
 
 
 def test_a_network_without_a_known_layer_has_maps_all_the_same():

@@ -22,7 +22,7 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, track_statistics
-from anchorlab.models.hooks import Call, capture_output, feature_maps
+from anchorlab.models.hooks import Call, capture_output, feature_maps, last_map
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.tuning import Schedule, copied, tune
@@ -43,8 +43,14 @@ class NAD(Schedule, Repair):
     strength: float = Field(default=1000.0, ge=0, description="weight of the attention's distance")
     stages: int = Field(default=3, ge=1, description="number of the last stages whose attention is compared")
 
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: to tune the teacher, to tune the student, and the teacher's answers, a third of a pass."""
+        return 7 * self.epochs * examples // 3
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
+        repaired = copied(model)
+        own_ends = self._stage_ends(repaired, data.train.inputs)
         tuning = FineTuning(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -53,12 +59,11 @@ class NAD(Schedule, Repair):
             augment=self.augment,
         )
         teacher = tuning.repair(model, data, context)
-        repaired = copied(model)
-        ends = [self._stage_ends(net, data.train.inputs) for net in (teacher, repaired)]
-        if len(ends[1]) < self.stages:
+        ends = [self._stage_ends(teacher, data.train.inputs), own_ends]
+        if len(own_ends) < self.stages:
             context.notes.append(
-                f"attention was compared at the end of {len(ends[1])} of {self.stages} stages, because the network has "
-                "no more maps of different sizes"
+                f"attention was compared at the end of {len(own_ends)} of {self.stages} stages, because the network "
+                "has no more maps of different sizes"
             )
         track_statistics(repaired)
 
@@ -76,9 +81,12 @@ class NAD(Schedule, Repair):
 
     def _stage_ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Call]:
         """The call that ends each of the last stages."""
+        if last_map(model, inputs) is None:
+            raise AnchorlabError(
+                "NAD compares maps of convolutions, but the model has none, or goes on with tokens, as a vision "
+                "transformer after its patches: take another repair"
+            )
         by_size = {size: call for call, size in feature_maps(model, inputs) if size != (1, 1)}
-        if not by_size:
-            raise AnchorlabError("NAD compares maps of convolutions, but the model has none: take another repair")
         return list(by_size.values())[-self.stages :]
 
     def _logits_and_maps(
