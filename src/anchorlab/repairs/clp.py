@@ -4,7 +4,9 @@ Zheng et al. 2022, Data-free Backdoor Removal based on Channel Lipschitzness, EC
 of a channel's constant is the largest singular value of its filter, as a matrix ``[inputs, height x width]``, times the
 factor of its BatchNorm. A channel is pruned if it lies more than ``deviations`` standard deviations above its layer's
 mean; of n channels none lies more than the root of n - 1 above it, so that at 3 layers of ten or fewer lose none.
-Examples serve only to find which layer follows which.
+Examples serve only to find which layer follows which: a convolution's BatchNorm is the one that is called next, also
+where that normalises a sum. As in the authors' code, it is the BatchNorm that is pruned, and convolutions without one
+stay; a network without any BatchNorm loses channels of its convolutions, which their code leaves alone.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ class CLP(Repair):
         """See ``Repair``."""
         repaired = copied(model)
         layers = channels_of(repaired, data.train.inputs, "CLP")
+        layers = [channels for channels in layers if channels.norm is not None] or layers
         pruned = 0
         for channels in layers:
             bounds = lipschitz_bounds(channels)
