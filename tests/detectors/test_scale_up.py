@@ -10,6 +10,7 @@ from torch import nn
 from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
+from anchorlab.detectors import scale_up
 from anchorlab.detectors.scale_up import ScaleUp, consistency
 from anchorlab.statistics.roc import auroc
 
@@ -43,6 +44,21 @@ def test_pixels_are_cut_off_and_not_wrapped_around():
     shares, labels = consistency(Brightness(), images_of(100, 130)["pixel_values"], range(3, 4))
     assert shares.tolist() == [1, 1]
     assert labels.tolist() == [1, 1]
+
+
+def test_no_more_than_a_batch_is_multiplied_at_once(monkeypatch):
+    """A float copy of all images would take many times their memory."""
+    images, given = images_of(100, 130)["pixel_values"], []
+    ask = scale_up.predict
+
+    def watched(model, inputs, **how):
+        given.append(inputs["pixel_values"])
+        return ask(model, inputs, batch_size=1, **how)
+
+    monkeypatch.setattr(scale_up, "predict", watched)
+    assert consistency(Brightness(), images, range(3, 6, 2))[0].tolist() == [1, 1]
+    assert len(given) == 3
+    assert all(each is images for each in given)
 
 
 def test_the_data_limited_form_is_standardised_by_the_predicted_class(context):
