@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from anchorlab.defender import inversion
 from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
 from tests.zoo import Corner, corner_data
 
@@ -54,6 +55,27 @@ def test_a_few_at_a_time_give_what_all_at_once_give(found, dots, monkeypatch):
     torch.testing.assert_close(few.norms, found.norms, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(few.masks, found.masks, rtol=1e-2, atol=1e-3)
     assert few.labels.tolist() == found.labels.tolist()
+
+
+def test_groups_of_pairs_give_what_all_at_once_give(dots, monkeypatch):
+    """Masks, patterns, gradients and Adam's moments of thousands of pairs do not fit into the memory together."""
+    how, done = InversionSettings(steps=12, images=24), []
+    monkeypatch.setattr("anchorlab.defender.inversion._PIXELS", 2 * 64 * len(dots))
+    expected = invert_triggers(Corner().eval(), dots, range(4), how, seed=0, restarts=range(2))
+    sizes, search = [], inversion._search
+
+    def watched(model, images, pairs, *args, **others):
+        sizes.append(len(pairs))
+        return search(model, images, pairs, *args, **others)
+
+    monkeypatch.setattr(inversion, "_NUMBERS", 5 * 2 * 64)
+    monkeypatch.setattr(inversion, "_search", watched)
+    found = invert_triggers(Corner().eval(), dots, range(4), how, seed=0, restarts=range(2), report=done.append)
+    assert sizes == [4, 4]  # five would fit, and two go through the network together
+    for each in ("labels", "masks", "patterns", "norms", "success"):
+        assert torch.equal(getattr(found, each), getattr(expected, each))
+    assert done == sorted(done)
+    assert (len(done), done[-1]) == (24, 12)
 
 
 def test_a_search_stamps_all_images_in_turn_unless_it_is_told_otherwise(dots):

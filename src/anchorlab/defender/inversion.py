@@ -4,15 +4,15 @@ Wang et al. 2019, Neural Cleanse, IEEE S&P. A mask ``m`` in [0, 1] of the image'
 m) x + m p`` of each image; the loss is the cross-entropy towards the label plus a cost times the mask's L1 norm. The
 cost rises while nearly all images go to the label and falls while they do not, as in the paper. Each step stamps some
 of the images, in turn, and a trigger has succeeded if nearly all images of the last pass over them went to its label. A
-search on a few fixed images finds masks that are too small for others. All labels and all restarts are searched in one
-batch, or as many as memory allows: each pair of them stamps the same images, and its loss depends on its own mask and
+search on a few fixed images finds masks that are too small for others. All labels and all restarts are searched at
+once, or as many as memory allows: each pair of them stamps the same images, and its loss depends on its own mask and
 pattern alone, so that the result is the same as searching one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from pydantic import Field
@@ -33,6 +33,10 @@ _TARGET_SUCCESS, _PATIENCE = 0.99, 5
 
 #: Most pixels that the network sees in one pass, which bounds its memory: 1,024 images of 32 by 32. A pair is not cut.
 _PIXELS = 2**20
+
+#: Most numbers in the masks and patterns that are searched at once. Their gradients, Adam's moments, the best ones so
+#: far and those of a step are as many each, which makes 2 GB in float32.
+_NUMBERS = 2**26
 
 #: First cost of the mask's norm, and by what it rises; it falls by the latter to the power 1.5.
 _FIRST_COST, _RISE = 1e-3, 1.5
@@ -116,12 +120,41 @@ def invert_triggers(
         seed: seed of the starts, and of the order of the images. The start of a pair depends on its own label and
             restart, so that more pairs change none.
         restarts: numbers of the starts.
-        report: called with the number of steps done.
+        report: called with the number of steps done; where not all pairs are searched at once, on average over them.
     """
+    pairs = [(label, restart) for label in labels for restart in restarts]
+    channels, height, width = images.shape[1:]
+    size = min(settings.images, len(images))
+    together = max(1, _PIXELS // (size * pixels_seen(model, height, width)))
+    # Whole passes, so that a pair is in the same one however many pairs are held.
+    held = together * max(1, _NUMBERS // (together * (channels + 1) * height * width))
+    parts = []
+    for start in range(0, len(pairs), held):
+        part = pairs[start : start + held]
+
+        def done(steps: int, before: int = start, now: int = len(part)) -> None:
+            report((before * settings.steps + now * steps) // len(pairs))
+
+        parts.append(_search(model, images, part, settings, seed=seed, together=together, report=done))
+    return InvertedTriggers(
+        **{each.name: torch.cat([getattr(part, each.name) for part in parts]) for each in fields(InvertedTriggers)}
+    )
+
+
+def _search(
+    model: nn.Module,
+    images: Tensor,
+    pairs: Sequence[tuple[int, int]],
+    settings: InversionSettings,
+    *,
+    seed: int,
+    together: int,
+    report: Callable[[int], None],
+) -> InvertedTriggers:
+    """The search of pairs of label and restart at once, so many of which go through the network in one pass."""
     used = images if settings.in_turn else images[: settings.images]
     size = min(settings.images, len(used))
     batches = Batches(len(used), size, seed=seed, purpose="inversion", device=images.device)
-    pairs = [(label, restart) for label in labels for restart in restarts]
     starts = [_start(images, seed, label, restart) for label, restart in pairs]
     masks = torch.stack([mask for mask, _ in starts]).requires_grad_()
     patterns = torch.stack([pattern for _, pattern in starts]).requires_grad_()
@@ -131,7 +164,6 @@ def invert_triggers(
     best = _Best(masks, patterns)
     # Success in the steps of the last pass; 0 in those that have not been.
     recent = torch.zeros(settings.steps_of_pass(len(images)), len(pairs), device=images.device)
-    together = max(1, _PIXELS // (size * pixels_seen(model, images.shape[-2], images.shape[-1])))
     with frozen(model), exact_arithmetic(images.device):
         for step in range(settings.steps):
             optimiser.zero_grad()
