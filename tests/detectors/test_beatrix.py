@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
+from anchorlab.detectors import beatrix
 from anchorlab.detectors.beatrix import Beatrix, deviations, gram, maps_and_predictions
 from anchorlab.models.hooks import feature_maps
 from anchorlab.notices import Notice
@@ -88,6 +89,39 @@ def test_a_network_without_maps_gives_its_features_before_the_last_layer(linear,
     data = DefenderData(Split({"pixel_values": pixels[:1]}, labels[:1]), None, 10, "image")
     with pytest.raises(AnchorlabError, match="but the defender has fewer than 2: give more"):
         Beatrix().scores(linear, data, {"pixel_values": pixels}, context)
+
+
+def test_inputs_are_judged_in_groups_whose_maps_are_held_at_once(context, monkeypatch):
+    """In one group where all fit, with the same scores, and the same notice of all inputs."""
+    model, pixels = small(), some_images(1200)
+    _, labels = maps_and_predictions(model, {"pixel_values": pixels[:30]})
+    kept = (labels != labels[0]).nonzero().flatten()
+    data = DefenderData(Split({"pixel_values": pixels[kept]}, labels[kept]), None, 3, "image")
+    lengths, ask = [], beatrix.maps_and_predictions
+
+    def watched(model, inputs):
+        lengths.append(len(inputs["pixel_values"]))
+        return ask(model, inputs)
+
+    monkeypatch.setattr(beatrix, "maps_and_predictions", watched)
+    with pytest.warns(Notice, match="of 1,200 inputs with clean examples of all labels") as at_once:
+        expected = Beatrix(orders=2).scores(model, data, {"pixel_values": pixels}, context)
+    monkeypatch.setattr(beatrix, "_NUMBERS", 6 * 16 * 700)
+    with pytest.warns(Notice) as in_groups:
+        found = Beatrix(orders=2).scores(model, data, {"pixel_values": pixels}, context)
+    assert lengths == [len(kept), 1200, len(kept), 500, 500, 200]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert [str(each.message) for each in in_groups] == [str(each.message) for each in at_once]
+
+
+def test_a_model_in_training_mode_is_asked_in_evaluation_mode_and_stays_in_training_mode(context):
+    model, pixels = small(), some_images(40)
+    data = DefenderData(Split({"pixel_values": pixels[:30]}, torch.arange(30) % 3), None, 3, "image")
+    expected = Beatrix().scores(model, data, {"pixel_values": pixels[30:]}, context)
+    np.testing.assert_array_equal(
+        Beatrix().scores(model.train(), data, {"pixel_values": pixels[30:]}, context), expected
+    )
+    assert all(module.training for module in model.modules())
 
 
 def test_inputs_of_a_label_with_too_few_clean_examples_are_compared_with_all(context):

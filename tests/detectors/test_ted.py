@@ -11,6 +11,7 @@ from anchorlab import AnchorlabError
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.ted import TED, activations, grouped, outlier_scores, ranks
+from anchorlab.models.call import predict
 from anchorlab.seeding import generator, seeded_globally
 from tests.detectors.test_ibd_psc import small, some_images
 from tests.zoo import Corner
@@ -84,6 +85,16 @@ class Shared(nn.Module):
         hidden = self.relu(self.each(input_ids.float()[:, :, None]))
         weights = attention_mask.float()[:, :, None]
         return self.relu(self.last((hidden * weights).sum(1)))
+
+
+def test_a_model_in_training_mode_is_asked_in_evaluation_mode_and_stays_in_training_mode(context):
+    model, pixels = small(), some_images(40)
+    labels = predict(model, {"pixel_values": pixels[:30]}).argmax(1)
+    data = DefenderData(Split({"pixel_values": pixels[:30]}, labels), None, 3, "image")
+    expected = TED().scores(model, data, {"pixel_values": pixels[30:]}, context)
+    found = TED().scores(model.train(), data, {"pixel_values": pixels[30:]}, context)
+    np.testing.assert_array_equal(found, expected)
+    assert all(module.training for module in model.modules())
 
 
 def test_a_text_is_the_mean_of_its_own_tokens_and_watching_changes_nothing():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.hooks import last_layer
+from anchorlab.models.hooks import features, last_layer, modules_in_call_order
+from tests.zoo import Small
 
 
 class Net(nn.Module):
@@ -66,3 +69,16 @@ def test_a_layer_of_zeros_gives_logits_of_zero():
     model = net("plain", 3)
     nn.init.zeros_(model.last.weight)
     assert last_layer(model, images()) is model.last
+
+
+def test_a_model_in_training_mode_is_watched_in_evaluation_mode_and_stays_in_training_mode():
+    """One example in training mode would move BatchNorm's statistics, and a batch its answers."""
+    torch.manual_seed(0)
+    model = Small().eval()
+    before, expected = copy.deepcopy(model.state_dict()), features(model, images())
+    model.train()
+    assert last_layer(model, images()) is model.last
+    assert modules_in_call_order(model, images(), nn.Linear) == [model.last]
+    assert all(torch.equal(one, other) for one, other in zip(features(model, images()), expected, strict=True))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())

@@ -32,7 +32,7 @@ from anchorlab.data.inputs import kind_of, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError, shortened
-from anchorlab.models.call import in_batches, logits
+from anchorlab.models.call import EVALUATION_BATCH, evaluating, in_batches, logits
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.hooks import Call, capture_output, features, last_map
 from anchorlab.notices import notice
@@ -40,6 +40,9 @@ from anchorlab.settings import STRICT
 
 #: Entries of clean Gram matrices that are held at once, some copies of which bound the memory: 0.25 GB in float64.
 _ENTRIES = 2**25
+
+#: Numbers in the features of the inputs that are held at once, which bounds memory: 1 GB in float32.
+_NUMBERS = 2**28
 
 #: Least clean examples that give a band: one has no deviation.
 _LEAST = 2
@@ -65,27 +68,44 @@ class Beatrix(InputDetector):
     ) -> NDArray[np.float64]:
         """See ``InputDetector``; a score is 0 or more."""
         clean, clean_labels = maps_and_predictions(model, data.train.inputs)
-        given, labels = maps_and_predictions(model, inputs)
         if len(clean) < _LEAST:
             raise AnchorlabError(
                 f"beatrix compares inputs with clean examples, but the defender has fewer than {_LEAST}: give more"
             )
-        predicted = sorted(set(labels.tolist()))
         counts = torch.bincount(clean_labels, minlength=data.classes).tolist()
-        few = [label for label in predicted if counts[label] < _LEAST]
-        if few:
-            count = int(torch.isin(labels, torch.tensor(few, device=labels.device)).sum())
-            notice(
-                f"beatrix compares {count:,} of {len(labels):,} inputs with clean examples of all labels, because the "
-                f"model gives their labels ({shortened(', '.join(map(str, few)))}) to fewer than {_LEAST} clean ones"
-            )
-        scores = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
-        for done, label in enumerate(predicted, 1):
-            members = (labels == label).nonzero().flatten()
-            known = clean if counts[label] < _LEAST else clean[clean_labels == label]
-            scores[members] = deviations(known, given[members], self.orders, self.width)
-            context.report(done, len(predicted), {})
-        return scores.cpu().numpy()
+        size, scores, found = len(next(iter(inputs.values()))), [], []
+        # Whole batches, so that they are the same however many inputs are held.
+        together = EVALUATION_BATCH * max(1, _NUMBERS // (EVALUATION_BATCH * clean[0].numel()))
+        for start in range(0, size, together):
+            part = {name: value[start : start + together] for name, value in inputs.items()}
+            given, labels = maps_and_predictions(model, part)
+            found.append(labels)
+            scores.append(torch.zeros(len(labels), dtype=torch.float64, device=labels.device))
+            done = start
+            for label in sorted(set(labels.tolist())):
+                members = (labels == label).nonzero().flatten()
+                known = clean if counts[label] < _LEAST else clean[clean_labels == label]
+                scores[-1][members] = deviations(known, given[members], self.orders, self.width)
+                done += len(members)
+                context.report(done, size, {})
+        _say_what_has_few(torch.cat(found), counts)
+        return torch.cat(scores).cpu().numpy()
+
+
+def _say_what_has_few(labels: Tensor, counts: list[int]) -> None:
+    """A notice of the inputs of labels that too few clean examples have.
+
+    Args:
+        labels: predicted labels of the inputs, int64 ``[N]``.
+        counts: how many clean examples are given each label.
+    """
+    few = [label for label in sorted(set(labels.tolist())) if counts[label] < _LEAST]
+    if few:
+        count = int(torch.isin(labels, torch.tensor(few, device=labels.device)).sum())
+        notice(
+            f"beatrix compares {count:,} of {len(labels):,} inputs with clean examples of all labels, because the "
+            f"model gives their labels ({shortened(', '.join(map(str, few)))}) to fewer than {_LEAST} clean ones"
+        )
 
 
 def deviations(clean: Tensor, given: Tensor, orders: int, width: float) -> Tensor:
@@ -152,7 +172,7 @@ def maps_and_predictions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tupl
 def _batches(model: nn.Module, place: Call, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Of images, in their order, what a call puts out, and the predicted labels."""
     device = next(iter(inputs.values())).device
-    with exact_arithmetic(device), capture_output(place) as captured:
+    with exact_arithmetic(device), evaluating(model), capture_output(place) as captured:
         for indices, width in in_batches(inputs):
             answers = logits(model, rows(inputs, indices, width))
             yield captured().float().flatten(2), answers.argmax(1)

@@ -34,7 +34,7 @@ from anchorlab.data.inputs import rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import in_batches, logits, predict
+from anchorlab.models.call import evaluating, in_batches, logits, predict
 from anchorlab.models.device import exact_arithmetic
 from anchorlab.models.hooks import modules_in_call_order
 from anchorlab.settings import STRICT
@@ -128,7 +128,8 @@ def _widths(
 ) -> dict[nn.Module, int]:
     """How many numbers an input each layer puts out for the first inputs, of those that put out vectors."""
     some = {name: value[:count] for name, value in inputs.items()}
-    with exact_arithmetic(next(iter(inputs.values())).device), _watched(layers) as watched:
+    device = next(iter(inputs.values())).device
+    with exact_arithmetic(device), evaluating(model), _watched(layers) as watched:
         vectors = watched.labels_and_vectors(model, some)[1]
     return {layer: found.shape[1] for layer, found in vectors.items()}
 
@@ -188,7 +189,7 @@ def activations(model: nn.Module, layers: list[nn.Module], inputs: Mapping[str, 
     labels = torch.empty(len(first), dtype=torch.int64, device=first.device)
     whole: dict[nn.Module, Tensor] = {}
     present = set(layers)
-    with exact_arithmetic(first.device), _watched(layers) as watched:
+    with exact_arithmetic(first.device), evaluating(model), _watched(layers) as watched:
         for indices, width in in_batches(inputs):
             labels[indices], vectors = watched.labels_and_vectors(model, rows(inputs, indices, width))
             present &= set(vectors)

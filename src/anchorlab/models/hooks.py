@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from anchorlab.data.inputs import rows
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import EVALUATION_BATCH, in_batches, logits
+from anchorlab.models.call import EVALUATION_BATCH, evaluating, in_batches, logits
 from anchorlab.models.device import exact_arithmetic
 
 #: Examples on which a layer's outputs are compared with the logits. With two classes one example alone always fits.
@@ -30,7 +30,7 @@ def modules_in_call_order(
     """The modules of some kinds in the order in which a forward pass calls them, each once.
 
     Args:
-        model: in evaluation mode.
+        model: a classifier, which is asked in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
         kinds: classes of modules.
     """
@@ -48,7 +48,7 @@ def lookups(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[nn.Emb
     """The calls of tables in a forward pass, in order: each with the ids that it was given, ``[1, L]`` for texts.
 
     Args:
-        model: in evaluation mode.
+        model: a classifier, which is asked in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
     """
     calls: list[tuple[nn.Embedding, Tensor]] = []
@@ -87,7 +87,7 @@ def feature_maps(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[tuple[C
     """The calls that put out a map ``[B, C, H, W]``, in the order in which a forward pass ends them; with ``(H, W)``.
 
     Args:
-        model: in evaluation mode.
+        model: a classifier, which is asked in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
     """
     return [(call, shape[2:]) for call, shape in _maps(_calls(model, inputs)) if shape is not None]
@@ -123,7 +123,7 @@ def last_map(model: nn.Module, inputs: Mapping[str, Tensor]) -> Call | None:
     C]``: a vision transformer's only map is what cuts the image into patches.
 
     Args:
-        model: in evaluation mode.
+        model: a classifier, which is asked in evaluation mode.
         inputs: of at least one example, on the model's device; only the first is used.
     """
     last: Call | None = None
@@ -157,10 +157,10 @@ def _watch(
     *,
     with_kwargs: bool = False,
 ) -> None:
-    """One forward pass of the first example with a hook on some modules."""
+    """One forward pass of the first example in evaluation mode, with a hook on some modules."""
     handles = [module.register_forward_hook(hook, with_kwargs=with_kwargs) for module in modules]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(model):
             logits(model, {name: value[:1] for name, value in inputs.items()})
     finally:
         for handle in handles:
@@ -171,14 +171,14 @@ def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
     """The linear layer that gives the logits, up to one scale, and one shift for each example.
 
     Args:
-        model: in evaluation mode.
+        model: a classifier, which is asked in evaluation mode.
         inputs: of at least one example, on the model's device; only the first few are used.
 
     Raises:
         AnchorlabError: if the model has no linear layer with such outputs.
     """
     few = {name: value[:_FEW] for name, value in inputs.items()}
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         classes = logits(model, {name: value[:1] for name, value in few.items()}).shape[1]
     fitting = [
         layer
@@ -186,7 +186,7 @@ def last_layer(model: nn.Module, inputs: Mapping[str, Tensor]) -> nn.Linear:
         if isinstance(layer, nn.Linear) and layer.out_features == classes
     ]
     for layer in fitting:
-        with torch.no_grad(), capture_output(layer) as put_out:
+        with torch.no_grad(), evaluating(model), capture_output(layer) as put_out:
             answers = logits(model, few)
         if gives(put_out(), answers):
             return layer
@@ -314,7 +314,7 @@ def features(
     """Features before the last layer, float32 ``[N, D]``, and logits ``[N, C]``, in one pass, on the inputs' device.
 
     Args:
-        model: in evaluation mode.
+        model: a classifier; the mode of each of its modules is restored afterwards.
         inputs: N examples on its device.
         batch_size: examples in a forward pass.
 
@@ -326,7 +326,7 @@ def features(
     size = len(next(iter(inputs.values())))
     device = next(iter(inputs.values())).device
     entering, answers, order = [], [], []
-    with exact_arithmetic(device), capture_output(layer, entering=True) as entered:
+    with exact_arithmetic(device), evaluating(model), capture_output(layer, entering=True) as entered:
         for indices, width in in_batches(inputs, batch_size):
             answers.append(logits(model, rows(inputs, indices, width)))
             if entered().dim() != 2:

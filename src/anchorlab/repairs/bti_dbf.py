@@ -31,7 +31,7 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.feature_mask import mask_loss
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import evaluating, logits, predict, track_statistics
+from anchorlab.models.call import logits, predict, track_statistics
 from anchorlab.models.hooks import capture_output, last_layer
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.clean_batches import CleanBatches
@@ -98,9 +98,7 @@ class _Unlearning:
         if step == 0:
             self._generator = self._search(copied(model).requires_grad_(False), number)
         if self._split is None:
-            # In training mode the one image that finds the layer would move BatchNorm's statistics.
-            with evaluating(model):
-                self._split = Features(model, inputs)
+            self._split = Features(model, inputs)
         self._taken += 1
         pixels = inputs["pixel_values"].float()
         count = max(1, round(self._settings.generated * len(labels)))
