@@ -14,6 +14,7 @@ from anchorlab import AnchorlabError, detect
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 from anchorlab.detectors.ibd_psc import IBDPSC, amplified
+from anchorlab.notices import Notice
 from anchorlab.seeding import generator, seeded_globally
 from tests.zoo import Linear, Small
 
@@ -83,7 +84,10 @@ def test_a_score_is_the_mean_probability_of_the_predicted_label_by_hand(context)
     found = IBDPSC(models=2, error=wrong / 2).scores(model, data, {"pixel_values": pixels}, context)
     np.testing.assert_allclose(found, both[rows, predicted].double(), rtol=1e-5)
     # No number of layers errs as much as this: the last two numbers of layers are taken, one and two.
-    found = IBDPSC(models=2, error=0.99).scores(model, data, {"pixel_values": pixels}, context)
+    with pytest.warns(
+        Notice, match="the last 1 to 2 layers, .* because with no number of them .* more than 99% of clean"
+    ):
+        found = IBDPSC(models=2, error=0.99).scores(model, data, {"pixel_values": pixels}, context)
     np.testing.assert_allclose(found, (one + both)[rows, predicted].double() / 2, rtol=1e-5)
 
 

@@ -8,7 +8,9 @@ the model itself predicts. The number k is the smallest with which more than 60%
 Where we differ. Layers count in the order in which a forward pass calls them; the authors' code takes the order in
 which the modules were written. It amplifies the last k + 1 to k + n layers, we the last k to k + n - 1. Where a network
 has too few layers for that, it takes all layers several times, and we have fewer models. If no k reaches 60%, it ends
-with an error; we take the n largest numbers of layers that there are. It chooses k on clean examples as we do.
+with an error; we take the n largest numbers of layers that there are, and a notice says so. On two classes of equal
+size a model that gives all the same label errs on half, so that no k may reach it. It chooses k on clean examples as we
+do.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.models.hooks import modules_in_call_order
+from anchorlab.notices import notice
 from anchorlab.settings import STRICT
 
 #: BatchNorm of any number of dimensions.
@@ -88,6 +91,11 @@ class IBDPSC(InputDetector):
                 wrong = predict(model, data.train.inputs).argmax(1) != data.train.labels
             if wrong.double().mean() > self.error:
                 return count
+        notice(
+            f"ibd-psc amplifies the last {largest} to {len(norms)} layers, the most that there are, because with no "
+            f"number of them the model answers more than {self.error:.0%} of clean examples wrongly, as where it gives "
+            "all one of two labels: a smaller error lets it choose the number"
+        )
         return largest
 
 
