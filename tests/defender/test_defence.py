@@ -24,7 +24,12 @@ def test_the_quick_form_differs_in_its_quick_values_alone(registry, name):
     [
         (REPAIRS, "fine-tuning", {"epochs": 3}, 300),
         (REPAIRS, "mcr", {}, 4000),
-        (REPAIRS, "anp", {"steps": 7, "batch_size": 5}, 35),
+        (REPAIRS, "anp", {"steps": 7, "batch_size": 5}, 70),
+        (REPAIRS, "anp", {"steps": 7, "batch_size": 500}, 1400),
+        (REPAIRS, "ft-sam", {"epochs": 3}, 600),
+        (REPAIRS, "nad", {"epochs": 3}, 700),
+        (REPAIRS, "i-bau", {"epochs": 3, "rounds": 2, "search_steps": 4, "fixed_point_steps": 5}, 2656),
+        (REPAIRS, "unlearning", {"epochs": 3, "search_steps": 5}, 940),
         (REPAIRS, "clp", {}, None),
         (REPAIRS, "rnp", {"unlearning_epochs": 4, "recovery_epochs": 3}, 700),
         (REPAIRS, "sau", {"epochs": 3, "search_steps": 5}, 3600),
@@ -38,6 +43,17 @@ def test_the_quick_form_differs_in_its_quick_values_alone(registry, name):
 )
 def test_how_many_of_a_hundred_examples_are_processed(registry, name, parameters, wanted):
     assert registry.build(name, parameters).examples_processed(100) == wanted
+
+
+def test_the_quick_form_takes_no_longer_than_the_usual_one():
+    for name in REPAIRS.names():
+        repair = REPAIRS.build(name)
+        longer = {
+            key: value
+            for key, value in repair.quick_values.items()
+            if isinstance(value, int) and value > values_of(repair)[key]
+        }
+        assert not longer, name
 
 
 def test_former_names_of_class_attributes_work_for_one_release():

@@ -44,6 +44,10 @@ class FTSAM(Schedule, Repair):
         default="tracked", description="keep BatchNorm's statistics, or let the batches move them"
     )
 
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: to find the worst point nearby, and there."""
+        return 2 * self.epochs * examples
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         repaired = copied(model)

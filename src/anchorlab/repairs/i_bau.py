@@ -47,7 +47,7 @@ class IBAU(Schedule, Repair):
     cites: ClassVar[tuple[str, ...]] = ("zeng2022adversarial",)
     modality: ClassVar[Modality] = "image"
 
-    quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "rounds": 1, "search_steps": 100}
+    quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "rounds": 1, "search_steps": 5}
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"rounds": (3, 10), "radius": (5.0, 20.0)}
 
     augment: Augment = "none"
@@ -67,6 +67,11 @@ class IBAU(Schedule, Repair):
     fixed_point_steps: int = Field(
         default=5, ge=0, le=LARGEST_REPETITION, description="iterations towards the linear system's solution"
     )
+
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: searches; in a step both losses, each iteration, and the gradient of the implicit part."""
+        searched = self.rounds * self.search_steps * min(self.batch_size, examples)
+        return searched + (3 + self.fixed_point_steps) * self.epochs * examples
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
