@@ -193,6 +193,20 @@ def test_triggers_that_change_their_input_their_dtype_or_nothing() -> None:
     assert "depends on the batch" in only(check_trigger(OfTheBatch), "changes each example by itself")
 
 
+def test_a_trigger_whose_check_fails_otherwise_than_by_a_refusal() -> None:
+    @settings
+    class Failing(Row):
+        def check(self, inputs, encoding):
+            super().check(inputs, encoding)
+            if inputs["pixel_values"].shape[-1] == 28:
+                raise ZeroDivisionError("by nought")
+
+    contract = check_trigger(Failing)
+    sentence = only(contract, "fits images or texts")
+    assert sentence.startswith("it raised ZeroDivisionError: by nought in test_broken.py, line ")
+    assert any(finding.rule.startswith("on images of 3×32×32: ") for finding in contract.findings)
+
+
 @settings
 class Shrink(Repair):
     modality: ClassVar[Any] = "image"
@@ -240,6 +254,17 @@ def test_repairs_that_keep_and_break_their_contract() -> None:
             return copy.deepcopy(model)
 
     assert "work on clones" in only(check_repair(Spoiling), "leaves the data as they are")
+
+    @settings
+    class Freezing(Shrink):
+        def repair(self, model, data, context):
+            repaired = super().repair(model, data, context)
+            model.requires_grad_(False).train()
+            return repaired
+
+    assert "the given model changes (requires_grad of " in only(
+        check_repair(Freezing), "leaves the given model as it is"
+    )
 
     @settings
     class Narrow(Shrink):
@@ -357,6 +382,14 @@ def test_detectors_of_models() -> None:
             return ModelScore(1.0)
 
     assert "it changes the model" in only(check_detector(Spoiling), "leaves model and data as they are")
+
+    @settings
+    class Watching(Bias):
+        def score(self, model, data, context):
+            next(module for name, module in model.named_modules() if name).register_forward_hook(lambda *_: None)
+            return ModelScore(1.0)
+
+    assert "it changes the model (hooks of " in only(check_detector(Watching), "leaves model and data as they are")
 
 
 def test_metrics() -> None:

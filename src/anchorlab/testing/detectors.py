@@ -18,7 +18,7 @@ from anchorlab.testing.bench import bench, seeded
 from anchorlab.testing.contract import BrokenError, Contract, Finding, NotTriedError, Rule, require
 from anchorlab.testing.defences import judge_defence
 from anchorlab.testing.settings import contract_of
-from anchorlab.testing.unchanged import changed, copies, state, tensors_of
+from anchorlab.testing.unchanged import changed, copies, tensors_of, whole
 
 #: Of a detector whose scores are upside down the AUROC is near 0; below this no weak one comes by chance.
 _UPSIDE_DOWN = 0.2
@@ -39,14 +39,14 @@ class _Trial:
         """What the detector makes of the model, or of some of the inputs."""
         model, data = self.bench.model(), self.bench.data(self.detector.min_examples)
         inputs = {name: value[rows].clone() for name, value in self.bench.inputs.items()}
-        lent = {"the model": state(model), "the data": tensors_of(data), "the inputs": inputs}
+        lent = {"the model": whole(model), "the data": tensors_of(data), "the inputs": inputs}
         before = {what: copies(tensors) for what, tensors in lent.items()}
         with seeded(self.bench, type(self.detector).__name__):
             if isinstance(self.detector, ModelDetector):
                 result: Any = self.detector.score(model, data, self.bench.context())
             else:
                 result = self.detector.scores(model, data, inputs, self.bench.context())
-        lent["the model"] = state(model)
+        lent["the model"] = whole(model)
         self.changed = {what: changed(copy, lent[what]) for what, copy in before.items()}
         return result
 

@@ -21,7 +21,7 @@ from anchorlab.settings import options_of
 from anchorlab.testing.bench import bench
 from anchorlab.testing.contract import BrokenError, Contract, Finding, NotTriedError, Rule, judge, require
 from anchorlab.testing.settings import SETTINGS, contract_of
-from anchorlab.testing.unchanged import changed, copies, state
+from anchorlab.testing.unchanged import changed, copies, whole
 from anchorlab.triggers import Word
 
 #: Deterministic, because on a GPU two runs of one seed differ by rounding otherwise.
@@ -75,9 +75,9 @@ class _Trial:
         prepare, penalty = self.method.prepare, self.method.penalty
 
         def watched_prepare(problem: Problem) -> Any:
-            before = copies(state(problem.model))
+            before = copies(whole(problem.model))
             self.prepared = prepare(problem)
-            self.changed_by_prepare = changed(before, state(problem.model))
+            self.changed_by_prepare = changed(before, whole(problem.model))
             return self.prepared
 
         def watched_penalty(model: nn.Module, clean: Tensor, reference: Tensor, own: dict[str, Tensor]) -> Tensor:
@@ -186,9 +186,9 @@ def _repeats(trial: _Trial) -> None:
 
 
 def _leaves_the_reference(trial: _Trial) -> None:
-    before = copies(state(trial.bench.reference.model))
+    before = copies(whole(trial.bench.reference.model))
     trial.again()
-    names = changed(before, state(trial.bench.reference.model))
+    names = changed(before, whole(trial.bench.reference.model))
     require(not names, f"the reference changes ({', '.join(names[:3])}): work on copies")
 
 

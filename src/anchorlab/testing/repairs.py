@@ -16,7 +16,7 @@ from anchorlab.testing.bench import bench, seeded
 from anchorlab.testing.contract import BrokenError, Contract, Rule, require
 from anchorlab.testing.defences import judge_defence
 from anchorlab.testing.settings import contract_of
-from anchorlab.testing.unchanged import changed, copies, state, tensors_of
+from anchorlab.testing.unchanged import changed, copies, state, tensors_of, whole
 
 
 class _Trial:
@@ -31,10 +31,10 @@ class _Trial:
     def run(self) -> tuple[nn.Module, nn.Module]:
         """A model, and what the repair makes of it."""
         model, data = self.bench.model(), self.bench.data(self.repair.min_examples)
-        before, data_before = copies(state(model)), copies(tensors_of(data))
+        before, data_before = copies(whole(model)), copies(tensors_of(data))
         with seeded(self.bench, type(self.repair).__name__):
             repaired = self.repair.repair(model, data, self.bench.context())
-        self.changed = changed(before, state(model))
+        self.changed = changed(before, whole(model))
         self.data_changed = changed(data_before, tensors_of(data))
         return model, repaired
 

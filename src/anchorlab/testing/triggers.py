@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -54,27 +54,37 @@ class _Trial:
         return {name: value[which] for name, value in self.inputs.items()}
 
 
-def _trials(trigger: Trigger) -> tuple[list[_Trial], list[str]]:
-    """The inputs that the trigger fits, and why it does not fit the others."""
+@dataclass(frozen=True)
+class _Trials:
+    """The inputs that a trigger fits, why it does not fit others, and what else its check raised."""
+
+    found: list[_Trial] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+
+
+def _trials(trigger: Trigger) -> _Trials:
+    """Asks the trigger which of several inputs it fits."""
     draw = generator(0, "contract", "images")
-    found: list[_Trial] = []
-    refusals: list[str] = []
+    trials = _Trials()
     for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32)):
         images = torch.randint(0, 256, (_EXAMPLES, *shape), generator=draw, dtype=torch.uint8)
-        _try(_Trial(trigger, "image", {"pixel_values": images}, None), found, refusals)
+        _try(_Trial(trigger, "image", {"pixel_values": images}, None), trials)
     task = bench("text").task
     texts = {name: value[:_EXAMPLES] for name, value in task.split("test").inputs.items()}
-    _try(_Trial(trigger, "text", texts, task.encoding), found, refusals)
-    return found, refusals
+    _try(_Trial(trigger, "text", texts, task.encoding), trials)
+    return trials
 
 
-def _try(trial: _Trial, found: list[_Trial], refusals: list[str]) -> None:
+def _try(trial: _Trial, trials: _Trials) -> None:
     try:
         trial.trigger.check(trial.inputs, trial.encoding)
     except AnchorlabError as error:
-        refusals.append(str(error))
+        trials.refusals.append(str(error))
+    except Exception as error:  # whatever code of a third party raises
+        trials.errors.append(error)
     else:
-        found.append(trial)
+        trials.found.append(trial)
 
 
 def _gives_inputs(trial: _Trial) -> None:
@@ -128,10 +138,11 @@ def _takes_each_example_alone(trial: _Trial) -> None:
             )
 
 
-def _fits_something(trials: tuple[list[_Trial], list[str]]) -> None:
-    found, refusals = trials
-    if not found:
-        raise BrokenError("it fits neither images nor texts: " + "; ".join(dict.fromkeys(refusals)))
+def _fits_something(trials: _Trials) -> None:
+    for error in trials.errors:
+        raise error
+    if not trials.found:
+        raise BrokenError("it fits neither images nor texts: " + "; ".join(dict.fromkeys(trials.refusals)))
 
 
 def _has_a_name(trigger: Trigger) -> None:
@@ -173,8 +184,8 @@ def _findings(trigger: Trigger) -> list[Finding]:
     findings = judge(settings, trigger)
     if findings[0].outcome == "kept":
         trials = _trials(trigger)
-        fits: Rule[tuple[list[_Trial], list[str]]] = Rule("fits images or texts", _fits_something)
+        fits: Rule[_Trials] = Rule("fits images or texts", _fits_something)
         findings += judge([fits], trials)
-        for trial in trials[0]:
+        for trial in trials.found:
             findings += judge(_RULES, trial, where=f"on {trial.what}: ")
     return findings

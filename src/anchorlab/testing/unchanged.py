@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderData
 
+#: Where a module keeps the hooks that run in its passes.
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+
 #: Name to a copy.
 Copies = dict[str, Tensor]
 
@@ -36,6 +39,17 @@ def _same(first: Tensor, second: Tensor) -> bool:
 def state(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name, also those that no state dict has."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def whole(model: nn.Module) -> dict[str, Tensor]:
+    """The state, and how the model is set, by names that say it: modes, ``requires_grad``, how many hooks there are."""
+    settings: dict[str, bool | int] = {}
+    for name, parameter in model.named_parameters():
+        settings[f"requires_grad of {name}"] = parameter.requires_grad
+    for name, module in model.named_modules():
+        settings[f"training mode of {name or 'the whole'}"] = module.training
+        settings[f"hooks of {name or 'the whole'}"] = sum(len(getattr(module, kind)) for kind in _HOOKS)
+    return {**state(model), **{name: torch.tensor(value) for name, value in settings.items()}}
 
 
 def tensors_of(data: DefenderData) -> dict[str, Tensor]:
