@@ -23,7 +23,7 @@ def test_the_quick_form_differs_in_its_quick_values_alone(registry, name):
     ("registry", "name", "parameters", "wanted"),
     [
         (REPAIRS, "fine-tuning", {"epochs": 3}, 300),
-        (REPAIRS, "mcr", {}, 4000),
+        (REPAIRS, "mcr", {}, 6000),
         (REPAIRS, "anp", {"steps": 7, "batch_size": 5}, 70),
         (REPAIRS, "anp", {"steps": 7, "batch_size": 500}, 1400),
         (REPAIRS, "ft-sam", {"epochs": 3}, 600),

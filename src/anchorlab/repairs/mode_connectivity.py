@@ -45,6 +45,10 @@ class ModeConnectivity(Schedule, Repair):
         default=40, ge=1, le=LARGEST_REPETITION, description="passes over the defender's examples for the curve"
     )
 
+    def examples_processed(self, examples: int) -> int | None:
+        """See ``Defence``: the tuning of the far end, and of the curve."""
+        return (FineTuning().epochs + self.epochs) * examples
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         tuning = FineTuning(
