@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import torch
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
+from anchorlab.models.classes import class_names
 from anchorlab.models.hooks import features
 from anchorlab.models.onnx_files import onnx_file, read_onnx
 from anchorlab.models.onnx_network import OnnxNetwork
 from anchorlab.models.opening import open_classifier
+from anchorlab.notices import Notice
+from tests.refusals import refused
 from tests.tokenizers import encoding
 
 onnx = pytest.importorskip("onnx")
@@ -99,29 +103,89 @@ def test_preprocessing_beside_the_file_is_done(tmp_path, pixels):
     torch.testing.assert_close(predict(open_classifier(str(path)), pixels), expected)
 
 
-def test_texts_are_read_with_the_tokenizer_beside_the_file(tmp_path):
+def test_preprocessing_beside_a_file_of_raw_pixels_is_ignored_with_a_notice(tmp_path, pixels):
+    path = _saved(_network(), tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.5, 1]}')
+    with pytest.warns(Notice, match=r"preprocessor_config\.json beside .* is ignored, .* takes raw pixels"):
+        model = open_classifier(str(path))
+    torch.testing.assert_close(predict(model, pixels), _expected(pixels))
+
+
+def test_numbers_with_fractions_are_not_cut_to_pixels(tmp_path, pixels):
+    model = open_classifier(str(_saved(_network(), tmp_path)))
+    with pytest.raises(ValueError, match="takes x as uint8, not as float32"):
+        predict(model, {"pixel_values": pixels["pixel_values"] / 255})
+
+
+def _described(folder: Path, **said: object) -> Path:
+    (folder / "config.json").write_text(json.dumps(said))
+    return _saved(_network(), folder)
+
+
+_NAMES, _NUMBERS = {"0": "cat", "1": "dog", "2": "owl"}, {"cat": 2, "dog": 1, "owl": 0}
+
+
+@pytest.mark.parametrize("kind", [{"model_type": "resnet"}, {}])
+def test_the_configuration_beside_the_file_names_the_classes(tmp_path, kind):
+    assert class_names(open_classifier(str(_described(tmp_path, id2label=_NAMES, **kind)))) == ("cat", "dog", "owl")
+    assert class_names(open_classifier(str(_described(tmp_path, label2id=_NUMBERS, **kind)))) == ("owl", "dog", "cat")
+
+
+@pytest.mark.parametrize("kind", [{"model_type": "resnet"}, {}])
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"problem_type": "multi_label_classification"}, "has problem_type 'multi_label_classification'"),
+        ({"id2label": _NAMES, "label2id": _NUMBERS}, "gives 'cat' the number 2, and id2label does not"),
+        ({"id2label": {"0": "cat"}}, "has one output, as for regression"),
+    ],
+)
+def test_outputs_that_are_no_classes_are_refused_as_beside_weights_of_torch(tmp_path, kind, said, message):
+    refused(message, open_classifier, str(_described(tmp_path, **said, **kind)))
+
+
+def _of_texts(folder: Path, *, length: int | None = None, heeds_mask: bool = True) -> Path:
+    """The sum of a text's token ids, and its negative, as logits; or of each id and 1, padding included."""
     helper, types = onnx.helper, onnx.TensorProto
+    masked = helper.make_node("Mul", ["input_ids", "attention_mask"], ["ids"])
     nodes = [
-        helper.make_node("Mul", ["input_ids", "attention_mask"], ["ids"]),
+        masked if heeds_mask else helper.make_node("Add", ["input_ids", "axis"], ["ids"]),
         helper.make_node("Cast", ["ids"], ["numbers"], to=types.FLOAT),
         helper.make_node("ReduceSum", ["numbers", "axis"], ["sum"], keepdims=1),
         helper.make_node("MatMul", ["sum", "weight"], ["logits"]),
     ]
     names = ("input_ids", "attention_mask")
-    inputs = [helper.make_tensor_value_info(name, types.INT64, ["N", 12]) for name in names]
+    inputs = [helper.make_tensor_value_info(name, types.INT64, ["N", length or "L"]) for name in names]
     outputs = [helper.make_tensor_value_info("logits", types.FLOAT, ["N", 2])]
     weights = [
         onnx.numpy_helper.from_array(np.array([[1.0, -1.0]], dtype=np.float32), "weight"),
         onnx.numpy_helper.from_array(np.array([1], dtype=np.int64), "axis"),
     ]
     graph = helper.make_graph(nodes, "classifier", inputs, outputs, weights)
-    path = _saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path)
-    encoding("wordpiece").tokenizer.save_pretrained(tmp_path)
-    model = open_classifier(str(path))
+    encoding("wordpiece").tokenizer.save_pretrained(folder)
+    return _saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder)
+
+
+def test_texts_are_read_with_the_tokenizer_beside_the_file(tmp_path):
+    model = open_classifier(str(_of_texts(tmp_path, length=12)))
     assert model.encoding.max_length == 12
     given = model.encoding.encode(["a good film"])
     total = (given["input_ids"] * given["attention_mask"]).sum().item()
     assert predict(model, given).tolist() == [[total, -total]]
+
+
+def test_texts_whose_answers_depend_on_the_batch_are_refused_without_a_configuration_too(tmp_path):
+    refused(
+        "depend on the batch: .* heeds the attention mask", open_classifier, str(_of_texts(tmp_path, heeds_mask=False))
+    )
+
+
+def test_positions_that_begin_after_the_padding_token_are_left_out_of_a_texts_tokens(tmp_path):
+    """An ONNX file shows no table of positions, so that the configuration beside it says how they are counted."""
+    path = _of_texts(tmp_path)
+    said = {"model_type": "roberta", "max_position_embeddings": 34, "pad_token_id": 1, "id2label": {"0": "a", "1": "b"}}
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    assert open_classifier(str(path)).encoding.max_length == 32
 
 
 def test_custom_operators_are_refused(nothing_runs):
@@ -282,8 +346,9 @@ def test_an_output_of_labels_is_refused(tmp_path):
         OnnxNetwork(read_onnx(_saved(model, tmp_path)), "net.onnx")
 
 
-def test_a_folder_with_weights_of_torch_is_no_onnx_model(tmp_path):
+@pytest.mark.parametrize("other", ["model.safetensors", "model.safetensors.index.json", "adapter_config.json"])
+def test_a_folder_with_weights_of_torch_or_an_adapter_is_no_onnx_model(tmp_path, other):
     _saved(_network(), tmp_path).rename(tmp_path / "model.onnx")
     assert onnx_file(tmp_path) == tmp_path / "model.onnx"
-    (tmp_path / "model.safetensors").touch()
+    (tmp_path / other).touch()
     assert onnx_file(tmp_path) is None

@@ -12,10 +12,14 @@ from typing import Any
 
 from anchorlab.errors import AnchorlabError, first_line, lacking, quoted, shortened, some
 from anchorlab.files import input_file, kind_at, user_path
-from anchorlab.models.weight_files import WEIGHTS
+from anchorlab.models.adapter_settings import ADAPTER
+from anchorlab.models.weight_files import INDEX, WEIGHTS
 
 #: The network's file in a folder.
 ONNX = "model.onnx"
+
+#: Files of a folder whose model is another than the ONNX file.
+_OTHERS = (WEIGHTS, INDEX, ADAPTER)
 
 #: Operators that come with onnxruntime itself; any other domain is somebody's own library.
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
@@ -35,7 +39,7 @@ def onnx_file(path: str | Path) -> Path | None:
     if place.suffix == ".onnx":
         return place
     inside = place / ONNX
-    if kind_at(place) == "folder" and kind_at(inside) == "file" and kind_at(place / WEIGHTS) is None:
+    if kind_at(place) == "folder" and kind_at(inside) == "file" and not any(kind_at(place / name) for name in _OTHERS):
         return inside
     return None
 

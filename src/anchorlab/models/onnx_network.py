@@ -115,7 +115,11 @@ class OnnxNetwork(nn.Module):
 
     def _array(self, name: str, value: Tensor) -> NDArray[Any]:
         """An input as the file declares it; texts are filled up to a fixed length."""
-        array: NDArray[Any] = value.detach().cpu().numpy().astype(_TYPES[self.inputs[name].type])
+        numbers = _TYPES[self.inputs[name].type]
+        if value.is_floating_point() and not issubclass(numbers, np.floating):
+            given = str(value.dtype).removeprefix("torch.")
+            raise ValueError(f"{self.source} takes {name} as {numbers.__name__}, not as {given}")
+        array: NDArray[Any] = value.detach().cpu().numpy().astype(numbers)
         if self.length is not None:
             more = self.length - array.shape[1]
             if more < 0:

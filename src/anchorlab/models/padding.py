@@ -16,6 +16,7 @@ from anchorlab.data.encoding import TextEncoding
 from anchorlab.errors import AnchorlabError, reason
 from anchorlab.models.call import evaluating, logits_of
 from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.onnx_network import OnnxNetwork
 from anchorlab.models.verbalizer import VerbalizedClassifier
 
 #: Texts of different lengths, on which an opened model is tried.
@@ -69,12 +70,14 @@ def refuse_dependence_on_batch(model: nn.Module, source: str) -> None:
     """Raises AnchorlabError for a classifier of texts that answers in a batch otherwise than alone.
 
     Args:
-        model: an opened classifier, on the CPU; one of images, or a module without transformers, is not tried.
+        model: an opened classifier, on the CPU; one of images, or a module that is neither of transformers nor in an
+            ONNX file, is not tried.
         source: the folder or hub name of the model, which the message names.
     """
     encoding: TextEncoding | None = getattr(model, "encoding", None)
     net = getattr(model, "net", None)
-    if encoding is None or net is None or getattr(net, "config", None) is None:
+    config: Any = getattr(net, "config", None)
+    if encoding is None or (config is None and not isinstance(net, OnnxNetwork)):
         return
     texts = _probe_texts(encoding)
     try:
@@ -93,7 +96,8 @@ def refuse_dependence_on_batch(model: nn.Module, source: str) -> None:
         raise AnchorlabError(
             f"the model {source} answers a text with logits that are not finite: train it again, or give another"
         )
-    pads = f"config.pad_token_id is {net.config.get_text_config().pad_token_id}, the tokenizer's is {encoding.pad}"
+    padding = None if config is None else config.get_text_config().pad_token_id
+    pads = f"config.pad_token_id is {padding}, the tokenizer's is {encoding.pad}"
     if not _same(together, alone):
         raise AnchorlabError(
             f"the answers of {source} depend on the batch: a text's logits move by up to "

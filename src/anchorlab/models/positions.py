@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 #: Names under which transformers keeps a table of positions, a row a position.
@@ -33,6 +35,24 @@ def token_limit(net: nn.Module, config: Any, tokenizer_limit: Any) -> int:
     limits = [*_table_limits(net), *(getattr(config, name, None) for name in _SETTINGS), tokenizer_limit]
     known = [int(limit) for limit in limits if _is_limit(limit)]
     return min(known, default=_USUAL)
+
+
+def described_limit(config: Any) -> int | None:
+    """Most tokens by the tables of positions of the network that a configuration describes; None if it has none.
+
+    For a network whose own tables cannot be seen, as those in an ONNX file. What is described is made without memory.
+
+    Args:
+        config: a configuration of transformers.
+    """
+    from transformers import AutoModel
+
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            net = AutoModel.from_config(copy.deepcopy(config), trust_remote_code=False)
+    except Exception:  # names of classes alone describe no network, and each family refuses by another type
+        return None
+    return min(_table_limits(net), default=None)
 
 
 def _table_limits(net: nn.Module) -> list[int]:
