@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import transformers
+from huggingface_hub.errors import LocalEntryNotFoundError
 
-from anchorlab.models.folders import check_settings, find_folder
+from anchorlab.artifacts.writing import adapter_settings_of
+from anchorlab.models.adapter_settings import read_adapter
+from anchorlab.models.adapters import find_base
+from anchorlab.models.folders import COMPANIONS, check_settings, find_folder
 from anchorlab.models.pretrained import open_pretrained
+from tests.adapters import save_adapter
 from tests.refusals import refused
 from tests.zoo import save_image, save_text
 
@@ -53,7 +60,7 @@ def test_code_of_a_processor_is_never_run(nothing_runs):
         ({"num_labels": 10**9}, "says num_labels 1000000000, more than any network has"),
         ({"vocab_size": 10**9}, "describes a network of .* weights, but only .* bytes are stored"),
         ({"architectures": 7}, "gives architectures as 7"),
-        ({"layer_norm_eps": float("nan")}, "NaN is not a number of JSON"),
+        ({"num_hidden_layers": float("nan")}, "says num_hidden_layers nan, more than any network has"),
         ({"transformers_weights": "other.bin"}, "names another file of weights .'other.bin'"),
         ({"attn_implementation": "someone/kernel"}, "wants attn_implementation 'someone/kernel', which may be code"),
         ({"text_config": {"_attn_implementation": "flash_attention_2"}}, "wants _attn_implementation"),
@@ -75,6 +82,7 @@ def test_a_tokenizer_that_cannot_write_texts_is_refused(folder, value):
     [
         {"_name_or_path": "../elsewhere", "custom_pipelines": {"x": {"impl": "code.X"}}},
         {"quantization_config": None, "_attn_implementation": "sdpa"},
+        {"time_step_limit": [0.0, float("inf")]},
     ],
 )
 def test_entries_without_effect_are_left_alone(folder, changes):
@@ -114,19 +122,69 @@ def test_what_is_no_folder_is_named(tmp_path):
     refused("is a file, .*: give a model folder", open_pretrained, str(tmp_path / "model.safetensors"))
 
 
-def test_a_model_of_the_hub_is_opened_from_its_cache(tmp_path, monkeypatch):
-    """The cache holds links to blobs: of its files only texts and weights count, and the links stay inside."""
+@pytest.fixture
+def hub(tmp_path, monkeypatch) -> Callable[..., Path]:
+    """Puts a folder into the hub's cache, which holds links to blobs, as ``someone/model``; no network is asked."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    repository = tmp_path / "hub" / "models--someone--model"
-    revision, blobs = repository / "snapshots" / ("0" * 40), repository / "blobs"
-    save_text("bert", tmp_path / "model", CLASSES)
-    for place in (revision, blobs, repository / "refs"):
-        place.mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0" * 40)
-    for number, path in enumerate(sorted((tmp_path / "model").iterdir())):
-        (blobs / str(number)).write_bytes(path.read_bytes())
-        (revision / path.name).symlink_to(blobs / str(number))
-    assert find_folder("someone/model") == revision
+
+    def put(folder: Path, revision: str = "main") -> Path:
+        repository, commit = tmp_path / "hub" / "models--someone--model", revision[0] * 40
+        snapshot, blobs = repository / "snapshots" / commit, repository / "blobs"
+        for place in (snapshot, blobs, repository / "refs"):
+            place.mkdir(parents=True, exist_ok=True)
+        (repository / "refs" / revision).write_text(commit)
+        for path in folder.iterdir():
+            blob = blobs / f"{revision}-{path.name}"
+            blob.write_bytes(path.read_bytes())
+            (snapshot / path.name).symlink_to(blob)
+        return snapshot
+
+    return put
+
+
+def test_a_model_of_the_hub_is_opened_from_its_cache(tmp_path, hub):
+    """Of its files only texts and weights count, and the links stay inside."""
+    snapshot = hub(save_text("bert", tmp_path / "model", CLASSES))
+    assert find_folder("someone/model") == snapshot
     open_pretrained("someone/model")
     refused("someone/other.*check the name and the network", open_pretrained, "someone/other")
+
+
+def test_the_base_of_an_adapter_comes_in_the_revision_that_it_names(tmp_path, hub):
+    pytest.importorskip("peft")
+    places = {name: hub(save_text("bert", tmp_path / name, CLASSES), name) for name in ("main", "older")}
+    save_adapter(tmp_path / "older", tmp_path / "lora")
+    for revision, place in ((None, places["main"]), ("older", places["older"])):
+        edit(tmp_path / "lora" / "adapter_config.json", base_model_name_or_path="someone/model", revision=revision)
+        assert find_base(read_adapter(tmp_path / "lora"), None) == place
+    kept = adapter_settings_of(open_pretrained(str(tmp_path / "lora")), "someone/model")
+    assert kept["revision"] == "older"
+    edit(tmp_path / "lora" / "adapter_config.json", revision="lost")
+    refused("names its base model 'someone/model' at the revision 'lost'", open_pretrained, str(tmp_path / "lora"))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_model_and_an_adapter_on_the_hub_are_refused_before_weights_are_fetched(tmp_path, monkeypatch, whole):
+    edit(tmp_path / "adapter_config.json", peft_type="LORA")
+    fetched = []
+
+    def fetch(_name: str, file: str, *, dry_run: bool = False, **_revision: str) -> None:
+        if file == "model.safetensors" and not whole:
+            raise LocalEntryNotFoundError(file)
+        fetched.extend([] if dry_run else [file])
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_arguments, **_options: str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    if whole:
+        refused("^someone/model holds a model and an adapter", find_folder, "someone/model")
+    else:
+        assert find_folder("someone/model") == tmp_path
+    assert fetched == ([] if whole else ["adapter_model.safetensors"])
+
+
+@pytest.mark.parametrize(
+    "family", ["Bert", "Roberta", "T5", "XLMRoberta", "DebertaV2", "RemBert", "Bertweet", "Phobert"]
+)
+def test_all_files_of_a_tokenizer_are_fetched(family):
+    assert set(getattr(transformers, f"{family}Tokenizer").vocab_files_names.values()) <= set(COMPANIONS)

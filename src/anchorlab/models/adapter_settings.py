@@ -17,7 +17,7 @@ from anchorlab.models.weight_files import INDEX, WEIGHTS, read_tensors
 #: The files of an adapter.
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
-#: Settings that decide what a plain low-rank adapter computes, or which modules it changes.
+#: Settings that decide what a plain low-rank adapter computes, which modules it changes, or of which base.
 _OPENED = [
     "r",
     "lora_alpha",
@@ -32,6 +32,7 @@ _OPENED = [
     "layers_pattern",
     "rank_pattern",
     "alpha_pattern",
+    "revision",
 ]
 
 #: Settings that say nothing of what is computed when the adapter answers.
@@ -40,7 +41,6 @@ _TOLD = [
     "task_type",
     "inference_mode",
     "base_model_name_or_path",
-    "revision",
     "auto_mapping",
     "peft_version",
     "lora_dropout",
@@ -123,10 +123,7 @@ def read_adapter(folder: Path) -> StoredAdapter:
     """
     written = read_json(folder / ADAPTER, _AGAIN, nan=True)
     if (folder / WEIGHTS).exists() or (folder / INDEX).exists():
-        raise AnchorlabError(
-            f"{shortened(str(folder))} holds a model and an adapter ({ADAPTER}), and which is meant cannot be known: "
-            "give each a folder of its own"
-        )
+        raise ambiguous(str(folder))
     _check_kind(folder, written)
     require_peft(f"the adapter in {shortened(str(folder))}")
     tensors = _read_weights(folder)
@@ -141,6 +138,14 @@ def read_adapter(folder: Path) -> StoredAdapter:
         tensors=tensors,
         base=base if isinstance(base, str) and base else None,
         network=network if isinstance(network, str) else None,
+    )
+
+
+def ambiguous(source: str) -> AnchorlabError:
+    """The refusal of a folder or a repository of the hub that holds an adapter and a whole model."""
+    return AnchorlabError(
+        f"{shortened(source)} holds a model and an adapter ({ADAPTER}), and which is meant cannot be known: give each "
+        "a folder of its own"
     )
 
 

@@ -97,14 +97,16 @@ def find_base(adapter: StoredAdapter, base: str | None) -> Path:
             f"the adapter in {shown} was tuned on {quoted(adapter.base)}, and not on {quoted(base)}: give the base "
             "that it was tuned on, or a folder that holds it"
         )
+    revision = adapter.config.revision if named == adapter.base else None
     try:
-        folder = find_folder(named)
+        folder = find_folder(named, revision)
     except AnchorlabError as error:
         if base is not None:
             raise
         raise AnchorlabError(
-            f"the adapter in {shown} names its base model {quoted(adapter.base)}, which is no folder here and cannot "
-            "be fetched from the hub: give its folder with --base"
+            f"the adapter in {shown} names its base model {quoted(adapter.base)}"
+            f"{f' at the revision {quoted(revision)}' if revision else ''}, which is no folder here and cannot be "
+            "fetched from the hub: give its folder with --base"
         ) from error
     if is_adapter(folder):
         raise AnchorlabError(

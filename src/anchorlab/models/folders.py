@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from anchorlab.errors import AnchorlabError, quoted, reason, shortened
 from anchorlab.files import input_folder, kind_at, read_json, user_path
-from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS, is_adapter
+from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS, ambiguous, is_adapter
 from anchorlab.models.conversion import PICKLES, conversion
 from anchorlab.models.weight_files import INDEX, WEIGHTS, weight_files
 
@@ -26,7 +27,10 @@ COMPANIONS = (
     "vocab.json",
     "vocab.txt",
     "merges.txt",
+    "bpe.codes",
     "spiece.model",
+    "spm.model",
+    "sentencepiece.model",
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
@@ -42,11 +46,15 @@ _LAYERS, _CLASSES = 10_000, 1_000_000
 _ATTENTION = (None, "eager", "sdpa", "flex_attention")
 
 
-def find_folder(source: str) -> Path:
+def find_folder(source: str, revision: str | None = None) -> Path:
     """The local folder that is meant; or else a model of the hub, of which only texts and weights are fetched.
 
+    Args:
+        source: a folder, or a name on the hub.
+        revision: branch, tag or commit of the hub's model; None for its default branch.
+
     Raises:
-        AnchorlabError: for neither, or without a network.
+        AnchorlabError: for neither, without a network, or for a model of the hub beside an adapter.
     """
     folder = user_path(source)
     if kind_at(folder) is not None:
@@ -54,11 +62,13 @@ def find_folder(source: str) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return _fetched(source)
+        return _fetched(source, revision)
     except HFValidationError as error:
         raise AnchorlabError(
             f"there is no folder {shortened(source)}: give one that exists, or a name on the hub as in OWNER/NAME"
         ) from error
+    except AnchorlabError:
+        raise
     except Exception as error:  # each kind of trouble raises another type
         raise AnchorlabError(
             f"{shortened(source)} is no folder, and cannot be fetched from the hub ({shortened(reason(error))}): check "
@@ -67,15 +77,19 @@ def find_folder(source: str) -> Path:
         ) from error
 
 
-def _fetched(name: str) -> Path:
+def _fetched(name: str, revision: str | None) -> Path:
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import EntryNotFoundError
 
     texts = [*COMPANIONS, ADAPTER, INDEX]
-    folder = Path(snapshot_download(name, allow_patterns=texts))
+    folder = Path(snapshot_download(name, revision=revision, allow_patterns=texts))
     if is_adapter(folder):
-        hf_hub_download(name, ADAPTER_WEIGHTS, revision=folder.name)
-        return folder
+        try:
+            hf_hub_download(name, WEIGHTS, revision=folder.name, dry_run=True)  # asks only whether it is there
+        except EntryNotFoundError:
+            hf_hub_download(name, ADAPTER_WEIGHTS, revision=folder.name)
+            return folder
+        raise ambiguous(name)
     try:
         hf_hub_download(name, WEIGHTS, revision=folder.name)
     except EntryNotFoundError:  # not there, or, without a network, not in the cache
@@ -118,7 +132,7 @@ def check_is_folder(folder: Path) -> None:
 
 def check_settings(path: Path) -> None:
     """Raises AnchorlabError for a JSON file of a model that names code to run, or weights that are stored otherwise."""
-    for key, value in _entries(read_json(path, _AGAIN)):
+    for key, value in _entries(read_json(path, _AGAIN, nan=True)):
         if value is None:
             continue
         if key == "architectures" and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
@@ -153,9 +167,10 @@ def _most(key: str) -> int | None:
 
 
 def _largest(value: Any) -> float:
-    """The largest number in an entry, or in its list."""
+    """The largest number in an entry, or in its list; infinity if one of them is NaN."""
     values = value if isinstance(value, list) else [value]
-    return max((one for one in values if isinstance(one, (int, float))), default=0)
+    numbers = [one for one in values if isinstance(one, (int, float))]
+    return max((math.inf if one != one else one for one in numbers), default=0)
 
 
 def _entries(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
