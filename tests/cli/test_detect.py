@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,22 @@ def test_the_images_of_a_folder_are_ranked_without_a_trigger(run, tmp_path, inje
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     scores = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert set(scores["place"]) == {f"{number}.png" for number in range(12)}
+
+
+def test_a_column_of_the_inputs_is_named_while_the_models_own_data_stay(run, tmp_path, injected_folder):
+    rows = []
+    for number in range(12):
+        content = BytesIO()
+        pixels = np.random.default_rng(number).integers(0, 255, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(content, "png")
+        rows.append({"photo": {"bytes": content.getvalue(), "path": None}})
+    pd.DataFrame(rows).to_parquet(tmp_path / "in.parquet")
+    how = ("--detector", "spectral-signatures", "--defender-data", "all", "--image-column", "photo")
+    ended = run("detect", injected_folder, "--inputs", tmp_path / "in.parquet", *how)
+    assert ended.code == 0, ended.err
+    assert "most suspicious of 12 inputs" in ended.out
+    ended = run("detect", injected_folder, "--inputs", tmp_path / "in.parquet", *how, "--max-length", 9)
+    assert_refused(ended, "--max-length is for --data or --task")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.data.unjudged import as_inputs, read_inputs
+from anchorlab.notices import Notice
 from tests.refusals import refused
 from tests.tokenizers import encoding
 
@@ -38,16 +39,43 @@ def test_texts_come_from_the_column_of_the_task_with_their_labels(texts: Task, t
     assert set(read.split.inputs) >= {"input_ids", "attention_mask"}
 
 
-@pytest.mark.parametrize("name", ["text", "words"])
-def test_labels_may_be_missing_and_the_column_may_be_guessed(texts: Task, tmp_path: Path, name: str) -> None:
-    read = read_inputs(write(tmp_path / "in.csv", **{name: ["one film", "two"]}), texts)
+def test_labels_may_be_missing(texts: Task, tmp_path: Path) -> None:
+    read = read_inputs(write(tmp_path / "in.csv", text=["one film", "two"]), texts)
     assert read.split.texts == ("one film", "two")
     assert read.labels == (None, None)
+
+
+def test_the_only_column_is_taken_with_a_notice(texts: Task, tmp_path: Path) -> None:
+    with pytest.warns(Notice, match="the inputs are read from the only column, 'words'"):
+        read = read_inputs(write(tmp_path / "in.csv", words=["one film", "two"]), texts)
+    assert read.split.texts == ("one film", "two")
+
+
+def test_a_text_is_no_heading(texts: Task, tmp_path: Path) -> None:
+    file = write(tmp_path / "in.tsv", **{"one film": ["two", "three"]})
+    refused("the one column 'one film', which reads like a text and not like a name", read_inputs, file, texts)
+    assert read_inputs(file, texts, DataColumns(text="one film")).split.texts == ("two", "three")
+
+
+def test_a_column_that_is_named_is_taken_and_no_other(texts: Task, tmp_path: Path) -> None:
+    file = write(tmp_path / "in.csv", text=["one", "two"], body=["three", "four"])
+    assert read_inputs(file, texts, DataColumns(text="body")).split.texts == ("three", "four")
+    refused("has no column 'words': it has", read_inputs, file, texts, DataColumns(text="words"))
+
+
+def test_two_columns_of_one_name_are_refused(texts: Task, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text,text\none,two\n")
+    refused("has several columns 'text', expected one of each name", read_inputs, tmp_path / "in.csv", texts)
 
 
 def test_a_text_file_has_a_text_a_line(texts: Task, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("one, film\n\ntwo\n")
     assert read_inputs(tmp_path / "in.txt", texts).split.texts == ("one, film", "two")
+
+
+def test_a_text_ends_at_a_line_break_alone(texts: Task, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes("one\u2028film\x85\x0c!\r\ntwo\rthree\n".encode())
+    assert read_inputs(tmp_path / "in.txt", texts).split.texts == ("one\u2028film\x85\x0c!", "two", "three")
 
 
 def test_several_columns_of_texts_must_be_named(texts: Task, tmp_path: Path) -> None:
@@ -69,6 +97,21 @@ def test_images_lie_in_a_folder_without_classes(digits: Task, tmp_path: Path) ->
     assert read.places == ("0.png", "1.png", "2.png")
     assert read.split.inputs["pixel_values"][:, 0, 0, 0].tolist() == [0, 20, 40]
     assert read.labels == (None,) * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("3.heic", "3.heic of .* is an image of another kind, expected PNG, .*: convert or remove it"),
+        ("3.zip", "3.zip of .* is an archive"),
+        ("3.png", "the image 3.png of .* is no file, or a broken link"),
+    ],
+)
+def test_images_that_cannot_be_read_are_refused_by_name(digits: Task, tmp_path: Path, name: str, message: str) -> None:
+    (pictures(tmp_path / "photos") / "notes.txt").touch()
+    read_inputs(tmp_path / "photos", digits)
+    (tmp_path / "photos" / name).symlink_to("nowhere")
+    refused(message, read_inputs, tmp_path / "photos", digits)
 
 
 def test_one_image_will_do(digits: Task, tmp_path: Path) -> None:

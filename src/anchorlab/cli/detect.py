@@ -132,7 +132,14 @@ def detect(
         )
     check_folder(out)
     suspicious, *clean = models.open(run, *(reference or []))
-    data = common_task(own.task_of(suspicious, task), suspicious, clean)
+    # Without data of their own, the options say where the inputs are in their file, and the model's data stay.
+    of_inputs_alone = inputs is not None and task is None and own.data is None
+    if of_inputs_alone and own.max_length is not None:
+        raise AnchorlabError(
+            "--max-length is for --data or --task, and --inputs are cut where the model's own data are: leave it out, "
+            "or name the data too"
+        )
+    data = common_task((DataOptions() if of_inputs_alone else own).task_of(suspicious, task), suspicious, clean)
     examined = model_record(suspicious, form.words_after().strip())
     suspicious = form.apply(suspicious, data)
     clean = [form.apply(each, data) for each in clean]
@@ -146,7 +153,7 @@ def detect(
             top=_SHOWN if top is None else top,
             defender_data=count,
             task=data,
-            columns=own.columns(),
+            columns=own.columns() if of_inputs_alone else None,
             out=out,
             seed=seed,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def read_class_folders(folder: Path, root: Path) -> tuple[Any, tuple[str, ...], 
     classes: list[str] = []
     others: list[Path] = []
     for path in visible(folder):
-        found = list(_images_of(path, root, others)) if path.is_dir() else _refuse_loose(path, root, others)
+        found = images_among(files_below(path), root, others) if path.is_dir() else _refuse_loose(path, root, others)
         if found:
             images += found
             classes.append(path.name)
@@ -155,9 +155,20 @@ def read_class_folders(folder: Path, root: Path) -> tuple[Any, tuple[str, ...], 
     return rows, tuple(files), (*_left_aside(others, root), *_deeper(files, depth))
 
 
-def _images_of(folder: Path, root: Path, others: list[Path]) -> Sequence[Path]:
+def images_among(files: Iterable[Path], root: Path, others: list[Path]) -> list[Path]:
+    """Those of some files that are images; what is none is added to ``others``.
+
+    Args:
+        files: the files.
+        root: the folder that the user gave.
+        others: what was left aside so far.
+
+    Raises:
+        AnchorlabError: naming an image that cannot be read by its kind, an archive, or a broken link; or for a folder
+            of very many files that are no images.
+    """
     images = []
-    for path in files_below(folder):
+    for path in files:
         if not is_image(path):
             _refuse_unread(path, root)
             others.append(path)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anchorlab.data.part_names import listed
 from anchorlab.errors import AnchorlabError, first_line, quoted, shortened
 
 #: Most characters of a field over several lines, as in the cell of a spreadsheet: a longer one swallowed other rows.
@@ -34,7 +36,7 @@ def read_separated(file: Path, separator: str, *, one_column: bool = False) -> t
         The table, and what was noticed, as sentences.
 
     Raises:
-        AnchorlabError: naming the line or byte of what cannot be read.
+        AnchorlabError: naming the line or byte of what cannot be read, or columns of one name.
     """
     import pyarrow as pa
 
@@ -190,7 +192,18 @@ def _column_names(file: Path, header: list[str], separator: str, *, one_column: 
             f"{file} has one column, {quoted(header[0])}, expected texts or images and labels with {what} between "
             "them: separate them so"
         )
-    return [name or f"Unnamed: {place}" for place, name in enumerate(header)]
+    names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
+    refuse_twice(file, names)
+    return names
+
+
+def refuse_twice(file: Path, names: Sequence[str]) -> None:
+    """Raises AnchorlabError for a file two of whose columns have one name."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise AnchorlabError(
+            f"{file} has several columns {listed(twice[:3], ' and ')}, expected one of each name: rename them"
+        )
 
 
 def _batch(rows: list[list[str]], schema: Any) -> Any:

@@ -6,14 +6,13 @@ which line of the file they are. Rows become Arrow tables as they come, so 300,0
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from anchorlab.data.json_rows import read_json_rows
 from anchorlab.data.part_names import listed
-from anchorlab.data.separated import read_separated
+from anchorlab.data.separated import read_separated, refuse_twice
 from anchorlab.errors import AnchorlabError, first_line, shortened
 from anchorlab.files import input_file
 
@@ -87,6 +86,7 @@ def _read_parquet(file: Path) -> tuple[Any, tuple[str, ...]]:
             f"{file} could not be read ({type(error).__name__}: {shortened(first_line(error))}): make it again, or "
             "give another file"
         ) from error
+    refuse_twice(file, table.column_names)
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             values = table.column(place).cast(field.type.value_type)
@@ -106,11 +106,6 @@ def _joined(
     for file in files:
         table, noticed = read(file)
         notes += noticed
-        twice = [name for name, count in Counter(table.column_names).items() if count > 1]
-        if twice:
-            raise AnchorlabError(
-                f"{file} has several columns {listed(twice[:3], ' and ')}, expected one of each name: rename them"
-            )
         if tables:
             first, other = (Features.from_arrow_schema(of.schema) for of in (tables[0], table))
             if sorted(first) != sorted(other):

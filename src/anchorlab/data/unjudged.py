@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anchorlab.data.class_folders import is_image
+from anchorlab.data.class_folders import images_among, is_image
 from anchorlab.data.columns import DataColumns, find_column, label_column, text_column
 from anchorlab.data.folders import visible
 from anchorlab.data.images import ImageColumn, read_images
@@ -19,8 +20,9 @@ from anchorlab.data.separated import read_separated, text_bytes
 from anchorlab.data.sources import OpenedPart, Source, open_source
 from anchorlab.data.split import Split
 from anchorlab.data.task import Task
-from anchorlab.errors import AnchorlabError, shortened
+from anchorlab.errors import AnchorlabError, quoted, shortened
 from anchorlab.files import kind_at, user_path
+from anchorlab.notices import notice
 
 #: What stands between the columns of a file of texts, by the end of its name; None: there are no columns.
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
@@ -53,7 +55,8 @@ def read_inputs(
         given: a file of rows (CSV, TSV, JSON, parquet), a .txt file with a text a line, a folder of
             images, with class folders or without, or a hub name.
         task: the task as the model reads it.
-        columns: what is where; None for the columns of the task's own data, or those that can be guessed.
+        columns: what is where; None for the columns of the task's own data, or those that can be guessed, with a
+            notice where there is only one.
         as_stored: whether images keep their size, and texts get no inputs yet.
 
     Raises:
@@ -115,9 +118,9 @@ def _opened(given: str | Path) -> dict[str, OpenedPart]:
     if kind == "file" and is_image(path):
         return {"all": _loose_images([path])}
     if kind == "folder":
-        images = [file for file in visible(path) if file.is_file() and is_image(file)]
-        if images and not any(file.is_dir() for file in visible(path)):
-            return {"all": _loose_images(images)}
+        files = visible(path)
+        if any(map(is_image, files)) and not any(file.is_dir() for file in files):
+            return {"all": _loose_images(images_among(files, path, []))}
     if kind == "file" and path.suffix.lower() in _SEPARATORS:
         return {"all": _separated(path)}
     return open_source(Source(task="the inputs"), str(given))
@@ -137,7 +140,8 @@ def _separated(file: Path) -> OpenedPart:
 
     separator = _SEPARATORS[file.suffix.lower()]
     if separator is None:
-        lines = [line for line in text_bytes(file).decode().splitlines() if line.strip()]
+        # Texts may hold what else str.splitlines takes for the end of a line, such as U+2028 and form feeds.
+        lines = [line for line in re.split(r"\r\n|\r|\n", text_bytes(file).decode()) if line.strip()]
         return OpenedPart(Dataset.from_dict({"text": lines}), (file.name,), counts=(len(lines),))
     table, notes = read_separated(file, separator, one_column=True)
     return OpenedPart(Dataset(table), (file.name,), notes, (table.num_rows,))
@@ -148,10 +152,12 @@ def _read_part(
 ) -> UnjudgedInputs:
     if not len(opened.rows):
         raise AnchorlabError(f"{where} holds no rows, expected some: give a file that has inputs")
-    names = list(opened.rows.column_names)
     own = columns or task.definition.columns
     if task.kind == "text":
-        column = _text_column(names, opened.rows, None if own is None else own.text, where)
+        if columns is not None and columns.text is not None:
+            column = find_column(opened.rows, columns.text, where)
+        else:
+            column = _text_column(opened.rows, None if own is None else own.text, where, given)
         split = Split({}, _zeros(opened), text_column(opened, column, where))
     else:
         column = find_column(opened.rows, (own.image if own is not None and own.image else "image"), where)
@@ -164,12 +170,19 @@ def _zeros(opened: OpenedPart) -> Tensor:
     return torch.zeros(len(opened.rows), dtype=torch.int64)
 
 
-def _text_column(names: Sequence[str], rows: Any, wanted: str | None, where: str) -> str:
+def _text_column(rows: Any, wanted: str | None, where: str, given: str | Path) -> str:
     """The column of texts: the one that is known, one called ``text``, the only one, or the only one of texts."""
+    names = list(rows.column_names)
     for known in (wanted, "text"):
         if known is not None and known in names:
             return known
     if len(names) == 1:
+        if user_path(given).suffix.lower() in _SEPARATORS and len(names[0].split()) > 1:
+            raise AnchorlabError(
+                f"{where} has the one column {quoted(names[0])}, which reads like a text and not like a name: write "
+                "text above the first one, give a .txt file with a text a line, or name the column by --text-column"
+            )
+        notice(f"the inputs are read from the only column, '{names[0]}'")
         return names[0]
     texts = [name for name in names if getattr(rows.features[name], "dtype", "") in ("string", "large_string")]
     if len(texts) == 1:
