@@ -12,6 +12,7 @@ from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.data import DataColumns
 from anchorlab.triggers import FivePixel, Square
+from tests.refusals import refused
 from tests.zoo import save_text
 
 
@@ -64,3 +65,17 @@ def test_data_that_are_named_again_are_checked_like_the_manifests_own(tmp_path):
         with pytest.raises(AnchorlabError, match="hold other examples than when this model was made"):
             find_task(model, name, columns=given)
     assert find_task(model, str(path), seed=1, columns=columns).seed == 1  # another cut, and asked for
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": "review", "tag": "mood"}, "unknown parameter of columns in the manifest's task 'tag'"),
+        ({"text": 3}, "columns in the manifest's task: text=3 is not possible"),
+    ],
+)
+def test_columns_that_no_data_have_are_refused_where_a_manifest_names_them(injected, columns, message):
+    record = injected.manifest.task.model_copy(update={"columns": columns})
+    model = Artifact(injected.model, injected.manifest.model_copy(update={"task": record}))
+    for seed in (None, 1):
+        refused(message, find_task, model, None, seed=seed)

@@ -28,7 +28,7 @@ from anchorlab.artifacts.manifest import MANIFEST, Manifest, asked_of, check_sam
 from anchorlab.artifacts.provenance import tensors_hash, weights_hash
 from anchorlab.artifacts.writing import write_adapter, write_network
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
-from anchorlab.data import DataColumns, Task, load_task
+from anchorlab.data import Task, load_task
 from anchorlab.errors import AnchorlabError, printable, removal, shortened
 from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
 from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS, is_adapter
@@ -122,13 +122,12 @@ class Artifact:
             AnchorlabError: if the data cannot be read, or have changed since the model was made.
         """
         record = self.manifest.task
-        columns = None if record.columns is None else DataColumns(**record.columns)
         task = load_task(
             record.name,
             seed=record.seed,
             data=record.data if data is None else data,
             limit=record.limit,
-            columns=columns,
+            columns=record.data_columns(),
         )
         task = task.encoded(encoding_of(self.model))
         if sorted(task.classes) == sorted(record.classes):

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from anchorlab.artifacts.provenance import RunCost, versions_of_run, weights_hash
-from anchorlab.data import Kind, Task
+from anchorlab.data import DataColumns, Kind, Task
 from anchorlab.data.description import PartDescription
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.verbalizer import verbalizer_of
-from anchorlab.settings import values_of
+from anchorlab.settings import build, values_of
 
 #: The manifest's file in a model folder.
 MANIFEST = "anchorlab.json"
@@ -66,6 +66,14 @@ class TaskRecord(_Record):
     lacking: dict[str, tuple[str, ...]] | None = Field(
         default=None, description="split name to the names of the classes of which it has no example"
     )
+
+    def data_columns(self) -> DataColumns | None:
+        """What is where in the user's own data; None for a task of anchorlab's.
+
+        Raises:
+            AnchorlabError: for a name or a value that no columns have.
+        """
+        return None if self.columns is None else build(DataColumns, "columns in the manifest's task", self.columns)
 
     def identity(self) -> dict[str, Any]:
         """What decides which data these are, as JSON values: without what can be seen in them."""

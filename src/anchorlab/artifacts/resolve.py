@@ -68,8 +68,7 @@ def find_task(
     if name in (None, record.name):
         if seed == record.seed and columns is None:
             return model.task(data)
-        if columns is None and record.columns is not None:
-            columns = DataColumns(**record.columns)
+        columns = columns or record.data_columns()
         name, data = record.name, data or record.data
     task = load_task(name, seed=seed, data=data, columns=columns)
     if same_source(record, task):

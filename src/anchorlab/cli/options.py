@@ -147,13 +147,12 @@ class DataOptions(OptionGroup):
         """
         from anchorlab.artifacts.artifact import Artifact
         from anchorlab.artifacts.resolve import find_task, module_of, outputs_in_words
-        from anchorlab.data import DataColumns
         from anchorlab.models.wrap import encoding_of
 
         columns = self.columns(self.data or name)
         if other and name is None and isinstance(model, Artifact) and model.manifest.task.columns is not None:
             name = self.data
-            columns = columns or (None if name is None else DataColumns(**model.manifest.task.columns))
+            columns = columns or (None if name is None else model.manifest.task.data_columns())
         if name is None and not isinstance(model, Artifact):
             task = find_task(model, self.data, seed=seed, columns=columns)
         else:
