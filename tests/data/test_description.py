@@ -64,6 +64,18 @@ def test_examples_of_the_test_part_that_are_in_the_training_part_are_counted():
     assert lines(RawData(*texts, ("a", "b"), readings))[1].endswith("; 1 text is in the training part too")
 
 
+def test_examples_that_the_training_part_holds_more_than_once_are_counted():
+    """Its splits are cut by row, so that an example and its repetition may lie in two of them."""
+    pixels = images(6).inputs["pixel_values"][[0, 1, 1, 2, 2, 2]]
+    reading = (PartReading("train"),)
+    (line,) = lines(RawData(Split({"pixel_values": pixels}, torch.arange(6) % 2), None, ("cat", "dog"), reading))
+    assert line.endswith("; 2 images stand in it more than once")
+    texts = [Split({}, torch.tensor([0, 1]), words) for words in (("one", "one"), ("two", "two"))]
+    train, test = lines(RawData(*texts, ("a", "b"), (*reading, PartReading("test"))))
+    assert train.endswith("; 1 text stands in it more than once")
+    assert "more than once" not in test
+
+
 def test_names_cannot_steer_a_terminal_or_fill_it():
     reading = PartReading("train", ("\x1b[2J.csv",), ("row 1 of \x1b]0;title was read",))
     (line,) = lines(RawData(images(), None, ("cat\n", "d" * 500), (reading,)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from weakref import WeakKeyDictionary
 
@@ -14,8 +15,9 @@ from anchorlab.data.split import RawData, Split, index_hash
 #: The hashes of data that are resident, so that nothing is hashed twice: data to what was hashed of them.
 _KNOWN: WeakKeyDictionary[RawData, dict[tuple[str, str], str]] = WeakKeyDictionary()
 
-#: The same for how many examples are repeated.
+#: The same for how many examples of the test part stand in the training part, and how many stand twice in that.
 _REPEATED: WeakKeyDictionary[RawData, int] = WeakKeyDictionary()
+_TWICE: WeakKeyDictionary[RawData, int] = WeakKeyDictionary()
 
 
 def content_hashes(raw: RawData, indices: dict[str, Tensor]) -> dict[str, str]:
@@ -75,6 +77,17 @@ def repeated_examples(raw: RawData) -> int:
 
         _REPEATED[raw] = derived(raw, ("repeated",), derive, lambda value: type(value) is int)
     return _REPEATED[raw]
+
+
+def examples_twice(raw: RawData) -> int:
+    """How many different contents stand in the training part more than once, whatever their class."""
+    if raw not in _TWICE:
+
+        def derive() -> int:
+            return sum(count > 1 for count in Counter(example_hashes(raw.train)).values())
+
+        _TWICE[raw] = derived(raw, ("twice",), derive, lambda value: type(value) is int)
+    return _TWICE[raw]
 
 
 def _there(part: Split | None) -> Split:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from anchorlab.data.contents import repeated_examples
+from anchorlab.data.contents import examples_twice, repeated_examples
 from anchorlab.data.derived import derived
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.data.reading import PartReading
@@ -107,7 +107,6 @@ def describe_parts(raw: RawData, encoding: TextEncoding | None) -> tuple[PartDes
     """
     parts = [part for part in (raw.train, raw.test) if part is not None]
     readings = raw.reading or (PartReading("train"), PartReading("test"))
-    repeated = _repeated(raw) if raw.reading else ()
     return tuple(
         PartDescription(
             part=reading.part,
@@ -117,7 +116,7 @@ def describe_parts(raw: RawData, encoding: TextEncoding | None) -> tuple[PartDes
             classes=_counts(part, raw.classes),
             image=_image_facts(raw, part),
             tokens=_token_facts(part, encoding),
-            notes=(*reading.notes, *repeated) if part is raw.test else reading.notes,
+            notes=(*reading.notes, *_repeated(raw, part)),
         )
         for part, reading in zip(parts, readings, strict=False)
     )
@@ -139,14 +138,18 @@ def _counts(part: Split, classes: Sequence[str]) -> dict[str, int]:
     return dict(zip(classes, counts, strict=True))
 
 
-def _repeated(raw: RawData) -> tuple[str, ...]:
-    """A sentence on the examples of the test part whose pixels or text stand in the training part too."""
-    count = repeated_examples(raw)
-    if count == 0:
+def _repeated(raw: RawData, part: Split) -> tuple[str, ...]:
+    """A sentence on pixels or texts of a part that stand in the training part too, or in itself more than once."""
+    if not raw.reading:
         return ()
     kind = "text" if raw.train.texts is not None else "image"
-    words = f"1 {kind} is" if count == 1 else f"{count:,} {kind}s are"
-    return (f"{words} in the training part too",)
+    if part is raw.test:
+        count, one, several = repeated_examples(raw), "is in the training part too", "are in the training part too"
+    else:
+        count, one, several = examples_twice(raw), "stands in it more than once", "stand in it more than once"
+    if count == 0:
+        return ()
+    return (f"1 {kind} {one}" if count == 1 else f"{count:,} {kind}s {several}",)
 
 
 def _image_facts(raw: RawData, part: Split) -> ImageFacts | None:
