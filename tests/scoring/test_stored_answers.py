@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from anchorlab import AnchorlabError
+from anchorlab.notices import Notice
 from anchorlab.scoring.stored_answers import numbered, read_answers, read_labels
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 0.0, 4.0]])
@@ -42,6 +45,27 @@ def test_csv_has_a_line_of_names_or_none(tmp_path):
     body = "\n".join(",".join(map(str, row)) for row in LOGITS)
     for text in (body, "bad,even,good\n" + body):
         assert (read_answers(written(tmp_path, text), "it").logits == LOGITS).all()
+
+
+def test_a_line_that_numbers_the_classes_is_no_answer(tmp_path: Path) -> None:
+    """As ``pandas.DataFrame(p).to_csv("answers.csv", index=False)`` writes it."""
+    body = "\n".join(",".join(map(str, row)) for row in SHARES)
+    with pytest.warns(Notice, match="first line of .*, 0,1,2, numbers the classes and is no answer"):
+        found = read_answers(written(tmp_path, "0,1,2\n" + body), "it")
+    assert found.access == "probabilities"
+    assert found.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("heading", [",0,1,2", ",bad,even,good", " ,a,b,c"])
+def test_a_column_of_row_numbers_is_refused(tmp_path: Path, heading: str) -> None:
+    body = "\n".join(",".join(map(str, (place, *row))) for place, row in enumerate(SHARES))
+    with pytest.raises(AnchorlabError, match=r"begins with a blank cell.*leave that column out, in pandas by to_csv"):
+        read_answers(written(tmp_path, f"{heading}\n{body}"), "it")
+
+
+def test_a_file_of_a_line_that_numbers_the_classes_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.warns(Notice), pytest.raises(AnchorlabError, match="shape \\(0, 3\\)"):
+        read_answers(written(tmp_path, "0,1,2\n"), "it")
 
 
 @pytest.mark.parametrize(

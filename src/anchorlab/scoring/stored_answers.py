@@ -16,6 +16,7 @@ from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.files import input_file
 from anchorlab.metrics import predictions
 from anchorlab.models.probabilities import Watch
+from anchorlab.notices import notice
 from anchorlab.scoring.audit_statistics import Access
 from anchorlab.statistics.arrays import Floats, Integers
 
@@ -56,7 +57,9 @@ def read_answers(source: str | Path | Any, name: str) -> StoredAnswers:
     """The answers in a file or an array.
 
     Two dimensions are logits, or probabilities if no number is negative and every row sums to 1; one dimension is
-    labels. A .csv file has a line a query, and a first line of names where it has one.
+    labels. A .csv file has a line a query, and where it has one, a first line of names, or of 0, 1, … as pandas numbers
+    columns. A single column of numbers that begins with 0 begins with that label, because nothing tells it from such a
+    heading.
 
     Args:
         source: a .npy or .csv file, or an array.
@@ -137,12 +140,26 @@ def _csv(path: Path) -> NDArray[Any]:
     if not rows:
         raise AnchorlabError(f"{path} is empty: give a line a query")
     if len(rows[0]) > 1:
-        body = rows if all(map(_is_number, rows[0])) else rows[1:]
+        body = _below_names(path, rows)
         bad = next((cell for row in body for cell in row if not _is_number(cell)), None)
         if bad is not None:
             raise AnchorlabError(f"{path} holds '{shortened(bad)}', which is no number: give logits or probabilities")
         return np.array(body, dtype=np.float64).reshape(len(body), len(rows[0]))
     return _column(path, [row[0] for row in rows])
+
+
+def _below_names(path: Path, rows: list[list[str]]) -> list[list[str]]:
+    """The lines of several cells that are answers: all, or all but a first one of names or of the classes' numbers."""
+    names = [cell.strip() for cell in rows[0]]
+    if not names[0]:
+        raise AnchorlabError(
+            f"{path} begins with a blank cell, as above a column of row numbers: leave that column out, in pandas by "
+            "to_csv(index=False)"
+        )
+    if names == [str(place) for place in range(len(names))]:
+        notice(f"the first line of {path}, {shortened(','.join(names))}, numbers the classes and is no answer")
+        return rows[1:]
+    return rows if all(map(_is_number, names)) else rows[1:]
 
 
 def _column(path: Path, cells: list[str]) -> NDArray[Any]:
