@@ -56,13 +56,20 @@ def test_one_document_has_no_interval_and_none_has_no_value():
 
 def test_the_ends_of_a_quantile_are_those_of_its_share():
     below = np.array([5, 7, 6, 8] * 10)
-    found = shares_at_the_ends(below, np.full(40, 10))
+    found = shares_at_the_ends(below, np.full(40, 10), 0.65)
     assert found == pytest.approx(ratio_of_sums(below, np.full(40, 10)).bounds)
+
+
+def test_the_ends_lie_about_the_share_of_the_quantile_also_where_many_tokens_tie_with_it() -> None:
+    below, tokens = np.array([9, 10, 10, 9] * 10), np.full(40, 10)
+    half = ratio_of_sums(below, tokens).upper - 0.95
+    assert shares_at_the_ends(below, tokens, 0.5) == pytest.approx((0.5 - half, 0.5 + half))
+    assert shares_at_the_ends(below, tokens, 0.999) is None
 
 
 def test_fewer_than_ten_documents_beyond_a_quantile_give_no_ends():
     tokens = np.full(40, 10)
     nine = np.where(np.arange(40) < 9, 9, 10)
-    assert shares_at_the_ends(nine, tokens) is None
-    assert shares_at_the_ends(10 - nine, tokens) is None
-    assert shares_at_the_ends(np.where(np.arange(40) < 10, 9, 10), tokens) is not None
+    assert shares_at_the_ends(nine, tokens, 0.5) is None
+    assert shares_at_the_ends(10 - nine, tokens, 0.5) is None
+    assert shares_at_the_ends(np.where(np.arange(40) < 10, 9, 10), tokens, 0.5) is not None

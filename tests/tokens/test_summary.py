@@ -146,6 +146,14 @@ def test_quantiles_and_extremes_are_those_of_numpy(columns):
     assert found["kl_max"].interval is None
 
 
+def test_a_percentile_of_values_that_tie_has_an_interval_about_its_own_share(columns):
+    """97% of the KLs are exactly 0, so that half of all and a little more or less are 0 too."""
+    columns["kl"][np.random.default_rng(3).random(len(columns["kl"])) < 0.97] = 0.0
+    with stored(columns) as store:
+        found = Tokens(store.column, len(SIZES)).measure(["kl_p50", "kl_p75"])
+    assert [(each.value, each.interval) for each in found.values()] == [(0.0, (0.0, 0.0))] * 2
+
+
 def test_infinite_tokens_are_counted_and_left_out_of_means(columns):
     columns["kl"][[3, 500]] = math.inf
     with stored(columns) as store:

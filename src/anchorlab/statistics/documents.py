@@ -58,15 +58,17 @@ def linearised_error(residuals: ArrayLike, total: float) -> float:
     return math.sqrt(D / (D - 1) * float(np.vecdot(e, e))) / float(total)
 
 
-def shares_at_the_ends(below: ArrayLike, tokens: ArrayLike) -> tuple[float, float] | None:
+def shares_at_the_ends(below: ArrayLike, tokens: ArrayLike, share: float) -> tuple[float, float] | None:
     """The shares of tokens between whose quantiles a quantile's interval lies (Woodruff 1952).
 
-    The share of tokens that are not above the quantile is a mean per token; the ends of its interval are the shares
-    whose quantiles are the ends of the quantile's.
+    The share of tokens that are not above the quantile is a mean per token. Half of the width of its interval to either
+    side of the quantile's own share are the shares whose quantiles are the ends of the quantile's. The two shares are
+    far apart where many tokens tie with the quantile.
 
     Args:
         below: tokens of each document that are not above the quantile, ``[D]``.
         tokens: of each document, ``[D]``.
+        share: of the quantile, above 0 and below 1.
 
     Returns:
         None where fewer than ``BEYOND`` documents have a token above it, or below it, or an end would lie outside of
@@ -75,7 +77,8 @@ def shares_at_the_ends(below: ArrayLike, tokens: ArrayLike) -> tuple[float, floa
     k, n = np.asarray(below), np.asarray(tokens)
     if min((k < n).sum(), (k > 0).sum()) < BEYOND:
         return None
-    share = ratio_of_sums(k, n)
-    if share.bounds is None or share.bounds[0] <= 0 or share.bounds[1] >= 1:
+    found = ratio_of_sums(k, n)
+    if found.value is None or found.upper is None:
         return None
-    return share.bounds
+    half = found.upper - found.value
+    return None if share - half <= 0 or share + half >= 1 else (share - half, share + half)

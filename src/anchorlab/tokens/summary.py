@@ -144,7 +144,8 @@ class Tokens:
         found = Measurement(value=value, documents=documents, tokens=len(ordered))
         if record.kind == "extreme":
             return found.model_copy(update={"undefined": "an extreme has no interval"})
-        ends = shares_at_the_ends(self.counted([record.column], lambda values: values <= value), tokens)
+        below = self.counted([record.column], lambda values: values <= value)
+        ends = shares_at_the_ends(below, tokens, percent / 100)
         if ends is None:
             return found.model_copy(update={"undefined": "fewer than ten documents lie beyond it"})
         return found.model_copy(update={"interval": (quantile(ordered, ends[0]), quantile(ordered, ends[1]))})
