@@ -100,6 +100,24 @@ def test_a_mean_beside_infinite_tokens_breaks_every_bound_from_above() -> None:
     assert judgement.sentence == "the gate 'kl.upper > 1e+09' is broken: kl.upper is inf"
 
 
+@pytest.mark.parametrize("name", ["kl_rms", "kl_reverse_rms"])
+def test_a_root_mean_square_beside_infinite_tokens_breaks_every_bound_from_above(name: str) -> None:
+    bound = parse_bound(f"{name}.upper > 1e9", TOKEN_NAMES)
+    assert bound.judge(made_up(infinite=1).measured()).is_broken
+    assert not bound.judge(made_up().measured()).is_broken
+
+
+@pytest.mark.parametrize(
+    "name", ["nll_reference", "nll_candidate", "log_ppl_ratio", "ppl_reference", "ppl_candidate", "ppl_ratio"]
+)
+def test_no_bound_on_a_perplexity_holds_while_it_leaves_tokens_out(name: str) -> None:
+    """Which of the two models rules the tokens out is not known, so neither infinity nor 0 is."""
+    bound = parse_bound(f"{name} > 1e9", TOKEN_NAMES)
+    with pytest.raises(AnchorlabError, match="undefined: it leaves out 2 tokens that a model rules out, which nll_inf"):
+        bound.judge(made_up(infinite=2).measured())
+    assert not bound.judge(made_up().measured()).is_broken
+
+
 def test_a_flag_stands_alone_and_a_measurement_does_not() -> None:
     assert parse_bound(" unusual ", ["unusual", "kl"]) == Bound("unusual", None, ">", 0.0)
     with pytest.raises(AnchorlabError, match="is not of the form"):

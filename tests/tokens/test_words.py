@@ -29,6 +29,8 @@ def test_infinite_tokens_are_counted_and_in_no_mean() -> None:
     mean, infinite, *_ = words_of_tokens(made_up(infinite=3))
     assert "the worst" not in mean
     assert infinite.startswith("At 3 tokens the candidate rules out what the reference allows")
+    assert "The perplexities leave out 3 tokens that a model rules out." in words_of_tokens(made_up(infinite=3))
+    assert not any("leave out" in sentence for sentence in words_of_tokens(made_up()))
 
 
 def test_no_pair_of_models_moves_more_probability_than_is_said() -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anchorlab.consistency.gate import Measured
 from anchorlab.errors import printable, unknown
+from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.tokens.measurements import MEASUREMENTS
 
@@ -20,8 +21,16 @@ _FROZEN = ConfigDict(frozen=True, ser_json_inf_nan="null")
 #: What the one-line form of a comparison shows.
 _SHOWN = ("kl", "kl_p99", "kl_max", "log_ppl_ratio", "same_top")
 
-#: Which column's infinite tokens are left out of a mean; their count is the second measurement.
-_INFINITE = {"kl": "kl_infinite", "kl_reverse": "kl_reverse_infinite"}
+#: Which measurements leave infinite tokens out, and would be infinite with them; their count is the second one.
+_INFINITE = {
+    "kl": "kl_infinite",
+    "kl_rms": "kl_infinite",
+    "kl_reverse": "kl_reverse_infinite",
+    "kl_reverse_rms": "kl_reverse_infinite",
+}
+
+#: Which leave out the tokens of ``nll_infinite``. That does not say which model rules them out, and so nothing else.
+_OF_EITHER = ("nll_reference", "nll_candidate", "log_ppl_ratio", "ppl_reference", "ppl_candidate", "ppl_ratio")
 
 
 class Measurement(BaseModel):
@@ -156,11 +165,22 @@ class TokenComparison(BaseModel):
         return self.measurements[name]
 
     def measured(self) -> Measured:
-        """The measurements as a gate judges them; a mean beside which tokens are infinite counts as infinite."""
+        """The measurements as a gate judges them, which must not pass because tokens are infinite and left out.
+
+        A mean KL and its root mean square count as infinite then, a mean nll and a perplexity as undefined.
+        """
+        ruled_out = self.measurements.get("nll_infinite")
         values: dict[str, float | None] = {}
         intervals: dict[str, tuple[float, float]] = {}
         undefined: dict[str, str] = {}
         for name, each in self.measurements.items():
+            if name in _OF_EITHER and ruled_out is not None and ruled_out.value:
+                values[name] = None
+                undefined[name] = (
+                    f"it leaves out {several(round(ruled_out.value), 'token')} that a model rules out, which "
+                    "nll_infinite counts"
+                )
+                continue
             values[name] = each.value
             count = self.measurements.get(_INFINITE.get(name, ""))
             if count is not None and count.value:

@@ -259,7 +259,10 @@ def cautions_of(tokens: Tokens, measurements: dict[str, Measurement]) -> list[st
     infinite = {name: measurements[name].value for name in ("kl_infinite", "kl_reverse_infinite", "nll_infinite")}
     if any(infinite.values()):
         words = ", ".join(f"{value:,.0f} of {MEASUREMENTS[name].title}" for name, value in infinite.items() if value)
-        found.append(f"means leave infinite tokens out ({words}): a bound on the mean is broken where there are any")
+        found.append(
+            f"means leave infinite tokens out ({words}): where there are any, a bound on a mean KL or its root mean "
+            "square is broken from above, and one on a mean nll or a perplexity cannot be judged"
+        )
     return found
 
 

@@ -77,6 +77,9 @@ def _perplexity(comparison: TokenComparison) -> Iterator[str]:
         else:
             sentence += f": it predicts these texts {'better' if high < 1 else 'worse'}"
     yield f"{sentence}."
+    left_out = round(_value(comparison, "nll_infinite") or 0)
+    if left_out:
+        yield f"The perplexities leave out {several(left_out, 'token')} that a model rules out."
 
 
 def _top(comparison: TokenComparison) -> Iterator[str]:
