@@ -58,7 +58,10 @@ def test_a_verdict_of_one_access_has_its_p_and_not_the_joint_one() -> None:
     assert (joint.access, joint.direction) == ("logits", "more")
 
 
-@pytest.mark.parametrize(("share", "words"), [(0.0, "No label differs; with 95%"), (0.25, "25% of the labels differ")])
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "No label differs; with 95%"), (0.25, "25% of the labels differ"), (1.0, "100% of the labels differ")],
+)
 def test_what_labels_show_is_said(share: float, words: str) -> None:
     found = audited(share, [0.1, 0.2, 0.3])
     joint = joint_audit(found)

@@ -88,7 +88,7 @@ def _noticed(noticeable: Noticeable) -> str:
 def _labels_in_words(labels: AccessAudit, count: int) -> str:
     if labels.value == 0:
         return f"No label differs; with 95% confidence fewer than {largest_churn(count):.2g} of all do."
-    return f"{100 * labels.value:.2g}% of the labels differ, which says that something changed, not what."
+    return f"{100 * labels.value:.3g}% of the labels differ, which says that something changed, not what."
 
 
 def beaten(access: Ranked, direction: Direction) -> str:
