@@ -14,6 +14,7 @@ from anchorlab.scoring.audit_statistics import (
     sizes,
     values_of,
 )
+from anchorlab.statistics.intervals import wilson
 
 
 def test_labels_alone_see_no_logits():
@@ -95,6 +96,12 @@ def test_where_no_label_differs_nothing_is_found_with_any_number_of_queries():
     (found,) = audit_values({"labels": np.zeros(50)}, [{"labels": np.zeros(50)}] * 39, seed=0)
     assert (found.value, found.p, found.queries) == (0.0, 1.0, None)
     assert (found.power["power"] == 0).all()
+
+
+@pytest.mark.parametrize("changed", [0, 7, 50])
+def test_a_rate_of_labels_has_wilsons_interval_which_has_a_width_at_its_ends(changed: int) -> None:
+    (found,) = audit_values({"labels": (np.arange(50) < changed).astype(float)}, [{"labels": np.zeros(50)}], seed=0)
+    assert found.statistic.bounds == wilson(changed, 50)
 
 
 def test_each_access_has_its_own_statistic():

@@ -16,5 +16,12 @@ def test_the_interval_of_a_share_is_cut_to_its_range(ends: tuple[float, float], 
     assert (found.value, found.bounds, found.units) == (0.25, cut, 7)
 
 
+@pytest.mark.parametrize(("value", "ends"), [(0.0, (0.0, 1 - 0.025 ** (1 / 40))), (1.0, (0.025 ** (1 / 40), 1.0))])
+def test_a_share_that_is_the_same_everywhere_has_an_interval_of_as_many_documents(
+    value: float, ends: tuple[float, float]
+) -> None:
+    assert _shared(Estimate(value, value, value, units=40)).bounds == pytest.approx(ends)
+
+
 def test_a_share_without_an_interval_has_none() -> None:
     assert _shared(Estimate(0.25, units=1)).bounds is None

@@ -21,7 +21,7 @@ from anchorlab.scoring.audit_ranks import rejected_ranks
 from anchorlab.scoring.ranked import Ranked, p_values
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import Estimate
-from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates
+from anchorlab.statistics.intervals import DECIMAL_TAILS, between_replicates, wilson
 from anchorlab.statistics.resampling import resampled_means
 
 Access = Literal["labels", "probabilities", "logits"]
@@ -65,7 +65,8 @@ class AccessAudit(Ranked):
 
     Attributes:
         access: a key of ``ACCESSES``.
-        statistic: the candidate's statistic over all queries, with its 95% interval by bootstrap over queries.
+        statistic: the candidate's statistic over all queries, with its 95% interval: Wilson's for labels, else by
+            bootstrap over queries.
         level: level of the test whose power is given.
         power: for each number of queries, the share of random sets of them that reject; columns ``queries``, ``power``.
         queries: the smallest number of queries of the grid with a power of 0.95; None if all do not suffice.
@@ -122,7 +123,7 @@ def _audit_access(access: Access, table: Floats, settings: tuple[str, ...], leve
     sufficient = power[power["power"] >= POWER]["queries"]
     return AccessAudit(
         access=access,
-        statistic=Estimate(value, *between_replicates(whole[:, 0], DECIMAL_TAILS)),
+        statistic=Estimate(value, *_ends(access, table[:, 0], whole[:, 0])),
         null=tuple(float(one) for one in null),
         settings=settings,
         **p_values(value, null.tolist(), settings),
@@ -131,6 +132,17 @@ def _audit_access(access: Access, table: Floats, settings: tuple[str, ...], leve
         queries=int(sufficient.iloc[0]) if len(sufficient) else None,
         noticeable=noticeable(access, table[:, 1:], level),
     )
+
+
+def _ends(access: Access, values: Floats, means: Floats) -> tuple[float, float]:
+    """The interval of the candidate's statistic: Wilson's of a rate of labels, whose bootstrap has no width at 0.
+
+    Args:
+        access: the kind of access.
+        values: the statistic on each query, ``[N]``.
+        means: its mean over each random set of queries, ``[draws]``.
+    """
+    return wilson(round(values.sum()), len(values)) if access == "labels" else between_replicates(means, DECIMAL_TAILS)
 
 
 def _power(rng: np.random.Generator, table: Floats, level: float) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.documents import ratio_of_sums
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.tokens.store import TokenStore
-from anchorlab.tokens.summary import Tokens
+from anchorlab.tokens.summary import Tokens, all_or_none
 
 TokenAccess = Literal["samples", "top-k", "logits"]
 
@@ -152,7 +152,8 @@ def tail_share(kl: Floats) -> float:
 
 
 def _shared(estimate: Estimate) -> Estimate:
-    """The estimate of a share, its interval cut to 0 and 1."""
+    """The estimate of a share, its interval cut to 0 and 1; one that is 0 or 1 has an interval with a width too."""
+    estimate = all_or_none(estimate)
     if estimate.bounds is None:
         return estimate
     low, high = estimate.bounds

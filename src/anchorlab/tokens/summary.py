@@ -130,7 +130,7 @@ class Tokens:
         if record.kind == "ratio":
             estimate = _mapped(estimate, _exponential)
         if record.limits == (0.0, 1.0):
-            estimate = _all_or_none(estimate)
+            estimate = all_or_none(estimate)
         return _measurement(record, estimate, int(tokens.sum()))
 
     def _quantile(self, record: TokenMeasurement) -> Measurement:
@@ -276,7 +276,7 @@ def _exponential(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
 
 
-def _all_or_none(estimate: Estimate) -> Estimate:
+def all_or_none(estimate: Estimate) -> Estimate:
     """A share that is 0 or 1 in all documents gets Clopper and Pearson's interval of as many documents."""
     if estimate.bounds is None or estimate.units is None or estimate.value not in (0.0, 1.0):
         return estimate
