@@ -54,12 +54,15 @@ def test_few_queries_are_warned_of_with_what_could_have_been_seen(count, warned,
     assert any(f"With {count} queries and these updates, a difference is noticed" in one for one in found.sentences)
 
 
-def test_where_the_updates_are_too_few_for_the_level_no_difference_is_noticed_at_all():
+@pytest.mark.parametrize(("updates", "given"), [(19, False), (39, True)])
+def test_where_a_test_of_one_access_takes_more_updates_no_queries_are_blamed(updates: int, given: bool) -> None:
+    """The joint test takes 19 updates at the level of .05, and a two-sided one of a single access 39."""
     draw = np.random.default_rng(1)
-    values = [{"probabilities": draw.exponential(1.0, size=400)} for _ in range(11)]
+    values = [{"probabilities": draw.exponential(1.0, size=400)} for _ in range(1 + updates)]
     answered = np.arange(400) % 2
     answers = AuditedAnswers(answered, answered, None, None, None, ("a", "b"))
-    found = audit_of(
-        Measured(values, (UpdateSetting("given", 10),), answers), judged="probabilities", level=0.05, seed=0
-    )
-    assert any("no difference at all as that of the farthest update is noticed" in one for one in found.cautions)
+    measured = Measured(values, (UpdateSetting("given", updates),), answers)
+    found = audit_of(measured, judged="joint", level=0.05, seed=0)
+    assert found.cautions == ()
+    assert any("queries and these updates, a difference is noticed" in one for one in found.sentences) == given
+    assert any("takes 39 benign updates, and with 19 it finds nothing" in one for one in found.sentences) != given

@@ -51,6 +51,8 @@ def updates_change_nothing(access: Ranked) -> str | None:
 
 def _few_queries(access: AccessAudit, count: int) -> str | None:
     above, largest = access.noticeable.above, max(access.null)
+    if not access.can_find:  # with any number of queries
+        return None
     if largest == 0 or (above is not None and above <= _FAR * largest):
         return None
     seen = "no difference at all" if above is None else f"only a difference {above / largest:.1f} times as large"

@@ -79,6 +79,11 @@ class AccessAudit(Ranked):
     queries: int | None
     noticeable: Noticeable
 
+    @property
+    def can_find(self) -> bool:
+        """Whether there are enough updates for a test of this access alone to find anything at the level."""
+        return rejected_ranks(len(self.null), self.level) > 0
+
 
 def values_of(pair: Pair) -> dict[Access, Floats]:
     """The statistic of each kind of access on each query, ``[N]``."""

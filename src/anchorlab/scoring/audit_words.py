@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anchorlab.scoring.audit_ranks import least_p
+from anchorlab.scoring.audit_ranks import least_p, updates_needed
 from anchorlab.scoring.audit_result import NO_PROOF, Judged, UpdateSetting, Verdict
 from anchorlab.scoring.audit_statistics import AccessAudit, Noticeable, largest_churn
 from anchorlab.scoring.ranked import Direction, JointAudit, Ranked
@@ -51,7 +51,9 @@ def sentences_of(
         f"By access: {others}; jointly p = {joint.p:.3g}. The verdict is that of {verdict.access} alone.",
         f"Compared with {updates} benign updates: {', '.join(map(str, settings))}.",
         *sensitivity(access, settings),
-        f"With {count:,} queries and these updates, {_could_see(accesses)}.",
+        f"With {count:,} queries and these updates, {_could_see(accesses)}."
+        if access.can_find
+        else too_few_updates(updates, verdict.level),
         _labels_in_words(accesses[0], count),
         NO_PROOF,
     )
@@ -68,6 +70,15 @@ def sensitivity(access: Ranked, settings: Sequence[UpdateSetting]) -> list[str]:
         least = ", the least possible" if p <= least_p(len(null)) else ""
         parts.append(f"more than {more} of the {len(null)} {setting.name} ones (p = {p:.3g}{least})")
     return [f"It hangs on what an ordinary update is: from {access.access} the candidate moved {' and '.join(parts)}."]
+
+
+def too_few_updates(updates: int, level: float) -> str:
+    """That a test of one access alone finds nothing, as where the joint test is chosen, which takes fewer updates."""
+    return (
+        f"At the level of {level:g} a test of one access alone takes {updates_needed(level)} benign updates, and with "
+        f"{updates} it finds nothing whatever the queries are. So sizes of a noticeable difference, and the power, are "
+        "not given."
+    )
 
 
 def _could_see(accesses: Sequence[AccessAudit]) -> str:

@@ -83,7 +83,8 @@ def audit_table(audit: Audit, caption: str = "candidate against benign updates")
     )
     rows = []
     for access in audit.accesses:
-        queries = Cell("not reached" if access.queries is None else f"{access.queries:,}", access.queries)
+        none = "not reached" if access.can_find else "–"
+        queries = Cell(none if access.queries is None else f"{access.queries:,}", access.queries)
         rows.append(Row(f"{access.access}: {_SHORT[access.access]}", (*_ranked_cells(access), queries)))
     notes = (_TWO_SIDED, "queries: how many it takes to find this candidate with a chance of 95%")
     return Table("audit", caption, "access", columns, (Rows(rows),), notes=notes)

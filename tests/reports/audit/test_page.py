@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from anchorlab.reports.audit.page import access_table, churn_table, sensitivity_table, write_audit_page
-from anchorlab.reports.audit.record import AuditedModel, AuditRecord
-from anchorlab.reports.audit.write import audit_record
+from anchorlab.reports.audit.record import AuditedModel, AuditRecord, PowerRecord
+from anchorlab.reports.audit.write import audit_record, write_audit
 from anchorlab.scoring.audit_result import NO_PROOF
 from tests.reports.audit.conftest import MakeAudit
 
@@ -111,3 +111,15 @@ def test_churn_begins_with_the_class_that_changed_most(record: AuditRecord) -> N
     assert table is not None
     shares = [row.cells[2].value for _, row in table.rows()]
     assert shares == sorted(shares, reverse=True)
+
+
+def test_too_few_updates_for_one_access_have_no_power_curve(record: AuditRecord, tmp_path: Path) -> None:
+    still = [
+        one.model_copy(update={"power": PowerRecord(queries=one.power.queries, power=[0.0] * len(one.power.power))})
+        for one in record.accesses
+    ]
+    write_audit(record.model_copy(update={"updates": 19, "accesses": still}), tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "takes 39 benign updates, and with 19 it finds nothing" in page
+    assert "Power by" not in page
+    assert not list(tmp_path.glob("power.*"))

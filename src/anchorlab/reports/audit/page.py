@@ -11,8 +11,10 @@ from anchorlab.files import write_atomically
 from anchorlab.reports.audit.record import AccessRecord, AuditRecord, DetectorRecord
 from anchorlab.reports.audit.strips import Curve, Strip, curve_of, strip_of
 from anchorlab.reports.html import PAGE, asset, environment, style_sheet
+from anchorlab.scoring.audit_ranks import rejected_ranks
 from anchorlab.scoring.audit_result import NO_PROOF
 from anchorlab.scoring.audit_statistics import ACCESSES
+from anchorlab.scoring.audit_words import too_few_updates
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 
 #: Most classes of the table of churn.
@@ -48,7 +50,8 @@ def write_audit_page(record: AuditRecord, out: Path) -> Path:
             sensitivity=sensitivity_table(record),
             churn=churn_table(record),
             detectors=detector_tables(record.detectors),
-            noticeable=noticeable_table(record),
+            noticeable=noticeable_table(record) if has_power(record) else None,
+            too_few=too_few_updates(record.updates, record.verdict.level),
             names=_names(record),
             css=style_sheet(),
             own_css=asset("audit.css"),
@@ -58,6 +61,12 @@ def write_audit_page(record: AuditRecord, out: Path) -> Path:
     page = out / PAGE
     write_atomically(page, text)
     return page
+
+
+def has_power(record: AuditRecord) -> bool:
+    """Whether a test of one access alone could find anything; that of the former one-sided form took fewer updates."""
+    found = any(any(access.power.power) for access in record.accesses)
+    return found or rejected_ranks(record.updates, record.verdict.level) > 0
 
 
 def _names(record: AuditRecord) -> list[str]:

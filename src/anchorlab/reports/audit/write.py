@@ -13,7 +13,7 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.provenance import versions, weights_hash
 from anchorlab.files import write_atomically, write_json
 from anchorlab.reports.audit.answers import agreement_of, changed_queries
-from anchorlab.reports.audit.page import write_audit_page
+from anchorlab.reports.audit.page import has_power, write_audit_page
 from anchorlab.reports.audit.power import draw_power_curves
 from anchorlab.reports.audit.record import (
     AuditedModel,
@@ -81,6 +81,8 @@ def audit_record(
 def write_audit(record: AuditRecord, out: Path) -> Path:
     """Writes ``audit.json``, the page, the changed queries (``changed.csv``) and the power curve (CSV, PNG, SVG).
 
+    There is no power curve where the updates are too few for a test of one access alone.
+
     Args:
         record: of the audit, see ``audit_record``.
         out: the folder.
@@ -94,12 +96,13 @@ def write_audit(record: AuditRecord, out: Path) -> Path:
     write_json(out / RECORD, record.model_dump(mode="json"))
     if record.changed:
         write_atomically(out / "changed.csv", frame_csv(changed_frame(record.changed)))
-    power = pd.concat(
-        pd.DataFrame(access.power.model_dump()).assign(access=access.access, level=access.level)
-        for access in record.accesses
-    )
-    write_atomically(out / "power.csv", frame_csv(power))
-    draw_power_curves({record.candidate.name: power}, out / "power")
+    if has_power(record):
+        power = pd.concat(
+            pd.DataFrame(access.power.model_dump()).assign(access=access.access, level=access.level)
+            for access in record.accesses
+        )
+        write_atomically(out / "power.csv", frame_csv(power))
+        draw_power_curves({record.candidate.name: power}, out / "power")
     return write_audit_page(record, out)
 
 
