@@ -27,6 +27,9 @@ def test_one_difference_has_neither_interval_nor_p() -> None:
 
 def test_differences_that_are_all_the_same_have_no_p_unless_they_are_zero() -> None:
     assert mean_test(np.full(5, 0.25)) is None
+    assert mean_test(np.full(3, 0.1)) is None  # whose standard deviation is 1.7e-17
+    assert mean_test(np.array([0.3 - 0.2, 0.9 - 0.8, 0.1])) is None
+    assert mean_interval(np.full(3, 0.1)) == (pytest.approx(0.1),) * 2
     assert mean_test(np.zeros(5)) == 1.0
 
 

@@ -10,6 +10,9 @@ from scipy.stats import norm, t
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.estimate import LEVEL
 
+#: Differences that are equal differ by this share of the largest one at most, because scores were rounded.
+_ROUNDING = 1e-12
+
 
 def mean_interval(differences: Floats) -> tuple[float, float] | None:
     """Student's t interval of the mean of independent differences ``[D]``; None for fewer than two."""
@@ -51,5 +54,7 @@ def difference_of_paired_rates(one_way: int, other_way: int, count: int) -> tupl
 
 
 def _mean_and_error(differences: Floats) -> tuple[float, float]:
-    """The mean, and its standard error."""
+    """The mean, and its standard error: exactly 0 where the differences are equal but for rounding."""
+    if np.ptp(differences) <= _ROUNDING * np.abs(differences).max():
+        return float(differences.mean()), 0.0
     return float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences)))
