@@ -46,6 +46,9 @@ def test_a_merge_that_changed_nothing_fails_the_gate_and_is_said(run: Run, tmp_p
     ended = run("compare", ref, tmp_path / "merged", "--fail-if", "kl < 1e-6")
     assert ended.code == 1
     assert "both models have identical weights" in ended.out
+    in_a_form = run("compare", ref, ref, "--deployed", "bf16")  # where this is what was meant
+    assert in_a_form.code == 0
+    assert "identical weights" not in in_a_form.out
 
 
 def test_a_foreign_adapter_is_compared_on_the_base_that_is_given(run: Run, tmp_path, ref):

@@ -141,7 +141,9 @@ def compare(
             raise AnchorlabError("--labels is for two .npy files of logits: leave it out to compare model folders")
         else:
             clean, changed = models.open(reference, candidate)
-            alike = (SAME_WEIGHTS,) if same_weights(module_of(clean), module_of(changed)) else ()
+            # In another form a candidate of the reference's weights is what was meant.
+            is_same = form.deployed is None and same_weights(module_of(clean), module_of(changed))
+            alike = (SAME_WEIGHTS,) if is_same else ()
             kinds = kind_of(clean), kind_of(changed)
             data = own.task_of(clean, task, seed)
             changed = form.apply(changed, data)
