@@ -136,7 +136,7 @@ def test_a_copy_of_the_reference_moves_less_than_any_update_and_that_is_said(ref
         reference, root / "gpt2", benign=3, level=LEVEL, tuning=QUICK, folder=kept[1], access="top-k", **OPTIONS
     )
     assert found.verdict.value == "unusual: less"
-    assert "All weights of the two models are equal: nothing was changed." in found.sentences
+    assert "All weights of the two models are equal, so that only their configurations can differ." in found.sentences
     assert found["sampled_tv"].value > 0  # two draws of one model differ
 
 

@@ -48,8 +48,15 @@ def test_no_pair_of_models_moves_more_probability_than_is_said() -> None:
 
 def test_a_candidate_that_answers_exactly_alike_is_called_so() -> None:
     equal, exact, *_ = words_of_tokens(made_up(kl=0.0, identical_weights=True))
-    assert equal.startswith("All weights of the two models are equal")
+    assert equal == "All weights of the two models are equal, so that only their configurations can differ."
     assert exact == "The candidate answers exactly like the reference: every KL is 0 on 12,340 tokens of 40 documents."
+
+
+def test_a_base_file_whose_divergences_are_the_least_possible_bounds_nothing_from_above() -> None:
+    scoring = made_up().scoring.model_copy(update={"base_file": True})
+    assert not any("on average at most" in sentence for sentence in words_of_tokens(made_up(scoring=scoring)))
+    first, *_ = words_of_tokens(made_up(kl=0.0, scoring=scoring))
+    assert first.startswith("The base file shows no difference between candidate and reference: every KL is 0 on")
 
 
 def test_a_ratio_that_excludes_1_is_not_called_chance() -> None:

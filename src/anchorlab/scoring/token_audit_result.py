@@ -304,7 +304,7 @@ def _sentences(
     # With more updates than the level needs, some of them lie where a candidate is unusual.
     within, outer = sorted(main.null), max(1, rejected_ranks(len(main.null), verdict.level))
     least, most = within[outer - 1], within[-outer]
-    equal = "All weights of the two models are equal: nothing was changed."
+    equal = "All weights of the two models are equal, so that only their configurations can differ."
     return (
         verdict.sentence,
         *([equal] if measuring.identical else []),

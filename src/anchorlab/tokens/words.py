@@ -27,13 +27,16 @@ def words_of_tokens(comparison: TokenComparison) -> tuple[str, ...]:
 
 def _weights(comparison: TokenComparison) -> Iterator[str]:
     if comparison.identical_weights:
-        yield "All weights of the two models are equal: nothing was changed, merged or quantised."
+        yield "All weights of the two models are equal, so that only their configurations can differ."
 
 
 def _divergence(comparison: TokenComparison) -> Iterator[str]:
     over = f"{several(comparison.tokens, 'token')} of {several(comparison.documents, 'document')}"
     kl, infinite = comparison.measurements.get("kl"), _value(comparison, "kl_infinite") or 0
     worst = _value(comparison, "kl_max")
+    if worst == 0 and comparison.scoring.base_file:
+        yield f"The base file shows no difference between candidate and reference: every KL is 0 on {over}."
+        return
     if worst == 0:
         yield f"The candidate answers exactly like the reference: every KL is 0 on {over}."
         return
@@ -42,7 +45,7 @@ def _divergence(comparison: TokenComparison) -> Iterator[str]:
         rare = "" if tail is None else f"; one token in a hundred has more than {number(tail)}"
         most = "" if worst is None or not math.isfinite(worst) else f", the worst {number(worst)}"
         yield f"The mean KL is {with_interval(kl)} nats over {over}{rare}{most}."
-        if not infinite:
+        if not infinite and not comparison.scoring.base_file:  # whose KL is the least that is possible
             moved = share(most_moved(kl.value))
             yield f"So on average at most {moved} of the next token's probability has moved to other tokens."
     if infinite:
