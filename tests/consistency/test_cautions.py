@@ -48,6 +48,25 @@ def test_a_reference_within_three_standard_errors_of_chance_is_warned_of(
     assert (near_chance(accuracy, count, chance) is not None) == warned
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "count", "chance", "examples"),
+    [
+        (1.0, 300, 1.0, True),  # one class, of which a model may know all
+        (0.5, 300, 1.0, True),
+        (1.0, 300, 0.99, True),  # 0.99 + 3 * 0.0057 = 1.007
+        (0.98, 300, 0.99, False),  # always answering with the largest class is better
+        (0.92, 300, 0.9, False),  # 0.9 + 3 * 0.0173 = 0.952, which a good model reaches
+    ],
+)
+def test_examples_that_show_of_no_model_that_it_is_above_chance_are_blamed(
+    accuracy: float, count: int, chance: float, examples: bool
+) -> None:
+    sentence = said(near_chance(accuracy, count, chance, cure="train it longer"))
+    assert sentence.startswith("300 examples cannot tell the reference") == examples
+    assert sentence.endswith("give more examples, and of more classes." if examples else "train it longer.")
+    assert ("is at chance" in sentence) != examples
+
+
 def test_a_reference_at_chance_is_told_with_its_numbers_and_the_cure() -> None:
     sentence = said(near_chance(0.35, 300, 1 / 3, cure="give --set epochs=45"))
     assert sentence.startswith("the reference is at chance: it is right on 0.350 of 300 examples")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from anchorlab.statistics.counted import several
 from anchorlab.statistics.intervals import wilson
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def near_chance(
 ) -> str | None:
     """That an accuracy is not more than three standard errors above chance.
 
-    The standard error is the binomial one of a model that is right by chance: sqrt(p (1 - p) / N).
+    The standard error is the binomial one of a model that is right by chance: sqrt(p (1 - p) / N). Where not even a
+    model that is always right would be so far above chance, the examples are blamed and not the model.
 
     Args:
         accuracy: share of right answers.
@@ -75,6 +77,12 @@ def near_chance(
     margin = STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / count)
     if accuracy > chance + margin:
         return None
+    if chance + margin >= 1 and (accuracy >= chance or chance == 1):
+        return (
+            f"{several(count, 'example')} cannot tell {who}, right on {accuracy:.3f} of them, from always answering "
+            f"with the largest class, right on {chance:.3f}, so that nothing measured on them means much: give more "
+            "examples, and of more classes."
+        )
     return (
         f"{who} is at chance: it is right on {accuracy:.3f} of {count:,} examples, which is not three standard errors "
         f"above the {chance:.3f} of always answering with the largest class, so that nothing measured against it means "
