@@ -130,7 +130,8 @@ def test_the_verdict_is_a_test_case_beside_the_bounds(run, tmp_path):
     assert [result["ruleId"] for result in run_["results"]] == ["verdict"]
     assert run_["properties"]["files"] == [str(tmp_path / "audit")]
     summary = files["summary"].read_text()
-    assert summary.startswith("### ❌ anchorlab audit: not accepted\n")
+    assert summary.startswith("### ✅ anchorlab audit: accepted\n")  # as the exit code says
+    assert "| ❌ | the difference is an ordinary one, by logits |" in summary
     assert "No test of this kind proves the absence of a backdoor" in summary
 
 

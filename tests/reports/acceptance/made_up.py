@@ -21,6 +21,7 @@ FAILED = Check(
     (0.1, 0.2),
 )
 UNJUDGED = Check("gate/asr", "asr > 0.1", "error", "the gate 'asr > 0.1' cannot be judged, because asr is undefined")
+VERDICT = Check("verdict", "the difference is an ordinary one", "failed", "Unusual: it moved MORE.", "", 0.05)
 ROWS = Rows([Row("kl", [Cell("1")])])
 TABLE = Table("t", "b against a\n500 instances", "measurement", (Column("v", "value"),), (ROWS,))
 
@@ -38,4 +39,6 @@ RECORDS = {
     "unjudged": acceptance(UNJUDGED, PASSED, code=2),
     "refused": acceptance(refusal("compare", "there is no folder b: give one"), code=2),
     "without a gate": acceptance(no_gate("compare")),
+    "a verdict without a gate": acceptance(VERDICT, command="audit"),
+    "a verdict beside a gate": acceptance(VERDICT, PASSED, command="audit"),
 }

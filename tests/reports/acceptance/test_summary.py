@@ -19,6 +19,8 @@ from tests.reports.acceptance.made_up import RECORDS, acceptance
         ("unjudged", "⚠️ anchorlab compare: could not be judged"),
         ("refused", "⚠️ anchorlab compare: could not be judged"),
         ("without a gate", "➖ anchorlab compare: measured, not judged"),
+        ("a verdict without a gate", "➖ anchorlab audit: measured, not judged"),
+        ("a verdict beside a gate", "✅ anchorlab audit: accepted"),
     ],
 )
 def test_the_decision_is_the_heading(name: str, decision: str) -> None:

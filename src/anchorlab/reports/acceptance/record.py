@@ -78,9 +78,11 @@ class Acceptance:
 
     @property
     def outcome(self) -> Outcome:
-        """The worst outcome of all checks."""
-        outcomes = [check.outcome for check in self.checks]
-        return next((worst for worst in ("error", "failed", "passed") if worst in outcomes), "skipped")
+        """The worst outcome of the bounds, which decide the exit code; an error where nothing could be judged."""
+        if any(check.outcome == "error" for check in self.checks):
+            return "error"
+        outcomes = [check.outcome for check in self.checks if check.is_bound]
+        return next((worst for worst in ("failed", "passed") if worst in outcomes), "skipped")
 
     def count(self, outcome: Outcome) -> int:
         """The number of checks with this outcome."""
