@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from anchorlab.reports.audit.record import AccessRecord, AuditRecord, PowerRecord
-from anchorlab.reports.audit.strips import curve_of, strip_of
+from anchorlab.reports.audit.strips import curve_of, strip, strip_of
 
 
 def changed(record: AuditRecord, value: float, null: list[float]) -> AccessRecord:
@@ -41,6 +43,13 @@ def test_everything_lies_in_the_picture(record: AuditRecord) -> None:
 def test_where_nothing_moved_all_lies_at_zero(record: AuditRecord) -> None:
     strip = strip_of(changed(record, 0.0, [0.0, 0.0]))
     assert strip.candidate == 0
+
+
+@pytest.mark.parametrize("bounds", [(0.5, math.inf), (-math.inf, 2.0), (math.inf, math.inf)])
+def test_an_interval_without_an_end_is_not_drawn(bounds: tuple[float, float]) -> None:
+    """As that of a ratio of perplexities, whose exponential overflows."""
+    found = strip("ratio", 1.0, bounds, [1.0, 2.0], ["short"] * 2)
+    assert found == strip("ratio", 1.0, None, [1.0, 2.0], ["short"] * 2)
 
 
 def test_the_power_curve_goes_from_one_query_to_all() -> None:

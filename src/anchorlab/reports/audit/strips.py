@@ -55,10 +55,12 @@ def strip(
     Args:
         title: what is measured.
         value: of the candidate.
-        bounds: of its interval; None without one.
+        bounds: of its interval; None without one. One that has no finite end is not drawn.
         null: the values of the updates.
         settings: the setting of each.
     """
+    if bounds is not None and not all(map(math.isfinite, bounds)):
+        bounds = None
     axis = _Axis([value, *null, *(bounds or ())])
     names = list(dict.fromkeys(settings))
     rows = [(name, [axis(one) for one, of in zip(null, settings, strict=True) if of == name]) for name in names]
