@@ -60,6 +60,17 @@ def test_a_group_has_the_instances_with_one_remainder() -> None:
     assert bootstrap._grouped([1, 2, 3, 4, 5, 6, 7], 3).tolist() == [1 + 4 + 7, 2 + 5, 3 + 6]
 
 
+def test_the_order_of_instances_that_repeat_does_not_widen_the_replicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As classes in turn do: groups of one remainder would each have one value alone, and be 40 times as variable."""
+    monkeypatch.setattr(bootstrap, "GROUPS", 100)
+    frame = pd.concat([run(0, 0.5, count=100)] * 40, ignore_index=True)
+    found = replicates(InstanceTable(frame), ["kl"])["kl"]
+    assert found.std() == pytest.approx(frame["kl"].std() / np.sqrt(len(frame)), rel=0.25)
+    again = replicates(InstanceTable(frame), ["kl"])["kl"]
+    assert np.array_equal(found, again)
+    assert not np.array_equal(found, replicates(InstanceTable(frame), ["kl"], seed=1)["kl"])
+
+
 def test_a_measurement_that_is_undefined_in_most_replicates_has_no_interval() -> None:
     values = np.arange(10.0)
     values[:5] = np.nan

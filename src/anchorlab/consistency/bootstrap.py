@@ -18,11 +18,11 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from anchorlab.metrics import METRICS, InstanceTable
 from anchorlab.seeding import derive
-from anchorlab.statistics.arrays import Floats
+from anchorlab.statistics.arrays import Floats, Integers
 from anchorlab.statistics.resampling import drawn_counts
 
-#: Instances are drawn in at most this many groups, each of the instances with the same remainder of their number,
-#: which leaves the variance of means as it is and bounds time and memory.
+#: Instances are drawn in at most this many groups, which leaves the variance of means as it is and bounds time and
+#: memory. More instances are put into groups at random, because files often repeat their classes in turn.
 GROUPS = 10_000
 
 #: Replicates computed at once.
@@ -50,7 +50,10 @@ def replicates(
         seed: of the draws.
     """
     groups = min(len(run), GROUPS)
-    sums = _Sums.of(run, metrics, groups)
+    order = np.arange(len(run))
+    if len(run) > groups:
+        order = np.random.default_rng(derive(seed, "bootstrap", "groups")).permutation(order)
+    sums = _Sums.of(run, metrics, groups, order)
     found = {name: np.empty(resamples) for name in sums.values}
     if found:
         for rows, values in sums.drawn_by_threads(list(_blocks(groups, resamples, seed))):
@@ -81,15 +84,15 @@ class _Sums:
     values: dict[str, tuple[slice, Callable[[Floats, Floats], Floats]]]
 
     @classmethod
-    def of(cls, run: InstanceTable, metrics: Iterable[str], groups: int) -> _Sums:
-        """Of the measurements that have such sums."""
+    def of(cls, run: InstanceTable, metrics: Iterable[str], groups: int, order: Integers) -> _Sums:
+        """Of the measurements that have such sums, the instances put into groups in this order, ``[N]``."""
         columns = [_grouped(np.ones(len(run)), groups)]
         values: dict[str, tuple[slice, Callable[[Floats, Floats], Floats]]] = {}
         for name in metrics:
             sums = METRICS[name].reduction.weighted(run)
             if sums is not None:
                 first = len(columns)
-                columns += [_grouped(column, groups) for column in sums.columns]
+                columns += [_grouped(column[order], groups) for column in sums.columns]
                 values[name] = (slice(first, len(columns)), sums.value)
         return cls(np.stack(columns), values)
 
@@ -116,7 +119,7 @@ class _Sums:
 
 
 def _grouped(column: Any, groups: int) -> Floats:
-    """Sums over the instances of each group: ``[N]`` to ``[groups]``."""
+    """Sums over each group, of the instances whose numbers have the same remainder: ``[N]`` to ``[groups]``."""
     padded = np.zeros(-(-len(column) // groups) * groups)
     padded[: len(column)] = column
     return np.asarray(padded.reshape(-1, groups).sum(axis=0), dtype=np.float64)
