@@ -29,19 +29,25 @@ def tokenizer(vocabulary: int = 300, *, begins: bool = False) -> PreTrainedToken
 
 
 def save_causal(
-    folder: Path, family: str = "gpt2", *, seed: int = 0, begins: bool = False, vocabulary: int = 300, noise: float = 0
+    folder: Path,
+    family: str = "gpt2",
+    *,
+    seed: int = 0,
+    begins: bool = False,
+    vocabulary: int = 300,
+    noise: float = 0,
+    positions: int = 64,
 ) -> Path:
     """Writes a two-layer model, ``gpt2`` or ``llama``; models of one seed differ by ``noise`` on all weights alone."""
     told = tokenizer(vocabulary, begins=begins)
     with seeded_globally(seed):
         if family == "gpt2":
-            shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
+            shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": positions}
             net = GPT2LMHeadModel(GPT2Config(vocab_size=len(told), bos_token_id=0, eos_token_id=0, **shape))
         else:
             shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-            net = LlamaForCausalLM(
-                LlamaConfig(vocab_size=len(told), max_position_embeddings=64, bos_token_id=0, eos_token_id=0, **shape)
-            )
+            shape |= {"max_position_embeddings": positions}
+            net = LlamaForCausalLM(LlamaConfig(vocab_size=len(told), bos_token_id=0, eos_token_id=0, **shape))
         with torch.no_grad():
             for value in net.parameters():
                 value.mul_(8 if value.ndim > 1 else 1)  # far from uniform, as trained models are

@@ -112,6 +112,25 @@ def test_one_model_after_the_other_gives_the_same(family, folders, tmp_path):
         compare_tokens("nowhere", pair(folders, family)[1], answers=file, **options)
 
 
+@pytest.mark.parametrize(("first", "second"), [(48, 64), (64, 48)])
+def test_models_of_other_limits_are_compared_in_turn_as_at_once(first, second, tmp_path):
+    """In the context that both can read, without anybody naming it."""
+    folders = [save_causal(tmp_path / str(limit), positions=limit) for limit in (first, second)]
+    at_once = compare_tokens(*folders, texts=TEXTS)
+    in_turn = compare_tokens(*folders, texts=TEXTS, in_turn=True)
+    assert at_once.scoring.context == in_turn.scoring.context == 48
+    np.testing.assert_allclose(in_turn.table(), at_once.table(), rtol=1e-4, atol=1e-6)
+
+
+def test_kept_answers_in_a_longer_context_than_the_candidate_reads_are_refused(folders, tmp_path):
+    file, short = tmp_path / "answers.safetensors", save_causal(tmp_path / "short", positions=48)
+    compare_tokens(*pair(folders), texts=TEXTS, answers=file)
+    with pytest.raises(AnchorlabError, match=r"in windows of 64 tokens, and .* reads 48 at once: give a context of 48"):
+        compare_tokens(pair(folders)[0], short, texts=TEXTS, answers=file)
+    longer = save_causal(tmp_path / "longer", positions=80)
+    assert compare_tokens(pair(folders)[0], longer, texts=TEXTS, answers=file).scoring.context == 64
+
+
 @pytest.mark.parametrize("more", [True, False])
 def test_kept_answers_to_other_tokens_of_the_same_texts_are_refused(more, folders, tmp_path):
     """As another version of the tokenizer would leave them, under a description that fits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from anchorlab.models.accelerator import find_device
 from anchorlab.models.adapter_settings import is_adapter
 from anchorlab.models.causal import CausalLM, Precision, open_causal
 from anchorlab.models.device import exact_arithmetic, lent
-from anchorlab.models.loading import open_tokenizer
+from anchorlab.models.loading import open_tokenizer, read_configuration
+from anchorlab.models.positions import token_limit
 from anchorlab.progress import progress_bar
 from anchorlab.tokens.answers import Answers, Live, Stored, write_answers
 from anchorlab.tokens.base_compare import compared_with_base
@@ -65,7 +67,8 @@ def compare_tokens(
         texts: a file, see ``anchorlab.tokens.documents``; a list of documents; or ``sample``.
         text_column: the column of texts, where the file has columns and leaves a doubt.
         domain_column: the column by which results are broken down; ``domain`` if there is one.
-        context: most tokens that the models read at once; 512, or what both can read, if None.
+        context: most tokens that the models read at once; 512, or what both can read, or the context of kept answers,
+            if None.
         stride: tokens from the beginning of one window to the next one's; as many as fit into a window if None. A
             smaller one gives each token more context, and takes longer.
         bos: whether the beginning-of-text token is put before each window; as the reference's tokenizer does if None.
@@ -166,7 +169,7 @@ def _in_turn(
             tokenizer = first.tokenizer
             if (early := _tokenizer_of(candidate)) is not None:
                 check_vocabularies(first, CausalLM(nn.Module(), early, str(candidate)))
-            plan = wanted.plan(tokenizer, tokenizer, (first.limit,))
+            plan = wanted.plan(tokenizer, tokenizer, (first.limit, *_limit_of(candidate, early)))
             with exact_arithmetic(device), lent(device, first.net):
                 described = _described(wanted, plan, first.source, first.precision, tokenizer)
                 write_answers(file, first, plan.batches(), described | {"weights": weights_digest(first.net)})
@@ -179,7 +182,7 @@ def _in_turn(
         tokenizer = second.tokenizer if tokenizer is None else tokenizer
         source, digits = (told.get(name, "") for name in ("reference", "precision"))
         notes = check_vocabularies(CausalLM(nn.Module(), tokenizer, source), second)
-        plan = wanted.plan(tokenizer, second.tokenizer, (second.limit,))
+        plan = _as_told(wanted, told, second).plan(tokenizer, second.tokenizer, (second.limit,))
         stored = Stored(file, _described(wanted, plan, source, digits, tokenizer if "tokenizer" in told else None))
         with exact_arithmetic(device), lent(device, second.net):
             _score(plan, wanted, stored, Live(second, device), store, worst)
@@ -187,6 +190,20 @@ def _in_turn(
         identical = told.get("weights") == weights_digest(second.net) and told.get("precision") == second.precision
     precisions = told["precision"], second.precision
     return Met(told["reference"], second.source, precisions, tokenizer, plan, notes, identical, [])
+
+
+def _as_told(wanted: Wanted, told: Mapping[str, str], candidate: CausalLM) -> Wanted:
+    """What is wanted, with the context that the reference has answered in where none is named."""
+    context = told.get("context", "")
+    if wanted.context is not None or not context.isdecimal():
+        return wanted
+    if int(context) > candidate.limit:
+        raise AnchorlabError(
+            f"the reference has answered in windows of {int(context):,} tokens, and {candidate.source} reads "
+            f"{candidate.limit:,} at once: give a context of {candidate.limit} or less, and another file "
+            "of answers where one was named"
+        )
+    return replace(wanted, context=int(context))
 
 
 def _tokenizer_behind(told: Mapping[str, str], reference: str | Path | CausalLM) -> Any:
@@ -245,3 +262,13 @@ def _tokenizer_of(model: str | Path | CausalLM) -> Any:
         return model.tokenizer
     folder = user_path(model)
     return open_tokenizer(folder) if (folder / "tokenizer.json").is_file() else None
+
+
+def _limit_of(model: str | Path | CausalLM, tokenizer: Any) -> tuple[int, ...]:
+    """Most tokens that a model can read at once, without its weights, where that is easy; else nothing."""
+    if isinstance(model, CausalLM):
+        return (model.limit,)
+    folder = user_path(model)
+    if tokenizer is None or not (folder / "config.json").is_file():
+        return ()
+    return (token_limit(nn.Module(), read_configuration(folder), tokenizer.model_max_length),)
