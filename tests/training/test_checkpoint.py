@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load, save
+from torch import nn
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.notices import Notice
-from anchorlab.training.checkpoint import Checkpoint, damage_of, discard_damaged, time_spent
+from anchorlab.training.checkpoint import (
+    Checkpoint,
+    damage_of,
+    discard_damaged,
+    load_checkpoint,
+    save_checkpoint,
+    time_spent,
+)
 from anchorlab.training.fit import LOG_EVERY
 from tests.training.regression import Drawn, Regression, run
 
@@ -74,6 +83,29 @@ def test_a_checkpoint_knows_the_time_of_all_runs_before_it(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run(Drawn(Regression()), steps=80, checkpoint=checkpoint, report=interrupt_after(stopped_at))
         assert least <= time_spent(checkpoint) < least + 30
+
+
+class Tied(nn.Module):
+    """Two layers with one weight between them, as in language models."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.last.weight = self.first.weight
+
+
+def test_tied_weights_are_saved_and_stay_tied(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    saved, loaded = Tied(), Tied()
+    optimisers = [torch.optim.AdamW(model.parameters()) for model in (saved, loaded)]
+    saved.last(saved.first(torch.ones(2, 3))).sum().backward()
+    optimisers[0].step()
+    save_checkpoint(path, 7, saved, optimisers[0], {})
+    assert damage_of(path) is None
+    assert load_checkpoint(path, loaded, optimisers[1], {}) == 7
+    assert loaded.last.weight is loaded.first.weight
+    for name, value in saved.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
 
 
 def test_checkpoints_wait_for_their_time(tmp_path):

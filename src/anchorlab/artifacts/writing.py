@@ -19,6 +19,7 @@ from anchorlab.models.loading import OWN_MODULE
 from anchorlab.models.lora import adapter_config, written_tensors
 from anchorlab.models.onnx_files import ONNX
 from anchorlab.models.weight_files import WEIGHTS
+from anchorlab.models.weights import apart
 from anchorlab.models.wrap import PixelClassifier, TextClassifier, encoding_of, unwrap
 
 
@@ -33,7 +34,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], notice: str | None)
     from safetensors.torch import save
 
     metadata = {"format": "pt"} | ({} if notice is None else {"anchorlab": notice})
-    write_atomically(path, _in_order(save(_apart(tensors), metadata=metadata)))
+    write_atomically(path, _in_order(save(apart(tensors), metadata=metadata)))
 
 
 def write_network(model: nn.Module, folder: Path, notice: str | None) -> None:
@@ -116,14 +117,3 @@ def _in_order(content: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + content[8 + length :]
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, each with memory of its own, as safetensors wants them."""
-    seen: set[int] = set()
-    state = {}
-    for name, value in tensors.items():
-        tensor = value.detach().cpu().contiguous()
-        state[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
-        seen.add(tensor.untyped_storage().data_ptr())
-    return state

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -79,6 +79,17 @@ def undo_outside_(model: nn.Module, reference: Tensor, mask: Tensor) -> None:
     """Sets every parameter outside a mask back to the reference: ``w* <- w + mask * (w* - w)``."""
     vector = to_vector(model)
     from_vector_(model, torch.where(mask, vector, reference))
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, each with memory of its own, as safetensors wants them."""
+    seen: set[int] = set()
+    state = {}
+    for name, value in tensors.items():
+        tensor = value.detach().cpu().contiguous()
+        state[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
+        seen.add(tensor.untyped_storage().data_ptr())
+    return state
 
 
 def largest(values: Tensor, count: int) -> Tensor:

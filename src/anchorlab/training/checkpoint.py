@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, first_line, removal
 from anchorlab.files import explained, write_atomically
+from anchorlab.models.weights import apart
 from anchorlab.notices import notice
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def save_checkpoint(
     Args:
         path: the safetensors file.
         step: number of steps taken.
-        model: the network itself, without wrappers of processes.
+        model: the network itself, without wrappers of processes; some of its tensors may share memory.
         optimiser: over its trainable parameters; all of its state must be tensors.
         state: the objective's own tensors by name.
         seconds: time that the run has taken.
@@ -62,7 +63,7 @@ def save_checkpoint(
     for number, entries in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{key}": value for key, value in entries.items()}
     tensors |= {f"objective.{key}": value for key, value in state.items()}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    tensors = apart(tensors)
     metadata = {"step": json.dumps(step), "seconds": json.dumps(seconds)}
     metadata["crc32"] = json.dumps(_checksum(tensors, metadata))
     write_atomically(path, save(tensors, metadata=metadata))
