@@ -10,7 +10,8 @@ import torch
 from anchorlab.attacks import AllToAll, AllToOne, Attack, attack_success, build_attack
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError
-from anchorlab.triggers import FivePixel, Square
+from anchorlab.triggers import FivePixel, Picture, Square
+from tests.triggers.table import png, random_rgba
 
 ATTACK = Attack(FivePixel(), AllToOne(target=0))
 
@@ -38,6 +39,16 @@ def test_an_attack_is_built_from_text_and_has_a_default_trigger(digits: Task):
     assert (built.trigger, built.label_rule) == (Square(size=2), AllToOne(target=3))
     assert build_attack(digits, None, "all-to-all", None) == Attack(FivePixel(), AllToAll(classes=10))
     assert build_attack(digits, Square(), AllToOne(target=1), None).label_rule == AllToOne(target=1)
+
+
+def test_equal_attacks_have_one_key_and_pictures_of_one_path_two() -> None:
+    assert ATTACK.key == Attack(FivePixel(), AllToOne(target=0)).key
+    others = [Attack(FivePixel(), AllToOne(target=1)), Attack(Square(), AllToOne(target=0))]
+    pictures = [Picture(path="logo.png", data=png(random_rgba(4, 4, seed))) for seed in (0, 1)]
+    others += [Attack(picture, AllToOne(target=0)) for picture in pictures]
+    assert len({ATTACK.key, *(other.key for other in others)}) == 5
+    trigger = {"name": "five-pixel", "margin": 1, "value": 255}
+    assert ATTACK.record == {"trigger": trigger, "label_rule": {"name": "all-to-one", "target": 0}}
 
 
 def test_an_attack_that_does_not_fit_is_refused(digits: Task):

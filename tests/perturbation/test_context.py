@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import torch
 
 from anchorlab import AnalysisSettings
+from anchorlab.attacks import AllToOne, Attack
 from anchorlab.perturbation.context import Context
+from anchorlab.triggers import Picture
+from tests.triggers.table import png
 
 
 def identity(context: Context, *names: str) -> str:
@@ -57,3 +61,13 @@ def test_the_first_examples_are_no_more_than_there_are(context):
 def test_one_without_an_attack_has_nothing_triggered(context):
     assert context.triggered("still") is None
     assert context.triggered("near") is context.triggered("near")
+
+
+def test_two_pictures_of_one_path_trigger_differently(context: Context) -> None:
+    dots = [Picture(path="dot.png", data=png(np.full((1, 1, 4), [grey] * 3 + [255])), margin=0) for grey in (0, 200)]
+    attacks = dict(zip(context.candidates, (Attack(dot, AllToOne(target=0)) for dot in dots), strict=True))
+    both = dataclasses.replace(context, attacks=attacks)
+    near, still = both.triggered("near"), both.triggered("still")
+    assert near is not None
+    assert still is not None
+    assert not torch.equal(near._inputs["pixel_values"], still._inputs["pixel_values"])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from anchorlab.attacks.label_rules import LabelRule, parse_label_rule
+from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule, parse_label_rule
 from anchorlab.data import Kind, Split, Task
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.models.call import predict
@@ -42,6 +44,16 @@ class Attack:
     def on_black(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The trigger on a black image of the same size as the inputs, uint8 ``[C, H, W]``."""
         return self.apply({"pixel_values": torch.zeros_like(inputs["pixel_values"][:1])})["pixel_values"][0]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Trigger and label rule as JSON values."""
+        return {"trigger": TRIGGERS.to_dict(self.trigger), "label_rule": LABEL_RULES.to_dict(self.label_rule)}
+
+    @property
+    def key(self) -> str:
+        """The record as one text, for what is kept for each attack; a ``repr`` leaves the pixels of pictures out."""
+        return json.dumps(self.record, sort_keys=True)
 
     @property
     def split_words(self) -> dict[str, int]:

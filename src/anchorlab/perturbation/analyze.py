@@ -22,7 +22,7 @@ from anchorlab.models.reestimation import has_batchnorm
 from anchorlab.perturbation.analysis import Analysis
 from anchorlab.perturbation.budget import Budget
 from anchorlab.perturbation.candidates import Model, attacks_on, has_backdoor, kind_of, name_candidates
-from anchorlab.perturbation.context import Context, attack_record
+from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.low_rank import LowRank
 from anchorlab.perturbation.parts import Tables, measure
 from anchorlab.perturbation.settings import AnalysisSettings
@@ -130,7 +130,7 @@ def analyze(
             "seed": seed,
             "budget": str(budget),
             **values_of(settings),
-            "attacks": {name: attack_record(attack) for name, attack in attacks.items()},
+            "attacks": {name: attack.record if attack else None for name, attack in attacks.items()},
         },
         tables=tables,
         findings=tuple(sentence for table in TABLES.values() for sentence in table.findings(tables, kinds)),

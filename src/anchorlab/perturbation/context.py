@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from anchorlab.artifacts.manifest import GradientRecord
 from anchorlab.artifacts.provenance import versions, weights_hash
 from anchorlab.attacks.attack import Attack
-from anchorlab.attacks.label_rules import LABEL_RULES
 from anchorlab.data import Split
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.device import move_to_device
@@ -29,7 +28,6 @@ from anchorlab.perturbation.weights import Perturbation, WeightSpace
 from anchorlab.seeding import derive
 from anchorlab.settings import values_of
 from anchorlab.statistics.resampling import Resamples
-from anchorlab.triggers import TRIGGERS
 
 T = TypeVar("T")
 
@@ -69,7 +67,7 @@ class Context:
         """Something to measure that depends on the named candidates, and on all that is common."""
         inputs = [
             self._common,
-            [[name, self._hashes[name], attack_record(self.attacks[name])] for name in names],
+            [[name, self._hashes[name], attack.record if (attack := self.attacks[name]) else None] for name in names],
         ]
         return Part(what, inputs, steps, measure)
 
@@ -132,8 +130,8 @@ class Context:
         attack = self.attacks[name]
         if attack is None:
             return None
-        # By its words, because many candidates share one attack.
-        if (key := repr(attack)) not in self._shared:
+        # By its record, because many candidates share one attack.
+        if (key := attack.key) not in self._shared:
             self._shared[key] = Triggered(self.clean, attack)
         return cast(Triggered, self._shared[key])
 
@@ -157,10 +155,3 @@ class Context:
     @cached_property
     def _hashes(self) -> dict[str, str]:
         return {name: perturbation.digest() for name, perturbation in self.perturbations.items()}
-
-
-def attack_record(attack: Attack | None) -> dict[str, Any] | None:
-    """An attack as JSON values."""
-    if attack is None:
-        return None
-    return {"trigger": TRIGGERS.to_dict(attack.trigger), "label_rule": LABEL_RULES.to_dict(attack.label_rule)}

@@ -109,7 +109,7 @@ def _relearned(cell: RepairCell, opened: Opened, repaired: Artifact, attack: Att
     settings = Relearning(counts=cell.relearn)
     given: dict[str, Any] = {"task": opened.task, "trigger": attack.trigger, "label_rule": attack.label_rule}
     given |= {"seed": cell.seed, "split": cell.split}
-    key = (repr(attack), cell.split, cell.seed, cell.relearn)
+    key = (attack.key, cell.split, cell.seed, cell.relearn)
     if key not in opened.relearned:
         opened.relearned[key] = relearn(opened.artifact, settings, **given)
     found = {f"asr_relearned_{count}": asr for count, asr in relearn(repaired, settings, **given).items()}
@@ -135,7 +135,7 @@ def _deployed(cell: DeploymentCell, opened: Opened, candidate: Artifact) -> dict
         comparison = comparison_of(frame, attack, task=opened.task.name, split=cell.split, intervals=False)
         return comparison.model_dump(mode="json", exclude={"intervals", "task", "split"})
 
-    key = (repr(attack), f"{cell.split} in {cell.form}")
+    key = (attack.key, f"{cell.split} in {cell.form}")
     if key not in opened.answers:
         opened.answers[key] = answers(_in_form(opened.artifact, cell.form, opened.task).model, split, attack)
     twin = against(answers(candidate.model, split, attack))

@@ -61,7 +61,7 @@ class Opened:
 
     def answer(self, attack: Attack, split: str) -> Answers:
         """The reference's answers to a split, and to its triggered form."""
-        key = (repr(attack), split)
+        key = (attack.key, split)
         if key not in self.answers:
             self.answers[key] = answers(self.artifact.model, self.task.split(split), attack)
         return self.answers[key]
