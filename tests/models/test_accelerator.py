@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from unittest import mock
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
+from torch import nn
 
 from anchorlab import AnchorlabError
-from anchorlab.models.accelerator import Asked, asked, computing_on, find_device
+from anchorlab.models.accelerator import Asked, asked, computing_on, find_accelerator, find_device
 from anchorlab.suites.executors import LocalProcesses
 from tests.devices import pretended_cards
 
@@ -72,3 +75,24 @@ def test_processes_of_a_suite_leave_the_gpus_alone_where_the_cpu_was_asked_for()
         assert executor.slots == 3
         assert executor.submit(os.getenv, "ACCELERATE_USE_CPU").result() == "true"
         assert executor.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == ""
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_the_precision_that_a_launcher_sets_changes_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    with mock.patch.dict(AcceleratorState._shared_state, clear=True):
+        accelerator = find_accelerator()
+        assert accelerator.mixed_precision == "no"
+        assert find_accelerator().mixed_precision == "no"
+        model = accelerator.unwrap_model(accelerator.prepare_model(nn.Linear(2, 2)))
+        assert "forward" not in vars(model)
+
+
+def test_an_accelerator_of_mixed_precision_is_refused() -> None:
+    find_device()
+    words = r"mixed precision \(bf16\), which no record would name: make it with mixed_precision='no'"
+    with (
+        mock.patch.dict(AcceleratorState._shared_state, {"_mixed_precision": "bf16"}),
+        pytest.raises(AnchorlabError, match=words),
+    ):
+        find_accelerator()

@@ -26,14 +26,31 @@ def find_accelerator() -> Accelerator:
     """The accelerator of this process, which knows the device and the other processes.
 
     Accelerate takes the processes of a machine without GPU for strangers, each of which would do the whole
-    run and write the same folder, unless it has to use the CPU.
+    run and write the same folder, unless it has to use the CPU. It computes in the precision of the model, whatever
+    the configuration of accelerate says: the settings of a run say its precision, and its record is of these.
+
+    Raises:
+        AnchorlabError: if this process already has an accelerator of mixed precision.
     """
     import torch
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, is_initialized
 
     if launched() and not torch.accelerator.is_available():
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-    return Accelerator()
+    if is_initialized():
+        _check_precision(AcceleratorState().mixed_precision)
+    accelerator = Accelerator(mixed_precision="no")
+    _check_precision(accelerator.mixed_precision)  # DeepSpeed has a configuration of its own
+    return accelerator
+
+
+def _check_precision(found: str) -> None:
+    if found != "no":
+        raise AnchorlabError(
+            f"the accelerator of this process computes in mixed precision ({found}), which no record would name: make "
+            "it with mixed_precision='no', and give the precision to the training or the injection"
+        )
 
 
 def find_device() -> torch.device:
