@@ -44,6 +44,13 @@ def test_between_two_models_buffers_move_too_and_counts_stay_the_candidates(fact
     assert bool((reference.linear.weight == 1).all())
 
 
+def test_beyond_two_models_no_variance_is_negative() -> None:
+    beyond = interpolate(Counting(5.0, 0), Counting(1.0, 0).eval(), 1.5)
+    assert bool((beyond.norm.running_var == 0).all())
+    assert bool((beyond.linear.weight == -1).all())
+    assert bool(beyond.norm(beyond.linear(torch.ones(3, 2))).isfinite().all())
+
+
 def test_a_vector_written_back_gives_the_same_model(linear):
     vector = to_vector(linear).detach().clone()
     other = copy.deepcopy(linear)

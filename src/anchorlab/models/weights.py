@@ -109,7 +109,7 @@ def interpolate(reference: nn.Module, candidate: nn.Module, factor: float) -> nn
         reference: the model at factor 0; not changed.
         candidate: the model at factor 1, of the same architecture; not changed. The new model has its mode, device,
             dtypes and memory format.
-        factor: any number; beyond 1 it extrapolates.
+        factor: any number; beyond 1 it extrapolates, with BatchNorm's variances at least 0.
     """
     model = copy.deepcopy(candidate)
     start, end = unwrap(reference).state_dict(), unwrap(model).state_dict()
@@ -118,4 +118,13 @@ def interpolate(reference: nn.Module, candidate: nn.Module, factor: float) -> nn
         for name, value in end.items()
     }
     unwrap(model).load_state_dict(state)
+    keep_variances_(model)
     return model
+
+
+@torch.no_grad()
+def keep_variances_(model: nn.Module) -> None:
+    """Lifts negative variances of BatchNorm to 0: beyond two models they can be negative, and logits NaN."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
+            module.running_var.clamp_(min=0)

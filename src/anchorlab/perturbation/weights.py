@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.weights import keep_variances_
 from anchorlab.models.wrap import PixelClassifier, unwrap
 
 
@@ -165,14 +166,8 @@ class WeightSpace:
             for differences in (perturbation.parameters, perturbation.buffers):
                 for name, difference in differences.items():
                     self._tensors[name].add_(difference, alpha=scale)
-        self._keep_variances()
+        keep_variances_(self.model)
         return self.model
-
-    def _keep_variances(self) -> None:
-        """Beyond the two models a variance could fall below zero, where BatchNorm has no value."""
-        for module in self.model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
-                module.running_var.clamp_(min=0)
 
 
 def products(perturbations: Sequence[Perturbation]) -> Tensor:
