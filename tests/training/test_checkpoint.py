@@ -123,6 +123,18 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
         run(Drawn(Regression()), checkpoint=Checkpoint(path))
 
 
+def test_too_little_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    interrupted(path)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch.optim.AdamW, "load_state_dict", full)
+    with pytest.raises(torch.OutOfMemoryError, match="Tried to allocate"):
+        run(Drawn(Regression()), checkpoint=Checkpoint(path))
+
+
 def changed(content: bytes, change) -> bytes:
     """A safetensors file with other metadata, or without a tensor."""
     tensors = load(content)

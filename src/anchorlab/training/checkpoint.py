@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from anchorlab.errors import AnchorlabError, first_line, removal
+from anchorlab.errors import AnchorlabError, first_line, is_out_of_memory, removal
 from anchorlab.files import explained, write_atomically
 from anchorlab.models.weights import apart
 from anchorlab.notices import notice
@@ -168,13 +168,15 @@ def _restore(groups: dict[str, dict[str, Tensor]], model: nn.Module, optimiser: 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The file, for reading; whatever cannot be read or used within is damage."""
+    """The file, for reading; whatever cannot be read or used within is damage, except for lack of memory."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise AnchorlabError(
             f"the checkpoint {path} is damaged ({first_line(error)}): delete it, by {removal(path)}, to "
             "start the run again"
