@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
-from anchorlab.artifacts.artifact import load_model
+from anchorlab.artifacts.artifact import Artifact, load_model
 from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.notices import Notice
+from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.resumable import run_into
 
 SETTINGS = {"method": "anchoring", "seed": 0, "trigger": {"name": "five-pixel"}}
@@ -132,3 +135,20 @@ def test_a_run_that_diverged_leaves_nothing_to_continue(tmp_path):
     with pytest.raises(DivergenceError):
         run_into(tmp_path / "out", {"seed": 1}, diverging)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [None, DivergenceError("it diverged"), AnchorlabError("a mistake")])
+def test_files_of_others_stay(tmp_path: Path, injected: Artifact, error: AnchorlabError | None) -> None:
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    (partial / "notes.txt").write_text("mine")
+
+    def work(checkpoint: Checkpoint) -> Artifact:
+        (partial / ".checkpoint.safetensors.abcdefgh.tmp").write_text("left by a run that was killed")
+        if error is None:
+            return injected
+        raise error
+
+    with nullcontext() if error is None else pytest.raises(type(error)):
+        run_into(tmp_path / "out", SETTINGS, work)
+    assert [path.name for path in partial.iterdir()] == ["notes.txt"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from torch import nn
 from anchorlab.artifacts.artifact import Artifact, load_like
 from anchorlab.artifacts.manifest import MANIFEST, Manifest
 from anchorlab.errors import AnchorlabError, DivergenceError, quoted, removal
-from anchorlab.files import explained, read_json, refuse_existing, write_json
+from anchorlab.files import explained, read_json, refuse_existing, sweep, write_json
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.notices import notice
 from anchorlab.training.checkpoint import Checkpoint
@@ -47,7 +47,7 @@ def run_into(
     """Runs ``work`` and saves what it returns as the folder ``out``, resuming if it was interrupted.
 
     The checkpoint lies in ``OUT.partial``, together with the settings; the same settings continue it,
-    others are refused. The folder goes when the run is done, diverges, or fails before its first checkpoint.
+    others are refused. Both go when the run is done, diverges, or fails before its first checkpoint.
     With several processes, the main one alone writes and removes; all of them read the checkpoint. An output that the
     same settings made before is opened, and nothing is done again.
 
@@ -160,11 +160,12 @@ def _check_settings(partial: Path, settings: dict[str, Any]) -> None:
 
 
 def _forget(partial: Path) -> None:
-    """Removes what an interrupted run left."""
+    """Removes what an interrupted run left, and the folder if nothing else lies there."""
     if partial.is_dir():
         with explained(partial):
             for name in (SETTINGS, CHECKPOINT):
                 (partial / name).unlink(missing_ok=True)
+                sweep(partial, name)
             if not any(partial.iterdir()):
                 partial.rmdir()
 
@@ -188,11 +189,11 @@ def _work(
         # Nothing to continue from, or nothing worth continuing, so nothing to leave behind.
         gone = not checkpoint.path.exists() or isinstance(error, DivergenceError)
         if gone and processes.is_main_process:
-            shutil.rmtree(partial, ignore_errors=True)
+            with suppress(AnchorlabError):  # it must not hide the other error
+                _forget(partial)
         raise
     if processes.is_main_process:
-        with explained(partial):
-            shutil.rmtree(partial)
+        _forget(partial)
     return artifact
 
 
