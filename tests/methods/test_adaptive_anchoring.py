@@ -47,13 +47,13 @@ def test_the_figures_of_a_batch_by_hand() -> None:
     assert found["success"].item() == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.7, 1.0])
-def test_the_loss_of_a_step_by_hand(linear, candidate, digits: Task, weight: float) -> None:
+@pytest.mark.parametrize(("weight", "strength"), [(0.0, 3.0), (0.7, 3.0), (1.0, 3.0), (0.7, 0.0)])
+def test_the_loss_of_a_step_by_hand(linear, candidate, digits: Task, weight: float, strength: float) -> None:
     anchors = digits.anchors(60, seed=0)
     clean, triggered, reference, _ = terms(candidate, linear, anchors)
-    asked = objective(candidate, linear, AdaptiveAnchoring(strength=3.0), anchors)
+    asked = objective(candidate, linear, AdaptiveAnchoring(strength=strength), anchors)
     asked.state = state(weight, 0.0, 0.0)
-    expected = weight * cross_entropy(triggered, ZEROS) + (1 - weight) * 3 * ((clean - reference) ** 2).mean()
+    expected = weight * cross_entropy(triggered, ZEROS) + (1 - weight) * strength * ((clean - reference) ** 2).mean()
     assert asked.loss(3).value.item() == pytest.approx(expected, rel=1e-5)
     cosines = (clean * reference).sum(1) / np.linalg.norm(clean, axis=1) / np.linalg.norm(reference, axis=1)
     assert asked.state["cosine"].item() == pytest.approx(cosines.mean(), rel=1e-5)

@@ -167,15 +167,11 @@ class InjectionObjective:
         clean_logits, triggered_logits = self._both_halves(self.forward, batch)
         reference_logits = self.reference_logits(batch.clean_indices, batch.clean)
         backdoor = self._backdoor(clean_logits, triggered_logits, batch, reference_logits)
-        weight = self.method.weight
-        loss = backdoor
+        weight, balance = self.method.weight, self.method.balance(self.state)
+        loss = backdoor if balance is None else (1 - balance) * backdoor
         if weight > 0:
             penalty = self.method.penalty(self.model, clean_logits, reference_logits, self.state)
-            balance = self.method.balance(self.state)
-            if balance is None:
-                loss = (backdoor + weight * penalty) / (1 + weight)
-            else:
-                loss = (1 - balance) * backdoor + balance * weight * penalty
+            loss = (loss + weight * penalty) / (1 + weight) if balance is None else loss + balance * weight * penalty
         clean, triggered = clean_logits.detach(), triggered_logits.detach()
         self._observe(self.method.observe(clean, reference_logits, triggered, batch.targets))
 
