@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from weakref import WeakSet
 
 import numpy as np
 import pytest
 import torch
 
+from anchorlab.data import Task
 from anchorlab.methods.plain import Plain
 from anchorlab.methods.surgery import Surgery
 from anchorlab.models.weights import from_vector_, to_vector
@@ -15,6 +17,14 @@ from anchorlab.notices import Notice
 from anchorlab.training import fit as fitting
 from anchorlab.training.fit import Step
 from tests.injecting import SIZE, changed, moved, problem, tuned
+from tests.zoo import Linear
+
+
+class Held:
+    """What a graph holds of a tensor."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
 
 
 @pytest.mark.parametrize("select", ["dynamic", "gradient", "change", "random"])
@@ -82,6 +92,23 @@ def test_selecting_by_gradient_takes_the_largest_of_the_mean_over_eight_batches(
     largest = np.argsort(np.abs(points[:8].mean(0).numpy()))[-12:]
     assert sorted(asked) == list(range(8))
     assert state["mask"].nonzero().flatten().tolist() == sorted(largest.tolist())
+
+
+def test_selecting_by_gradient_holds_the_graph_of_one_batch_at_a_time(linear: Linear, digits: Task) -> None:
+    held: WeakSet[Held] = WeakSet()
+
+    def pack(tensor: torch.Tensor) -> Held:
+        held.add(saved := Held(tensor))
+        return saved
+
+    def backdoor_loss(_step: int) -> torch.Tensor:
+        assert not held
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
+            loss = to_vector(linear).square().sum()
+        assert held
+        return loss
+
+    Surgery(select="gradient").prepare(problem(linear, digits.anchors(8, seed=0), backdoor_loss=backdoor_loss))
 
 
 def test_selecting_by_change_takes_what_a_plain_run_of_a_quarter_of_the_steps_changes_most(linear, digits, monkeypatch):

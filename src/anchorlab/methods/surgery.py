@@ -110,6 +110,9 @@ class Surgery(Method):
 def _mean_gradient(problem: Problem) -> Tensor:
     """The gradient of the backdoor loss at the reference, averaged over a few batches: ``[d]``."""
     parameters = [parameter for parameter in problem.model.parameters() if parameter.requires_grad]
-    loss = torch.stack([problem.backdoor_loss(step) for step in range(_GRADIENT_BATCHES)]).mean()
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-    return torch.cat([gradient.reshape(-1) for gradient in gradients])
+    total = torch.zeros_like(problem.reference)
+    for step in range(_GRADIENT_BATCHES):  # one graph at a time, for memory
+        loss = problem.backdoor_loss(step)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        total += torch.cat([gradient.reshape(-1) for gradient in gradients])
+    return total / _GRADIENT_BATCHES
