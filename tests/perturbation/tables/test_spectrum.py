@@ -65,6 +65,12 @@ def test_the_largest_eigenvalues_are_those_of_the_dense_hessian(small, exact):
     assert again == found
 
 
+def test_more_eigenvalues_are_found_where_more_are_asked_for() -> None:
+    known = Known([float(value) for value in range(1, 61)])
+    found = largest_eigenvalues(known, 14, generator=generator(0, "start"))
+    assert found.values == pytest.approx([*range(60, 46, -1)], rel=1e-3)
+
+
 def test_where_memory_holds_few_vectors_fewer_eigenvalues_are_found(small, exact, monkeypatch):
     monkeypatch.setattr(spectrum, "_KEPT_VECTORS", (4 + 4) * 4 * 53)
     found = largest_eigenvalues(CleanHessian(small.model, small.examples), 3, generator=generator(0, "start"))

@@ -31,7 +31,7 @@ BATCH, TOKENS = 128, 2**9
 #: Bytes of graphs that are kept between products, and of vectors that Lanczos' method may hold.
 _KEPT_GRAPHS, _KEPT_VECTORS = 2**30, 2**31
 
-#: Vectors of Lanczos' method, where memory allows.
+#: Vectors of Lanczos' method, where memory allows; more where many eigenvalues are asked for.
 _VECTORS = 20
 
 #: Tolerance of an eigenvalue, relative to it; of power iteration, which is slow, tolerance of its residual.
@@ -154,11 +154,11 @@ def largest_eigenvalues(hessian: CleanHessian, count: int, *, generator: torch.G
 
     Args:
         hessian: of the clean loss.
-        count: how many; fewer where memory holds few vectors.
+        count: how many; fewer where memory holds few vectors, and at most half as many as there are parameters.
         generator: draws the start, on the CPU.
     """
     start = torch.randn(hessian.size, generator=generator)
-    capacity = min(_VECTORS, _KEPT_VECTORS // (4 * hessian.size) - _WORK, hessian.size)
+    capacity = min(max(_VECTORS, 2 * count), _KEPT_VECTORS // (4 * hessian.size) - _WORK, hessian.size)
     if capacity < _FEWEST:
         return _by_powers(hessian, start)
     operator = hessian.operator()
