@@ -172,7 +172,7 @@ def _zeros(opened: OpenedPart) -> Tensor:
 
 def _text_column(rows: Any, wanted: str | None, where: str, given: str | Path) -> str:
     """The column of texts: the one that is known, one called ``text``, the only one, or the only one of texts."""
-    names = list(rows.column_names)
+    names: list[str] = list(rows.column_names)
     for known in (wanted, "text"):
         if known is not None and known in names:
             return known
