@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from anchorlab.seeding import derive, generator, seeded_globally
@@ -30,3 +31,16 @@ def test_the_global_generator_is_restored() -> None:
     assert torch.equal(torch.rand(3), expected)
     with seeded_globally(0, "weights"):
         assert torch.equal(torch.rand(3), inside)
+
+
+def test_the_generator_of_apples_gpu_is_seeded_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    states: list[object] = ["before"]
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: states[-1])
+    monkeypatch.setattr(torch.mps, "set_rng_state", states.append)
+    monkeypatch.setattr(torch.mps, "manual_seed", states.append)
+    with pytest.raises(KeyError), seeded_globally(0, "dropout", device=torch.device("mps")):
+        raise KeyError
+    assert states == ["before", derive(0, "dropout"), "before"]
+    with seeded_globally(0, "dropout", device=torch.device("cpu")):
+        pass
+    assert len(states) == 3

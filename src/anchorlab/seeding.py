@@ -31,9 +31,24 @@ def seeded_globally(seed: int, *purpose: str | int, device: torch.device | None 
         purpose: of the draws.
         device: a device whose own generator is meant too; None for the CPU's alone.
     """
-    on_gpu = device is not None and device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+    kind = "cpu" if device is None else device.type
+    with torch.random.fork_rng(devices=[device] if kind == "cuda" else []), _mps_restored(kind == "mps"):
         torch.default_generator.manual_seed(derive(seed, *purpose))
-        if on_gpu:
+        if kind == "cuda":
             torch.cuda.manual_seed(derive(seed, *purpose))
+        elif kind == "mps":
+            torch.mps.manual_seed(derive(seed, *purpose))
         yield
+
+
+@contextmanager
+def _mps_restored(used: bool) -> Iterator[None]:
+    """Restores the generator of Apple's GPU after the block, if it is used."""
+    if not used:
+        yield
+        return
+    before = torch.mps.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.mps.set_rng_state(before)
