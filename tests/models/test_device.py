@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import torch
 import anchorlab.models.resnet  # noqa: F401 (registers the architecture with transformers)
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
-from anchorlab.models.device import exact_arithmetic, move_to_cpu, move_to_device, run_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double, move_to_cpu, move_to_device, run_arithmetic
 
 #: Torch has the switches of CUDA on any machine.
 CUDA = torch.device("cuda")
@@ -164,3 +165,11 @@ def test_a_cpu_that_was_told_to_multiply_in_bf16_gives_the_same_bits(linear, dig
         assert torch.equal(predict(linear, inputs), usual)
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def test_doubles_are_made_on_the_cpu_where_the_device_has_none() -> None:
+    values = torch.tensor([0.1, 3.0])
+    assert torch.equal(in_double(values), values.double())
+    on_apple = Mock(spec=["device", "cpu"], device=torch.device("mps"))  # calling double() would fail
+    on_apple.cpu.return_value = values
+    assert torch.equal(in_double(on_apple), values.double())

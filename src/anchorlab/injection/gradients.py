@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from anchorlab.artifacts.manifest import GradientRecord
 from anchorlab.models.call import logits
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 
 
 def alignment(
@@ -66,7 +66,7 @@ def alignment(
 
 def _products(gradients: tuple[Tensor, ...]) -> Tensor:
     """The inner products of three gradients of one parameter with each other: float64 ``[3, 3]``."""
-    rows = torch.stack([gradient.reshape(-1) for gradient in gradients]).double()
+    rows = in_double(torch.stack([gradient.reshape(-1) for gradient in gradients]))
     return rows @ rows.T
 
 

@@ -23,7 +23,7 @@ from anchorlab.injection.gradients import alignment
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import Method
 from anchorlab.models.call import evaluating, logits
-from anchorlab.models.device import mixed_precision
+from anchorlab.models.device import in_double, mixed_precision
 from anchorlab.models.forward import Forward
 from anchorlab.training.fit import Step, StepLoss
 
@@ -209,7 +209,7 @@ class InjectionObjective:
     @property
     def gradients(self) -> Tensor:
         """A row for each ``record_gradients``, float64 ``[n, 6]``: the steps taken and what ``alignment`` returned."""
-        return self.state.get(_RECORD, torch.empty(0, 6, dtype=torch.float64, device=self.anchors.labels.device))
+        return self.state.get(_RECORD, in_double(torch.empty(0, 6, device=self.anchors.labels.device)))
 
     def record_gradients(self, taken: int, reference: nn.Module) -> None:
         """Notes how the gradients of the losses agree after some steps, on the whole batch of the last of them.

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.models.allocator import keep_freed_memory
@@ -185,6 +185,16 @@ def device_of(model: nn.Module) -> torch.device:
     """The device of a model's weights; the CPU if it has none."""
     tensors = itertools.chain(model.parameters(), model.buffers())
     return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+def lacks_double(device: torch.device) -> bool:
+    """Whether a device has no float64; Apple's GPU has none."""
+    return device.type == "mps"
+
+
+def in_double(values: Tensor) -> Tensor:
+    """The same values in float64, where they are, or on the CPU if there is no float64 where they are."""
+    return (values.cpu() if lacks_double(values.device) else values).double()
 
 
 def _to(model: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:

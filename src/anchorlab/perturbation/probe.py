@@ -81,7 +81,7 @@ class Probe:
 
     def loss(self, model: nn.Module) -> float:
         """The mean clean loss alone, infinite where a logit is."""
-        logits = predict(model, self.examples.inputs).double().cpu().numpy()
+        logits = predict(model, self.examples.inputs).cpu().double().numpy()
         if not np.isfinite(logits).all():
             return float("inf")
         return float(-Softmax(logits).log_of(self.labels).mean())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.device import in_double
 from anchorlab.models.weights import keep_variances_
 from anchorlab.models.wrap import PixelClassifier, unwrap
 
@@ -43,7 +44,7 @@ class Perturbation:
     @cached_property
     def norm(self) -> float:
         """The L2 norm over all parameters."""
-        return float(torch.stack([value.double().square().sum() for value in self.parameters.values()]).sum().sqrt())
+        return float(torch.stack([in_double(value).square().sum() for value in self.parameters.values()]).sum().sqrt())
 
     def vector(self) -> Tensor:
         """The differences of all parameters one after another, float32 ``[d]``."""
@@ -175,7 +176,7 @@ def products(perturbations: Sequence[Perturbation]) -> Tensor:
     total = torch.zeros(len(perturbations), len(perturbations), dtype=torch.float64)
     for name in perturbations[0].parameters:
         # One tensor at a time, because all of them in double precision could be too much memory.
-        rows = torch.stack([each.parameters[name].reshape(-1).double() for each in perturbations])
+        rows = torch.stack([in_double(each.parameters[name].reshape(-1)) for each in perturbations])
         total += (rows @ rows.T).cpu()
     return total
 

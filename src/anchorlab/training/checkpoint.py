@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, first_line, is_out_of_memory, removal
 from anchorlab.files import explained, write_atomically
+from anchorlab.models.device import lacks_double
 from anchorlab.models.weights import apart
 from anchorlab.notices import notice
 
@@ -149,7 +150,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
             groups[group][rest] = file.get_tensor(key)
         _restore(groups, model, optimiser)
     device = next(model.parameters()).device
-    state.update({key: value.to(device) for key, value in groups["objective"].items()})
+    for key, value in groups["objective"].items():
+        state[key] = value if value.dtype == torch.float64 and lacks_double(device) else value.to(device)
     return step
 
 

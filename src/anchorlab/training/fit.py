@@ -220,7 +220,7 @@ def _over_processes(
     own = torch.stack([first_bad.float(), *(value.detach().float() for value in scalars.values())])
     table: Tensor = accelerator.gather(own.unsqueeze(0))
     # In double precision, so that the mean of one process is its own value.
-    means = table.double().cpu().mean(0)[1:].tolist()
+    means = table.cpu().double().mean(0)[1:].tolist()
     return int(table[:, 0].min()), dict(zip(scalars, means, strict=True))
 
 

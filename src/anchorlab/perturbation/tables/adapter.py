@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from anchorlab.models.device import in_double
 from anchorlab.models.wrap import unwrap
 from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.low_rank import LowRank
@@ -43,7 +44,7 @@ def adapter_shares(reference: nn.Module, perturbation: Perturbation, added: LowR
         row["numerical_rank"] = int((spectra[name] > _ROUNDING * spectra[name].max()).sum())
     whole = _row(WHOLE, added.products, weights, spectra.values(), total)
     rest = {
-        name: value.double() - added.products[name].double() if name in added.products else value.double()
+        name: in_double(value) - in_double(added.products[name]) if name in added.products else in_double(value)
         for name, value in perturbation.parameters.items()
     }
     moved = {name: value for name, value in rest.items() if bool(value.any())}
@@ -58,8 +59,8 @@ def _row(
     spectra: Iterable[Tensor],
     total: float,
 ) -> dict[str, object]:
-    norm = math.sqrt(sum(float(value.double().square().sum()) for value in added.values()))
-    own = math.sqrt(sum(float(weights[name].detach().double().square().sum()) for name in added))
+    norm = math.sqrt(sum(float(in_double(value).square().sum()) for value in added.values()))
+    own = math.sqrt(sum(float(in_double(weights[name].detach()).square().sum()) for name in added))
     values = list(spectra)
     return {
         "weight": weight,

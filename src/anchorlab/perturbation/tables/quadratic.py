@@ -18,7 +18,7 @@ from anchorlab.data import Split
 from anchorlab.data.inputs import rows
 from anchorlab.metrics.numerics import Softmax
 from anchorlab.models.call import in_batches, logits
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.example_gradients import example_gradients
 from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.derivatives import differentiable_twice, logits_of_weights, weights_and_tangents
@@ -53,7 +53,7 @@ def linear_shift(model: nn.Module, perturbation: Perturbation, examples: Split) 
     with exact_arithmetic(examples.labels.device), differentiable_twice():
         for indices, width in in_batches(examples.inputs):
             call = logits_of_weights(model, weights, rows(examples.inputs, indices, width))
-            pieces.append(jvp(call, (weights,), (tangents,))[1].double().cpu())
+            pieces.append(jvp(call, (weights,), (tangents,))[1].cpu().double())
             order.append(torch.arange(len(examples))[indices.cpu() if isinstance(indices, Tensor) else indices])
     shift = torch.empty(len(examples), pieces[0].shape[1], dtype=torch.float64)
     shift[torch.cat(order)] = torch.cat(pieces)
@@ -97,7 +97,7 @@ def diagonal_kl(model: nn.Module, perturbation: Perturbation, examples: Split, *
             labels = torch.multinomial(p, 1, generator=generator).flatten().to(examples.labels.device)
             for indices, gradients in example_gradients(model, inputs, labels):
                 squares = [
-                    (gradient.reshape(len(gradient), -1) * difference).double().square().sum(1)
+                    in_double(gradient.reshape(len(gradient), -1) * difference).square().sum(1)
                     for gradient, difference in zip(gradients, flat, strict=True)
                 ]
                 result[start:][indices] = torch.stack(squares).sum(0).cpu() / 2

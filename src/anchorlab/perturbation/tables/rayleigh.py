@@ -53,7 +53,7 @@ def second_derivative(model: nn.Module, perturbation: Perturbation, examples: Sp
             (slope,) = torch.autograd.grad((share * losses).sum(), scale, create_graph=True)
             (second,) = torch.autograd.grad(slope, scale, create_graph=True)
             (of_each,) = torch.autograd.grad(second, share)
-            result[indices.cpu() if isinstance(indices, Tensor) else indices] = of_each.double().cpu()
+            result[indices.cpu() if isinstance(indices, Tensor) else indices] = of_each.cpu().double()
     return result.numpy()
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from anchorlab.models.device import in_double
 from anchorlab.models.wrap import unwrap
 from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.parts import Part, Tables, Tick
@@ -47,7 +48,7 @@ def sizes(reference: nn.Module, perturbation: Perturbation) -> pd.DataFrame:
 
 def singular_values(difference: Tensor) -> Tensor:
     """Singular values of a parameter's difference as a matrix ``[outputs, all else]``, float64, on the CPU."""
-    values: Tensor = torch.linalg.svdvals(difference.detach().flatten(1).double())
+    values: Tensor = torch.linalg.svdvals(in_double(difference.detach().flatten(1)))
     return values.cpu()
 
 
@@ -63,10 +64,10 @@ def effective_rank(values: Tensor) -> float | None:
 def _row(
     layer: str, differences: Mapping[str, Tensor], weights: Mapping[str, Tensor], spectra: Iterable[Tensor]
 ) -> dict[str, object]:
-    flat = [difference.detach().double() for difference in differences.values()]
+    flat = [in_double(difference.detach()) for difference in differences.values()]
     count = sum(difference.numel() for difference in flat)
     l2 = math.sqrt(sum(float(difference.square().sum()) for difference in flat))
-    norm = math.sqrt(sum(float(weights[name].detach().double().square().sum()) for name in differences))
+    norm = math.sqrt(sum(float(in_double(weights[name].detach()).square().sum()) for name in differences))
     values = list(spectra)
     return {
         "layer": layer,

@@ -17,7 +17,7 @@ from torch.nn import functional
 from anchorlab.data import Split
 from anchorlab.data.inputs import rows
 from anchorlab.models.call import in_batches, logits
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.perturbation.context import Context
 from anchorlab.perturbation.derivatives import differentiable_twice
 from anchorlab.perturbation.parts import Part, Tables, Tick
@@ -222,7 +222,7 @@ def trace(
 def inner_product(first: Tensor, second: Tensor) -> float:
     """Of two vectors, summed in double precision a piece at a time."""
     pieces = zip(first.split(_PIECE), second.split(_PIECE), strict=True)  # type: ignore[no-untyped-call]
-    return sum(float((a.double() * b.double()).sum()) for a, b in pieces)
+    return sum(float((in_double(a) * in_double(b)).sum()) for a, b in pieces)
 
 
 def clean_hessian(context: Context) -> CleanHessian:
