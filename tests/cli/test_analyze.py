@@ -36,10 +36,11 @@ def test_it_measures_prints_and_writes_a_page(run, tmp_path, reference_folder, i
     assert record["settings"]["attacks"]["injected"]["trigger"]["name"] == "five-pixel"
     assert not (tmp_path / "analysis.partial").exists()
     (tmp_path / "analysis.partial" / "parts").mkdir(parents=True)  # killed before it could tidy up
+    (tmp_path / "analysis.partial" / "notes.txt").write_text("mine")
     again = run("analyze", reference_folder, injected_folder, "--out", out, *BRIEF)
     assert again.code == 0
     assert "nothing was left to do" in again.out
-    assert not (tmp_path / "analysis.partial").exists()
+    assert [file.name for file in (tmp_path / "analysis.partial").iterdir()] == ["notes.txt"]
     other = run("analyze", reference_folder, injected_folder, "--out", out, *BRIEF, "--seed", 1)
     assert other.code == 2
     assert "already exists" in other.err

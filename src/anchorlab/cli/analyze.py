@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,7 @@ def analyze(
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.artifacts.provenance import weights_hash
     from anchorlab.artifacts.resolve import common_task, module_of
-    from anchorlab.files import explained, read_json, refuse_existing, write_folder_atomically
+    from anchorlab.files import read_json, refuse_existing, write_folder_atomically
     from anchorlab.perturbation.analyze import SPENT
     from anchorlab.perturbation.analyze import analyze as run_analysis
     from anchorlab.perturbation.settings import AnalysisSettings
@@ -89,7 +90,7 @@ def analyze(
     if out is not None and partial is not None and may_be_finished(out):
         if not was_written_by(out, command):
             refuse_existing(out)
-        shutil.rmtree(partial, ignore_errors=True)
+        _forget_parts(partial)
         found = read_json(out / "analysis.json", "run it again")["findings"]
         return Answer(tuple(f"- {sentence}" for sentence in found), wrote=out / "index.html", already=True)
     analysis = run_analysis(
@@ -113,8 +114,7 @@ def analyze(
             write_command(folder, command)
 
         write_folder_atomically(out, write)
-        with explained(partial):
-            shutil.rmtree(partial, ignore_errors=True)
+        _forget_parts(partial)
     spent = [sentence for sentence in analysis.left_out if sentence.startswith(SPENT)]
     unmeasured = [sentence for sentence in analysis.left_out if sentence not in spent]
     page = None if out is None else out / "index.html"
@@ -143,3 +143,10 @@ def _names(reference: Path, candidates: list[Path]) -> dict[str, Path]:
     return {
         folder.name if folder.name and taken.count(folder.name) == 1 else str(folder): folder for folder in candidates
     }
+
+
+def _forget_parts(partial: Path) -> None:
+    """Removes the parts that are measured, and the folder if nothing else lies there."""
+    shutil.rmtree(partial / "parts", ignore_errors=True)
+    with suppress(OSError):  # it is not there, or the user has put something into it
+        partial.rmdir()
