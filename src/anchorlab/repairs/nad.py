@@ -81,12 +81,14 @@ class NAD(Schedule, Repair):
 
     def _stage_ends(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Call]:
         """The call that ends each of the last stages."""
+        by_size = {size: call for call, size in feature_maps(model, inputs) if size != (1, 1)}
+        if not by_size:
+            raise AnchorlabError("NAD compares maps of convolutions, but the model has none: take another repair")
         if last_map(model, inputs) is None:
             raise AnchorlabError(
-                "NAD compares maps of convolutions, but the model has none, or goes on with tokens, as a vision "
-                "transformer after its patches: take another repair"
+                "NAD compares maps of convolutions, but the model goes on with tokens, as a vision transformer after "
+                "its patches: take another repair"
             )
-        by_size = {size: call for call, size in feature_maps(model, inputs) if size != (1, 1)}
         return list(by_size.values())[-self.stages :]
 
     def _logits_and_maps(
