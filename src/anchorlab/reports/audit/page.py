@@ -64,7 +64,11 @@ def write_audit_page(record: AuditRecord, out: Path) -> Path:
 
 
 def has_power(record: AuditRecord) -> bool:
-    """Whether a test of one access alone could find anything; that of the former one-sided form took fewer updates."""
+    """Whether a test of one access alone could find anything.
+
+    The updates may be too few for it and yet enough for the joint test. Records of versions whose test was one-sided
+    have a power with fewer updates; it is shown.
+    """
     found = any(any(access.power.power) for access in record.accesses)
     return found or rejected_ranks(record.updates, record.verdict.level) > 0
 
