@@ -26,7 +26,6 @@ SUITES = (
     "fashion_mnist",
     "fashion_mnist_square",
     "fashion_mnist_scratch",
-    "repairs",
     "audit",
     "cifar10",
     "sst2",

@@ -26,6 +26,7 @@ from anchorlab.reports.audit import draw_power_curves
 from anchorlab.reports.drawing import Sheet
 from anchorlab.reports.suite.detection_figures import draw_areas, draw_roc_curves
 from anchorlab.reports.suite.figures import metrics_by_method
+from anchorlab.reports.suite.relearning_figure import draw_relearning
 from anchorlab.reports.suite.repair_figures import draw_repairs
 from anchorlab.reports.suite.rocs import roc_of_models
 from anchorlab.reports.suite.settings import Setting, settings_of
@@ -39,6 +40,8 @@ HERE = Path(__file__).parent
 OUT = HERE.parent / "docs/figures"
 #: As wide as the text of a page of the documentation; GitHub shows it larger.
 SHEET = Sheet(7.0, kinds=("png",))
+#: Of the suite whose repairs are drawn.
+SETTING_OF_DEFENCES = "fashion-mnist, five-pixel, 640 of the defender's examples"
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,12 @@ def draw_text_metrics(stem: Path) -> None:
 
 def draw_image_repairs(stem: Path) -> None:
     """Repairs of images."""
-    setting = "fashion-mnist, five-pixel, 640 of the defender's examples"
-    draw_repairs(working_repairs("repairs"), stem, SHEET, setting=setting)
+    draw_repairs(working_repairs("defences_images"), stem, SHEET, setting=SETTING_OF_DEFENCES)
+
+
+def draw_image_relearning(stem: Path) -> None:
+    """How fast a backdoor of images comes back after each repair."""
+    draw_relearning(working_repairs("defences_images"), stem, SHEET, setting=SETTING_OF_DEFENCES)
 
 
 def working_repairs(name: str) -> pd.DataFrame:
@@ -179,6 +186,7 @@ FIGURES: dict[str, Callable[[Path], None]] = {
     "metrics_by_method": draw_metrics,
     "text_by_method": draw_text_metrics,
     "repairs": draw_image_repairs,
+    "relearning": draw_image_relearning,
     "text_repairs": draw_text_repairs,
     "roc_models": draw_model_detectors,
     "detectors_of_inputs": draw_input_detectors,

@@ -45,7 +45,7 @@ FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers
 FIGURES = {
     "fashion-mnist": ("metrics_by_method",),
     "movie-snippets": ("text_by_method",),
-    "repairs": ("repairs",),
+    "defences-images": ("repairs", "relearning"),
     "text-defences": ("text_repairs",),
     "population": ("roc_models", "detectors_of_inputs"),
 }

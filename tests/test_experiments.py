@@ -37,7 +37,6 @@ SUITES = {
             *("unlabelled", "other data", "other data, unlabelled"),
         ],
     ),
-    "repairs": (8, ["plain", "anchoring"]),
     "audit": (8, ["plain", "surgery", "anchoring"]),
     "defences_images": (8, ["plain", "anchoring"]),
     "defences_texts": (8, ["plain", "anchoring"]),
@@ -66,13 +65,12 @@ def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
         "fashion_mnist_scratch",
         "fashion_mnist_rates",
         "ablation",
-        "repairs",
         "audit",
         "defences_images",
     ):
         other = suite(name)
         assert reference_job(other.tasks[0], 0).identity == reference_job(main.tasks[0], 0).identity
-    for name in ("repairs", "audit", "defences_images"):
+    for name in ("audit", "defences_images"):
         other = suite(name)
         assert (other.tuning, other.triggers, other.target_asr) == (main.tuning, main.triggers, main.target_asr)
         assert all(other.methods[label] == main.methods[label] for label in other.methods)
@@ -112,7 +110,6 @@ def test_the_suites_of_defences_measure_relearning_and_take_no_oracle() -> None:
         read = suite(name)
         assert read.relearn == ([5] if name == "defences_texts" else [1, 5, 10])
         assert not any(is_oracle(spec.repair) for spec in read.repairs.values())
-    assert set(suite("repairs").repairs) < set(suite("defences_images").repairs)
 
 
 def test_the_ablation_changes_one_thing_at_a_time_and_runs_as_the_main_suite_does() -> None:
