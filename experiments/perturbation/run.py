@@ -3,9 +3,10 @@
     python experiments/perturbation/run.py fashion-mnist --out runs/perturbation
     python experiments/perturbation/run.py movie-snippets --out runs/perturbation
 
-Finished models are kept, so that the same command continues after an interruption. Strengths are the ones that
-earlier forms of the suites of the same names used with all anchors; the suites now choose others. Writes the tables
-of every reference, together, to experiments/perturbation/TASK/*.csv, and its findings to findings.txt there;
+Finished models and parts are kept, so that the same command continues after an interruption. On Fashion-MNIST each
+method has the strength and the learning rate that the suite fashion-mnist chose with all anchors (choices.csv there).
+On snippets they are the ones that an earlier form of the suite movie-snippets used. Writes the tables of every
+reference, together, to experiments/perturbation/TASK/*.csv, and its findings to findings.txt there;
 experiments/figures.py draws the first reference's figures from them. About an hour for each task on two cores; the
 second needs what the suite movie-snippets needs.
 """
@@ -13,6 +14,7 @@ second needs what the suite movie-snippets needs.
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ LEFT_OUT = ("instances",)
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs on a task: the parameters of each method, and the learning rate of surgery, which differs."""
+    """The runs on a task: the parameters of each method, and the learning rates that are not the default."""
 
     model: str
     training: Training
@@ -48,13 +50,21 @@ class Plan:
     trigger: str
     target: str
     methods: dict[str, dict[str, float]]
-    surgery_rate: float
+    rates: dict[str, float]
     references: int
     examples: int
     settings: AnalysisSettings
     budget: str | None = None
 
 
+def _chosen(suite: str) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Parameters and learning rate of each method, as a suite chose them with all anchors."""
+    choices = pd.read_csv(HERE.parent / suite / "choices.csv", dtype={"anchors_asked": str})
+    rows = choices.query("anchors_asked == 'all'").set_index("method")
+    return {name: json.loads(text) for name, text in rows["parameters"].items()}, dict(rows["learning_rate"])
+
+
+_METHODS, _RATES = _chosen("fashion_mnist")
 PLANS = {
     "fashion-mnist": Plan(
         model="resnet-mini",
@@ -62,18 +72,10 @@ PLANS = {
         tuning={"steps": 300, "batch_size": 32},
         trigger="five-pixel",
         target="0",
-        methods={
-            "anchoring": {"strength": 0.5},
-            "plain": {},
-            "l2": {"strength": 3e-4},
-            "ewc": {"strength": 3e-5},
-            "surgery": {"count": 16000},
-            "weight-ball": {"radius": 0.1},
-            "benign": {},
-            "scratch": {},
-        },
-        surgery_rate=0.003,
-        references=3,
+        # Anchoring is first, because the plane goes through the reference, the first and the largest perturbation.
+        methods={"anchoring": {}, **_METHODS, "benign": {}, "scratch": {}},
+        rates=_RATES,
+        references=6,
         examples=2000,
         settings=AnalysisSettings(),
     ),
@@ -93,7 +95,7 @@ PLANS = {
             "benign": {},
             "scratch": {"steps_factor": 1.5},
         },
-        surgery_rate=0.0003,
+        rates={"surgery": 0.0003},
         references=1,
         examples=200,
         # A text takes a hundred times as long as a small image.
@@ -158,7 +160,7 @@ def _reference(task: Task, plan: Plan, seed: int, out: Path) -> Artifact:
 
 def _injected(reference: Artifact, plan: Plan, name: str, folder: Path) -> Artifact:
     if not folder.exists():
-        rate = {"learning_rate": plan.surgery_rate} if name == "surgery" else {}
+        rate = {"learning_rate": plan.rates[name]} if name in plan.rates else {}
         inject(
             reference,
             method=name,
