@@ -10,6 +10,7 @@ method's backdoor, the ASR after relearning, and what the repair costs; for each
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -72,11 +73,16 @@ def stopped_early(folder: Path) -> dict[str, str]:
     Such a run kept the weights of an earlier step, and says so in its note.
     """
     runs = read(folder, "repairs").query("role == 'method'").drop_duplicates("identity")
-    early = runs.assign(early=runs["note"].fillna("").astype(str).str.contains("kept the weights after"))
+    early = runs.assign(early=runs["note"].fillna("").astype(str).map(kept_an_earlier_step))
     counts = early.groupby(["defence", "method"])["early"].agg(["sum", "size"])
     written = counts["sum"].astype(str) + " of " + counts["size"].astype(str)
     stopping = counts["sum"].groupby("defence").sum().loc[lambda each: each > 0].index
     return {str(repair): ", ".join(written[repair, method] for method in METHODS) for repair in stopping}
+
+
+def kept_an_earlier_step(note: str) -> bool:
+    """Does the note of a repair say that it kept the weights of a step before its last?"""
+    return any(int(step) < int(last) for step, last in re.findall(r"kept the weights after (\d+) of (\d+) steps", note))
 
 
 def relearning(folder: Path) -> tuple[dict[tuple[str, str], float], str]:

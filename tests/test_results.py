@@ -215,45 +215,136 @@ def test_the_repairs_of_the_docs_are_those_of_the_experiments() -> None:
     """Each mean that a table of repairs shows is the mean of the runs in repairs.csv."""
     page = (ROOT / "docs/results/defences.md").read_text()
     shown = table_of(page, "## Repairs\n")
-    assert {name: cells[:2] for name, cells in shown.items()} == means_of("repairs", ["plain", "anchoring"])
-    digits, fashion = (means_of(f"confirmation_{data}", ["plain", "anchoring"]) for data in ("digits", "fashion_mnist"))
+    methods = ["plain", "anchoring"]
+    assert {name: cells[:2] for name, cells in shown.items()} == means_of("defences_images", methods)
+    digits, fashion = (means_of(f"confirmation_{data}", methods) for data in ("digits", "fashion_mnist"))
     shown = table_of(page, "### Repairs, confirmed on other data\n")
     assert {name: [cells[0], cells[1]] for name, cells in shown.items()} == digits
     assert {name: [cells[3], cells[4]] for name, cells in shown.items()} == fashion
 
 
+def test_the_table_says_what_comes_back_and_what_was_stopped() -> None:
+    """Cells of the table of repairs that are not means of ASR left, from the runs themselves."""
+    page = (ROOT / "docs/results/defences.md").read_text()
+    section = re.split(r"\n##+ ", page.split("## Repairs\n")[1])[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:2] == "| "]
+    shown = {row[0].strip("`"): row[4:] for row in rows[2:]}
+    models = ["plain", "anchoring", "reference"]
+    runs = repairs_of_images()
+    runs = runs.assign(model=runs["method"].where(runs["role"] == "method", runs["role"]))
+    runs = runs[runs["model"].isin(models)].drop_duplicates(["defence", "model", "reference_seed"])
+    means = runs.groupby(["defence", "model"], sort=False)[["asr_relearned_5", "accuracy"]].mean()
+    early = runs.groupby(["defence", "model"])["early"].sum()
+    for name, (stopped, relearned, accuracy) in shown.items():
+        if name == "no repair":
+            continue
+        for cell, column in ((relearned, "asr_relearned_5"), (accuracy, "accuracy")):
+            written = [float(value) for value in cell.split(", ")]
+            assert written == pytest.approx([means.loc[(name, model), column] for model in models], abs=0.000501), name
+        counts = [int(early[name, model]) for model in models[:2]]
+        assert stopped == (", ".join(f"{count} of 8" for count in counts) if any(counts) else "–"), name
+    assert set(shown) == {"no repair", *runs["defence"]}
+
+
+def repairs_of_images() -> pd.DataFrame:
+    """The runs of the suite defences-images, and whether each kept an earlier step than its last."""
+    runs = pd.read_csv(ROOT / "experiments/defences_images/repairs.csv")
+    kept = runs["note"].fillna("").str.extractall(r"kept the weights after (\d+) of (\d+) steps").astype(int)
+    early = (kept[0] < kept[1]).groupby(level=0).any()  # a repair may tune twice
+    return runs.assign(early=early.reindex(runs.index, fill_value=False))
+
+
 def test_what_the_docs_say_of_repairs_is_so() -> None:
-    runs = pd.read_csv(ROOT / "experiments/repairs/repairs.csv").query("role == 'method'")
+    runs = repairs_of_images().query("role == 'method'")
     left = runs.pivot_table(index=["defence", "reference_seed"], columns="method", values="asr")
-    paired = (left["anchoring"] - left["plain"]).groupby("defence")
-    mean, error = paired.mean(), paired.std(ddof=1) / np.sqrt(paired.size())
-    assert (paired.size() == 8).all()
-
-    def more_left(level: float) -> set[str]:
-        return set(mean.index[mean - stats.t.ppf((1 + level) / 2, 7) * error > 0])
-
-    assert more_left(0.95) == {"fine-tuning", "fine-pruning", "nad", "mcr"}
-    assert more_left(1 - 0.05 / len(mean)) == {"nad"}
-    upper = mean + stats.t.ppf(0.975, 7) * error
-    assert set(mean.index[upper < 0]) == {"clp", "interpolation"}
-    of_fine_tuning = left.loc["fine-tuning"]
-    least, most = of_fine_tuning["anchoring"].min(), of_fine_tuning["anchoring"].max()
-    told = " ".join((ROOT / "docs/results/defences.md").read_text().split())
-    assert f"after fine-tuning its ASR lies between {least:.2f} and {most:.2f}" in told
-    early = runs.assign(early=runs["note"].fillna("").str.contains("kept the weights after"))
-    early = early.pivot_table(index=["defence", "reference_seed"], columns="method", values="early", aggfunc="first")
-    for repair in ("fine-tuning", "fine-pruning", "nad", "mcr"):
-        untouched = (left["anchoring"] - left["plain"]).loc[repair][~early.loc[repair].any(axis=1)]
-        number = f"{mean_over_references(untouched, untouched.index):.3f}".replace("-", "−")
-        assert number in told, repair
-    assert early.loc["ft-sam"].to_numpy().sum() == 12  # "most runs"
-    assert early.loc["i-bau"].to_numpy().sum() == 8  # "half"
-    page = " ".join((ROOT / "docs/evidence.md").read_text().split())
-    means = of_fine_tuning.mean()
+    mean, error = paired_by_reference(left)
+    told = prose("docs/results/defences.md")
+    ten = {*("fine-tuning", "fst", "ft-init", "linear-probing", "feature-extractor", "fine-pruning", "nad", "ban")}
+    ten |= {"bti-dbf", "mcr"}
+    less = {"clp", "rnp", "interpolation"}
+    seven = {"ft-sam", "anp", "i-bau", "sau", "npd", "super-fine-tuning", "unlearning"}
+    assert beyond_zero(mean, error, 0.95) == {*ten, "fine-tuning, to the end"}
+    assert beyond_zero(-mean, error, 0.95) == less
+    assert set(mean.index) == {*ten, *less, *seven, "fine-tuning, to the end"}
+    assert "widened for 21 comparisons" in told
+    assert len(mean) == 21
+    assert beyond_zero(mean, error, 1 - 0.05 / 21) == {"nad"}
+    assert 0 < (mean - stats.t.ppf(0.975, 7) * error)["feature-extractor"] < 0.001  # "only just"
+    for repair, name in (("fine-tuning", "after fine-tuning, anchoring's"), ("npd", "after NPD, anchoring's")):
+        ends = left.loc[repair]["anchoring"].agg(["min", "max"])
+        assert f"{name} ASR lies between {ends['min']:.2f} and {ends['max']:.2f}" in told
+    means = left.groupby("defence").mean()
+    ended, stopped = means.loc["fine-tuning, to the end"], means.loc["fine-tuning"]
+    assert f"it leaves {ended['anchoring']:.3f} of anchoring's backdoor instead of {stopped['anchoring']:.3f}" in told
+    margin = stats.t.ppf(0.975, 7) * error
+    name = "fine-tuning, to the end"
+    interval = f"{mean[name]:.3f} [{mean[name] - margin[name]:.3f}, {mean[name] + margin[name]:.3f}]"
+    assert f"tuning is {interval} instead of {mean['fine-tuning']:.3f}" in told
+    assert set(means.mean(axis=1).nsmallest(3).index) == {"super-fine-tuning", "sau", "unlearning"}  # "least is left"
+    assert f"{left.loc['unlearning']['anchoring'].max():.2f} in one anchored model" in told
+    assert (left.loc["unlearning"] < 0.05).to_numpy().sum() == 15
+    assert left.loc["interpolation"].mean().max() < 0.11  # "a tenth on average"
+    assert left.loc["interpolation"].max().max() < 0.205  # "a fifth at most"
+    evidence = prose("docs/evidence.md")
     sentence = "after fine-tuning is {plain:.3f} where plain tuning injected and {anchoring:.3f} where anchoring did"
-    assert sentence.format(**means) in page
-    assert left.loc["interpolation"].mean().max() < 0.11  # "a tenth or less"
-    assert (left.loc["unlearning"] < 0.05).to_numpy().sum() >= 14  # "in most models"
+    assert sentence.format(**stopped) in evidence
+    assert f"without that rule fine-tuning leaves {ended['anchoring']:.3f}" in evidence
+
+
+def test_what_the_docs_say_of_costs_of_repairs_is_so() -> None:
+    runs = repairs_of_images().query("role == 'reference'")
+    lost = 100 * (runs["accuracy_before"] - runs["accuracy"]).groupby(runs["defence"]).mean()
+    told = prose("docs/results/defences.md")
+    assert f"pays for it with {lost['super-fine-tuning']:.1f} points of a clean reference's accuracy" in told
+    assert f"SAU with {lost['sau']:.1f} and unlearning with {lost['unlearning']:.1f}" in told
+    assert abs(lost["interpolation"]) < 0.05
+
+
+def test_what_the_docs_say_of_relearning_is_so() -> None:
+    runs = repairs_of_images()
+    of_methods = runs.query("role == 'method'")
+    again = of_methods.pivot_table(index=["defence", "reference_seed"], columns="method", values="asr_relearned_5")
+    means, told = again.groupby("defence").mean(), prose("docs/results/defences.md")
+    left = of_methods.groupby(["defence", "method"])["asr"].mean()
+    clean = runs.query("role == 'reference'").groupby("defence")["asr_relearned_5"].mean()
+    one = "SAU leaves {:.3f} and {:.3f} of the two backdoors. After five triggered examples these are {:.3f} and {:.3f}"
+    sau = [left["sau", method] for method in ("plain", "anchoring")] + [*means.loc["sau", ["plain", "anchoring"]]]
+    assert one.format(*sau) in told
+    assert f"tuned alike have {clean['sau']:.3f}" in told
+    low = means.index[means["anchoring"] < 0.3]
+    assert set(low) == {"super-fine-tuning", "unlearning"}
+    ends = [means["anchoring"].drop(low).min(), *(means.loc[name, "anchoring"] for name in sorted(low))]
+    sentence = "{:.3f} or more after every repair but super-fine-tuning ({:.3f}) and unlearning ({:.3f})"
+    assert sentence.format(*ends) in told
+    mean, error = paired_by_reference(again)
+    higher = beyond_zero(mean, error, 1 - 0.05 / 21)
+    assert len(higher) == 12  # "twelve rows"
+    assert f"by {mean[list(higher)].min():.3f} to {mean[list(higher)].max():.3f}" in told
+    assert mean[list(higher)].idxmin() == "interpolation"
+    half = [left["interpolation", method] for method in ("anchoring", "plain")]
+    half += [means.loc["interpolation", method] for method in ("anchoring", "plain")]
+    assert "({:.3f} against {:.3f}) and more comes back ({:.3f} against {:.3f})".format(*half) in told
+    npd = means.loc["npd"]
+    assert f"{npd['plain']:.3f} and {npd['anchoring']:.3f}" in told
+    short = f"SAU leaves {sau[1]:.3f} of anchoring's, and after tuning on five triggered examples it is {sau[3]:.3f}"
+    assert short in prose("docs/results.md")
+
+
+def paired_by_reference(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Mean over the references of anchoring minus plain, and its standard error, by repair."""
+    paired = (values["anchoring"] - values["plain"]).groupby("defence")
+    assert (paired.size() == 8).all()
+    return paired.mean(), paired.std(ddof=1) / np.sqrt(8)
+
+
+def beyond_zero(mean: pd.Series, error: pd.Series, level: float) -> set[str]:
+    """Of which repairs the lower end of the interval of that level lies above 0."""
+    return set(mean.index[mean - stats.t.ppf((1 + level) / 2, 7) * error > 0])
+
+
+def prose(page: str) -> str:
+    """A page in one line."""
+    return " ".join((ROOT / page).read_text().split())
 
 
 def table_of(page: str, heading: str) -> dict[str, list[str]]:

@@ -19,8 +19,7 @@ FILES = [
     "examples/*.*",
     "examples/ci/*.yml",
     "examples/plugin/**/*.*[!d]",  # its README is for the repository
-    "experiments/**/*.csv",
-    "experiments/**/*.txt",
+    "experiments/**/*.*[!d]",  # as above
     "benchmarks/*.csv",
 ]
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")

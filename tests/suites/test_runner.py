@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,7 @@ def _die_at(event: int, folder: Path) -> None:
 
         return wrapper
 
+    tempfile.tempdir = str(folder.parent)  # what the killed process leaves goes with the test's folder
     torch.set_num_threads(1)  # as here: another number sums in another order
     os.fsync = counted(os.fsync)
     os.replace = counted(os.replace)  # what Path.replace calls

@@ -231,10 +231,12 @@ def test_passages_show_the_token_in_its_document(folders):
 
 
 def test_json_has_the_measurements_at_the_top(folders):
-    values = json.loads(json.dumps(compare_tokens(*pair(folders), texts=TEXTS).to_json(), allow_nan=False))
+    found = compare_tokens(*pair(folders), texts=TEXTS)
+    values = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     for name in ("kl", "kl_reverse", "js", "delta_p", "nll_reference", "log_ppl_ratio", "same_top", "kl_p99"):
         assert {*values[name]} == {"value", "interval", "documents", "tokens", "undefined"}
     assert values["kl"]["documents"] == values["documents"] == 18
+    assert "<th>kl_p99</th>" in found._repr_html_()
 
 
 def test_a_gate_on_the_mean_is_broken_by_one_infinite_token(folders):

@@ -138,7 +138,7 @@ def compare_over_texts(
         table=(tokens_table if every else headline_table)(found, f"{candidate} against {reference}"),
         cautions=tuple(found.cautions),
         wrote=instances if out is None else out,
-        values=found.to_json(),
+        values=found.to_dict(),
         code=judging.code,
     )
     return judging.answer

@@ -11,6 +11,7 @@ from anchorlab.consistency.gate import Measured
 from anchorlab.errors import printable, unknown
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.table import to_html
 from anchorlab.tokens.measurements import MEASUREMENTS
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class TokenComparison(BaseModel):
                 undefined[name] = each.undefined
         return Measured(values, intervals, undefined)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The measurements at the top level by their names, and all else beside them, in JSON's own types."""
         rest = self.model_dump(mode="json", exclude={"measurements"})
         measured = {name: each.model_dump(mode="json") for name, each in self.measurements.items()}
@@ -208,6 +209,12 @@ class TokenComparison(BaseModel):
         ]
         columns = ["value", "lower", "upper", "documents", "tokens"]
         return pd.DataFrame(rows, index=pd.Index(list(self.measurements), name="measurement"), columns=columns)
+
+    def _repr_html_(self) -> str:
+        # Only here, because the table is made of comparisons.
+        from anchorlab.tokens.table import tokens_table
+
+        return to_html(tokens_table(self))
 
     def __repr__(self) -> str:
         values = ", ".join(
