@@ -144,14 +144,14 @@ def draw_text_repairs(stem: Path) -> None:
 
 
 def draw_model_detectors(stem: Path) -> None:
-    """ROC curves of detectors of models over the population."""
-    (curves,) = roc_of_models(Committed.of("population")).values()  # type: ignore[arg-type]  # it reads one frame
-    draw_roc_curves(curves, stem, SHEET, of="models without backdoor", setting="fashion-mnist, two triggers")
+    """ROC curves of detectors of models."""
+    (curves,) = roc_of_models(Committed.of("defences_images")).values()  # type: ignore[arg-type]  # it reads one frame
+    draw_roc_curves(curves, stem, SHEET, of="models without backdoor", setting="fashion-mnist, five-pixel")
 
 
 def draw_input_detectors(stem: Path) -> None:
-    """AUROC of detectors of inputs over the population."""
-    detections = Committed.of("population").detections
+    """AUROC of detectors of inputs."""
+    detections = Committed.of("defences_images").detections
     shown = detections[(detections["kind"] == "input") & (detections["trigger"] == "five-pixel")]
     draw_areas(shown, stem, SHEET, setting="fashion-mnist, five-pixel, 640 of the defender's examples")
 

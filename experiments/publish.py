@@ -45,9 +45,8 @@ FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers
 FIGURES = {
     "fashion-mnist": ("metrics_by_method",),
     "movie-snippets": ("text_by_method",),
-    "defences-images": ("repairs", "relearning"),
+    "defences-images": ("repairs", "relearning", "roc_models", "detectors_of_inputs"),
     "text-defences": ("text_repairs",),
-    "population": ("roc_models", "detectors_of_inputs"),
 }
 #: The target ASR of the table that the documentation shows of a suite.
 TABLES = {

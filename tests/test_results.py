@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 from anchorlab.data import find_task
 from anchorlab.metrics import METRICS
@@ -107,17 +108,111 @@ def test_the_short_table_of_texts_is_that_of_the_experiment() -> None:
 
 def test_the_detectors_of_models_are_those_of_the_population() -> None:
     scored = pd.read_csv(ROOT / "experiments/population/detections-models.csv").set_index("detector")
-    names = {"Neural Cleanse": "neural-cleanse", "last-layer weights": "last-layer", "universal scan": "universal-scan"}
-    methods = ("plain", "surgery", "anchoring")
+    shown = rows("docs/results/defences.md", "AUROC of detectors of models against", "![")
+    assert {row[0] for row in shown} == set(scored.index)
+    for detector, *cells in shown:
+        assert cells[:3] == [interval(scored.loc[detector], name) for name in ("plain", "surgery", "anchoring")]
 
-    def shown(detector: str) -> list[str]:
-        values = [scored.loc[detector, [m, f"{m}_lower", f"{m}_upper"]] for m in methods]
-        return [f"{value:.3f} [{lower:.3f}, {upper:.3f}]" for value, lower, upper in values]
 
+def test_the_detectors_of_models_are_those_of_the_suite() -> None:
+    """AUROC and its interval, the difference, and counts by rank, from the suite's own tables and from its scores."""
+    accused = pd.read_csv(ROOT / "experiments/defences_images/accusations.csv").set_index("detector")
+    paired = pd.read_csv(ROOT / "experiments/defences_images/detections-models-against-plain.csv", na_values=["–"])
+    paired = paired.set_index("detector")
+    begin = "<!-- detectors of models of defences-images -->"
+    shown = {row[0]: row[1:] for row in rows("docs/results/defences.md", begin, "<!-- end -->")}
+    assert set(shown) == set(accused.index)
+    scores = pd.read_csv(ROOT / "experiments/defences_images/detections.csv").query("kind == 'model'")
+    for detector, cells in shown.items():
+        row = accused.loc[detector]
+        assert cells[:2] == [area(row, f"auroc_{method}") for method in ("plain", "anchoring")], detector
+        assert cells[2] == area(paired.loc[detector], "anchoring"), detector
+        of_detector = scores[scores["detector"] == detector]
+        counts = {name: accusations(of_detector, models) for name, models in of_detector.groupby("role")}
+        method = of_detector[of_detector["role"] == "method"]
+        for place, name in ((4, "plain"), (5, "anchoring")):
+            assert cells[place] == f"{accusations(of_detector, method[method['method'] == name])} of 8", detector
+        assert cells[6].startswith(f"{counts['control'] + counts['reference']} of 16 "), detector
+        aurocs = [
+            roc_auc_against_clean(of_detector, method[method["method"] == name]) for name in ("plain", "anchoring")
+        ]
+        assert [float(cell.split()[0]) for cell in cells[:2]] == pytest.approx(aurocs, abs=0.000501), detector
     short = rows(RESULTS, "<!-- detectors of models -->", "<!-- end of detectors of models -->")
-    assert {names[cells[0]]: cells[1:] for cells in short} == {name: shown(name) for name in names.values()}
-    long = rows("docs/results/defences.md", "### Detectors of models", "![")
-    assert {cells[0]: cells[1:4] for cells in long} == {name: shown(name) for name in names.values()}
+    assert {row[0]: row[1:] for row in short} == {name: cells[:3] for name, cells in shown.items()}
+
+
+def accusations(population: pd.DataFrame, models: pd.DataFrame) -> int:
+    """How many of the models have a p of 0.1 or less: a rank among the clean models of other references."""
+    clean = population[population["role"] != "method"]
+    count = 0
+    for seed, score in models[["reference_seed", "score"]].itertuples(index=False):
+        others = clean.loc[clean["reference_seed"] != seed, "score"]
+        count += (1 + int((others >= score).sum())) / (1 + len(others)) <= 0.1
+    return count
+
+
+def roc_auc_against_clean(population: pd.DataFrame, models: pd.DataFrame) -> float:
+    """By scikit-learn."""
+    clean = population[population["role"] != "method"]
+    labels = [0] * len(clean) + [1] * len(models)
+    return float(roc_auc_score(labels, [*clean["score"], *models["score"]]))
+
+
+def area(row: pd.Series, name: str) -> str:
+    """A value with its interval, or alone where it has none."""
+    return f"{row[name]:.3f}" if pd.isna(row[f"{name}_lower"]) else interval(row, name)
+
+
+def test_the_detectors_of_inputs_are_those_of_the_suite() -> None:
+    folder = ROOT / "experiments/defences_images"
+    runs = pd.read_csv(folder / "detections.csv").query("kind == 'input' and role == 'method'")
+    paired = pd.read_csv(folder / "detections-inputs-against-plain.csv").set_index("detector")
+    begin = "<!-- detectors of inputs of defences-images -->"
+    shown = rows("docs/results/defences.md", begin, "<!-- end -->")
+    assert {row[0] for row in shown} == set(runs["detector"])
+    for detector, *cells in shown:
+        means = runs[runs["detector"] == detector].groupby("method")[["auroc", "tpr_at_5", "false_alarms_at_5"]].mean()
+        for place, method in enumerate(("plain", "anchoring")):
+            assert float(cells[place].split()[0]) == pytest.approx(means.loc[method, "auroc"], abs=0.000501), detector
+            for cell, column in ((cells[3], "tpr_at_5"), (cells[4], "false_alarms_at_5")):
+                assert float(cell.split(", ")[place]) == pytest.approx(means.loc[method, column], abs=0.000501), (
+                    detector
+                )
+        assert cells[2] == interval(paired.loc[detector], "anchoring"), detector
+
+
+def test_what_the_docs_say_of_detectors_is_so() -> None:
+    folder, told = ROOT / "experiments/defences_images", prose("docs/results/defences.md")
+    models = pd.read_csv(folder / "detections-models-against-plain.csv", na_values=["–"]).set_index("detector")
+    others = models.drop(index="neural-cleanse")
+    assert (others["anchoring"] < 0).all()  # "the other six"
+    assert len(others) == 6
+    assert (others["anchoring_upper"] < 0).sum() == 5
+    assert below_when_widened(others, 7) == set(others.index[others["anchoring_upper"] < 0]) - {"mm-bd"}
+    inputs = pd.read_csv(folder / "detections-inputs-against-plain.csv").set_index("detector")
+    assert set(inputs.index[inputs["anchoring_upper"] < 0]) == {"strip", "scale-up", "ibd-psc", "ted"}
+    assert below_when_widened(inputs, 9) == {"scale-up"}
+    assert set(inputs.index[inputs["anchoring_lower"] > 0]) == {"teco"}
+    runs = pd.read_csv(folder / "results.csv").query("role == 'method'").groupby("method")["asr"].mean()
+    assert f"Anchoring's ASR is {runs['plain'] - runs['anchoring']:.3f} lower, and inputs" in told
+    accused = pd.read_csv(folder / "accusations.csv").set_index("detector")
+    assert (accused["false_alarms_lower"] <= 0.1).all()  # "no more than the level says"
+    scores = pd.read_csv(folder / "detections.csv").query("detector == 'last-layer' and role != 'method'")
+    two = scores.nlargest(2, "score")
+    assert len(set(two["reference_seed"])) == 1  # "of the same reference"
+    scaled = pd.read_csv(folder / "detections-inputs.csv").query("detector == 'scale-up, data-limited'")
+    plain, anchoring = (
+        "{:.2f} [{:.2f}, {:.2f}]".format(*row[["auroc", "auroc_lower", "auroc_upper"]])
+        for _, row in scaled.set_index("detail").loc[["plain", "anchoring"]].iterrows()
+    )
+    assert f"{plain} and {anchoring} with clean data" in prose("docs/evidence.md")
+
+
+def below_when_widened(paired: pd.DataFrame, comparisons: int) -> set[str]:
+    """Which differences stay below 0 when their intervals over eight references are widened for that many."""
+    half = (paired["anchoring_upper"] - paired["anchoring_lower"]) / 2
+    wider = half * stats.t.ppf(1 - 0.025 / comparisons, 7) / stats.t.ppf(0.975, 7)
+    return set(paired.index[paired["anchoring"] + wider < 0])
 
 
 @pytest.mark.parametrize("page", [RESULTS, "docs/results/defences.md"])
@@ -419,7 +514,7 @@ def interval(row: pd.Series, name: str) -> str:
 def test_the_detectors_of_inputs_are_those_of_the_population() -> None:
     scored = pd.read_csv(ROOT / "experiments/population/detections-inputs.csv")
     scored = scored[scored["group"].str.contains("five-pixel")].set_index(["detector", "detail"])
-    shown = rows("docs/results/defences.md", "### Detectors of inputs", "- STRIP")
+    shown = rows("docs/results/defences.md", "AUROC of detectors of inputs, mean", "- STRIP")
     assert len(shown) == 4
     for detector, *cells in shown:
         methods = ("plain", "surgery", "anchoring")

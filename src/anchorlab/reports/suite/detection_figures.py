@@ -25,7 +25,7 @@ _CELL = 1.2
 def draw_roc_curves(
     panels: Mapping[str, Mapping[str, Roc]], stem: Path, sheet: Sheet = WIDE, *, of: str, setting: str = ""
 ) -> None:
-    """ROC curves with bands: a panel for each detector, a line for each method, with its AUROC.
+    """ROC curves, with bands where there are any: a panel for each detector, a line for each method, with its AUROC.
 
     Args:
         panels: method to detector to its curve.
@@ -42,7 +42,8 @@ def draw_roc_curves(
     across = sheet.across(len(detectors), 2.2)
     down = -(-len(detectors) // across)
     note = f"{shorten(setting, 200)}. " if setting else ""
-    note += f"Pointwise 95% bands; AUROC with 95% intervals. {_counts(panels)}."
+    banded = any(roc.band is not None for curves in panels.values() for roc in curves.values())
+    note += f"{'Pointwise 95% bands; ' if banded else ''}AUROC with 95% intervals. {_counts(panels)}."
     legend = [
         (Line2D([], [], color=look[method].light, linestyle=_line(number)), shorten(method, 24))
         for number, method in enumerate(panels)
