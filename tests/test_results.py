@@ -713,3 +713,31 @@ def test_the_coverage_of_the_docs_is_that_of_the_simulation() -> None:
     assert skewed.loc[skewed["deviation"] <= 0.3, "coverage"].min() > 0.925
     wide = skewed.loc[skewed["deviation"] >= 0.5, "coverage"]
     assert (round(wide.min(), 2), round(wide.max(), 2)) == COVERAGE_OF_SKEWED
+
+
+def ratios_beyond_one(equal: pd.DataFrame, of: str, over: str, comparisons: int) -> bool:
+    """Does the interval of a ratio of KL, over references and widened for that many comparisons, leave 1 out?"""
+    logs = np.log(equal.pivot_table(index="reference_seed", columns="method", values="kl"))
+    paired = logs[of] - logs[over]
+    error = paired.std(ddof=1) / np.sqrt(len(paired))
+    return bool(abs(paired.mean()) > stats.t.ppf(1 - 0.025 / comparisons, len(paired) - 1) * error)
+
+
+def test_what_is_left_of_ratios_for_all_pairs() -> None:
+    folders = ("sst2", "sst2_more")
+    texts = pd.concat([pd.read_csv(ROOT / f"experiments/{name}/equal.csv") for name in folders]).query(
+        "role == 'method'"
+    )
+    assert "**Ten pairs of methods stand here.**" in prose(RESULTS)
+    for method in ("distillation", "ewc"):
+        assert ratios_beyond_one(texts, method, "anchoring", 1)
+        assert not ratios_beyond_one(texts, method, "anchoring", 10)
+    for method in ("surgery", "distillation", "ewc", "anchoring"):
+        assert ratios_beyond_one(texts, method, "plain", 10)
+    held = pd.read_csv(ROOT / "experiments/ablation/equal.csv").query("role == 'method'")
+    assert "Widened for ten comparisons, the intervals at .5 and .9 contain 1; the one at 1 does not." in prose(RESULTS)
+    for method in ("weighted .5", "weighted .9", "centred"):
+        over = "raw" if method == "centred" else "centred"
+        assert ratios_beyond_one(held, method, over, 1)
+        assert not ratios_beyond_one(held, method, over, 10)
+    assert ratios_beyond_one(held, "weighted 1", "centred", 10)
