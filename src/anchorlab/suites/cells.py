@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +70,25 @@ class ReferenceJob(_Job):
         return f"{words[:_LONGEST]}-seed{self.seed}-{self.identity[:8]}"
 
 
+def examples_hash(manifest: Mapping[str, Any], split: str) -> str | None:
+    """A hash of what the splits hold that a run reads: all that are cut from the training part, and the measured one.
+
+    A test part may be another one where the training part is the same, and so is the reference.
+
+    Args:
+        manifest: of the run's reference.
+        split: that the run is measured on; empty where it is measured on none.
+
+    Returns:
+        None where the manifest is of an older version, which did not record the contents.
+    """
+    contents = manifest.get("task", {}).get("contents")
+    if contents is None:
+        return None
+    read = {name: value for name, value in contents.items() if name != "test" or name == split}
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+
+
 class _Cell(_Job):
     reference: str = Field(description="name of the reference's folder; not part of the identity")
     reference_sha256: str = Field(description="hash of its weights")
@@ -77,6 +97,9 @@ class _Cell(_Job):
     rule: str = Field(description="the label rule")
     target: int | str | None = Field(description="the attacker's label, by number or name")
     split: str = Field(description="the split that is measured on")
+    examples_sha256: str | None = Field(
+        default=None, description="what the splits hold that a run reads (examples_hash)", json_schema_extra=LATER
+    )
 
     @cached_property
     def identity(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.settings import build, strength_value, values_of
-from anchorlab.suites.cells import Cell, InjectionCell, NoiseCell, ReferenceJob, Walk
+from anchorlab.suites.cells import Cell, InjectionCell, NoiseCell, ReferenceJob, Walk, examples_hash
 from anchorlab.suites.choosing import Trials, choose_from, choose_rate, first_strength, grid_of, search
 from anchorlab.suites.former_choice import FormerChoice, choose_formerly
 from anchorlab.suites.parts import MethodSpec, TaskSpec, TriggerSpec
@@ -126,9 +126,8 @@ class Condition:
         if self.suite.controls:
             for job in self._trained(self.references):
                 for label, (batch_size, precision) in NOISE.items():
-                    cell = NoiseCell(
-                        **self._common(job, label), split="test", batch_size=batch_size, precision=precision
-                    )
+                    common = self._common(job, label, "test")
+                    cell = self.store.kept(NoiseCell(**common, batch_size=batch_size, precision=precision))
                     self._add(cell, "noise", math.nan, job.seed, "")
 
     def _trials(self, anchors: str, label: str, method: MethodSpec, rate: float | None) -> Trials:
@@ -140,7 +139,9 @@ class Condition:
         def cells_at(strength: float | None) -> list[InjectionCell]:
             shared = self._shared(method, strength, anchors, rate)
             return [
-                InjectionCell(**self._common(job, label), **shared, seed=seed, scales=scales, split="selection")
+                self.store.kept(
+                    InjectionCell(**self._common(job, label, "selection"), **shared, seed=seed, scales=scales)
+                )
                 for job in jobs
                 for seed in seeds
             ]
@@ -176,10 +177,10 @@ class Condition:
             missing = [job for job in self.references if self.store.manifest(job) is None]
             waiting = [job for job in missing if not self.store.failed(job)]
             self.plan.undecided += len(waiting) * len(self.suite.seeds)
-        shared |= {"scales": (scale,), "split": "test"}
+        shared |= {"scales": (scale,)}
         walk = self._walk(method)
         for job in self._trained(self.references):
-            common = self._common(job, label)
+            common = self._common(job, label, "test")
             for seed in self.suite.seeds:
                 self._add(self._kept(walk, {**common, **shared, "seed": seed}), role, target, job.seed, anchors)
 
@@ -193,9 +194,9 @@ class Condition:
 
     def _kept(self, walk: Walk | None, values: dict[str, Any]) -> InjectionCell:
         """The cell with its walk, unless the same one without it was finished by an earlier version."""
-        cell = InjectionCell(**values, walk=walk)
+        cell = self.store.kept(InjectionCell(**values, walk=walk))
         if walk is not None and not self.store.done(cell):
-            before = InjectionCell(**values)
+            before = self.store.kept(InjectionCell(**values))
             if self.store.done(before) or self.store.failed(before):
                 return before
         return cell
@@ -215,7 +216,7 @@ class Condition:
             "tuning": values_of(tuning.for_model(self.task.architecture)),
         }
 
-    def _common(self, job: ReferenceJob, label: str) -> dict[str, Any]:
+    def _common(self, job: ReferenceJob, label: str, split: str) -> dict[str, Any]:
         manifest = self.store.manifest(job)
         assert manifest is not None
         return {
@@ -225,6 +226,8 @@ class Condition:
             "trigger": TRIGGERS.to_dict(TRIGGERS.parse(self.trigger.trigger)),
             "rule": self.trigger.label_rule,
             "target": self.trigger.label,
+            "split": split,
+            "examples_sha256": examples_hash(manifest, split),
         }
 
     def _add(self, cell: Cell, role: Role, target_asr: float, reference_seed: int, anchors: str) -> None:

@@ -20,6 +20,7 @@ from anchorlab.suites.cells import (
     InjectionCell,
     ReferenceJob,
     RepairCell,
+    examples_hash,
 )
 from anchorlab.suites.parts import DetectorSpec, TaskSpec, TriggerSpec
 from anchorlab.suites.spec import Suite
@@ -138,14 +139,21 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
     return evaluations
 
 
-def _attack(subject: Subject) -> dict[str, Any]:
-    """The attack of a model, and the split that it is measured on."""
+def _attack(store: Store, subject: Subject) -> dict[str, Any]:
+    """The attack of a model, and what it is measured on."""
     return {
         "trigger": TRIGGERS.to_dict(TRIGGERS.parse(subject.trigger.trigger)),
         "rule": subject.trigger.label_rule,
         "target": subject.trigger.label,
-        "split": "test",
+        **_examples(store, subject, "test"),
     }
+
+
+def _examples(store: Store, subject: Subject, split: str) -> dict[str, Any]:
+    """The split that a model is measured on, and the hash of what is read for that."""
+    manifest = store.manifest(subject.job)
+    assert manifest is not None
+    return {"split": split, "examples_sha256": examples_hash(manifest, split)}
 
 
 def _varied(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation]:
@@ -158,32 +166,36 @@ def _varied(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation
         for label, spec in suite.repairs.items():
             for setting, other in variations(spec.build(), label):
                 asked = {"label": f"{label} ({setting})", "defence": spec.repair, "parameters": values_of(other)}
-                yield Evaluation(RepairCell(**common, **_attack(subject), **asked), subject, str(count), setting)
+                repair = store.kept(RepairCell(**common, **_attack(store, subject), **asked))
+                yield Evaluation(repair, subject, str(count), setting)
 
 
 def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluation]:
     """All repairs and detections of one model."""
-    attack = _attack(subject)
+    attack = _attack(store, subject)
     for form in suite.deploy:
         settings: dict[str, Any] = {"label": form, "form": form, "parameters": {}, "defender": None}
-        yield Evaluation(DeploymentCell(**_common(store, subject), **attack, **settings), subject, "")
+        deployment = store.kept(DeploymentCell(**_common(store, subject), **attack, **settings))
+        yield Evaluation(deployment, subject, "")
     for count in suite.defender:
         common = _common(store, subject) | {"defender": None if count == "all" else count}
         for label, spec in suite.repairs.items():
             parameters = values_of(spec.build())
             asked = {"label": label, "defence": spec.repair, "parameters": parameters, "relearn": tuple(suite.relearn)}
-            repair = RepairCell(**common, **attack, **asked)
+            repair = store.kept(RepairCell(**common, **attack, **asked))
             yield Evaluation(repair, subject, str(count))
         for label, detector in suite.detectors.items():
             settings = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}
             for deployed_in in (None, *_forms(suite, detector)):
                 settings["form"] = deployed_in
                 if detector.judges == "model":
-                    no_attack: dict[str, Any] = {"trigger": {}, "rule": "", "target": None, "split": ""}
-                    judging = DetectionCell(**common, **no_attack, **settings, judges="model")
+                    no_attack: dict[str, Any] = {"trigger": {}, "rule": "", "target": None}
+                    no_attack |= _examples(store, subject, "")
+                    judging = store.kept(DetectionCell(**common, **no_attack, **settings, judges="model"))
                     yield Evaluation(judging, subject, str(count))
                 elif subject.role == "method":
-                    detection = DetectionCell(**common, **attack, **settings, judges="input", examples=_EXAMPLES)
+                    shown = {"judges": "input", "examples": _EXAMPLES}
+                    detection = store.kept(DetectionCell(**common, **attack, **settings, **shown))
                     yield Evaluation(detection, subject, str(count))
 
 
@@ -203,7 +215,8 @@ def with_former(entries: Iterable[Evaluation], suite: Suite, store: Store) -> It
         if former is not None and former != entry.cell.parameters:
             # A new cell, because a copy would keep the identity that it has worked out.
             values = entry.cell.model_dump() | {"parameters": former, "label": f"{entry.cell.label}{FORMER}"}
-            cell = type(entry.cell).model_validate(values)
+            values |= _examples(store, entry.subject, entry.cell.split)
+            cell = store.kept(type(entry.cell).model_validate(values))
             if store.done(cell):
                 yield Evaluation(cell, entry.subject, entry.defender)
 

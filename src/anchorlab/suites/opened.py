@@ -21,7 +21,7 @@ from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.models.wrap import encoding_of
 from anchorlab.notices import notice
-from anchorlab.suites.cells import Cell
+from anchorlab.suites.cells import Cell, examples_hash
 
 #: The owner's logits lie beside the model, for injections with all anchors.
 OWNER_LOGITS = "owner_logits.safetensors"
@@ -75,7 +75,8 @@ def measured(opened: Opened, candidate: Answers, attack: Attack, split: str) -> 
     return frame, comparison.model_dump(mode="json", exclude={"intervals", "task", "split"})
 
 
-_OPENED: OrderedDict[str, Opened] = OrderedDict()
+#: By the names of the references and the hashes of their weights; two references may have the same weights.
+_OPENED: OrderedDict[tuple[str, str], Opened] = OrderedDict()
 
 
 def opened_reference(cell: Cell, folder: Folder) -> Opened:
@@ -85,12 +86,19 @@ def opened_reference(cell: Cell, folder: Folder) -> Opened:
         DamagedReference: if it cannot be read.
         AnchorlabError: if it is another one than the cell was planned with.
     """
-    if cell.reference_sha256 not in _OPENED:
+    key = (cell.reference, cell.reference_sha256)
+    if key not in _OPENED or not _has_examples_of(cell, _OPENED[key].artifact):
         with on_disk(folder) as path:
-            _OPENED[cell.reference_sha256] = _load(cell, path)
+            _OPENED[key] = _load(cell, path)
         while len(_OPENED) > _KEPT:
             _OPENED.popitem(last=False)
-    return _OPENED[cell.reference_sha256]
+    return _OPENED[key]
+
+
+def _has_examples_of(cell: Cell, reference: Artifact) -> bool:
+    """Whether a reference's data are those that a cell was planned with; a cell of an earlier version does not say."""
+    manifest = reference.manifest.model_dump(mode="json", include={"task"})
+    return cell.examples_sha256 in (None, examples_hash(manifest, cell.split))
 
 
 @contextmanager
@@ -107,7 +115,7 @@ def on_disk(folder: Folder) -> Iterator[Path]:
 
 def _load(cell: Cell, folder: Path) -> Opened:
     artifact = load_whole(folder, DamagedReference)
-    if artifact.manifest.weights_sha256 != cell.reference_sha256:
+    if artifact.manifest.weights_sha256 != cell.reference_sha256 or not _has_examples_of(cell, artifact):
         raise AnchorlabError(f"the reference {folder} has changed since the suite was planned: run the suite again")
     task = artifact.task()
     return Opened(artifact, task, _owner_logits(folder / OWNER_LOGITS, artifact, task))

@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +24,7 @@ from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.data import TASKS
 from anchorlab.errors import AnchorlabError, printable
 from anchorlab.files import explained, input_file, sweep, write_atomically, write_folder_atomically, write_json
-from anchorlab.suites.cells import Cell, Measured, ReferenceJob
+from anchorlab.suites.cells import Cell, Measured, ReferenceJob, examples_hash
 from anchorlab.suites.stored import (
     StoredResult,
     count_values,
@@ -38,6 +38,7 @@ from anchorlab.suites.stored import (
 from anchorlab.training.checkpoint import damage_of
 
 Job = Cell | ReferenceJob
+C = TypeVar("C", bound=Cell)
 
 SUITE, RUN = "suite.yaml", "run.json"
 
@@ -59,6 +60,7 @@ class Store:
         self._results: dict[str, StoredResult] = {}
         self._references: dict[str, dict[str, Any]] = {}
         self._discarded: dict[Path, int] = {}
+        self._alike: dict[tuple[str, str, str], bool] = {}
 
     def begin(self, text: str, run: dict[str, Any]) -> None:
         """Writes the suite that is run here, and the record of the run.
@@ -135,6 +137,36 @@ class Store:
                 return None
             self._results[cell.identity] = record
         return self._results[cell.identity]
+
+    def kept(self, cell: C) -> C:
+        """The cell, or the same one without the hash of its examples, which an earlier version finished or failed.
+
+        That one counts if it was measured on the same examples, as the reference tells that its record names.
+        """
+        if cell.examples_sha256 is None or self.done(cell):
+            return cell
+        former = cast("C", type(cell).model_validate(cell.model_dump(exclude={"examples_sha256"})))
+        record = self._record(former) if self.done(former) else None
+        if record is not None and record.cell is not None:
+            return former if self._same_examples(record.cell.reference, cell) else cell
+        failure = read_failure(self._failure(former.identity)) if self.failed(former) else None
+        return former if failure is not None and cell.reference in failure["what"] else cell
+
+    def _same_examples(self, reference: str, cell: Cell) -> bool:
+        """Whether the runs of another reference with the same weights read the same examples as a cell."""
+        if reference == cell.reference:
+            return True
+        key = (reference, cell.reference, cell.split)
+        if key not in self._alike:
+            references = self.folder / "references"
+            other, own = (read_reference(references / name / MANIFEST) for name in (reference, cell.reference))
+            if other is None or own is None:
+                self._alike[key] = False
+            elif other["task"]["contents"] is None:  # an older version, which recorded the indices alone
+                self._alike[key] = other["task"]["splits"] == own["task"]["splits"]
+            else:
+                self._alike[key] = examples_hash(other, cell.split) == cell.examples_sha256
+        return self._alike[key]
 
     def check_table(self, identity: str) -> Path:
         """The table of a cell whose result was read, every byte of which is as it was written.

@@ -52,9 +52,16 @@ class StoredTable(_Lenient):
     sha256: str
 
 
+class StoredCell(_Lenient):
+    """What a record says of its cell."""
+
+    reference: str
+
+
 class StoredResult(_Lenient):
     """The record of a finished cell."""
 
+    cell: StoredCell | None = None
     rows: list[dict[str, Any]]
     versions: dict[str, str]
     table: StoredTable | None = None
