@@ -5,7 +5,7 @@ references/NAME/                trained references
 cells/IDENTITY.json, .parquet   results: written whole, when a cell is done; the table holds instances, or the
                                 scores or triggers of a detector
 failed/IDENTITY.json            cells that failed, with their errors
-partial/                        checkpoints of running jobs
+partial/                        checkpoints of running jobs; of a reference, the hash of its data beside it
 locks/                          held by the runner at work on a cell; the system frees them if it dies
 models/                         injected models, if they are kept
 """
@@ -44,6 +44,9 @@ SUITE, RUN = "suite.yaml", "run.json"
 
 #: The file of a model's weights in its folder.
 WEIGHTS = "model.safetensors"
+
+#: Ends the file beside the checkpoint of a reference that says which data it is of.
+DATA = ".data"
 
 #: Folders in which a killed process may have been writing.
 _PARTS = (
@@ -303,6 +306,7 @@ class Store:
 
     def _forget(self, job: Job) -> None:
         self.checkpoint(job).unlink(missing_ok=True)
+        self.checkpoint(job).with_suffix(DATA).unlink(missing_ok=True)
         self._failure(job.identity).unlink(missing_ok=True)
 
     def _result(self, cell: Cell) -> Path:

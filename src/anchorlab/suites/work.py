@@ -18,11 +18,13 @@ from anchorlab.consistency.answers import answers
 from anchorlab.consistency.instances import instances_to_bytes
 from anchorlab.data import DataColumns, Task, load_task
 from anchorlab.errors import AnchorlabError
+from anchorlab.files import write_atomically
 from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.device import mixed_precision
 from anchorlab.models.weights import interpolate
+from anchorlab.notices import notice
 from anchorlab.progress import no_bars
 from anchorlab.settings import build
 from anchorlab.suites.cells import InjectionCell, Measured, NoiseCell, ReferenceJob
@@ -37,9 +39,11 @@ from anchorlab.suites.opened import (
     on_disk,
     opened_reference,
 )
+from anchorlab.suites.store import DATA
 from anchorlab.suites.walk import walked
 from anchorlab.training.checkpoint import Checkpoint
 from anchorlab.training.reference import Training, train
+from anchorlab.training.resumable import command_hash
 from anchorlab.triggers import TRIGGERS
 
 
@@ -68,10 +72,24 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None, *elsewhere: Fold
                 model=job.model,
                 seed=job.seed,
                 training=build(Training, "the training", job.training),
-                checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
+                checkpoint=None if checkpoint is None else _of_these_data(checkpoint, task),
             )
         owner = answers_to_owner(artifact, task)
     return {**_files(artifact), OWNER_LOGITS: save({"logits": owner})}
+
+
+def _of_these_data(path: Path, task: Task) -> Checkpoint:
+    """The checkpoint of a training; one of other data is removed before, which a file beside it tells."""
+    data = command_hash(task_record(task).identity())
+    note = path.with_suffix(DATA)
+    if not note.is_file() or note.read_bytes() != data.encode():
+        if path.exists():
+            notice(
+                f"the checkpoint {path} is not known to be of these data: it is removed, and the training begins again"
+            )
+            path.unlink()
+        write_atomically(note, data)
+    return Checkpoint(path)
 
 
 def _of_the_same_data(folder: Folder, task: Task) -> Artifact | None:
