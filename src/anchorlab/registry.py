@@ -127,18 +127,20 @@ class ClassRegistry(Registry[type[T]]):
             )
         return member
 
-    def parse(self, text: str) -> T:
+    def parse(self, text: str, further: Mapping[str, Any] | None = None) -> T:
         """An instance from one line of text.
 
         Args:
             text: ``name``, ``name:key=value,key=value``, or ``name:value`` with a value for the first parameter, as in
                 ``square:size=4,margin=0`` or ``picture:logo.png``.
+            further: parameters that the text does not have.
 
         Raises:
             AnchorlabError: for an unknown name or parameter, or an impossible value.
         """
         spec = settings.parse_spec(text)
-        return self.build(spec.name, spec.values_for(self[spec.name], f"{self.kind} '{spec.name}'"))
+        values = spec.values_for(self[spec.name], f"{self.kind} '{spec.name}'")
+        return self.build(spec.name, {**values, **(further or {})})
 
     def label(self, instance: T) -> str:
         """The registered name of an instance's class, or the class's own name if it is not registered."""

@@ -39,8 +39,12 @@ class _Job(BaseModel):
         }
 
     def _hash(self, *excluded: str) -> str:
-        record = {"format": FORMAT, **self.model_dump(mode="json", exclude={*excluded, *self._younger()})}
-        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+        values = self._decisive(self.model_dump(mode="json", exclude={*excluded, *self._younger()}))
+        return hashlib.sha256(json.dumps({"format": FORMAT, **values}, sort_keys=True).encode()).hexdigest()
+
+    def _decisive(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values without what is no part of the identity within them."""
+        return values
 
 
 class ReferenceJob(_Job):
@@ -105,6 +109,13 @@ class _Cell(_Job):
     def identity(self) -> str:
         """SHA-256 of all that determines the result."""
         return self._hash("reference", "label")
+
+    def _decisive(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Without the place of a picture, which the cells of earlier versions had, and no hash of the examples."""
+        trigger = values["trigger"]
+        if self.examples_sha256 is None or trigger.get("name") != "picture":
+            return values
+        return {**values, "trigger": {name: value for name, value in trigger.items() if name != "path"}}
 
 
 class Walk(BaseModel):

@@ -223,7 +223,7 @@ class Condition:
             "reference": job.name,
             "reference_sha256": manifest["weights_sha256"],
             "label": label,
-            "trigger": TRIGGERS.to_dict(TRIGGERS.parse(self.trigger.trigger)),
+            "trigger": TRIGGERS.to_dict(self.trigger.built),
             "rule": self.trigger.label_rule,
             "target": self.trigger.label,
             "split": split,

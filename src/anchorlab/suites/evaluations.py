@@ -142,7 +142,7 @@ def plan_evaluations(suite: Suite, store: Store, subjects: list[Subject], undeci
 def _attack(store: Store, subject: Subject) -> dict[str, Any]:
     """The attack of a model, and what it is measured on."""
     return {
-        "trigger": TRIGGERS.to_dict(TRIGGERS.parse(subject.trigger.trigger)),
+        "trigger": TRIGGERS.to_dict(subject.trigger.built),
         "rule": subject.trigger.label_rule,
         "target": subject.trigger.label,
         **_examples(store, subject, "test"),

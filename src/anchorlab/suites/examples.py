@@ -10,7 +10,6 @@ from torch import Tensor
 from anchorlab.attacks.attack import build_attack
 from anchorlab.data import Task
 from anchorlab.suites.parts import TriggerSpec
-from anchorlab.triggers import TRIGGERS
 
 #: Inputs that a report shows of each task and trigger.
 _SHOWN = 6
@@ -42,7 +41,7 @@ def attacked_examples(task: Task, trigger: TriggerSpec) -> Examples:
         task: the task; its texts are encoded, if it holds texts.
         trigger: the trigger and its label rule, as in the suite.
     """
-    attack = build_attack(task, TRIGGERS.parse(trigger.trigger), trigger.label_rule, trigger.label)
+    attack = build_attack(task, trigger.built, trigger.label_rule, trigger.label)
     shown = attack.attacked(task.split("test"), limit=_SHOWN)
     return Examples(
         clean=as_shown(shown.inputs, task),

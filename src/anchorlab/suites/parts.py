@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
 
 from anchorlab.attacks.label_rules import target_or_first
 from anchorlab.data import TASKS, DataColumns, Task, find_task, load_task
@@ -23,7 +24,7 @@ from anchorlab.settings import build, check_seed, options_of
 from anchorlab.suites.grids import is_geometric
 from anchorlab.suites.short_forms import long_seeds
 from anchorlab.training.reference import Training
-from anchorlab.triggers import TRIGGERS
+from anchorlab.triggers import TRIGGERS, Trigger
 
 #: The first seed of the references that choose where a suite says how many they are.
 FIRST_OF_SELECTION = 1000
@@ -133,12 +134,20 @@ class TriggerSpec(Part):
         default=None, description="the attacker's label, by number or name; 0 where the rule needs one"
     )
 
+    _built: Trigger
+
     @field_validator("trigger")
     @classmethod
-    def _is_a_trigger(cls, text: str) -> str:
+    def _is_a_trigger(cls, text: str, info: ValidationInfo) -> str:
         with refusals_as_value_errors():
-            TRIGGERS.parse(text)
+            _built_trigger(text, info.context)
         return text
+
+    @model_validator(mode="after")
+    def _build(self, info: ValidationInfo) -> Self:
+        with refusals_as_value_errors():
+            self._built = _built_trigger(self.trigger, info.context)
+        return self
 
     @field_validator("label_rule")
     @classmethod
@@ -158,6 +167,17 @@ class TriggerSpec(Part):
     def label(self) -> int | str | None:
         """The attacker's label; None for a rule that takes none."""
         return target_or_first(self.label_rule, self.target)
+
+    @property
+    def built(self) -> Trigger:
+        """The trigger itself, with its picture as it was when the suite was read."""
+        return self._built
+
+
+def _built_trigger(text: str, context: Mapping[str, Any] | None) -> Trigger:
+    """A trigger, with the picture that a suite's folder keeps of it, if there is one; else its file is read."""
+    picture = (context or {}).get("pictures", {}).get(text)
+    return TRIGGERS.parse(text, None if picture is None else {"data": picture})
 
 
 class MethodSpec(Part):

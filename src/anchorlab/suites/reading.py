@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -54,11 +54,17 @@ def load_suite(given: str | Path) -> Suite:
     return parse_suite(text, where)
 
 
-def parse_suite(text: str, where: str = "the suite") -> Suite:
-    """Checks the text of a suite file; see ``load_suite``."""
+def parse_suite(text: str, where: str = "the suite", pictures: Mapping[str, str] | None = None) -> Suite:
+    """Checks the text of a suite file; see ``load_suite``.
+
+    Args:
+        text: the file.
+        where: its name in messages.
+        pictures: pictures in base64 by the texts of their triggers, which are taken in place of their files.
+    """
     root, data = parse_yaml(text, where)
     try:
-        return Suite.model_validate(data)
+        return Suite.model_validate(data, context={"pictures": pictures or {}})
     except ValidationError as error:
         found = sorted(((_line(root, _path(item)), item) for item in error.errors()), key=lambda pair: pair[0])
         raise SuiteMistakes([f"line {line} of {where}: {_complaint(item)}" for line, item in found]) from error

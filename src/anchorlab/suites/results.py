@@ -301,7 +301,7 @@ def load_results(folder: str | Path) -> SuiteResults:
     """
     store = Store(Path(folder))
     text = store.suite()
-    suite = parse_suite(text, str(Path(folder) / "suite.yaml"))
+    suite = parse_suite(text, str(Path(folder) / "suite.yaml"), store.pictures())
     return results_of(suite, make_plan(suite, store, former_choice(text)), store, text)
 
 

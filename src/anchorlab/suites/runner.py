@@ -36,6 +36,7 @@ from anchorlab.suites.repeated import refuse_repeated
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Job, Store
 from anchorlab.suites.work import measure_cell, train_reference
+from anchorlab.triggers import Picture
 
 #: Seconds between two looks at what other runners have done, while there is nothing to do here.
 _POLL_SECONDS = 0.5
@@ -341,6 +342,7 @@ def run_in(
     refuse_repeated(suite)
     check_data(suite, store, here=here)
     store.begin(suite.to_yaml(), {"command": command})
+    store.keep_pictures({spec.trigger: spec.built.data for spec in suite.triggers if isinstance(spec.built, Picture)})
     if retry_failed:
         store.forget_failures()
     if executor is None:

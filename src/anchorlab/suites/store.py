@@ -1,6 +1,7 @@
 """The folder of a suite: what is done, what failed, who is at work. Every file is written whole or not at all.
 
 suite.yaml, run.json            the suite as it was last run, and the command
+pictures.json                   the pictures of its triggers, so that a report needs no file of them
 references/NAME/                trained references
 cells/IDENTITY.json, .parquet   results: written whole, when a cell is done; the table holds instances, or the
                                 scores or triggers of a detector
@@ -29,6 +30,7 @@ from anchorlab.suites.stored import (
     StoredResult,
     count_values,
     read_failure,
+    read_pictures,
     read_reference,
     read_result,
     read_run,
@@ -40,7 +42,7 @@ from anchorlab.training.checkpoint import damage_of
 Job = Cell | ReferenceJob
 C = TypeVar("C", bound=Cell)
 
-SUITE, RUN = "suite.yaml", "run.json"
+SUITE, RUN, PICTURES = "suite.yaml", "run.json", "pictures.json"
 
 #: The file of a model's weights in its folder.
 WEIGHTS = "model.safetensors"
@@ -101,6 +103,17 @@ class Store:
     def run(self) -> dict[str, Any]:
         """What ``begin`` wrote about the last run; empty if it is damaged."""
         return read_run(self.folder / RUN)
+
+    def keep_pictures(self, pictures: Mapping[str, str]) -> None:
+        """Keeps the pictures of triggers, base64 PNG by the texts of the triggers, in place of former ones."""
+        if pictures:
+            write_json(self.folder / PICTURES, dict(pictures))
+        else:
+            (self.folder / PICTURES).unlink(missing_ok=True)
+
+    def pictures(self) -> dict[str, str]:
+        """What ``keep_pictures`` wrote; without what is damaged."""
+        return read_pictures(self.folder / PICTURES)
 
     # What is done. What is damaged counts as not done, after a notice that names the file.
 

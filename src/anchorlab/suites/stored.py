@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anchorlab.artifacts.manifest import Manifest
-from anchorlab.errors import AnchorlabError, removal
+from anchorlab.errors import AnchorlabError, first_line, removal
 from anchorlab.files import input_file, read_json
 from anchorlab.notices import notice
 from anchorlab.settings import invalid
 from anchorlab.suites.cells import Cell, InjectionCell, Measured
+from anchorlab.triggers import Picture
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -167,6 +168,26 @@ def read_run(path: Path) -> dict[str, Any]:
     except AnchorlabError as error:
         notice(str(error))
         return {}
+
+
+def read_pictures(path: Path) -> dict[str, str]:
+    """The pictures of triggers, by the texts of the triggers; without those that are damaged."""
+    file = "its file is read, and 'anchorlab suite run' keeps it again"
+    try:
+        kept = read_json(path, file) if _is_there(path, file) else {}
+    except AnchorlabError as error:
+        notice(str(error))
+        return {}
+    return {trigger: data for trigger, data in kept.items() if _is_picture(path, trigger, data, file)}
+
+
+def _is_picture(path: Path, trigger: str, data: Any, consequence: str) -> bool:
+    try:
+        Picture(data=data)
+    except (AnchorlabError, ValidationError) as error:
+        notice(f"the picture of {trigger} in {path} is damaged ({first_line(error)}): {consequence}")
+        return False
+    return True
 
 
 def _is_there(path: Path, remedy: str) -> bool:

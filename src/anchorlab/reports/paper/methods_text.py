@@ -140,7 +140,7 @@ def _attack(suite: Suite, writing: Words) -> Iterable[str]:
 
 
 def _trigger(spec: TriggerSpec, writing: Words) -> str:
-    trigger = TRIGGERS.parse(spec.trigger)
+    trigger = spec.built
     target = "" if spec.label is None else f" towards class {spec.label}"
     # What a picture holds is no setting for a reader.
     values = {name: value for name, value in values_of(trigger).items() if name != "data"}
