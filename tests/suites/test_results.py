@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anchorlab import load_task
 from anchorlab.consistency.compare import Comparison
+from anchorlab.notices import Notice
 from anchorlab.suites.results import load_results, write_results
 from anchorlab.suites.runner import run_suite
 from anchorlab.suites.selection import MARGIN
@@ -87,6 +89,25 @@ def test_data_that_are_not_at_hand_leave_the_pictures_out(finished: Path, monkey
     found = load_results(finished)
     monkeypatch.setattr("anchorlab.suites.parts.load_task", missing)
     assert found.pictures("digits", [0]) is None
+    assert found.examples == {}
+
+
+@pytest.mark.parametrize("change", ["fewer", "other pixels", "none"])
+def test_data_that_have_changed_leave_the_pictures_out(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    task = load_task("digits", limit=10 if change == "fewer" else 20)
+    assert task.raw.test is not None
+    if change == "other pixels":
+        test = dataclasses.replace(task.raw.test, inputs={"pixel_values": 255 - task.raw.test.inputs["pixel_values"]})
+        task = dataclasses.replace(task, raw=dataclasses.replace(task.raw, test=test))
+    monkeypatch.setattr("anchorlab.suites.parts.load_task", lambda *_, **__: task)
+    found = load_results(finished)
+    if change == "none":
+        assert found.pictures("digits", [0]) is not None
+        return
+    with pytest.warns(Notice, match="no examples of digits are shown, because its data are others"):
+        assert found.pictures("digits", [0]) is None
     assert found.examples == {}
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import load_model
+from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.consistency.instances import read_columns
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError, first_line, removal
@@ -190,12 +191,27 @@ class SuiteResults:
         return self._suite
 
     def task(self, name: str) -> Task | None:
-        """A task of the suite, cut with the seed of its first reference; None if its data are not at hand."""
+        """A task of the suite, cut with the seed of its first trained reference, or else of its first one.
+
+        None if its data are not at hand, or are others than that reference was trained on.
+        """
         spec = next(spec for spec in self._suite.tasks if spec.name == name)
+        manifest = self._reference_manifest(name)
+        trained = None if manifest is None else TaskRecord.model_validate(manifest["task"])
         try:
-            return spec.load(seed=self._suite.references[0])
+            task = spec.load(seed=self._suite.references[0] if trained is None else trained.seed)
         except AnchorlabError:
             return None
+        try:
+            if trained is not None:
+                check_same_data(trained, task)
+        except AnchorlabError:
+            notice(
+                f"no examples of {name} are shown, because its data are others than its references were trained on: "
+                "restore them, and write the report again"
+            )
+            return None
+        return task
 
     def training_settings(self, task: str) -> dict[str, Any] | None:
         """All settings with which a task's references were trained, by name; None while none is trained."""
