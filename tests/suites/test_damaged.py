@@ -93,6 +93,28 @@ def test_a_damaged_record_counts_as_not_done_and_is_named(whole: Path, tmp_path:
     assert [job.identity for job in executor.jobs] == [path.stem]
 
 
+@pytest.mark.usefixtures("on_cpu")
+def test_a_table_with_another_byte_in_its_middle_counts_as_not_done(whole: Path, tmp_path: Path) -> None:
+    """The page shows the rest."""
+    folder = shutil.copytree(whole, tmp_path / "suite")
+    identity = load_results(folder).results.query("method == 'plain'")["identity"].iloc[0]
+    table = folder / "cells" / f"{identity}.parquet"
+    content = table.read_bytes()
+    middle = len(content) // 2
+    table.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    with pytest.warns(Notice, match=f"{table.name}.*measures it again"):
+        results = load_results(folder)
+    assert identity not in set(results.results["identity"])
+    assert results.pending == 1
+    with pytest.warns(Notice, match=table.name):
+        assert write_report(folder).is_file()
+    executor = Inline()
+    with pytest.warns(Notice, match=table.name):
+        run_suite(_suite(), folder, executor=executor)
+    assert [job.identity for job in executor.jobs] == [identity]
+    assert table.read_bytes() == content
+
+
 @pytest.mark.parametrize("change", ["no kl", "a text", "no rows", "by_class"])
 def test_a_record_of_an_earlier_version_is_checked_by_its_form(whole: Path, tmp_path: Path, change: str) -> None:
     folder = shutil.copytree(whole, tmp_path / "suite")

@@ -254,7 +254,7 @@ class SuiteResults:
 
     def instance_table(self, identity: str) -> InstanceTable:
         """The same as metrics read it; a report reads thousands, and the frame of a small one takes longest to make."""
-        path = self._store.check_table(identity)
+        path = self._store.instances(identity)
         try:
             return InstanceTable(read_columns(path))
         except AnchorlabError as error:
@@ -266,11 +266,11 @@ class SuiteResults:
 
     def scores(self, identity: str) -> pd.DataFrame:
         """The scores of a detector of inputs: columns ``triggered`` and ``score``; empty if they were not kept."""
-        return read_scores(self._store.check_table(identity))
+        return read_scores(self._store.instances(identity))
 
     def inverted(self, identity: str) -> list[tuple[int, Tensor]]:
         """The triggers that a detector of models found, the most suspicious first: label, picture on black."""
-        return read_triggers(self._store.check_table(identity))
+        return read_triggers(self._store.instances(identity))
 
     @cached_property
     def examples(self) -> dict[str, Examples]:

@@ -34,7 +34,6 @@ from anchorlab.suites.stored import (
     read_reference,
     read_result,
     read_run,
-    refuse_damaged_table,
     result_record,
 )
 from anchorlab.training.checkpoint import damage_of
@@ -183,16 +182,6 @@ class Store:
             else:
                 self._alike[key] = examples_hash(other, cell.split) == cell.examples_sha256
         return self._alike[key]
-
-    def check_table(self, identity: str) -> Path:
-        """The table of a cell whose result was read, every byte of which is as it was written.
-
-        Raises:
-            AnchorlabError: if it is damaged.
-        """
-        path = self.instances(identity)
-        refuse_damaged_table(path, self._results.get(identity))
-        return path
 
     def instances(self, identity: str) -> Path:
         """The table of a cell: its instances, or the scores or triggers of a detector."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anchorlab.artifacts.manifest import Manifest
-from anchorlab.errors import AnchorlabError, first_line, removal
+from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.files import input_file, read_json
 from anchorlab.notices import notice
 from anchorlab.settings import invalid
@@ -114,21 +114,6 @@ def read_result(path: Path, table: Path, cell: Cell) -> StoredResult | None:
         notice(f"{table} is damaged ({damage}): {again}")
         return None
     return record
-
-
-def refuse_damaged_table(path: Path, record: StoredResult | None) -> None:
-    """Refuses a table that is not the one that a record was written with; ``read_result`` looks at its ends alone.
-
-    Raises:
-        AnchorlabError: naming the file, and the command that makes the suite measure the cell again.
-    """
-    if record is None or record.table is None:
-        return
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != record.table.sha256:
-        raise AnchorlabError(
-            f"{path} is damaged, because its hash is another: remove it, by {removal(path)}, and run the "
-            "suite again, which measures it again"
-        )
 
 
 def read_reference(path: Path) -> dict[str, Any] | None:
@@ -244,13 +229,16 @@ def _type_of(name: str, is_number: bool) -> tuple[type, ...]:
 
 
 def _damage_of_table(record: StoredResult, table: Path) -> str | None:
-    """What is wrong with the table of a cell at a glance; ``refuse_damaged_table`` reads all of it."""
+    """What is wrong with the table of a cell, in words; None if nothing is."""
     if not table.is_file():  # records of earlier versions do not say whether there was one
         return None if record.table is None else "it is not there"
     size = table.stat().st_size
     if record.table is not None and size != record.table.bytes:
         return f"it has {size:,} bytes, and had {record.table.bytes:,}"
     with table.open("rb") as file:
+        if record.table is not None:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == record.table.sha256
+            return None if same else "its hash is another"
         begins = file.read(4) == _PARQUET
         ends = size >= 12 and file.seek(size - 4) >= 0 and file.read(4) == _PARQUET
     return None if begins and ends else "it is no parquet file"
