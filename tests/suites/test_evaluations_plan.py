@@ -97,6 +97,17 @@ def test_the_models_of_finished_runs_are_made_again_where_they_are_not_there() -
     assert sorted(job.label for job in unfinished if isinstance(job, InjectionCell)) == ["benign", "plain"]
 
 
+def test_a_finished_suite_that_is_to_keep_its_models_makes_those_that_are_not_there() -> None:
+    suite = tiny(keep_models=True, references=[0], seeds=[0], anchors=["all"], methods={"plain": {"method": "plain"}})
+    for lost, expected in ((True, ["benign", "plain", "plain (stopped)"]), (False, [])):
+        store = Made(lost=lost)
+        plan = make_plan(suite, store)
+        again = [
+            job.label for _, job in plan.jobs() if isinstance(job, InjectionCell) and not plan.finished(job, store)
+        ]
+        assert sorted(again) == expected
+
+
 def test_what_depends_on_a_run_that_failed_is_not_waited_for() -> None:
     plan = make_plan(evaluated_suite(), Made(broken=lambda job: getattr(job, "label", "") == "benign"))
     assert plan.evaluations.waiting == 0

@@ -242,6 +242,20 @@ def test_a_suite_that_grows_runs_only_what_is_new(finished: Path, tmp_path: Path
     assert {job.seed for job in more.jobs} == {2}
 
 
+@pytest.mark.usefixtures("on_cpu")
+def test_a_finished_suite_that_is_to_keep_its_models_makes_them_again(tmp_path: Path) -> None:
+    """With the same results, and once."""
+    run_suite(smaller(), tmp_path, executor=Inline())
+    before, keeping = rows(tmp_path), smaller().model_copy(update={"keep_models": True})
+    first, second = Inline(), Inline()
+    run_suite(keeping, tmp_path, executor=first)
+    assert {job.identity for job in first.jobs} == set(before.query("role != 'noise'")["identity"])
+    assert set(Store(tmp_path).models()) == {job.identity for job in first.jobs}
+    pd.testing.assert_frame_equal(rows(tmp_path), before)
+    run_suite(keeping, tmp_path, executor=second)
+    assert second.jobs == []
+
+
 def test_an_interruption_leaves_what_was_done_and_frees_what_was_claimed(tmp_path: Path) -> None:
     class Interrupted(Inline):
         def submit(self, function: Any, /, *args: Any) -> Any:

@@ -49,6 +49,11 @@ def make_plan(suite: Suite, store: Store, former: FormerChoice | None = None) ->
                 condition.controls(str(anchors), rates)
     if suite.has_evaluations:
         result.evaluations = plan_evaluations(suite, store, list(_subjects(suite, store, result)), result.undecided)
+    if suite.keep_models:
+        kept = store.models()
+        made = [entry.cell for entry in result.reported if isinstance(entry.cell, InjectionCell)]
+        lacking = {cell.identity for cell in made if cell.identity not in kept and store.done(cell)}
+        result.evaluations.lacking |= lacking
     return result
 
 
