@@ -102,9 +102,18 @@ def build(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:
         if isinstance(value, str) and not is_utf8(value):
             raise AnchorlabError(f"{owner}: {name}={quoted(value)} is not possible: give it in UTF-8")
     try:
-        return cls(**values)
+        built = cls(**values)
     except ValidationError as error:
         raise invalid(owner, error) from error
+    for name, value in values.items():
+        if made_a_number(value, getattr(built, name)):
+            raise AnchorlabError(f"{owner}: {name}={value} is not possible: it should be a number")
+    return built
+
+
+def made_a_number(given: Any, taken: Any) -> bool:
+    """Whether pydantic took true or false for 1 or 0, where no truth value is wanted."""
+    return isinstance(given, bool) and isinstance(taken, int | float) and not isinstance(taken, bool)
 
 
 def invalid(owner: str, error: ValidationError) -> AnchorlabError:
@@ -122,9 +131,16 @@ def expected(complaint: ErrorDetails) -> str:
     """What a value should be, in the words of a user: the complaint of pydantic without its own terms."""
     words = complaint["msg"].removeprefix("Value error, ").removeprefix("Input ").split(", unable to ")[0]
     words = words.replace("a valid boolean", "true or false").replace("a valid dictionary", "names with values")
-    if complaint["input"] is False and "'no'" in words:
-        return f'{words}; YAML reads a bare no as false, so write "no" in quotes'
+    value = complaint["input"]
+    if isinstance(value, bool) and (complaint["type"] == "string_type" or (value is False and "'no'" in words)):
+        return f"{words}; {of_a_bare_word(value)}"
     return words
+
+
+def of_a_bare_word(value: bool) -> str:
+    """Says what YAML made of a word, and what to write instead."""
+    word, taken = ("yes", "true") if value else ("no", "false")
+    return f'YAML reads a bare {word} as {taken}, so write "{word}" in quotes'
 
 
 def check_seed(seed: int, what: str = "seed") -> int:

@@ -45,6 +45,32 @@ MISTAKES = {
     "an early stop for all": ("methods: {plain: }\ntuning: {stop_at_asr: 0.9}", 5, "stop_at_asr is for the control"),
     "an unknown trigger": ("methods: {plain: }\ntriggers: [six-pixel]", 5, "did you mean 'five-pixel'?"),
     "a class below 0": ("methods: {plain: }\ntriggers: [{target: -1}]", 5, "by a number from 0, not by -1"),
+    "a class no without quotes": (
+        "methods: {plain: }\ntriggers:\n  - {target: no}",
+        6,
+        'give a class by its name or number; YAML reads a bare no as false, so write "no" in quotes',
+    ),
+    "a class yes without quotes": ("methods: {plain: }\ntriggers: {target: yes}", 5, 'write "yes" in quotes'),
+    "a name without quotes": (
+        "methods: {plain: }\ntuning: {steps: 3}\ndeploy: [no]",
+        6,
+        'should be a valid string; YAML reads a bare no as false, so write "no" in quotes',
+    ),
+    "a truth value for a seed": ("methods: {plain: }\nseeds: [2, true]", 5, "seeds: true is no number: give one"),
+    "a truth value for anchors": ("methods: {plain: }\nanchors: yes", 5, "anchors: true is no number: give one"),
+    "a truth value for a seed that chooses": (
+        "methods: {plain: }\nselection: {seeds: [yes]}",
+        5,
+        "selection.seeds: true is no number: give one",
+    ),
+    "a truth value for a number": ("methods: {plain: }\nresources: {gpus: no}", 5, "false is no number: give one"),
+    "a truth value in a grid": ("methods:\n  l2: [yes, 2]", 5, "methods.l2.grid: true is no number: give one"),
+    "a truth value for a parameter": (
+        "methods:\n  l2: {set: {strength: yes}}",
+        5,
+        "strength=True is not possible: it should be a number",
+    ),
+    "a truth value for a setting": ("methods: {plain: }\ntuning: {steps: on}", 5, "steps=True is not possible"),
     "a control's label": ("methods: {benign: }", 1, "'benign' belongs to a control"),
     "the reference's label": (
         "methods: {reference: {method: plain}}\nrepairs: [clp]",
@@ -61,6 +87,12 @@ MISTAKES = {
     "no YAML": ("methods: [", 4, "is not YAML"),
     "no mapping": ("methods: 3", 4, "methods=3 is not possible"),
 }
+
+
+@pytest.mark.parametrize("name", ["no", "yes", "maybe"])
+def test_a_class_in_quotes_is_a_name(name: str) -> None:
+    suite = parse_suite(HEAD + f'methods: {{plain: }}\ntriggers: {{target: "{name}"}}')
+    assert suite.triggers[0].target == name
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
@@ -20,9 +27,9 @@ from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.oracles import build_repair
-from anchorlab.settings import build, check_seed, options_of
+from anchorlab.settings import build, check_seed, made_a_number, of_a_bare_word, options_of
 from anchorlab.suites.grids import is_geometric
-from anchorlab.suites.short_forms import long_seeds
+from anchorlab.suites.short_forms import as_list, long_seeds
 from anchorlab.training.reference import Training
 from anchorlab.triggers import TRIGGERS, Trigger
 
@@ -68,6 +75,15 @@ class Part(BaseModel):
                 complaint = f"'{former}' is the former name of '{present}', and both are given: keep '{present}'"
                 raise PydanticCustomError("unknown_key", "{complaint}", {"complaint": complaint, "key": former})
         return {cls.former_keys.get(key, key): value for key, value in data.items()}
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _numbers_are_written_as_such(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        taken = handler(value)
+        for given, made in zip(as_list(value), as_list(taken), strict=False):
+            if made_a_number(given, made):
+                raise ValueError(f"{str(given).lower()} is no number: give one")
+        return taken
 
 
 class TaskSpec(Part):
@@ -155,6 +171,13 @@ class TriggerSpec(Part):
         with refusals_as_value_errors():
             target_or_first(text, None)
         return text
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, target: Any) -> Any:
+        if isinstance(target, bool):
+            raise ValueError(f"give a class by its name or number; {of_a_bare_word(target)}")
+        return target
 
     @field_validator("target")
     @classmethod

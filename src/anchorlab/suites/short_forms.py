@@ -18,14 +18,6 @@ def as_list(values: Any) -> Any:
     return values if isinstance(values, list) else [values]
 
 
-def as_numbers(values: Any) -> Any:
-    """A list; raises ValueError for true or false in it, which pydantic takes for 1 or 0."""
-    for value in as_list(values):
-        if isinstance(value, bool):
-            raise ValueError(f"{str(value).lower()} is no number: give one")
-    return as_list(values)
-
-
 def long_entries(entries: Any, key: str) -> Any:
     """A list of mappings; a text stands for a mapping that has ``key`` alone."""
     return [{key: entry} if isinstance(entry, str) else entry for entry in as_list(entries)]

@@ -34,7 +34,7 @@ from anchorlab.suites.parts import (
     TriggerSpec,
     refusals_as_value_errors,
 )
-from anchorlab.suites.short_forms import as_numbers, long_defences, long_entries, long_methods, long_seeds
+from anchorlab.suites.short_forms import as_list, long_defences, long_entries, long_methods, long_seeds
 
 #: Labels of the controls that every table has.
 STOPPED, BENIGN = "plain (stopped)", "benign"
@@ -138,7 +138,7 @@ class Suite(Part):
     @field_validator("anchors", "target_asr", "learning_rates", "scales", "relearn", "defender", mode="before")
     @classmethod
     def _short_list(cls, values: Any) -> Any:
-        return as_numbers(values)
+        return as_list(values)
 
     @field_validator("references", "seeds", mode="before")
     @classmethod
