@@ -140,6 +140,19 @@ def test_a_failed_run_is_told_at_the_end(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report" / "index.html").exists()
 
 
+@pytest.mark.parametrize(
+    "words", [("suite", "run", "FILE"), ("suite", "run", "FILE", "--smoke"), ("population", "digits")]
+)
+def test_a_run_beside_its_own_suite_file_leaves_the_file(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    file = tmp_path / "suite.yaml"
+    file.write_text(f"# why\n{TINY}")
+    command = [str(file) if word == "FILE" else word for word in words]
+    assert_refused(run(*command, "--out", tmp_path), file, "choose another --out")
+    assert_refused(run("report", tmp_path), "give a folder that 'anchorlab suite run' filled")
+    assert [path.name for path in tmp_path.iterdir()] == ["suite.yaml"]
+    assert file.read_text() == f"# why\n{TINY}"
+
+
 @pytest.mark.slow
 def test_report_of_an_unfinished_suite_says_so(run: Run, finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "suite"

@@ -10,6 +10,7 @@ import pytest
 from anchorlab import AnchorlabError
 from anchorlab.suites.cells import Measured, NoiseCell, ReferenceJob
 from anchorlab.suites.store import Store
+from tests.refusals import refused
 
 CELL = NoiseCell(
     reference="r",
@@ -99,6 +100,25 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         Store(tmp_path).begin("name: mine", {})
     with pytest.raises(AnchorlabError, match=r"holds no suite\.yaml"):
         Store(tmp_path).suite()
+
+
+OWN = "# mine\nname: mine\n"
+
+
+def test_a_suite_file_of_somebody_s_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(OWN)
+    (tmp_path / "results.csv").write_text("published")
+    refused(r"suite\.yaml is a file that no run wrote, and a run would overwrite it", Store(tmp_path).begin, "n: 1", {})
+    refused(r"suite\.yaml was not run in .*: give a folder that 'anchorlab suite run' filled", Store(tmp_path).suite)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "suite.yaml"]
+    assert (tmp_path / "suite.yaml").read_text() == OWN
+
+
+def test_a_run_that_was_killed_after_its_first_file_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text("name: mine")
+    Store(tmp_path).begin("name: mine", {"command": "again"})
+    Store(tmp_path).begin("name: other", {"command": "anchorlab"})
+    assert Store(tmp_path).suite() == "name: other"
 
 
 @pytest.mark.parametrize("label", [".hidden", "x" * 300, "猫" * 100, "a/b\\c\nd\0e"])

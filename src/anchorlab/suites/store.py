@@ -43,6 +43,9 @@ C = TypeVar("C", bound=Cell)
 
 SUITE, RUN, PICTURES = "suite.yaml", "run.json", "pictures.json"
 
+#: What of it no folder has that a person put a suite file into.
+_OF_A_RUN = (RUN, "cells", "references")
+
 #: The file of a model's weights in its folder.
 WEIGHTS = "model.safetensors"
 
@@ -70,11 +73,15 @@ class Store:
         """Writes the suite that is run here, and the record of the run.
 
         Raises:
-            AnchorlabError: if the folder holds something other than a suite.
+            AnchorlabError: if the folder holds something other than a suite, or a suite file that no run wrote.
         """
         if _holds_other_files(self.folder):
             raise AnchorlabError(
                 f"{self.folder} already exists and does not hold a suite: choose another --out, or remove it first"
+            )
+        if self._has_somebodys_file() and not _says(self.folder / SUITE, text):  # it says so after a kill right here
+            raise AnchorlabError(
+                f"{self.folder / SUITE} is a file that no run wrote, and a run would overwrite it: choose another --out"
             )
         for part in _PARTS:
             sweep(self.folder / part)
@@ -88,16 +95,24 @@ class Store:
         """The text of the suite that was last run here.
 
         Raises:
-            AnchorlabError: if the folder does not hold a suite.
+            AnchorlabError: if the folder does not hold a suite that was run.
         """
         path = self.folder / SUITE
         if not self.folder.is_dir() or not (path.exists() or path.is_symlink()):
             raise AnchorlabError(f"{self.folder} holds no {SUITE}: give a folder that 'anchorlab suite run' filled")
+        if self._has_somebodys_file():
+            raise AnchorlabError(
+                f"{path} was not run in {self.folder}: give a folder that 'anchorlab suite run' filled"
+            )
         remedy = "run the suite again with --out, which writes it again"
         try:
             return input_file(path, remedy).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise AnchorlabError(f"{path} is damaged (byte {error.start} is not UTF-8): {remedy}") from error
+
+    def _has_somebodys_file(self) -> bool:
+        """Whether there is a suite file, but nothing else that a run writes."""
+        return (self.folder / SUITE).exists() and not any((self.folder / name).exists() for name in _OF_A_RUN)
 
     def run(self) -> dict[str, Any]:
         """What ``begin`` wrote about the last run; empty if it is damaged."""
@@ -330,6 +345,13 @@ def _holds_other_files(folder: Path) -> bool:
         return False
     # What a killed process was just writing is called .NAME.tmp.
     return not folder.is_dir() or any(path.suffix != ".tmp" for path in folder.iterdir())
+
+
+def _says(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def _for_a_folder(label: str) -> str:
