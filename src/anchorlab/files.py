@@ -11,10 +11,13 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from anchorlab.errors import AnchorlabError, first_line, is_utf8, quoted, shortened
+
+_NOTED: ContextVar[set[Path] | None] = ContextVar("noted", default=None)
 
 
 def user_path(given: str | os.PathLike[str]) -> Path:
@@ -137,6 +140,9 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
         AnchorlabError: as ``write_atomically``.
     """
     _refuse_irregular(path)
+    noted = _NOTED.get()
+    if noted is not None:
+        noted.add(path)
     with explained(path):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +158,17 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+@contextmanager
+def noted_files() -> Iterator[set[Path]]:
+    """The paths of all files that are written atomically inside, as they were given."""
+    noted: set[Path] = set()
+    token = _NOTED.set(noted)
+    try:
+        yield noted
+    finally:
+        _NOTED.reset(token)
 
 
 def write_folder_atomically(folder: Path, write: Callable[[Path], None], *, replace: bool = False) -> None:

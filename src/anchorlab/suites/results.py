@@ -355,14 +355,17 @@ def results_of(suite: Suite, plan: Plan, store: Store, text: str) -> SuiteResult
     )
 
 
+#: The frames whose CSVs are there only where they have rows.
+OPTIONAL_FRAMES = ("scales", "equal", "repairs", "detections", "stability", "deployed")
+
+
 def write_results(results: SuiteResults, out: str | Path) -> None:
     """Writes results.csv, selection.csv and choices.csv into a folder; the CSVs of all other frames that have rows."""
     frames = {"results": results.results, "selection": results.selection, "choices": results.choices}
     # A column of notes only where a repair has something to say.
     silent = len(results.repairs) == 0 or results.repairs["note"].isna().all()
     repairs = results.repairs.drop(columns="note", errors="ignore") if silent else results.repairs
-    others = {"scales": results.scales, "equal": results.equal, "repairs": repairs, "detections": results.detections}
-    others |= {"stability": results.stability, "deployed": results.deployed}
+    others = {name: repairs if name == "repairs" else getattr(results, name) for name in OPTIONAL_FRAMES}
     for name, frame in (frames | {name: frame for name, frame in others.items() if len(frame)}).items():
         write_atomically(Path(out) / f"{name}.csv", frame_csv(frame))
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from anchorlab.artifacts.provenance import versions
-from anchorlab.files import write_json
+from anchorlab.files import explained, noted_files, write_json
 from anchorlab.reports.html import PAGE
-from anchorlab.suites.results import SuiteResults, write_results
+from anchorlab.suites.results import OPTIONAL_FRAMES, SuiteResults, write_results
 
-#: Where the report lies in a suite's folder, and the file in it that says what it was made from.
+#: Where the report lies in a suite's folder, and the file in it that says what it was made from and what was written.
 REPORT, MADE_FROM = "report", "made-from.json"
+
+#: The files that may go when a later report does not have them, relative to the page's folder; no others ever do.
+_REMOVABLE = re.compile(rf"(\.\./)?({'|'.join(OPTIONAL_FRAMES)})\.csv|(tables|figures)/(?!\.)[^/\\\0]+")
 
 
 def write_suite_report(results: SuiteResults, folder: Path, out: Path | None = None) -> Path:
-    """Writes the results as CSV, and the page with its tables and figures.
+    """Writes the results as CSV, and the page with its tables and figures; what only a former report had goes.
 
     Args:
         results: of the suite.
@@ -31,12 +36,44 @@ def write_suite_report(results: SuiteResults, folder: Path, out: Path | None = N
     """
     from anchorlab.reports.suite.page import write_page  # it draws, and a page that is up to date is not drawn
 
-    place = folder / REPORT if out is None else out
-    (place / MADE_FROM).unlink(missing_ok=True)
-    write_results(results, folder if out is None else out)
-    page = write_page(results, place)
-    write_json(place / MADE_FROM, {"sha256": made_from(results)})
+    place, tables = (folder / REPORT, folder) if out is None else (out, out)
+    former = _written_before(place, tables)
+    if former:  # without a hash, so that a command that is killed leaves no page that counts as current
+        write_json(place / MADE_FROM, {"files": former})
+    else:
+        (place / MADE_FROM).unlink(missing_ok=True)
+    with noted_files() as noted:
+        write_results(results, tables)
+        page = write_page(results, place)
+    written = sorted(_relative(path, place) for path in noted if path.is_relative_to(tables))
+    _remove(set(former) - set(written), place)
+    write_json(place / MADE_FROM, {"sha256": made_from(results), "files": written})
     return page
+
+
+def _written_before(place: Path, tables: Path) -> list[str]:
+    """The files of the report that is there, relative to the page's folder; empty if its record cannot be read."""
+    try:
+        record = json.loads((place / MADE_FROM).read_text(encoding="utf-8"))
+        # Records of older versions have no list, but what their CSVs are called is known.
+        usual = [_relative(tables / f"{name}.csv", place) for name in OPTIONAL_FRAMES]
+        return [str(name) for name in record.get("files", usual)]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return []
+
+
+def _relative(path: Path, place: Path) -> str:
+    return Path(os.path.relpath(path, place)).as_posix()
+
+
+def _remove(names: set[str], place: Path) -> None:
+    """Removes files that a former report wrote; a record that was tampered with reaches no others."""
+    for name in filter(_REMOVABLE.fullmatch, names):
+        path = Path(os.path.normpath(place / name))
+        linked = (place / Path(name).parts[0]).is_symlink()
+        if path.is_file() and not linked:
+            with explained(path):
+                path.unlink(missing_ok=True)
 
 
 def current_page(results: SuiteResults, folder: Path) -> Path | None:
