@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -19,9 +20,14 @@ import pandas as pd
 import pytest
 
 from anchorlab.errors import AnchorlabError
+from anchorlab.suites.planned import Plan
+from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.runner import run_in
 from anchorlab.suites.schema import SCHEMA
 from anchorlab.suites.selection import Choice, Tried, choose
 from anchorlab.suites.source import builtin_suites, suite_text
+from anchorlab.suites.store import Store
 from tests.cli.conftest import PROGRAM, Run
 from tests.refusals import assert_refused
 from tests.suites.inline import TINY
@@ -198,6 +204,34 @@ def test_a_label_that_no_task_has_is_refused_before_a_reference_is_trained(
     file.write_text("name: own\ntitle: Own\ntasks: [digits]\ntriggers: [{target: bird}]\nmethods: {plain: }\n")
     assert_refused(run("suite", command, file, "--out", tmp_path / "own"), "bird")
     assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize("all_is_done", [True, False])
+def test_the_answer_is_of_the_suite_that_the_command_ran(
+    run: Run, tiny_file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, all_is_done: bool
+) -> None:
+    """Another suite may begin in the same folder meanwhile."""
+    own = min(folder.glob("cells/*.json"))
+    _ = own.unlink() if not all_is_done else None
+    other = parse_suite(TINY.replace("name: tiny", "name: other"))
+    pages = []
+
+    def then_another_begins(store: Store, *arguments: Any, **options: Any) -> Plan:
+        plan = run_in(store, *arguments, **options)
+        Store(folder).begin(other.to_yaml(), {"command": "anchorlab suite run other.yaml"})
+        return plan
+
+    def write_page(results: SuiteResults, out: Path) -> Path:
+        pages.append(results)
+        return out / "index.html"
+
+    monkeypatch.setattr("anchorlab.suites.runner.run_in", then_another_begins)
+    monkeypatch.setattr("anchorlab.reports.suite.page.write_page", write_page)
+    answer = json.loads(run("suite", "run", tiny_file, "--out", folder, "--json", "-").out)
+    (page,) = pages
+    assert answer["suite"] == page.name == "tiny"
+    assert parse_suite(page.spec_text).name == "tiny"
+    assert "other.yaml" not in page.command
 
 
 def test_a_report_that_is_up_to_date_is_not_written_again(run: Run, tiny_file: Path, folder: Path) -> None:

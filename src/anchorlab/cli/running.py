@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ def run_and_report(
     """
     from anchorlab.reports.suite.written import current_page, write_suite_report
     from anchorlab.suites.display import suite_display
-    from anchorlab.suites.results import load_results, results_of
+    from anchorlab.suites.plan import make_plan
+    from anchorlab.suites.results import results_of
     from anchorlab.suites.runner import run_in
     from anchorlab.suites.store import Store
     from anchorlab.training.tracking import check_trackers, tracked
@@ -41,6 +43,7 @@ def run_and_report(
     check_trackers(execution.track or [])
     say_own_data(suite)
     counts, store = Counts(), Store(folder)
+    command = shlex.join(["anchorlab", *sys.argv[1:]])
     settings = suite.model_dump(mode="json", exclude={"title"})
     tracking = tracked(execution.track or [], run=suite.name, folder=folder, settings=settings)
     with ExitStack() as stack:
@@ -59,11 +62,14 @@ def run_and_report(
             executor,
             retry_failed=execution.retry_failed,
             programs=programs,
-            command=shlex.join(["anchorlab", *sys.argv[1:]]),
+            command=command,
             report=report,
         )
-        # Where nothing ran, every cell was read and planned a moment ago, and 10,000 of them take seconds.
-        results = load_results(folder) if counts.ran else results_of(suite, plan, store, suite.to_yaml())
+        if counts.ran:  # where nothing did, every cell was read and planned a moment ago, and 10,000 take seconds
+            store = Store(folder)
+            plan = make_plan(suite, store)
+        # Of this suite and command, also where another suite has begun in the folder since.
+        results = replace(results_of(suite, plan, store, suite.to_yaml()), command=command)
         if execution.track:
             counts.log(results_by_name(results))
     page = None if counts.ran else current_page(results, folder)

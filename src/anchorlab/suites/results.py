@@ -328,7 +328,7 @@ def results_of(suite: Suite, plan: Plan, store: Store, text: str) -> SuiteResult
         suite: the suite.
         plan: what ``make_plan`` says of it now.
         store: the store of its folder.
-        text: of the suite file in the folder.
+        text: of the suite, as a file.
     """
     scales = scales_frame(plan, store)
     return SuiteResults(
