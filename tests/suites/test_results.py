@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from anchorlab.notices import Notice
 from anchorlab.suites.results import load_results, write_results
 from anchorlab.suites.runner import run_suite
 from anchorlab.suites.selection import MARGIN
+from tests.refusals import refused
 from tests.suites.inline import Inline, tiny
 
 
@@ -162,3 +164,24 @@ def test_results_are_a_value_with_a_short_repr_and_json(finished: Path) -> None:
     assert record["results"][0]["identity"] == results.results["identity"].iloc[0]
     noise = next(row for row in record["results"] if row["role"] == "noise")
     assert noise["target_asr"] is None
+
+
+def test_the_home_of_a_user_is_where_python_runs_and_reads_a_suite(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished, tmp_path / "runs" / "tiny")
+    executor = Inline()
+    run_suite(tiny(), "~/runs/tiny", executor=executor)
+    assert executor.jobs == []
+    assert len(load_results("~/runs/tiny").results) == 36
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_task_that_the_suite_does_not_have_is_named(finished: Path) -> None:
+    found = load_results(finished)
+    words = "unknown task of this suite 'digit': did you mean 'digits'?"
+    for verb in (found.task, found.training_settings, found.training_versions):
+        refused(re.escape(words), verb, "digit")
+    refused(re.escape(words), found.pictures, "digit", [0])

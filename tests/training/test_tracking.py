@@ -54,6 +54,16 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
     return FAKES
 
 
+def test_the_home_of_a_user_is_where_trackers_write(
+    fakes: list[Fake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with tracked("tensorboard", folder="~/runs"):
+        pass
+    (tracker,) = fakes
+    assert tracker.options["logging_dir"] == tmp_path / "runs" / "tensorboard"
+
+
 def test_an_injection_tells_its_figures_and_the_caller_its_results(
     fakes: list[Fake], reference: Artifact, digits: Task, tmp_path: Path
 ) -> None:

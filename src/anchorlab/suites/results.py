@@ -16,8 +16,8 @@ from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.consistency.instances import read_columns
 from anchorlab.data import Task
-from anchorlab.errors import AnchorlabError, first_line, removal
-from anchorlab.files import write_atomically
+from anchorlab.errors import AnchorlabError, first_line, removal, unknown
+from anchorlab.files import user_path, write_atomically
 from anchorlab.metrics import InstanceTable
 from anchorlab.models.wrap import encoding_of
 from anchorlab.notices import notice
@@ -194,8 +194,11 @@ class SuiteResults:
         """A task of the suite, cut with the seed of its first trained reference, or else of its first one.
 
         None if its data are not at hand, or are others than that reference was trained on.
+
+        Raises:
+            AnchorlabError: for a task that the suite does not have.
         """
-        spec = next(spec for spec in self._suite.tasks if spec.name == name)
+        spec = self._spec(name)
         manifest = self._reference_manifest(name)
         trained = None if manifest is None else TaskRecord.model_validate(manifest["task"])
         try:
@@ -224,9 +227,15 @@ class SuiteResults:
         return {} if manifest is None else manifest["versions"]
 
     def _reference_manifest(self, task: str) -> dict[str, Any] | None:
-        spec = next(spec for spec in self._suite.tasks if spec.name == task)
+        spec = self._spec(task)
         manifests = (self._store.manifest(reference_job(spec, seed)) for seed in self._suite.references)
         return next((manifest for manifest in manifests if manifest is not None), None)
+
+    def _spec(self, task: str) -> TaskSpec:
+        spec = next((spec for spec in self._suite.tasks if spec.name == task), None)
+        if spec is None:
+            raise unknown("task of this suite", task, {spec.name for spec in self._suite.tasks})
+        return spec
 
     @cached_property
     def examples_measured(self) -> dict[str, str]:
@@ -315,9 +324,9 @@ def load_results(folder: str | Path) -> SuiteResults:
     Raises:
         AnchorlabError: if no suite was run in the folder.
     """
-    store = Store(Path(folder))
+    store = Store(user_path(folder))
     text = store.suite()
-    suite = parse_suite(text, str(Path(folder) / "suite.yaml"), store.pictures())
+    suite = parse_suite(text, str(store.folder / "suite.yaml"), store.pictures())
     return results_of(suite, make_plan(suite, store, former_choice(text)), store, text)
 
 

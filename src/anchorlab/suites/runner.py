@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError
+from anchorlab.files import user_path
 from anchorlab.notices import notice
 from anchorlab.suites.cells import DeploymentCell, DetectionCell, ReferenceJob, RepairCell
 from anchorlab.suites.display import short_name, suite_display
@@ -316,7 +317,7 @@ def run_suite(
             it has scanners that are not allowed or not there.
     """
     return run_in(
-        Store(Path(folder)),
+        Store(user_path(folder)),
         suite,
         executor,
         retry_failed=retry_failed,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError, reason, unknown
+from anchorlab.files import user_path
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.progress import listening
 
@@ -63,7 +64,7 @@ def tracked(
     """
     names = [trackers] if isinstance(trackers, str) else list(dict.fromkeys(trackers))
     check_trackers(names)
-    return _tracked(names, run, Path(folder), settings or {})
+    return _tracked(names, run, user_path(folder), settings or {})
 
 
 def check_trackers(names: Sequence[str]) -> None:
