@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from anchorlab.reports.suite import detections as shown
 from anchorlab.reports.suite import rocs
-from anchorlab.reports.suite.detection_figures import draw_found_triggers, draw_roc_curves
+from anchorlab.reports.suite.detection_figures import draw_areas, draw_found_triggers, draw_roc_curves
 from anchorlab.statistics.clustered_roc import ScoredModels, auroc_over_references
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.roc import curve
@@ -191,3 +191,10 @@ def test_nothing_is_shown_of_nothing():
     assert shown.inputs_table(empty) is None
     assert shown.population_table(empty) is None
     assert rocs.roc_of_models(empty) == rocs.roc_of_inputs(empty) == shown.found_triggers(empty) == {}
+
+
+def test_the_title_of_areas_is_a_mean_over_references(detections, tmp_path):
+    strip = detections[detections["detector"] == "strip"]
+    runs = pd.concat([strip, strip[:1]]).assign(auroc=[0.6, 0.6, 0.9], reference_seed=[0, 0, 1], identity=list("abc"))
+    draw_areas(runs, tmp_path / "areas")
+    assert "strip, mean AUROC 0.75" in (tmp_path / "areas.svg").read_text()

@@ -175,6 +175,9 @@ def test_no_finding_where_no_backdoor_works():
 
 def test_a_mean_asr_under_the_target_is_said():
     assert any("lies under the 0.95 asked for: plain 0.940" in s for s in doubts(suite([run("plain", 0.1, asr=0.94)])))
+    uneven = [run("plain", 0.1, seed=0, asr=0.94), run("plain", 0.1, seed=1, asr=0.94)]
+    uneven.append(run("plain", 0.1, reference=1, asr=0.97))  # the mean over references is .955, as in the table
+    assert not any("lies under the 0.95 asked for" in sentence for sentence in doubts(suite(uneven)))
 
 
 def test_parts_are_named_by_what_varies_and_counted_first():

@@ -100,6 +100,14 @@ def test_a_repair_that_removes_nothing_is_no_finding(repairs, tmp_path):
     assert "No repair leaves an ASR under 0.2" in words_of(tmp_path / "none.svg")
 
 
+def test_the_finding_is_a_mean_over_references(repairs, tmp_path):
+    """A second run of each on the first reference counts half."""
+    again = repairs[repairs["reference_seed"] == 0].assign(identity=lambda rows: "again" + rows["identity"])
+    again = again.assign(asr_relearned_5=again["asr_relearned_5"] - 0.06)
+    draw_relearning(pd.concat([repairs, again, again[:1]]), tmp_path / "uneven", WIDE, setting="")
+    assert "after hide (0.900, clean reference 0.300)" in words_of(tmp_path / "uneven.svg")
+
+
 def test_the_finding_rounds(repairs, tmp_path):
     columns = ["asr_relearned_1", "asr_relearned_5"]
     draw_relearning(repairs.assign(**dict.fromkeys(columns, 0.9996)), tmp_path / "full", WIDE, setting="")

@@ -90,6 +90,19 @@ def test_the_title_of_the_matrix_rounds(repairs, tmp_path):
     assert "ASR 1.000 of 0.980, at accuracy 1.000 of 0.950" in (tmp_path / "matrix.svg").read_text()
 
 
+def test_the_title_of_the_matrix_is_a_mean_over_references_as_the_table_is(repairs, tmp_path):
+    """Two runs on the first reference, one on the second."""
+    tune = repairs[(repairs["method"] == "plain") & (repairs["defence"] == "tune")]
+    uneven = pd.concat([tune[:1], tune]).assign(
+        asr=[0.1, 0.1, 0.9], accuracy=[0.8, 0.8, 0.9], asr_before=[1.0, 1.0, 0.9], accuracy_before=[0.9, 0.9, 0.8],
+        identity=list("abc"), weights_sha256=list("abc"),
+    )  # fmt: skip
+    draw_repairs(uneven, tmp_path / "matrix")
+    assert "ASR 0.500 of 0.950, at accuracy 0.850 of 0.850" in (tmp_path / "matrix.svg").read_text()
+    table, *_ = shown.repairs_tables(Made(uneven))
+    assert [row.cells[0].value for row in table.groups[0].rows] == pytest.approx([0.95, 0.5])
+
+
 def test_nothing_is_shown_of_nothing():
     assert shown.repairs_tables(Made(pd.DataFrame())) == []
 
@@ -111,6 +124,24 @@ def test_what_a_suite_has_several_of_makes_parts(repairs):
     for rows in parts.values():
         assert rows["role"].value_counts().to_dict() == {"method": 4, "control": 4, "reference": 4}
         assert set(rows["anchors_asked"]) in ({"64", ""}, {"all", ""})
+
+
+def test_where_no_method_works_controls_of_several_sizes_are_not_pooled(repairs):
+    rows = repairs[repairs["method"] == "plain"]
+    benign = [
+        rows.assign(method="benign", role="control", anchors_asked=size, target_asr=math.nan) for size in ("64", "all")
+    ]
+    reference = repairs[repairs["method"] == "reference"].assign(anchors_asked="", target_asr=math.nan)
+    works = rows.assign(role="method", trigger="cross")
+    every = pd.concat([*benign, reference, works.assign(target_asr=0.9), works.assign(target_asr=0.99)])
+    parts = dict(shown.split_into_parts(every, ["task", "trigger"]))
+    assert list(parts) == [
+        "digits, square, 64 anchors",
+        "digits, square, all anchors",
+        "digits, cross, all anchors, target ASR 0.9",
+        "digits, cross, all anchors, target ASR 0.99",
+    ]
+    assert set(parts["digits, square, 64 anchors"]["anchors_asked"]) == {"64", ""}
 
 
 def test_one_size_and_target_are_not_named(repairs):

@@ -11,6 +11,7 @@ from anchorlab.reports.suite.accusations import scanner_findings
 from anchorlab.reports.suite.detections import Scores, detections_of_kind, scores_by_detector
 from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.repairs import REMOVED, by_oracle, split_into_parts
+from anchorlab.reports.suite.repairs import mean_by_reference as _mean
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.working import of_working
 from anchorlab.statistics.clustered_roc import auroc_over_references
@@ -79,11 +80,6 @@ def _removal(runs: pd.DataFrame, name: str, part: pd.DataFrame) -> str:
     clean = part[(part["role"] == "reference") & (part["defence"] == name)].drop_duplicates("identity")
     harm = f", {_cost(clean)} on the clean reference" if len(clean) else ""
     return f"{name} ({_mean(runs, 'asr'):.2f}, accuracy {cost}{harm})"
-
-
-def _mean(runs: pd.DataFrame, name: str) -> float:
-    """The mean of a rate over references, each of which counts once, as in the tables."""
-    return float(runs[name].astype(float).groupby(runs["reference_seed"]).mean().mean())
 
 
 def _cost(runs: pd.DataFrame) -> str:

@@ -15,6 +15,7 @@ from anchorlab.reports.lettering import in_lines
 from anchorlab.reports.looks import RULE, SOFT
 from anchorlab.reports.suite.detections import FoundTriggers, ShownTrigger
 from anchorlab.reports.suite.dots import draw_rows, has_intervals, legend_of_methods
+from anchorlab.reports.suite.repairs import mean_by_reference
 from anchorlab.reports.suite.rocs import Roc
 from anchorlab.statistics.estimate import Estimate
 
@@ -96,7 +97,8 @@ def draw_areas(detections: pd.DataFrame, stem: Path, sheet: Sheet = WIDE, *, set
     note += (
         "Mean and 95% interval over references." if has_intervals(detections) else "Small signs: runs; large: means."
     )
-    means = detections.groupby("detector", sort=False)["auroc"].mean()
+    by_detector = detections.drop_duplicates("identity").groupby("detector", sort=False)
+    means = pd.Series({detector: mean_by_reference(runs, "auroc") for detector, runs in by_detector})
     title = f"Best detector of triggered inputs: {shorten(str(means.idxmax()), 22)}, mean AUROC {means.max():.2f}"
     legend = legend_of_methods(methods, look)
     with written_figure(stem, sheet.width, height, sheet, title=title, note=note, legend=legend) as figure:

@@ -12,6 +12,7 @@ from anchorlab.consistency.cautions import chance_level, few_attacked, near_chan
 from anchorlab.reports.suite.accusations import lost_path_doubts
 from anchorlab.reports.suite.paired import capitalised
 from anchorlab.reports.suite.parts import Part, parts_of
+from anchorlab.reports.suite.repairs import mean_by_reference
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.strengths import strength_name, strength_words
 from anchorlab.statistics.counted import several
@@ -114,8 +115,8 @@ def _below_target(part: Part) -> Iterator[str]:
             failed[label] = (
                 f"{label} in {int(worst.sum())} of {several(len(runs), 'run')} (ASR down to {asr.min():.2f})"
             )
-        elif asr.mean() < part.target_asr:
-            below[label] = f"{label} {asr.mean():.3f}"
+        elif (mean := mean_by_reference(runs, "asr")) < part.target_asr:
+            below[label] = f"{label} {mean:.3f}"
     if failed:
         yield (
             f"the backdoor failed on test, more than {100 * TOLERANCE:.0f} points under the target of "

@@ -15,7 +15,7 @@ from anchorlab.reports.looks import LOOKS
 from anchorlab.reports.suite.axes import bar_of, bar_style
 from anchorlab.reports.suite.dots import has_intervals
 from anchorlab.reports.suite.relearning import relearned_column, relearned_counts
-from anchorlab.reports.suite.repairs import REMOVED, by_oracle
+from anchorlab.reports.suite.repairs import REMOVED, by_oracle, mean_by_reference
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.references import mean_over_references
 
@@ -143,5 +143,6 @@ def _finding(repairs: pd.DataFrame, counts: Sequence[int]) -> str:
 
 
 def _by_defence(rows: pd.DataFrame, column: str) -> dict[str, float]:
-    """The mean of a column by repair."""
-    return {str(name): float(runs[column].mean()) for name, runs in rows.groupby("defence", sort=False)}
+    """The mean of a column over references, by repair."""
+    once = rows.drop_duplicates("identity")
+    return {str(name): mean_by_reference(runs, column) for name, runs in once.groupby("defence", sort=False)}

@@ -9,7 +9,7 @@ import pandas as pd
 from anchorlab.reports.drawing import WIDE, Sheet, looks, shorten, written_figure
 from anchorlab.reports.looks import RULE
 from anchorlab.reports.suite.dots import draw_rows, has_intervals, legend_of_methods
-from anchorlab.reports.suite.repairs import by_oracle
+from anchorlab.reports.suite.repairs import by_oracle, mean_by_reference
 
 #: The row of the models before any repair.
 _BEFORE = "no repair"
@@ -70,11 +70,12 @@ def _finding(repairs: pd.DataFrame) -> str:
     attacked = repairs[repairs["asr_before"].notna() & ~repairs["method"].isin(["reference", "benign"])]
     if not len(attacked):
         return ""
-    means = attacked.groupby("defence", sort=False)[["asr", "accuracy"]].mean()
-    best = str(means["asr"].idxmin())
-    before = attacked.drop_duplicates("weights_sha256")[["asr_before", "accuracy_before"]].mean()
-    return (
-        f"{shorten(best, 22)} leaves least of the attack: ASR {means['asr'][best]:.3f} of "
-        f"{before['asr_before']:.3f}, at accuracy {means['accuracy'][best]:.3f} of "
-        f"{before['accuracy_before']:.3f}"
+    by_defence = attacked.drop_duplicates("identity").groupby("defence", sort=False)
+    runs = {str(defence): of_one for defence, of_one in by_defence}
+    best = str(pd.Series({defence: mean_by_reference(of_one, "asr") for defence, of_one in runs.items()}).idxmin())
+    models = attacked.drop_duplicates("weights_sha256")
+    asr, accuracy = (
+        f"{mean_by_reference(runs[best], name):.3f} of {mean_by_reference(models, f'{name}_before'):.3f}"
+        for name in ("asr", "accuracy")
     )
+    return f"{shorten(best, 22)} leaves least of the attack: ASR {asr}, at accuracy {accuracy}"

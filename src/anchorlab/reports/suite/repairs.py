@@ -41,17 +41,21 @@ def split_into_parts(frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, 
         frame: the repairs or detections of a suite.
         by: further columns whose values make parts: ``task`` and ``trigger``, and ``defender`` if it matters.
     """
-    sizes, targets = (frame[name][frame["role"] == "method"].nunique() for name in ("anchors_asked", "target_asr"))
+    injected = frame[frame["role"] != _REFERENCE]
+    sizes, targets = (injected[name].nunique() for name in ("anchors_asked", "target_asr"))
     for words, rows in _attacks(frame, by):
         if "defender" in by:
             words[by.index("defender")] += " of the defender's examples"
-        methods = rows[rows["role"] == "method"]
-        pairs = list(methods[["anchors_asked", "target_asr"]].drop_duplicates().itertuples(index=False))
+        role = "method" if (rows["role"] == "method").any() else "control"
+        of_role = rows.loc[rows["role"] == role, ["anchors_asked", "target_asr"]]
+        pairs = list(of_role.drop_duplicates().itertuples(index=False))
         for size, target in pairs:
             serves = rows["anchors_asked"].isin([size, ""]) & (
                 rows["target_asr"].isna() | (rows["target_asr"] == target)
             )
-            more = [f"{size} anchors"] * (sizes > 1) + [f"target ASR {target:g}"] * (targets > 1)
+            more = [f"{size} anchors"] * (sizes > 1)
+            if targets > 1 and role == "method":
+                more.append(f"target ASR {target:g}")
             yield ", ".join([*words, *more]), rows[serves]
         if not pairs:
             yield ", ".join(words), rows
@@ -169,6 +173,11 @@ def mean_cell(rows: pd.DataFrame, column: str, measure: str) -> Cell:
     if measure in ("kl", "churn") and (each[column] == 0).all() and (each["role"] == _REFERENCE).all():
         return Cell(METRICS[measure].write(0.0), 0.0)
     return cell_of(METRICS[measure].over_references(each[column], each["reference_seed"]), measure)
+
+
+def mean_by_reference(runs: pd.DataFrame, name: str) -> float:
+    """The mean of a rate over references, each of which counts once, as in the tables."""
+    return float(runs[name].astype(float).groupby(runs["reference_seed"]).mean().mean())
 
 
 def cell_of(estimate: Estimate, measure: str) -> Cell:
