@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
@@ -20,6 +21,7 @@ from anchorlab.settings import (
     check_seed,
     former_values,
     formerly,
+    invalid,
     options_of,
     parse_pairs,
     parse_spec,
@@ -93,6 +95,66 @@ def test_mistakes_are_told_without_the_terms_of_the_library(values, message):
     with pytest.raises(AnchorlabError) as refused:
         build(Tuning, "the tuning", values)
     assert str(refused.value) == f"the tuning: {message}"
+
+
+def _refuse(kind, words):
+    raise PydanticCustomError(kind, words)
+
+
+class Inner(BaseModel):
+    """A part of it."""
+
+
+class Record(BaseModel):
+    """One field of each kind whose complaint does not begin with what the value should be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    several: tuple[int, ...] = Field(default=(1,), min_length=1, max_length=2)
+    named: dict[str, int] = Field(default={"a": 1}, min_length=1)
+    short: str = Field(default="a", max_length=2, pattern="^a")
+    count: int = 1
+    even: Annotated[int, AfterValidator(lambda value: _refuse("odd_number", "No even number"))] = 2
+    halved: Annotated[int, AfterValidator(lambda value: _refuse("odd_number", "must be even"))] = 2
+    inner: Inner | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("several", (), "it should have at least 1 item"),
+        ("several", (1, 2, 3), "it should have at most 2 items"),
+        ("several", 3, "it should be a valid list"),
+        ("named", {}, "it should have at least 1 item"),
+        ("named", 3, "it should be names with values"),
+        ("inner", 3, "it should be names with values"),
+        ("short", "aaa", "it should have at most 2 characters"),
+        ("short", "b", "it should match pattern '^a'"),
+        ("count", "9" * 5000, "it should be a valid integer of fewer digits"),
+        ("even", 1, "it does not fit (no even number)"),
+        ("halved", 1, "it must be even"),
+    ],
+)
+def test_every_complaint_is_a_sentence(name, value, words):
+    with pytest.raises(ValidationError) as refused:
+        Record.model_validate({name: value})
+    sentence = str(invalid("the record", refused.value))
+    assert sentence.startswith(f"the record: {name}=")
+    assert sentence.endswith(f" is not possible: {words}")
+
+
+def test_a_name_that_is_not_known_there_is_no_impossible_value():
+    with pytest.raises(ValidationError) as refused:
+        Record.model_validate({"cuont": 1})
+    assert str(invalid("the record", refused.value)) == (
+        "the record has 'cuont', which is not known there: correct it, or remove it"
+    )
+
+
+def test_a_truth_value_is_no_number():
+    with pytest.raises(AnchorlabError, match="the tuning: steps=True is not possible: it should be a number"):
+        build(Tuning, "the tuning", {"steps": True})
+    assert build(Tuning, "the tuning", {"deterministic": True}).deterministic is True
 
 
 def test_a_missing_parameter_is_named():

@@ -11,6 +11,7 @@ with pydantic's ``dataclass``, so that its ``repr`` is enough to build it again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
@@ -38,6 +39,11 @@ LARGEST_REPETITION = 10_000_000
 #: Configuration of every class of hyper-parameters: unknown names and non-finite numbers are refused.
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+#: What pydantic calls a value, before what the value should be.
+_SUBJECT = re.compile(r"^\w+ (?=should )")
+
+#: What pydantic calls names with values.
+_DICTIONARY = re.compile(r"a (valid )?dictionary( or (an )?instance of \w+)?")
 
 #: ``json_schema_extra`` of a hyper-parameter that is younger than its class. At its default no record has it, so that
 #: the records and hashes of older versions stay.
@@ -124,14 +130,24 @@ def invalid(owner: str, error: ValidationError) -> AnchorlabError:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         return AnchorlabError(f"{owner} lacks {where}, which has no default: give it")
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return AnchorlabError(f"{owner} has '{shortened(where)}', which is not known there: correct it, or remove it")
     return AnchorlabError(f"{owner}: {where}={quoted(first['input'])} is not possible: it {expected(first)}")
 
 
 def expected(complaint: ErrorDetails) -> str:
-    """What a value should be, in the words of a user: the complaint of pydantic without its own terms."""
-    words = complaint["msg"].removeprefix("Value error, ").removeprefix("Input ").split(", unable to ")[0]
-    words = words.replace("a valid boolean", "true or false").replace("a valid dictionary", "names with values")
-    value = complaint["input"]
+    """What a value should be, in the words of a user: the complaint of pydantic without its own terms, after "it"."""
+    words, value = complaint["msg"].removeprefix("Value error, "), complaint["input"]
+    if complaint["type"] == "value_error":
+        return words
+    words = _SUBJECT.sub("", words).split(", unable to ")[0]
+    words = _DICTIONARY.sub("names with values", words)
+    words = words.replace("a valid boolean", "true or false").replace("a valid tuple", "a valid list")
+    words = re.sub(" after validation, not .*", "", words)
+    if complaint["type"] == "int_parsing_size":
+        words = "should be a valid integer of fewer digits"
+    elif not words.startswith(("should ", "must ")):
+        words = f"does not fit ({words[:1].lower()}{words[1:]})"
     if isinstance(value, bool) and (complaint["type"] == "string_type" or (value is False and "'no'" in words)):
         return f"{words}; {of_a_bare_word(value)}"
     return words

@@ -85,6 +85,19 @@ MISTAKES = {
     "a key twice": ("methods: {plain: }\nseeds: 3\nseeds: 4", 6, "the key 'seeds' stands there twice"),
     "a missing key": ("seeds: 3", 1, "methods is missing"),
     "no YAML": ("methods: [", 4, "is not YAML"),
+    "an empty list": (
+        "methods: {plain: }\nanchors: []",
+        5,
+        "anchors=[] is not possible: it should have at least 1 item",
+    ),
+    "an empty mapping": ("methods: {}", 4, "methods={} is not possible: it should have at least 1 item"),
+    "no references": ("methods: {plain: }\nreferences: 0", 5, "references: 0 are too few: give at least 1"),
+    "fewer than no seeds": ("methods: {plain: }\nseeds: -1", 5, "seeds: -1 are too few: give at least 1"),
+    "a number for a part": (
+        "methods: {plain: 3}",
+        4,
+        "methods.plain=3 is not possible: it should be names with values",
+    ),
     "no mapping": ("methods: 3", 4, "methods=3 is not possible"),
 }
 
@@ -101,6 +114,25 @@ def test_mistakes_are_named_with_their_line(mistake: str) -> None:
     with pytest.raises(AnchorlabError) as caught:
         parse_suite(HEAD + text, "mine.yaml")
     assert str(caught.value).startswith(f"line {line} of mine.yaml"), caught.value
+    assert words in str(caught.value)
+
+
+#: Of columns, in a suite of one task of the user's own.
+COLUMN_MISTAKES = {
+    "an unknown column": ("{txt: a}", "unknown parameter of the columns 'txt': did you mean 'text'?"),
+    "no column": ("{}", "own data need to say what they are"),
+    "a column without quotes": ("{text: no}", 'YAML reads a bare no as false, so write "no" in quotes'),
+    "a truth value for a number": ("{text: a, max_length: yes}", "max_length=True is not possible"),
+    "a name alone": ("text", "columns='text' is not possible: it should be names with values"),
+}
+
+
+@pytest.mark.parametrize("mistake", COLUMN_MISTAKES)
+def test_mistakes_of_columns_are_named_with_their_line(mistake: str) -> None:
+    text, words = COLUMN_MISTAKES[mistake]
+    with pytest.raises(AnchorlabError) as caught:
+        parse_suite(f"name: mine\ntitle: Mine\ntasks:\n  - name: a.csv\n    columns: {text}\nmethods: {{plain: }}")
+    assert str(caught.value).startswith("line 5 of the suite: tasks.0.columns"), caught.value
     assert words in str(caught.value)
 
 

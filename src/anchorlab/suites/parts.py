@@ -115,6 +115,12 @@ class TaskSpec(Part):
             _ = None if name is None else find_architecture(name)
         return name
 
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _are_columns(cls, columns: Any) -> Any:
+        with refusals_as_value_errors():
+            return build(DataColumns, "the columns", columns) if isinstance(columns, dict) else columns
+
     @field_validator("training")
     @classmethod
     def _can_be_built(cls, values: dict[str, Any]) -> dict[str, Any]:

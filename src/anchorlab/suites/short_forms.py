@@ -27,6 +27,8 @@ def long_seeds(seeds: Any, *, first: int = 0) -> Any:
     """A list of seeds; a number n stands for n seeds from the first on."""
     if not isinstance(seeds, int) or isinstance(seeds, bool):
         return seeds
+    if seeds < 1:
+        raise ValueError(f"{quoted(seeds)} are too few: give at least 1")
     if seeds > MOST_SEEDS:
         raise ValueError(f"{quoted(seeds)} are too many: give at most {MOST_SEEDS:,}")
     return list(range(first, first + seeds))
