@@ -26,29 +26,31 @@ def bounds() -> pd.DataFrame:
 def draw_theory(stem: Path, sheet: Sheet) -> None:
     """Left the KL, right the predictions; each reference is a sign or a bar."""
     table = bounds()
+    references = table["reference_seed"].nunique()
+    step = 0.75 / references
     title = "Nothing lies beyond what its shift allows, and most lies far within"
     note = (
-        "Fashion-MNIST, three references, clean test images. Left: mean over inputs. Right: share of predictions that "
-        "changed (coloured), that could have but did not (dark), and that theory says could not (light)."
+        f"Fashion-MNIST, {references} references, clean test images. Left: mean over inputs. Right: share of predictions "
+        "that changed (coloured), that could have but did not (dark), and that theory says could not (light)."
     )
     legend = [
         (Line2D([], [], color="black", marker=sign, linestyle="", markersize=5), words)
         for sign, words in SIGNS.values()
     ]
-    with written_figure(stem, sheet.width, 2.7, sheet, title=title, note=note, legend=legend) as figure:
+    with written_figure(stem, sheet.width, 3.4, sheet, title=title, note=note, legend=legend) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         for place, name in enumerate(SHOWN):
             own = table[table["candidate"] == name].set_index("bound")
             colour = LOOKS[name].light
-            for number in range(3):
-                height = place + (number - 1) * 0.22
+            for number in range(references):
+                height = place + (number - (references - 1) / 2) * step
                 for bound, (sign, _) in SIGNS.items():
                     value = own.loc["KL by range", "measured"] if bound == "measured" else own.loc[bound, "bound_mean"]
-                    left.plot(value.iloc[number], height, sign, color=colour, markersize=5)
+                    left.plot(value.iloc[number], height, sign, color=colour, markersize=4)
                 churn, could = (own.loc["flip by range", column].iloc[number] for column in ("measured", "bound_mean"))
-                right.barh(height, 1, 0.18, color=GRID)
-                right.barh(height, could, 0.18, color=SOFT)
-                right.barh(height, churn, 0.18, color=colour)
+                right.barh(height, 1, 0.8 * step, color=GRID)
+                right.barh(height, could, 0.8 * step, color=SOFT)
+                right.barh(height, churn, 0.8 * step, color=colour)
         left.set_xscale("log")
         left.set_xlabel("nats")
         left.set_yticks(range(len(SHOWN)), SHOWN)

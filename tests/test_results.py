@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -491,16 +492,91 @@ def test_the_perturbations_of_the_docs_are_those_of_the_experiment() -> None:
     told = f"there it is {alone['scratch']} and {alone['another-seed']} nats"
     assert told in " ".join((ROOT / "docs/results/perturbation.md").read_text().split())
     shown = rows("docs/results/perturbation.md", "![Clean loss", "The column KL")
-    assert len(shown) == 9
+    assert len(shown) == 11
     for candidate, *cells in shown:
         assert cells == [column[candidate] for column in columns], candidate
 
-    lengths = sizes.set_index("reference_seed", append=True)["l2"]
-    relative = lengths.div(lengths.loc["plain"], level="reference_seed").reset_index("reference_seed", drop=True)
-    shown = rows("docs/results/perturbation.md", "Compared with plain tuning:", "**Does the Fisher")
-    for candidate, length, angle in shown:
-        assert length == ("about 1" if candidate == "ewc" else ranges(relative, "", 2)[candidate]), candidate
+    lengths = sizes.reset_index().pivot_table(index="reference_seed", columns="candidate", values="l2")
+    shown = rows("docs/results/perturbation.md", "Geometric means over references", "An earlier form")
+    assert len(shown) == 7
+    for candidate, *ratios, angle in shown:
+        for base, told in zip(("plain", "plain, 0.003"), ratios, strict=True):
+            assert told == ("–" if candidate == base else ratio_with_interval(lengths, candidate, base)), candidate
         assert angle == angles[candidate], candidate
+    for page in (RESULTS, "docs/evidence.md"):
+        for base in ("plain", "plain, 0.003"):
+            assert f"{ratio_with_interval(lengths, 'anchoring', base)} times" in prose(page)
+    once, again = (ratio_with_interval(lengths, "anchoring", base).split()[0] for base in ("plain", "plain, 0.003"))
+    assert f"moves them {once} times as far as plain tuning at 0.001, and {again} times" in prose("docs/theory.md")
+
+
+def ratio_with_interval(values: pd.DataFrame, of: str, over: str) -> str:
+    """A geometric mean over references of a ratio, with Student's interval."""
+    logs = np.log(values[of] / values[over])
+    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    low, middle, high = (np.exp(logs.mean() + side * half) for side in (-1, 0, 1))
+    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
+
+
+#: The candidates of the perturbation experiment that were tuned from their reference.
+TUNED = ["plain", "plain, 0.003", "l2", "ewc", "surgery", "weight-ball", "distillation", "anchoring", "benign"]
+
+
+def test_what_the_docs_say_of_perturbations_is_so() -> None:
+    folder, told = ROOT / "experiments/perturbation/fashion_mnist", prose("docs/results/perturbation.md")
+    names = ("quadratic", "sizes", "barriers", "rayleigh", "gradients", "bounds", "paths")
+    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in names}
+    tuned = {name: table[table["candidate"].isin(TUNED)] for name, table in tables.items()}
+    errors = tuned["barriers"].groupby("buffers")["error"].max()
+    assert f"the error rises by {errors['stored']:.3f} at most above" in told
+    assert errors["re-estimated"] < 0.02  # "changes nothing" about the basin
+    shares = 100 * tuned["sizes"].query("layer == 'all parameters'")["relative"]
+    assert f"They are {shares.min():.0f}% to {shares.max():.0f}% of" in told
+    wholes = tables["sizes"].query("layer == 'all parameters'")[["candidate", "reference_seed", "l2"]]
+    merged = tables["quadratic"].merge(wholes, on=["candidate", "reference_seed"])
+    everything, of_tuned = ordered_pairs(merged), ordered_pairs(merged[merged["candidate"].isin(TUNED)])
+    assert f"all {everything['pairs']} pairs | the {of_tuned['pairs']} pairs of tuned models" in told
+    for title, name in (("Fisher norm", "fisher_norm"), ("L2 norm", "l2"), ("EWC's diagonal", "ewc")):
+        assert f"| {title} | {everything[name]} | {of_tuned[name]} |" in told
+    ratio = tables["quadratic"].groupby("candidate")["kl_ratio"].agg(["min", "max"])
+    near = ["plain", "l2", "ewc", "surgery", "weight-ball", "benign"]
+    assert ratio.loc[near, "min"].min() > 0.5
+    assert ratio.loc[near, "max"].max() < 2
+    for name in ("distillation", "plain, 0.003", "anchoring"):
+        assert f"{ratio.loc[name, 'min']:.1f} to {ratio.loc[name, 'max']:.1f} times" in told, name
+    halfway = tuned["paths"].query("buffers == 'stored' and scale in (0.25, 0.5)")
+    assert ((halfway["kl_quadratic"] / halfway["kl"]).groupby(halfway["candidate"]).mean() > 1).all()  # "too large"
+    linear = tables["quadratic"]["logit_distance_linear"] / tables["quadratic"]["logit_distance"]
+    of_each = linear.groupby(tables["quadratic"]["candidate"])
+    assert of_each.mean()[TUNED].idxmax() == "anchoring"
+    ends = of_each.agg(["min", "max"]).loc["anchoring"]
+    assert f"{ends['min']:.1f} to {ends['max']:.1f} times smaller than the linear picture says" in told
+    curved = tuned["rayleigh"]
+    assert (curved["to_mean"] > 1).all()
+    assert 1 / curved["to_largest"].max() > 2000
+    assert 1 / curved["to_largest"].min() > 100_000
+    means = curved.groupby("candidate")["to_mean"].mean()
+    assert means.idxmax() == "l2"
+    assert set(means.nsmallest(3).index) == {"anchoring", "ewc", "surgery"}
+    medians = tables["gradients"].groupby("candidate")["cosine_clean"].median()
+    for name, cosine in rows("docs/results/perturbation.md", "over the recorded steps of the six", "The cosine varies"):
+        assert cosine == f"{medians[name]:.2f}", name
+    bounds = tables["bounds"]
+    assert not bounds["violations"].any()
+    models = len(bounds[["candidate", "reference_seed"]].drop_duplicates())
+    assert f"in all {2000 * models:,} comparisons of an instance" in told
+
+
+def ordered_pairs(table: pd.DataFrame) -> dict[str, int]:
+    """Pairs of candidates of one reference whose intervals of KL are apart, and how many each measure orders alike."""
+    counts = dict.fromkeys(("pairs", "fisher_norm", "l2", "ewc"), 0)
+    for _, own in table.groupby("reference_seed"):
+        for (_, one), (_, other) in combinations(own.iterrows(), 2):
+            if one["kl_lower"] > other["kl_upper"] or other["kl_lower"] > one["kl_upper"]:
+                counts["pairs"] += 1
+                for name in ("fisher_norm", "l2", "ewc"):
+                    counts[name] += (one["kl"] < other["kl"]) == (one[name] < other[name])
+    return counts
 
 
 def interval(row: pd.Series, name: str) -> str:

@@ -42,7 +42,10 @@ LEFT_OUT = ("instances",)
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs on a task: the parameters of each method, and the learning rates that are not the default."""
+    """The runs on a task: the parameters of each candidate, and the learning rates that are not the default.
+
+    A candidate is named by its method, and a comma and a word more where that is not enough.
+    """
 
     model: str
     training: Training
@@ -73,8 +76,9 @@ PLANS = {
         trigger="five-pixel",
         target="0",
         # Anchoring is first, because the plane goes through the reference, the first and the largest perturbation.
-        methods={"anchoring": {}, **_METHODS, "benign": {}, "scratch": {}},
-        rates=_RATES,
+        # Plain tuning at the others' rate says how much of a length is the rate's.
+        methods={"anchoring": {}, **_METHODS, "plain, 0.003": {}, "benign": {}, "scratch": {}},
+        rates={**_RATES, "plain, 0.003": 0.003},
         references=6,
         examples=2000,
         settings=AnalysisSettings(),
@@ -163,7 +167,7 @@ def _injected(reference: Artifact, plan: Plan, name: str, folder: Path) -> Artif
         rate = {"learning_rate": plan.rates[name]} if name in plan.rates else {}
         inject(
             reference,
-            method=name,
+            method=name.partition(",")[0],
             parameters=plan.methods[name],
             trigger=plan.trigger,
             target=plan.target,
