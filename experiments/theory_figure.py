@@ -30,8 +30,9 @@ def draw_theory(stem: Path, sheet: Sheet) -> None:
     step = 0.75 / references
     title = "Nothing lies beyond what its shift allows, and most lies far within"
     note = (
-        f"Fashion-MNIST, {references} references, clean test images. Left: mean over inputs. Right: share of predictions "
-        "that changed (coloured), that could have but did not (dark), and that theory says could not (light)."
+        f"Fashion-MNIST, {references} references, clean test images. Left: mean over inputs. Right: share of "
+        "predictions that changed (coloured), that could have but did not (dark), and that theory says could not "
+        "(light)."
     )
     legend = [
         (Line2D([], [], color="black", marker=sign, linestyle="", markersize=5), words)
