@@ -4,7 +4,8 @@
 
 A table stands between ``<!-- repairs of NAME -->``, ``<!-- detectors of models of NAME -->`` or ``<!-- detectors of
 inputs of NAME -->`` and ``<!-- end -->``, on any page of docs/results: for each repair the ASR that is left of each
-method's backdoor, the ASR after relearning, and what the repair costs; for each detector its AUROC and its hits.
+method's backdoor, the ASR after relearning, and what the repair costs; for each detector its AUROC and its hits. Of the
+suite defences-rate the tables say how anchoring differs from plain tuning at its own learning rate.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from anchorlab.reports.suite.against_plain import paired_difference
+from anchorlab.reports.suite.detections import scored_models
+from anchorlab.statistics.clustered_roc import auroc_over_references, difference_over_references
+from anchorlab.statistics.estimate import Estimate
 from short_tables import line, replace_between
 
 HERE = Path(__file__).parent
 PAGES = HERE.parent / "docs/results"
 METHODS = ("plain", "anchoring")
 MODELS = (*METHODS, "reference")
+AT_ONE_RATE = ("plain", "plain at .003", "anchoring")
 
 
 def main() -> None:
@@ -39,6 +45,11 @@ def write_defences(suite: str) -> None:
         "detectors of models": ("accusations", models_table),
         "detectors of inputs": ("detections-inputs", inputs_table),
     }
+    if suite == "defences-rate":
+        tables = {
+            "repairs": ("repairs", repairs_at_one_rate),
+            "detectors of models": ("detections", models_at_one_rate),
+        }
     for title, (needed, make) in tables.items():
         if (folder / f"{needed}.csv").is_file():
             mark = f"<!-- {title} of {suite} -->"
@@ -128,6 +139,43 @@ def inputs_table(folder: Path) -> str:
         rates = [", ".join(rate(row[name]) for row in rows) for name in ("tpr_at_5", "false_alarms_at_5")]
         lines.append(line([f"`{detector}`", *areas, with_interval(paired.loc[detector], "anchoring"), *rates]))
     return "\n".join(lines)
+
+
+def repairs_at_one_rate(folder: Path) -> str:
+    """A row a repair: what is left, and what comes back, with anchoring beside plain tuning at its learning rate."""
+    runs = read(folder, "repairs").query("role == 'method'").drop_duplicates(["defence", "identity"])
+    head = ["repair", f"ASR left: {', '.join(AT_ONE_RATE)}", f"anchoring minus {AT_ONE_RATE[1]}"]
+    head += [f"relearned from 5: {', '.join(AT_ONE_RATE)}", f"anchoring minus {AT_ONE_RATE[1]}"]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
+    for repair, own in runs.groupby("defence", sort=False):
+        cells = [f"`{repair}`"]
+        for column in ("asr", "asr_relearned_5"):
+            means = own.groupby("method")[column].mean()
+            cells.append(", ".join(rate(means[method]) for method in AT_ONE_RATE))
+            fast, anchored = (own[own["method"] == method] for method in AT_ONE_RATE[1:])
+            cells.append(written(paired_difference(anchored, fast, column)))
+        lines.append(line(cells))
+    return "\n".join(lines)
+
+
+def models_at_one_rate(folder: Path) -> str:
+    """A row a detector of models: AUROC with anchoring beside plain tuning at its learning rate."""
+    scores = read(folder, "detections").query("kind == 'model'")
+    head = ["detector", *(f"AUROC, {method}" for method in AT_ONE_RATE), f"anchoring minus {AT_ONE_RATE[1]}"]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
+    for detector, own in scores.groupby("detector", sort=False):
+        clean = scored_models(own[own["role"] != "method"])
+        plain, fast, anchored = (scored_models(own[own["method"] == method]) for method in AT_ONE_RATE)
+        areas = [written(auroc_over_references(clean, each)) for each in (plain, fast, anchored)]
+        lines.append(line([f"`{detector}`", *areas, written(difference_over_references(clean, anchored, fast))]))
+    return "\n".join(lines)
+
+
+def written(estimate: Estimate) -> str:
+    """A mean with its interval, where it has one, as ``with_interval`` writes it."""
+    ends = () if estimate.lower is None else (estimate.lower, estimate.upper)
+    interval = f" [{rate(ends[0])}, {rate(ends[1])}]" if ends else ""
+    return f"{rate(estimate.value)}{interval}".replace("-", "−")
 
 
 def read(folder: Path, name: str) -> pd.DataFrame:

@@ -193,8 +193,7 @@ FIGURES: dict[str, Callable[[Path], None]] = {
     "audit": draw_audit,
     "theory": lambda stem: draw_theory(stem, SHEET),
     **{
-        f"perturbation_{name}_{task}": perturbation(task, number)
-        for task in ("fashion-mnist", "movie-snippets")
+        f"perturbation_{name}_fashion-mnist": perturbation("fashion-mnist", number)
         for number, name in enumerate(("basin", "paths", "quadratic"))
     },
 }

@@ -37,8 +37,8 @@ KEPT_OF_SCALES = [
     *("asr", "asr_count", "accuracy", "kl", "churn", "negative_flips", "logit_distance"),
 ]
 
-#: The report's tables of repairs and of detectors.
-REPORTED = ("repairs-*.csv", "repair-rates.csv", "relearning.csv", "detections-*.csv", "accusations.csv")
+#: The report's tables of repairs and of detectors, but for the matrix, which has the same numbers in another order.
+REPORTED = ("repairs-[!m]*.csv", "repair-rates.csv", "relearning.csv", "detections-*.csv", "accusations.csv")
 #: The figure of a suite's report that no CSV file has the data of, and its name in the documentation.
 FOUND = {"population": ("found-fashion-mnist-square-size-3.png", "found_triggers.png")}
 #: The figures that figures.py draws from a suite.

@@ -193,6 +193,7 @@ def test_what_the_docs_say_of_detectors_is_so() -> None:
     inputs = pd.read_csv(folder / "detections-inputs-against-plain.csv").set_index("detector")
     assert set(inputs.index[inputs["anchoring_upper"] < 0]) == {"strip", "scale-up", "ibd-psc", "ted"}
     assert below_when_widened(inputs, 9) == {"scale-up"}
+    assert below_when_widened(-inputs[["anchoring", *SWAPPED]].rename(columns=SWAPPED), 9) == {"teco"}
     assert set(inputs.index[inputs["anchoring_lower"] > 0]) == {"teco"}
     runs = pd.read_csv(folder / "results.csv").query("role == 'method'").groupby("method")["asr"].mean()
     assert f"Anchoring's ASR is {runs['plain'] - runs['anchoring']:.3f} lower, and inputs" in told
@@ -207,6 +208,19 @@ def test_what_the_docs_say_of_detectors_is_so() -> None:
         for _, row in scaled.set_index("detail").loc[["plain", "anchoring"]].iterrows()
     )
     assert f"{plain} and {anchoring} with clean data" in prose("docs/evidence.md")
+    rates = pd.read_csv(folder / "detections-inputs.csv").pivot_table("tpr_at_5", "detector", "detail")
+    strip, ted = (
+        " and ".join(f"{100 * rates.loc[name, method]:.0f}%" for method in ("plain", "anchoring"))
+        for name in ("strip", "ted")
+    )
+    assert f"STRIP finds {strip} of the two methods' inputs, TED {ted}, and SCALE-UP none" in prose(RESULTS)
+    assert f"STRIP finds {strip} of the triggered inputs of plain tuning and anchoring, TED {ted}" in prose(
+        "docs/defences.md"
+    )
+
+
+#: The ends of an interval, for a difference whose sign is turned round.
+SWAPPED = {"anchoring_lower": "anchoring_upper", "anchoring_upper": "anchoring_lower"}
 
 
 def below_when_widened(paired: pd.DataFrame, comparisons: int) -> set[str]:
@@ -529,7 +543,9 @@ def test_what_the_docs_say_of_perturbations_is_so() -> None:
     tuned = {name: table[table["candidate"].isin(TUNED)] for name, table in tables.items()}
     errors = tuned["barriers"].groupby("buffers")["error"].max()
     assert f"the error rises by {errors['stored']:.3f} at most above" in told
-    assert errors["re-estimated"] < 0.02  # "changes nothing" about the basin
+    assert f"and by {errors['re-estimated']:.3f} when the statistics" in told
+    far = tables["barriers"][~tables["barriers"]["candidate"].isin(TUNED)].groupby("buffers")["error"].min()
+    assert f"barriers of {far['stored']:.2f} or more ({far['re-estimated']:.2f} with" in told
     shares = 100 * tuned["sizes"].query("layer == 'all parameters'")["relative"]
     assert f"They are {shares.min():.0f}% to {shares.max():.0f}% of" in told
     wholes = tables["sizes"].query("layer == 'all parameters'")[["candidate", "reference_seed", "l2"]]
@@ -544,8 +560,12 @@ def test_what_the_docs_say_of_perturbations_is_so() -> None:
     assert ratio.loc[near, "max"].max() < 2
     for name in ("distillation", "plain, 0.003", "anchoring"):
         assert f"{ratio.loc[name, 'min']:.1f} to {ratio.loc[name, 'max']:.1f} times" in told, name
-    halfway = tuned["paths"].query("buffers == 'stored' and scale in (0.25, 0.5)")
-    assert ((halfway["kl_quadratic"] / halfway["kl"]).groupby(halfway["candidate"]).mean() > 1).all()  # "too large"
+    path = tuned["paths"].query("buffers == 'stored' and 0 < scale < 1")
+    over = (path["kl_quadratic"] / path["kl"]).groupby([path["candidate"], path["scale"]])
+    assert (over.mean() > 1).all()  # "for each on average"
+    least = over.min().groupby("candidate").min()
+    assert set(least.index[least < 1]) == {"l2", "ewc", "surgery"}
+    assert least.min() > 0.79  # "up to a fifth"
     linear = tables["quadratic"]["logit_distance_linear"] / tables["quadratic"]["logit_distance"]
     of_each = linear.groupby(tables["quadratic"]["candidate"])
     assert of_each.mean()[TUNED].idxmax() == "anchoring"

@@ -163,20 +163,26 @@ def _reference(task: Task, plan: Plan, seed: int, out: Path) -> Artifact:
 
 
 def _injected(reference: Artifact, plan: Plan, name: str, folder: Path) -> Artifact:
+    rate = {"learning_rate": plan.rates[name]} if name in plan.rates else {}
+    tuning, parameters = Tuning(**plan.tuning, **rate), plan.methods[name]
     if not folder.exists():
-        rate = {"learning_rate": plan.rates[name]} if name in plan.rates else {}
         inject(
             reference,
             method=name.partition(",")[0],
-            parameters=plan.methods[name],
+            parameters=parameters,
             trigger=plan.trigger,
             target=plan.target,
             anchors=None,
             seed=100 + reference.manifest.seed,
-            tuning=Tuning(**plan.tuning, **rate),
+            tuning=tuning,
             record_gradients=name != "benign",
         ).save(folder)
-    return load_model(folder)
+    kept = load_model(folder)
+    asked = {**parameters, **({"learning_rate": tuning.learning_rate} if rate else {})}
+    made = {**(kept.manifest.method or {}), **kept.manifest.settings}
+    if any(made.get(key) != value for key, value in asked.items()):
+        raise SystemExit(f"{folder} was made with other settings than {asked}: give another --out")
+    return kept
 
 
 def _publish(task: str, tables: dict[str, list[pd.DataFrame]], findings: list[str]) -> None:

@@ -104,6 +104,67 @@ def test_an_interrupted_report_forgets_no_file(folder: Path, draws: Draws, monke
     assert "report/tables/repairs.csv" not in _names(folder)
 
 
+def test_a_report_that_was_stopped_half_way_leaves_nothing_for_ever(
+    folder: Path, draws: Draws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = load_results(folder)
+
+    def stopped(_results: object, out: Path) -> Path:
+        write_atomically(out / "tables/a.csv", "new")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anchorlab.reports.suite.page.write_page", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_suite_report(results, folder)
+    draws("tables/b.csv")
+    write_suite_report(results, folder)
+    assert "report/tables/b.csv" in _names(folder)
+    assert "report/tables/a.csv" not in _names(folder)
+
+
+def test_a_report_into_the_folder_of_the_page_leaves_the_tables_beside_it(folder: Path, draws: Draws) -> None:
+    draws("tables/results.csv")
+    results = load_results(folder)
+    write_suite_report(results, folder)
+    before = _names(folder)
+    draws()
+    write_suite_report(results, folder, folder / "report")
+    assert {name for name in before if "/" not in name} <= _names(folder)
+    assert "report/tables/results.csv" not in _names(folder)
+    draws()
+    write_suite_report(_without(results, "scales"), folder)
+    assert "scales.csv" not in _names(folder)
+
+
+def test_beside_a_page_elsewhere_without_a_list_nothing_goes(folder: Path, tmp_path: Path, draws: Draws) -> None:
+    results, out = load_results(folder), tmp_path / "out"
+    out.mkdir()
+    (out / MADE_FROM).write_text('{"sha256": "of an older version"}')
+    (out / "repairs.csv").write_text("mine")
+    draws()
+    write_suite_report(results, folder, out)
+    assert (out / "repairs.csv").read_text() == "mine"
+
+
+def test_a_page_counts_as_current_only_with_all_its_files(folder: Path, draws: Draws) -> None:
+    draws("tables/results.csv")
+    results = load_results(folder)
+    write_suite_report(results, folder)
+    assert current_page(results, folder) is not None
+    (folder / "report/tables/results.csv").unlink()
+    assert current_page(results, folder) is None
+
+
+def test_a_name_in_other_letters_is_not_removed(folder: Path, draws: Draws) -> None:
+    """On some systems they are one file."""
+    results = load_results(folder)
+    draws("figures/Plain.png")
+    write_suite_report(results, folder)
+    draws("figures/plain.png")
+    write_suite_report(results, folder)
+    assert "report/figures/plain.png" in _names(folder)
+
+
 def test_a_list_that_was_tampered_with_reaches_nothing_else(folder: Path, tmp_path: Path, draws: Draws) -> None:
     draws()
     results = load_results(folder)
