@@ -39,6 +39,7 @@ SUITES = {
     ),
     "audit": (8, ["plain", "surgery", "anchoring"]),
     "defences_images": (8, ["plain", "anchoring"]),
+    "defences_rate": (8, ["plain", "plain at .003", "anchoring"]),
     "defences_texts": (8, ["plain", "anchoring"]),
     "defences_cifar10": (4, ["plain", "anchoring"]),
 }
@@ -67,6 +68,7 @@ def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
         "ablation",
         "audit",
         "defences_images",
+        "defences_rate",
     ):
         other = suite(name)
         assert reference_job(other.tasks[0], 0).identity == reference_job(main.tasks[0], 0).identity

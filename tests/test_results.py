@@ -440,6 +440,67 @@ def test_what_the_docs_say_of_relearning_is_so() -> None:
     assert short in prose("docs/results.md")
 
 
+def test_the_tables_at_one_learning_rate_are_those_of_the_suite() -> None:
+    folder, page = ROOT / "experiments/defences_rate", "docs/results/defences.md"
+    methods = ["plain", "plain at .003", "anchoring"]
+    runs = pd.read_csv(folder / "repairs.csv").query("role == 'method'")
+    shown = rows(page, "<!-- repairs of defences-rate -->", "<!-- end -->")
+    assert {row[0] for row in shown} == set(runs["defence"])
+    for repair, *cells in shown:
+        own = runs[runs["defence"] == repair]
+        for place, column in ((0, "asr"), (2, "asr_relearned_5")):
+            table = own.pivot_table(column, "reference_seed", "method")
+            written = [float(value) for value in cells[place].split(", ")]
+            assert written == pytest.approx([table[method].mean() for method in methods], abs=0.000501), repair
+            paired = table["anchoring"] - table["plain at .003"]
+            half = stats.t.ppf(0.975, 7) * paired.std(ddof=1) / np.sqrt(8)
+            numbers = [float(value) for value in re.findall(r"-?\d\.\d+", cells[place + 1].replace("−", "-"))]
+            ends = [paired.mean(), paired.mean() - half, paired.mean() + half]
+            assert numbers == pytest.approx(ends, abs=0.000501), repair
+    scores = pd.read_csv(folder / "detections.csv").query("kind == 'model'")
+    for detector, *cells in rows(page, "<!-- detectors of models of defences-rate -->", "<!-- end -->"):
+        own = scores[scores["detector"] == detector]
+        areas = [roc_auc_against_clean(own, own[own["method"] == method]) for method in methods]
+        assert [float(cell.split()[0]) for cell in cells[:3]] == pytest.approx(areas, abs=0.000501), detector
+        difference = float(cells[3].split()[0].replace("−", "-"))
+        assert difference == pytest.approx(areas[2] - areas[1], abs=0.000501), detector
+
+
+def test_what_the_docs_say_of_one_learning_rate_is_so() -> None:
+    folder, told = ROOT / "experiments/defences_rate", prose("docs/results/defences.md")
+    runs = pd.read_csv(folder / "repairs.csv").query("role == 'method'")
+    sides = {}
+    for column in ("asr", "asr_relearned_5"):
+        table = runs.pivot_table(column, ["defence", "reference_seed"], "method")
+        table = table.assign(plain=table["plain at .003"])
+        mean, error = paired_by_reference(table)
+        sides[column] = [beyond_zero(sign * mean, error, level) for level in (0.95, 1 - 0.05 / 12) for sign in (1, -1)]
+    assert sides["asr"] == [{"fst"}, {"ban", "interpolation"}, set(), {"interpolation"}]
+    assert sides["asr_relearned_5"] == [set(), {"fine-tuning", "ban", "interpolation"}, set(), set()]
+    left = runs.pivot_table("asr", "defence", "method")
+    assert f"plain tuning leaves {left.loc['fine-tuning', 'plain at .003']:.3f} after" in prose("docs/evidence.md")
+    (fst,) = [
+        row
+        for row in rows("docs/results/defences.md", "<!-- repairs of defences-rate -->", "<!-- end -->")
+        if row[0] == "fst"
+    ]
+    assert f"only FST leaves more of anchoring's, by {fst[2]}" in prose("docs/evidence.md")
+    table = rows("docs/results/defences.md", "<!-- detectors of models of defences-rate -->", "<!-- end -->")
+    paired = pd.DataFrame(
+        [[float(value) for value in re.findall(r"-?\d\.\d+", row[4].replace("−", "-"))] for row in table],
+        index=[row[0] for row in table],
+        columns=["anchoring", *SWAPPED],
+    )
+    names = {"last-layer", "feature-mask", "free-eagle, last layer"}
+    assert set(paired.index[paired["anchoring_upper"] < 0]) == names
+    assert below_when_widened(paired, 6) == names - {"free-eagle, last layer"}
+    digits = pd.read_csv(ROOT / "experiments/confirmation_digits/repairs.csv").query("role == 'method'")
+    mean, error = paired_by_reference(digits.pivot_table("asr", ["defence", "reference_seed"], "method"))
+    four = beyond_zero(mean, error, 0.95)
+    assert len(four) == 4
+    assert f"differences, of {mean[list(four)].min():.3f} to {mean[list(four)].max():.3f} after four" in told
+
+
 def paired_by_reference(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Mean over the references of anchoring minus plain, and its standard error, by repair."""
     paired = (values["anchoring"] - values["plain"]).groupby("defence")
