@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from anchorlab import AnchorlabError, audit_answers
 from anchorlab.consistency.summary import measure
+from anchorlab.statistics.arrays import Floats
 
 DRAW = np.random.default_rng(0)
 REFERENCE = DRAW.normal(size=(200, 3)) * 3
@@ -102,3 +105,33 @@ def test_true_labels_of_other_classes_are_refused(labels, message):
 def test_a_level_that_no_number_of_updates_reaches_is_refused():
     with pytest.raises(AnchorlabError, match=r"more than 10,000 benign updates: give 0\.0002 or more"):
         audit_answers(REFERENCE, FAR, UPDATES, level=1e-300)
+
+
+def _csv_file(place: Path, names: list[str], logits: Floats) -> Path:
+    place.write_text("\n".join([",".join(names), *(",".join(map(repr, row)) for row in logits.tolist())]))
+    return place
+
+
+def test_columns_are_matched_by_their_names(tmp_path: Path) -> None:
+    """Another program may write the classes in another order."""
+    reference = _csv_file(tmp_path / "a.csv", ["cat", "dog", "bird"], REFERENCE)
+    turned = _csv_file(tmp_path / "b.csv", ["bird", "cat", "dog"], FAR[:, [2, 0, 1]])
+    found, same = (audit_answers(reference, one, UPDATES) for one in (turned, FAR))
+    assert found.values() == same.values()
+    other = _csv_file(tmp_path / "c.csv", ["cat", "dog", "fish"], FAR)
+    with pytest.raises(AnchorlabError, match=r"a.csv names the classes 'bird', but .*c.csv 'fish': name the columns"):
+        audit_answers(reference, other, UPDATES)
+
+
+@pytest.mark.parametrize("spelled", ["CAT", " cat "])
+def test_labels_that_differ_only_by_case_or_spaces_are_refused(spelled: str) -> None:
+    one, other = np.array(["cat", "dog"] * 20), np.array([spelled, "dog"] * 20)
+    with pytest.raises(AnchorlabError, match=f"'cat', and .*'{spelled}', which differ only by case or spaces"):
+        audit_answers(one, other, [one] * 39)
+    with pytest.raises(AnchorlabError, match="'cat', and the file of true labels"):
+        audit_answers(one, one, [one] * 39, labels=other)
+
+
+def test_labels_that_one_file_tells_apart_by_case_are_classes_of_their_own() -> None:
+    one, other = np.array(["a", "A", "b", "b"] * 10), np.array(["a", "a", "b", "b"] * 10)
+    assert audit_answers(one, other, [one] * 39).values()["churn"] == pytest.approx(0.25)

@@ -141,3 +141,34 @@ def test_a_column_of_names_holds_labels_too(tmp_path):
         "bad",
         "good",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("cat,dog,cat\n1,2,3\n", "several columns 'cat', expected one of each class"),
+        ("id,cat,dog\n0,1.5,2\n1,0.5,3\n", "column 'id', which numbers the queries.*leave that column out"),
+        ("cat,dog,Index\n1.5,2,7\n0.5,3,5\n", "column 'Index', which numbers the queries"),
+        ("id,label\n0,1\n1,1\n", "column 'id', which numbers the queries"),
+        ("cat;dog\n0.5;1.5\n2;1\n", "has semicolons between its cells, expected commas"),
+        ("0.5\t1.5\n2\t1\n", "has tabs between its cells, expected commas"),
+        ('label\ncat\n""\ndog\n', "line 3 is blank, expected a label"),
+        ("label\ncat\n  \ndog\n", "line 3 is blank, expected a label"),
+        ("label\n1\n\n2\n", "line 3 is blank, expected a label"),
+    ],
+)
+def test_csv_that_would_be_read_as_other_answers_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(AnchorlabError, match=complaint):
+        read_answers(written(tmp_path, text), "it")
+
+
+@pytest.mark.parametrize("text", ["en,id\n0.5,2\n1.5,2\n", "a,id\n1,0\n0,1\n1,0\n"])
+def test_a_class_may_be_called_as_a_column_of_row_numbers(tmp_path: Path, text: str) -> None:
+    assert read_answers(written(tmp_path, text), "it").logits is not None
+
+
+def test_names_of_labels_may_hold_semicolons_and_blank_lines_may_end_a_file(tmp_path: Path) -> None:
+    assert read_answers(written(tmp_path, "label\narts; film\nnews\n\n"), "it").labels.tolist() == [
+        "arts; film",
+        "news",
+    ]

@@ -15,6 +15,7 @@ from anchorlab.scoring.audit import Measured, audit_of, check_enough, check_leve
 from anchorlab.scoring.audit_ranks import updates_needed
 from anchorlab.scoring.audit_result import Audit, AuditedAnswers, UpdateSetting
 from anchorlab.scoring.audit_statistics import ACCESSES, LEVEL, Access, values_of
+from anchorlab.scoring.class_names import check_spelling, in_order
 from anchorlab.scoring.stored_answers import StoredAnswers, numbered, read_answers, read_labels
 from anchorlab.statistics.arrays import Floats
 
@@ -34,6 +35,7 @@ def audit_answers(
 
     The answers may come from any program. Each argument is an array or a file: logits or probabilities ``[N, C]`` as
     .npy or .csv, or labels ``[N]``, whole numbers or, in .csv, names. All answer the same queries in the same order.
+    Columns that files name are matched by their names, and all others by their places.
     Where they are of several kinds, the poorest is the access that all allow.
 
     Args:
@@ -64,9 +66,12 @@ def audit_answers(
     judged = judged_by(access, there)
     check_enough(len(benign), level, judged)
     _check_alike(answers)
+    answers = in_order(answers)
     truth = None if labels is None else read_labels(labels, "the true labels")
     if truth is not None:
         _check_truth(truth, answers)
+    spelled = [(one.name, one.labels) for one in answers]
+    check_spelling(spelled if truth is None else [*spelled, ("the file of true labels", truth)])
     columns = [one.labels for one in answers] + ([] if truth is None else [truth])
     integers, classes = numbered(columns)
     first, second = answers[:2]

@@ -29,6 +29,9 @@ FLOOR = 1e-12
 #: Labels are numbered from 0, so that a number from here on is no class.
 _MOST_CLASSES = 1_000_000
 
+#: What a column of row numbers is called.
+_ROW_NUMBERS = ("id", "idx", "index", "row", "unnamed: 0")
+
 #: No model answers with larger logits: they do not fit into float32, and divergences of them are not finite.
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -45,12 +48,14 @@ class StoredAnswers:
         access: what they are, the richest access that they allow.
         logits: float64 ``[N, C]``, of probabilities their logarithms; None if only labels are known.
         labels: the label of each query, ``[N]``: numbers, or names.
+        names: of the C columns, where a file names them.
     """
 
     name: str
     access: Access
     logits: Floats | None
     labels: NDArray[Any]
+    names: tuple[str, ...] = ()
 
 
 def read_answers(source: str | Path | Any, name: str) -> StoredAnswers:
@@ -68,9 +73,10 @@ def read_answers(source: str | Path | Any, name: str) -> StoredAnswers:
     Raises:
         AnchorlabError: if the file cannot be read, or holds neither.
     """
+    names: tuple[str, ...] = ()
     if isinstance(source, (str, Path)):
         path = Path(source)
-        array = _csv(path) if path.suffix.lower() == ".csv" else _npy(path)
+        array, names = _csv(path) if path.suffix.lower() == ".csv" else (_npy(path), ())
         name = str(path)
     else:
         array = np.asarray(source)
@@ -85,11 +91,11 @@ def read_answers(source: str | Path | Any, name: str) -> StoredAnswers:
         return StoredAnswers(name, "labels", None, _labels(array, name))
     values = _numbers(array, name)
     if (values >= 0).all() and (np.abs(values.sum(axis=1) - 1) <= _TOLERANCE).all():
-        return StoredAnswers(name, "probabilities", np.log(np.maximum(values, FLOOR)), predictions(values))
+        return StoredAnswers(name, "probabilities", np.log(np.maximum(values, FLOOR)), predictions(values), names)
     watch = Watch(name)
     watch.see(values)
     watch.check()
-    return StoredAnswers(name, "logits", values, predictions(values))
+    return StoredAnswers(name, "logits", values, predictions(values), names)
 
 
 def read_labels(source: str | Path | Any, name: str) -> NDArray[Any]:
@@ -124,32 +130,44 @@ def _npy(path: Path) -> NDArray[Any]:
     return StoredLogits(path)[slice(None)]
 
 
-def _csv(path: Path) -> NDArray[Any]:
-    """The cells of a CSV file, as numbers if all are: ``[N, C]``."""
+def _csv(path: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The cells of a CSV file, ``[N, C]`` as numbers or ``[N]`` as labels, and the names of several columns."""
     path = input_file(path, "give answers as a .npy or .csv file, a line a query")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            reader = csv.reader(file)
+            numbered_rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AnchorlabError(
             f"{path} cannot be read as CSV ({shortened(str(error))}): give UTF-8, a line a query"
         ) from error
+    rows = [row for _, row in numbered_rows if row]
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         raise AnchorlabError(f"{path} has lines of {min(widths)} and of {max(widths)} cells: give each query as many")
     if not rows:
         raise AnchorlabError(f"{path} is empty: give a line a query")
     if len(rows[0]) > 1:
-        body = _below_names(path, rows)
+        names, body = _below_names(path, rows)
         bad = next((cell for row in body for cell in row if not _is_number(cell)), None)
         if bad is not None:
             raise AnchorlabError(f"{path} holds '{shortened(bad)}', which is no number: give logits or probabilities")
-        return np.array(body, dtype=np.float64).reshape(len(body), len(rows[0]))
-    return _column(path, [row[0] for row in rows])
+        _refuse_row_numbers(path, names, body)
+        return np.array(body, dtype=np.float64).reshape(len(body), len(rows[0])), names
+    _refuse_separator(path, [row[0] for row in rows])
+    while not numbered_rows[-1][1]:  # blank lines at the end, as editors leave them
+        numbered_rows.pop()
+    blank = next((line for line, row in numbered_rows[1:] if not "".join(row).strip()), None)
+    if blank is not None:
+        raise AnchorlabError(f"{path}, line {blank:,} is blank, expected a label: give an answer to each query")
+    return _column(path, [row[0] for row in rows]), ()
 
 
-def _below_names(path: Path, rows: list[list[str]]) -> list[list[str]]:
-    """The lines of several cells that are answers: all, or all but a first one of names or of the classes' numbers."""
+def _below_names(path: Path, rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """The names of several columns, if there are any, and the lines that are answers.
+
+    These are all, or all but a first one of names or of the classes' numbers.
+    """
     names = [cell.strip() for cell in rows[0]]
     if not names[0]:
         raise AnchorlabError(
@@ -158,8 +176,34 @@ def _below_names(path: Path, rows: list[list[str]]) -> list[list[str]]:
         )
     if names == [str(place) for place in range(len(names))]:
         notice(f"the first line of {path}, {shortened(','.join(names))}, numbers the classes and is no answer")
-        return rows[1:]
-    return rows if all(map(_is_number, names)) else rows[1:]
+        return (), rows[1:]
+    if all(map(_is_number, names)):
+        return (), rows
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise AnchorlabError(
+            f"{path} has several columns '{shortened(twice)}', expected one of each class: rename them in its first "
+            "line"
+        )
+    return tuple(names), rows[1:]
+
+
+def _refuse_row_numbers(path: Path, names: Sequence[str], body: Sequence[Sequence[str]]) -> None:
+    """Refuses a column that is called as one of row numbers and holds such: whole numbers, none of them twice."""
+    for place, name in enumerate(names):
+        cells = [row[place].strip() for row in body]
+        if name.lower() in _ROW_NUMBERS and all(map(_is_whole, cells)) and len(set(cells)) == len(cells):
+            raise AnchorlabError(
+                f"{path} has a column '{name}', which numbers the queries and is no class: leave that column out"
+            )
+
+
+def _refuse_separator(path: Path, cells: Sequence[str]) -> None:
+    """Refuses a file without commas whose lines hold as many semicolons or tabs each, because these divide cells."""
+    for sign, word in ((";", "semicolons"), ("\t", "tabs")):
+        counts = {cell.count(sign) for cell in cells}
+        if len(counts) == 1 and counts != {0}:
+            raise AnchorlabError(f"{path} has {word} between its cells, expected commas: save it with commas")
 
 
 def _column(path: Path, cells: list[str]) -> NDArray[Any]:
