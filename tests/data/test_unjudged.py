@@ -152,3 +152,9 @@ def test_as_stored_images_keep_their_size_and_texts_have_no_inputs(digits: Task,
     assert read_inputs(write(tmp_path / "in.csv", text=["one", "two"]), texts, as_stored=True).split.inputs == {}
     assert as_inputs(["one"], texts, as_stored=True).split.inputs == {}
     refused("the images are uint8 of 3 dimensions", as_inputs, torch.zeros(2, 8, 8).byte(), digits, as_stored=True)
+
+
+@pytest.mark.parametrize(("name", "sign"), [("in.csv", ";"), ("in.csv", "\t"), ("in.csv", "|"), ("in.tsv", ",")])
+def test_other_signs_between_columns_are_refused(texts: Task, tmp_path: Path, name: str, sign: str) -> None:
+    (tmp_path / name).write_text(f"text{sign}label\none film{sign}a\n")
+    refused("has one column, .*expected a .* between columns and not a", read_inputs, tmp_path / name, texts)

@@ -27,6 +27,9 @@ from anchorlab.notices import notice
 #: What stands between the columns of a file of texts, by the end of its name; None: there are no columns.
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 
+#: What may stand between columns, in words.
+_SIGNS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+
 
 @dataclass(frozen=True)
 class UnjudgedInputs:
@@ -177,6 +180,13 @@ def _text_column(rows: Any, wanted: str | None, where: str, given: str | Path) -
         if known is not None and known in names:
             return known
     if len(names) == 1:
+        separator = _SEPARATORS.get(user_path(given).suffix.lower())
+        other = next((sign for sign in ",;\t|" if sign in names[0]), None)
+        if separator is not None and other is not None:
+            raise AnchorlabError(
+                f"{where} has one column, {quoted(names[0])}, expected {_SIGNS[separator]} between columns and not "
+                f"{_SIGNS[other]}: separate them so, or name the column by --text-column"
+            )
         if user_path(given).suffix.lower() in _SEPARATORS and len(names[0].split()) > 1:
             raise AnchorlabError(
                 f"{where} has the one column {quoted(names[0])}, which reads like a text and not like a name: write "
