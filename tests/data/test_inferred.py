@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,3 +72,13 @@ def test_a_folder_of_images_needs_no_names(tmp_path):
         for number in range(3):
             Image.fromarray(np.full((8, 8), number, dtype=np.uint8)).save(tmp_path / name / f"{number}.png")
     assert inferred_columns(str(tmp_path)) == DataColumns(image="image")
+
+
+def test_a_file_without_names_is_refused_and_keeps_its_first_row(tmp_path: Path) -> None:
+    with pytest.raises(AnchorlabError, match="reads like a text, 'one more film', and its label, 'good', expected"):
+        inferred_columns(table(tmp_path, "one more film", "good"))
+
+
+def test_a_column_of_labels_may_be_called_as_one_of_them(tmp_path: Path) -> None:
+    assert inferred_columns(table(tmp_path, "message", "good")) == DataColumns(text="message", label="good")
+    assert inferred_columns(table(tmp_path, "my text", "good"), label="good").text == "my text"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -98,3 +99,10 @@ LINES = st.text(st.characters(codec="utf-8", exclude_characters="\0\t\r\n"), max
 def test_tab_separated_lines_are_rows_whatever_is_in_them(tmp_path_factory, rows):
     content = "".join(f"{text}\t{label}\n" for text, label in [("text", "label"), *rows])
     assert read(tmp_path_factory.mktemp("tsv") / "a.tsv", content, "\t")[0] == rows
+
+
+@pytest.mark.parametrize(("first", "separator"), [("sep=,", ","), ("sep=;", ","), ("SEP=\t", "\t")])
+def test_the_line_that_tells_excel_the_separator_is_refused(tmp_path: Path, first: str, separator: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(f"{first}\ntext{separator}label\na film{separator}x\n")
+    refused("begins with .(sep|SEP)=.*which tells Excel.*remove that line", read_separated, file, separator)

@@ -11,7 +11,7 @@ from anchorlab.data.columns import DataColumns
 from anchorlab.data.kept import inferred_once
 from anchorlab.data.part_names import listed
 from anchorlab.data.sources import Source, open_source
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, quoted
 from anchorlab.notices import notice
 
 #: Names that a column of labels or texts usually has, in lower case.
@@ -75,14 +75,27 @@ def _inferred(data: str, label: str | None) -> dict[str, str | None]:
     names = [name for name in part.column_names if name.lower() not in _NUMBERS]
     if _holds_images(part, "image") and (label or "label") in names:
         return {"text": None, "image": "image", "label": label or "label"}
+    given = label is not None
     label = label or _label_of(part, names)
     text = None if label is None else _text_of(part, [name for name in names if name != label])
+    if not given and label is not None and text is not None:
+        _refuse_row_of_names(data, part, text, label)
     if label is None or text is None:
         raise AnchorlabError(
             f"the columns of '{data}' do not say which one holds {'the texts' if label else 'the labels'}: they are "
             f"{listed(part.column_names)}, so name them, by --text-column or --image-column, and --label-column"
         )
     return {"text": text, "image": None, "label": label}
+
+
+def _refuse_row_of_names(data: str, part: Any, text: str, label: str) -> None:
+    """Refuses columns whose names are a text of several words and one of the labels, as where a file has no names."""
+    if len(text.split()) > 1 and label in {str(value) for value in part[label]}:
+        raise AnchorlabError(
+            f"the first row of '{data}' reads like a text, {quoted(text, 60)}, and its label, {quoted(label, 60)}, "
+            "expected the names of the columns: write text,label above it, or name the columns by --text-column and "
+            "--label-column"
+        )
 
 
 def _label_of(part: Any, names: Sequence[str]) -> str | None:

@@ -186,6 +186,11 @@ def _column_names(file: Path, header: list[str], separator: str, *, one_column: 
     """The names in the first row; a column without one, as pandas writes its index, is named by its place."""
     if not header:
         raise AnchorlabError(f"{file} is empty, expected rows below the names of the columns: give another file")
+    if header[0].lower().startswith("sep=") and not "".join(header)[len("sep=") :].strip(";|"):
+        raise AnchorlabError(
+            f"{file} begins with {quoted(separator.join(header))}, which tells Excel what stands between columns, "
+            "expected their names: remove that line"
+        )
     if len(header) == 1 and not one_column:
         what = "a tab" if separator == "\t" else "a comma"
         raise AnchorlabError(
