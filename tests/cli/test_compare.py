@@ -152,3 +152,15 @@ def test_a_page_of_the_comparison_is_written_and_renewed(run, tmp_path, referenc
     assert {path.name for path in out.iterdir()} == {"index.html", "comparison.json"}
     assert run("report", out).code == 0
     assert (out / "index.html").read_text() == before
+
+
+def test_the_page_of_somebody_else_is_not_replaced(run: Run, stored: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(*stored, "--out", out).code == 0
+    assert run(*stored, "--out", out).code == 0
+    (out / "comparison.json").write_text('{"mine": 1}')
+    assert "comparison.json is none that 'anchorlab compare' wrote" in run(*stored, "--out", out).err
+    (out / "comparison.json").unlink()
+    (out / "index.html").write_text("mine")
+    assert "index.html is none that 'anchorlab compare' wrote" in run(*stored, "--out", out).err
+    assert (out / "index.html").read_text() == "mine"

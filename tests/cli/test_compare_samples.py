@@ -83,6 +83,7 @@ def test_a_metric_is_for_logs(run: Run, runs: tuple[Path, Path]) -> None:
 def test_the_page_is_written_and_written_again(run: Run, runs: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "page"
     assert run("compare", *runs, "--samples", "--out", out).code == 0
+    assert run("compare", *runs, "--samples", "--out", out).code == 0
     assert {path.name for path in out.iterdir()} == {"index.html", "samples.json"}
     page = (out / "index.html").read_text()
     assert "arc_easy" in page
@@ -91,6 +92,7 @@ def test_the_page_is_written_and_written_again(run: Run, runs: tuple[Path, Path]
     assert (out / "index.html").read_text() == page
     (out / "samples.json").write_text("{}")
     assert_refused(run("report", out), "samples.json", "run anchorlab compare --samples again")
+    assert_refused(run("compare", *runs, "--samples", "--out", out), "samples.json is none that")
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if "\0" not in name and "\udcff" not in name])

@@ -43,3 +43,12 @@ def test_a_page_is_written_beside_the_gates_and_written_again(run: Run, models: 
     assert run("report", out).code == 0
     assert (out / "index.html").read_text() == page
     assert json.loads((out / "tokens.json").read_text())["values"]["tokens"] == found.tokens
+
+
+def test_the_page_of_somebody_else_is_not_replaced(run: Run, models: list[Path], tmp_path: Path) -> None:
+    texts, out = write_log(tmp_path / "texts.jsonl", [{"text": text} for text in TEXTS]), tmp_path / "page"
+    how = ("compare", *models, "--texts", texts, "--out", out)
+    assert run(*how).code == 0
+    assert run(*how).code == 0
+    (out / "tokens.json").unlink()
+    assert "index.html is none that 'anchorlab compare --texts' wrote" in run(*how).err

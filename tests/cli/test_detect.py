@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from anchorlab.statistics.numbers import significant
+from tests.cli.conftest import Run
 from tests.refusals import assert_refused
 
 
@@ -56,6 +58,13 @@ def test_two_models_do_not_share_a_folder(run, tmp_path, injected_folder, refere
     assert_refused(run("detect", reference_folder, *how), "holds what detectors said of another model or form")
     assert (tmp_path / "out" / "last-layer" / "detection.json").read_bytes() == before
     assert run("detect", injected_folder, *how).code == 0
+
+
+def test_the_page_of_somebody_else_is_not_replaced(run: Run, tmp_path: Path, injected_folder: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    ended = run("detect", injected_folder, "--detector", "last-layer", "--out", tmp_path)
+    assert_refused(ended, "index.html is none that 'anchorlab detect' wrote")
+    assert (tmp_path / "index.html").read_text() == "mine"
 
 
 def test_two_forms_do_not_share_a_folder(run, tmp_path, injected_folder):
@@ -127,6 +136,10 @@ def test_the_images_of_a_folder_are_ranked_without_a_trigger(run, tmp_path, inje
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     scores = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert set(scores["place"]) == {f"{number}.png" for number in range(12)}
+    assert run("detect", injected_folder, "--inputs", photos, *how).code == 0
+    (tmp_path / "out" / "inputs.json").unlink()
+    again = run("detect", injected_folder, "--inputs", photos, *how)
+    assert_refused(again, "index.html is none that 'anchorlab detect --inputs' wrote")
 
 
 def test_a_column_of_the_inputs_is_named_while_the_models_own_data_stay(run, tmp_path, injected_folder):

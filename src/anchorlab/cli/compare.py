@@ -79,7 +79,7 @@ def compare(
     from anchorlab.consistency.words import words_of_comparison
     from anchorlab.files import check_folder
     from anchorlab.reports.acceptance.gates import gate_checks
-    from anchorlab.reports.comparison import write_comparison
+    from anchorlab.reports.comparison import check_comparison_folder, write_comparison
 
     gates.check(instances=instances)
     with gates.judging("compare", reference, candidate) as judging:
@@ -128,6 +128,8 @@ def compare(
             )
         if metric is not None:
             raise AnchorlabError("--metric chooses among the metrics of logs: give --samples too, or leave it out")
+        if out is not None:
+            check_comparison_folder(out)
         bounds = judging.bounds()
         target = following = None
         alike: tuple[str, ...] = ()

@@ -41,7 +41,7 @@ def compare_logs(
         every: whether all columns are shown.
         for_models: options that were given and are for models alone, by their flags.
     """
-    from anchorlab.reports.samples import write_samples
+    from anchorlab.reports.samples import check_samples_folder, write_samples
     from anchorlab.samples.compare import compare_samples
     from anchorlab.samples.measurements import MEASUREMENTS
     from anchorlab.samples.table import samples_table
@@ -49,6 +49,8 @@ def compare_logs(
 
     for flag in for_models:
         raise AnchorlabError(f"--{flag} is for models, and logs are compared as they are: leave it out")
+    if out is not None:
+        check_samples_folder(out)
     bounds = judging.bounds(list(MEASUREMENTS))
     found = compare_samples(reference, candidate, metrics=metrics, save_instances=instances)
     if out is not None:

@@ -112,7 +112,7 @@ def compare_over_texts(
         others: flags that were given and are for other comparisons.
     """
     from anchorlab.reports.acceptance.gates import gate_checks
-    from anchorlab.reports.tokens.page import write_tokens
+    from anchorlab.reports.tokens.page import check_tokens_folder, write_tokens
     from anchorlab.tokens.compare import compare_tokens
     from anchorlab.tokens.measurements import MEASUREMENTS
     from anchorlab.tokens.table import headline_table, tokens_table
@@ -120,6 +120,8 @@ def compare_over_texts(
 
     for flag in others:
         raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
+    if out is not None:
+        check_tokens_folder(out)
     bounds = judging.bounds(list(MEASUREMENTS))
     found = compare_tokens(
         reference,

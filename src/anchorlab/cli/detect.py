@@ -109,7 +109,7 @@ def detect(
         write_input_score,
         write_model_score,
     )
-    from anchorlab.reports.detections_page import write_detections_page
+    from anchorlab.reports.detections_page import check_detections_folder, write_detections_page
     from anchorlab.scoring.detect import check_detectors, score_inputs, score_model
 
     detector = detector or []
@@ -162,6 +162,7 @@ def detect(
     shared: dict[str, Any] = {"defender_data": count, "task": data, "seed": seed}
     check_detectors(suspicious, list(detectors.values()), **shared, **attack.arguments())
     if out is not None:
+        check_detections_folder(out)
         check_one_model(out, examined)
     model_scores, clean_scores = {}, {}
     for name, built in of_models.items():

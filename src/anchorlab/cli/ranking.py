@@ -46,9 +46,11 @@ def rank_inputs(
     Raises:
         AnchorlabError: as ``detect_inputs``.
     """
-    from anchorlab.reports.ranking import write_ranking
+    from anchorlab.reports.ranking import check_ranking_folder, write_ranking
     from anchorlab.scoring.rank_inputs import detect_inputs
 
+    if out is not None:
+        check_ranking_folder(out)
     ranked = detect_inputs(
         model,
         inputs,

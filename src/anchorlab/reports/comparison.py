@@ -13,6 +13,8 @@ from anchorlab.consistency.table import comparison_table, headline_table
 from anchorlab.consistency.words import words_of_comparison
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json, write_json
+from anchorlab.reports.foreign import refuse_foreign
+from anchorlab.reports.html import PAGE
 from anchorlab.reports.plain import PlainPage, PlainSection, write_plain
 from anchorlab.settings import invalid
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
@@ -51,6 +53,11 @@ def write_comparison(
     known = {"reference": reference, "candidate": candidate, "target": target, "kinds": kinds}
     write_json(out / RECORD, {**known, "values": comparison.model_dump(mode="json")})
     return write_plain(comparison_page(comparison, reference, candidate, target=target, kinds=kinds), out)
+
+
+def check_comparison_folder(folder: Path) -> None:
+    """Refuses a folder whose files ``compare --out`` did not write, as ``refuse_foreign`` does."""
+    refuse_foreign(folder / RECORD, "anchorlab compare", lambda: _page_of(folder / RECORD), [PAGE])
 
 
 def write_folder(folder: Path, out: Path) -> Path:

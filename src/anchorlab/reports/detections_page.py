@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json
-from anchorlab.reports.html import png_uri
+from anchorlab.reports.foreign import refuse_foreign
+from anchorlab.reports.html import PAGE, png_uri
 from anchorlab.reports.plain import PlainPage, PlainSection, write_plain
 from anchorlab.statistics.comma_separated import read_csv
 from anchorlab.statistics.estimate import Estimate
@@ -29,13 +31,25 @@ def write_detections_page(folder: Path, out: Path) -> Path:
     Raises:
         AnchorlabError: if a file is damaged, or the page cannot be written.
     """
+    return write_plain(_page_of(folder), out)
+
+
+def check_detections_folder(folder: Path) -> None:
+    """Refuses a folder whose files ``detect --out`` did not write, as ``refuse_foreign`` does."""
+    records = sorted(folder.glob(f"*/{RECORD}"))
+    for record in records:
+        refuse_foreign(record, "anchorlab detect", partial(_page_of, record.parent))
+    if not records:
+        refuse_foreign(folder / RECORD, "anchorlab detect", lambda: _page_of(folder), [PAGE])
+
+
+def _page_of(folder: Path) -> PlainPage:
     files = sorted([*folder.glob(RECORD), *folder.glob(f"*/{RECORD}")])
     records = {file.parent: read_json(file, _REMEDY) for file in files}
     try:
-        page = _page(folder.resolve().name, records)
+        return _page(folder.resolve().name, records)
     except (KeyError, TypeError, ValueError) as error:
         raise AnchorlabError(f"a {RECORD} in {folder} is damaged ({error!r}): {_REMEDY}") from error
-    return write_plain(page, out)
 
 
 def _page(name: str, records: Mapping[Path, dict[str, Any]]) -> PlainPage:

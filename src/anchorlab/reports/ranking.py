@@ -8,7 +8,8 @@ from typing import Any
 
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.files import read_json, write_atomically, write_json
-from anchorlab.reports.html import picture_uri
+from anchorlab.reports.foreign import refuse_foreign
+from anchorlab.reports.html import PAGE, picture_uri
 from anchorlab.reports.plain import PlainPage, PlainSection, ShownInput, write_plain
 from anchorlab.scoring.rank_inputs import RankedInputs
 from anchorlab.statistics.comma_separated import frame_csv
@@ -48,18 +49,27 @@ def write_ranking(ranked: RankedInputs, *, model: str, file: str, out: Path, top
     return write_plain(ranking_page(record), out)
 
 
+def check_ranking_folder(folder: Path) -> None:
+    """Refuses a folder whose files ``detect --inputs --out`` did not write, as ``refuse_foreign`` does."""
+    files = [PAGE, "scores.csv"]
+    refuse_foreign(folder / RECORD, "anchorlab detect --inputs", lambda: _page_of(folder / RECORD), files)
+
+
 def write_ranking_page(folder: Path, out: Path) -> Path:
     """Writes the page of a folder that ``write_ranking`` filled.
 
     Raises:
         AnchorlabError: if its record is damaged, or the page cannot be written.
     """
-    record = read_json(folder / RECORD, _REMEDY)
+    return write_plain(_page_of(folder / RECORD), out)
+
+
+def _page_of(file: Path) -> PlainPage:
+    record = read_json(file, _REMEDY)
     try:
-        page = ranking_page(record)
+        return ranking_page(record)
     except (KeyError, TypeError, ValueError) as error:
-        raise AnchorlabError(f"{folder / RECORD} is damaged ({error!r}): {_REMEDY}") from error
-    return write_plain(page, out)
+        raise AnchorlabError(f"{file} is damaged ({error!r}): {_REMEDY}") from error
 
 
 def _content(ranked: RankedInputs, index: int) -> dict[str, str]:

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json, write_json
+from anchorlab.reports.foreign import refuse_foreign
+from anchorlab.reports.html import PAGE
 from anchorlab.reports.plain import PlainPage, PlainSection, write_plain
 from anchorlab.samples.result import SampleComparison
 from anchorlab.samples.table import samples_table
@@ -45,20 +47,28 @@ def write_samples(found: SampleComparison, reference: str, candidate: str, out: 
     return write_plain(samples_page(found, reference, candidate), out)
 
 
+def check_samples_folder(folder: Path) -> None:
+    """Refuses a folder whose files ``compare --samples --out`` did not write, as ``refuse_foreign`` does."""
+    refuse_foreign(folder / RECORD, "anchorlab compare --samples", lambda: _page_of(folder / RECORD), [PAGE])
+
+
 def write_samples_folder(folder: Path, out: Path) -> Path:
     """Writes the page of a folder that ``compare --samples --out`` filled.
 
     Raises:
         AnchorlabError: if the record is damaged, or the page cannot be written.
     """
-    file = folder / RECORD
+    return write_plain(_page_of(folder / RECORD), out)
+
+
+def _page_of(file: Path) -> PlainPage:
     record = read_json(file, _REMEDY)
     try:
         found = SampleComparison.model_validate(record.get("values"))
     except ValidationError as error:
         raise AnchorlabError(f"{invalid(f'the comparison {file}', error)}; {_REMEDY}") from error
     names = [str(record.get(role, f"the {role}")) for role in ("reference", "candidate")]
-    return write_plain(samples_page(found, *names), out)
+    return samples_page(found, *names)
 
 
 def samples_page(found: SampleComparison, reference: str, candidate: str) -> PlainPage:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from anchorlab.errors import AnchorlabError, removal
+from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json, write_json
 from anchorlab.reports.audit.stored import OF_LANGUAGE_MODELS
 from anchorlab.reports.audit.stored import RECORD as OF_CLASSIFIERS
 from anchorlab.reports.audit.strips import Strip, strip
+from anchorlab.reports.foreign import refuse_foreign
 from anchorlab.reports.html import PAGE, asset, environment
 from anchorlab.reports.plain import PlainPage, PlainSection, write_plain
 from anchorlab.scoring.ranked import Ranked
@@ -63,23 +64,12 @@ def check_token_audit_folder(folder: Path) -> None:
     Raises:
         AnchorlabError: naming what would be replaced.
     """
-    record, page = folder / RECORD, folder / PAGE
     if (folder / OF_CLASSIFIERS).exists():
         raise AnchorlabError(
             f"{folder} holds an audit of a classifier, which 'anchorlab audit' wrote, and this one is of a language "
             "model: choose another folder"
         )
-    foreign = page if page.exists() and not record.exists() else None
-    if record.exists():
-        try:
-            read_token_audit(folder)
-        except AnchorlabError:
-            foreign = record
-    if foreign is not None:
-        raise AnchorlabError(
-            f"{foreign} is none that 'anchorlab audit --texts' wrote: choose another folder, or remove it, by "
-            f"{removal(foreign)}"
-        )
+    refuse_foreign(folder / RECORD, "anchorlab audit --texts", lambda: read_token_audit(folder), [PAGE])
 
 
 def write_token_audit_page(audit: TokenAudit, out: Path) -> Path:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from anchorlab.errors import AnchorlabError, removal
+from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json
 from anchorlab.reports.audit.record import FORMAT, AuditRecord
+from anchorlab.reports.foreign import refuse_foreign
 from anchorlab.scoring.audit_ranks import joint_p, lower_p, two_sided_p, upper_p
 from anchorlab.scoring.audit_result import NO_PROOF
 from anchorlab.settings import invalid
@@ -50,23 +51,12 @@ def check_audit_folder(folder: Path) -> None:
         AnchorlabError: if its record is none that is known here, it holds a page without a record, or an audit of a
             language model.
     """
-    record, page = folder / RECORD, folder / "index.html"
     if (folder / OF_LANGUAGE_MODELS).exists():
         raise AnchorlabError(
             f"{folder} holds an audit of a language model, which 'anchorlab audit --texts' wrote, and this one is of a "
             "classifier: choose another folder"
         )
-    foreign = page if page.exists() and not record.exists() else None
-    if record.exists():
-        try:
-            read_audit(folder)
-        except AnchorlabError:
-            foreign = record
-    if foreign is not None:
-        raise AnchorlabError(
-            f"{foreign} is none that 'anchorlab audit' wrote: choose another folder, or remove it, by "
-            f"{removal(foreign)}"
-        )
+    refuse_foreign(folder / RECORD, "anchorlab audit", lambda: read_audit(folder), ["index.html"])
 
 
 def _two_sided(values: dict[str, Any], name: str) -> dict[str, Any]:

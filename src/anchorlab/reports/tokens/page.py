@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json, write_json
-from anchorlab.reports.html import asset
+from anchorlab.reports.foreign import refuse_foreign
+from anchorlab.reports.html import PAGE, asset
 from anchorlab.reports.plain import PlainPage, PlainSection, write_plain
 from anchorlab.reports.tokens.figures import figures_of
 from anchorlab.reports.tokens.passages import passages_element
@@ -50,6 +51,11 @@ def write_tokens(comparison: TokenComparison, out: Path, judged: Sequence[str] =
     """
     write_json(out / RECORD, {"values": _storable(comparison.model_dump(mode="python")), "judged": list(judged)})
     return write_plain(tokens_page(comparison, out, judged), out)
+
+
+def check_tokens_folder(folder: Path) -> None:
+    """Refuses a folder whose files ``compare --texts --out`` did not write, as ``refuse_foreign`` does."""
+    refuse_foreign(folder / RECORD, "anchorlab compare --texts", lambda: read_tokens(folder / RECORD), [PAGE])
 
 
 def write_tokens_folder(folder: Path, out: Path) -> Path:
