@@ -329,6 +329,31 @@ def test_what_differs_beside_the_vocabularies_is_said_in_turn_as_at_once(folders
         assert any(note.startswith("the chat templates differ") for note in found.notes)
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_kept_answers_of_another_reference_are_refused(opened, folders, tmp_path):
+    file, (reference, candidate) = tmp_path / "answers.safetensors", pair(folders)
+    compare_tokens(reference, candidate, answers=file, texts=TEXTS)
+    other = open_causal(candidate) if opened else candidate
+    with pytest.raises(AnchorlabError, match=r"holds the answers of .*gpt2-reference in float32, and .*has other weig"):
+        compare_tokens(other, reference, answers=file, texts=TEXTS)
+    (tmp_path / "junk").mkdir()
+    with pytest.raises(AnchorlabError, match="junk"):
+        compare_tokens(tmp_path / "junk", candidate, answers=file, texts=TEXTS)
+    same = open_causal(reference) if opened else reference
+    found = compare_tokens(same, candidate, answers=file, texts=TEXTS, precision="bfloat16")
+    assert [note for note in found.notes if "reference" in note] == []
+
+
+def test_whose_kept_answers_are_is_said_where_the_weights_cannot_be_seen(folders, tmp_path):
+    file, (reference, candidate) = tmp_path / "answers.safetensors", pair(folders)
+    compare_tokens(reference, candidate, answers=file, texts=TEXTS)
+    found = compare_tokens("nowhere", candidate, answers=file, texts=TEXTS)
+    assert found.notes[0] == f"nothing lies at nowhere: the reference is {reference}, whose answers {file} holds"
+    _redescribe(file, weights=None)
+    found = compare_tokens(candidate, candidate, answers=file, texts=TEXTS)
+    assert found.notes[0] == f"{file} does not tell the weights that answered: the reference is {reference} by its name"
+
+
 def _redescribe(file, **changes):
     """Changes what a file of answers says of itself; None takes a word of it out."""
     from safetensors import safe_open

@@ -163,6 +163,7 @@ def _in_turn(
 ) -> Met:
     """The reference answers into a file; then the candidate answers beside it."""
     device = find_device()
+    whose: list[str] = []
     with _place(answers) as file:
         if kind_at(file) is None:
             first = _opened(reference, precision)
@@ -177,6 +178,7 @@ def _in_turn(
             told = Stored.description(file)
         else:
             told = Stored.description(file)
+            whose = _check_whose(file, told, reference)
             tokenizer = _tokenizer_behind(told, reference)
         second = _opened(candidate, precision)
         tokenizer = second.tokenizer if tokenizer is None else tokenizer
@@ -189,7 +191,29 @@ def _in_turn(
         stored.check_end()
         identical = told.get("weights") == weights_digest(second.net) and told.get("precision") == second.precision
     precisions = told["precision"], second.precision
-    return Met(told["reference"], second.source, precisions, tokenizer, plan, notes, identical, [])
+    return Met(told["reference"], second.source, precisions, tokenizer, plan, [*whose, *notes], identical, [])
+
+
+def _check_whose(file: Path, told: Mapping[str, str], reference: str | Path | CausalLM) -> list[str]:
+    """Refuses kept answers of other weights than the reference's; where these cannot be seen, says whose they are.
+
+    The reference is opened alone, in the precision in which it has answered, and let go before the candidate is opened.
+    """
+    digits = told.get("precision", "")
+    if not {"reference", "precision"} <= told.keys():
+        raise AnchorlabError(f"{file} holds no answers of a model: remove it, or name another file")
+    source = reference.source if isinstance(reference, CausalLM) else str(reference)
+    if not isinstance(reference, CausalLM) and kind_at(user_path(reference)) is None:
+        return [f"nothing lies at {source}: the reference is {told['reference']}, whose answers {file} holds"]
+    if "weights" not in told:
+        return [f"{file} does not tell the weights that answered: the reference is {told['reference']} by its name"]
+    model = reference if isinstance(reference, CausalLM) else open_causal(reference, precision=digits)  # type: ignore[arg-type]
+    if weights_digest(model.net) != told["weights"]:
+        raise AnchorlabError(
+            f"{file} holds the answers of {told['reference']} in {digits}, and {source} has other weights: name "
+            "another file of answers, or that reference"
+        )
+    return []
 
 
 def _as_told(wanted: Wanted, told: Mapping[str, str], candidate: CausalLM) -> Wanted:
