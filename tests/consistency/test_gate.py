@@ -58,12 +58,27 @@ def test_value_and_ends_of_the_interval_are_judged(comparison: Comparison) -> No
         ("kl.uper > 1", "did you mean 'upper'?"),
         ("kl > much", "'much', which is no number"),
         ("kl > nan", "would never break"),
+        ("kl > inf", "would never break, because inf is beyond every number"),
+        ("kl > 1e999", "would never break"),
+        ("kl.lower < -inf", "would never break"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_measured(text: str, words: str) -> None:
     with pytest.raises(AnchorlabError) as caught:
         parse_bound(text)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["unusual > 3", "unusual > 1", "unusual >= 1.5", "unusual < 0", "unusual > inf"])
+def test_a_bound_that_yes_and_no_cannot_break_is_refused(text: str) -> None:
+    with pytest.raises(AnchorlabError, match="would never break"):
+        parse_bound(text, ["unusual"])
+    for possible in ("unusual > 0.5", "unusual >= 1", "unusual < 1"):
+        assert parse_bound(possible, ["unusual"]).name == "unusual"
+
+
+def test_an_infinite_bound_that_can_break_is_read() -> None:
+    assert parse_bound("kl_max >= inf", ["kl_max"]).bound == float("inf")
 
 
 def test_what_cannot_be_judged_is_no_success(comparison: Comparison) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,9 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 #: Names that are a bound by themselves, each with the measurement that it holds at 0.
 ALONE = {"unusual": "unusual", "kl": "kl_infinite", "kl_reverse": "kl_reverse_infinite"}
+
+#: The values of what is yes or no.
+_RANGES = {"unusual": (0.0, 1.0)}
 
 _FORM = re.compile(r"\s*(?P<name>\w+)(?:\.(?P<end>\w+))?\s*(?P<sign>>=|<=|>|<)\s*(?P<bound>\S+)\s*")
 
@@ -123,7 +127,7 @@ def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
         known: names of the measurements; those of comparisons if left out.
 
     Raises:
-        AnchorlabError: for another form, an unknown measurement, or what is no number.
+        AnchorlabError: for another form, an unknown measurement, what is no number, or a bound that nothing can break.
     """
     names = list(known)
     meant = ALONE.get(text.strip())
@@ -144,4 +148,9 @@ def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
         raise AnchorlabError(f"the gate '{text}' compares with '{match['bound']}', which is no number") from error
     if bound != bound:
         raise AnchorlabError(f"the gate '{text}' compares with no number, so it would never break: give a number")
-    return Bound(name, end, match["sign"], bound)
+    found = Bound(name, end, match["sign"], bound)
+    least, most = _RANGES.get(name, (-math.inf, math.inf))
+    if not any(_COMPARE[found.sign](value, bound) for value in (least, most)):
+        what = "is beyond every number" if math.isinf(bound) else f"lies outside {name}, which is {least:g} or {most:g}"
+        raise AnchorlabError(f"the gate '{text}' would never break, because {bound:g} {what}: give another bound")
+    return found
