@@ -174,6 +174,29 @@ def test_documents_that_changed_are_refused_as_such(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("bare", [0, 1])
+def test_ids_pair_where_one_log_has_no_hash(bare: int, tmp_path: Path) -> None:
+    runs = [choices([True, False] * 10), choices([True] * 20)]
+    whole = compared(tmp_path, *runs)
+    runs[bare] = [{name: value for name, value in row.items() if name != "doc_hash"} for row in reversed(runs[bare])]
+    assert compared(tmp_path, *runs).rows == whole.rows
+    refused(r"there are 2 documents in .*alone, such as id 18, 19: give two runs", compared, tmp_path, *_cut(runs))
+
+
+def _cut(runs: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    return [runs[0], [row for row in runs[1] if row["doc_id"] < 18]]
+
+
+@pytest.mark.parametrize("large", [1e308, -1e200])
+def test_scores_that_are_too_large_for_a_mean_are_refused(large: float, tmp_path: Path) -> None:
+    first = [{"id": number, "score": float(number % 2)} for number in range(30)]
+    second = [row | {"score": row["score"] * large} for row in first]
+    refused(
+        r"b\.jsonl gives id 1 a score of -?1e\+\d+, and means are taken of scores up to 1e\+100",
+        compared, tmp_path, first, second,
+    )  # fmt: skip
+
+
 def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
     twice = [*choices([True] * 4), choice_row(2, right=False)]
     refused(

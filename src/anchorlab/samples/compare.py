@@ -40,7 +40,7 @@ def compare_samples(
 
     A run is what ``lm-eval --log_samples`` wrote, a folder or one of its ``samples_TASK_DATE.jsonl``; or any JSONL file
     with an id and an answer or scores in each line. Samples are paired by task, filter and the hash of the document,
-    or the id where there is no hash. A task is read at a time, and of its lines only ids, hashes and scores are kept.
+    or the id where a run has no hash. A task is read at a time, and of its lines only ids, hashes and scores are kept.
 
     Args:
         reference: the reference's log.
@@ -50,8 +50,8 @@ def compare_samples(
         save_instances: a parquet file to write each document's scores to; None for none.
 
     Raises:
-        AnchorlabError: if a log is missing or damaged, an id stands twice or in one run alone, or nothing can be
-            compared.
+        AnchorlabError: if a log is missing or damaged, an id stands twice or in one run alone, a score is beyond 1e100,
+            or nothing can be compared.
     """
     logs = logs_of(user_path(reference), user_path(candidate))
     rows: list[TaskComparison] = []

@@ -21,6 +21,9 @@ from anchorlab.samples.rows import Sample, samples_of
 from anchorlab.statistics.arrays import Floats
 from anchorlab.statistics.counted import several
 
+#: A score beyond this is no measurement, and sums of its square would not be numbers.
+_LARGEST = 1e100
+
 #: Where a sample stands: its document, and its number in its log.
 _Key = tuple[str, str]
 
@@ -161,6 +164,8 @@ def _check_single(file: Path, sides: dict[str, Side]) -> None:
 
 
 def _pairs(task: str, name: str, reference: Side, candidate: Side, files: tuple[Path, Path]) -> Pairs:
+    for own, other in ((reference, candidate), (candidate, reference)):
+        _take_documents(own, other)
     first, second = _by_document(reference), _by_document(candidate)
     _check_common(first, second, reference, candidate, files)
     rows = [
@@ -182,6 +187,14 @@ def _pairs(task: str, name: str, reference: Side, candidate: Side, files: tuple[
         other_prompts=sum(bool(_differ(reference.prompts[a], candidate.prompts[b])) for a, b, _ in rows),
         other_targets=sum(bool(_differ(reference.targets[a], candidate.targets[b])) for a, b, _ in rows),
     )
+
+
+def _take_documents(own: Side, other: Side) -> None:
+    """Gives a run whose log has no hashes of documents the other's by the ids, so that the ids pair them."""
+    if any(document != number for document, number in own.keys):
+        return
+    documents = {number: document for document, number in other.keys}
+    own.keys = [(documents.get(number, number), number) for _, number in own.keys]
 
 
 def _by_document(side: Side) -> dict[str, list[int]]:
@@ -226,6 +239,8 @@ def _scores(
     for metric in [name for name in reference.scores if name in candidate.scores]:
         ours = np.array(reference.scores[metric], dtype=np.float64)[left]
         theirs = np.array(candidate.scores[metric], dtype=np.float64)[right]
+        for file, side, rows, values in zip(files, (reference, candidate), (left, right), (ours, theirs), strict=True):
+            _check_size(file, metric, side, rows, values)
         for file, missing in zip(
             files, (np.isnan(ours) & ~np.isnan(theirs), np.isnan(theirs) & ~np.isnan(ours)), strict=True
         ):
@@ -238,6 +253,16 @@ def _scores(
                 )
         scores[metric] = (ours, theirs)
     return scores
+
+
+def _check_size(file: Path, metric: str, side: Side, rows: NDArray[np.int64], values: Floats) -> None:
+    """Refuses scores that are too large to take means and spreads of."""
+    large = np.flatnonzero(np.abs(values) > _LARGEST)
+    if len(large):
+        raise AnchorlabError(
+            f"{file} gives id {side.keys[rows[large[0]]][1]} a {metric} of {values[large[0]]:g}, and means are taken "
+            f"of scores up to {_LARGEST:g}: correct it, or name other metrics with --metric"
+        )
 
 
 def _differ(first: Any, second: Any) -> bool | None:
