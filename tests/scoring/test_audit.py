@@ -126,6 +126,8 @@ def test_a_backdoored_model_stands_out_and_so_does_the_reference(digits, referen
     same = audit(reference, copy.deepcopy(reference.model), benign=updates[0], task=digits, level=LEVEL)
     assert same.verdict.value == "unusual: less"
     assert "moved LESS than all 3 benign updates" in same.sentences[0]
+    assert same.sentences[1].startswith("All weights of the two models are equal")
+    assert not any("weights of the two" in sentence for sentence in found.sentences)
     assert any(sentence.startswith("No label differs; with 95% confidence") for sentence in same.sentences)
     assert same.to_dict()["accesses"][0]["statistic"][0] == 0
 

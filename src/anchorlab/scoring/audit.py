@@ -13,6 +13,7 @@ from torch import nn
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.merge import whole
+from anchorlab.artifacts.provenance import same_weights
 from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError, quoted, unknown
@@ -135,6 +136,7 @@ def audit_models(
     if task is None and isinstance(reference, Artifact):
         task = reference.task()
     check_alike(reference, candidate, task)
+    identical = same_weights(module_of(reference), module_of(candidate))
     candidate = in_order_of(reference, candidate, task)
     data = check_queries(reference, [candidate], split, task=task, queries=queries)
     updates: Iterable[Artifact | nn.Module]
@@ -165,7 +167,8 @@ def audit_models(
         queries=examples,
         rows=drawn.numpy(),
     )
-    return audit_of(Measured([values_of(pair), *null], settings, answers), judged=judged, level=level, seed=seed)
+    measured = Measured([values_of(pair), *null], settings, answers, identical)
+    return audit_of(measured, judged=judged, level=level, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -176,11 +179,13 @@ class Measured:
         values: kind of access to its statistic on each query, of the candidate and then of each update.
         settings: how the updates came to be, in their order.
         answers: what both models answered.
+        identical: whether all weights of both models are known to be equal.
     """
 
     values: Sequence[dict[Access, Floats]]
     settings: tuple[UpdateSetting, ...]
     answers: AuditedAnswers
+    identical: bool = False
 
 
 def audit_of(measured: Measured, *, judged: Judged, level: float, seed: int) -> Audit:
@@ -191,7 +196,7 @@ def audit_of(measured: Measured, *, judged: Judged, level: float, seed: int) -> 
     joint = joint_audit(accesses)
     verdict = verdict_of(accesses, joint, judged, level)
     count = len(next(iter(candidate.values())))
-    sentences = sentences_of(verdict, accesses, joint, measured.settings, count)
+    sentences = sentences_of(verdict, accesses, joint, measured.settings, count, identical=measured.identical)
     return Audit(
         count=count,
         updates=len(null),

@@ -9,6 +9,9 @@ from anchorlab.scoring.audit_result import NO_PROOF, Judged, UpdateSetting, Verd
 from anchorlab.scoring.audit_statistics import AccessAudit, Noticeable, largest_churn
 from anchorlab.scoring.ranked import Direction, JointAudit, Ranked
 
+#: What is said of a candidate that has the reference's weights.
+EQUAL_WEIGHTS = "All weights of the two models are equal, so that only their configurations can differ."
+
 #: How the statistic of each access is called, and how its size is written.
 _NAMES = {"labels": "churn", "probabilities": "KL", "logits": "mean squared logit shift"}
 
@@ -40,6 +43,8 @@ def sentences_of(
     joint: JointAudit,
     settings: Sequence[UpdateSetting],
     count: int,
+    *,
+    identical: bool = False,
 ) -> tuple[str, ...]:
     """The result in words, the verdict first, and last that it proves nothing."""
     updates = sum(setting.count for setting in settings)
@@ -48,6 +53,7 @@ def sentences_of(
     others = ", ".join(f"p = {one.p:.3g} from {one.access}" for one in accesses)
     return (
         verdict.sentence,
+        *([EQUAL_WEIGHTS] if identical else []),
         f"By access: {others}; jointly p = {joint.p:.3g}. The verdict is that of {verdict.access} alone.",
         f"Compared with {updates} benign updates: {', '.join(map(str, settings))}.",
         *sensitivity(access, settings),

@@ -12,7 +12,7 @@ from anchorlab.errors import unknown
 from anchorlab.scoring.audit_cautions import between_settings, updates_change_nothing
 from anchorlab.scoring.audit_ranks import rejected_ranks
 from anchorlab.scoring.audit_result import NO_PROOF, UpdateSetting, Verdict
-from anchorlab.scoring.audit_words import beaten, sensitivity
+from anchorlab.scoring.audit_words import EQUAL_WEIGHTS, beaten, sensitivity
 from anchorlab.scoring.ranked import JointAudit, Ranked, frame_of, joint_audit, p_values, plot_ranked
 from anchorlab.scoring.token_statistics import MAIN, TOKEN_STATISTICS
 from anchorlab.statistics.counted import several
@@ -304,10 +304,9 @@ def _sentences(
     # With more updates than the level needs, some of them lie where a candidate is unusual.
     within, outer = sorted(main.null), max(1, rejected_ranks(len(main.null), verdict.level))
     least, most = within[outer - 1], within[-outer]
-    equal = "All weights of the two models are equal, so that only their configurations can differ."
     return (
         verdict.sentence,
-        *([equal] if measuring.identical else []),
+        *([EQUAL_WEIGHTS] if measuring.identical else []),
         f"By access: {by_access}; p = {joint.p:.3g} from all {len(ranked)} statistics jointly. The verdict is that of "
         f"{verdict.access} alone.",
         f"Compared with {updates} benign updates: {', '.join(map(str, settings))}.",
