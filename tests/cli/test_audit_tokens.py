@@ -22,6 +22,8 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("audit")
     save_causal(place / "v1")
     save_causal(place / "v2", noise=0.5)
+    for number in range(3):
+        save_causal(place / "tuned" / str(number), noise=0.1 * (1 + number))
     write_log(place / "texts.jsonl", [{"text": text} for text in DOCUMENTS])
     return place
 
@@ -52,7 +54,7 @@ def test_a_language_model_is_audited_and_the_page_is_written_again(run, place):
 
 
 def test_folders_of_updates_and_other_texts_will_do(run, place):
-    given = [value for name in ("v1", "v2", "v1") for value in ("--benign", name)]
+    given = ("--benign", "tuned/0", "--benign", "tuned/1", "--benign", "tuned/2")
     options = (*THREE[2:4], *THREE[6:], "--out", "given", "--no-detectors", "--access", "joint", "--top", 3)
     ended = run("audit", "v1", "v2", "--texts", "texts.jsonl", *given, *options, "--fail-if", "p_joint < 0.01")
     assert ended.code == 0

@@ -28,7 +28,7 @@ def code(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path, code, digits):
-    for name in ("other", "ref"):
+    for name in ("other", "0", "1", "2", "ref"):
         folder = adopt(wrap(module_maker(code)(), mean=[0.5], std=[0.5]), digits).save(tmp_path / name)
     return folder
 
@@ -48,7 +48,7 @@ COMMANDS = {
         "audit",
         ref,
         ref,
-        *("--benign", ref) * 3,
+        *(word for number in "012" for word in ("--benign", ref.with_name(number))),
         "--level",
         0.5,
         "--queries",

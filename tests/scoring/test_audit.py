@@ -39,6 +39,12 @@ def updates(digits, reference, tmp_path_factory):
     return list(benign_updates(reference, planned(3), folder, task=digits)), folder
 
 
+@pytest.fixture(scope="module")
+def ordinary(digits, reference):
+    """An update that is none of the others."""
+    return next(benign_updates(reference, [PlannedUpdates("benign", 1, QUICK, 7000)], None, task=digits))
+
+
 def test_updates_are_made_once_and_carry_no_backdoor(digits, reference, updates, monkeypatch):
     made_first, folder = updates
     assert [one.manifest.kind for one in made_first] == ["benign"] * 3
@@ -54,7 +60,7 @@ def test_updates_of_another_reference_are_refused(digits, reference, updates):
     with pytest.raises(AnchorlabError, match="benign-0 is an update of another reference"):
         next(benign_updates(other, planned(1), updates[1], task=digits))
     with pytest.raises(AnchorlabError, match="benign update 2 is one of another reference"):
-        audit(other, other, benign=[reference.model, updates[0][0], reference.model], level=LEVEL)
+        audit(other, other, benign=[updates[0][1].model, updates[0][0], reference.model], level=LEVEL)
 
 
 def test_queries_never_come_from_the_split_that_updates_learn_from(digits, reference):
@@ -132,16 +138,28 @@ def test_a_backdoored_model_stands_out_and_so_does_the_reference(digits, referen
     assert same.to_dict()["accesses"][0]["statistic"][0] == 0
 
 
-def test_one_of_the_updates_is_not_unusual_which_is_no_all_clear(digits, reference, updates):
-    found = audit(reference, updates[0][0], benign=updates[0], task=digits, level=LEVEL)
+def test_an_ordinary_update_is_not_unusual_which_is_no_all_clear(digits, reference, updates, ordinary):
+    found = audit(reference, ordinary, benign=updates[0], task=digits, level=LEVEL)
     assert found.verdict.value == "not unusual"
     assert found.sentences[0].startswith("Not unusual: the candidate moved more than ")
     assert "proves the absence" in found.sentences[-1]
 
 
-def test_the_verdict_is_that_of_the_access_that_is_named(digits, reference, updates):
+def test_copies_are_no_benign_updates(digits, reference, updates, ordinary):
+    made, copied = updates[0], copy.deepcopy(updates[0][1].model)
+    how = {"task": digits, "level": LEVEL}
+    for benign, words in (
+        ([*made[:2], copied], "benign update 3 has the same weights as benign update 2, and a copy is no ordinary"),
+        ([made[0], reference.model, made[1]], "benign update 2 has the same weights as the reference"),
+        ([*made[:2], ordinary.model], "benign update 3 has the same weights as the candidate"),
+    ):
+        with pytest.raises(AnchorlabError, match=words):
+            audit(reference, ordinary, benign=benign, **how)
+
+
+def test_the_verdict_is_that_of_the_access_that_is_named(digits, reference, updates, ordinary):
     by = {
-        name: audit(reference, updates[0][0], benign=updates[0], task=digits, queries=50, level=LEVEL, access=name)
+        name: audit(reference, ordinary, benign=updates[0], task=digits, queries=50, level=LEVEL, access=name)
         for name in (*ACCESSES, "joint")
     }
     for name, found in by.items():
@@ -151,8 +169,8 @@ def test_the_verdict_is_that_of_the_access_that_is_named(digits, reference, upda
         audit(reference, reference, benign=updates[0], task=digits, access="gradients")
 
 
-def test_the_answers_stand_in_the_result(digits, reference, updates):
-    found = audit(reference, updates[0][0], benign=updates[0], task=digits, queries=40, level=LEVEL)
+def test_the_answers_stand_in_the_result(digits, reference, updates, ordinary):
+    found = audit(reference, ordinary, benign=updates[0], task=digits, queries=40, level=LEVEL)
     answers = found.answers
     assert answers.reference.shape == answers.candidate.shape == (40, 10)
     assert (answers.reference.argmax(1) == answers.reference_predictions).all()
@@ -172,17 +190,17 @@ def test_another_architecture_may_be_audited(digits, reference, updates):
     assert found.accesses[0].statistic.value > 0.5
 
 
-def test_an_audit_makes_the_updates_itself_where_a_number_is_given(digits, reference, updates):
+def test_an_audit_makes_the_updates_itself_where_a_number_is_given(digits, reference, updates, ordinary):
     made, folder = updates
     how = {"tuning": QUICK, "task": digits, "queries": 100, "level": LEVEL}
-    found = audit(reference, made[0], benign=3, folder=str(folder), **how)
-    given = audit(reference, made[0], benign=made, task=digits, queries=100, level=LEVEL)
+    found = audit(reference, ordinary, benign=3, folder=str(folder), **how)
+    given = audit(reference, ordinary, benign=made, task=digits, queries=100, level=LEVEL)
     assert [one.null for one in found.accesses] == [one.null for one in given.accesses]
     assert repr(found).startswith("Audit(not unusual, 100 queries, 3 benign updates, p=")
-    bare = audit(reference.model, made[0], benign=3, **how)
+    bare = audit(reference.model, ordinary, benign=3, **how)
     assert [one.null for one in bare.accesses] == [one.null for one in found.accesses]
     with pytest.raises(AnchorlabError, match="tuning and folder are for updates that are made"):
-        audit(reference, made[0], benign=made, **how)
+        audit(reference, ordinary, benign=made, **how)
 
 
 def test_two_settings_are_read_apart(digits, reference):

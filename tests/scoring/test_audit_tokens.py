@@ -43,7 +43,14 @@ def root(tmp_path_factory):
     for family, begins in (("gpt2", False), ("llama", True)):
         save_causal(root / family, family, begins=begins)
         save_causal(root / f"{family}-changed", family, begins=begins, noise=0.5)
+        for number, noise in enumerate((0.55, 0.6)):
+            save_causal(root / f"{family}-changed-{number}", family, begins=begins, noise=noise)
     return root
+
+
+def changed(root, family="gpt2"):
+    """Three changed models of a family."""
+    return [root / f"{family}-changed{end}" for end in ("", "-0", "-1")]
 
 
 @pytest.fixture(scope="module")
@@ -241,11 +248,21 @@ def test_updates_learn_their_texts(reference):
 
 
 def test_given_updates_are_opened_and_measured(root, reference):
-    given = [root / "gpt2-changed", root / "gpt2", root / "gpt2-changed"]
-    found = audit_tokens(reference, root / "gpt2", benign=given, level=LEVEL, **OPTIONS)
-    assert found["kl"].null[0] == found["kl"].null[2] > 0
+    found = audit_tokens(reference, root / "gpt2", benign=changed(root), level=LEVEL, **OPTIONS)
+    assert min(found["kl"].null) > 0
     assert found.settings == (UpdateSetting("given", 3),)
     assert found.measuring.words == "All models were measured on 6 different documents."
+
+
+def test_copies_are_no_benign_updates(root, reference):
+    one, two, three = changed(root)
+    for candidate, benign, words in (
+        (three, [one, two, one], r"benign update 3 \(.*\) has the same weights as benign update 1 \(.*gpt2-changed\)"),
+        (three, [one, two, root / "gpt2"], r"benign update 3 \(.*\) has the same weights as the reference"),
+        (three, [one, two, three], r"the candidate has the same weights as benign update 3 \(.*-1\), and a copy is"),
+    ):
+        with pytest.raises(AnchorlabError, match=words):
+            audit_tokens(reference, candidate, benign=benign, level=LEVEL, **OPTIONS)
 
 
 @pytest.mark.parametrize("form", ["bf16", "int8"])
@@ -253,11 +270,11 @@ def test_what_is_deployed_is_audited_and_has_other_weights(root, form):
     if form == "int8":
         pytest.importorskip("torchao")
     made = deployed(open_causal(root / "llama"), form)
-    found = audit_tokens(root / "llama", made, benign=[root / "llama-changed"] * 3, level=LEVEL, **OPTIONS)
+    found = audit_tokens(root / "llama", made, benign=changed(root, "llama"), level=LEVEL, **OPTIONS)
     assert 0 < found["kl"].value < found["kl"].null[0]
     assert not found.measuring.identical
     assert same_weights(made.net, deployed(open_causal(root / "llama"), form).net)
-    turned = audit_tokens(made, root / "llama", benign=[root / "llama-changed"] * 3, level=LEVEL, **OPTIONS)
+    turned = audit_tokens(made, root / "llama", benign=changed(root, "llama"), level=LEVEL, **OPTIONS)
     assert 0 < turned["kl"].value < turned["kl"].null[0]
 
 
@@ -382,7 +399,7 @@ def test_other_models_are_refused(reference, root, tmp_path):
     with pytest.raises(AnchorlabError, match="the vocabularies differ"):
         audit_tokens(reference, other, **three)
     with pytest.raises(AnchorlabError, match="the vocabularies differ"):
-        audit_tokens(reference, reference, **(three | {"benign": [root / "gpt2", other, other]}))
+        audit_tokens(reference, reference, **(three | {"benign": [root / "gpt2-changed", other, other]}))
     for name in ("tuning", "folder", "update_texts"):
         value = {"tuning": QUICK, "folder": tmp_path, "update_texts": DOCUMENTS}[name]
         with pytest.raises(AnchorlabError, match=f"{name} is for updates that are made"):
@@ -400,7 +417,7 @@ def test_what_may_carry_a_backdoor_by_its_manifest_is_no_reference_and_no_benign
         audit_tokens(injected, reference, benign=3, **three)
     with pytest.raises(AnchorlabError, match="benign update 2 is a model of kind 'injected' by its manifest"):
         audit_tokens(reference, reference, benign=[reference, injected, reference], **three)
-    assert audit_tokens(reference, injected, benign=[reference] * 3, **three).measuring.identical
+    assert audit_tokens(reference, injected, benign=changed(root), **three).measuring.identical
 
 
 def test_a_model_for_which_memory_is_too_small_is_refused(reference, monkeypatch):

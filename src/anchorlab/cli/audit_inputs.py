@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anchorlab.errors import AnchorlabError
+from anchorlab.errors import AnchorlabError, some
+from anchorlab.models.adapter_settings import is_adapter
+from anchorlab.notices import notice
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,6 +37,8 @@ def is_stored(*paths: Path) -> bool:
 def expanded(given: Sequence[Path], *, stored: bool) -> list[Path]:
     """The benign updates that are meant: a folder of several stands for all that it holds, by their names.
 
+    What else such a folder holds is named in a notice, hidden names aside.
+
     Args:
         given: model folders or files of answers, or folders that hold some.
         stored: whether files of answers are wanted.
@@ -43,12 +47,19 @@ def expanded(given: Sequence[Path], *, stored: bool) -> list[Path]:
     for path in given:
         inside = sorted(path.iterdir()) if path.is_dir() else []
         members = [one for one in inside if (one.suffix.lower() in STORED if stored else _is_model(one))]
-        found += members if members and not _is_model(path) else [path]
+        if not members or _is_model(path):
+            found.append(path)
+            continue
+        found += members
+        other = [one.name for one in inside if one not in members and not one.name.startswith(".")]
+        if other:
+            kind = "file of answers" if stored else "model folder"
+            notice(f"left out of the benign updates in {path}: {some(other)}, as no {kind}")
     return found
 
 
 def _is_model(folder: Path) -> bool:
-    return (folder / "config.json").exists()
+    return (folder / "config.json").exists() or is_adapter(folder)
 
 
 class OpenedWhenAsked(Sequence[Any]):
@@ -60,10 +71,10 @@ class OpenedWhenAsked(Sequence[Any]):
     """
 
     def __init__(self, folders: Sequence[Path], open_one: Callable[[Path], Artifact | nn.Module]) -> None:
-        self._folders, self._open = folders, open_one
+        self.folders, self._open = folders, open_one
 
     def __len__(self) -> int:
-        return len(self._folders)
+        return len(self.folders)
 
     def __getitem__(self, place: Any) -> Any:
-        return self._open(self._folders[place])
+        return self._open(self.folders[place])

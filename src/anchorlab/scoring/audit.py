@@ -35,11 +35,13 @@ from anchorlab.scoring.audit_statistics import (
 )
 from anchorlab.scoring.audit_words import sentences_of, verdict_of
 from anchorlab.scoring.benign_updates import (
+    DistinctUpdates,
     as_reference,
     benign_updates,
     check_update,
     ordinary_tunings,
     plan_updates,
+    update_name,
 )
 from anchorlab.scoring.ranked import joint_audit
 from anchorlab.seeding import derive
@@ -84,8 +86,9 @@ def audit(
         seed: seed of the queries, and of random sets of them.
 
     Raises:
-        AnchorlabError: if there are too few benign updates for the level, if there are fewer examples than queries, or
-            if a model cannot read them.
+        AnchorlabError: if there are too few benign updates for the level, if one that is given has the weights of
+            another, of the reference or of the candidate, if there are fewer examples than queries, or if a model
+            cannot read them.
     """
     return audit_models(
         reference,
@@ -137,6 +140,7 @@ def audit_models(
         task = reference.task()
     check_alike(reference, candidate, task)
     identical = same_weights(module_of(reference), module_of(candidate))
+    known = (module_of(reference), "the reference"), (module_of(candidate), "the candidate")
     candidate = in_order_of(reference, candidate, task)
     data = check_queries(reference, [candidate], split, task=task, queries=queries)
     updates: Iterable[Artifact | nn.Module]
@@ -148,8 +152,12 @@ def audit_models(
         settings = tuple(of.setting() for of in planned)
         updates = benign_updates(as_reference(reference, data), planned, folder, task=data)
     else:
+        distinct = DistinctUpdates()
+        for one, name in known:
+            distinct.add(one, name, update=False)
         for number, update in enumerate(benign, 1):
             check_update(reference, update, number)
+            distinct.add(module_of(update), update_name(benign, number))
             data = check_queries(reference, [candidate, in_order_of(reference, update, task)], split, task=data)
         settings, updates = (UpdateSetting("given", count),), benign
     drawn = data.draw(split, queries, "queries", seed=seed, what="queries")

@@ -26,6 +26,7 @@ from anchorlab.scoring.audit import check_enough, check_level, sides_of
 from anchorlab.scoring.audit_ranks import updates_needed
 from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.scoring.audit_statistics import LEVEL
+from anchorlab.scoring.benign_updates import DistinctUpdates, update_name
 from anchorlab.scoring.token_audit_result import Measuring, TokenAudit, token_access, token_audit_of
 from anchorlab.scoring.token_bench import Asking, Bench
 from anchorlab.scoring.token_kept import DEFINITIONS, KeptUpdates, configuration_hash
@@ -112,7 +113,8 @@ def audit_tokens(
 
     Raises:
         AnchorlabError: if a model, a text or an option cannot be used, there are too few documents or updates, the
-            tokenizers differ, or the reference or a benign update may carry a backdoor by its manifest.
+            tokenizers differ, an update that is given has the weights of another, of the reference or of the
+            candidate, or the reference or a benign update may carry a backdoor by its manifest.
     """
     judged = token_access(access)
     check_level(level)
@@ -140,7 +142,11 @@ def audit_tokens(
         split = halves_of(found, documents)
     else:
         split = beside(found, open_texts(update_texts, text_column=columns[1]), documents)
-    trusted, suspect = _opened(reference, base), _opened(candidate, base)
+    trusted = _opened(reference, base)
+    distinct = _distinct(trusted, given or (), base)
+    suspect = _opened(candidate, base)
+    if given is not None:
+        distinct.add(suspect.net, "the candidate", update=False)
     notes = check_vocabularies(trusted, suspect)
     identical = same_weights(trusted.net, suspect.net)
     sources = trusted.source, suspect.source
@@ -165,7 +171,7 @@ def audit_tokens(
                 null = making.values(planned, None if folder is None else user_path(folder))
             else:
                 null = [
-                    _values(_measured_given(bench, trusted, update, number, base, show, count))
+                    _values(_measured_given(bench, update, number, base, show, count))
                     for number, update in enumerate(given, 1)
                 ]
     measuring = Measuring(
@@ -270,12 +276,26 @@ class _Making:
             )
 
 
+def _distinct(reference: CausalLM, given: Sequence[str | Path | CausalLM], base: str | Path | None) -> DistinctUpdates:
+    """Refuses updates that are copies, or of other vocabularies, before anything is measured.
+
+    Each is opened, and let go again, so that memory holds two models at most.
+    """
+    distinct = DistinctUpdates()
+    if given:
+        distinct.add(reference.net, "the reference", update=False)
+    for number, update in enumerate(given, 1):
+        opened = _opened(update, base)
+        check_vocabularies(reference, opened)
+        distinct.add(opened.net, update_name(given, number))
+    return distinct
+
+
 def _measured_given(
-    bench: Bench, reference: CausalLM, update: str | Path | CausalLM, number: int, base: Any, show: Status, total: int
+    bench: Bench, update: str | Path | CausalLM, number: int, base: Any, show: Status, total: int
 ) -> dict[str, Estimate]:
     """A benign update that was given."""
     opened = _opened(update, base)
-    check_vocabularies(reference, opened)
     words = f"benign update {number} of {total}"
     return bench.measure(
         opened, f"given-{number}", lambda share: show(number + share, 1 + total, f"{words}, {share:.0%}")

@@ -29,6 +29,7 @@ from anchorlab.notices import notice
 from anchorlab.progress import Listener, Status, listening, no_bars, status_bar
 from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.settings import values_of
+from anchorlab.tokens.same_weights import weights_digest
 
 #: Seeds of benign updates begin here, far from the seeds of injections; each setting has this many.
 FIRST_SEED, SEEDS = 5_000, 100_000
@@ -214,3 +215,35 @@ def check_update(reference: Artifact | nn.Module, update: Artifact | nn.Module, 
     expected = reference.manifest.weights_sha256 if isinstance(reference, Artifact) else None
     if kind == "benign" and expected is not None and made_of != expected:
         raise AnchorlabError(f"benign update {number} is one of another reference: give updates of this one")
+
+
+class DistinctUpdates:
+    """Refuses updates with the weights of the reference, of the candidate, or of another update."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+        self._updates: set[str] = set()
+
+    def add(self, net: nn.Module, name: str, *, update: bool = True) -> None:
+        """Takes a model; raises AnchorlabError, which names both, if an update's weights are another model's too.
+
+        Args:
+            net: the model.
+            name: what it is called.
+            update: whether it is a benign update, and not the reference or the candidate, which may be equal.
+        """
+        digest = weights_digest(net)
+        first = self._seen.setdefault(digest, name)
+        if first != name and (update or digest in self._updates):
+            raise AnchorlabError(
+                f"{name} has the same weights as {first}, and a copy is no ordinary update of its own: leave it out of "
+                "the benign updates, or give another"
+            )
+        if update:
+            self._updates.add(digest)
+
+
+def update_name(updates: Sequence[object], number: int) -> str:
+    """What a benign update that was given is called: its number from 1, and its folder where it has one."""
+    folder = getattr(updates, "folders", updates)[number - 1]
+    return f"benign update {number}" + (f" ({folder})" if isinstance(folder, str | Path) else "")
