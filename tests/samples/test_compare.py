@@ -192,7 +192,7 @@ def test_scores_that_are_too_large_for_a_mean_are_refused(large: float, tmp_path
     first = [{"id": number, "score": float(number % 2)} for number in range(30)]
     second = [row | {"score": row["score"] * large} for row in first]
     refused(
-        r"b\.jsonl gives id 1 a score of -?1e\+\d+, and means are taken of scores up to 1e\+100",
+        r"b\.jsonl has -?1e\+\d+ as score of id 1, and means are taken of scores up to 1e\+100",
         compared, tmp_path, first, second,
     )  # fmt: skip
 

@@ -260,7 +260,7 @@ def _check_size(file: Path, metric: str, side: Side, rows: NDArray[np.int64], va
     large = np.flatnonzero(np.abs(values) > _LARGEST)
     if len(large):
         raise AnchorlabError(
-            f"{file} gives id {side.keys[rows[large[0]]][1]} a {metric} of {values[large[0]]:g}, and means are taken "
+            f"{file} has {values[large[0]]:g} as {metric} of id {side.keys[rows[large[0]]][1]}, and means are taken "
             f"of scores up to {_LARGEST:g}: correct it, or name other metrics with --metric"
         )
 
