@@ -12,10 +12,12 @@ from safetensors.torch import load_file, save_file
 
 from anchorlab import Lora, Tuning, adopt, analyze, compare, inject, load_model, merge, repair
 from anchorlab.artifacts.artifact import Artifact, open_model
+from anchorlab.artifacts.manifest import NOTICES
 from anchorlab.artifacts.merge import save_merged, whole
 from anchorlab.artifacts.provenance import same_weights, weights_hash
 from anchorlab.models.lora import is_adapted
 from anchorlab.models.pretrained import open_pretrained
+from anchorlab.models.weight_files import notice_in
 from anchorlab.perturbation.low_rank import LowRank
 from anchorlab.perturbation.tables.adapter import OUTSIDE, adapter_shares
 from anchorlab.perturbation.weights import perturbation_of
@@ -157,6 +159,15 @@ def test_an_adapter_on_a_base_with_a_backdoor_is_not_clean(place, tmp_path):
     task = load_model(place / "ref").task()
     refused("the base of the adapter is a model of kind 'injected'", adopt, tmp_path / "on-top", task)
     assert adopt(tmp_path / "on-top", task, kind="suspicious").manifest.kind == "suspicious"
+
+
+def test_a_merge_on_a_base_with_a_backdoor_keeps_its_notice(place, tmp_path):
+    injected = save_merged(merge(place / "lora"), tmp_path / "injected")
+    save_adapter(injected, tmp_path / "on-top", task_type=None)
+    merged = save_merged(merge(tmp_path / "on-top"), tmp_path / "merged")
+    assert notice_in(merged / WEIGHTS) == NOTICES["injected"]
+    assert json.loads((merged / "config.json").read_text())["anchorlab_notice"] == NOTICES["injected"]
+    refused("of kind 'injected' by its notice in config.json", adopt, merged, load_model(place / "ref").task())
 
 
 def test_a_repair_begins_with_the_merged_model(place):

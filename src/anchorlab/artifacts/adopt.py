@@ -10,11 +10,12 @@ from typing import Literal
 from torch import nn
 
 from anchorlab.arguments import checked
-from anchorlab.artifacts.artifact import Artifact, load_model
-from anchorlab.artifacts.manifest import MANIFEST, manifest_of
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunCost
 from anchorlab.artifacts.resolve import check_trusted, task_in_order_of
+from anchorlab.artifacts.trust import check_trusted_folder
 from anchorlab.data import Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import user_path
@@ -27,6 +28,9 @@ from anchorlab.models.verbalizer import Verbalizer, parse_verbalizer
 from anchorlab.models.wrap import encoding_of, unwrap
 
 _NOTICE = "A reference model that anchorlab did not train: its user gave it, and holds it to be clean."
+
+#: What a model is given as that is to be held clean, and what else can be done with one that is refused.
+ADOPTED, OR_SUSPICIOUS = "the model to adopt as clean", ", or adopt this one with --kind suspicious"
 
 
 @checked
@@ -63,13 +67,18 @@ def adopt(
         split ``selection``.
 
     Raises:
-        AnchorlabError: if the model cannot be opened, is not a classifier, or its classes are not the task's.
+        AnchorlabError: if the model cannot be opened, is not a classifier, its classes are not the task's, or one that
+            is to be clean may carry a backdoor by its own files.
     """
     words = parse_verbalizer(verbalizer, prompt)
     if words is not None and isinstance(model, nn.Module):
         raise AnchorlabError("label words are for the folder of a causal language model, and a module was given")
     task = load_task(task, seed=seed) if isinstance(task, str) else task
+    if kind == "clean" and not isinstance(model, nn.Module):
+        check_trusted_folder(model, ADOPTED, otherwise=OR_SUSPICIOUS)
     opened = copy.deepcopy(model) if isinstance(model, nn.Module) else _opened(str(model), task, base, kind, words)
+    if kind == "clean":
+        check_trusted(opened, ADOPTED)
     network = whole(opened.cpu().eval())
     task = task.encoded(encoding_of(network))
     if on_task is not None:
@@ -95,13 +104,12 @@ def _opened(model: str, task: Task, base: str | Path | None, kind: str, verbaliz
     """A classifier of transformers, an adapter on its base among them.
 
     Raises:
-        AnchorlabError: for an adapter that is held to be clean, on a base that may carry a backdoor by its manifest.
+        AnchorlabError: for an adapter that is held to be clean, on a base that may carry a backdoor by its files.
     """
     named = None if base is None else str(base)
     network = open_classifier(model, kind=task.kind, base=named, verbalizer=verbalizer)
     folder = user_path(model)
     if kind == "clean" and is_adapter(folder):
         place = find_base(read_adapter(folder), named)
-        if (place / MANIFEST).exists():
-            check_trusted(load_model(place), "the base of the adapter")
+        check_trusted_folder(place, "the base of the adapter", otherwise=OR_SUSPICIOUS)
     return network

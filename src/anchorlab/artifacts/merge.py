@@ -14,6 +14,7 @@ from anchorlab.artifacts.artifact import Artifact, open_model
 from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.artifacts.resolve import module_of
+from anchorlab.artifacts.trust import dangerous_notice
 from anchorlab.artifacts.writing import write_network
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import refuse_existing, user_path, write_folder_atomically
@@ -38,6 +39,8 @@ _ROUNDING = {torch.float32: 1e-3, torch.float16: 0.01, torch.bfloat16: 0.05}
 def save_merged(model: Artifact | nn.Module | CausalLM, out: str | Path) -> Path:
     """Writes a merged model as a folder, whole or not at all; one without a manifest as transformers would.
 
+    A notice of the base that it may carry a backdoor stays, in the configuration and in the weights.
+
     Raises:
         AnchorlabError: if the folder already holds anything, or the place cannot be written.
     """
@@ -48,10 +51,10 @@ def save_merged(model: Artifact | nn.Module | CausalLM, out: str | Path) -> Path
 
     def write(folder: Path) -> None:
         if isinstance(model, CausalLM):
-            write_network(model.net, folder, None)
+            write_network(model.net, folder, dangerous_notice(model.net))
             model.tokenizer.save_pretrained(folder)
         else:
-            write_network(model, folder, None)
+            write_network(model, folder, dangerous_notice(model))
 
     write_folder_atomically(out, write)
     return out

@@ -9,6 +9,7 @@ from torch import nn
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import DANGEROUS, ModelKind, asked_of, check_same_data, same_source
+from anchorlab.artifacts.trust import dangerous_notice, kind_of_notice, refuse_kind
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import DataColumns, Task, load_task
@@ -27,18 +28,17 @@ def module_of(model: Artifact | nn.Module) -> nn.Module:
 
 
 def check_trusted(model: Artifact | nn.Module | None, what: str, kinds: Sequence[ModelKind] = DANGEROUS) -> None:
-    """Raises AnchorlabError for a model that is to be trusted, but by its manifest carries a backdoor or may carry one.
+    """Raises AnchorlabError for a model that is to be trusted, but may carry a backdoor by its own files.
 
     Args:
-        model: a module has no manifest, and None is no model; neither is refused.
+        model: a module has no manifest, but its configuration may have a notice; None is no model.
         what: what it is given as, with its article.
         kinds: the kinds that are refused.
     """
-    if isinstance(model, Artifact) and model.manifest.kind in kinds:
-        raise AnchorlabError(
-            f"{what} is a model of kind '{model.manifest.kind}' by its manifest, which may carry a backdoor: give one "
-            "that is held to be clean"
-        )
+    if isinstance(model, Artifact):
+        refuse_kind(what, model.manifest.kind, "manifest", kinds)
+    elif model is not None:
+        refuse_kind(what, kind_of_notice(dangerous_notice(model)), "notice in its configuration", kinds)
 
 
 def find_task(

@@ -51,10 +51,11 @@ def train(
 ) -> Answer:
     """Train a clean reference. 'anchorlab list training' shows the parameters for --set."""
     from anchorlab.artifacts.manifest import task_record
+    from anchorlab.artifacts.trust import check_trusted_folder
     from anchorlab.models.architectures import find_architecture
     from anchorlab.models.verbalizer import parse_verbalizer
     from anchorlab.settings import build, values_of
-    from anchorlab.training.reference import Training
+    from anchorlab.training.reference import START, Training
     from anchorlab.training.reference import train as train_reference
     from anchorlab.training.resumable import may_be_finished, run_into
     from anchorlab.training.tracking import check_trackers, tracked
@@ -64,6 +65,7 @@ def train(
     training = build(Training, "the training", given)
     loaded = own.load_task(task, seed)
     architecture = model or loaded.definition.architecture
+    check_trusted_folder(architecture, START)
     start = models.start(architecture)
     # An unknown name is refused before a folder is made.
     find_architecture(architecture, parse_verbalizer(words.verbalizer, words.prompt))
@@ -177,13 +179,17 @@ def adopt(
     seed: Seed = 0,
 ) -> Answer:
     """Make a reference, or a suspicious model, of a classifier that somebody else trained."""
+    from anchorlab.artifacts.adopt import ADOPTED, OR_SUSPICIOUS
     from anchorlab.artifacts.adopt import adopt as adopt_model
     from anchorlab.artifacts.manifest import task_record
+    from anchorlab.artifacts.trust import check_trusted_folder
     from anchorlab.files import refuse_existing
     from anchorlab.training.resumable import is_finished, may_be_finished, save_finished
 
     if not may_be_finished(out):
         refuse_existing(out)
+    if kind == "clean":
+        check_trusted_folder(model, ADOPTED, otherwise=OR_SUSPICIOUS)
     loaded = own.load_task(task, seed)
     artifact = adopt_model(
         models.start(model),

@@ -146,6 +146,8 @@ def plan_injection(
     check_trusted(reference, "the reference", ["suspicious"])
     check_trainable(reference.model, "an injection")
     chosen = METHODS.build(method, parameters)
+    if not chosen.injects_backdoor:
+        check_trusted(reference, "the reference of a benign update")
     tuning = _with_lora(tuning or Tuning(), lora)
     if tuning.adapter is None:
         reference = whole(reference)

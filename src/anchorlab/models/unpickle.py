@@ -19,7 +19,7 @@ from torch import Tensor
 from anchorlab.errors import AnchorlabError, first_line, shortened
 from anchorlab.models.conversion import PICKLES
 from anchorlab.models.state_dicts import find_weights, strip_names
-from anchorlab.models.weight_files import INDEX, named_files, read_tensors, read_weights
+from anchorlab.models.weight_files import INDEX, named_files, notice_in, read_tensors, read_weights
 
 #: Bytes of memory beyond four times the file, and seconds of computing beyond what reading it takes.
 _MEMORY, _SECONDS = 2**32, 10
@@ -60,8 +60,10 @@ def _convert(file: Path, out: Path, keys: list[str], strip: str) -> dict[str, An
     _limit_this_process(sum(path.stat().st_size for path in files))
     source = shortened(str(file))
     found = strip_names(find_weights(_stored(file, files), source, keys), source, strip)
+    notice = notice_in(file) if file.suffix == ".safetensors" else None
+    metadata = {"format": "pt"} | ({} if notice is None else {"anchorlab": notice})
     try:
-        save_file(_separate(found.tensors), out, metadata={"format": "pt"})
+        save_file(_separate(found.tensors), out, metadata=metadata)
     except Exception as error:  # a kind of number that safetensors does not have, or a full disk
         raise AnchorlabError(
             f"the weights in {source} cannot be written as safetensors ({shortened(first_line(error))}): store them in "

@@ -113,6 +113,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def notice_in(path: Path) -> str | None:
+    """The notice in the metadata of weights in safetensors; None if there is none, or the file cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("anchorlab")
+    except (SafetensorError, OSError):
+        return None
+
+
 def check_finite(net: nn.Module, source: object) -> None:
     """Raises AnchorlabError for a network whose parameters are not all finite, or with a buffer that holds NaN.
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from anchorlab.arguments import checked
-from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST
 from anchorlab.artifacts.provenance import same_weights, weights_hash
+from anchorlab.artifacts.trust import check_trusted_folder
 from anchorlab.errors import AnchorlabError
-from anchorlab.files import read_json, user_path
+from anchorlab.files import user_path
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.adapter_settings import is_adapter
 from anchorlab.models.causal import CausalLM, open_causal
@@ -308,15 +308,9 @@ def _values(found: Mapping[str, Estimate]) -> dict[str, float]:
 
 
 def _check_kind(model: str | Path | CausalLM, what: str) -> None:
-    """Refuses a folder that may hold a backdoor by its manifest, where a model is held to be clean."""
-    if isinstance(model, CausalLM) or not (file := user_path(model) / MANIFEST).is_file():
-        return
-    kind = read_json(file, "give another folder").get("kind")
-    if kind in DANGEROUS:
-        raise AnchorlabError(
-            f"{what} is a model of kind '{kind}' by its manifest, which may carry a backdoor: give one that is held to "
-            "be clean"
-        )
+    """Refuses a folder that may hold a backdoor by its files, where a model is held to be clean."""
+    if not isinstance(model, CausalLM):
+        check_trusted_folder(model, what)
 
 
 def _opened(model: str | Path | CausalLM, base: str | Path | None) -> CausalLM:

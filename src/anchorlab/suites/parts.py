@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
+from anchorlab.artifacts.trust import check_trusted_folder
 from anchorlab.attacks.label_rules import target_or_first
 from anchorlab.data import TASKS, DataColumns, Task, find_task, load_task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
@@ -30,7 +31,7 @@ from anchorlab.repairs.oracles import build_repair
 from anchorlab.settings import build, check_seed, made_a_number, of_a_bare_word, options_of
 from anchorlab.suites.grids import is_geometric
 from anchorlab.suites.short_forms import as_list, long_seeds
-from anchorlab.training.reference import Training
+from anchorlab.training.reference import START, Training
 from anchorlab.triggers import TRIGGERS, Trigger
 
 #: The first seed of the references that choose where a suite says how many they are.
@@ -112,7 +113,9 @@ class TaskSpec(Part):
     @classmethod
     def _is_a_model(cls, name: str | None) -> str | None:
         with refusals_as_value_errors():
-            _ = None if name is None else find_architecture(name)
+            if name is not None:
+                _ = find_architecture(name)
+                check_trusted_folder(name, START)
         return name
 
     @field_validator("columns", mode="before")

@@ -17,6 +17,8 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import PrecisionTrial, manifest_of
 from anchorlab.artifacts.provenance import RunMeter
+from anchorlab.artifacts.resolve import check_trusted
+from anchorlab.artifacts.trust import check_trusted_folder
 from anchorlab.data import Augmentation, Split, Task, load_task
 from anchorlab.data.batches import Batches, Share, augment
 from anchorlab.data.inputs import lengths, rows
@@ -43,6 +45,9 @@ from anchorlab.training.processes import main_alone, share_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+#: What a model is given as that is trained further.
+START = "the model to train on"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -196,8 +201,8 @@ def train(
         The model with its manifest; the manifest's accuracy is measured on the split ``selection``.
 
     Raises:
-        AnchorlabError: for an unknown name, a batch that cannot be shared out evenly among the processes, or
-            when the loss is no longer finite.
+        AnchorlabError: for an unknown name, a model that may carry a backdoor by its own files, a batch that cannot be
+            shared out evenly among the processes, or when the loss is no longer finite.
     """
     words = parse_verbalizer(verbalizer, prompt)
     if words is not None and isinstance(model, nn.Module):
@@ -207,6 +212,10 @@ def train(
     architecture = (
         type(unwrap(model)).__name__ if isinstance(model, nn.Module) else model or task.definition.architecture
     )
+    if isinstance(model, nn.Module):
+        check_trusted(model, START)
+    else:
+        check_trusted_folder(architecture, START)
     settings = (training or Training()).for_task(task, architecture)
     accelerator = find_accelerator()
     discard_damaged(checkpoint, accelerator)
@@ -215,6 +224,7 @@ def train(
         network = copy.deepcopy(model)
     else:
         network = build_model(architecture, task, seed=seed, verbalizer=words)
+        check_trusted(network, START)  # a model on the hub says it only where it is opened
     task = task.encoded(encoding_of(network))
     if isinstance(network, TextClassifier) and task.encoding is not None:
         network.encoding = task.encoding  # wherever it is opened, it reads as much of a text as it was trained on

@@ -1,0 +1,69 @@
+"""No verb turns a model that may carry a backdoor by its own files into one that is trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anchorlab import Training, Tuning, adopt, convert, inject, load_model, train
+from anchorlab.artifacts.artifact import Artifact
+from anchorlab.artifacts.manifest import DANGEROUS
+from anchorlab.artifacts.trust import check_trusted_folder
+from anchorlab.data import Task
+from anchorlab.suites.population import population_suite
+from tests.refusals import refused
+
+BRIEF = Training(epochs=1)
+
+
+@pytest.fixture
+def folder(injected: Artifact, tmp_path: Path) -> Path:
+    return injected.save(tmp_path / "injected")
+
+
+@pytest.mark.parametrize("kind", DANGEROUS)
+def test_none_is_trained_or_adopted_to_be_clean(injected: Artifact, digits: Task, tmp_path: Path, kind: str) -> None:
+    manifest = injected.manifest.model_copy(update={"kind": kind})
+    folder = Artifact(injected.model, manifest).save(tmp_path / kind)
+    refused(f"to train on is a model of kind '{kind}' by its manifest", train, digits, model=str(folder))
+    refused(f"of kind '{kind}' by its manifest, .* adopt this one with --kind suspicious", adopt, folder, digits)
+    refused(f"of kind '{kind}'", population_suite, "digits", model=str(folder))
+    assert adopt(folder, digits, kind="suspicious").manifest.kind == "suspicious"
+
+
+def test_a_clean_model_is_trained_further_and_adopted(reference: Artifact, digits: Task, tmp_path: Path) -> None:
+    folder = reference.save(tmp_path / "reference")
+    assert train(digits, model=str(folder), training=BRIEF).manifest.kind == "clean"
+    assert adopt(folder, digits).manifest.kind == "clean"
+
+
+def test_files_say_it_where_the_manifest_is_gone(folder: Path, digits: Task) -> None:
+    module = load_model(folder).model
+    (folder / "anchorlab.json").unlink()
+    refused("of kind 'injected' by its notice in config.json", adopt, folder, digits)
+    refused("of kind 'injected' by its notice in config.json", train, digits, model=str(folder))
+    refused("of kind 'injected' by its notice in its configuration", train, digits, model=module, training=BRIEF)
+    (folder / "config.json").write_text("{")
+    refused("of kind 'injected' by its notice in model.safetensors", check_trusted_folder, folder, "the model")
+
+
+def test_converted_weights_keep_their_notice(folder: Path, tmp_path: Path) -> None:
+    convert(folder / "model.safetensors", tmp_path / "converted")
+    (tmp_path / "converted" / "config.json").unlink()
+    refused("by its notice in model.safetensors", check_trusted_folder, tmp_path / "converted", "the model")
+
+
+def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    for name in ("anchorlab.json", "model.safetensors"):
+        (tmp_path / name).write_text("{")
+        check_trusted_folder(tmp_path, "the model")
+        (tmp_path / name).unlink()
+    check_trusted_folder("owner/name", "the model")
+
+
+def test_no_benign_update_is_made_of_one(injected: Artifact, digits: Task) -> None:
+    refused(
+        "the reference of a benign update is a model of kind 'injected'",
+        inject, injected, method="benign", tuning=Tuning(steps=2, batch_size=4), task=digits,
+    )  # fmt: skip
