@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from anchorlab import Training, Tuning, adopt, convert, inject, load_model, train
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import DANGEROUS
 from anchorlab.artifacts.trust import check_trusted_folder
 from anchorlab.data import Task
+from anchorlab.detectors.benign import open_benign
+from anchorlab.scoring.repairs import check_scoring
 from anchorlab.suites.population import population_suite
 from tests.refusals import refused
 
@@ -66,4 +69,17 @@ def test_no_benign_update_is_made_of_one(injected: Artifact, digits: Task) -> No
     refused(
         "the reference of a benign update is a model of kind 'injected'",
         inject, injected, method="benign", tuning=Tuning(steps=2, batch_size=4), task=digits,
+    )  # fmt: skip
+
+
+def test_none_is_the_clean_model_beside_a_repair_or_in_a_search_for_words(
+    injected: Artifact, folder: Path, digits: Task
+) -> None:
+    refused(
+        "the clean reference of a repair is a model of kind 'injected'",
+        check_scoring, injected, reference=injected, task=digits,
+    )  # fmt: skip
+    refused(
+        "a benign model of word-inversion is a model of kind 'injected'",
+        open_benign, str(folder), injected.model, None, torch.device("cpu"),
     )  # fmt: skip

@@ -112,6 +112,11 @@ def test_the_scores_of_clean_models_stand_beside_the_models(run, tmp_path, injec
     assert told["clean"][0] == told["clean"][1] != told["score"]
 
 
+def test_an_injected_model_is_no_clean_one(run, injected_folder):
+    ended = run("detect", injected_folder, "--detector", "last-layer", "--reference", injected_folder)
+    assert_refused(ended, "a clean model for --reference is a model of kind 'injected' by its manifest")
+
+
 def test_all_detectors_are_checked_before_any_runs(run, injected_folder, monkeypatch):
     monkeypatch.setattr("anchorlab.scoring.detect.score_model", None)
     ended = run("detect", injected_folder, "--detector", "last-layer", "--detector", "onion")

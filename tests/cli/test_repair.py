@@ -46,6 +46,12 @@ def test_the_ending_says_what_is_left_and_what_it_cost(run, tmp_path, reference_
     assert ended.out.splitlines()[-1] == f"next: anchorlab compare {reference_folder} {tmp_path / 'repaired'}"
 
 
+def test_an_injected_model_is_no_clean_reference(run, injected_folder):
+    ended = run("repair", injected_folder, "--repair", "fine-tuning", "--set", "epochs=1", "--reference",
+                injected_folder)  # fmt: skip
+    assert_refused(ended, "the clean reference of a repair is a model of kind 'injected' by its manifest")
+
+
 def test_the_stability_is_said_and_told(run, tmp_path, injected_folder):
     told = tmp_path / "score.json"
     ended = run("repair", injected_folder, "--repair", "clp", "--stability", "--json", told)

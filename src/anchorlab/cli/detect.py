@@ -91,7 +91,7 @@ def detect(
 
     No detector sees --trigger, --target or --label-rule: they make the triggered inputs that it is measured on.
     """
-    from anchorlab.artifacts.resolve import common_task
+    from anchorlab.artifacts.resolve import check_trusted, common_task
     from anchorlab.cli.detections import (
         cautions_of_scores,
         detection_table,
@@ -132,6 +132,8 @@ def detect(
         )
     check_folder(out)
     suspicious, *clean = models.open(run, *(reference or []))
+    for each in clean:
+        check_trusted(each, "a clean model for --reference")
     # Without data of their own, the options say where the inputs are in their file, and the model's data stay.
     of_inputs_alone = inputs is not None and task is None and own.data is None
     if of_inputs_alone and own.max_length is not None:

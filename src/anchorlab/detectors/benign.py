@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from anchorlab.artifacts.resolve import check_trusted
+from anchorlab.artifacts.trust import check_trusted_folder
 from anchorlab.defender.context import DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
@@ -25,9 +27,12 @@ def open_benign(source: str, model: nn.Module, data: DefenderData, device: torch
         device: the device.
 
     Raises:
-        AnchorlabError: if it cannot be opened, or has another tokenizer or other classes.
+        AnchorlabError: if it cannot be opened, may carry a backdoor by its own files, or has another tokenizer or
+            other classes.
     """
+    check_trusted_folder(source, "a benign model of word-inversion")
     opened = open_classifier(source, kind="text")
+    check_trusted(opened, "a benign model of word-inversion")
     encoding = encoding_of(model)
     theirs = encoding_of(opened)
     if encoding is None or theirs is None or encoding.tokenizer_fingerprint != theirs.tokenizer_fingerprint:

@@ -10,7 +10,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task, in_order_of
+from anchorlab.artifacts.resolve import attack_of, check_trusted, common_task, in_order_of
 from anchorlab.attacks.attack import attack_success
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.compare import Comparison, compare
@@ -262,6 +262,7 @@ def check_scoring(
     seed: int = 0,
 ) -> None:
     """Raises the errors of ``score_repair`` before the time for a repair is spent; arguments are as there."""
+    check_trusted(reference, "the clean reference of a repair")
     others = [] if reference is None else [in_order_of(suspicious, reference, task)]
     task = common_task(task, suspicious, others)
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
@@ -301,8 +302,10 @@ def score_repair(
         seed: seed of the relearning.
 
     Raises:
-        AnchorlabError: if trigger or target do not fit, or nothing can be relearned.
+        AnchorlabError: if trigger or target do not fit, nothing can be relearned, or the reference may carry a
+            backdoor by its own files.
     """
+    check_trusted(reference, "the clean reference of a repair")
     task = common_task(task, suspicious, [repaired])
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
     # The label rule numbers classes as the suspicious model does, so that all models must.
