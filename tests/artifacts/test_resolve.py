@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
+from torch import Tensor, nn
 
 from anchorlab import AnchorlabError, adopt, load_task
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, find_task
+from anchorlab.artifacts.resolve import attack_of, common_task, find_task, other_cut_in_words, outputs_in_words
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.data import DataColumns
+from anchorlab.models.wrap import PixelClassifier
 from anchorlab.triggers import FivePixel, Square
 from tests.refusals import refused
 from tests.zoo import save_text
+
+
+class OnBytes(nn.Module):
+    """A network of normalised images that asks a classifier of raw pixels."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        answers: Tensor = self.classifier((255 * pixel_values).round().byte())
+        return answers
 
 
 @pytest.mark.parametrize(
@@ -65,6 +81,47 @@ def test_data_that_are_named_again_are_checked_like_the_manifests_own(tmp_path):
         with pytest.raises(AnchorlabError, match="hold other examples than when this model was made"):
             find_task(model, name, columns=given)
     assert find_task(model, str(path), seed=1, columns=columns).seed == 1  # another cut, and asked for
+
+
+def test_a_split_that_another_seed_cuts_is_cautioned_against(tmp_path, reference, digits):
+    """A test part that the seed cuts out of the rows holds rows that the model was trained on."""
+    path, columns = tmp_path / "reviews.csv", DataColumns(text="review", label="mood")
+    rows = pd.DataFrame({"review": [f"film number {n}" for n in range(100)], "mood": ["bad", "good"] * 50})
+    rows.to_csv(path, index=False)
+    model = adopt(save_text("bert", tmp_path / "bert", ["bad", "good"]), load_task(str(path), columns=columns))
+    found = other_cut_in_words([model], find_task(model, None, seed=5), "test")
+    assert found is not None
+    assert "cut by the seed 5" in found
+    assert "splits of seed 0" in found
+    assert "leave --seed out" in found
+    assert other_cut_in_words([model], find_task(model, None), "test") is None
+    other = load_task("digits", seed=8)
+    assert other_cut_in_words([reference], other, "test") is None  # the same for every seed
+    assert other_cut_in_words([reference], other, "selection") is not None
+    assert other_cut_in_words([reference.model], other, "selection") is None
+    assert other_cut_in_words([reference], digits, "selection") is None
+
+
+def test_images_of_another_size_than_the_models_are_refused(reference, digits):
+    """A network of convolutions answers any size, with numbers that mean nothing."""
+    large = {
+        part: replace(split, inputs={"pixel_values": split.inputs["pixel_values"].repeat(1, 1, 3, 3)})
+        for part, split in (("train", digits.raw.train), ("test", digits.raw.test))
+    }
+    other = replace(digits, raw=replace(digits.raw, **large))
+    refused("images of digits are 24×24 pixels", common_task, other, reference, [])
+    refused("made for the 8×8 pixels of digits: leave --task out", common_task, other, reference.model, [reference])
+    assert common_task(other, reference.model, []).classes == digits.classes
+    resizing = replace(reference, model=PixelClassifier(OnBytes(reference.model), [0.0], [1.0], (8, 8)))
+    assert common_task(other, resizing, []).classes == digits.classes
+
+
+def test_a_model_with_a_manifest_says_which_output_is_which_class_too(reference, digits):
+    assert outputs_in_words(reference, digits) is None
+    named = replace(digits, raw=replace(digits.raw, classes=tuple(f"digit {name}" for name in digits.classes)))
+    assert str(outputs_in_words(reference, named)).startswith(
+        "output 0 ('0') is 'digit 0', output 1 ('1') is 'digit 1'"
+    )
 
 
 @pytest.mark.parametrize(

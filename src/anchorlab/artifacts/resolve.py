@@ -18,7 +18,7 @@ from anchorlab.data.labels import label_index
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import check_classes
 from anchorlab.models.classes import class_names, match_classes, matched_in_words, rearranged
-from anchorlab.models.wrap import encoding_of
+from anchorlab.models.wrap import PixelClassifier, encoding_of
 from anchorlab.triggers import Trigger
 
 
@@ -95,8 +95,9 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
         task = reference.task()
     models = [module_of(model) for model in (reference, *candidates)]
     task = task.encoded(_common_encoding(models))
-    for model in models:
-        check_classes(model, task)
+    for given in (reference, *candidates):
+        _check_image_size(given, task)
+        check_classes(module_of(given), task)
     task = task_in_order_of(reference, task)
     for candidate in candidates:
         if _order(reference, candidate, task) != list(range(len(task.classes))):
@@ -105,6 +106,26 @@ def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: 
                 "them alike"
             )
     return task
+
+
+def _check_image_size(model: Artifact | nn.Module, task: Task) -> None:
+    """Raises AnchorlabError for images of another size than the manifest's, unless the model resizes them itself.
+
+    Many networks answer images of any size, and then with numbers that mean nothing.
+    """
+    if not isinstance(model, Artifact) or not model.manifest.task.reading or task.kind != "image":
+        return
+    made = model.manifest.task.reading[0].image
+    height, width = task.split("test").inputs["pixel_values"].shape[-2:]
+    if made is None or (made.height, made.width) == (height, width):
+        return
+    if any(isinstance(part, PixelClassifier) and part.steps.geometry.is_set for part in model.model.modules()):
+        return
+    raise AnchorlabError(
+        f"the images of {task.name} are {height}×{width} pixels (height × width), but the model was made for the "
+        f"{made.height}×{made.width} pixels of {model.manifest.task.name}: leave --task out, or give data with "
+        "images of that size"
+    )
 
 
 def _common_encoding(models: Sequence[nn.Module]) -> TextEncoding | None:
@@ -130,6 +151,31 @@ def _common_encoding(models: Sequence[nn.Module]) -> TextEncoding | None:
     return min(of_texts, key=lambda encoding: encoding.max_length)
 
 
+def other_cut_in_words(models: Sequence[Artifact | nn.Module], task: Task | None, split: str) -> str | None:
+    """That a split of the models' own data is cut by another seed than theirs, so that they saw some of it.
+
+    Args:
+        models: a module has no manifest that says how its data were cut.
+        task: the data to measure on; None for the models' own.
+        split: the split to measure on.
+
+    Returns:
+        A sentence; None where the split is as the manifests record it, or the data are others.
+    """
+    for model in models:
+        record = model.manifest.task if isinstance(model, Artifact) else None
+        if record is None or task is None or task.seed == record.seed:
+            continue
+        # A test part that the seed cut has the same indices, whatever it holds.
+        before, now = (record.splits, task.hashes()) if record.contents is None else (record.contents, task.contents())
+        if (task.name, task.data) == (record.name, record.data) and now[split] != before.get(split):
+            return (
+                f"the split '{split}' is cut by the seed {task.seed}, but a model was made with the splits of seed "
+                f"{record.seed}, so that it may have been trained on examples of this one: leave --seed out."
+            )
+    return None
+
+
 def task_in_order_of(model: Artifact | nn.Module, task: Task) -> Task:
     """The task with its classes in the order of a model's outputs, by their names; by number where it has none.
 
@@ -141,14 +187,16 @@ def task_in_order_of(model: Artifact | nn.Module, task: Task) -> Task:
 
 
 def outputs_in_words(model: Artifact | nn.Module, task: Task | None) -> str | None:
-    """Which output of a model without a manifest is which class; None where its names say it, or there is no task.
+    """Which output of a model is which class; None where its names say it, or there is no task.
+
+    Of a model with a manifest, the classes that it was made for are the names, so that its own data need no words.
 
     Raises:
         AnchorlabError: if both have names, but not the same.
     """
-    if task is None or isinstance(model, Artifact):
+    if task is None:
         return None
-    names = class_names(model)
+    names = model.manifest.task.classes if isinstance(model, Artifact) else class_names(model)
     if names is not None and len(names) != len(task.classes):
         return None  # refused by whoever asks the model
     return matched_in_words(names, task_in_order_of(model, task).classes)

@@ -71,7 +71,7 @@ def compare(
 ) -> Answer:
     """Measure how far a candidate differs from its reference."""
     from anchorlab.artifacts.provenance import same_weights
-    from anchorlab.artifacts.resolve import module_of
+    from anchorlab.artifacts.resolve import module_of, other_cut_in_words
     from anchorlab.consistency import compare as consistency
     from anchorlab.consistency.cautions import cautions_of
     from anchorlab.consistency.gate import measured_by
@@ -148,6 +148,8 @@ def compare(
             alike = (SAME_WEIGHTS,) if is_same else ()
             kinds = kind_of(clean), kind_of(changed)
             data = own.task_of(clean, task, seed)
+            other_cut = other_cut_in_words((clean, changed), data, split or "test")
+            alike += () if other_cut is None else (other_cut,)
             changed = form.apply(changed, data)
             target = target_name(changed, data, attack)
             command = examined_by(changed)

@@ -42,6 +42,11 @@ class Geometry:
             images = self._resize(images, wanted)
         return images if self.crop is None else _centre(images, self.crop)
 
+    @property
+    def is_set(self) -> bool:
+        """Whether images of any size are brought to a rule of the network's own."""
+        return any(rule is not None for rule in (self.size, self.shortest, self.crop))
+
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of an image after resizing."""
         if self.size is not None:
