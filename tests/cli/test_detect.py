@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from io import BytesIO
 from pathlib import Path
 
@@ -185,3 +186,31 @@ def test_mistakes_end_in_one_sentence(run, tmp_path, injected_folder, arguments,
     command, *rest = arguments
     ended = run(command, injected_folder, *rest)
     assert_refused(ended, *names)
+
+
+@pytest.mark.parametrize(
+    ("script", "path", "code", "said"),
+    [
+        ("""echo '{"found": 2}'""", "found", 0, "a score of 2"),
+        ("""echo '{"found": []}'""", "found.0", 0, "a score of 0"),
+        ("""echo '{"found": 2}'""", "fuond", 2, "its JSON has no fuond"),
+        ("exit 3", "found", 2, "the scanner failed: it ended with exit code 3"),
+        ("echo all is well", "found", 2, "the scanner failed: it printed no JSON"),
+    ],
+)
+def test_a_scanner_without_a_score_ends_with_exit_code_two(run, tmp_path, reference_folder, script, path, code, said):
+    (tmp_path / "scan.sh").write_text(f"{script}\n")
+    scanner = ("--set", f"run=sh {shlex.quote(str(tmp_path / 'scan.sh'))} {{model}}", "--set", f"score_path={path}")
+    ended = run("detect", reference_folder, "--detector", "command", *scanner)
+    assert (ended.code, said in ended.out + ended.err) == (code, True)
+
+
+def test_a_scanner_that_has_its_place_for_a_clean_model_found_nothing(run, tmp_path, reference_folder, injected_folder):
+    """A place that is missing for one model of two is no misspelt path."""
+    where = shlex.quote(str(tmp_path / "seen"))
+    (tmp_path / "scan.sh").write_text(
+        f"if [ -e {where} ]; then echo '{{\"s\": 1}}'; else echo '{{}}'; fi; touch {where}\n"
+    )
+    scanner = ("--set", f"run=sh {shlex.quote(str(tmp_path / 'scan.sh'))} {{model}}", "--set", "score_path=s")
+    ended = run("detect", injected_folder, "--reference", reference_folder, "--detector", "command", *scanner)
+    assert (ended.code, "its JSON has no s" in ended.out) == (0, True)

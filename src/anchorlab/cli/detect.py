@@ -95,6 +95,7 @@ def detect(
     from anchorlab.cli.detections import (
         cautions_of_scores,
         detection_table,
+        scanner_failed,
         values_of_detections,
         words_of_inputs,
         words_of_model,
@@ -195,6 +196,7 @@ def detect(
                 show(score.details_table(f"{name}: what was tried"))
     known = len(data.split("defender")) if count is None else count
     options = [*([] if task is None else ["--task", task]), *own.words(), *models.words()]
+    failed = any(scanner_failed(score, clean_scores[name]) for name, score in model_scores.items())
     caption = f"{run}, judged with {known:,} clean examples of {data.name}"
     return Answer(
         (
@@ -207,6 +209,7 @@ def detect(
         wrote=out,
         next=_following(run, suspicious, data, options, model_scores, has_clean=bool(clean)),
         values=values_of_detections(model_scores, clean_scores, input_scores),
+        code=2 if failed else 0,
     )
 
 

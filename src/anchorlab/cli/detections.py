@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anchorlab.consistency.cautions import FEW_ATTACKED
+from anchorlab.detectors.command import FAILED, NO_PLACE
 from anchorlab.statistics.numbers import significant
 from anchorlab.statistics.table import Cell, Column, Row, Rows, Table
 
@@ -68,7 +69,9 @@ def _number(score: float) -> str:
 
 def words_of_model(name: str, score: ModelScore, clean: Sequence[ModelScore]) -> Iterator[str]:
     """What a detector of models found."""
-    if not math.isfinite(score.score):
+    if score.note.startswith(FAILED):
+        yield f"{name} gives the model no score."
+    elif not math.isfinite(score.score):
         yield f"{name} found nothing to judge the model by."
     elif not clean:
         yield f"{name} gives the model a score of {significant(score.score)}; the higher, the more suspicious."
@@ -83,6 +86,11 @@ def words_of_model(name: str, score: ModelScore, clean: Sequence[ModelScore]) ->
         )
     if score.note:
         yield score.note
+
+
+def scanner_failed(score: ModelScore, clean: Sequence[ModelScore]) -> bool:
+    """Whether a scanner gave the model no score, or printed the place of its score for no model at all."""
+    return score.note.startswith(FAILED) or all(each.note.startswith(NO_PLACE) for each in (score, *clean))
 
 
 def words_of_inputs(name: str, found: InputScore) -> Iterator[str]:

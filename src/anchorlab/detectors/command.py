@@ -125,8 +125,8 @@ class Command(ModelDetector):
         """Raises AnchorlabError if no command is given, or the program is not on this machine."""
         if not self.run:
             raise AnchorlabError(
-                "the detector 'command' was given no scanner: name its command, as in "
-                f'--detector command:"scanner --json {MODEL}"'
+                "the detector 'command' was given no scanner: name its command, in detect as in --set "
+                f'run="scanner --json {MODEL}", and elsewhere as in --detector command:"scanner --json {MODEL}"'
             )
         program = self._words()[0]
         if shutil.which(program) is None:
