@@ -143,7 +143,8 @@ def test_a_manifest_that_is_no_json_object_is_named(folder, content):
     [
         ({"kind": "harmless"}, "kind='harmless' is not possible"),
         ({"steps": None}, "lacks steps"),
-        ({"format": 2}, "format=2 is not possible"),
+        ({"format": 0}, "format=0 is not possible"),
+        ({"format": 2, "new": 1}, "has format 2, which a newer anchorlab wrote: install that version"),
         ({"colour": "red"}, "colour='red' is not possible"),
     ],
 )

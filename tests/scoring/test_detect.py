@@ -184,6 +184,12 @@ def test_a_model_without_finite_answers_is_refused(planted, digits):
             detect(broken, detector, defender_data=None, task=digits, **options)
 
 
+@pytest.mark.parametrize("examples", [-4, 0])
+def test_a_number_of_examples_below_one_is_refused_by_its_bounds(planted, digits, examples):
+    with pytest.raises(AnchorlabError, match=f"^{examples} examples to score are not possible: give 1 or more, or all"):
+        detect(planted, DETECTORS.build("strip", {}), examples=examples, task=digits)
+
+
 def test_what_is_impossible_is_refused(planted, reference, digits, monkeypatch):
     how = {"task": digits, "defender_data": None}
     with pytest.raises(AnchorlabError, match="the defender has 1 clean examples, but 2 are needed"):

@@ -213,6 +213,12 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except ValidationError as error:
+        newer = [one["input"] for one in error.errors() if one["loc"] == ("format",)]
+        if newer and type(newer[0]) is int and newer[0] > 1:
+            raise AnchorlabError(
+                f"the manifest {folder / MANIFEST} has format {newer[0]}, which a newer anchorlab wrote: install that "
+                "version, for example by pip install --upgrade anchorlab"
+            ) from error
         complaint = invalid(f"the manifest {folder / MANIFEST}", error)
         raise AnchorlabError(f"{complaint}; {_remedy(folder)}") from error
 

@@ -141,6 +141,8 @@ def score_inputs(
 
     Detectors that look at features share one pass, whose time counts for the first of them.
     """
+    if examples is not None and examples < 1:
+        raise AnchorlabError(f"{examples} examples to score are not possible: give 1 or more, or all (None in Python)")
     task = common_task(task, model, [])
     if split == "defender":
         raise AnchorlabError(
