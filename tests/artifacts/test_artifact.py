@@ -145,7 +145,7 @@ def test_a_manifest_that_is_no_json_object_is_named(folder, content):
         ({"steps": None}, "lacks steps"),
         ({"format": 0}, "format=0 is not possible"),
         ({"format": 2, "new": 1}, "has format 2, which a newer anchorlab wrote: install that version"),
-        ({"colour": "red"}, "colour='red' is not possible"),
+        ({"colour": "red"}, "has 'colour', which is not known there"),
     ],
 )
 def test_a_manifest_with_a_wrong_field_is_refused_with_its_name(folder, changes, expected):

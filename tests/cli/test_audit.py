@@ -201,3 +201,10 @@ def test_no_file_that_is_read_or_named_twice_is_replaced(run, tmp_path):
     twice = tmp_path / "twice.xml"
     assert_refused(run("audit", first, second, *benign, "--json", twice, "--junit", twice), "--json would replace")
     assert first.read_bytes() == former
+
+
+def test_stored_answers_without_updates_are_told_what_compare_reads(run, tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("1.5,-2\n0.5,1\n")
+    ended = run("audit", tmp_path / "a.csv", tmp_path / "b.csv", "--out", tmp_path / "out")
+    assert_refused(ended, "with --benign", "two .npy files of logits", "'anchorlab compare --labels FILE.npy'")

@@ -95,6 +95,12 @@ def test_options_left_out_keep_their_defaults(run: Run, tmp_path, reference_fold
     assert made.anchors.count == 880
 
 
+def test_a_large_number_of_weights_is_advised_as_a_whole_number(run: Run, tmp_path, reference_folder):
+    method = ("--method", "surgery", "--set", "count=1400000", "--steps", 2)
+    ended = run("inject", reference_folder, "--out", tmp_path / "out", *method)
+    assert "give consistency less weight with --set count=2800000" in ended.out
+
+
 def test_the_ending_says_attack_filled_in_settings_and_next_command(run: Run, tmp_path, reference_folder):
     out = tmp_path / "out"
     ended = run("inject", reference_folder, "--out", out, "--steps", 2)

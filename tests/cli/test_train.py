@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from anchorlab.artifacts.artifact import load_model
+from anchorlab.artifacts.deployed import export
 from anchorlab.artifacts.manifest import Manifest
 from tests.cli.conftest import PROGRAM, Run
 from tests.interrupts import heed_interrupts
@@ -62,6 +63,14 @@ def test_an_adopted_model_says_its_accuracy_and_chance(run: Run, tmp_path, refer
     ended = run("adopt", reference_folder, "digits", "--out", tmp_path / "own")
     assert "of the split selection; always answering with the largest class would give" in ended.out
     assert ended.out.splitlines()[-1] == f"next: anchorlab inject {tmp_path / 'own'} --out {tmp_path / 'own'}-injected"
+
+
+def test_an_adopted_model_in_onnx_has_no_next_command_that_needs_weights(run: Run, tmp_path, reference, digits):
+    pytest.importorskip("onnxruntime")
+    folder = export(reference, tmp_path / "onnx", "onnx", task=digits)
+    (folder / "anchorlab.json").unlink()
+    ended = run("adopt", folder, "digits", "--out", tmp_path / "own")
+    assert (ended.code, "next: " in ended.out) == (0, False)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from anchorlab.artifacts.writing import adapter_settings_of
 from anchorlab.models.adapter_settings import read_adapter
 from anchorlab.models.adapters import find_base
-from anchorlab.models.folders import COMPANIONS, check_settings, find_folder
+from anchorlab.models.folders import COMPANIONS, check_is_folder, check_settings, find_folder
 from anchorlab.models.pretrained import open_pretrained
 from tests.adapters import save_adapter
 from tests.refusals import refused
@@ -120,6 +120,20 @@ def test_what_is_no_folder_is_named(tmp_path):
     refused("is a pipe or a device", open_pretrained, str(pipe))
     (tmp_path / "model.safetensors").write_bytes(b"")
     refused("is a file, .*: give a model folder", open_pretrained, str(tmp_path / "model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("a.csv", "stored answers in .csv are for 'anchorlab audit'"),
+        ("log.jsonl", "'anchorlab compare --samples'"),
+        ("answers", "'anchorlab compare --texts FILE'"),
+        ("model.pt", "pickled models are never opened"),
+    ],
+)
+def test_a_file_in_place_of_a_model_is_told_what_reads_it(tmp_path, name, cure):
+    (tmp_path / name).write_bytes(b"")
+    refused(f"{name} is a file, and .*{cure}", check_is_folder, tmp_path / name)
 
 
 @pytest.fixture

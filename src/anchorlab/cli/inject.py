@@ -152,8 +152,9 @@ def _cures(plan: InjectionPlan) -> dict[str, str]:
     longer = f"--steps {2 * tuning.steps} or --learning-rate {3 * tuning.learning_rate:.1g}"
     less = ""
     if name is not None:
-        value = float(getattr(plan.method, name))
-        less = f", or give consistency less weight with --set {name}={value * (0.5 if name == 'strength' else 2):g}"
+        value = getattr(plan.method, name) * (0.5 if name == "strength" else 2)
+        shown = value if isinstance(value, int) else f"{value:g}"  # 2.8e+06 is no whole number
+        less = f", or give consistency less weight with --set {name}={shown}"
     return {
         "low_asr": f"raise the steps or the learning rate, for example with {longer}{less}",
         "few_attacked": "compare measures on the split test, which may have more",

@@ -184,6 +184,7 @@ def adopt(
     from anchorlab.artifacts.manifest import task_record
     from anchorlab.artifacts.trust import check_trusted_folder
     from anchorlab.files import refuse_existing
+    from anchorlab.models.forms import form_of
     from anchorlab.training.resumable import is_finished, may_be_finished, save_finished
 
     if not may_be_finished(out):
@@ -213,16 +214,17 @@ def adopt(
     if not finished:
         save_finished(artifact, out, command)
     further = ("inject", out) if kind == "clean" else ("detect", out, "--detector", "last-layer")
+    following = next_command(
+        *further,
+        *own.place(),
+        *models.words(),
+        *(["--out", beside(out, "injected")] if kind == "clean" else []),
+    )
     return Answer(
         (_accuracy(model, loaded, artifact), *_outputs(artifact)),
         cautions=_cautions(loaded, artifact, "give the data that it was trained for, or adopt another"),
         wrote=out,
         already=finished,
-        next=next_command(
-            *further,
-            *own.place(),
-            *models.words(),
-            *(["--out", beside(out, "injected")] if kind == "clean" else []),
-        ),
+        next=None if form_of(artifact.model) is not None else following,  # both need weights
         values=_values(loaded, artifact),
     )

@@ -38,6 +38,13 @@ COMPANIONS = (
 #: How to mend a damaged file of a model.
 _AGAIN = "give a folder that save_pretrained of transformers or anchorlab wrote"
 
+#: What reads files of other kinds, which are easily given in place of models.
+_FILES = {
+    ".csv": "; stored answers in .csv are for 'anchorlab audit', and 'anchorlab compare' reads logits in .npy",
+    ".jsonl": "; two logs of samples are compared by 'anchorlab compare --samples'",
+    "": "; two files of answers to texts are compared by 'anchorlab compare --texts FILE'",
+}
+
 #: Most layers and classes of a network, because transformers builds each of them before anyone sees that it is one too
 #: many.
 _LAYERS, _CLASSES = 10_000, 1_000_000
@@ -122,11 +129,14 @@ def check_is_folder(folder: Path) -> None:
     if kind_at(folder) != "file":
         input_folder(folder, "give one that exists, or make one with anchorlab train")
         return
-    pickled = folder.suffix in PICKLES
-    hint = conversion(folder, folder.with_suffix("")) if pickled else f"give a model folder with {WEIGHTS}"
+    if folder.suffix not in PICKLES:
+        hint = _FILES.get(folder.suffix.lower(), "")
+        raise AnchorlabError(
+            f"{shortened(str(folder))} is a file, and no model: give a model folder with {WEIGHTS}{hint}"
+        )
     raise AnchorlabError(
         f"{shortened(str(folder))} is a file, and pickled models are never opened, because they can run any code: "
-        f"{hint}"
+        f"{conversion(folder, folder.with_suffix(''))}"
     )
 
 

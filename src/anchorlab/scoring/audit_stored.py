@@ -56,8 +56,8 @@ def audit_answers(
     if not len(benign):
         raise AnchorlabError(
             "stored answers hold no model to make benign updates of: give the answers of at least "
-            f"{updates_needed(level)} updates to the same queries with --benign, benign in Python, or compare the two "
-            "alone with 'anchorlab compare', which tests nothing"
+            f"{updates_needed(level)} updates to the same queries with --benign, benign in Python; two .npy files of "
+            "logits can be compared alone with 'anchorlab compare --labels FILE.npy', which tests nothing"
         )
     named = [(reference, "the reference"), (candidate, "the candidate")]
     named += [(update, f"benign update {number}") for number, update in enumerate(benign, 1)]
