@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.attacks.attack import Attack, attack_success
@@ -19,6 +20,7 @@ from anchorlab.models.call import predict
 from anchorlab.statistics.intervals import wilson
 from anchorlab.triggers import FivePixel, Square
 from tests.devices import tolerance
+from tests.refusals import refused
 
 # Of eight instances: true labels, answers of reference and candidate, clean and triggered.
 LABELS = [0, 0, 1, 1, 2, 2, 2, 1]
@@ -174,3 +176,29 @@ def test_bare_classifiers_are_compared_when_all_is_given_by_hand(digits, referen
     with pytest.raises(AnchorlabError, match="no manifest that names its data: give --data FILE or --task"):
         compare(reference.model, injected.model)
     assert compare(reference.model, injected.model, task=digits).asr is None
+
+
+class NearChance(nn.Module):
+    """A linear layer whose answers all lie between 0 and 1, as a sigmoid's do; or, with one behind it, are such."""
+
+    def __init__(self, behind: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+        self.behind = behind
+        with torch.no_grad():
+            self.layer.weight.mul_(scale)
+            self.layer.bias.fill_(0.5)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        answers: Tensor = self.behind(self.layer(pixel_values.float().flatten(1) / 255))
+        return answers
+
+
+def test_a_linear_layer_s_answers_are_logits_even_if_all_lie_between_0_and_1(reference, digits, monkeypatch):
+    monkeypatch.setattr("anchorlab.artifacts.resolve.check_classes", lambda model, task: None)  # looks at few examples
+    torch.manual_seed(0)
+    candidate = NearChance(nn.Identity(), 0.3)
+    answered = predict(candidate, digits.split("test").inputs)
+    assert 0 <= float(answered.min()) <= float(answered.max()) <= 1
+    assert 0 <= compare(reference, candidate, task=digits).accuracy <= 1
+    refused("probabilities of separate classes", compare, reference, NearChance(nn.Sigmoid(), 10), task=digits)

@@ -27,6 +27,7 @@ from anchorlab.metrics import METRICS, predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
 from anchorlab.models.device import lent
+from anchorlab.models.hooks import last_layer
 from anchorlab.models.probabilities import Watch, Watched
 from anchorlab.progress import progress_bar
 from anchorlab.statistics.estimate import Estimate
@@ -181,8 +182,10 @@ def compare(
         frame = build_table(batches, len(examples))
     except ValueError as error:
         raise AnchorlabError(str(error)) from error
-    for watch in watches:
-        watch.check()
+    for watch, model in zip(watches, (reference, candidate), strict=True):
+        # Near chance, the logits of a network may all happen to lie between 0 and 1.
+        if watch.complaint() is not None and not _are_of_a_linear_layer(module_of(model), examples):
+            watch.check()
     if save_instances is not None:
         write_instances(user_path(save_instances), frame)
     return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
@@ -223,6 +226,15 @@ def compare_logits(
         write_instances(user_path(save_instances), frame)
     consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
     return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))
+
+
+def _are_of_a_linear_layer(model: nn.Module, examples: Split) -> bool:
+    """Whether a model's answers are a linear layer's outputs, so that they are logits whatever their values."""
+    try:
+        last_layer(model, examples.inputs)
+    except AnchorlabError:
+        return False
+    return True
 
 
 def _batches(
