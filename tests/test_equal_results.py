@@ -257,12 +257,13 @@ def test_fresh_references_give_the_ratios_that_are_printed() -> None:
         assert len(never_before) == 4
         share = abs(never_before.mean() - printed.mean()) / (allowed * np.sqrt((1 / 12 + 1 / 4) / (1 / 12 + 1 / 8)))
         assert share < 1
-        assert bool(share > 0.9) is (asked == "640")  # "the first only just"
+        assert bool(share > 0.9) is (asked == "640")  # "near the edge"
         for logs, words in ((fresh, told), (never_before, untouched)):
             words.append("{:.2f} [{:.2f}, {:.2f}]".format(*interval(logs.to_numpy())))
     assert f"give {told[0]} with 640 anchors and {told[1]} with all of them" in page
     assert (
-        f"these alone give {untouched[0]} and {untouched[1]}, which chance still allows, the first only just." in page
+        f"these alone give {untouched[0]} and {untouched[1]}, which chance still allows; the first lies near "
+        "the edge of what it allows." in page
     )
 
 

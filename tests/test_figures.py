@@ -26,7 +26,7 @@ def drawn() -> set[str]:
     tree = ast.parse((ROOT / "experiments/figures.py").read_text())
     (table,) = [node.value for node in tree.body if isinstance(node, ast.AnnAssign) and node.target.id == "FIGURES"]
     names = {key.value for key in table.keys if key is not None}
-    tasks = ("fashion-mnist", "movie-snippets")
+    tasks = ("fashion-mnist",)
     return names | {f"perturbation_{name}_{task}" for task in tasks for name in ("basin", "paths", "quadratic")}
 
 

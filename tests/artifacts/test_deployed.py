@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -103,7 +104,10 @@ def test_detectors_of_inputs_and_features_judge_it(in_int8, digits):
 
 
 def test_an_audit_asks_it_for_answers(reference, in_int8, digits):
-    benign = [reference.model] * 2
+    benign = [copy.deepcopy(reference.model) for _ in range(2)]
+    for number, update in enumerate(benign, start=1):  # an audit takes no copy for an update
+        with torch.no_grad():
+            next(update.parameters()).mul_(1 + 1e-3 * number)
     found = audit(reference, in_int8, benign=benign, level=0.7, task=digits)
     assert found.updates == 2
 

@@ -48,8 +48,8 @@ def test_a_document_of_ten_million_tokens_takes_little_more_than_its_text(measur
 def test_the_page_says_what_was_measured(measured):
     page = " ".join((ROOT / "docs" / "language-models.md").read_text().split())
     small, _, large = measured.loc["one document"].itertuples(index=False)
-    assert f"takes {large.resident_mb} MB of memory" in page
-    assert f"where one of 0.2 million takes {small.resident_mb} MB" in page
+    assert f"takes {large.resident_mb} MiB of memory" in page
+    assert f"where one of 0.2 million takes {small.resident_mb} MiB" in page
     small, large = measured.loc["one document read whole"].itertuples(index=False)
     each = (large.resident_mb - small.resident_mb) * 2**20 / (large.tokens - small.tokens) / 1000
     assert f"took {each:.2f} kB a token" in page

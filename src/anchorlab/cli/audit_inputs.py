@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anchorlab.errors import AnchorlabError, some
-from anchorlab.models.adapter_settings import is_adapter
 from anchorlab.notices import notice
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def expanded(given: Sequence[Path], *, stored: bool) -> list[Path]:
 
 
 def _is_model(folder: Path) -> bool:
+    from anchorlab.models.adapter_settings import is_adapter  # it brings torch
+
     return (folder / "config.json").exists() or is_adapter(folder)
 
 

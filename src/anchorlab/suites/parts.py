@@ -18,11 +18,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from anchorlab.artifacts.trust import check_trusted_folder
 from anchorlab.attacks.label_rules import target_or_first
 from anchorlab.data import TASKS, DataColumns, Task, find_task, load_task
 from anchorlab.detectors import DETECTORS, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.files import user_path
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import find_architecture
@@ -115,7 +115,10 @@ class TaskSpec(Part):
         with refusals_as_value_errors():
             if name is not None:
                 _ = find_architecture(name)
-                check_trusted_folder(name, START)
+                if user_path(name).exists():  # else it is no folder; and the check brings torch
+                    from anchorlab.artifacts.trust import check_trusted_folder
+
+                    check_trusted_folder(name, START)
         return name
 
     @field_validator("columns", mode="before")
