@@ -477,6 +477,8 @@ def test_what_the_docs_say_of_one_learning_rate_is_so() -> None:
         sides[column] = [beyond_zero(sign * mean, error, level) for level in (0.95, 1 - 0.05 / 12) for sign in (1, -1)]
     assert sides["asr"] == [{"fst"}, {"ban", "interpolation"}, set(), {"interpolation"}]
     assert sides["asr_relearned_5"] == [set(), {"fine-tuning", "ban", "interpolation"}, set(), set()]
+    before = runs.groupby("method")["asr_before"].mean()
+    assert f"0.003 is {before['plain at .003']:.3f}, and anchoring's {before['anchoring']:.3f}:" in told
     left = runs.pivot_table("asr", "defence", "method")
     assert f"plain tuning leaves {left.loc['fine-tuning', 'plain at .003']:.3f} after" in prose("docs/evidence.md")
     (fst,) = [

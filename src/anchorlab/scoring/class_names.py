@@ -24,7 +24,7 @@ def in_order(answers: Sequence[StoredAnswers]) -> list[StoredAnswers]:
 
 
 def _as_in(first: StoredAnswers, one: StoredAnswers) -> StoredAnswers:
-    """Answers with their columns in the order of those of the first."""
+    """Answers whose columns are put into the order of the first file's."""
     if one.names == first.names:
         return one
     here, there = ([name for name in a.names if name not in b.names] for a, b in ((first, one), (one, first)))

@@ -10,8 +10,7 @@ import pandas as pd
 from anchorlab.reports.suite.accusations import scanner_findings
 from anchorlab.reports.suite.detections import Scores, detections_of_kind, scores_by_detector
 from anchorlab.reports.suite.paired import capitalised
-from anchorlab.reports.suite.repairs import REMOVED, by_oracle, split_into_parts
-from anchorlab.reports.suite.repairs import mean_by_reference as _mean
+from anchorlab.reports.suite.repairs import REMOVED, by_oracle, mean_by_reference, split_into_parts
 from anchorlab.reports.suite.sentences import listed
 from anchorlab.reports.suite.working import of_working
 from anchorlab.statistics.clustered_roc import auroc_over_references
@@ -47,7 +46,7 @@ def _repairs(part: pd.DataFrame) -> Iterator[str]:
     if not len(once):
         return
     by_repair = once.groupby("defence", sort=False)
-    left = pd.Series({name: _mean(rows, "asr") for name, rows in by_repair}).sort_values(kind="stable")
+    left = pd.Series({name: mean_by_reference(rows, "asr") for name, rows in by_repair}).sort_values(kind="stable")
     removing = [str(name) for name, asr in left.items() if asr < REMOVED]
     runs = by_repair["identity"].nunique()
     counted = f"{span(runs.min(), runs.max())} {'run' if runs.max() == 1 else 'runs'}"
@@ -69,7 +68,8 @@ def _repairs(part: pd.DataFrame) -> Iterator[str]:
     by_method = dict(iter(best.groupby("method", sort=False)))
     if len(by_method) > 1:
         kept_of = listed(
-            f"{_mean(rows, 'asr'):.2f} of {_mean(rows, 'asr_before'):.2f} by {name}" for name, rows in by_method.items()
+            f"{mean_by_reference(rows, 'asr'):.2f} of {mean_by_reference(rows, 'asr_before'):.2f} by {name}"
+            for name, rows in by_method.items()
         )
         yield f"after {left.index[0]} the ASR of each method is {kept_of}."
 
@@ -79,11 +79,11 @@ def _removal(runs: pd.DataFrame, name: str, part: pd.DataFrame) -> str:
     cost = _cost(runs)
     clean = part[(part["role"] == "reference") & (part["defence"] == name)].drop_duplicates("identity")
     harm = f", {_cost(clean)} on the clean reference" if len(clean) else ""
-    return f"{name} ({_mean(runs, 'asr'):.2f}, accuracy {cost}{harm})"
+    return f"{name} ({mean_by_reference(runs, 'asr'):.2f}, accuracy {cost}{harm})"
 
 
 def _cost(runs: pd.DataFrame) -> str:
-    change = _mean(runs, "accuracy") - _mean(runs, "accuracy_before")
+    change = mean_by_reference(runs, "accuracy") - mean_by_reference(runs, "accuracy_before")
     return f"{change:+.3f}".replace("-", "−")
 
 
@@ -133,12 +133,13 @@ def _judgement(area: Estimate) -> str:
 def _of_inputs(name: str, runs: pd.DataFrame) -> str:
     once = runs.drop_duplicates(["method", "identity"])
     each = listed(
-        f"TPR {_mean(rows, 'tpr_at_5'):.2f} (AUROC {_mean(rows, 'auroc'):.2f}) on models by {method}"
+        f"TPR {mean_by_reference(rows, 'tpr_at_5'):.2f} "
+        f"(AUROC {mean_by_reference(rows, 'auroc'):.2f}) on models by {method}"
         for method, rows in once.groupby("method", sort=False)
     )
     asked = once["triggered_count"].astype(float)
     return (
-        f"{name}, at a threshold for 5% FPR (measured: {_mean(once, 'false_alarms_at_5'):.2f}): {each}; "
+        f"{name}, at a threshold for 5% FPR (measured: {mean_by_reference(once, 'false_alarms_at_5'):.2f}): {each}; "
         f"means over {several(len(once), 'model')} on {several(once['reference_seed'].nunique(), 'reference')}, with "
         f"{span(asked.min(), asked.max())} triggered inputs each."
     )
