@@ -396,9 +396,10 @@ def test_what_the_docs_say_of_repairs_is_so() -> None:
     assert left.loc["interpolation"].mean().max() < 0.11  # "a tenth on average"
     assert left.loc["interpolation"].max().max() < 0.205  # "a fifth at most"
     evidence = prose("docs/evidence.md")
-    sentence = "after fine-tuning is {plain:.3f} where plain tuning injected and {anchoring:.3f} where anchoring did"
+    sentence = "(after fine-tuning {anchoring:.3f}, where plain tuning has {plain:.3f})"
     assert sentence.format(**stopped) in evidence
-    assert f"without that rule fine-tuning leaves {ended['anchoring']:.3f}" in evidence
+    largest = means.loc[["super-fine-tuning", "sau", "unlearning"]].max(axis=None)
+    assert f"unlearning an inverted trigger: {largest:.3f} or less on average" in prose("docs/results.md")
 
 
 def test_what_the_docs_say_of_costs_of_repairs_is_so() -> None:
@@ -481,12 +482,24 @@ def test_what_the_docs_say_of_one_learning_rate_is_so() -> None:
     assert f"0.003 is {before['plain at .003']:.3f}, and anchoring's {before['anchoring']:.3f}:" in told
     left = runs.pivot_table("asr", "defence", "method")
     assert f"plain tuning leaves {left.loc['fine-tuning', 'plain at .003']:.3f} after" in prose("docs/evidence.md")
-    (fst,) = [
-        row
-        for row in rows("docs/results/defences.md", "<!-- repairs of defences-rate -->", "<!-- end -->")
-        if row[0] == "fst"
-    ]
-    assert f"only FST leaves more of anchoring's, by {fst[2]}" in prose("docs/evidence.md")
+    at_one_rate = {
+        row[0]: row[2] for row in rows("docs/results/defences.md", "<!-- repairs of defences-rate -->", "<!-- end -->")
+    }
+    assert f"only FST leaves more of anchoring's, by {at_one_rate['fst']}" in prose("docs/evidence.md")
+    assert f"| FST | yes | more is left, by {at_one_rate['fst']} |" in told
+    for repair, name in (("ban", "BAN"), ("interpolation", "interpolation")):
+        value, low, high = re.findall(r"\d\.\d+", at_one_rate[repair])
+        assert f"| {name} | none | less is left, by {value} [{high}, {low}] |" in told
+    assert f"the interval of the feature extractor reaches {at_one_rate['feature-extractor'].split()[-1][:-1]}." in told
+    table = runs.pivot_table("asr", ["defence", "reference_seed"], "method")
+    mean, error = paired_by_reference(table.drop(columns="anchoring").rename(columns={"plain at .003": "anchoring"}))
+    ten = left.index.difference(["sau", "interpolation"])
+    higher = beyond_zero(mean, error, 0.95) & set(ten)
+    assert set(ten) - higher == {"fst", "feature-extractor"}  # "After eight of these ten"
+    half = stats.t.ppf(0.975, 7) * error
+    ends = [f"{mean[name]:.3f} [−{half[name] - mean[name]:.3f}, {mean[name] + half[name]:.3f}]" for name in
+            ("fst", "feature-extractor")]  # fmt: skip
+    assert f"no such rise could be seen ({ends[0]} and {ends[1]})" in told
     table = rows("docs/results/defences.md", "<!-- detectors of models of defences-rate -->", "<!-- end -->")
     paired = pd.DataFrame(
         [[float(value) for value in re.findall(r"-?\d\.\d+", row[4].replace("−", "-"))] for row in table],
@@ -496,6 +509,15 @@ def test_what_the_docs_say_of_one_learning_rate_is_so() -> None:
     names = {"last-layer", "feature-mask", "free-eagle, last layer"}
     assert set(paired.index[paired["anchoring_upper"] < 0]) == names
     assert below_when_widened(paired, 6) == names - {"free-eagle, last layer"}
+    lower = (
+        pd.read_csv(folder / "detections-models-against-plain.csv").set_index("detector").filter(like="plain at .003")
+    )
+    shown = [
+        "{:.3f} [{:.3f}, {:.3f}]".format(*-lower.loc[name].to_numpy()[[0, 2, 1]]) for name in ("free-eagle", "mm-bd")
+    ]
+    assert f"lower at 0.003 than at 0.001, by {shown[0]} and {shown[1]}" in told
+    scan = lower.loc["universal-scan"]
+    assert scan.iloc[1] < 0 < scan.iloc[2]
     digits = pd.read_csv(ROOT / "experiments/confirmation_digits/repairs.csv").query("role == 'method'")
     mean, error = paired_by_reference(digits.pivot_table("asr", ["defence", "reference_seed"], "method"))
     four = beyond_zero(mean, error, 0.95)

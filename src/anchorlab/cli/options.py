@@ -71,7 +71,10 @@ _DEFENDER = 640
 
 
 Data = Annotated[
-    str | None, typer.Option(help="Where the data are, if not in the usual place: a file, a folder, or a hub name.")
+    str | None,
+    typer.Option(
+        help="Your own data, for a model without a manifest, or where a task's data are: a file, a folder, a hub name."
+    ),
 ]
 
 
