@@ -230,8 +230,8 @@ def below_when_widened(paired: pd.DataFrame, comparisons: int) -> set[str]:
     return set(paired.index[paired["anchoring"] + wider < 0])
 
 
-@pytest.mark.parametrize("page", [RESULTS, "docs/results/defences.md"])
-def test_the_audits_are_those_of_the_experiment(page: str) -> None:
+def test_the_audits_are_those_of_the_experiment() -> None:
+    page = "docs/results/defences.md"
     audits = pd.read_csv(ROOT / "experiments/audit/audit.csv")
     triggers = {"five pixels": "five-pixel", "square": "square:size=3", "none": "five-pixel"}
     for candidate, trigger, *counts in rows(page, "<!-- audits -->", "<!-- end of audits -->"):
@@ -247,13 +247,17 @@ def test_the_audits_are_those_of_the_experiment(page: str) -> None:
         assert [int(count) for count in counts] == [labels, *probabilities, *logits], (candidate, trigger)
     anchored = audits[(audits["method"] == "anchoring") & (audits["access"] == "logits")]
     assert list(anchored["p"]) == [1] * 16
+    more = audits[audits["p"] <= 0.05].groupby(["access", "method"]).size()
+    assert f"and plain tuning moves more in {more['logits', 'plain']} of 16." in prose(RESULTS)
+    assert more["labels", "plain"] == more["labels", "surgery"] == 16
+    assert f"in 16 of 16 models each, and anchoring in {more['labels', 'anchoring']}." in prose(RESULTS)
 
 
 def test_the_audit_on_digits_is_that_of_the_experiment() -> None:
     audits = pd.read_csv(ROOT / "experiments/audit/digits.csv")
     audits["found"] = audits["p"] <= 0.05 + 1e-9
     accesses = ("labels", "probabilities", "logits", "joint")
-    shown = rows("docs/defences.md", "<!-- audit on digits -->", "<!-- end of audit on digits -->")
+    shown = rows("docs/results/defences.md", "<!-- audit on digits -->", "<!-- end of audit on digits -->")
     for candidate, *cells in shown[:-1]:
         of_row = audits[audits["candidate"] == candidate]
         assert cells == [str(of_row[of_row["access"] == access]["found"].sum()) for access in accesses]
@@ -274,13 +278,15 @@ def test_the_audit_on_digits_is_that_of_the_experiment() -> None:
 def test_the_audit_on_fashion_mnist_is_that_of_the_experiment() -> None:
     """In each cell how many models are found, and whether they move more or less than the updates."""
     audits = pd.read_csv(ROOT / "experiments/audit/fashion_mnist.csv")
-    page = " ".join((ROOT / "docs/defences.md").read_text().split())
+    page = " ".join((ROOT / "docs/results/defences.md").read_text().split())
     references = audits["reference_seed"].nunique()
     owned = SimpleNamespace(split=lambda _: range(48_000), definition=find_task("fashion-mnist")[0])
     short, long = (tuning.steps for tuning in ordinary_tunings(owned))  # type: ignore[arg-type]
     assert f"20 short ones of {short:,} steps and 19 long ones of {long:,} " in page
     assert f"{IN_WORDS[references].capitalize()} references of the suite" in page
-    shown = rows("docs/defences.md", "<!-- audit on fashion-mnist -->", "<!-- end of audit on fashion-mnist -->")
+    shown = rows(
+        "docs/results/defences.md", "<!-- audit on fashion-mnist -->", "<!-- end of audit on fashion-mnist -->"
+    )
     assert [row[0] for row in shown] == ["plain", "surgery", "anchoring", "benign"]
     for candidate, *cells in shown:
         for access, cell in zip(("labels", "probabilities", "logits", "joint"), cells, strict=True):
