@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from anchorlab.cli import suite_quick
 from anchorlab.cli.catalogue import own_entries
 from anchorlab.cli.suite import SuiteOptions, check
+from anchorlab.data import load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
@@ -159,6 +160,35 @@ def test_an_attack_that_stands_there_twice_is_refused_by_the_full_check(run: Run
     ended = run("suite", "check", path, "--out", tmp_path / "new")
     assert ended.code == 2
     assert "five-pixel (all-to-one to 0) stands twice under triggers" in ended.err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"anchors": 100_000},
+        {"anchors": ["all", 641]},
+        {"anchors": 101, "anchors_from": "held-out"},
+        {"anchors": 500, "tasks": [{"name": "digits", "limit": 20}]},
+    ],
+)
+def test_more_anchors_than_are_certain_are_left_to_the_full_check(change: dict[str, Any]) -> None:
+    tasks = [{"name": "digits"}]
+    for anchors in (["all", 640], 640):
+        assert suite_quick._outline(RICH | {"tasks": tasks, "anchors": anchors}).has_anchors
+    assert not suite_quick._outline(RICH | {"tasks": tasks} | change).has_anchors
+
+
+def test_a_check_refuses_more_anchors_than_examples(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "many.yaml"
+    path.write_text(yaml.safe_dump(RICH | {"tasks": ["digits"], "anchors": [10, 100_000]}))
+    ended = run("suite", "check", path, "--out", tmp_path / "new")
+    assert ended.code == 2
+    assert "100,000 anchors are not possible: the split 'owner' of digits has" in ended.err
+
+
+def test_the_smallest_task_has_the_anchors_that_are_certain() -> None:
+    digits = load_task("digits")
+    assert all(len(digits.split(split)) >= count for split, count in suite_quick._CERTAIN_ANCHORS.items())
 
 
 def test_both_know_the_methods_that_begin_with_fresh_weights() -> None:

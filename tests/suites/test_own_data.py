@@ -82,6 +82,30 @@ def test_labels_that_no_task_has_are_refused_before_anything_is_trained(
     assert not (tmp_path / "suite").exists()
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("anchors: [10, 100000]", r"100,000 anchors are not possible: the split 'owner' of digits has 8"),
+        ("anchors: 640\nanchors_from: held-out", r"640 anchors are not possible: the split 'held-out' of digits has 1"),
+    ],
+)
+def test_more_anchors_than_examples_are_refused_before_anything_is_trained(
+    tmp_path: Path, keys: str, message: str
+) -> None:
+    text = f"name: digits\ntitle: Digits\ntasks: [digits]\nmethods: {{plain: }}\n{keys}\n"
+    with pytest.raises(AnchorlabError, match=message):
+        run_suite(parse_suite(text), tmp_path / "suite", executor=Inline())
+    assert not (tmp_path / "suite").exists()
+
+
+def test_anchors_of_other_data_are_no_examples_of_the_task() -> None:
+    text = "name: other\ntitle: Other\ntasks: [digits]\nmethods: {plain: {anchors_data: cifar10}}\nanchors: 5000\n"
+    store: Any = SimpleNamespace(manifest=lambda _: None)
+    check_data(parse_suite(text + "controls: false\n"), store)
+    with pytest.raises(AnchorlabError, match="5,000 anchors are not possible"):
+        check_data(parse_suite(text), store)
+
+
 def test_a_suite_that_is_trained_needs_no_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though its own file has other classes now."""
     file = tmp_path / "reviews.csv"

@@ -97,8 +97,11 @@ _NAMED = 15
 
 
 def _needs_no_data(outline: Outline) -> bool:
-    """Whether each target is the first label, which every task has; only a task's data tell of another."""
-    return all(trigger.get("target") in (None, 0) for trigger in outline.triggers)
+    """Whether each task has the anchors, and the targets: the first label, which is there always.
+
+    Only a task's data tell of more anchors and other labels.
+    """
+    return outline.has_anchors and all(trigger.get("target") in (None, 0) for trigger in outline.triggers)
 
 
 def _all_said(error: SuiteMistakes) -> AnchorlabError:

@@ -24,6 +24,9 @@ from anchorlab.suites.yaml_text import parse_yaml
 #: Most runs of a suite that is accepted here: a tenth of what a plan holds, because they are counted roughly.
 _MOST_RUNS = 10_000
 
+#: Anchors that each built-in task has for certain, by the split that they are drawn from.
+_CERTAIN_ANCHORS = {"owner": 640, "held-out": 100}
+
 #: Numbers beyond it are left to the full check.
 _LARGEST = 2**53
 
@@ -53,7 +56,7 @@ class Outline:
     """What the answer of a check says of a suite that has neither repairs nor detectors; see ``suites.spec.Suite``.
 
     ``models`` is the number of references to train; ``controls_wait`` says whether the controls wait for a learning
-    rate.
+    rate, and ``has_anchors`` whether the tasks have as many examples as are asked for, without a look at their data.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Outline:
     models: int = 0
     most_runs_that_choose: int = 0
     controls_wait: bool = False
+    has_anchors: bool = True
     repairs: dict[str, Any] = field(default_factory=dict)
     detectors: dict[str, Any] = field(default_factory=dict)
     deploy: list[str] = field(default_factory=list)
@@ -144,8 +148,16 @@ def _outline(data: Any) -> Outline:
         found,
         models=len(found.tasks) * references,
         most_runs_that_choose=choosing,
+        has_anchors=_are_certain(found.anchors, data),
         controls_wait=data.get("controls", True) and rates > 1 and _controls_take_rates([*found.methods.values()]),
     )
+
+
+def _are_certain(anchors: list[int | str], data: Mapping[str, Any]) -> bool:
+    """Whether each task of a suite has so many anchors for certain; one that is limited has few examples."""
+    numbers = [count for count in anchors if isinstance(count, int)]
+    limited = any(entry.get("limit") is not None for entry in _entries(data["tasks"], "name"))
+    return not numbers or (not limited and max(numbers) <= _CERTAIN_ANCHORS[data.get("anchors_from", "owner")])
 
 
 def _rates(rates: Any, tuning: Mapping[str, Any]) -> int:

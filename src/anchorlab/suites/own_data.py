@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.attacks.label_rules import parse_label_rule
 from anchorlab.data.task import OR_ALL, Task
@@ -16,8 +19,8 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
     """Refuses a suite that its data cannot serve, before hours are spent on it.
 
     It opens the user's own data, what a defender takes examples from, and, while a reference is to be trained, what a
-    label of the attack is named for. Data of a known task may be missing, because the runs that need them say so, and
-    all others go on.
+    label of the attack is named for and what a number of anchors is drawn from. Data of a known task may be missing,
+    because the runs that need them say so, and all others go on.
 
     Args:
         suite: the suite to run.
@@ -26,16 +29,17 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
 
     Raises:
         AnchorlabError: if own data cannot be read, are others than the ones that references in the folder were trained
-            on, the split ``defender`` of a task is smaller than a number that the suite asks for, or no task has the
-            labels of an attack.
+            on, the split of a task that anchors or the defender's examples are drawn from is smaller than a number
+            that the suite asks for, or no task has the labels of an attack.
     """
-    largest = max((count for count in suite.defender if count != "all"), default=0)
-    largest = largest if suite.has_evaluations else 0
+    largest = _largest(suite.defender) if suite.has_evaluations else 0
+    to_train = any(_is_to_train(spec, suite, store) for spec in suite.tasks)
+    anchors = _largest(suite.anchors) if to_train and _draws_from_its_tasks(suite) else 0
     named = any(entry.target not in (None, 0) or ":" in entry.label_rule for entry in suite.triggers)
-    named = named and here and any(_is_to_train(spec, suite, store) for spec in suite.tasks)
+    named = named and here and to_train
     opened = []
     for spec in suite.tasks:
-        if spec.columns is None and not largest and not named:
+        if spec.columns is None and not largest and not anchors and not named:
             continue
         trained = _trained(spec, suite, store) if spec.columns is not None else None
         try:
@@ -49,9 +53,21 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
             _check_unchanged(spec, trained, task, suite, store)
         if largest:
             task.check_count("defender", largest, "clean examples for the defender", hint=OR_ALL)
+        if anchors:
+            task.check_count(suite.anchors_from, anchors, "anchors", hint=OR_ALL)
     if named and len(opened) == len(suite.tasks):
         for entry in suite.triggers:
             _check_labels(entry, opened)
+
+
+def _largest(counts: Sequence[int | Literal["all"]]) -> int:
+    """The largest number of examples that is asked for; 0 where all are."""
+    return max((count for count in counts if count != "all"), default=0)
+
+
+def _draws_from_its_tasks(suite: Suite) -> bool:
+    """Whether anchors are examples of the suite's own tasks, and not all of other data."""
+    return suite.controls or any(method.anchors_data is None for method in suite.methods.values())
 
 
 def _check_labels(entry: TriggerSpec, tasks: list[Task]) -> None:
