@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from pydantic import ValidationError
 
 from anchorlab.suites.parts import MethodSpec, TaskSpec
 from anchorlab.suites.plan import reference_job
+from anchorlab.suites.reading import parse_suite
+from anchorlab.triggers import TRIGGERS, Square
 from tests.suites.inline import tiny
 
 
@@ -40,3 +44,12 @@ def test_anchors_of_other_data_are_of_a_named_task_that_fits() -> None:
     ):
         with pytest.raises(ValidationError, match=message):
             tiny(methods={"foreign": {"method": "anchoring", "anchors_data": name}})
+
+
+def test_a_trigger_is_built_once_when_a_suite_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture's file is read as often, and may change in between."""
+    parse = Mock(wraps=TRIGGERS.parse)
+    monkeypatch.setattr(TRIGGERS, "parse", parse)
+    suite = parse_suite("name: s\ntitle: S\ntasks: digits\ntriggers: 'square:size=3'\nmethods: {plain: }\n")
+    parse.assert_called_once_with("square:size=3", None)
+    assert suite.triggers[0].built == Square(size=3)

@@ -209,10 +209,17 @@ class TriggerSpec(Part):
         return self._built
 
 
-def _built_trigger(text: str, context: Mapping[str, Any] | None) -> Trigger:
-    """A trigger, with the picture that a suite's folder keeps of it, if there is one; else its file is read."""
-    picture = (context or {}).get("pictures", {}).get(text)
-    return TRIGGERS.parse(text, None if picture is None else {"data": picture})
+def _built_trigger(text: str, context: dict[str, Any] | None) -> Trigger:
+    """A trigger, with the picture that a suite's folder keeps of it, if there is one; else its file is read.
+
+    What was built while a suite is read stays in the context, so that both validators have the same trigger.
+    """
+    context = {} if context is None else context
+    built: dict[str, Trigger] = context.setdefault("built", {})
+    if text not in built:
+        picture = context.get("pictures", {}).get(text)
+        built[text] = TRIGGERS.parse(text, None if picture is None else {"data": picture})
+    return built[text]
 
 
 class MethodSpec(Part):
