@@ -184,20 +184,23 @@ class Command(ModelDetector):
         return (allowed[ended.code], "") if self.exit_scores else self._score_in(_parsed(ended.printed))
 
     def _score_in(self, value: Any) -> tuple[float, str]:
-        """The number at ``score_path``; ``missing``, with a note, where a key on the way is not there."""
+        """The number at ``score_path``; ``missing``, with a note, where a key on the way is not there.
+
+        On the way a null is a list of nothing. In the place of the score it is none, as NaN, which JSON cannot write.
+        """
         for step in self.score_path.split("."):
+            if value is None or (isinstance(value, list) and step.isdecimal() and int(step) >= len(value)):
+                return self.missing, ""
             if isinstance(value, dict) and step in value:
                 value = value[step]
             elif isinstance(value, list) and step.isdecimal():
-                value = value[int(step)] if int(step) < len(value) else None
-            elif value is not None:
+                value = value[int(step)]
+            else:
                 return self.missing, f"{NO_PLACE}{self.score_path}, so that its score is {self.missing:g}"
-        if value is None:
-            return self.missing, ""
         if isinstance(value, list):
             return float(len(value)), ""
         if not isinstance(value, int | float):
-            kind = "text" if isinstance(value, str) else "an object"
+            kind = "null" if value is None else "text" if isinstance(value, str) else "an object"
             raise _FailureError(f"{self.score_path} in its JSON is {kind} and no number")
         return _finite(value), ""
 
