@@ -10,6 +10,7 @@ Python sees the GPU. The machinery below Python sees the CPU, because it asks fo
 from __future__ import annotations
 
 import copy
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -58,6 +59,8 @@ class OnCard(Tensor):
 
     @staticmethod
     def __new__(cls, value: Tensor) -> OnCard:
+        if value.dtype == torch.float64 and not _doubles:
+            raise TypeError("Cannot convert a tensor to float64 dtype, because the GPU has none")
         made: OnCard = Tensor._make_wrapper_subclass(
             cls, value.size(), value.stride(), value.storage_offset(), dtype=value.dtype, layout=value.layout
         )
@@ -143,15 +146,25 @@ class Watch(TorchDispatchMode):
 
 _watch: Watch | None = None
 
+#: Whether the GPU has float64.
+_doubles = True
+
 
 @contextmanager
-def pretend_card() -> Iterator[Watch]:
+def pretend_card(*, doubles: bool = True) -> Iterator[Watch]:
     """Inside, the accelerator takes a GPU that is not there; yields what happens on it.
 
     Models and data that are on the CPU stay there until they are moved.
+
+    Args:
+        doubles: whether the GPU has float64, as all but Apple's have.
     """
-    global _watch
+    global _watch, _doubles
     with ExitStack() as stack:
+        stack.callback(setattr, sys.modules[__name__], "_doubles", _doubles)
+        _doubles = doubles
+        if not doubles:
+            stack.enter_context(mock.patch("anchorlab.models.device.lacks_double", lambda where: where.type == "cuda"))
         stack.enter_context(accelerated_by(CARD))
         for target, name, value in _stand_ins():
             stack.enter_context(mock.patch.object(target, name, value))

@@ -190,14 +190,18 @@ def fits(case: Case, defence: object) -> bool:
     return defence.modality in ("any", case.kind)
 
 
+with_and_without_doubles = pytest.mark.parametrize("doubles", [True, False], ids=["doubles", "no_doubles"])
+
+
+@with_and_without_doubles
 @pytest.mark.parametrize("name", REPAIRS.names())
-def test_every_repair_runs_on_a_gpu(case: Case, name: str) -> None:
+def test_every_repair_runs_on_a_gpu(case: Case, name: str, doubles: bool) -> None:
     repair = REPAIRS[name]().quick()
     if not fits(case, repair):
         return
     with accelerated_by(CPU):
         expected = defended(case, repair.repair)
-    with pretend_card():
+    with pretend_card(doubles=doubles):
         found = defended(case, repair.repair)
         if isinstance(found, nn.Module):
             assert {value.device for value in found.state_dict().values()} == {CARD}
@@ -210,8 +214,9 @@ def test_every_repair_runs_on_a_gpu(case: Case, name: str) -> None:
         torch.testing.assert_close(theirs[label], value, msg=label, rtol=1e-3, atol=1e-5)
 
 
+@with_and_without_doubles
 @pytest.mark.parametrize("name", DETECTORS.names())
-def test_every_detector_runs_on_a_gpu(case: Case, name: str) -> None:
+def test_every_detector_runs_on_a_gpu(case: Case, name: str, doubles: bool) -> None:
     detector = DETECTORS[name]().quick()
     if not fits(case, detector):
         return
@@ -223,7 +228,7 @@ def test_every_detector_runs_on_a_gpu(case: Case, name: str) -> None:
 
     with accelerated_by(CPU):
         expected = defended(case, score)
-    with pretend_card():
+    with pretend_card(doubles=doubles):
         found = defended(case, score)
     if isinstance(expected, str):
         assert found == expected

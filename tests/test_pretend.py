@@ -12,6 +12,7 @@ from torch.func import grad, vmap
 from torch.nn import functional
 
 from anchorlab.models.accelerator import find_device
+from anchorlab.models.device import in_double
 from tests.pretend import CARD, pretend_card
 
 
@@ -44,6 +45,16 @@ MISTAKES: dict[str, Callable[[], object]] = {
 def test_what_fails_on_a_gpu_is_refused(mistake: str) -> None:
     with pretend_card(), pytest.raises((RuntimeError, TypeError), match=r"same device|'cuda' device|Use Tensor.cpu"):
         MISTAKES[mistake]()
+
+
+def test_a_gpu_without_doubles_refuses_them() -> None:
+    with pretend_card(doubles=False):
+        assert in_double(ones()).device.type == "cpu"
+        for made in (lambda: ones().double(), lambda: torch.zeros(1, dtype=torch.float64, device=CARD)):
+            with pytest.raises(TypeError, match="float64"):
+                made()
+    with pretend_card():
+        assert in_double(ones()).device == CARD
 
 
 def test_what_a_gpu_takes_from_the_cpu_is_taken() -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.defence import Defence
 from anchorlab.errors import AnchorlabError, printable
+from anchorlab.models.device import in_double
 from anchorlab.models.hooks import features
 from anchorlab.statistics.escaping import html
 from anchorlab.statistics.plotting import COLOURS, shown_figure
@@ -187,4 +188,4 @@ def features_and_predictions(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Features of inputs before the last layer, float64 ``[N, D]``, and predicted labels, int64 ``[N]``."""
     activations, logits = features(model, inputs)
-    return activations.double().cpu().numpy(), logits.argmax(1).cpu().numpy()
+    return in_double(activations).cpu().numpy(), logits.argmax(1).cpu().numpy()

@@ -33,7 +33,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.models.call import EVALUATION_BATCH, evaluating, in_batches, logits
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.hooks import Call, capture_output, features, last_map
 from anchorlab.notices import notice
 from anchorlab.settings import STRICT
@@ -80,12 +80,13 @@ class Beatrix(InputDetector):
             part = {name: value[start : start + together] for name, value in inputs.items()}
             given, labels = maps_and_predictions(model, part)
             found.append(labels)
-            scores.append(torch.zeros(len(labels), dtype=torch.float64, device=labels.device))
+            scores.append(in_double(torch.zeros(len(labels), device=labels.device)))
             done = start
             for label in sorted(set(labels.tolist())):
                 members = (labels == label).nonzero().flatten()
                 known = clean if counts[label] < _LEAST else clean[clean_labels == label]
-                scores[-1][members] = deviations(known, given[members], self.orders, self.width)
+                judged = deviations(known, given[members], self.orders, self.width)
+                scores[-1][members.to(judged.device)] = judged
                 done += len(members)
                 context.report(done, size, {})
         _say_what_has_few(torch.cat(found), counts)
@@ -120,13 +121,13 @@ def deviations(clean: Tensor, given: Tensor, orders: int, width: float) -> Tenso
     Returns:
         float64 ``[N]``.
     """
-    total = torch.zeros(len(given), dtype=torch.float64, device=given.device)
+    total = in_double(torch.zeros(len(given), device=given.device))
     channels = given.shape[1]
     # Some rows of the matrices of all clean examples at a time, because an entry needs those of all of them.
     height = max(1, _ENTRIES // (channels * len(clean)))
     blocks = [slice(start, start + height) for start in range(0, channels, height)]
     for order in range(1, orders + 1):
-        of_clean = clean.double() ** order
+        of_clean = in_double(clean) ** order
         sums = [_roots(of_clean, order, block).abs().sum() for block in blocks]
         floor = (_FLOOR * torch.stack(sums).sum() / (len(clean) * channels * (channels + 1) / 2)).clamp(min=1e-30)
         for block in blocks:
@@ -136,7 +137,7 @@ def deviations(clean: Tensor, given: Tensor, orders: int, width: float) -> Tenso
             lower, upper = median - spread, median + spread
             below, above = (end.abs().clamp(min=floor) for end in (lower, upper))
             for start in range(0, len(given), len(clean)):
-                entries = _roots(given[start : start + len(clean)].double() ** order, order, block)
+                entries = _roots(in_double(given[start : start + len(clean)]) ** order, order, block)
                 away = (lower - entries).clamp(min=0) / below + (entries - upper).clamp(min=0) / above
                 total[start : start + len(clean)] += away.sum(1)
     return total / (orders * channels * (channels + 1) / 2)
@@ -147,7 +148,7 @@ def gram(features: Tensor, order: int) -> Tensor:
 
     An entry is the signed root of the order of the sum over positions of the product of both channels' powers.
     """
-    return _roots(features.double() ** order, order, slice(None))
+    return _roots(in_double(features) ** order, order, slice(None))
 
 
 def _roots(powers: Tensor, order: int, block: slice) -> Tensor:

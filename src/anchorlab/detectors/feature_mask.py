@@ -41,7 +41,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.feature_mask import mask_loss
 from anchorlab.defender.neuron_noise import Noise, noised_loss, noisy, worst_noise
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.hooks import features, last_layer, norms_of
 from anchorlab.models.weights import frozen
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
@@ -161,15 +161,15 @@ def scored(predicted: Tensor, masks: Tensor, labels: Tensor, classes: int) -> Mo
         labels: true labels of the examples, int64 ``[N]``.
         classes: their number.
     """
-    kept = (1 - masks).amax(1) >= _REST
     own = _shares(labels, classes)
     shares = torch.stack([_shares(values, classes) for values in predicted])
+    kept = ((1 - masks).amax(1) >= _REST).to(shares.device)
     starts = len(predicted)
     details = details_of(
         {
             "label": list(range(classes)) * starts,
             "restart": torch.arange(starts).repeat_interleave(classes).tolist(),
-            "mask": masks.double().mean(1).repeat_interleave(classes).tolist(),
+            "mask": in_double(masks).mean(1).repeat_interleave(classes).tolist(),
             "kept": kept.repeat_interleave(classes).tolist(),
             "own_share": own.tolist() * starts,
             "predicted_share": shares.flatten().tolist(),
@@ -190,4 +190,4 @@ def scored(predicted: Tensor, masks: Tensor, labels: Tensor, classes: int) -> Mo
 
 def _shares(labels: Tensor, classes: int) -> Tensor:
     """The share of examples on each class, float64 ``[K]``."""
-    return labels.bincount(minlength=classes).double() / len(labels)
+    return in_double(labels.bincount(minlength=classes)) / len(labels)

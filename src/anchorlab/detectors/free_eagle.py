@@ -45,7 +45,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.weights import frozen
 from anchorlab.notices import notice
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
@@ -118,7 +118,7 @@ class FreeEagle(ModelDetector):
                 labels = range(first, min(first + together, data.classes))
                 made_up = self._features(back, labels, context).mean(1)
                 with torch.no_grad():
-                    rows.append(back(made_up).double().softmax(1))
+                    rows.append(in_double(back(made_up)).softmax(1))
                 context.report(labels.stop, data.classes, {})
         return scored(torch.cat(rows).cpu().numpy())
 

@@ -32,6 +32,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
+from anchorlab.models.device import in_double
 from anchorlab.models.hooks import modules_in_call_order
 from anchorlab.notices import notice
 from anchorlab.settings import STRICT
@@ -76,10 +77,11 @@ class IBDPSC(InputDetector):
         first = self.fewest(model, norms, data)
         counts = range(first, min(first + self.models, len(norms) + 1))
         labels = predict(model, inputs).argmax(1, keepdim=True)
-        total = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
+        total = in_double(torch.zeros(len(labels), device=labels.device))
+        labels = labels.to(total.device)
         for done, count in enumerate(counts, 1):
             with amplified(norms[-count:], self.scale):
-                total += predict(model, inputs).double().softmax(1).gather(1, labels)[:, 0]
+                total += in_double(predict(model, inputs)).softmax(1).gather(1, labels)[:, 0]
             context.report(done, len(counts), {})
         return (total / len(counts)).cpu().numpy()
 
@@ -89,7 +91,7 @@ class IBDPSC(InputDetector):
         for count in range(1, len(norms) + 1):
             with amplified(norms[-count:], self.scale):
                 wrong = predict(model, data.train.inputs).argmax(1) != data.train.labels
-            if wrong.double().mean() > self.error:
+            if in_double(wrong).mean() > self.error:
                 return count
         notice(
             f"ibd-psc amplifies the last {largest} to {len(norms)} layers, the most that there are, because with no "

@@ -16,6 +16,7 @@ from anchorlab.detectors.words import Word
 from anchorlab.errors import AnchorlabError, reason
 from anchorlab.models.call import EVALUATION_TOKENS
 from anchorlab.models.causal import open_causal
+from anchorlab.models.device import in_double
 from anchorlab.models.folders import find_folder
 from anchorlab.models.positions import token_limit
 from anchorlab.statistics.arrays import Floats
@@ -134,8 +135,9 @@ class CausalModel:
         sizes = torch.tensor([len(row) for row in rows], device=self._device)
         mask = torch.arange(width, device=self._device) < sizes[:, None]
         logits: Tensor = self._net(input_ids=ids, attention_mask=mask.long()).logits[:, :-1].float()
-        surprise = functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").double()
-        means = (surprise * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1).clamp(min=1)
+        surprise = in_double(functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none"))
+        judged = mask[:, 1:].to(surprise.device)
+        means = (surprise * judged).sum(1) / judged.sum(1).clamp(min=1)
         # Cut off, because a difference of two infinities is not a number.
         return means.clamp(max=math.log(1e30)).exp().cpu().numpy()
 

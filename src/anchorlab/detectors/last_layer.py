@@ -16,6 +16,7 @@ from torch import nn
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.device import in_double
 from anchorlab.models.hooks import last_layer
 from anchorlab.settings import STRICT
 from anchorlab.statistics.deviations import deviations
@@ -36,7 +37,7 @@ class LastLayer(ModelDetector):
             raise AnchorlabError(
                 f"last-layer compares classes with each other, but the task has {data.classes}: it needs 3 at least"
             )
-        means = last_layer(model, data.train.inputs).weight.detach().double().mean(dim=1).cpu().numpy()
+        means = in_double(last_layer(model, data.train.inputs).weight.detach()).mean(dim=1).cpu().numpy()
         distances = deviations(means)
         details = details_of({"label": range(len(means)), "mean_weight": means, "deviations": distances})
         return ModelScore(float(distances.max()), details, targets=torch.tensor([int(distances.argmax())]))

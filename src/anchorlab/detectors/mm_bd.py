@@ -33,7 +33,7 @@ from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.detectors.word_inversion import ordinary_tokens
 from anchorlab.detectors.words import join_words, require_encoding
 from anchorlab.models.call import logits
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.weights import frozen
 from anchorlab.models.word_table import word_lookup
 from anchorlab.models.wrap import pixels_seen
@@ -94,11 +94,11 @@ class MMBD(ModelDetector):
         """The largest margin on the way from each start, float64 ``[P]``."""
         inputs = first.requires_grad_()
         optimiser = torch.optim.Adam([inputs], lr=self.learning_rate)
-        best = torch.full((len(labels),), -torch.inf, dtype=torch.float64, device=labels.device)
+        best = in_double(torch.full((len(labels),), -torch.inf, device=labels.device))
         for step in range(self.steps + 1):
             optimiser.zero_grad()
             found = margins(space.answers(model, inputs), labels)
-            best = torch.maximum(best, found.detach().double())
+            best = torch.maximum(best, in_double(found.detach()))
             if step < self.steps:
                 (-found.sum()).backward()  # type: ignore[no-untyped-call]
                 optimiser.step()

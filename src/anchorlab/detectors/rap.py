@@ -34,6 +34,7 @@ from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, predict
+from anchorlab.models.device import in_double
 from anchorlab.models.word_table import WordLookup, word_lookup
 from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
@@ -77,17 +78,17 @@ class RAP(InputDetector):
         table = word_lookup(frozen, inputs, "rap")
         token = rare_token(data, encoding, context)
         start = table.vectors(torch.tensor(token, device=context.device))
-        before = predict(frozen, inputs).double().softmax(1)
+        before = in_double(predict(frozen, inputs)).softmax(1)
         labels = before.argmax(1)
         predicted = sorted(set(labels.tolist()))
-        scores = torch.zeros(len(labels), dtype=torch.float64, device=labels.device)
+        scores = before.new_zeros(len(labels))
         for number, label in enumerate(predicted):
             position = len(encoding.prefix)
             word = self._tuned(frozen, table, start, data, label, encoding, token, context, (number, len(predicted)))
             members = (labels == label).nonzero().flatten()
             longer = with_front_token({name: value[members] for name, value in inputs.items()}, encoding, token)
             with table.replaced(word[None], position):
-                after = predict(frozen, longer).double().softmax(1)
+                after = in_double(predict(frozen, longer)).softmax(1)
             scores[members] = after[:, label] - before[members, label]
         return scores.cpu().numpy()
 

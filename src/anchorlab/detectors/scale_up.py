@@ -28,6 +28,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
+from anchorlab.models.device import in_double
 from anchorlab.settings import STRICT
 
 
@@ -71,14 +72,14 @@ class ScaleUp(InputDetector):
     def _clean_moments(self, model: nn.Module, data: DefenderData, factors: range) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the consistency of clean images of each class, float64 ``[C]``."""
         shares, _ = consistency(model, data.train.inputs["pixel_values"], factors)
-        counts = torch.bincount(data.train.labels, minlength=data.classes).double()
+        counts = in_double(torch.bincount(data.train.labels, minlength=data.classes))
         if (counts == 0).any():
             missing = (counts == 0).nonzero().flatten().tolist()
             raise AnchorlabError(
                 f"SCALE-UP standardises by clean images of each class, but the defender has none of {missing}: give "
                 "more clean examples, or standardised=false"
             )
-        labels = data.train.labels
+        labels = data.train.labels.to(shares.device)
         means = torch.bincount(labels, shares, minlength=data.classes) / counts
         squares = torch.bincount(labels, (shares - means[labels]).square(), minlength=data.classes)
         return means, (squares / counts).sqrt().clamp(min=1 / len(factors))
@@ -96,12 +97,12 @@ def consistency(model: nn.Module, images: Tensor, factors: range) -> tuple[Tenso
         float64 ``[N]``, and int64 ``[N]``.
     """
     labels = predict(model, {"pixel_values": images}).argmax(1)
-    same = torch.zeros(len(images), dtype=torch.float64, device=images.device)
+    same = in_double(torch.zeros(len(images), device=images.device))
     for factor in factors:
         # Each batch is multiplied by itself, because float copies take many times the memory of the images.
         answers = predict(model, {"pixel_values": images}, transform=partial(_multiplied, factor))
-        same += answers.argmax(1) == labels
-    return same / len(factors), labels
+        same += in_double(answers.argmax(1) == labels)
+    return same / len(factors), labels.to(same.device)
 
 
 def _multiplied(factor: int, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

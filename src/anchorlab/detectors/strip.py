@@ -29,6 +29,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.models.call import EVALUATION_BATCH, predict
+from anchorlab.models.device import in_double
 from anchorlab.settings import LARGEST_NUMBER, STRICT
 
 
@@ -116,7 +117,7 @@ def mean_entropy(logits: Tensor, blends: int) -> Tensor:
     Returns:
         float64 ``[B]``.
     """
-    shares = logits.double().log_softmax(1)
+    shares = in_double(logits).log_softmax(1)
     entropies = -(shares.exp() * shares).sum(1) / math.log(2)
     return entropies.view(-1, blends).mean(1)
 

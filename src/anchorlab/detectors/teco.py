@@ -33,6 +33,7 @@ from anchorlab.detectors.base import InputDetector
 from anchorlab.detectors.corruptions import KINDS, SEVERITIES, Drawn, corrupted, drawn_for
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
+from anchorlab.models.device import in_double
 from anchorlab.settings import STRICT
 
 
@@ -56,7 +57,7 @@ class TeCo(InputDetector):
 
 def spread(severities: Tensor) -> Tensor:
     """The standard deviation over kinds, divisor their number: ``[N, kinds]`` to float64 ``[N]``."""
-    return severities.double().std(dim=1, correction=0)
+    return in_double(severities).std(dim=1, correction=0)
 
 
 def _corrupted(kind: str, severity: int, drawn: Drawn, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

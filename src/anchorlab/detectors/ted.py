@@ -35,7 +35,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import evaluating, in_batches, logits, predict
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.hooks import modules_in_call_order
 from anchorlab.settings import STRICT
 
@@ -158,7 +158,7 @@ def ranks(given: Tensor, labels: Tensor, clean: Tensor, clean_labels: Tensor, *,
         same = labels[part, None] == clean_labels
         nearest = distances.masked_fill(~same, torch.inf).amin(1, keepdim=True)
         found.append((distances < nearest).sum(1))
-    return torch.cat(found).double()
+    return in_double(torch.cat(found))
 
 
 def outlier_scores(usual: Tensor, found: Tensor) -> Tensor:

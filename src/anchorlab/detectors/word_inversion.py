@@ -41,7 +41,7 @@ from anchorlab.detectors.benign import open_benign
 from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, predict
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.weights import frozen
 from anchorlab.models.word_table import WordLookup, word_lookup
 from anchorlab.models.wrap import encoding_of
@@ -239,7 +239,7 @@ def _hardened(
             break
     answers = predict(models[0], texts.with_tokens(best[None])).argmax(1)
     benign = float(losses[1:].min()) if len(models) > 1 else math.nan
-    rate = float((answers == label).double().mean())
+    rate = float(in_double(answers == label).mean())
     return _Found(label, tuple(best.tolist()), float(losses[0]), benign, rate)
 
 
@@ -254,7 +254,7 @@ def _values(models: Sequence[nn.Module], texts: _Texts, label: int, ids: Tensor)
         together = max(1, _TOGETHER // size)
         for start in range(0, len(ids), together):
             some = ids[start : start + together]
-            answers = predict(model, texts.with_tokens(some)).double().log_softmax(1)[:, label]
+            answers = in_double(predict(model, texts.with_tokens(some))).log_softmax(1)[:, label]
             parts.append(-answers.view(len(some), size).mean(1))
         columns.append(torch.cat(parts))
     losses = torch.stack(columns, 1)

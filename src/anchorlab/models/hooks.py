@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from anchorlab.data.inputs import rows
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import EVALUATION_BATCH, evaluating, in_batches, logits
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 
 #: Examples on which a layer's outputs are compared with the logits. With two classes one example alone always fits.
 _FEW = 4
@@ -204,7 +204,7 @@ def gives(outputs: Tensor, answers: Tensor) -> bool:
     if not outputs.is_floating_point() or outputs.shape[-1] != answers.shape[1]:
         return False
     precision = torch.finfo(outputs.dtype).eps
-    wanted, flat = (_centred(values.double()) for values in (answers, outputs.reshape(-1, answers.shape[1])))
+    wanted, flat = (_centred(in_double(values)) for values in (answers, outputs.reshape(-1, answers.shape[1])))
     if outputs.dim() == 2 and len(flat) == len(wanted):
         return _scales_to(flat, wanted, precision)
     nearest = flat[torch.cdist(wanted, flat).argmin(1)]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.device import in_double
 from anchorlab.models.hooks import lookups, modules_in_call_order
 from anchorlab.models.wrap import unwrap
 
@@ -144,7 +145,7 @@ def _scale(table: nn.Embedding, name: str) -> float:
     if torch.equal(rows, found):
         return 1.0
     precision = torch.finfo(found.dtype).eps
-    rows, found = rows.double(), found.double()
+    rows, found = in_double(rows), in_double(found)
     scale = float((rows * found).sum() / rows.square().sum())
     if not torch.allclose(found, scale * rows, rtol=4 * precision, atol=precision * float(found.abs().max())):
         raise AnchorlabError(

@@ -21,7 +21,7 @@ from torch import nn
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import track_statistics
-from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.hooks import check_own_weights, features, last_layer
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import Schedule, tune
@@ -62,7 +62,7 @@ class FinePruning(Schedule, Pruning):
                 try:
                     if depth is not None:
                         prune(depth)
-                    yield depth, (last(entering).argmax(1) == examples.labels).double().mean().item()
+                    yield depth, in_double(last(entering).argmax(1) == examples.labels).mean().item()
                 finally:
                     last.weight.copy_(before)
 

@@ -24,6 +24,7 @@ from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError, first_line, shortened
 from anchorlab.models.call import predict
+from anchorlab.models.device import in_double
 from anchorlab.models.forms import form_of
 from anchorlab.progress import progress_bar
 from anchorlab.scoring.detect import prepare
@@ -261,7 +262,7 @@ def judge_inputs(
     with progress_bar(title or f"judging {len(inputs):,} inputs by {', '.join(detectors)}", len(detectors)) as bar:
         module, data, context = prepare(model, task, min_examples, defender_data, seed, lambda *_: None)
         parts = of_one_form([data.validation.inputs, inputs.to(context.device).inputs])
-        answers = predict(module, parts[1]).double().softmax(1)
+        answers = in_double(predict(module, parts[1])).softmax(1)
         for number, (name, detector) in enumerate(detectors.items(), 1):
             try:
                 with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):

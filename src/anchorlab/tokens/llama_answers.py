@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.models.causal import CausalLM
-from anchorlab.models.device import device_of
+from anchorlab.models.device import device_of, in_double
 from anchorlab.statistics.arrays import Floats, Integers
 from anchorlab.tokens.kld import BaseFile
 from anchorlab.tokens.llama_cpp import log_probabilities
@@ -76,7 +76,7 @@ class ModelAnswers:
         return lambda start, stop: log_probabilities(self._checked(logits[start:stop], chunk))
 
     def _checked(self, logits: Tensor, chunk: int) -> Floats:
-        rows = np.asarray(logits.double().cpu().numpy())
+        rows = np.asarray(in_double(logits).cpu().numpy())
         if not np.isfinite(rows.max(axis=1)).all():
             raise AnchorlabError(
                 f"{shortened(self.source)} answers chunk {chunk + 1} with logits that are not numbers, or infinite: "
