@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from accelerate.utils import TorchDynamoPlugin
 from torch import nn
 
 from anchorlab import AnchorlabError
@@ -86,6 +87,29 @@ def test_the_precision_that_a_launcher_sets_changes_no_model(monkeypatch: pytest
         assert find_accelerator().mixed_precision == "no"
         model = accelerator.unwrap_model(accelerator.prepare_model(nn.Linear(2, 2)))
         assert "forward" not in vars(model)
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_what_else_a_launcher_sets_changes_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``accelerate launch`` and its configuration do; no record would name it."""
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "eager")
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    with mock.patch.dict(AcceleratorState._shared_state, clear=True):
+        accelerator = find_accelerator()
+        model = accelerator.prepare_model(nn.Linear(2, 2))
+        assert type(model) is nn.Linear
+        accelerator.backward(model(torch.ones(1, 2)).sum())
+        assert torch.equal(model.weight.grad, torch.ones(2, 2))
+
+
+def test_an_accelerator_that_compiles_is_refused() -> None:
+    find_device()
+    words = r"compiles models \(eager\), which no record would name: make it with dynamo_backend='no'"
+    with (
+        mock.patch.dict(AcceleratorState._shared_state, {"dynamo_plugin": TorchDynamoPlugin(backend="eager")}),
+        pytest.raises(AnchorlabError, match=words),
+    ):
+        find_accelerator()
 
 
 def test_an_accelerator_of_mixed_precision_is_refused() -> None:

@@ -26,22 +26,29 @@ def find_accelerator() -> Accelerator:
     """The accelerator of this process, which knows the device and the other processes.
 
     Accelerate takes the processes of a machine without GPU for strangers, each of which would do the whole
-    run and write the same folder, unless it has to use the CPU. It computes in the precision of the model, whatever
-    the configuration of accelerate says: the settings of a run say its precision, and its record is of these.
+    run and write the same folder, unless it has to use the CPU. It computes in the precision of the model, compiles
+    nothing and gathers no gradients over steps, whatever a launcher or the configuration of accelerate says: the
+    settings of a run say how it computes, and its record is of these.
 
     Raises:
-        AnchorlabError: if this process already has an accelerator of mixed precision.
+        AnchorlabError: if this process already has an accelerator of mixed precision, or one that compiles.
     """
     import torch
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, is_initialized
+    from accelerate.utils import GradientAccumulationPlugin
 
     if launched() and not torch.accelerator.is_available():
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
     if is_initialized():
         _check_precision(AcceleratorState().mixed_precision)
-    accelerator = Accelerator(mixed_precision="no")
+    accelerator = Accelerator(
+        mixed_precision="no",
+        dynamo_backend="no",
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+    )
     _check_precision(accelerator.mixed_precision)  # DeepSpeed has a configuration of its own
+    _check_backend(accelerator.state.dynamo_plugin.backend.value.lower())  # of the first accelerator of the process
     return accelerator
 
 
@@ -50,6 +57,14 @@ def _check_precision(found: str) -> None:
         raise AnchorlabError(
             f"the accelerator of this process computes in mixed precision ({found}), which no record would name: make "
             "it with mixed_precision='no', and give the precision to the training or the injection"
+        )
+
+
+def _check_backend(found: str) -> None:
+    if found != "no":
+        raise AnchorlabError(
+            f"the accelerator of this process compiles models ({found}), which no record would name: make it with "
+            "dynamo_backend='no', and give compile to the training or the injection"
         )
 
 
