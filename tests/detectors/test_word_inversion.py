@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from anchorlab import AnchorlabError, Training, Tuning, detect, inject, load_tas
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.data import DataColumns, Task
 from anchorlab.data.encoding import TextEncoding
-from anchorlab.detectors.word_inversion import WordInversion, _Found, _scored, ordinary_tokens
+from anchorlab.detectors import word_inversion
+from anchorlab.detectors.word_inversion import WordInversion, _Found, _gradient, _scored, _Texts, ordinary_tokens
 from anchorlab.models.call import logits
+from anchorlab.models.weights import frozen
 from anchorlab.models.word_table import word_lookup
 from anchorlab.models.wrap import encoding_of
 from anchorlab.statistics.roc import auroc
@@ -112,6 +115,22 @@ def test_soft_tokens_are_the_embeddings_that_hard_ones_have(texts):
     soft.sum().backward()
     assert shares.grad.abs().sum() > 0
     torch.testing.assert_close(logits(model, inputs), logits(model, {**inputs}))
+
+
+def test_a_step_passes_a_bounded_number_of_tokens_through_the_model_at_once(texts, monkeypatch):
+    """And has the gradient of all texts together."""
+    model, inputs = texts.model, {name: value[:7] for name, value in texts.clean.items()}
+    table, place = word_lookup(model, inputs, "it"), len(encoding_of(model).prefix)
+    some, wanted = _Texts(inputs, torch.zeros(7, dtype=torch.int64), place, 1), torch.arange(7) % 2
+    with frozen(model):
+        whole = _gradient(model, table, table.vectors(torch.tensor([5])), some, wanted, count=2)
+        passes = Mock(wraps=logits)
+        monkeypatch.setattr(word_inversion, "EVALUATION_TOKENS", 3 * inputs["input_ids"].shape[1])
+        monkeypatch.setattr(word_inversion, "logits", passes)
+        found = _gradient(model, table, table.vectors(torch.tensor([5])), some, wanted, count=2)
+    torch.testing.assert_close(found, whole)
+    assert [len(call.args[1]["input_ids"]) for call in passes.call_args_list] == [3, 3, 1]
+    assert whole.abs().sum() > 0
 
 
 def test_special_tokens_are_no_words(texts):

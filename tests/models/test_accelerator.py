@@ -99,7 +99,7 @@ def test_what_else_a_launcher_sets_changes_no_run(monkeypatch: pytest.MonkeyPatc
         model = accelerator.prepare_model(nn.Linear(2, 2))
         assert type(model) is nn.Linear
         accelerator.backward(model(torch.ones(1, 2)).sum())
-        assert torch.equal(model.weight.grad, torch.ones(2, 2))
+        torch.testing.assert_close(model.weight.grad, torch.ones(2, 2))
 
 
 def test_an_accelerator_that_compiles_is_refused() -> None:

@@ -25,6 +25,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -40,7 +41,7 @@ from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.detectors.benign import open_benign
 from anchorlab.detectors.words import Word, join_words, require_encoding, split_words
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import logits, predict
+from anchorlab.models.call import EVALUATION_TOKENS, logits, predict
 from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.weights import frozen
 from anchorlab.models.word_table import WordLookup, word_lookup
@@ -200,13 +201,11 @@ def _search(
             temperature = _HOT * (_COLD / _HOT) ** (step / max(1, settings.steps - 1))
             optimiser.zero_grad()
             shares = (mixtures / temperature + allowed).softmax(1)
-            loss = torch.zeros((), device=device)
-            for number, (one, table) in enumerate(zip(models, tables, strict=True)):
-                with table.replaced(table.mixed(shares), texts.start):
-                    answers = logits(one, texts.inputs)
-                wanted = targets if number == 0 else texts.labels
-                loss = loss + functional.cross_entropy(answers, wanted) / (1 if number == 0 else len(benign))
-            loss.backward()  # type: ignore[no-untyped-call]
+            given = shares.detach().requires_grad_()
+            for number, (one, table) in reversed(list(enumerate(zip(models, tables, strict=True)))):
+                mixed, wanted = table.mixed(given), targets if number == 0 else texts.labels
+                mixed.backward(_gradient(one, table, mixed, texts, wanted, count=1 if number == 0 else len(benign)))  # type: ignore[no-untyped-call]
+            shares.backward(given.grad)
             optimiser.step()
         scored = (mixtures.detach() + allowed).topk(min(_PROPOSED, int((allowed == 0).sum())), dim=1).indices
         return _hardened(models, tables, texts, label, scored, allowed)
@@ -261,15 +260,40 @@ def _values(models: Sequence[nn.Module], texts: _Texts, label: int, ids: Tensor)
     return (losses[:, 0] - losses[:, 1:].amin(1) if len(models) > 1 else losses[:, 0]), losses
 
 
+def _gradient(
+    model: nn.Module, table: WordLookup, vectors: Tensor, texts: _Texts, wanted: Tensor, *, count: int = 1
+) -> Tensor:
+    """The gradient of the mean loss over texts, of which a bounded number of tokens passes through the model at once.
+
+    Args:
+        model: the model, none of whose parameters asks for a gradient.
+        table: its table of words.
+        vectors: embeddings of the tokens before the texts, ``[n, D]``.
+        texts: the texts.
+        wanted: the labels that they are to get, int64 ``[B]``.
+        count: the number that the loss is divided by.
+
+    Returns:
+        Float32 ``[n, D]``.
+    """
+    leaf, size = vectors.detach().clone().requires_grad_(), len(wanted)
+    together = max(1, EVALUATION_TOKENS // texts.inputs["input_ids"].shape[1])
+    for start in range(0, size, together):
+        some = {name: value[start : start + together] for name, value in texts.inputs.items()}
+        with table.replaced(leaf, texts.start):
+            answers = logits(model, some)
+        loss = functional.cross_entropy(answers, wanted[start : start + together]) * (len(answers) / size) / count
+        loss.backward()  # type: ignore[no-untyped-call]
+    assert leaf.grad is not None
+    return leaf.grad
+
+
 def _by_gradient(
     model: nn.Module, table: WordLookup, texts: _Texts, label: int, ids: Tensor, place: int, allowed: Tensor
 ) -> Tensor:
     """Tokens whose embeddings lie farthest down the gradient of the loss at one place, ``[k]``."""
-    vectors = table.vectors(ids).clone().requires_grad_()
-    with table.replaced(vectors, texts.start):
-        answers = logits(model, texts.with_tokens(ids[None]))
-    loss = functional.cross_entropy(answers, torch.full_like(texts.labels, label))
-    (gradient,) = torch.autograd.grad(loss, vectors)
+    held = replace(texts, inputs=texts.with_tokens(ids[None]))
+    gradient = _gradient(model, table, table.vectors(ids), held, torch.full_like(texts.labels, label))
     falls = -table.along(gradient[place]) + allowed
     return falls.topk(min(_PROPOSED, int((allowed == 0).sum()))).indices
 
