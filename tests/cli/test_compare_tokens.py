@@ -21,7 +21,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_bound_breaks_the_command_and_the_json_holds_all(run: Run, models: tuple[Path, Path], tmp_path: Path) -> None:
     texts, figures, table = tmp_path / "texts.txt", tmp_path / "figures.json", tmp_path / "tokens.parquet"
     texts.write_text("Two hours of my life.\n\nThe plot is thin.\n")
-    bounds = ("--fail-if", "kl > 1e-9", "--fail-if", "same_top < 0")
+    bounds = ("--fail-if", "kl > 1e-9", "--fail-if", "same_top < 0.001")
     ended = run("compare", *models, "--texts", texts, *bounds, "--json", figures, "--instances", table, "--stride", 5)
     assert ended.code == 1
     assert "the gate 'kl > 1e-09' is broken: kl is" in ended.out

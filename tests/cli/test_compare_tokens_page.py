@@ -25,7 +25,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_a_page_is_written_beside_the_gates_and_written_again(run: Run, models: list[Path], tmp_path: Path) -> None:
     rows = [{"text": text, "domain": "ab"[number % 2]} for number, text in enumerate(TEXTS * 4)]
     texts, out, junit = write_log(tmp_path / "texts.jsonl", rows), tmp_path / "page", tmp_path / "junit.xml"
-    bounds = ("--fail-if", "kl", "--fail-if", "kl < 1e-9", "--fail-if", "same_top < 2")
+    bounds = ("--fail-if", "kl", "--fail-if", "kl < 1e-9", "--fail-if", "same_top <= 1")
     ended = run("compare", *models, "--texts", texts, "--out", out, *bounds, "--junit", junit)
     assert ended.code == 1
     assert "the gate 'kl_infinite > 0' holds: kl_infinite is 0" in ended.out
@@ -38,7 +38,7 @@ def test_a_page_is_written_beside_the_gates_and_written_again(run: Run, models: 
     assert found.worst
     page = (out / "index.html").read_text()
     assert "Does v1 still answer like v0, token by token?" in page
-    assert re.search("<li>The gate &#39;same_top &lt; 2&#39; is broken: same_top is [^<]*\\.</li>\n<li>The gate", page)
+    assert re.search("<li>The gate &#39;same_top &lt;= 1&#39; is broken: same_top is [^<]*\\.</li>\n<li>The gate", page)
     (out / "index.html").unlink()
     assert run("report", out).code == 0
     assert (out / "index.html").read_text() == page

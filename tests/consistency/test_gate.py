@@ -24,7 +24,7 @@ def comparison() -> Comparison:
 
 
 @given(
-    st.sampled_from(["churn", "kl", "shift_p95"]),
+    st.sampled_from(["residual", "pearson", "shift"]),
     st.sampled_from([None, "lower", "upper"]),
     st.sampled_from([">", ">=", "<", "<="]),
     st.floats(-1e6, 1e6),
@@ -32,7 +32,7 @@ def comparison() -> Comparison:
 )
 def test_what_is_written_is_read(name: str, end: str | None, sign: str, bound: float, space: str) -> None:
     text = f"{space}{name}{'' if end is None else '.' + end}{space}{sign}{space}{bound!r}{space}"
-    assert parse_bound(text) == Bound(name, end, sign, bound)  # type: ignore[arg-type]
+    assert parse_bound(text, [name]) == Bound(name, end, sign, bound)  # type: ignore[arg-type]
 
 
 def test_value_and_ends_of_the_interval_are_judged(comparison: Comparison) -> None:
@@ -61,6 +61,12 @@ def test_value_and_ends_of_the_interval_are_judged(comparison: Comparison) -> No
         ("kl > inf", "would never break, because inf is beyond every number"),
         ("kl > 1e999", "would never break"),
         ("kl.lower < -inf", "would never break"),
+        ("churn > 2", "the gate 'churn > 2' would never break, because churn is never above 1: give another bound"),
+        ("churn > 1", "would never break, because churn is never above 1"),
+        ("accuracy.lower < 0", "would never break, because accuracy is never below 0"),
+        ("accuracy < 90", "would always break, because accuracy is never above 1"),
+        ("kl > -0.5", "would always break, because kl is never below 0"),
+        ("pearson_correct < -2", "would never break, because pearson_correct is never below -1"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_measured(text: str, words: str) -> None:
@@ -75,6 +81,20 @@ def test_a_bound_that_yes_and_no_cannot_break_is_refused(text: str) -> None:
         parse_bound(text, ["unusual"])
     for possible in ("unusual > 0.5", "unusual >= 1", "unusual < 1"):
         assert parse_bound(possible, ["unusual"]).name == "unusual"
+
+
+@pytest.mark.parametrize("name", ["p", "p_joint"])
+def test_a_bound_that_no_p_value_breaks_is_refused(name: str) -> None:
+    with pytest.raises(AnchorlabError, match=f"would never break, because {name} is never below 0"):
+        parse_bound(f"{name} < 0", [name])
+    assert parse_bound(f"{name} <= 0.05", [name]).bound == 0.05
+
+
+def test_ranges_that_are_given_decide_of_other_measurements() -> None:
+    ranges = {"same_top": (0.0, 1.0)}
+    with pytest.raises(AnchorlabError, match="would always break, because same_top is never above 1"):
+        parse_bound("same_top < 95", ["same_top"], ranges)
+    assert parse_bound("same_top <= 1", ["same_top"], ranges).bound == 1  # the end of the range fails nothing silently
 
 
 def test_an_infinite_bound_that_can_break_is_read() -> None:

@@ -102,12 +102,12 @@ def audit_over_texts(
     from anchorlab.reports.token_audit import check_token_audit_folder, write_token_audit
     from anchorlab.scoring.audit_tokens import audit_tokens
     from anchorlab.scoring.tables import token_audit_table
-    from anchorlab.scoring.token_audit_result import TOKEN_GATED, definitions
+    from anchorlab.scoring.token_audit_result import TOKEN_GATED, TOKEN_RANGES, definitions
 
     check_token_audit_folder(out)
     for flag in others:
         raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
-    bounds = judging.bounds(TOKEN_GATED)
+    bounds = judging.bounds(TOKEN_GATED, TOKEN_RANGES)
     asked: dict[str, Any] = {flag.replace("-", "_"): value for flag, value in options.given().items()}
     if queries is not None:
         asked["queries"] = queries

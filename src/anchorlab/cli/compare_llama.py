@@ -85,10 +85,13 @@ def compare_as(
     from anchorlab.tokens.llama_beside import beside_table
     from anchorlab.tokens.llama_block import LINES, read_block
     from anchorlab.tokens.llama_compare import compare_as_llama_cpp
+    from anchorlab.tokens.measurements import MEASUREMENTS
 
     for flag in others:
         raise AnchorlabError(f"--{flag} does not go with --as {LLAMA}, which prints one block: leave it out")
-    bounds = judging.bounds(list(LINES))
+    # llama.cpp's divergences are rounded, and may be a little below 0.
+    ranges = {name: each.limits for name, each in MEASUREMENTS.items() if each.column != "kl"}
+    bounds = judging.bounds(list(LINES), ranges)
     log = None if options.beside is None else read_block(options.beside)
     found = compare_as_llama_cpp(reference, candidate, texts=texts, context=context)
     table = None if log is None or options.beside is None else beside_table(found.statistics, log, options.beside)

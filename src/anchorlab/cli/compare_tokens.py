@@ -122,7 +122,7 @@ def compare_over_texts(
         raise AnchorlabError(f"--{flag} is for classifiers: leave it out, or leave --texts out")
     if out is not None:
         check_tokens_folder(out)
-    bounds = judging.bounds(list(MEASUREMENTS))
+    bounds = judging.bounds(list(MEASUREMENTS), {name: each.limits for name, each in MEASUREMENTS.items()})
     found = compare_tokens(
         reference,
         in_form(candidate, form, base),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from anchorlab.cli.groups import OptionGroup
 from anchorlab.errors import AnchorlabError
 
 if TYPE_CHECKING:
-    from anchorlab.consistency.gate import Bound
+    from anchorlab.consistency.gate import Bound, Range
     from anchorlab.reports.acceptance.record import Check
 
 #: Exit code where a gate is broken; a mistake of the user has another.
@@ -39,11 +39,15 @@ class Judging:
     answer: Answer = field(default_factory=Answer)
     fail_if: Sequence[str] = ()
 
-    def bounds(self, known: Sequence[str] | None = None) -> list[Bound]:
-        """The bounds; ``known`` are the measurements that they may name, those of comparisons if left out."""
-        from anchorlab.consistency.gate import parse_bound
+    def bounds(self, known: Sequence[str] | None = None, ranges: Mapping[str, Range] | None = None) -> list[Bound]:
+        """The bounds; ``known`` are the measurements that they may name, those of comparisons if left out.
 
-        return [parse_bound(text) if known is None else parse_bound(text, known) for text in self.fail_if]
+        The ``ranges`` are those of ``parse_bound``.
+        """
+        from anchorlab.consistency.gate import parse_bound
+        from anchorlab.metrics import METRICS
+
+        return [parse_bound(text, METRICS if known is None else known, ranges) for text in self.fail_if]
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -25,8 +25,8 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 #: Names that are a bound by themselves, each with the measurement that it holds at 0.
 ALONE = {"unusual": "unusual", "kl": "kl_infinite", "kl_reverse": "kl_reverse_infinite"}
 
-#: The values of what is yes or no.
-_RANGES = {"unusual": (0.0, 1.0)}
+#: The least and the greatest value of a measurement.
+Range = tuple[float, float]
 
 _FORM = re.compile(r"\s*(?P<name>\w+)(?:\.(?P<end>\w+))?\s*(?P<sign>>=|<=|>|<)\s*(?P<bound>\S+)\s*")
 
@@ -116,7 +116,7 @@ class Bound:
         return judgement.sentence if judgement.is_broken else None
 
 
-def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
+def parse_bound(text: str, known: Iterable[str] = METRICS, ranges: Mapping[str, Range] | None = None) -> Bound:
     """A bound from text: a measurement, ``.lower`` or ``.upper`` where its interval is meant, a sign and a number.
 
     Some names are a bound by themselves: ``unusual`` of an audit; and of language models ``kl`` and ``kl_reverse``,
@@ -125,9 +125,11 @@ def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
     Args:
         text: the condition.
         known: names of the measurements; those of comparisons if left out.
+        ranges: their least and greatest values, of those that are no metrics of comparisons, p-values or ``unusual``.
 
     Raises:
-        AnchorlabError: for another form, an unknown measurement, what is no number, or a bound that nothing can break.
+        AnchorlabError: for another form, an unknown measurement, what is no number, a bound that nothing can break, or
+            one out of reach that everything breaks.
     """
     names = list(known)
     meant = ALONE.get(text.strip())
@@ -149,8 +151,29 @@ def parse_bound(text: str, known: Iterable[str] = METRICS) -> Bound:
     if bound != bound:
         raise AnchorlabError(f"the gate '{text}' compares with no number, so it would never break: give a number")
     found = Bound(name, end, match["sign"], bound)
-    least, most = _RANGES.get(name, (-math.inf, math.inf))
-    if not any(_COMPARE[found.sign](value, bound) for value in (least, most)):
-        what = "is beyond every number" if math.isinf(bound) else f"lies outside {name}, which is {least:g} or {most:g}"
-        raise AnchorlabError(f"the gate '{text}' would never break, because {bound:g} {what}: give another bound")
+    _check_reachable(text, found, (ranges or {}).get(name) or _range(name))
     return found
+
+
+def _range(name: str) -> Range:
+    """The least and the greatest value of a metric, of what is yes or no, or of a p-value; else all numbers."""
+    if name in METRICS:
+        return METRICS[name].range
+    return (0.0, 1.0) if name in ("unusual", "p") or name.startswith("p_") else (-math.inf, math.inf)
+
+
+def _check_reachable(text: str, found: Bound, ends: Range) -> None:
+    """Raises AnchorlabError for a bound that no value breaks, or that lies beyond all values, so that each breaks it.
+
+    One at the end of the range that every value breaks is let through: it never passes by mistake.
+    """
+    breaks = [_COMPARE[found.sign](value, found.bound) for value in ends]
+    outside = not ends[0] <= found.bound <= ends[1]
+    if any(breaks) and not (all(breaks) and outside):
+        return
+    above = (found.sign in (">", ">=")) != all(breaks)
+    edge = ends[1] if above else ends[0]
+    what = "never above" if above else "never below"
+    why = f"{found.bound:g} is beyond every number" if math.isinf(edge) else f"{found.name} is {what} {edge:g}"
+    how = "always" if all(breaks) else "never"
+    raise AnchorlabError(f"the gate '{text}' would {how} break, because {why}: give another bound")

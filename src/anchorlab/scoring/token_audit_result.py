@@ -20,6 +20,7 @@ from anchorlab.statistics.documents import FEW_DOCUMENTS
 from anchorlab.statistics.escaping import html
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.table import to_html
+from anchorlab.tokens.measurements import MEASUREMENTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,9 @@ _CHANCE = 0.8
 
 #: What a gate may ask an audit of language models for.
 TOKEN_GATED = ("unusual", "p", "p_joint", *(f"p_{name}" for name in TOKEN_STATISTICS), *TOKEN_STATISTICS)
+
+#: The least and the greatest value of each statistic; those that comparisons do not have are shares.
+TOKEN_RANGES = {name: MEASUREMENTS[name].limits if name in MEASUREMENTS else (0.0, 1.0) for name in TOKEN_STATISTICS}
 
 
 @dataclass(frozen=True)
