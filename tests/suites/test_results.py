@@ -14,9 +14,11 @@ import pytest
 from anchorlab import load_task
 from anchorlab.consistency.compare import Comparison
 from anchorlab.notices import Notice
+from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.results import load_results, write_results
 from anchorlab.suites.runner import run_suite
 from anchorlab.suites.selection import MARGIN
+from anchorlab.suites.store import Store
 from tests.refusals import refused
 from tests.suites.inline import Inline, tiny
 
@@ -185,3 +187,16 @@ def test_a_task_that_the_suite_does_not_have_is_named(finished: Path) -> None:
     for verb in (found.task, found.training_settings, found.training_versions):
         refused(re.escape(words), verb, "digit")
     refused(re.escape(words), found.pictures, "digit", [0])
+
+
+def test_results_are_read_where_the_folder_of_a_model_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "name: own\ntitle: Own\ntasks:\n- name: digits\n  model: encoder\nmethods: {plain: }\nseeds: 1\n"
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Store(tmp_path / "out").begin(parse_suite(text).to_yaml(), {"command": ""})
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = load_results(tmp_path / "out")
+    assert found.suite.tasks[0].architecture == "encoder"
+    assert found.pending > 0
+    refused("unknown model .encoder.", parse_suite, text)

@@ -111,9 +111,10 @@ class TaskSpec(Part):
 
     @field_validator("model")
     @classmethod
-    def _is_a_model(cls, name: str | None) -> str | None:
+    def _is_a_model(cls, name: str | None, info: ValidationInfo) -> str | None:
         with refusals_as_value_errors():
-            if name is not None:
+            # A suite that ran is read again where its folders may be called otherwise, and trains nothing.
+            if name is not None and not (info.context or {}).get("ran"):
                 _ = find_architecture(name)
                 if user_path(name).exists():  # else it is no folder; and the check brings torch
                     from anchorlab.artifacts.trust import check_trusted_folder

@@ -54,17 +54,20 @@ def load_suite(given: str | Path) -> Suite:
     return parse_suite(text, where)
 
 
-def parse_suite(text: str, where: str = "the suite", pictures: Mapping[str, str] | None = None) -> Suite:
+def parse_suite(
+    text: str, where: str = "the suite", pictures: Mapping[str, str] | None = None, *, ran: bool = False
+) -> Suite:
     """Checks the text of a suite file; see ``load_suite``.
 
     Args:
         text: the file.
         where: its name in messages.
         pictures: pictures in base64 by the texts of their triggers, which are taken in place of their files.
+        ran: whether it is one that ran, whose results are read, so that folders of its models need not be there.
     """
     root, data = parse_yaml(text, where)
     try:
-        return Suite.model_validate(data, context={"pictures": pictures or {}})
+        return Suite.model_validate(data, context={"pictures": pictures or {}, "ran": ran})
     except ValidationError as error:
         found = sorted(((_line(root, _path(item)), item) for item in error.errors()), key=lambda pair: pair[0])
         raise SuiteMistakes([f"line {line} of {where}: {_complaint(item)}" for line, item in found]) from error

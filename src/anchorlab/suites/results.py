@@ -326,7 +326,7 @@ def load_results(folder: str | Path) -> SuiteResults:
     """
     store = Store(user_path(folder))
     text = store.suite()
-    suite = parse_suite(text, str(store.folder / "suite.yaml"), store.pictures())
+    suite = parse_suite(text, str(store.folder / "suite.yaml"), store.pictures(), ran=True)
     return results_of(suite, make_plan(suite, store, former_choice(text)), store, text)
 
 
