@@ -27,7 +27,8 @@ def test_the_report_of_a_folder_stands_in_it(finished: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_another_place_leaves_the_folder_alone(finished: Path, tmp_path: Path) -> None:
     before = sorted(finished.rglob("*"))
-    assert write_report(finished, out=tmp_path / "out") == tmp_path / "out" / "index.html"
+    for _ in range(2):
+        assert write_report(finished, out=tmp_path / "out") == tmp_path / "out" / "index.html"
     assert (tmp_path / "out" / "results.csv").is_file()
     assert sorted(finished.rglob("*")) == before
 
@@ -54,6 +55,19 @@ def test_what_an_interrupted_command_left_is_refused(tmp_path: Path) -> None:
     partial.mkdir()
     (partial / "settings.json").write_text("{}")
     refused("what an interrupted command left: repeat the command", write_report, partial)
+
+
+def test_a_page_that_no_command_wrote_is_not_replaced(tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).normal(size=(4, 4))
+    write_comparison(compare_logits(logits, logits, np.arange(4)), "a", "b", tmp_path / "compared")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "index.html").write_text("<title>My own page</title>")
+    refused("index.html is none that 'anchorlab report' wrote", write_report, tmp_path / "compared", out=other)
+    assert (other / "index.html").read_text() == "<title>My own page</title>"
+    (other / "index.html").unlink()
+    before = write_report(tmp_path / "compared", out=other).read_text()
+    assert write_report(tmp_path / "compared", out=other).read_text() == before  # its own page is replaced
 
 
 def test_no_folder_is_refused(tmp_path: Path) -> None:

@@ -59,10 +59,13 @@ def report(
         words, cautions = _words(folder)
         return Answer(words, cautions=cautions, wrote=page)
     from anchorlab.cli.suite_answer import suite_answer
+    from anchorlab.reports.foreign import refuse_foreign_page
     from anchorlab.reports.suite.written import write_suite_report
     from anchorlab.suites.results import load_results
 
     results = load_results(folder)
+    if out is not None:
+        refuse_foreign_page(out)
     return suite_answer(results, write_suite_report(results, folder, out), folder)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from anchorlab.artifacts.manifest import MANIFEST
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import kind_at
+from anchorlab.reports.foreign import refuse_foreign_page
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,11 @@ def write_folder_page(folder: Path, out: Path | None = None) -> Path:
         The path of the page.
 
     Raises:
-        AnchorlabError: if no command wrote the folder, or it is damaged, or the page cannot be written.
+        AnchorlabError: if no command wrote the folder, or it is damaged, or the page cannot be written, or would
+            replace one in ``out`` that no command wrote.
     """
+    if out is not None:
+        refuse_foreign_page(out)
     if kind_at(folder) == "file":
         from anchorlab.reports.comparison import write_file_page
 

@@ -6,6 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from anchorlab.errors import AnchorlabError, removal
+from anchorlab.files import explained, kind_at
+from anchorlab.reports.html import PAGE
+
+#: What the last line of every page says.
+_SIGN = b"<footer><p>Written by anchorlab"
 
 
 def refuse_foreign(record: Path, command: str, read: Callable[[], object], files: Sequence[str] = ()) -> None:
@@ -33,3 +38,17 @@ def refuse_foreign(record: Path, command: str, read: Callable[[], object], files
         raise AnchorlabError(
             f"{foreign} is none that '{command}' wrote: choose another folder, or remove it, by {removal(foreign)}"
         )
+
+
+def refuse_foreign_page(folder: Path) -> None:
+    """Refuses a folder whose page no command wrote; its last line tells it, because ``report`` leaves no record."""
+    page = folder / PAGE
+    if kind_at(page) == "file":
+        refuse_foreign(page, "anchorlab report", lambda: _check_sign(page))
+
+
+def _check_sign(page: Path) -> None:
+    with explained(page):
+        text = page.read_bytes()
+    if _SIGN not in text:
+        raise AnchorlabError(f"{page} is no page of anchorlab: choose another folder")
