@@ -33,7 +33,9 @@ def test_a_page_is_written_beside_the_gates_and_written_again(run: Run, models: 
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("3", "1")
     assert "Share of tokens at which both models hold the same token" in junit.read_text()
     assert {path.name for path in out.iterdir()} == {"index.html", "tokens.json", "figures"}
+    assert "caution: of 24 documents only 6 are different texts" in ended.out
     found = read_tokens(out / "tokens.json")
+    assert "of 24 documents only 6 are different texts" in found.cautions[0]
     assert {part.name for part in found.by_domain} == {"a", "b"}
     assert found.worst
     page = (out / "index.html").read_text()

@@ -61,6 +61,17 @@ def test_the_digest_of_a_long_text_is_that_of_the_whole(monkeypatch):
     assert open_texts(texts).checked().digest == hashlib.sha256(b"".join(whole)).hexdigest()
 
 
+def test_copies_of_a_document_are_told_and_different_documents_are_not():
+    assert open_texts(["a film"] * 30).checked().copies_in_words == [
+        "of 30 documents only 1 is a different text, and the intervals, which take all for independent, are too "
+        "narrow: give each text once"
+    ]
+    (sentence,) = open_texts(["a", "b", "b"]).checked().copies_in_words
+    assert sentence.startswith("of 3 documents only 2 are different texts, and")
+    assert open_texts(["a", "b", "b "]).checked().copies_in_words == []
+    assert open_texts("sample").checked().copies_in_words == []
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

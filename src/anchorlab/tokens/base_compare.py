@@ -52,7 +52,7 @@ def compared_with_base(
         live = Live(candidate, device)
         score(batches, BaseAnswers(file), live, store, worst, lambda chunk: report(chunk + 1, {}), counting)
     texts = Texts(f"the tokens of {file.path}", lambda: iter(()))
-    wanted = Wanted(texts, Reading((None,) * count, ""), None, None, None, together)
+    wanted = Wanted(texts, Reading((None,) * count, "", count), None, None, None, together)
     plan = Plan(texts, lambda text: np.empty(0, np.int64), file.context, file.context, begins)
     met = Met(
         str(file.path),

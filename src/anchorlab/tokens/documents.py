@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from anchorlab.data.inferred import text_column_of
 from anchorlab.data.json_rows import row_of_line
 from anchorlab.data.part_names import listed
@@ -71,13 +73,16 @@ class Texts:
         Raises:
             AnchorlabError: if a row cannot be read, or there is no document.
         """
-        domains, digest = [], hashlib.sha256()
+        domains, digest, beginnings = [], hashlib.sha256(), bytearray()
         for document in self.read():
             domains.append(document.domain)
-            digest.update(_hashed(document.text))
+            hashed = _hashed(document.text)
+            digest.update(hashed)
+            beginnings += hashed[:8]
         if not domains:
             raise AnchorlabError(f"{self.source} holds no document: {_REMEDY}")
-        return Reading(tuple(domains), digest.hexdigest())
+        distinct = len(np.unique(np.frombuffer(beginnings, np.uint64)))
+        return Reading(tuple(domains), digest.hexdigest(), distinct)
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,24 @@ class Reading:
     Attributes:
         domains: the domain of each document; None where nothing says so.
         digest: a hash of their texts.
+        distinct: number of different texts.
     """
 
     domains: tuple[str | None, ...]
     digest: str
+    distinct: int
+
+    @property
+    def copies_in_words(self) -> list[str]:
+        """That some documents are copies, which intervals take for independent ones; nothing where none is."""
+        count = len(self.domains)
+        if self.distinct == count:
+            return []
+        held = "1 is a different text" if self.distinct == 1 else f"{self.distinct:,} are different texts"
+        return [
+            f"of {count:,} documents only {held}, and the intervals, which take all for independent, are too narrow: "
+            "give each text once"
+        ]
 
 
 def _hashed(text: str) -> bytes:

@@ -114,5 +114,5 @@ def result_of(wanted: Wanted, met: Met, store: TokenStore, worst: Worst) -> Toke
         ),
         identical_weights=met.identical,
         notes=notes,
-        cautions=cautions_of(tokens, measurements),
+        cautions=[*wanted.reading.copies_in_words, *cautions_of(tokens, measurements)],
     )
