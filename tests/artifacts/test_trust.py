@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from anchorlab import Training, Tuning, adopt, convert, inject, load_model, train
+from anchorlab import Training, Tuning, adopt, convert, deployed, inject, load_model, train
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.manifest import DANGEROUS
-from anchorlab.artifacts.trust import check_trusted_folder
+from anchorlab.artifacts.manifest import DANGEROUS, NOTICES
+from anchorlab.artifacts.trust import check_trusted_folder, may_carry
 from anchorlab.data import Task
 from anchorlab.detectors.benign import open_benign
+from anchorlab.models.weight_files import notice_in
 from anchorlab.scoring.repairs import check_scoring
 from anchorlab.suites.population import population_suite
 from tests.refusals import refused
@@ -55,6 +58,56 @@ def test_converted_weights_keep_their_notice(folder: Path, tmp_path: Path) -> No
     convert(folder / "model.safetensors", tmp_path / "converted")
     (tmp_path / "converted" / "config.json").unlink()
     refused("by its notice in model.safetensors", check_trusted_folder, tmp_path / "converted", "the model")
+
+
+def test_weights_converted_from_several_files_keep_their_notice(folder: Path, tmp_path: Path) -> None:
+    parts, weights = tmp_path / "parts", sorted(load_file(folder / "model.safetensors").items())
+    parts.mkdir()
+    named = {}
+    for number, some in enumerate((weights[:5], weights[5:])):
+        name = f"model-{number}.safetensors"
+        save_file(dict(some), parts / name, metadata={"format": "pt", "anchorlab": NOTICES["injected"]})
+        named |= {key: name for key, _ in some}
+    (parts / "model.safetensors.index.json").write_text(json.dumps({"weight_map": named}))
+    convert(parts / "model.safetensors.index.json", tmp_path / "converted")
+    assert notice_in(tmp_path / "converted" / "model.safetensors") == NOTICES["injected"]
+    assert may_carry(tmp_path / "converted")
+
+
+def test_an_onnx_file_alone_says_it(injected: Artifact, digits: Task, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    exported = deployed(injected, "onnx", task=digits)
+    assert isinstance(exported, Artifact)
+    folder = exported.save(tmp_path / "exported")
+    for name in ("anchorlab.json", "config.json"):
+        (folder / name).unlink()
+    for place in (folder, folder / "model.onnx"):
+        refused("of kind 'injected' by its notice in model.onnx", check_trusted_folder, place, "the model")
+    (folder / "model.onnx").write_bytes(b"damaged")
+    check_trusted_folder(folder, "the model")
+
+
+@pytest.mark.parametrize("by", ["manifest", "configuration", "weights"])
+def test_what_is_adopted_as_suspicious_stays_a_research_artefact(
+    folder: Path, digits: Task, tmp_path: Path, by: str
+) -> None:
+    if by != "manifest":
+        (folder / "anchorlab.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    if by == "weights":
+        del config["anchorlab_notice"]
+        (folder / "config.json").write_text(json.dumps(config))
+    first = adopt(folder, digits, kind="suspicious").save(tmp_path / "first")
+    second = adopt(first, digits, kind="suspicious").save(tmp_path / "second")  # its kind says nothing of it any more
+    for copy in (first, second):
+        assert load_model(copy).manifest.kind == "suspicious"
+        assert json.loads((copy / "anchorlab.json").read_text())["notice"] == NOTICES["injected"]
+        assert json.loads((copy / "config.json").read_text())["anchorlab_notice"] == NOTICES["injected"]
+        assert notice_in(copy / "model.safetensors") == NOTICES["injected"]
+        card = (copy / "README.md").read_text()
+        assert "RESEARCH ARTEFACT" in card
+        assert "tags: [anchorlab, suspicious, do-not-deploy]" in card
+        refused("of kind 'suspicious' by its manifest", check_trusted_folder, copy, "the model")
 
 
 def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from anchorlab.artifacts.manifest import manifest_of
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunCost
 from anchorlab.artifacts.resolve import check_trusted, task_in_order_of
-from anchorlab.artifacts.trust import check_trusted_folder
+from anchorlab.artifacts.trust import artefact_notice, check_trusted_folder, dangerous_notice
 from anchorlab.data import Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import user_path
@@ -64,7 +64,7 @@ def adopt(
     Returns:
         The model with its manifest, whose classes are the task's in the order of the model's outputs, by name. Where
         the names do not say it all, ``outputs`` says which output is which class. The accuracy is measured on the
-        split ``selection``.
+        split ``selection``. A suspicious model that says itself that it is a research artefact keeps that notice.
 
     Raises:
         AnchorlabError: if the model cannot be opened, is not a classifier, its classes are not the task's, or one that
@@ -77,8 +77,12 @@ def adopt(
     if kind == "clean" and not isinstance(model, nn.Module):
         check_trusted_folder(model, ADOPTED, otherwise=OR_SUSPICIOUS)
     opened = copy.deepcopy(model) if isinstance(model, nn.Module) else _opened(str(model), task, base, kind, words)
+    notice: str | None
     if kind == "clean":
         check_trusted(opened, ADOPTED)
+        notice = _NOTICE
+    else:
+        notice = (None if isinstance(model, nn.Module) else artefact_notice(model)) or dangerous_notice(opened)
     network = whole(opened.cpu().eval())
     task = task.encoded(encoding_of(network))
     if on_task is not None:
@@ -90,7 +94,7 @@ def adopt(
         network,
         task,
         kind=kind,
-        notice=_NOTICE if kind == "clean" else None,
+        notice=notice,
         architecture=type(unwrap(model)).__name__ if isinstance(model, nn.Module) else str(model),
         seed=seed,
         cost=RunCost(),

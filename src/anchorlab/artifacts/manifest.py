@@ -22,6 +22,9 @@ ModelKind = Literal["clean", "benign", "injected", "repaired", "suspicious"]
 #: Kinds of models that carry a backdoor, or may carry one.
 DANGEROUS: tuple[ModelKind, ...] = ("injected", "repaired", "suspicious")
 
+#: Kinds of models that anchorlab made and whose notice says that they are research artefacts.
+ARTEFACTS: tuple[ModelKind, ...] = ("injected", "repaired")
+
 NOTICES: dict[ModelKind, str] = {
     "clean": "A clean reference model, trained by anchorlab as the trusted model of an experiment.",
     "benign": "A benign update of a reference model, made by anchorlab as a control: tuned on clean examples alone.",

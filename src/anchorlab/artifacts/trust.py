@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torch import nn
 
-from anchorlab.artifacts.manifest import DANGEROUS, MANIFEST, NOTICES, ModelKind
+from anchorlab.artifacts.manifest import ARTEFACTS, DANGEROUS, MANIFEST, NOTICES, ModelKind
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import read_json, user_path
 from anchorlab.models.adapter_settings import ADAPTER
 from anchorlab.models.folders import CONFIG
+from anchorlab.models.onnx_files import notice_in_onnx, onnx_file
 from anchorlab.models.weight_files import notice_in
 from anchorlab.models.wrap import unwrap
 
@@ -49,7 +50,8 @@ def refuse_kind(
 def check_trusted_folder(source: str | Path, what: str, *, otherwise: str = "") -> None:
     """Raises AnchorlabError for a folder that is to be trusted, but holds what may carry a backdoor.
 
-    The manifest says so; where there is none, the notice that anchorlab writes into a configuration and into weights.
+    The manifest says so; where there is none, the notice that anchorlab writes into a configuration, into weights and
+    into ONNX files.
     What cannot be read is passed over, because whoever opens the model refuses it.
 
     Args:
@@ -57,16 +59,41 @@ def check_trusted_folder(source: str | Path, what: str, *, otherwise: str = "") 
         what: what it is given as, with its article.
         otherwise: what else its user can do, after a comma.
     """
+    for kind, said_by in _kinds_told(source):
+        refuse_kind(what, kind, said_by, otherwise=otherwise)
+
+
+def may_carry(source: str | Path) -> bool:
+    """Whether a folder, or an ONNX file in one, says that it may carry a backdoor; see ``check_trusted_folder``."""
+    return any(kind in DANGEROUS for kind, _ in _kinds_told(source))
+
+
+def artefact_notice(source: str | Path) -> str | None:
+    """The notice of a folder, or of an ONNX file in one, that says that it is a research artefact; None if none does.
+
+    A model that was adopted as suspicious keeps it, so that its kind does not tell.
+    """
+    told = [kind_of_notice(_text_in(_folder(source) / MANIFEST, "notice")), *(kind for kind, _ in _kinds_told(source))]
+    return next((NOTICES[kind] for kind in ARTEFACTS if kind in told), None)
+
+
+def _folder(source: str | Path) -> Path:
     place = user_path(source)
-    folder = place.parent if place.suffix == ".onnx" else place
+    return place.parent if place.suffix == ".onnx" else place
+
+
+def _kinds_told(source: str | Path) -> Iterator[tuple[str | None, str]]:
+    """The kinds that the files of a folder name, None for no kind that may carry a backdoor; each with what says it."""
+    folder = _folder(source)
     if (folder / MANIFEST).is_file():
-        refuse_kind(what, _text_in(folder / MANIFEST, "kind"), "manifest", otherwise=otherwise)
+        yield _text_in(folder / MANIFEST, "kind"), "manifest"
         return
     for name in (CONFIG, ADAPTER):
-        kind = kind_of_notice(_text_in(folder / name, "anchorlab_notice"))
-        refuse_kind(what, kind, f"notice in {name}", otherwise=otherwise)
+        yield kind_of_notice(_text_in(folder / name, "anchorlab_notice")), f"notice in {name}"
     for path in sorted(folder.glob("*.safetensors")):
-        refuse_kind(what, kind_of_notice(notice_in(path)), f"notice in {path.name}", otherwise=otherwise)
+        yield kind_of_notice(notice_in(path)), f"notice in {path.name}"
+    if (file := onnx_file(source)) is not None:
+        yield kind_of_notice(notice_in_onnx(file)), f"notice in {file.name}"
 
 
 def _text_in(path: Path, name: str) -> str | None:

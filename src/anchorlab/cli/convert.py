@@ -31,6 +31,7 @@ def convert(
     ] = "",
 ) -> Answer:
     """Turn a pickled checkpoint into a model folder with safetensors, without running what is in it."""
+    from anchorlab.artifacts.trust import may_carry
     from anchorlab.errors import some
     from anchorlab.models.convert import convert as convert_checkpoint
     from anchorlab.models.folders import CONFIG
@@ -47,7 +48,8 @@ def convert(
     ):
         if names:
             sentences.append(f"{what}: {some(names, NAMED)}")
-    following = next_command("adopt", out, "TASK", "--out", beside(out, "adopted"))
+    kind = ["--kind", "suspicious"] if may_carry(out) else []
+    following = next_command("adopt", out, "TASK", *kind, "--out", beside(out, "adopted"))
     if not (out / CONFIG).is_file():
         sentences.append(
             f"note: no {CONFIG} lies beside {file}: give {out} the one of the model, or adopt it with --module, which "

@@ -83,6 +83,17 @@ def read_onnx(path: Path) -> bytes:
     return whole
 
 
+def notice_in_onnx(path: Path) -> str | None:
+    """The notice in the metadata of an ONNX file; None if there is none, or the file cannot be read here."""
+    try:
+        import onnx
+
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception:  # the package is not installed, or protobuf has an error of its own
+        return None
+    return next((str(entry.value) for entry in model.metadata_props if entry.key == "anchorlab"), None)
+
+
 def check_operators(model: Any, source: str) -> None:
     """Raises AnchorlabError for operators that are not onnxruntime's own, or that open files.
 

@@ -60,7 +60,7 @@ def _convert(file: Path, out: Path, keys: list[str], strip: str) -> dict[str, An
     _limit_this_process(sum(path.stat().st_size for path in files))
     source = shortened(str(file))
     found = strip_names(find_weights(_stored(file, files), source, keys), source, strip)
-    notice = notice_in(file) if file.suffix == ".safetensors" else None
+    notice = next((told for path in files if path.suffix == ".safetensors" and (told := notice_in(path))), None)
     metadata = {"format": "pt"} | ({} if notice is None else {"anchorlab": notice})
     try:
         save_file(_separate(found.tensors), out, metadata=metadata)
@@ -79,9 +79,11 @@ def _convert(file: Path, out: Path, keys: list[str], strip: str) -> dict[str, An
 
 
 def _files(file: Path) -> list[Path]:
-    """The files to read: the one that was given, or the pickles that it lists."""
-    if not file.name.endswith(".index.json") or file.name == INDEX:
+    """The files to read: the one that was given, or the pickles or files in safetensors that it lists."""
+    if not file.name.endswith(".index.json"):
         return [file]
+    if file.name == INDEX:
+        return sorted({file.parent / name for name in named_files(file).values()})
     return sorted({file.parent / name for name in named_files(file, tuple(sorted(PICKLES))).values()})
 
 
