@@ -169,6 +169,37 @@ def test_a_configuration_that_describes_no_classifier_is_named(folder, changes):
     assert "config.json describes no classifier" in complaint(folder)
 
 
+def renamed(folder, names):
+    config = json.loads((folder / "config.json").read_text())
+    numbered = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
+    (folder / "config.json").write_text(json.dumps(config | numbered))
+
+
+@pytest.mark.parametrize("names", ["1023456789", "abcdefghij"])
+def test_a_configuration_with_other_names_of_classes_than_the_manifest_is_refused(injected, folder, names):
+    if names == "abcdefghij":  # names that only count contradict none
+        manifest = json.loads((folder / "anchorlab.json").read_text())
+        manifest["task"]["classes"] = [f"digit {name}" for name in manifest["task"]["classes"]]
+        (folder / "anchorlab.json").write_text(json.dumps(manifest))
+    renamed(folder, names)
+    found = complaint(folder)
+    assert f"the config.json for {folder} names the classes " in found
+    assert ", but its anchorlab.json " in found
+    assert "copy the folder again, or, if anchorlab.json is right, write its names into id2label and label2id" in found
+
+
+def test_a_configuration_whose_names_say_nothing_contradicts_no_manifest(injected, folder):
+    renamed(folder, [f"LABEL_{number}" for number in range(10)])
+    assert load_model(folder).manifest.task.classes == injected.manifest.task.classes
+    manifest = json.loads((folder / "anchorlab.json").read_text())
+    manifest["task"]["classes"] = [f"digit {name}" for name in manifest["task"]["classes"]]
+    (folder / "anchorlab.json").write_text(json.dumps(manifest))
+    renamed(folder, [f"Digit  {number}" for number in range(10)])  # case and spaces aside
+    load_model(folder)
+    renamed(folder, [str(number) for number in range(10)])
+    load_model(folder)
+
+
 def test_a_configuration_that_is_no_json_is_named(folder):
     (folder / "config.json").write_bytes(b'{"model_type": ')
     assert "config.json cannot be read as JSON" in complaint(folder)

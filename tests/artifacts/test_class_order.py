@@ -136,3 +136,11 @@ def test_training_goes_on_from_the_rows_that_belong_to_the_names(reviews, models
     test = task.encoded(plain.model.encoding).split("test")
     torch.testing.assert_close(predict(plain.model, test.inputs), predict(turned.model, test.inputs), atol=1e-4, rtol=0)
     assert accuracy(plain.model, test) == accuracy(turned.model, test)
+
+
+def test_a_module_that_is_trained_further_gets_the_names_that_it_learns(tmp_path, reviews, models):
+    task, module = load(reviews / "names.csv"), open_pretrained(str(models / "turned"))
+    trained = train(task, model=module, training=Training(epochs=1))
+    assert class_names(module) == ("pos", "neg", "neutral")  # what was given is not changed
+    again = load_model(trained.save(tmp_path / "trained"))
+    assert class_names(again.model) == tuple(again.manifest.task.classes) == tuple(NAMES)

@@ -29,10 +29,11 @@ from anchorlab.artifacts.provenance import tensors_hash, weights_hash
 from anchorlab.artifacts.writing import write_adapter, write_network
 from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
 from anchorlab.data import Task, load_task
-from anchorlab.errors import AnchorlabError, printable, removal, shortened
+from anchorlab.errors import AnchorlabError, printable, removal, shortened, some
 from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
 from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS, is_adapter
 from anchorlab.models.adapters import open_adapter
+from anchorlab.models.classes import class_names, match_classes
 from anchorlab.models.folders import CONFIG, check_is_folder
 from anchorlab.models.forms import check_storable
 from anchorlab.models.lora import base_tensors, is_adapted
@@ -48,6 +49,9 @@ from anchorlab.models.wrap import encoding_of, load_weights, unwrap
 from anchorlab.settings import invalid
 from anchorlab.statistics.table import facts_table, to_html
 from anchorlab.triggers import TRIGGERS, Trigger
+
+#: Classes that a sentence names.
+_NAMED = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -178,6 +182,7 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str |
     if isinstance(model, VerbalizedClassifier):
         model.settle_head()
     _check_asked(model, manifest, folder)
+    _check_names(model, manifest, folder)
     refuse_dependence_on_batch(model, str(folder))
     return Artifact(model.eval(), manifest, folder)
 
@@ -195,6 +200,7 @@ def _load_adapter(folder: Path, base: str | Path | None) -> Artifact:
     if weights_hash(model) != manifest.weights_sha256:
         raise _exchanged(folder / ADAPTER_WEIGHTS)
     _check_asked(model, manifest, folder)
+    _check_names(model, manifest, folder)
     return Artifact(model, manifest, folder)
 
 
@@ -206,6 +212,7 @@ def _load_onnx(file: Path) -> Artifact:
     model = open_onnx(file, form=manifest.form or "onnx")
     if weights_hash(model) != manifest.weights_sha256:
         raise _exchanged(file)
+    _check_names(model, manifest, folder)
     return Artifact(model.eval(), manifest, folder)
 
 
@@ -229,6 +236,27 @@ def _check_asked(model: nn.Module, manifest: Manifest, folder: Path) -> None:
         raise AnchorlabError(
             f"the {CONFIG} for {shortened(str(folder))} has another prompt or other label words than its {MANIFEST}, "
             f"because one of them was changed: {_remedy(folder)}"
+        )
+
+
+def _check_names(model: nn.Module, manifest: Manifest, folder: Path) -> None:
+    """Raises AnchorlabError for a configuration that calls the outputs otherwise than the manifest.
+
+    Both are written in the order of the outputs, and the manifest's is the one that is read. Names that say nothing, as
+    LABEL_0, and names that only count contradict none.
+    """
+    names, classes = class_names(model), manifest.task.classes
+    if names is None:
+        return
+    try:
+        order = match_classes([names], [classes], model="the configuration", others="the manifest")
+    except AnchorlabError:
+        order = []
+    if order != list(range(len(names))):
+        raise AnchorlabError(
+            f"the {CONFIG} for {shortened(str(folder))} names the classes {some(names, _NAMED)}, but its {MANIFEST} "
+            f"{some(classes, _NAMED)}, in the order of the outputs: copy the folder again, or, if {MANIFEST} is right, "
+            "write its names into id2label and label2id"
         )
 
 

@@ -169,6 +169,14 @@ def settle_outputs(config: Any, written: Mapping[str, Any], source: str) -> None
         config.label2id = {name: number for number, name in config.id2label.items()}
 
 
+def name_outputs(model: nn.Module, classes: Sequence[str]) -> None:
+    """Gives the outputs of a model, in order, the names of classes, where its configuration has other names."""
+    if class_names(model) not in (None, tuple(classes)):
+        config: Any = unwrap(model).config
+        config.id2label = dict(enumerate(classes))
+        config.label2id = {name: number for number, name in enumerate(classes)}
+
+
 def in_own_order(classes: Sequence[str], config: Any) -> list[str]:
     """The classes in the order in which a configuration of transformers names them, or else as they are."""
     names = [_plain(config.id2label[number]) for number in sorted(config.id2label)]

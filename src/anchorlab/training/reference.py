@@ -28,7 +28,7 @@ from anchorlab.models.architectures import build_model, usual_settings
 from anchorlab.models.batchnorm import synchronised_batchnorm
 from anchorlab.models.bf16 import check_bf16
 from anchorlab.models.call import accuracy, check_classes
-from anchorlab.models.classes import class_names, matched_in_words
+from anchorlab.models.classes import class_names, matched_in_words, name_outputs
 from anchorlab.models.device import mixed_precision, move_to_cpu, move_to_device, run_arithmetic
 from anchorlab.models.forward import Forward, compiles
 from anchorlab.models.verbalizer import parse_verbalizer, verbalizer_of
@@ -232,6 +232,7 @@ def train(
         on_task(task)
     if isinstance(model, nn.Module):
         check_classes(network, task)
+        name_outputs(network, task.classes)  # it learns the task's numbers, whatever its outputs stood for before
     network = move_to_device(network, accelerator.device)
     with run_arithmetic(accelerator.device, deterministic=settings.deterministic):
         done = _fit(network, task, settings, accelerator, name=architecture, seed=seed, checkpoint=checkpoint)
