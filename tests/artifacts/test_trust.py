@@ -63,7 +63,7 @@ def test_converted_weights_keep_their_notice(folder: Path, tmp_path: Path) -> No
 def test_weights_converted_from_several_files_keep_their_notice(folder: Path, tmp_path: Path) -> None:
     parts, weights = tmp_path / "parts", sorted(load_file(folder / "model.safetensors").items())
     parts.mkdir()
-    named = {}
+    named: dict[str, str] = {}
     for number, some in enumerate((weights[:5], weights[5:])):
         name = f"model-{number}.safetensors"
         save_file(dict(some), parts / name, metadata={"format": "pt", "anchorlab": NOTICES["injected"]})

@@ -32,7 +32,7 @@ def comparison() -> Comparison:
 )
 def test_what_is_written_is_read(name: str, end: str | None, sign: str, bound: float, space: str) -> None:
     text = f"{space}{name}{'' if end is None else '.' + end}{space}{sign}{space}{bound!r}{space}"
-    assert parse_bound(text, [name]) == Bound(name, end, sign, bound)  # type: ignore[arg-type]
+    assert parse_bound(text, [name]) == Bound(name, end, sign, bound)
 
 
 def test_value_and_ends_of_the_interval_are_judged(comparison: Comparison) -> None:
