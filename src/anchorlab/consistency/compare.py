@@ -16,6 +16,7 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import attack_of, common_task, in_order_of, module_of
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
+from anchorlab.consistency.frames import check_same_rows, in_same_columns, plain
 from anchorlab.consistency.instances import Batch, Columns, build_table, instances, write_instances
 from anchorlab.consistency.intervals import intervals as intervals_of
 from anchorlab.consistency.stored_logits import StoredLogits, stored_labels
@@ -197,23 +198,27 @@ def compare_logits(
 ) -> Comparison:
     """Measures a candidate against the reference from their stored logits, of any framework, on clean data.
 
-    Files are read a piece at a time, so that they may be larger than memory.
+    Files are read a piece at a time, so that they may be larger than memory. Of two tables of pandas, the columns are
+    matched by their names; labels number the reference's columns.
 
     Args:
-        reference: logits ``[N, C]`` of the reference, an array or a .npy file.
-        candidate: logits ``[N, C]`` of the candidate, an array or a .npy file.
+        reference: logits ``[N, C]`` of the reference, an array, a table or a .npy file.
+        candidate: logits ``[N, C]`` of the candidate, in any of these forms.
         labels: true labels, integer ``[N]``, an array or a .npy file.
         save_instances: a parquet file to write the per-instance table to; None for none.
 
     Raises:
-        AnchorlabError: if a file cannot be read, shapes differ, a logit is not finite or a probability, or a
-            label is not a class.
+        AnchorlabError: if a file cannot be read, shapes or the indexes of tables differ, a logit is not finite, masked,
+            complex or a probability, or a label is not a class.
     """
     if isinstance(reference, (str, Path)):
         reference = StoredLogits(user_path(reference))
     if isinstance(candidate, (str, Path)):
         candidate = StoredLogits(user_path(candidate))
-    truth = stored_labels(user_path(labels)) if isinstance(labels, (str, Path)) else labels
+    from_file = isinstance(labels, (str, Path))
+    truth = stored_labels(user_path(labels)) if from_file else plain(labels, "the array of labels")[0]
+    check_same_rows([(reference, "the reference"), (candidate, "the candidate"), (labels, "the labels")])
+    reference, candidate = in_same_columns(reference, candidate)
     try:
         first, second = Watched(reference, "the reference"), Watched(candidate, "the candidate")
         with progress_bar("comparing", first.shape[0] if len(first.shape) else 0) as report:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anchorlab.metrics.room import copied, pieces
-from anchorlab.statistics.arrays import Floats, Integers
+from anchorlab.statistics.arrays import Floats, Integers, what_is_lost
 
 #: Below this size of u, ``e^u - 1 - u`` is taken from its series.
 EXCESS_BELOW = 1e-2
@@ -175,6 +175,9 @@ def top(logits: NDArray[Any], k: int) -> Integers:
 def check_logits(values: ArrayLike, model: str) -> NDArray[Any]:
     """One model's logits, checked, ``[N, C]``: float32 as they are, all else as float64."""
     logits = np.asarray(values)
+    lost = what_is_lost(values) or what_is_lost(logits)
+    if lost:
+        raise ValueError(f"the logits of {model} hold {lost}: give real numbers, all of them known")
     if logits.dtype != np.float32:
         logits = logits.astype(np.float64, copy=False)
     if logits.ndim != 2 or logits.shape[0] < 1 or logits.shape[1] < 2:

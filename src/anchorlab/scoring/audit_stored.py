@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anchorlab.arguments import checked
+from anchorlab.consistency.frames import check_same_rows
 from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import Pair
 from anchorlab.scoring.audit import Measured, audit_of, check_enough, check_level, judged_by
@@ -35,7 +36,8 @@ def audit_answers(
 
     The answers may come from any program. Each argument is an array or a file: logits or probabilities ``[N, C]`` as
     .npy or .csv, or labels ``[N]``, whole numbers or, in .csv, names. All answer the same queries in the same order.
-    Columns that files name are matched by their names, and all others by their places.
+    Columns that files or tables of pandas name are matched by their names, and all others by their places; the indexes
+    of such tables must be equal.
     Where they are of several kinds, the poorest is the access that all allow.
 
     Args:
@@ -61,6 +63,7 @@ def audit_answers(
         )
     named = [(reference, "the reference"), (candidate, "the candidate")]
     named += [(update, f"benign update {number}") for number, update in enumerate(benign, 1)]
+    check_same_rows([*named, (labels, "the true labels")])
     answers = [read_answers(source, name) for source, name in named]
     there = _accesses(answers)
     judged = judged_by(access, there)

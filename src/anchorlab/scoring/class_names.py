@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from anchorlab.consistency.frames import check_same_names
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.metrics import predictions
 from anchorlab.scoring.stored_answers import StoredAnswers
@@ -27,12 +28,7 @@ def _as_in(first: StoredAnswers, one: StoredAnswers) -> StoredAnswers:
     """Answers whose columns are put into the order of the first file's."""
     if one.names == first.names:
         return one
-    here, there = ([name for name in a.names if name not in b.names] for a, b in ((first, one), (one, first)))
-    if here or there:
-        raise AnchorlabError(
-            f"{first.name} names the classes {_listed(here or first.names)}, but {one.name} "
-            f"{_listed(there or one.names)}: name the columns alike"
-        )
+    check_same_names((first.name, first.names), (one.name, one.names))
     assert one.logits is not None
     logits = one.logits[:, [one.names.index(name) for name in first.names]]
     return replace(one, logits=logits, labels=predictions(logits), names=first.names)
@@ -64,7 +60,3 @@ def check_spelling(columns: Sequence[tuple[str, NDArray[Any]]]) -> None:
                     f"{first_in[one]} holds the label '{shortened(one)}', and {first_in[other]} '{shortened(other)}', "
                     "which differ only by case or spaces: spell each class alike in all files"
                 )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{shortened(name)}'" for name in names[:3]) + (", …" if len(names) > 3 else "")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anchorlab.consistency.frames import ROW_NUMBERS, plain
 from anchorlab.consistency.stored_logits import StoredLogits, stored_labels
 from anchorlab.errors import AnchorlabError, shortened
 from anchorlab.files import input_file
@@ -28,9 +29,6 @@ FLOOR = 1e-12
 
 #: Labels are numbered from 0, so that a number from here on is no class.
 _MOST_CLASSES = 1_000_000
-
-#: What a column of row numbers is called.
-_ROW_NUMBERS = ("id", "idx", "index", "row", "unnamed: 0")
 
 #: No model answers with larger logits: they do not fit into float32, and divergences of them are not finite.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -67,11 +65,11 @@ def read_answers(source: str | Path | Any, name: str) -> StoredAnswers:
     heading.
 
     Args:
-        source: a .npy or .csv file, or an array.
+        source: a .npy or .csv file, an array, or a table of pandas, whose columns' names count as a file's.
         name: whose answers they are, for messages.
 
     Raises:
-        AnchorlabError: if the file cannot be read, or holds neither.
+        AnchorlabError: if the file cannot be read, it holds neither, or numbers are masked or complex.
     """
     names: tuple[str, ...] = ()
     if isinstance(source, (str, Path)):
@@ -79,9 +77,10 @@ def read_answers(source: str | Path | Any, name: str) -> StoredAnswers:
         array, names = _csv(path) if path.suffix.lower() == ".csv" else (_npy(path), ())
         name = str(path)
     else:
-        array = np.asarray(source)
+        plain_source, names = plain(source, name)
+        array = np.asarray(plain_source)
     if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
+        array, names = array[:, 0], ()
     if array.ndim not in (1, 2) or not array.size:
         raise AnchorlabError(
             f"{name} holds an array of shape {array.shape}: give logits or probabilities of shape [N, C], or labels of "
@@ -192,7 +191,7 @@ def _refuse_row_numbers(path: Path, names: Sequence[str], body: Sequence[Sequenc
     """Refuses a column that is called as one of row numbers and holds such: whole numbers, none of them twice."""
     for place, name in enumerate(names):
         cells = [row[place].strip() for row in body]
-        if name.lower() in _ROW_NUMBERS and all(map(_is_whole, cells)) and len(set(cells)) == len(cells):
+        if name.lower() in ROW_NUMBERS and all(map(_is_whole, cells)) and len(set(cells)) == len(cells):
             raise AnchorlabError(
                 f"{path} has a column '{name}', which numbers the queries and is no class: leave that column out"
             )
