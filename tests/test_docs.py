@@ -281,6 +281,17 @@ def test_the_docs_explain_every_detail_and_table_of_an_analysis() -> None:
         assert f"`{name}`" in page, name
 
 
+def test_the_arrays_of_the_docs_are_a_task(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = blocks("docs/data.md", "python")
+    names: dict[str, Any] = {}
+    try:
+        exec(compile(example, "docs/data.md", "exec"), names)
+    finally:
+        TASKS.unregister("pets")
+    assert (names["task"].classes, len(names["task"].split("test"))) == (("cat", "dog"), 60)
+    assert capsys.readouterr().out.startswith("Task(pets: images of 2 classes; owner ")
+
+
 def test_the_module_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (example,) = blocks("docs/models.md", "python")
     monkeypatch.chdir(tmp_path)

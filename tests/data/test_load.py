@@ -30,6 +30,12 @@ def test_a_limit_keeps_the_first_examples_of_each_class() -> None:
     assert sum(len(limited.indices[name]) for name in ("owner", "held-out", "selection", "defender")) == 50
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_refused(limit: int) -> None:
+    with pytest.raises(AnchorlabError, match=f"limit is {limit}, but must be 1 or more"):
+        load_task("digits", limit=limit)
+
+
 def test_a_named_task_has_a_definition_and_the_given_location() -> None:
     assert find_task("cifar10", "/data/copy") == (TASKS["cifar10"], "/data/copy")
     assert find_task("digits") == (TASKS["digits"], None)

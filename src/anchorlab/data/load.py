@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from anchorlab.arguments import checked
 from anchorlab.data.columns import DataColumns
 from anchorlab.data.custom import custom_definition
 from anchorlab.data.cut import cut_splits
+from anchorlab.data.given import checked_data
 from anchorlab.data.inferred import inferred_columns
+from anchorlab.data.inputs import Kind
 from anchorlab.data.named import TASKS
 from anchorlab.data.sentences import cut_by_sentence
 from anchorlab.data.source_files import files_at
@@ -24,10 +27,23 @@ from anchorlab.errors import AnchorlabError, unknown
 from anchorlab.files import kind_at, user_path
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What decides which data are read."""
+
+    load: Callable[[str | None], RawData]
+    name: str
+    kind: Kind
+    data: str | None
+    state: str
+
+
 @lru_cache(maxsize=2)
-def _raw(load: Callable[[str | None], RawData], data: str | None, seed: int | None, state: str) -> RawData:
+def _raw(source: _Source, seed: int | None) -> RawData:
     """The data of the last two tasks are kept, so that several references and methods share one copy."""
-    return load(data) if seed is None else _raw(load, data, None, state).with_test(seed)
+    if seed is not None:
+        return _raw(source, None).with_test(seed)
+    return checked_data(source.load(source.data), source.name, source.kind)
 
 
 def _state_of(data: str | None) -> str:
@@ -96,12 +112,20 @@ def load_task(
         max_length: most tokens of a text, in place of the task's own limit; a model that reads fewer keeps its limit.
 
     Raises:
-        AnchorlabError: for an unknown name, data that are missing or malformed, or a length for images.
+        AnchorlabError: for an unknown name, data that are missing or malformed, a limit below 1, or a length for
+            images.
     """
+    if limit is not None and limit < 1:
+        raise AnchorlabError(
+            f"load_task: limit is {limit}, but must be 1 or more examples of each class: give such a one"
+        )
     definition, location = find_task(name, data, columns)
     if max_length is not None:
         definition = definition.with_max_length(max_length)
-    raw = _raw(definition.load, location, seed if definition.columns is not None else None, _state_of(location))
+    source = _Source(definition.load, definition.name, definition.kind, location, _state_of(location))
+    raw = _raw(source, seed if definition.columns is not None else None)
+    if raw.test is None:  # of a task of somebody's own
+        raw = _raw(source, seed)
     if limit is not None:
         raw = raw.limited(limit)
     assert raw.test is not None

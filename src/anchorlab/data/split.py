@@ -71,7 +71,7 @@ class RawData:
 
     Attributes:
         train: the training part.
-        test: the data set's own test part; None if it has none.
+        test: the data set's own test part; None if it has none: ``load_task`` then cuts one, a fifth of each class.
         classes: names of the classes, by label.
         reading: how the training part and then the test part were read; empty where nobody noted it.
     """
