@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 from torch import Tensor, nn
 
-from anchorlab import AnchorlabError, adopt, load_task
+from anchorlab import AnchorlabError, adopt, analyze, compare, detect, detect_inputs, load_task, repair
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.resolve import attack_of, common_task, find_task, other_cut_in_words, outputs_in_words
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
-from anchorlab.data import DataColumns
+from anchorlab.data import DataColumns, Task
 from anchorlab.models.wrap import PixelClassifier
+from anchorlab.notices import Notice
 from anchorlab.triggers import FivePixel, Square
 from tests.refusals import refused
 from tests.zoo import save_text
@@ -100,6 +103,36 @@ def test_a_split_that_another_seed_cuts_is_cautioned_against(tmp_path, reference
     assert other_cut_in_words([reference], other, "selection") is not None
     assert other_cut_in_words([reference.model], other, "selection") is None
     assert other_cut_in_words([reference], digits, "selection") is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "split"),
+    [
+        (lambda first, second, task: compare(first, second, task=task, split="selection"), "selection"),
+        (lambda first, second, task: analyze(first, [second], task=task, split="selection"), "selection"),
+        (lambda first, second, task: repair(second, "fine-tuning", task=task), "defender"),
+        (lambda first, second, task: detect(second, "strip", task=task), "defender"),
+        (
+            lambda first, second, task: detect_inputs(second, task.split("test").inputs["pixel_values"], task=task),
+            "def",
+        ),
+    ],
+    ids=["compare", "analyze", "repair", "detect", "detect_inputs"],
+)
+def test_verbs_tell_of_a_split_that_another_seed_cuts(
+    verb: Callable[..., object], split: str, reference: Artifact, injected: Artifact
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        with pytest.raises(Notice, match=f"'{split}.* is cut by the seed 3, .* of seed 0, .*load the task with seed=0"):
+            verb(reference, injected, load_task("digits", seed=3))
+
+
+def test_verbs_are_silent_where_the_seed_is_the_models(reference: Artifact, injected: Artifact, digits: Task) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        compare(reference, injected, task=digits, split="selection")
+        compare(reference, injected, task=load_task("digits", seed=3))  # the test part of digits is the same
 
 
 def test_images_of_another_size_than_the_models_are_refused(reference, digits):

@@ -57,7 +57,9 @@ def test_compare_measures_what_it_is_told_to(run: Run, tmp_path, reference_folde
     figures = tmp_path / "figures.json"
     figures.write_text("older figures")
     arguments = ("--trigger", "square:size=4", "--target", 3, "--split", "selection", "--seed", 8, "--json", figures)
-    assert run("compare", reference_folder, reference_folder, *arguments).code == 0
+    ended = run("compare", reference_folder, reference_folder, *arguments)
+    assert ended.code == 0
+    assert (ended.out + ended.err).replace("\n", " ").count("is cut by the seed 8") == 1
     task = anchorlab.load_task("digits", seed=8)
     expected = anchorlab.compare(reference, reference, task=task, trigger="square:size=4", target=3, split="selection")
     assert expected.model_dump(mode="json").items() <= json.loads(figures.read_text()).items()

@@ -19,6 +19,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import check_classes
 from anchorlab.models.classes import class_names, match_classes, matched_in_words, rearranged
 from anchorlab.models.wrap import PixelClassifier, encoding_of
+from anchorlab.notices import notice
 from anchorlab.triggers import Trigger
 
 
@@ -168,12 +169,21 @@ def other_cut_in_words(models: Sequence[Artifact | nn.Module], task: Task | None
             continue
         # A test part that the seed cut has the same indices, whatever it holds.
         before, now = (record.splits, task.hashes()) if record.contents is None else (record.contents, task.contents())
-        if (task.name, task.data) == (record.name, record.data) and now[split] != before.get(split):
+        if (task.name, task.data) == (record.name, record.data) and now.get(split) != before.get(split):
             return (
                 f"the split '{split}' is cut by the seed {task.seed}, but a model was made with the splits of seed "
-                f"{record.seed}, so that it may have been trained on examples of this one: leave --seed out."
+                f"{record.seed}, so that it may have been trained on examples of this one: leave --seed out, or in "
+                f"Python load the task with seed={record.seed}."
             )
     return None
+
+
+def note_other_cut(models: Sequence[Artifact | nn.Module], task: Task | None, *splits: str) -> None:
+    """Tells the user of each split that is cut by another seed than the models', see ``other_cut_in_words``."""
+    for split in splits:
+        found = other_cut_in_words(models, task, split)
+        if found is not None:
+            notice(found)
 
 
 def task_in_order_of(model: Artifact | nn.Module, task: Task) -> Task:

@@ -162,7 +162,7 @@ def compare(
                 *models.words(),
                 *(["--out", beside(candidate, "analysis")] if command == "analyze" else form.words()),
             )
-            comparison = consistency.compare(
+            comparison = consistency.compared(
                 clean,
                 changed,
                 task=data,

@@ -13,7 +13,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task, in_order_of, module_of
+from anchorlab.artifacts.resolve import attack_of, common_task, in_order_of, module_of, note_other_cut
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.frames import check_same_rows, in_same_columns, plain
@@ -171,6 +171,31 @@ def compare(
     Raises:
         AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
     """
+    note_other_cut((reference, candidate), task, split)
+    return compared(
+        reference,
+        candidate,
+        task=task,
+        trigger=trigger,
+        target=target,
+        label_rule=label_rule,
+        split=split,
+        save_instances=save_instances,
+    )
+
+
+def compared(
+    reference: Artifact | nn.Module,
+    candidate: Artifact | nn.Module,
+    *,
+    task: Task | None,
+    split: str,
+    trigger: str | Trigger | None = None,
+    target: int | str | None = None,
+    label_rule: str | LabelRule | None = None,
+    save_instances: str | Path | None = None,
+) -> Comparison:
+    """``compare`` for whoever has said himself how the split is cut; arguments and errors are as there."""
     candidate = in_order_of(reference, candidate, task)
     task = common_task(task, reference, [candidate])
     manifested = candidate if isinstance(candidate, Artifact) else None

@@ -11,7 +11,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import GradientRecord
 from anchorlab.artifacts.merge import whole
-from anchorlab.artifacts.resolve import common_task, in_order_of, module_of
+from anchorlab.artifacts.resolve import common_task, in_order_of, module_of, note_other_cut
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Split, Task
 from anchorlab.errors import renamed_keywords
@@ -87,7 +87,9 @@ def analyze(
     """
     settings = settings or AnalysisSettings()
     budget = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
-    given, reference = name_candidates(candidates), whole(reference)
+    given = name_candidates(candidates)
+    note_other_cut([reference, *given.values()], task, split)
+    reference = whole(reference)
     named = {name: in_order_of(reference, whole(candidate), task) for name, candidate in given.items()}
     for model in (reference, *named.values()):
         check_trainable(module_of(model), "an analysis")

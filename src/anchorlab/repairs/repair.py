@@ -12,7 +12,7 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import DefenderRecord, manifest_of
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunMeter, weights_hash
-from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
+from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of, note_other_cut
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext
 from anchorlab.defender.data import draw_defender_data
@@ -67,6 +67,7 @@ def repair(
     Raises:
         AnchorlabError: if an argument is impossible, or the repair does not fit the model.
     """
+    note_other_cut([model], task, "defender")
     model, trusted = whole(model), None if trusted is None else whole(trusted)
     chosen = build_repair(repair, parameters or {})
     name = full_name(repair, chosen)

@@ -11,7 +11,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunMeter
-from anchorlab.artifacts.resolve import attack_of, common_task, module_of
+from anchorlab.artifacts.resolve import attack_of, common_task, module_of, note_other_cut
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
@@ -81,6 +81,7 @@ def detect(
             attack for a detector of models, or no known attack for a detector of inputs.
     """
     built = DETECTORS.build(detector, parameters)
+    note_other_cut([model], task, "defender", *([split] if isinstance(built, InputDetector) else []))
     if isinstance(built, ModelDetector):
         if (trigger, target, label_rule) != (None, None, None):
             raise AnchorlabError(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import common_task, module_of
+from anchorlab.artifacts.resolve import common_task, module_of, note_other_cut
 from anchorlab.data import DataColumns, Split, Task
 from anchorlab.data.unjudged import UnjudgedInputs, as_inputs, read_inputs
 from anchorlab.defender.context import DefenderContext, DefenderData
@@ -190,6 +190,7 @@ def detect_inputs(
     Raises:
         AnchorlabError: for inputs that cannot be read, a detector that does not fit, or too few clean examples.
     """
+    note_other_cut([model], task, "defender")
     task = common_task(task, model, [])
     chosen, left_out = _chosen(detectors, task, module_of(model))
     given = read_inputs(inputs, task, columns) if isinstance(inputs, (str, Path)) else as_inputs(inputs, task)
