@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,24 @@ def test_labels_allow_churn_alone():
     assert found.values()["churn"] == (labels[0] != labels[1]).mean()
     with pytest.raises(AnchorlabError, match="unknown access 'logits'"):
         audit_answers(labels[0], labels[1], labels[2:], access="logits")
+
+
+@pytest.mark.parametrize("kind", [lambda logits: logits, shares])
+def test_copies_are_no_updates(kind: Callable[[Floats], Floats]) -> None:
+    """The audit of models refuses them by their weights."""
+    reference, far, *updates = map(kind, (REFERENCE, FAR, *UPDATES))
+    for copied, of in ((updates[0], "benign update 1"), (reference, "the reference"), (far, "the candidate")):
+        with pytest.raises(AnchorlabError, match=f"benign update 5 holds the same .* as {of}, and a copy is no"):
+            audit_answers(reference, far, [*updates[:4], copied.copy(), *updates[4:]])
+    assert audit_answers(reference, reference, updates).verdict.value == "unusual: less"
+
+
+def test_answers_that_may_be_equal_by_chance_are_no_copies() -> None:
+    """Labels, and probabilities of models that are sure of everything."""
+    labels = REFERENCE.argmax(axis=1)
+    audit_answers(labels, labels, [labels] * 39)
+    sure = np.eye(3)[labels]
+    audit_answers(sure, sure, [sure] * 39)
 
 
 def test_the_poorest_answers_decide_the_access():

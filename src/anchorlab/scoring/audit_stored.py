@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from anchorlab.scoring.audit_statistics import ACCESSES, LEVEL, Access, values_o
 from anchorlab.scoring.class_names import check_spelling, in_order
 from anchorlab.scoring.stored_answers import StoredAnswers, numbered, read_answers, read_labels
 from anchorlab.statistics.arrays import Floats
+
+#: Where the updates begin among all answers: after the reference's and the candidate's.
+_UPDATES = 2
 
 
 @checked
@@ -51,8 +55,8 @@ def audit_answers(
         seed: of random sets of queries.
 
     Raises:
-        AnchorlabError: if a file cannot be read, the answers are not to the same queries or of other classes, or there
-            are too few benign updates for the level.
+        AnchorlabError: if a file cannot be read, the answers are not to the same queries or of other classes, an
+            update is a copy, or there are too few benign updates for the level.
     """
     check_level(level)
     if not len(benign):
@@ -70,6 +74,7 @@ def audit_answers(
     check_enough(len(benign), level, judged)
     _check_alike(answers)
     answers = in_order(answers)
+    _refuse_copies(answers)
     truth = None if labels is None else read_labels(labels, "the true labels")
     if truth is not None:
         _check_truth(truth, answers)
@@ -120,6 +125,26 @@ def _check_alike(answers: Sequence[StoredAnswers]) -> None:
             raise AnchorlabError(
                 f"one of {first.name} and {one.name} names its classes, and the other numbers them: write both alike"
             )
+
+
+def _refuse_copies(answers: Sequence[StoredAnswers]) -> None:
+    """Raises AnchorlabError for an update whose logits or probabilities are another model's too, to the last bit.
+
+    Labels of different models may be equal, and so may candidate and reference. Probabilities of models that are sure
+    of everything are equal too, where they are 0 and 1.
+    """
+    seen: dict[bytes, str] = {}
+    for number, one in enumerate(answers):
+        values = one.logits
+        if values is None or ((values == values.min()) | (values == values.max())).all():
+            continue
+        digest = sha256(np.ascontiguousarray(values).tobytes()).digest()
+        if number >= _UPDATES and digest in seen:
+            raise AnchorlabError(
+                f"{one.name} holds the same {one.access} as {seen[digest]}, and a copy is no ordinary update of its "
+                "own: leave it out of the benign updates, or give another"
+            )
+        seen.setdefault(digest, one.name)
 
 
 def _check_truth(truth: NDArray[Any], answers: Sequence[StoredAnswers]) -> None:
