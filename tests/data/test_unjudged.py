@@ -141,6 +141,20 @@ def test_what_is_in_memory_must_fit_the_model(digits: Task, texts: Task) -> None
     refused("the inputs are images, but the model reads texts: give texts", as_inputs, grey, texts)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_images_in_memory_are_bytes(digits: Task, dtype: torch.dtype) -> None:
+    name = str(dtype).removeprefix("torch.")
+    refused(
+        f"the images are {name} of 4 dimensions, expected uint8", as_inputs, torch.zeros(2, 1, 8, 8).to(dtype), digits
+    )
+    refused("of 3 dimensions", as_inputs, torch.zeros(2, 8, 8, dtype=torch.uint8), digits)
+
+
+@pytest.mark.parametrize("as_stored", [False, True])
+def test_an_empty_text_in_memory_is_refused(texts: Task, as_stored: bool) -> None:
+    refused("row 1 is an empty text", as_inputs, ["good", " \n"], texts, as_stored=as_stored)
+
+
 def test_an_empty_file_is_refused(texts: Task, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("review\n")
     refused("holds no rows", read_inputs, tmp_path / "in.csv", texts)

@@ -92,22 +92,25 @@ def as_inputs(given: Sequence[str] | Tensor, task: Task, *, as_stored: bool = Fa
         as_stored: whether images keep their size, and texts get no inputs yet.
 
     Raises:
-        AnchorlabError: for none, texts for a model of images or the other way round, images of another type, or of
-            another size than the task's.
+        AnchorlabError: for none, an empty text, texts for a model of images or the other way round, images of another
+            type, or of another size than the task's.
     """
     _check_kind("image" if isinstance(given, Tensor) else "text", task, "the inputs")
     if len(given) == 0:
         raise AnchorlabError("there are no inputs: give one or more")
     if isinstance(given, Tensor):
-        split = Split({"pixel_values": given}, torch.zeros(len(given), dtype=torch.int64))
-        if not as_stored:
-            _check_pixels(split, task.split("test"), task.name, "the images")
-        elif given.dtype != torch.uint8 or given.ndim != 4:
+        if given.dtype != torch.uint8 or given.ndim != 4:
             raise AnchorlabError(
                 f"the images are {str(given.dtype).removeprefix('torch.')} of {given.ndim} dimensions, expected uint8 "
                 "of 4 (number × channels × height × width): bring them to that form first"
             )
+        split = Split({"pixel_values": given}, torch.zeros(len(given), dtype=torch.int64))
+        if not as_stored:
+            _check_pixels(split, task.split("test"), task.name, "the images")
     else:
+        empty = next((row for row, text in enumerate(given) if not text.strip()), None)
+        if empty is not None:
+            raise AnchorlabError(f"the inputs, row {empty} is an empty text: give its words, or leave the row out")
         split = Split({}, torch.zeros(len(given), dtype=torch.int64), tuple(given))
     if task.encoding is not None and not as_stored:
         split = split.encoded(task.encoding)
