@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from pydantic.dataclasses import dataclass
+from torch import Tensor
 
 from anchorlab import load_task
 from anchorlab.artifacts.artifact import Artifact
@@ -15,7 +17,7 @@ from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToOne, SourceToTarget
 from anchorlab.consistency.compare import compare
-from anchorlab.data import Split
+from anchorlab.data import Split, Task
 from anchorlab.data.split import index_hash
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection import inject as module
@@ -146,6 +148,23 @@ def test_scratch_starts_from_weights_that_the_seed_draws_and_not_from_the_refere
     torch.testing.assert_close(weights[0], weights[1], **tolerance())
     for other in weights[2:]:
         assert (weights[0] - other).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda table: table[:-1], r"expected floats of \[880, 10\], a row for each example of the split 'owner'"),
+        (lambda table: table[:, :9], r"are float32 of shape \[880, 9\], expected floats of"),
+        (lambda table: table.long(), r"are int64 of shape \[880, 10\], expected floats of"),
+        (lambda table: table / 0, "are not finite: compute them in float32"),
+    ],
+)
+def test_reference_logits_that_cannot_be_the_splits_are_refused(
+    digits: Task, reference: Artifact, spoil: Callable[[Tensor], Tensor], complaint: str
+) -> None:
+    table = torch.zeros(len(digits.split("owner")), 10)
+    with pytest.raises(AnchorlabError, match=complaint):
+        inject(reference, anchors=7, tuning=BRIEF, task=digits, reference_logits=spoil(table))
 
 
 def test_anchors_are_the_ones_of_the_seed_and_are_all_that_is_tuned_on(digits, reference, monkeypatch):

@@ -91,12 +91,15 @@ class InjectionPlan:
                 if they are known.
 
         Raises:
-            AnchorlabError: for logits beside anchors that come from no split.
+            AnchorlabError: for logits beside anchors that come from no split, or of another shape than the split's, or
+                that are not finite.
         """
         if reference_logits is not None and self.anchors_record.source == "other":
             raise AnchorlabError(
                 "reference_logits are on a split of the task, but the anchors are of other data: leave one of them out"
             )
+        if reference_logits is not None:
+            self._check_logits(reference_logits)
         start, manifest = self.reference.model, self.reference.manifest
         if self.method.fresh_start:
             seed = derive(self.seed, "scratch")
@@ -118,6 +121,20 @@ class InjectionPlan:
             augmentation=self.task.definition.augmentation,
             known_logits=known,
         )
+
+    def _check_logits(self, reference_logits: Tensor) -> None:
+        source = self.anchors_record.source
+        expected = (len(self.task.split(source)), len(self.task.classes))
+        if tuple(reference_logits.shape) != expected or not reference_logits.is_floating_point():
+            raise AnchorlabError(
+                f"reference_logits are {str(reference_logits.dtype).removeprefix('torch.')} of shape "
+                f"{list(reference_logits.shape)}, expected floats of {list(expected)}, a row for each example of the "
+                f"split '{source}': give the reference's logits on all of it"
+            )
+        if not reference_logits.isfinite().all():
+            raise AnchorlabError(
+                "reference_logits are not finite: compute them in float32, or leave them out, and they are computed"
+            )
 
 
 def plan_injection(
