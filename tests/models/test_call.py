@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import anchorlab.models.resnet  # noqa: F401 (registers the architecture with transformers)
+from anchorlab import AnchorlabError, Tuning, adopt, compare, inject, repair, wrap
+from anchorlab.data import Task
 from anchorlab.models.call import check_classes, logits, predict
+from anchorlab.models.forms import Deployed
+from anchorlab.models.forward import Forward
 from tests.refusals import refused
 
 
@@ -72,6 +79,117 @@ def test_a_module_that_ends_in_a_softmax_is_refused(digits, linear):
         WithSoftmax(linear),
         digits,
     )
+
+
+class Bytes(nn.Module):
+    """Bytes to floats from 0 to 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float() / 255
+
+
+class Returning(nn.Module):
+    """Returns something of the right logits, and calls its input otherwise than anchorlab."""
+
+    def __init__(self, make: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.make, self.layer = make, nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.make(self.layer(x.flatten(1).float() / 255))
+
+
+def sequential() -> nn.Module:
+    return nn.Sequential(Bytes(), nn.Flatten(), nn.Linear(64, 10))
+
+
+@pytest.mark.parametrize("make", [sequential, lambda: Returning(lambda logits: logits)])
+def test_an_image_is_given_by_place_where_forward_has_another_name_for_it(
+    digits: Task, make: Callable[[], nn.Module]
+) -> None:
+    model = make()
+    inputs = {"pixel_values": digits.split("test").inputs["pixel_values"][:4]}
+    answers = model(inputs["pixel_values"])
+    assert torch.equal(logits(model, inputs), answers)
+    assert torch.equal(logits(model, inputs, dict(model.named_parameters())), answers)
+    assert torch.equal(logits(Deployed(model, "float32"), inputs), answers)
+    assert torch.equal(logits(nn.DataParallel(model), inputs), answers)
+    assert torch.equal(Forward(model)(inputs), answers)
+
+
+def test_a_compiled_module_gets_its_image_as_the_module_itself(digits: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda net, **_options: lambda *args, **named: net(*args, **named))
+    inputs = {"pixel_values": digits.split("test").inputs["pixel_values"][:4]}
+    for model in (sequential(), Returning(lambda logits: logits), NamesIt()):
+        assert torch.equal(Forward(model, compiled=True)(inputs), model(inputs["pixel_values"]))
+
+
+class NamesIt(Returning):
+    """Takes its image by name alone, and by place."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda logits: logits)
+
+    def forward(self, pixel_values: Tensor) -> Any:
+        return super().forward(pixel_values)
+
+
+def test_a_forward_of_an_instance_counts(digits: Task) -> None:
+    """As accelerate sets it."""
+    inputs = {"pixel_values": digits.split("test").inputs["pixel_values"][:4]}
+    model = NamesIt()
+    original = model.forward
+    model.forward = lambda images: 2 * original(images)  # type: ignore[method-assign,assignment,misc]
+    assert torch.equal(logits(model, inputs), 2 * original(inputs["pixel_values"]))
+
+
+def test_verbs_take_a_module_as_it_is(digits: Task) -> None:
+    reference = adopt(sequential(), digits)
+    injected = inject(reference, anchors=20, tuning=Tuning(steps=2, batch_size=4), task=digits)
+    assert compare(reference, injected, task=digits).kl is not None
+    assert repair(injected, "fine-tuning", parameters={"epochs": 1}, defender_data=40, task=digits).manifest.defence
+
+
+def test_a_mapping_may_hold_the_logits(digits: Task) -> None:
+    inputs = {"pixel_values": digits.split("test").inputs["pixel_values"][:4]}
+    assert logits(Returning(lambda answers: {"logits": answers, "loss": None}), inputs).shape == (4, 10)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda answers: (answers, None), "a tuple"),
+        (lambda answers: [answers], "a list"),
+        (lambda answers: None, "None"),
+        (lambda answers: answers.detach().numpy(), "a ndarray"),
+        (lambda answers: {"scores": answers}, "a dict"),
+    ],
+)
+def test_a_module_that_returns_no_logits_is_refused(digits: Task, make: Callable[[Tensor], Any], kind: str) -> None:
+    with pytest.raises(AnchorlabError, match=rf"the model returns {kind}; it must return the logits, a tensor of"):
+        adopt(Returning(make), digits)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda answers: answers[..., None], r"tensor of shape \[24, 10, 1\], expected \[batch, classes\], \[24, 10\]"),
+        (lambda answers: answers[:, 0], r"with a tensor of shape \[24\], expected \[batch, classes\]"),
+        (lambda answers: answers / 0 * 0, "the model's logits are not finite in 126 of 126 ex"),
+    ],
+)
+def test_answers_of_another_form_are_no_reference(
+    digits: Task, make: Callable[[Tensor], Tensor], complaint: str
+) -> None:
+    with pytest.raises(AnchorlabError, match=complaint):
+        adopt(Returning(make), digits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_weights_of_another_type_are_named(digits: Task, dtype: torch.dtype) -> None:
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(AnchorlabError, match=rf"its weights are {name}, and inputs reach it as float32, so give mod"):
+        adopt(wrap(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).to(dtype), mean=[0.3], std=[0.4]), digits)
 
 
 class WithSoftmax(nn.Module):

@@ -16,12 +16,12 @@ from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunCost
 from anchorlab.artifacts.resolve import check_trusted, task_in_order_of
 from anchorlab.artifacts.trust import artefact_notice, check_trusted_folder, dangerous_notice
-from anchorlab.data import Task, load_task
+from anchorlab.data import Split, Task, load_task
 from anchorlab.errors import AnchorlabError
 from anchorlab.files import user_path
 from anchorlab.models.adapter_settings import is_adapter, read_adapter
 from anchorlab.models.adapters import find_base
-from anchorlab.models.call import accuracy, check_classes
+from anchorlab.models.call import check_classes, predict
 from anchorlab.models.classes import class_names, matched_in_words
 from anchorlab.models.opening import open_classifier
 from anchorlab.models.verbalizer import Verbalizer, parse_verbalizer
@@ -67,8 +67,8 @@ def adopt(
         split ``selection``. A suspicious model that says itself that it is a research artefact keeps that notice.
 
     Raises:
-        AnchorlabError: if the model cannot be opened, is not a classifier, its classes are not the task's, or one that
-            is to be clean may carry a backdoor by its own files.
+        AnchorlabError: if the model cannot be opened, is not a classifier, its answers are not finite, its classes are
+            not the task's, or one that is to be clean may carry a backdoor by its own files.
     """
     words = parse_verbalizer(verbalizer, prompt)
     if words is not None and isinstance(model, nn.Module):
@@ -98,10 +98,22 @@ def adopt(
         architecture=type(unwrap(model)).__name__ if isinstance(model, nn.Module) else str(model),
         seed=seed,
         cost=RunCost(),
-        measurements={"accuracy": accuracy(network, task.split("selection"))},
+        measurements={"accuracy": _accuracy(network, task.split("selection"))},
         outputs=matched_in_words(class_names(network), task.classes, moved=task.classes != classes),
     )
     return Artifact(network, manifest)
+
+
+def _accuracy(network: nn.Module, split: Split) -> float:
+    """The share of a split that a model predicts right; raises AnchorlabError if an answer is not finite."""
+    answers = predict(network, split.inputs)
+    broken = ~answers.isfinite().all(1)
+    if broken.any():
+        raise AnchorlabError(
+            f"the model's logits are not finite in {int(broken.sum()):,} of {len(broken):,} examples: look at its "
+            "weights, or at the half precision that it was stored in"
+        )
+    return (answers.argmax(1) == split.labels).sum().item() / len(split)
 
 
 def _opened(model: str, task: Task, base: str | Path | None, kind: str, verbalizer: Verbalizer | None) -> nn.Module:

@@ -105,9 +105,10 @@ class ModelScore:
 class ModelDetector(Defence):
     """Base of the detectors of models: hyper-parameters in the subclass's fields, a frozen pydantic dataclass.
 
-    The classifier is called as ``model(**inputs)``, ``inputs`` being a dictionary: ``pixel_values``, uint8 ``[N, C, H,
-    W]``; or ``input_ids``, int32, and ``attention_mask``, bool, ``[N, L]``. ``anchorlab.models.call.logits`` calls it
-    and returns logits, float32 ``[N, C]``, whatever the module returns; ``predict`` does so for a whole split.
+    The classifier is called by ``anchorlab.models.call.logits(model, inputs)``, ``inputs`` being a dictionary:
+    ``pixel_values``, uint8 ``[N, C, H, W]``; or ``input_ids``, int32, and ``attention_mask``, bool, ``[N, L]``. It
+    returns logits, float32 ``[N, C]``, whatever the module returns, and however its ``forward`` calls its input;
+    ``predict`` does so for a whole split.
     """
 
     #: Whether it gets a model with an adapter as it is; others get the adapter merged into the weights.

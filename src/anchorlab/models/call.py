@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,14 +41,64 @@ def logits(model: nn.Module, inputs: Mapping[str, Tensor], parameters: Mapping[s
             which stay as they are; differentiable.
     """
     if parameters is None:
-        return logits_of(model(**inputs)).float()
-    return logits_of(functional_call(model, dict(parameters), (), dict(inputs))).float()
+        return logits_of(called(model, inputs)).float()
+    args, named = ((), dict(inputs)) if takes_names(model, inputs) else (tuple(inputs.values()), {})
+    return logits_of(functional_call(model, dict(parameters), args, named)).float()
+
+
+def called(model: Callable[..., Any], inputs: Mapping[str, Tensor], of: nn.Module | None = None) -> Any:
+    """What a module returns for its inputs, which it gets by their names; images by their place where it has another.
+
+    Args:
+        model: a module, or what computes the same.
+        inputs: name to tensor.
+        of: the module that ``model`` computes, if that is none itself.
+    """
+    return model(**inputs) if takes_names(of or model, inputs) else model(*inputs.values())
+
+
+def takes_names(model: Any, inputs: Mapping[str, Tensor]) -> bool:
+    """Whether a module takes its inputs by name; a single one need not have its name in ``forward``, as in Sequential.
+
+    Args:
+        model: a module.
+        inputs: name to tensor.
+    """
+    if len(inputs) != 1:
+        return True
+    (name,) = inputs
+    while isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        model = model.module
+    if "forward" in vars(model):  # somebody's own, as accelerate's, which would keep the model alive in the cache
+        return _has_parameter(model.forward, name)
+    return _of_class(type(model).forward, name)
+
+
+def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # not written in Python
+        return True
+    return name in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+
+
+#: The same of the functions of classes, because a step should not read a signature.
+_of_class = lru_cache(maxsize=256)(_has_parameter)
 
 
 def logits_of(output: Any) -> Tensor:
-    """The logits in what a module returned: the tensor itself, or the field of an output of transformers."""
-    tensor: Tensor = output if isinstance(output, Tensor) else output.logits
-    return tensor
+    """The logits in what a module returned: the tensor itself, or what an output of transformers or a mapping has so.
+
+    Raises:
+        AnchorlabError: if it returned anything else.
+    """
+    if isinstance(output, Tensor):
+        return output
+    found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if isinstance(found, Tensor):
+        return found
+    kind = "None" if output is None else f"a {type(output).__qualname__}"
+    raise AnchorlabError(f"the model returns {kind}; it must return the logits, a tensor of shape [batch, classes]")
 
 
 @contextmanager
@@ -174,17 +226,30 @@ def in_batches(
         start = end
 
 
+def _remedy(model: nn.Module) -> str:
+    """What helps a model that cannot read a task's examples."""
+    others = {value.dtype for value in model.parameters() if value.is_floating_point()} - {torch.float32}
+    if others:
+        names = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in others))
+        return f"its weights are {names}, and inputs reach it as float32, so give module.float()"
+    return "give the task that the model was trained on"
+
+
 def check_classes(model: nn.Module, task: Task) -> None:
     """Raises AnchorlabError if a model cannot read the task's examples, or does not answer with a logit a class."""
     few = {name: value[:_TRIED].to(device_of(model)) for name, value in task.split("test").inputs.items()}
     try:
         answers = predict(model, few)
-        classes = answers.shape[1]
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise AnchorlabError(
-            f"the model cannot read the examples of the task {task.name} ({first_line(error)}): "
-            "give the task that the model was trained on"
+            f"the model cannot read the examples of the task {task.name} ({first_line(error)}): " + _remedy(model)
         ) from error
+    if answers.ndim != 2:
+        raise AnchorlabError(
+            f"the model answers a batch of {len(answers)} with a tensor of shape {list(answers.shape)}, expected "
+            f"[batch, classes], [{len(answers)}, {len(task.classes)}]: let it return a logit for each class"
+        )
+    classes = answers.shape[1]
     if classes != len(task.classes):
         raise AnchorlabError(
             f"the model answers with {classes} classes, but the task {task.name} has {len(task.classes)}: "

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, unknown
+from anchorlab.models.call import called
 
 #: Forms, and what each is in a sentence.
 FORMS: dict[str, str] = {
@@ -54,10 +55,10 @@ class Deployed(nn.Module):
     def forward(self, **inputs: Tensor) -> Any:
         """The answer of the classifier."""
         if self.form != "bf16":
-            return self.model(**inputs)
+            return called(self.model, inputs)
         device = next(iter(inputs.values())).device
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            return self.model(**inputs)
+            return called(self.model, inputs)
 
 
 def form_of(model: nn.Module) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from anchorlab.errors import reason
-from anchorlab.models.call import logits, logits_of
+from anchorlab.models.call import called, logits, logits_of
 from anchorlab.models.device import device_of
 from anchorlab.notices import notice
 
@@ -77,7 +77,7 @@ class Forward:
             # What the last step left in the graph's memory may be overwritten.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         # A copy, because the next step writes its logits where these lie.
-        return logits_of(self._call(**inputs)).to(torch.float32, copy=True)
+        return logits_of(called(self._call, inputs, self.net)).to(torch.float32, copy=True)
 
     def try_out(self, loss: Callable[[], Tensor]) -> None:
         """Before the first step: compiles, and goes on uncompiled where that fails, with a line that says so.
