@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -139,6 +141,31 @@ def test_a_module_that_is_adopted_keeps_its_mode_and_shares_nothing_with_the_art
     with torch.no_grad():
         model.net.layer.weight.zero_()
     assert adopted.model.net.layer.weight.any()
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array, torch.tensor, lambda it: torch.tensor(it).view(-1, 1, 1)])
+def test_mean_and_deviation_come_in_any_form(form: Callable[[list[float]], Any]) -> None:
+    model = wrap(Small(), mean=form([0.25]), std=form([0.5]))
+    assert (model.mean.item(), model.std.item()) == (0.25, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"mean": [0.5]}, "mean is given without std: give both, or neither"),
+        ({"std": [0.5]}, "std is given without mean: give both, or neither"),
+        ({"mean": [0.5, 0.5, 0.5], "std": [0.2]}, "mean has 3 numbers and std 1, expected one of each"),
+        ({"mean": [], "std": []}, "mean has 0 numbers and std 0"),
+        ({"mean": [0.5], "std": [0.0]}, "of std above 0"),
+        ({"mean": [0.5], "std": [-1.0]}, "of std above 0"),
+        ({"mean": [float("nan")], "std": [1.0]}, "expected finite numbers"),
+        ({"mean": [0.5], "std": [float("inf")]}, "expected finite numbers"),
+        ({"mean": "0.5", "std": [1.0]}, "mean is '0.5', but must be a list of a number or"),
+    ],
+)
+def test_mean_and_deviation_that_cannot_be_such_are_refused(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(AnchorlabError, match=complaint):
+        wrap(Small(), **options)
 
 
 def test_weights_alone_are_loaded_into_a_module(tmp_path):

@@ -100,7 +100,7 @@ def _labels(given: Any, where: str, classes: int) -> Tensor:
         raise _not_whole(where, _dtype(given))
     if given.ndim != 1:
         raise AnchorlabError(f"the labels of {where} have shape {_shape(given)}, expected [N]: give one an example")
-    labels = given if given.dtype == torch.int64 else given.long()
+    labels: Tensor = given if given.dtype == torch.int64 else given.long()
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise AnchorlabError(
             f"the labels of {where} go from {int(labels.min())} to {int(labels.max())}, expected numbers of the "

@@ -6,10 +6,12 @@ texts holds, are wrapped; their weights keep their own names, so that a saved fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -137,30 +139,55 @@ def wrap(
     module: nn.Module,
     *,
     weights: str | Path | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Sequence[float] | np.ndarray | Tensor | None = None,
+    std: Sequence[float] | np.ndarray | Tensor | None = None,
     size: tuple[int, int] | None = None,
 ) -> PixelClassifier:
     """Any image network, one of timm included, as a classifier of raw pixels.
 
     Args:
-        module: takes normalised float images ``[B, C, H, W]`` and returns logits ``[B, K]``.
+        module: takes normalised float images ``[B, C, H, W]`` and returns logits ``[B, K]``. It is part of what is
+            returned, no copy, and is put into evaluation mode.
         weights: a state_dict of the module in safetensors, to be loaded into it.
-        mean: of each channel on the scale 0 to 1; None for the module's own ``pretrained_cfg``, which modules
-            of timm have, or else ImageNet's.
-        std: of each channel, with the same default.
+        mean: of each channel on the scale 0 to 1, in any form; None for the module's own ``pretrained_cfg``, which
+            modules of timm have, or else ImageNet's.
+        std: of each channel, above 0, given where ``mean`` is; with the same default.
         size: height and width that the module wants; None for the module's own, or else any.
 
     Raises:
-        AnchorlabError: if the weights cannot be read or do not fit.
+        AnchorlabError: if the weights cannot be read or do not fit, or mean and standard deviation cannot be such.
     """
     settings = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None) or {}
-    mean, std = mean or settings.get("mean") or _IMAGENET[0], std or settings.get("std") or _IMAGENET[1]
+    if mean is None and std is None:
+        mean, std = settings.get("mean") or _IMAGENET[0], settings.get("std") or _IMAGENET[1]
+    means, stds = _statistics(mean, std)
     if size is None and settings.get("fixed_input_size"):
         size = tuple(settings["input_size"][1:])
     if weights is not None:
         load_weights(module, Path(weights))
-    return PixelClassifier(module, mean, std, size).eval()
+    return PixelClassifier(module, means, stds, size).eval()
+
+
+def _statistics(mean: Any, std: Any) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel as lists of one length."""
+    if mean is None or std is None:
+        given, other = ("mean", "std") if std is None else ("std", "mean")
+        raise AnchorlabError(f"wrap: {given} is given without {other}: give both, or neither")
+    means, stds = (
+        np.asarray(one.detach().cpu() if isinstance(one, Tensor) else one, dtype=np.float64).ravel().tolist()
+        for one in (mean, std)
+    )
+    if len(means) != len(stds) or not means:
+        raise AnchorlabError(
+            f"wrap: mean has {len(means)} numbers and std {len(stds)}, expected one of each for every channel: give as "
+            "many"
+        )
+    if not all(map(math.isfinite, means + stds)) or min(stds) <= 0:
+        raise AnchorlabError(
+            f"wrap: mean is {means} and std {stds}, expected finite numbers, of std above 0: give those that the "
+            "module was trained with"
+        )
+    return means, stds
 
 
 def load_weights(module: nn.Module, path: Path) -> dict[str, Tensor]:
