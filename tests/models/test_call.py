@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import anchorlab.models.resnet  # noqa: F401 (registers the architecture with transformers)
 from anchorlab import AnchorlabError, Tuning, adopt, compare, inject, repair, wrap
 from anchorlab.data import Task
-from anchorlab.models.call import check_classes, logits, predict
+from anchorlab.models.call import check_classes, in_batches, logits, predict
 from anchorlab.models.forms import Deployed
 from anchorlab.models.forward import Forward
 from tests.refusals import refused
@@ -199,3 +199,14 @@ class WithSoftmax(nn.Module):
 
     def forward(self, pixel_values):
         return self.net(pixel_values=pixel_values).softmax(1)
+
+
+def test_batches_of_texts_give_freed_memory_back_and_images_keep_it(monkeypatch):
+    """A batch of texts has another shape than the one before, so that kept memory would grow."""
+    given_back = []
+    monkeypatch.setattr("anchorlab.models.call.give_back_freed_memory", lambda: given_back.append(1))
+    mask = torch.ones(18, 8, dtype=torch.int64).tril(4)
+    assert len([*in_batches({"input_ids": mask, "attention_mask": mask}, 2)]) == 9
+    assert len(given_back) == 2
+    assert len([*in_batches({"pixel_values": torch.zeros(18, 1, 2, 2)}, 2)]) == 9
+    assert len(given_back) == 2

@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from anchorlab.data.inputs import lengths, rows
 from anchorlab.errors import AnchorlabError, first_line, is_out_of_memory
+from anchorlab.models.allocator import give_back_freed_memory
 from anchorlab.models.device import device_of, exact_arithmetic
 from anchorlab.models.probabilities import Watch
 from anchorlab.notices import notice
@@ -26,6 +27,9 @@ EVALUATION_BATCH = 500
 
 #: Tokens in one forward pass, padding included, so that long texts need no more memory than short ones.
 EVALUATION_TOKENS = 2**15
+
+#: Batches of texts after which freed memory goes back to the system.
+_BATCHES_KEPT = 4
 
 #: Examples on which a model's answers are tried before work begins.
 _TRIED = 24
@@ -218,12 +222,15 @@ def in_batches(
         return
     widths, order = widths.sort(descending=True, stable=True)
     order = order.to(next(iter(inputs.values())).device)
-    start = 0
+    start = number = 0
     while start < len(order):
         width = int(widths[start])
         end = start + max(1, min(batch_size, tokens // width))
         yield order[start:end], width
-        start = end
+        start, number = end, number + 1
+        # Each batch has another shape, so that the memory that one frees fits the next badly: what is kept would grow.
+        if number % _BATCHES_KEPT == 0:
+            give_back_freed_memory()
 
 
 def _remedy(model: nn.Module) -> str:
