@@ -24,6 +24,13 @@ def test_the_defender_s_examples_are_cut_with_the_seed_and_grow(digits):
     assert draw_defender_data(digits, 60, seed=1)[1] != digest
 
 
+def test_usual_is_640_or_all_where_there_are_fewer(digits):
+    all_of_them, digest = draw_defender_data(digits, None, seed=0)
+    few, same = draw_defender_data(digits, "usual", seed=0)
+    assert len(few) == len(all_of_them) < 640
+    assert same == digest
+
+
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=40))
 def test_a_fifth_of_each_class_is_validation_rows_and_one_of_two(labels):
     held = _validation_rows(torch.tensor(labels))

@@ -34,6 +34,8 @@ def test_it_is_a_suite_of_references_methods_triggers_and_seeds() -> None:
     assert parse_suite(suite.to_yaml()) == suite
     quick = population_suite("digits", quick=True, references=5)
     assert (quick.references, quick.seeds, quick.tasks[0].training) == ([0, 1], [0], {"epochs": 2})
+    assert population_suite("digits", detectors=["bias"]).defender == [126]
+    assert population_suite("digits").defender == [640]
     later = population_suite("digits", seed=999, seeds=2)
     assert (later.references, later.seeds) == ([999, 1000, 1001], [999, 1000])
     assert not set(later.seeds) & set(later.selection.seeds)

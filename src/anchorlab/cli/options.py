@@ -66,10 +66,6 @@ DefenderData = Annotated[
     ),
 ]
 
-#: Clean examples that a defender has where nobody says how many.
-_DEFENDER = 640
-
-
 Data = Annotated[
     str | None,
     typer.Option(
@@ -389,5 +385,6 @@ def defender_count(given: str | None, task: Task) -> int | None:
     """
     if given is not None:
         return number_or_all(given, "--defender-data")
-    there = len(task.split("defender"))
-    return min(_DEFENDER, there) if there else None
+    from anchorlab.defender.data import usual_count
+
+    return usual_count(task)

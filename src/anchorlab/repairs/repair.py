@@ -15,7 +15,7 @@ from anchorlab.artifacts.provenance import RunMeter, weights_hash
 from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of, note_other_cut
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext
-from anchorlab.defender.data import draw_defender_data
+from anchorlab.defender.data import DefenderCount, draw_defender_data
 from anchorlab.defender.device import check_layers, check_modality, copy_to_device, data_to_device
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
@@ -41,7 +41,7 @@ def repair(
     repair: str | Repair = "nad",
     *,
     parameters: Mapping[str, Any] | None = None,
-    defender_data: int | None = 640,
+    defender_data: DefenderCount = "usual",
     task: Task | None = None,
     trusted: Artifact | nn.Module | None = None,
     choose_depth: DepthChooser | None = None,
@@ -54,7 +54,7 @@ def repair(
         repair: a repair, or its registered name; ``oracle-NAME`` prunes to a depth that ``choose_depth`` chooses.
         parameters: hyper-parameters of a repair given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
-            None for all.
+            ``usual`` for 640, or all if there are fewer; None for all.
         task: the task with its data; the manifest's if None.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
         choose_depth: chooses the depth of an oracle (``anchorlab.scoring.repairs.choose_on_test``).
@@ -129,7 +129,7 @@ def check_repair(
     chosen: Repair,
     name: str,
     *,
-    defender_data: int | None = 640,
+    defender_data: DefenderCount = "usual",
     task: Task | None = None,
     trusted: Artifact | nn.Module | None = None,
     seed: int = 0,
@@ -140,7 +140,7 @@ def check_repair(
         model: the suspicious model.
         chosen: the repair.
         name: what it is called.
-        defender_data: number of clean examples that the defender has; None for all.
+        defender_data: number of clean examples that the defender has, as in ``repair``.
         task: the task with its data; the manifest's if None.
         trusted: an earlier version of the model that the defender trusts.
         seed: seed of all draws.

@@ -15,7 +15,7 @@ from anchorlab.artifacts.resolve import attack_of, common_task, module_of, note_
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.defender.data import draw_defender_data
+from anchorlab.defender.data import DefenderCount, draw_defender_data
 from anchorlab.defender.device import check_fits_form, check_modality, copy_to_device, data_to_device
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
@@ -43,7 +43,7 @@ def detect(
     detector: str | ModelDetector | InputDetector = "neural-cleanse",
     *,
     parameters: Mapping[str, Any] | None = None,
-    defender_data: int | None = 640,
+    defender_data: DefenderCount = "usual",
     task: Task | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
@@ -62,7 +62,7 @@ def detect(
         detector: a detector of models or of inputs, or its registered name.
         parameters: hyper-parameters of a detector given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
-            None for all.
+            ``usual`` for 640, or all if there are fewer; None for all.
         task: the task with its data; the manifest's if None.
         trigger: the attack's trigger, for a detector of inputs; the manifest's if None.
         target: the attacker's label, for a detector of inputs; the manifest's if None.
@@ -107,7 +107,7 @@ def score_model(
     model: Artifact | nn.Module,
     detector: ModelDetector,
     *,
-    defender_data: int | None = 640,
+    defender_data: DefenderCount = "usual",
     task: Task | None = None,
     seed: int = 0,
     title: str | None = None,
@@ -129,7 +129,7 @@ def score_inputs(
     model: Artifact | nn.Module,
     detectors: Sequence[InputDetector],
     *,
-    defender_data: int | None = 640,
+    defender_data: DefenderCount = "usual",
     task: Task | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
@@ -174,7 +174,7 @@ def check_detectors(
     model: Artifact | nn.Module,
     detectors: Sequence[ModelDetector | InputDetector],
     *,
-    defender_data: int | None = 640,
+    defender_data: DefenderCount = "usual",
     task: Task | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
@@ -198,7 +198,7 @@ def prepare(
     model: Artifact | nn.Module,
     task: Task,
     min_examples: int,
-    defender_data: int | None,
+    defender_data: DefenderCount,
     seed: int,
     bar: Any,
     *,

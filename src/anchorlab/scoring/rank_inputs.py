@@ -19,6 +19,7 @@ from anchorlab.artifacts.resolve import common_task, module_of, note_other_cut
 from anchorlab.data import DataColumns, Split, Task
 from anchorlab.data.unjudged import UnjudgedInputs, as_inputs, read_inputs
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.defender.data import DefenderCount
 from anchorlab.defender.device import check_fits_form, check_modality
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector
@@ -169,7 +170,7 @@ def detect_inputs(
     inputs: str | Path | Sequence[str] | Tensor,
     detectors: Sequence[str | InputDetector] | None = None,
     *,
-    defender_data: int | None = 640,
+    defender_data: DefenderCount = "usual",
     task: Task | None = None,
     columns: DataColumns | None = None,
     seed: int = 0,
@@ -182,7 +183,8 @@ def detect_inputs(
             images as uint8 ``[N, C, H, W]``.
         detectors: detectors of inputs, or their registered names; all that fit the model and its data if None.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
-            None for all. A fifth of them is held back, and says which scores clean inputs have.
+            ``usual`` for 640, or all if there are fewer; None for all. A fifth of them is held back, and says which
+            scores clean inputs have.
         task: the task with its data; the manifest's if None.
         columns: what is where in the file; the columns of the task's own data if None.
         seed: seed of all draws.
@@ -234,7 +236,7 @@ def judge_inputs(
     inputs: Split,
     *,
     task: Task,
-    defender_data: int | None,
+    defender_data: DefenderCount,
     seed: int,
     strict: bool = True,
     title: str | None = None,
@@ -246,7 +248,7 @@ def judge_inputs(
         detectors: name to detector, each of which fits the data.
         inputs: N inputs as the model reads them.
         task: the task as the model reads it.
-        defender_data: number of clean examples of the defender; None for all.
+        defender_data: number of clean examples of the defender, as in ``detect_inputs``.
         seed: seed of all draws.
         strict: whether a detector that cannot judge the inputs is an error; otherwise it is left out.
         title: of the progress bar.

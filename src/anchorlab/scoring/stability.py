@@ -22,6 +22,7 @@ from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.answers import answers
 from anchorlab.data import Task
+from anchorlab.defender.data import DefenderCount
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.oracles import build_repair, full_name, is_oracle
 from anchorlab.repairs.repair import check_repair
@@ -112,7 +113,7 @@ def score_stability(
     repair: str | Repair = "nad",
     *,
     parameters: Mapping[str, Any] | None = None,
-    defender_data: int | None = 640,
+    defender_data: DefenderCount = "usual",
     task: Task | None = None,
     trusted: Artifact | nn.Module | None = None,
     trigger: str | Trigger | None = None,
@@ -128,7 +129,7 @@ def score_stability(
         suspicious: the model before the repair, with its manifest or as a bare classifier of raw inputs.
         repair: a repair, or its registered name; ``oracle-NAME`` for an oracle.
         parameters: hyper-parameters of a repair given by name; the grid changes one at a time.
-        defender_data: number of clean examples that the defender has; None for all.
+        defender_data: number of clean examples that the defender has, as in ``repair``.
         task: the task with its data; the manifest's if None.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
         trigger: the attack's trigger; the manifest's if None.

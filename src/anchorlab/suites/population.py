@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from anchorlab.arguments import checked
-from anchorlab.data import DataColumns, find_task
+from anchorlab.data import DataColumns, find_task, load_task
+from anchorlab.defender.data import usual_count
 from anchorlab.detectors import DETECTORS, Command, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, quoted
 from anchorlab.methods import METHODS
@@ -43,7 +44,7 @@ def population_suite(
     target: int | str | None = None,
     methods: Sequence[str] = (),
     detectors: Sequence[str | ModelDetector | InputDetector] = (),
-    defender: int | Literal["all"] = 640,
+    defender: int | Literal["usual", "all"] = "usual",
     quick: bool = False,
     seed: int = 0,
 ) -> Suite:
@@ -62,7 +63,7 @@ def population_suite(
         methods: methods, each with its parameters as in ``anchoring:strength=4``.
         detectors: detectors, in the same form or built, such as ``Command`` for a scanner of somebody else's; without
             any, only the models are made.
-        defender: number of the defender's clean examples, or ``all``.
+        defender: number of the defender's clean examples, or ``all``; ``usual`` for 640, or all if there are fewer.
         quick: two references, one seed and short training, for a first look.
         seed: the first seed of the references and of the injections; the others follow it.
 
@@ -73,6 +74,8 @@ def population_suite(
         if not 1 <= count <= MOST_SEEDS:
             raise AnchorlabError(f"{what} {quoted(count)} is not possible: give a number from 1 to {MOST_SEEDS:,}")
     definition, _ = find_task(task, data, columns)
+    if defender == "usual":  # without detectors nobody draws them, and no data are opened for their number
+        defender = (usual_count(load_task(task, seed=seed, data=data, columns=columns)) if detectors else 640) or "all"
     spec: dict[str, Any] = {"name": task, "model": model, "data": data, "columns": columns}
     if quick:
         references, seeds = min(references, 2), 1
