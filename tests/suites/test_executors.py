@@ -279,6 +279,27 @@ def test_a_script_that_comes_through_a_pipe_may_have_processes() -> None:
     assert done.stdout == "3\n", done.stderr
 
 
+def test_a_script_without_a_guard_ends_with_one_sentence_and_stores_no_failure(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from anchorlab import run_suite\nfrom tests.suites.inline import tiny\nrun_suite(tiny(), 'results')\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1
+    assert 'put the work of the script below if __name__ == "__main__":' in done.stderr.splitlines()[-1]
+    assert done.stderr.count("Traceback") == 1
+    assert not list((tmp_path / "results").rglob("failed/*.json"))
+
+
 def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     with two_sleepers(tmp_path) as (parent, children):
         everyone = {*children, *map(parent_of, children)} - {parent.pid}  # with the process that they are forks of

@@ -135,7 +135,7 @@ def test_the_scanner_of_the_docs_scans(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     Path("scan.py").write_text(script)
     names: dict[str, object] = {}
-    definition = example.split("suite = ")[0].replace("python scan.py", f"{shlex.quote(sys.executable)} scan.py")
+    definition = example.split("if __name__")[0].replace("python scan.py", f"{shlex.quote(sys.executable)} scan.py")
     exec(compile(definition, "docs/scanners.md", "exec"), names)
     found = detect(planted, names["scanner"], defender_data=20, task=digits)  # type: ignore[arg-type]
     state = planted.model.state_dict()

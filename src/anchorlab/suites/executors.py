@@ -30,7 +30,7 @@ from anchorlab.errors import AnchorlabError, quoted, reason
 from anchorlab.notices import quiet_imports
 from anchorlab.progress import listening
 from anchorlab.suites.cards import MOST_WORKERS, shares
-from anchorlab.suites.starting import Starter, variables
+from anchorlab.suites.starting import Starter, UnguardedScript, variables
 from anchorlab.suites.telling import awaited_answer, teller, timed
 
 
@@ -150,6 +150,7 @@ class _Worker:
         self._settings = threads, gpu
         self._lock = threading.Lock()
         self._stopped = False
+        self._serving = False
         self._process: Popen | None = None
         self._pipe: Connection | None = None
 
@@ -157,15 +158,23 @@ class _Worker:
         """The pickle that `_attempt` returns; raises WorkerDied, or CancelledError if stopped meanwhile.
 
         What the job tells of its progress until then goes into ``told``.
+
+        Raises:
+            UnguardedScript: if the process imported the script of this one, and an error ended that.
         """
         process, pipe = self._start()
         try:
+            if not self._serving:
+                pipe.recv_bytes()
+                self._serving = True
             pipe.send_bytes(job)
             return awaited_answer(pipe, told)
         except (EOFError, OSError):  # the other end is closed
             exit_code = process.wait()
             if self._stopped:
                 raise CancelledError from None
+            if not self._serving and exit_code == 1:  # what Python ends with where the import of the script fails
+                raise UnguardedScript from None
             raise WorkerDied(_death_message(exit_code)) from None
 
     def stop(self) -> None:
@@ -182,6 +191,7 @@ class _Worker:
             if self._stopped:
                 raise CancelledError
             if self._process is None or self._pipe is None or self._process.poll() is not None:
+                self._serving = False
                 self._pipe, child_end = Pipe()
                 self._process = self._starter.start(_serve, child_end, *self._settings)
                 child_end.close()  # so that the pipe ends when the process does
@@ -196,6 +206,7 @@ def _serve(pipe: Connection, threads: int, gpu: str | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     with suppress(EOFError, BrokenPipeError), listening(teller(pipe)):
+        pipe.send_bytes(b"")  # it has started
         while True:
             pipe.send_bytes(_attempt(threads, timed(pipe), pipe.recv_bytes()))
 

@@ -35,6 +35,7 @@ from anchorlab.suites.planned import Plan
 from anchorlab.suites.programs import check_programs
 from anchorlab.suites.repeated import refuse_repeated
 from anchorlab.suites.spec import Suite
+from anchorlab.suites.starting import UnguardedScript, refuse_unguarded
 from anchorlab.suites.store import Job, Store
 from anchorlab.suites.work import measure_cell, train_reference
 from anchorlab.triggers import Picture
@@ -211,7 +212,7 @@ class _Run:
             error = future.exception()
             if isinstance(error, DamagedModel) and self.make_again(job, error):
                 self.outdated = True
-            elif isinstance(error, Exception) and not isinstance(error, CancelledError):
+            elif isinstance(error, Exception) and not isinstance(error, CancelledError | UnguardedScript):
                 self.store.fail(job, stage, error)
                 self.progress.failed += 1
                 self.progress.ran += 1
@@ -314,7 +315,7 @@ def run_suite(
 
     Raises:
         AnchorlabError: if the folder holds something else, cannot be written, the suite's own data cannot be read, or
-            it has scanners that are not allowed or not there.
+            it has scanners that are not allowed or not there, or the script that calls this has no main guard.
     """
     return run_in(
         Store(user_path(folder)),
@@ -338,6 +339,7 @@ def run_in(
     report: Callable[[Progress], None] | None = None,
 ) -> Plan:
     """Does what ``run_suite`` does, in a store that the caller reads on from."""
+    refuse_unguarded()
     here = not isinstance(executor, RayCluster)
     check_programs(suite, allowed=programs, here=here)
     refuse_repeated(suite)

@@ -15,16 +15,35 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, popen_fork, popen_forkserver, reduction, spawn, util
+from multiprocessing import current_process, forkserver, popen_fork, popen_forkserver, reduction, spawn, util
 from multiprocessing.context import ForkServerProcess, SpawnProcess, set_spawning_popen
 from pathlib import Path
+from types import TracebackType
 from typing import Any
+
+from anchorlab.errors import AnchorlabError
 
 #: What the fork server imports.
 _PRELOADED = "anchorlab.suites.preloaded"
 
 #: Held while the environment is changed, which all threads share.
 _CHANGING = threading.Lock()
+
+
+class UnguardedScript(AnchorlabError):  # noqa: N818  (it says what is wrong)
+    """A script starts processes outside of its main guard, so that each of them would begin the script again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a suite runs in processes of its own, which import the script that starts them, so that an unguarded one "
+            'would begin again in each: put the work of the script below if __name__ == "__main__":'
+        )
+
+
+def refuse_unguarded() -> None:
+    """Raises UnguardedScript in a process that is just being started, and imports the script for that."""
+    if getattr(current_process(), "_inheriting", False):
+        raise UnguardedScript
 
 
 @contextmanager
@@ -175,4 +194,11 @@ class _Preparation:
 def _prepared(data: dict[str, object], environment: dict[str, str]) -> dict[str, object]:
     os.environ.clear()
     os.environ.update(environment)
+    sys.excepthook = _show_once
     return data
+
+
+def _show_once(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Leaves what is wrong with the script to the process that the user started, which says it once."""
+    if not isinstance(error, UnguardedScript):
+        sys.__excepthook__(kind, error, trace)
