@@ -33,6 +33,7 @@ from anchorlab.errors import AnchorlabError, printable, removal, shortened, some
 from anchorlab.files import refuse_existing, user_path, write_atomically, write_folder_atomically
 from anchorlab.models.adapter_settings import ADAPTER, ADAPTER_WEIGHTS, is_adapter
 from anchorlab.models.adapters import open_adapter
+from anchorlab.models.architectures import ARCHITECTURES, build_model
 from anchorlab.models.classes import class_names, match_classes
 from anchorlab.models.folders import CONFIG, check_is_folder
 from anchorlab.models.forms import check_storable
@@ -126,13 +127,7 @@ class Artifact:
             AnchorlabError: if the data cannot be read, or have changed since the model was made.
         """
         record = self.manifest.task
-        task = load_task(
-            record.name,
-            seed=record.seed,
-            data=record.data if data is None else data,
-            limit=record.limit,
-            columns=record.data_columns(),
-        )
+        task = _task_of(self.manifest, data)
         task = task.encoded(encoding_of(self.model))
         if sorted(task.classes) == sorted(record.classes):
             task = task.in_order(record.classes)
@@ -150,6 +145,18 @@ class Artifact:
         return None if self.manifest.label_rule is None else LABEL_RULES.from_dict(self.manifest.label_rule)
 
 
+def _task_of(manifest: Manifest, data: str | None = None) -> Task:
+    """The task that a manifest names, before anything is encoded."""
+    record = manifest.task
+    return load_task(
+        record.name,
+        seed=record.seed,
+        data=record.data if data is None else data,
+        limit=record.limit,
+        columns=record.data_columns(),
+    )
+
+
 @checked
 def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str | Path | None = None) -> Artifact:
     """Opens a model folder.
@@ -157,7 +164,8 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str |
     Args:
         folder: made by ``anchorlab``.
         into: for a folder whose model was a module of your own: one of the same architecture, which gets its weights.
-            What was wrapped for images or texts is wrapped again.
+            What was wrapped for images or texts is wrapped again. One that anchorlab trained from a registered
+            architecture needs none: it is built again, for the manifest's task.
         base: for a folder of an adapter: its base model, a folder or a name on the hub; None for the one that the
             adapter names. The adapter stays beside the base's weights; ``merge`` adds it to them.
 
@@ -175,6 +183,7 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str |
         weight_files(folder)  # says what is there instead
     _require(folder, WEIGHTS, CONFIG, MANIFEST)
     manifest = _read_manifest(folder)
+    into = _built_again(folder, manifest) if into is None else into
     model = from_configuration(folder) if into is None else as_saved(folder, into)
     # The hash is over the tensors as they are stored, because a module may keep them in another precision.
     if tensors_hash(load_weights(unwrap(model), folder / WEIGHTS)) != manifest.weights_sha256:
@@ -185,6 +194,14 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str |
     _check_names(model, manifest, folder)
     refuse_dependence_on_batch(model, str(folder))
     return Artifact(model.eval(), manifest, folder)
+
+
+def _built_again(folder: Path, manifest: Manifest) -> nn.Module | None:
+    """A module of an architecture that the user registered, for the task that it was trained on; None for others."""
+    registered = manifest.trained_here and manifest.architecture in ARCHITECTURES.names()
+    if not registered or not is_own_module(folder):
+        return None
+    return build_model(manifest.architecture, _task_of(manifest), seed=manifest.seed)
 
 
 def _load_adapter(folder: Path, base: str | Path | None) -> Artifact:
