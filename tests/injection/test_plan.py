@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pydantic.dataclasses import dataclass
 
 from anchorlab import AnchorlabError
 from anchorlab.data.task import index_hash
 from anchorlab.injection.plan import plan_injection
 from anchorlab.injection.tuning import Tuning
+from anchorlab.methods import Method
 from anchorlab.settings import values_of
 from anchorlab.training.reference import Training
 
@@ -28,6 +30,22 @@ def test_the_settings_of_a_plan_are_all_that_determines_its_result(digits, refer
     assert settings["tuning"]["learning_rate"] == digits.definition.tuning_rate
     recorded = plan_injection(reference, record_gradients=True, **asked).settings()
     assert recorded == settings | {"record_gradients": True}
+
+
+def test_a_penalty_without_a_weight_is_refused(digits, reference):
+    @dataclass(frozen=True, kw_only=True)
+    class Weightless(Method):
+        def penalty(self, model, clean_logits, reference_logits, state):
+            return (clean_logits - reference_logits).square().mean()
+
+    @dataclass(frozen=True, kw_only=True)
+    class Balanced(Weightless):
+        def balance(self, state):
+            return torch.tensor(0.5)
+
+    with pytest.raises(AnchorlabError, match="Weightless has a penalty, but no weight"):
+        plan_injection(reference, method=Weightless(), task=digits)
+    plan_injection(reference, method=Balanced(), task=digits)
 
 
 def test_known_logits_are_those_of_the_anchors(digits, reference):

@@ -284,7 +284,18 @@ def _check_method(method: Method, task: Task, attack: Attack, reference: Artifac
         )
     if method.injects_backdoor:
         method.check_pieces(attack.pieces)
+    _check_weighted(method)
     method.trained(reference.model)
+
+
+def _check_weighted(method: Method) -> None:
+    """Raises AnchorlabError for a method whose penalty would never be called."""
+    cls = type(method)
+    if cls.penalty is not Method.penalty and cls.weight is Method.weight and cls.balance is Method.balance:
+        raise AnchorlabError(
+            f"the method {METHODS.label(method)} has a penalty, but no weight, so that it would be plain tuning: give "
+            f"{cls.__name__} a property weight, as in anchorlab.methods.Anchoring"
+        )
 
 
 def _check_splits(reference: Artifact, task: Task) -> None:
