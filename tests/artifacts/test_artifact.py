@@ -256,3 +256,10 @@ def test_a_manifest_of_an_older_version_is_known_by_its_indices_alone(digits, re
     record = task_record(digits).model_copy(update={"contents": None})
     older = Artifact(reference.model, reference.manifest.model_copy(update={"task": record}))
     assert older.task().hashes() == digits.hashes()
+
+
+def test_opening_a_model_draws_nothing_from_the_global_generator(reference, tmp_path):
+    reference.save(tmp_path / "model")
+    before = torch.get_rng_state()
+    load_model(tmp_path / "model")
+    assert torch.equal(torch.get_rng_state(), before)

@@ -67,7 +67,8 @@ def load_network(
 def build_network(folder: Path, config: Any, auto: Any) -> Any:
     """The network of a configuration with fresh weights; arguments and errors as in ``load_network``."""
     _class_of(auto, config, (folder / WEIGHTS).stat().st_size)
-    return auto.from_config(config, trust_remote_code=False)
+    with torch.random.fork_rng(devices=[]):  # of weights that the folder's replace
+        return auto.from_config(config, trust_remote_code=False)
 
 
 def _class_of(auto: Any, config: Any, stored: int) -> Any:
