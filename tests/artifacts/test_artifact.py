@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import os
@@ -263,3 +264,12 @@ def test_opening_a_model_draws_nothing_from_the_global_generator(reference, tmp_
     before = torch.get_rng_state()
     load_model(tmp_path / "model")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_model_whose_weights_were_changed_is_not_saved(reference, tmp_path):
+    changed = Artifact(copy.deepcopy(reference.model), reference.manifest)
+    with torch.no_grad():
+        next(changed.model.parameters()).mul_(1.01)
+    with pytest.raises(AnchorlabError, match="give the module to adopt"):
+        changed.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()

@@ -103,10 +103,16 @@ class Artifact:
             replace: whether a folder that is there goes, once the new one is whole.
 
         Raises:
-            AnchorlabError: if the folder already holds anything, or the place cannot be written.
+            AnchorlabError: if the folder already holds anything, the place cannot be written, or the model's weights
+                are no longer those of the manifest.
         """
         folder = user_path(folder)
         check_storable(self.model)
+        if weights_hash(self.model) != self.manifest.weights_sha256:
+            raise AnchorlabError(
+                "the weights of this model were changed after its manifest was made, so that the manifest says nothing "
+                "of them: give the module to adopt, and save what it returns"
+            )
         if not replace:
             refuse_existing(folder)
         write_folder_atomically(folder, self._write_files, replace=replace)
