@@ -200,3 +200,15 @@ def test_results_are_read_where_the_folder_of_a_model_is_not(tmp_path: Path, mon
     assert found.suite.tasks[0].architecture == "encoder"
     assert found.pending > 0
     refused("unknown model .encoder.", parse_suite, text)
+
+
+def test_an_unknown_identity_is_called_so(finished: Path) -> None:
+    refused("unknown identity 'zzz'", load_results(finished).instances, "zzz")
+
+
+def test_results_of_a_method_that_is_not_registered_here_say_what_to_import(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "suite"
+    shutil.copytree(finished, folder)
+    file = folder / "suite.yaml"
+    file.write_text(file.read_text().replace("  plain:", "  mine: {method: mine}\n  plain:", 1))
+    refused("unknown method 'mine'.* first import the module that registers it", load_results, folder)

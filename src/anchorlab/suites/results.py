@@ -16,7 +16,7 @@ from anchorlab.artifacts.artifact import load_model
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.consistency.instances import read_columns
 from anchorlab.data import Task
-from anchorlab.errors import AnchorlabError, first_line, removal, unknown
+from anchorlab.errors import AnchorlabError, first_line, removal, shortened, unknown
 from anchorlab.files import user_path, write_atomically
 from anchorlab.metrics import InstanceTable
 from anchorlab.models.wrap import encoding_of
@@ -44,7 +44,7 @@ from anchorlab.suites.means import SHOWN, means_frame, plot_means
 from anchorlab.suites.parts import TaskSpec
 from anchorlab.suites.plan import make_plan, reference_job
 from anchorlab.suites.planned import Plan
-from anchorlab.suites.reading import parse_suite
+from anchorlab.suites.reading import SuiteMistakes, parse_suite
 from anchorlab.suites.runner import failures
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
@@ -257,17 +257,22 @@ class SuiteResults:
         """The per-instance table of a reported run, in the order of the split ``test``.
 
         Raises:
-            AnchorlabError: if the table is missing or damaged, with the command that makes the suite measure it again.
+            AnchorlabError: for an unknown identity, or if the table is missing or damaged, with the command that makes
+                the suite measure it again.
         """
         return self.instance_table(identity).frame
 
     def instance_table(self, identity: str) -> InstanceTable:
         """The same as metrics read it; a report reads thousands, and the frame of a small one takes longest to make."""
         path = self._store.instances(identity)
+        record = path.with_suffix(".json")
+        if not path.exists() and not record.exists():
+            raise AnchorlabError(
+                f"unknown identity '{shortened(identity)}': give one of the column identity of this suite's results"
+            )
         try:
             return InstanceTable(read_columns(path))
         except AnchorlabError as error:
-            record = path.with_suffix(".json")
             raise AnchorlabError(
                 f"the table {path} of a run cannot be read ({first_line(error.__cause__ or error)}): remove the run's "
                 f"record, by {removal(record)}, and run the suite again, which measures it again"
@@ -322,11 +327,16 @@ def load_results(folder: str | Path) -> SuiteResults:
     """Reads a suite's folder, finished or not.
 
     Raises:
-        AnchorlabError: if no suite was run in the folder.
+        AnchorlabError: if no suite was run in the folder, or it names what is not registered here.
     """
     store = Store(user_path(folder))
     text = store.suite()
-    suite = parse_suite(text, str(store.folder / "suite.yaml"), store.pictures(), ran=True)
+    try:
+        suite = parse_suite(text, str(store.folder / "suite.yaml"), store.pictures(), ran=True)
+    except SuiteMistakes as error:
+        if not any(": unknown " in mistake for mistake in error.mistakes):
+            raise
+        raise AnchorlabError(f"{error}; for one of your own, first import the module that registers it") from error
     return results_of(suite, make_plan(suite, store, former_choice(text)), store, text)
 
 
