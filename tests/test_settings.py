@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.injection.tuning import Tuning
+from anchorlab.methods import Anchoring
 from anchorlab.perturbation.settings import AnalysisSettings
 from anchorlab.settings import (
     LATER,
@@ -28,6 +30,9 @@ from anchorlab.settings import (
     strength_value,
     values_of,
 )
+from anchorlab.suites.spec import Suite
+from anchorlab.training.reference import Training
+from anchorlab.triggers import Square
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -236,3 +241,21 @@ def test_what_earlier_versions_recorded_lacks_new_options_and_has_their_defaults
     assert former_values(Changed(kept=3)) == {"kept": 3, "other": 20}
     assert former_values(Changed(other=7)) == {"kept": 1, "other": 7}
     assert former_values(Changed(new="none")) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Tuning(steps=0), "Tuning: steps=0 is not possible: it should be greater than or equal to 1"),
+        (lambda: Tuning(step=3), "unknown parameter of Tuning 'step': did you mean 'steps'?"),
+        (lambda: Training(epoch=3), "unknown parameter of Training 'epoch': did you mean 'epochs'?"),
+        (lambda: Anchoring(strength=-1), "Anchoring: strength=-1 is not possible"),
+        (lambda: Square(siez=2), "unknown parameter of Square 'siez': did you mean 'size'?"),
+        (lambda: Suite(name="x"), "Suite lacks title, which has no default: give it"),
+        (lambda: Suite(nmae="x"), "Suite: unknown key 'nmae': did you mean 'name'?"),
+    ],
+)
+def test_settings_that_python_makes_are_refused_in_one_sentence(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(AnchorlabError) as refused:
+        make()
+    assert str(refused.value).startswith(words)

@@ -12,9 +12,10 @@ with pydantic's ``dataclass``, so that its ``repr`` is enough to build it again.
 from __future__ import annotations
 
 import re
+from abc import ABCMeta
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -108,13 +109,30 @@ def build(cls: type[T], owner: str, values: Mapping[str, Any]) -> T:
         if isinstance(value, str) and not is_utf8(value):
             raise AnchorlabError(f"{owner}: {name}={quoted(value)} is not possible: give it in UTF-8")
     try:
-        built = cls(**values)
+        built: T = type.__call__(cls, **values)  # not through ``Refusing``, which knows no owner
     except ValidationError as error:
         raise invalid(owner, error) from error
     for name, value in values.items():
         if made_a_number(value, getattr(built, name)):
             raise AnchorlabError(f"{owner}: {name}={value} is not possible: it should be a number")
     return built
+
+
+class Refusing(ABCMeta):
+    """Metaclass of settings that users build by themselves: what they refuse is one sentence, an AnchorlabError."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **values: Any) -> Any:
+            """An instance; raises AnchorlabError where pydantic refuses a value."""
+            try:
+                return super().__call__(*args, **values)
+            except ValidationError as error:
+                first = error.errors()[0]
+                if first["type"] == "unexpected_keyword_argument":
+                    names = [option.name for option in options_of(cls)]
+                    raise unknown(f"parameter of {cls.__name__}", str(first["loc"][0]), names) from error
+                raise invalid(cls.__name__, error) from error
 
 
 def made_a_number(given: Any, taken: Any) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
 
-from anchorlab import AnalysisSettings
+from anchorlab import AnalysisSettings, AnchorlabError
 
 LEAST = {
     "curvature_examples": 1,
@@ -22,5 +21,5 @@ LEAST = {
 @pytest.mark.parametrize("name", LEAST)
 def test_less_than_the_least_is_refused(name):
     assert getattr(AnalysisSettings(**{name: LEAST[name]}), name) == LEAST[name]
-    with pytest.raises(ValidationError, match=f"greater than or equal to {LEAST[name]}"):
+    with pytest.raises(AnchorlabError, match=f"greater than or equal to {LEAST[name]}"):
         AnalysisSettings(**{name: LEAST[name] - 1})

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from anchorlab import AnchorlabError
 from anchorlab.suites.parts import MethodSpec, TaskSpec
 from anchorlab.suites.plan import reference_job
 from anchorlab.suites.reading import parse_suite
@@ -30,13 +31,13 @@ def test_counts_are_whole_numbers() -> None:
 def test_a_bound_on_tokens_reaches_the_reference_and_suits_texts_alone() -> None:
     spec = TaskSpec(name="imdb", model="bert-tiny", max_length=128)
     assert reference_job(spec, 0).max_length == 128
-    with pytest.raises(ValidationError, match="tokens of texts, but the task digits holds images"):
+    with pytest.raises(AnchorlabError, match="tokens of texts, but the task digits holds images"):
         TaskSpec(name="digits", max_length=128)
 
 
 def test_anchors_of_other_data_are_of_a_named_task_that_fits() -> None:
     assert MethodSpec(method="anchoring", anchors_data="digits").anchors_data == "digits"
-    with pytest.raises(ValidationError, match=r"unknown task for anchors 'cifar': did you mean 'cifar10'\?"):
+    with pytest.raises(AnchorlabError, match=r"unknown task for anchors 'cifar': did you mean 'cifar10'\?"):
         MethodSpec(method="anchoring", anchors_data="cifar")
     for name, message in (
         ("digits", "foreign takes its anchors from digits, its own task: name another one"),

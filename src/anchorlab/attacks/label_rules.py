@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +15,10 @@ from torch import Tensor
 from anchorlab.data.labels import label_index
 from anchorlab.errors import AnchorlabError
 from anchorlab.registry import ClassRegistry
-from anchorlab.settings import STRICT, options_of, parse_spec
+from anchorlab.settings import STRICT, Refusing, options_of, parse_spec
 
 
-class LabelRule(ABC):
+class LabelRule(metaclass=Refusing):
     """Which examples count as attacked, and the label that the attacker wants for each.
 
     Attributes:

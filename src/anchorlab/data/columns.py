@@ -11,11 +11,11 @@ from anchorlab.data.labels import Labels, numbered_labels, read_labels
 from anchorlab.data.part_names import listed
 from anchorlab.data.sources import OpenedPart
 from anchorlab.errors import AnchorlabError, quoted, shortened
-from anchorlab.settings import STRICT
+from anchorlab.settings import STRICT, Refusing
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class DataColumns:
+class DataColumns(metaclass=Refusing):
     """The columns of the user's own data: labels, and either texts or images."""
 
     text: str | None = Field(default=None, description="the column of texts")

@@ -10,9 +10,10 @@ from torch import nn
 
 from anchorlab.data import Modality
 from anchorlab.errors import RenamedAttributes
+from anchorlab.settings import Refusing
 
 
-class Defence(RenamedAttributes):
+class Defence(RenamedAttributes, metaclass=Refusing):
     """Base of ``Repair``, ``ModelDetector`` and ``InputDetector``.
 
     A subclass is a frozen pydantic dataclass whose fields are its hyper-parameters. It sees a model and the defender's

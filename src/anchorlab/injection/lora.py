@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from anchorlab.errors import AnchorlabError, quoted, reason, shortened
-from anchorlab.settings import STRICT, build, parse_pairs
+from anchorlab.settings import STRICT, Refusing, build, parse_pairs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ RATE = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Lora:
+class Lora(metaclass=Refusing):
     """An adapter that is tuned in place of the weights, which stay as they are."""
 
     rank: int = Field(default=8, ge=1, le=4096, description="rank of each product B A")

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
 from anchorlab.injection.lora import RATE, Lora
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, Refusing
 from anchorlab.training.computing import Compile, Deterministic, Optimiser, Precision, check_decay
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Tuning:
+class Tuning(metaclass=Refusing):
     """How an injection is optimised; the same for every method."""
 
     steps: int = Field(default=600, ge=1, le=LARGEST_REPETITION, description="number of steps")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from anchorlab.data import Modality, Split
 from anchorlab.errors import RenamedAttributes
 from anchorlab.seeding import generator
+from anchorlab.settings import Refusing
 from anchorlab.training.fit import Step
 
 CleanTargets = Literal["labels", "reference", "none"]
@@ -46,7 +47,7 @@ class Problem:
         return generator(self.seed, "method", *purpose)
 
 
-class Method(RenamedAttributes):
+class Method(RenamedAttributes, metaclass=Refusing):
     """Base of all methods: hyper-parameters in the subclass's fields, and three moments.
 
     Every step minimises ``(L_backdoor + weight * penalty) / (1 + weight)``; ``balance`` is for a weight that changes

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from anchorlab.settings import LARGEST_NUMBER, STRICT
+from anchorlab.settings import LARGEST_NUMBER, STRICT, Refusing
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class AnalysisSettings:
+class AnalysisSettings(metaclass=Refusing):
     """How closely an analysis looks."""
 
     curvature_examples: int = Field(default=256, ge=1, description="clean examples whose mean loss has the Hessian")

@@ -36,14 +36,14 @@ from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.call import logits, track_statistics
 from anchorlab.models.device import move_to_device
 from anchorlab.models.forms import check_trainable
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT, Refusing
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
 from anchorlab.training.spread import batch_with_spread
 from anchorlab.triggers import Trigger
 
 
 @options(frozen=True, kw_only=True, config=STRICT)
-class Relearning:
+class Relearning(metaclass=Refusing):
     """How models are tuned to see how fast a backdoor comes back."""
 
     counts: tuple[int, ...] = Field(default=(1, 5, 10), min_length=1, description="numbers of triggered examples")

@@ -26,7 +26,7 @@ from anchorlab.models.lora import is_adapted
 from anchorlab.scoring.audit_result import UpdateSetting
 from anchorlab.scoring.benign_updates import FIRST_SEED, SEEDS, setting_names, shares
 from anchorlab.seeding import seeded_globally
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT, values_of
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, STRICT, Refusing, values_of
 from anchorlab.tokens.documents import Texts
 from anchorlab.tokens.scoring import Plan
 from anchorlab.tokens.windows import Window, check_windows
@@ -47,7 +47,7 @@ COPIES = 5
 
 
 @settings_class(frozen=True, kw_only=True, config=STRICT)
-class TokenTuning:
+class TokenTuning(metaclass=Refusing):
     """How a benign update of a language model is made; the seed decides which windows it sees."""
 
     steps: int = Field(default=SHORT, ge=1, le=LARGEST_REPETITION, description="number of steps")

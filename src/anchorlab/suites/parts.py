@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationError,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
@@ -28,7 +29,7 @@ from anchorlab.methods import METHODS, Method
 from anchorlab.models.architectures import find_architecture
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.oracles import build_repair
-from anchorlab.settings import build, check_seed, made_a_number, of_a_bare_word, options_of
+from anchorlab.settings import build, check_seed, invalid, made_a_number, of_a_bare_word, options_of
 from anchorlab.suites.grids import is_geometric
 from anchorlab.suites.short_forms import as_list, long_seeds
 from anchorlab.training.reference import START, Training
@@ -47,7 +48,29 @@ def refusals_as_value_errors() -> Iterator[None]:
         raise ValueError(str(error)) from error
 
 
-class Part(BaseModel):
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _Refusing(ModelMetaclass):
+    """As ``Refusing``; ``model_validate``, by which files are read, raises pydantic's error as ever."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **values: Any) -> Any:  # noqa: N805  (of a metaclass)
+            try:
+                return super().__call__(*args, **values)
+            except ValidationError as error:
+                first = error.errors()[0]
+                if first["type"] == "value_error" and first["loc"]:
+                    where = ".".join(map(str, (cls.__name__, *first["loc"])))
+                    raise AnchorlabError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+                raise invalid(cls.__name__, error) from error
+
+
+class Part(BaseModel, metaclass=_Refusing):
     """A part of the file; an unknown key is refused, and the message names the nearest one.
 
     Attributes:

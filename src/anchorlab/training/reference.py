@@ -35,7 +35,7 @@ from anchorlab.models.verbalizer import parse_verbalizer, verbalizer_of
 from anchorlab.models.wrap import TextClassifier, encoding_of, unwrap
 from anchorlab.progress import progress_bar
 from anchorlab.seeding import seeded_globally
-from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, values_of
+from anchorlab.settings import LARGEST_BATCH, LARGEST_REPETITION, LATER, STRICT, Refusing, values_of
 from anchorlab.training.checkpoint import Checkpoint, discard_damaged, time_spent
 from anchorlab.training.computing import Compile, Deterministic, Optimiser, Precision, check_decay
 from anchorlab.training.fit import Optimisation, Step, StepLoss, fit
@@ -51,7 +51,7 @@ START = "the model to train on"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Training:
+class Training(metaclass=Refusing):
     """How a reference is trained."""
 
     epochs: int | None = Field(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
+
+from anchorlab.settings import Refusing
 
 if TYPE_CHECKING:
     from anchorlab.data.encoding import TextEncoding
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 InputMap = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
-class Trigger(ABC):
+class Trigger(metaclass=Refusing):
     """Base of all triggers.
 
     A trigger is a frozen pydantic dataclass of its parameters. One for images derives from ``ImageTrigger`` or
