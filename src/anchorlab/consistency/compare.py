@@ -108,6 +108,16 @@ class Comparison(Consistency):
         return to_html(comparison_table(self))
 
 
+def _check_names() -> None:
+    """Raises AnchorlabError for somebody else's metric that is called as something else of a comparison."""
+    for name in METRICS:
+        if name not in METRICS.built_in and (name in Comparison.model_fields or hasattr(Comparison, name)):
+            raise AnchorlabError(
+                f"a metric cannot be called '{name}', because a comparison has something else of that name: "
+                f"METRICS.unregister('{name}'), and register it under another"
+            )
+
+
 def comparison_of(
     frame: pd.DataFrame,
     attack: Attack | None,
@@ -132,6 +142,7 @@ def comparison_of(
         if attack is None
         else "no instance of the split is attacked by the label rule"
     )
+    _check_names()
     consistency = summarise(frame, classes=classes, why_no_attack=why_no_attack)
     return Comparison(
         **consistency.model_dump(),
@@ -254,6 +265,7 @@ def compare_logits(
         logits.watch.check()
     if save_instances is not None:
         write_instances(user_path(save_instances), frame)
+    _check_names()
     consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
     return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))
 

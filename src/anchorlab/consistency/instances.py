@@ -40,7 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.files import write_atomically
-from anchorlab.metrics import METRICS, Pair
+from anchorlab.metrics import METRICS, Metric, Pair
 from anchorlab.metrics.columns import ATTACK, INTEGERS, STORED, shared_columns
 from anchorlab.metrics.numerics import check_labels
 
@@ -141,8 +141,28 @@ def _columns_of(batch: Batch, first: int) -> Columns:
         pair = Pair(_numbers(batch.reference), _numbers(batch.candidate))
     except ValueError as error:
         raise ValueError(f"{error} (rows {first} to {first + len(batch.labels) - 1})") from None
-    own = {name: metric.each(pair, batch.labels) for name in METRICS if (metric := METRICS[name]).each is not None}
+    own = {
+        name: metric.each(pair, batch.labels) if name in METRICS.built_in else _checked(metric, pair, batch.labels)
+        for name in METRICS
+        if (metric := METRICS[name]).each is not None
+    }
     return shared_columns(pair, batch.labels) | own | batch.attack
+
+
+def _checked(metric: Metric, pair: Pair, labels: NDArray[Any]) -> NDArray[Any]:
+    """What somebody else's metric makes of a batch: a finite number for each instance.
+
+    Raises:
+        AnchorlabError: if it is anything else.
+    """
+    assert metric.each is not None
+    values = np.asarray(metric.each(pair, labels))
+    if values.dtype.kind not in "fiub" or values.shape != labels.shape or not np.isfinite(values).all():
+        raise AnchorlabError(
+            f"the metric {metric.name} does not make a finite number of each instance: let each return an array of "
+            "numpy, one number for each label"
+        )
+    return values
 
 
 def instances(

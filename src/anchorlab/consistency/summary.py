@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from anchorlab.consistency.instances import instances
+from anchorlab.errors import AnchorlabError
 from anchorlab.metrics import METRICS, InstanceTable, Mean
 
 if TYPE_CHECKING:
@@ -126,6 +128,10 @@ def summarise(
     undefined = {}
     for name, metric in ((name, METRICS[name]) for name in METRICS):
         values[name] = metric.reduction.value(table) if metric.is_in(table) else None
+        if name not in METRICS.built_in and not math.isfinite(values[name] or 0):
+            raise AnchorlabError(
+                f"the metric {name} is {values[name]}: let its summary return a number, or None for none"
+            )
         if values[name] is not None:
             continue
         if not metric.is_in(table):

@@ -97,7 +97,7 @@ def repair(
                 repaired = chosen.repair_to_depth(suspicious, data, context, choose_depth)
             else:
                 repaired = chosen.repair(suspicious, data, context)
-            repaired = move_to_cpu(repaired)
+            repaired = move_to_cpu(_checked(repaired, module_of(model), name))
     cost = meter.cost()
     copy_requires_grad(module_of(model), repaired)
     before = model.manifest if isinstance(model, Artifact) else None
@@ -122,6 +122,30 @@ def repair(
         grown_bytes=growth.bytes,
     )
     return Artifact(repaired, manifest)
+
+
+def _checked(repaired: Any, before: nn.Module, name: str) -> nn.Module:
+    """What a repair returned, which may be somebody else's: a model of the same tensors, which are still finite.
+
+    Raises:
+        AnchorlabError: if it is anything else.
+    """
+    if not isinstance(repaired, nn.Module):
+        raise AnchorlabError(
+            f"the repair {name} returned {type(repaired).__name__}: let repair return the repaired copy"
+        )
+    tensors, after = before.state_dict(), repaired.state_dict()
+    for key in dict.fromkeys((*tensors, *after)):
+        if key not in tensors or key not in after or tensors[key].shape != after[key].shape:
+            raise AnchorlabError(
+                f"the repair {name} returned another architecture, in which {key} is another: let repair return a copy "
+                "of the model with other values"
+            )
+        if not after[key].isfinite().all() and tensors[key].isfinite().all():
+            raise AnchorlabError(
+                f"the repair {name} left weights that are not finite, in {key}: lower its learning rate"
+            )
+    return repaired
 
 
 def check_repair(

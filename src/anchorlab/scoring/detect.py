@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 from torch import nn
 
@@ -122,7 +122,12 @@ def score_model(
             model, task, detector.min_examples, defender_data, seed, bar, merged=not detector.takes_adapters
         )
         with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
-            return detector.score(module, data, context)
+            score = detector.score(module, data, context)
+    if not isinstance(score, ModelScore) or not isinstance(score.score, SupportsFloat):
+        raise AnchorlabError(
+            f"the detector {name} returned {type(score).__name__}: let score return a ModelScore of one number"
+        )
+    return score
 
 
 def score_inputs(

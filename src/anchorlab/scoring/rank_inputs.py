@@ -22,7 +22,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import DefenderCount
 from anchorlab.defender.device import check_fits_form, check_modality
 from anchorlab.detectors import DETECTORS
-from anchorlab.detectors.base import InputDetector
+from anchorlab.detectors.base import InputDetector, checked_scores
 from anchorlab.errors import AnchorlabError, first_line, shortened
 from anchorlab.models.call import predict
 from anchorlab.models.device import in_double
@@ -377,5 +377,6 @@ def _scores(
 ) -> tuple[Floats, Floats]:
     """Scores of the held-back clean examples, and of the inputs, which the detector gets mixed."""
     mixture = Mixture.of(parts, context.seed)
-    clean, given = mixture.separated(detector.scores(module, data, mixture.inputs, context))
+    scores = detector.scores(module, data, mixture.inputs, context)
+    clean, given = mixture.separated(checked_scores(scores, sum(mixture.sizes), DETECTORS.label(detector)))
     return clean, given

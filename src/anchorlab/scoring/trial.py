@@ -17,7 +17,8 @@ from anchorlab.attacks.attack import Attack
 from anchorlab.data import Split
 from anchorlab.data.inputs import MODEL_INPUTS, joined, kind_of
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.detectors.base import FeatureDetector, InputDetector, features_and_predictions
+from anchorlab.detectors import DETECTORS
+from anchorlab.detectors.base import FeatureDetector, InputDetector, checked_scores, features_and_predictions
 from anchorlab.errors import AnchorlabError
 from anchorlab.seeding import generator
 
@@ -89,7 +90,7 @@ class Trial:
             scores = detector.scores_of_features(*self.features, self.context)
         else:
             scores = detector.scores(self.model, self.data, mixture.inputs, self.context)
-        return TrialScores(*mixture.separated(scores))
+        return TrialScores(*mixture.separated(checked_scores(scores, sum(mixture.sizes), DETECTORS.label(detector))))
 
     def parts(self, *, is_set_level: bool) -> list[dict[str, Tensor]]:
         """Validation, clean and triggered inputs; only a few triggered ones if a set is judged as a whole."""

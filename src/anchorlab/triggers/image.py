@@ -56,7 +56,8 @@ class ImageTrigger(Trigger):
         """The inputs with a new ``pixel_values`` of the same shape, dtype, device and memory format.
 
         Raises:
-            AnchorlabError: if ``pixel_values`` is missing or not uint8, or the trigger does not fit.
+            AnchorlabError: if ``pixel_values`` is missing or not uint8, or the trigger does not fit, or makes anything
+                else of it.
         """
         images = _images(self, inputs)
         if images.dtype != torch.uint8:
@@ -65,7 +66,13 @@ class ImageTrigger(Trigger):
                 "apply it before normalisation"
             )
         constants = _constants_on(self, tuple(images.shape[1:]), images.device)
-        return {**inputs, "pixel_values": self.apply(images, *constants)}
+        changed = self.apply(images, *constants)
+        if not isinstance(changed, Tensor) or (changed.dtype, changed.shape) != (images.dtype, images.shape):
+            found = f"{changed.dtype} {list(changed.shape)}" if isinstance(changed, Tensor) else type(changed).__name__
+            raise AnchorlabError(
+                f"{self} made {found} of images, which are {images.dtype} {list(images.shape)}: let apply keep both"
+            )
+        return {**inputs, "pixel_values": changed}
 
     def check(self, inputs: Mapping[str, Tensor], encoding: TextEncoding | None) -> None:
         """Checks that there are images, and that the trigger fits on them."""
