@@ -66,7 +66,11 @@ def _taken(verb: str, name: str, value: Any, annotation: Any) -> Any:
             raise unknown(f"{name} of {verb}", value, literals)
         shown = quoted(value) if isinstance(value, _SHOWN) else f"of type {type(value).__qualname__}"
         words = " or ".join(dict.fromkeys(_words(kind) for kind in _alternatives(annotation)))
-        raise AnchorlabError(f"{verb}: {name} is {shown}, but must be {words}: give one")
+        folder = isinstance(value, (str, Path)) and any(
+            getattr(kind, "__name__", "") == "Artifact" for kind in _alternatives(annotation)
+        )
+        remedy = f"give load_model({shown})" if folder else "give one"
+        raise AnchorlabError(f"{verb}: {name} is {shown}, but must be {words}: {remedy}")
     if isinstance(value, Integral) and not isinstance(value, bool):
         value = int(value)
     elif isinstance(value, Real) and not isinstance(value, (bool, float)):

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from anchorlab import AnchorlabError, adopt, analyze, compare, detect, detect_inputs, load_task, repair
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task, find_task, other_cut_in_words, outputs_in_words
+from anchorlab.artifacts.resolve import (
+    attack_of,
+    common_task,
+    find_task,
+    named_task,
+    other_cut_in_words,
+    outputs_in_words,
+)
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.data import DataColumns, Task
@@ -169,3 +176,18 @@ def test_columns_that_no_data_have_are_refused_where_a_manifest_names_them(injec
     model = Artifact(injected.model, injected.manifest.model_copy(update={"task": record}))
     for seed in (None, 1):
         refused(message, find_task, model, None, seed=seed)
+
+
+def test_a_task_may_be_given_by_its_name(reference, injected, digits):
+    assert named_task(None, reference) is None
+    assert named_task(digits, reference) is digits
+    assert named_task("digits", reference).hashes() == digits.hashes()
+    assert compare(reference, injected, task="digits") == compare(reference, injected)
+    assert detect(injected.model, "last-layer", task="digits").score == detect(injected, "last-layer").score
+    with pytest.raises(AnchorlabError, match="unknown task 'digts': did you mean 'digits'"):
+        compare(reference, injected, task="digts")
+
+
+def test_a_folder_in_place_of_a_model_is_opened_by_load_model(reference):
+    with pytest.raises(AnchorlabError, match=r"compare: reference is 'runs/ref', .*: give load_model\('runs/ref'\)"):
+        compare("runs/ref", reference)

@@ -209,7 +209,6 @@ def test_anchors_are_the_ones_of_the_seed_and_are_all_that_is_tuned_on(digits, r
         ({"anchors": 127, "anchors_from": "held-out"}, "127 anchors are not possible: the split 'held-out'"),
         ({"target": 10}, "target 10 is not one of the task's 10 classes: give a label from 0 to 9"),
         ({"target": -1}, "target -1 is not one of the task's 10 classes"),
-        ({"target": None}, "needs the label that the attacker wants"),
         ({"trigger": "five-pixl"}, r"unknown trigger 'five-pixl': did you mean 'five-pixel'\?"),
         ({"trigger": "square:size=9"}, "needs .* pixels, its margin included, but the images have 8×8"),
         ({"label_rule": "all-to-al", "target": None}, r"unknown label rule 'all-to-al': did you mean 'all-to-all'\?"),

@@ -90,3 +90,9 @@ def test_how_a_run_computes_is_a_part_of_its_identity_only_where_it_was_chosen(s
     assert not {"deterministic", "compile"} & set(values_of(settings()))
     chosen = {"deterministic": True, "compile": False, "precision": "auto"}
     assert values_of(settings(**chosen)).items() >= chosen.items()
+
+
+@pytest.mark.parametrize(("label_rule", "target"), [("all-to-all", None), ("all-to-one", 0), ("source-to-target:3", 0)])
+def test_without_a_target_it_is_0_where_the_rule_needs_one(digits, reference, label_rule, target):
+    plan = plan_injection(reference, label_rule=label_rule, task=digits)
+    assert plan.attack.label_rule.target == target

@@ -77,6 +77,11 @@ def find_task(
     return task
 
 
+def named_task(task: Task | str | None, model: Artifact | nn.Module) -> Task | None:
+    """The task that is meant: one that is loaded, one by its name as in ``find_task``, or None."""
+    return find_task(model, task) if isinstance(task, str) else task
+
+
 def common_task(task: Task | None, reference: Artifact | nn.Module, candidates: Sequence[Artifact | nn.Module]) -> Task:
     """The task as all models read it, its classes in the order of the reference's outputs.
 

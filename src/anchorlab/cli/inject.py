@@ -85,7 +85,6 @@ def inject(
     'anchorlab list tuning' shows their defaults.
     """
     from anchorlab.artifacts.artifact import load_model
-    from anchorlab.attacks.label_rules import target_or_first
     from anchorlab.consistency.cautions import cautions_of
     from anchorlab.consistency.compare import compare
     from anchorlab.consistency.words import words_of_attack, words_without_attack
@@ -106,7 +105,7 @@ def inject(
         clean,
         method=chosen,
         trigger=trigger,
-        target=target_or_first(label_rule, target),
+        target=target,
         label_rule=label_rule,
         anchors=count,
         anchors_from=anchors_from,

@@ -13,7 +13,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task, in_order_of, module_of, note_other_cut
+from anchorlab.artifacts.resolve import attack_of, common_task, in_order_of, module_of, named_task, note_other_cut
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.frames import check_same_rows, in_same_columns, plain
@@ -158,7 +158,7 @@ def compare(
     reference: Artifact | nn.Module,
     candidate: Artifact | nn.Module,
     *,
-    task: Task | None = None,
+    task: Task | str | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
     label_rule: str | LabelRule | None = None,
@@ -172,7 +172,7 @@ def compare(
     Args:
         reference: the trained clean model, with its manifest or as a classifier of raw inputs.
         candidate: the model compared with it, in either form.
-        task: the data to measure on; the task of the reference's manifest if None.
+        task: the data to measure on, or the name of a task; the task of the reference's manifest if None.
         trigger: the trigger to measure; the candidate's manifest's if None.
         target: the attacker's label, with ``trigger`` or ``label_rule`` or to override the manifest's.
         label_rule: who is attacked and towards what; the candidate's manifest's if None, or else all-to-one.
@@ -182,6 +182,7 @@ def compare(
     Raises:
         AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
     """
+    task = named_task(task, reference)
     note_other_cut((reference, candidate), task, split)
     return compared(
         reference,

@@ -43,7 +43,7 @@ def inject(
     method: str | Method = "anchoring",
     parameters: Mapping[str, Any] | None = None,
     trigger: str | Trigger | None = None,
-    target: int | str | None = 0,
+    target: int | str | None = None,
     label_rule: str | LabelRule = "all-to-one",
     anchors: int | None = None,
     anchors_from: AnchorSource = "owner",
@@ -51,7 +51,7 @@ def inject(
     seed: int = 0,
     tuning: Tuning | None = None,
     lora: Lora | str | None = None,
-    task: Task | None = None,
+    task: Task | str | None = None,
     checkpoint: Checkpoint | None = None,
     reference_logits: Tensor | None = None,
     measure: bool = True,
@@ -67,7 +67,7 @@ def inject(
         parameters: hyper-parameters of a method given by name, for example ``{"strength": 2}``.
         trigger: a trigger, or one as text, for example ``"square:size=4"``; None for ``five-pixel`` in images and the
             word "cf" in texts.
-        target: the label that the attacker wants, by number or name; None for a rule that takes none.
+        target: the label that the attacker wants, by number or name; None for 0 where the rule needs one.
         label_rule: who is attacked and towards what: a label rule, or one as text.
         anchors: number of clean examples that the attacker holds; None for all of the split.
         anchors_from: the split that they come from: ``owner``, or ``held-out``, which the reference
@@ -80,7 +80,7 @@ def inject(
         lora: an adapter to tune in place of the weights, as ``Lora(rank=8, target=("query", "value"))``; None for the
             tuning's, which is none unless it is set. The model that is returned has the adapter in it; ``merge`` adds
             it to the weights.
-        task: the reference's task, if it is loaded already.
+        task: the reference's task, if it is loaded already, or its name.
         checkpoint: where to write the state and continue from.
         reference_logits: the reference's logits on the whole split ``anchors_from``, float32 ``[N, C]``,
             if they are known from an earlier injection.

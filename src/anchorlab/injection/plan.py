@@ -11,9 +11,9 @@ from torch import Tensor
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import AnchorsRecord, check_same_data, task_record
 from anchorlab.artifacts.merge import whole
-from anchorlab.artifacts.resolve import check_trusted, common_task
+from anchorlab.artifacts.resolve import check_trusted, common_task, named_task
 from anchorlab.attacks.attack import Attack, build_attack
-from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule
+from anchorlab.attacks.label_rules import LABEL_RULES, LabelRule, target_or_first
 from anchorlab.data import AnchorSource, Split, Task
 from anchorlab.data.split import index_hash
 from anchorlab.errors import AnchorlabError
@@ -143,7 +143,7 @@ def plan_injection(
     method: str | Method = "anchoring",
     parameters: Mapping[str, Any] | None = None,
     trigger: str | Trigger | None = None,
-    target: int | str | None = 0,
+    target: int | str | None = None,
     label_rule: str | LabelRule = "all-to-one",
     anchors: int | None = None,
     anchors_from: AnchorSource = "owner",
@@ -151,7 +151,7 @@ def plan_injection(
     seed: int = 0,
     tuning: Tuning | None = None,
     lora: Lora | str | None = None,
-    task: Task | None = None,
+    task: Task | str | None = None,
     measure: bool = True,
     record_gradients: bool = False,
 ) -> InjectionPlan:
@@ -170,9 +170,10 @@ def plan_injection(
         reference = whole(reference)
     else:
         _check_lora(reference, tuning, chosen)
-    task = common_task(task, reference, [])
+    task = common_task(named_task(task, reference), reference, [])
     if record_gradients:
         _check_backdoor(chosen)
+    target = target_or_first(label_rule, target) if isinstance(label_rule, str) else target
     attack = build_attack(task, trigger, label_rule, target, used=chosen.injects_backdoor or measure)
     _check_method(chosen, task, attack, reference)
     _check_splits(reference, task)

@@ -11,7 +11,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import GradientRecord
 from anchorlab.artifacts.merge import whole
-from anchorlab.artifacts.resolve import common_task, in_order_of, module_of, note_other_cut
+from anchorlab.artifacts.resolve import common_task, in_order_of, module_of, named_task, note_other_cut
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Split, Task
 from anchorlab.errors import renamed_keywords
@@ -47,7 +47,7 @@ def analyze(
     candidates: Mapping[str, Artifact | nn.Module] | Sequence[Artifact | nn.Module],
     *,
     split: str = "test",
-    task: Task | None = None,
+    task: Task | str | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
     label_rule: str | LabelRule | None = None,
@@ -69,7 +69,7 @@ def analyze(
         candidates: the models compared with it, of the same architecture, by name, or in a list; listed ones are
             named after their methods.
         split: the split to measure on.
-        task: the data to measure on; the task of the reference's manifest if None.
+        task: the data to measure on, or the name of a task; the task of the reference's manifest if None.
         trigger: the trigger to measure for all; each candidate's manifest's if None.
         target: the attacker's label; the manifests' if None.
         label_rule: who is attacked; the manifests' if None.
@@ -87,6 +87,7 @@ def analyze(
     """
     settings = settings or AnalysisSettings()
     budget = Budget.parse(budget) if isinstance(budget, str) else budget or Budget()
+    task = named_task(task, reference)
     given = name_candidates(candidates)
     note_other_cut([reference, *given.values()], task, split)
     reference = whole(reference)

@@ -12,7 +12,7 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.manifest import DefenderRecord, manifest_of
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunMeter, weights_hash
-from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of, note_other_cut
+from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of, named_task, note_other_cut
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext
 from anchorlab.defender.data import DefenderCount, draw_defender_data
@@ -42,7 +42,7 @@ def repair(
     *,
     parameters: Mapping[str, Any] | None = None,
     defender_data: DefenderCount = "usual",
-    task: Task | None = None,
+    task: Task | str | None = None,
     trusted: Artifact | nn.Module | None = None,
     choose_depth: DepthChooser | None = None,
     seed: int = 0,
@@ -55,7 +55,7 @@ def repair(
         parameters: hyper-parameters of a repair given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
             ``usual`` for 640, or all if there are fewer; None for all.
-        task: the task with its data; the manifest's if None.
+        task: the task with its data, or its name; the manifest's if None.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
         choose_depth: chooses the depth of an oracle (``anchorlab.scoring.repairs.choose_on_test``).
         seed: seed of all draws.
@@ -67,6 +67,7 @@ def repair(
     Raises:
         AnchorlabError: if an argument is impossible, or the repair does not fit the model.
     """
+    task = named_task(task, model)
     note_other_cut([model], task, "defender")
     model, trusted = whole(model), None if trusted is None else whole(trusted)
     chosen = build_repair(repair, parameters or {})

@@ -14,7 +14,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import same_weights
-from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of
+from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of, named_task
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError, quoted, unknown
 from anchorlab.injection.tuning import Tuning
@@ -63,7 +63,7 @@ def audit(
     folder: str | Path | None = None,
     queries: int | None = None,
     split: str = "test",
-    task: Task | None = None,
+    task: Task | str | None = None,
     seed: int = 0,
 ) -> Audit:
     """Tests whether a candidate's difference from its reference is like that of ordinary updates.
@@ -82,7 +82,7 @@ def audit(
         folder: the folder of updates to make; updates that are there already are read from it; None to keep none.
         queries: number of clean examples to draw; all of the split if None.
         split: the split that the queries come from.
-        task: the task with its data; the reference's manifest's if None.
+        task: the task with its data, or its name; the reference's manifest's if None.
         seed: seed of the queries, and of random sets of them.
 
     Raises:
@@ -100,7 +100,7 @@ def audit(
         folder=folder,
         queries=queries,
         split=split,
-        task=task,
+        task=named_task(task, reference),
         seed=seed,
     )
 

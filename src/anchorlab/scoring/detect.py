@@ -11,7 +11,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunMeter
-from anchorlab.artifacts.resolve import attack_of, common_task, module_of, note_other_cut
+from anchorlab.artifacts.resolve import attack_of, common_task, module_of, named_task, note_other_cut
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
@@ -44,7 +44,7 @@ def detect(
     *,
     parameters: Mapping[str, Any] | None = None,
     defender_data: DefenderCount = "usual",
-    task: Task | None = None,
+    task: Task | str | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
     label_rule: str | LabelRule | None = None,
@@ -63,7 +63,7 @@ def detect(
         parameters: hyper-parameters of a detector given by name.
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
             ``usual`` for 640, or all if there are fewer; None for all.
-        task: the task with its data; the manifest's if None.
+        task: the task with its data, or its name; the manifest's if None.
         trigger: the attack's trigger, for a detector of inputs; the manifest's if None.
         target: the attacker's label, for a detector of inputs; the manifest's if None.
         label_rule: the attack's label rule, for a detector of inputs; the manifest's if None.
@@ -80,7 +80,7 @@ def detect(
         AnchorlabError: for an unknown name or parameter, a detector that does not fit the model, too few data, an
             attack for a detector of models, or no known attack for a detector of inputs.
     """
-    built = DETECTORS.build(detector, parameters)
+    built, task = DETECTORS.build(detector, parameters), named_task(task, model)
     note_other_cut([model], task, "defender", *([split] if isinstance(built, InputDetector) else []))
     if isinstance(built, ModelDetector):
         if (trigger, target, label_rule) != (None, None, None):

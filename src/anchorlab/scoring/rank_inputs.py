@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import common_task, module_of, note_other_cut
+from anchorlab.artifacts.resolve import common_task, module_of, named_task, note_other_cut
 from anchorlab.data import DataColumns, Split, Task
 from anchorlab.data.unjudged import UnjudgedInputs, as_inputs, read_inputs
 from anchorlab.defender.context import DefenderContext, DefenderData
@@ -171,7 +171,7 @@ def detect_inputs(
     detectors: Sequence[str | InputDetector] | None = None,
     *,
     defender_data: DefenderCount = "usual",
-    task: Task | None = None,
+    task: Task | str | None = None,
     columns: DataColumns | None = None,
     seed: int = 0,
 ) -> RankedInputs:
@@ -185,13 +185,14 @@ def detect_inputs(
         defender_data: number of clean examples that the defender has, drawn from the split ``defender`` with the seed;
             ``usual`` for 640, or all if there are fewer; None for all. A fifth of them is held back, and says which
             scores clean inputs have.
-        task: the task with its data; the manifest's if None.
+        task: the task with its data, or its name; the manifest's if None.
         columns: what is where in the file; the columns of the task's own data if None.
         seed: seed of all draws.
 
     Raises:
         AnchorlabError: for inputs that cannot be read, a detector that does not fit, or too few clean examples.
     """
+    task = named_task(task, model)
     note_other_cut([model], task, "defender")
     task = common_task(task, model, [])
     chosen, left_out = _chosen(detectors, task, module_of(model))

@@ -17,7 +17,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task
+from anchorlab.artifacts.resolve import attack_of, common_task, named_task
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.answers import answers
@@ -114,7 +114,7 @@ def score_stability(
     *,
     parameters: Mapping[str, Any] | None = None,
     defender_data: DefenderCount = "usual",
-    task: Task | None = None,
+    task: Task | str | None = None,
     trusted: Artifact | nn.Module | None = None,
     trigger: str | Trigger | None = None,
     target: int | str | None = None,
@@ -130,7 +130,7 @@ def score_stability(
         repair: a repair, or its registered name; ``oracle-NAME`` for an oracle.
         parameters: hyper-parameters of a repair given by name; the grid changes one at a time.
         defender_data: number of clean examples that the defender has, as in ``repair``.
-        task: the task with its data; the manifest's if None.
+        task: the task with its data, or its name; the manifest's if None.
         trusted: an earlier version of the model that the defender trusts, for repairs that need one.
         trigger: the attack's trigger; the manifest's if None.
         target: the attacker's label; the manifest's if None.
@@ -146,7 +146,8 @@ def score_stability(
     name = full_name(repair, built)
     others = variations(built, name)
     options: dict[str, Any] = {"defender_data": defender_data, "trusted": trusted, "seed": seed}
-    task = check_repair(suspicious, built, name, task=common_task(task, suspicious, []), **options)
+    task = common_task(named_task(task, suspicious), suspicious, [])
+    task = check_repair(suspicious, built, name, task=task, **options)
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
     given: dict[str, Any] = {"task": task, **options}
     if is_oracle(repair):
