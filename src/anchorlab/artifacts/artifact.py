@@ -95,6 +95,7 @@ class Artifact:
         """The manifest as JSON values; weights are stored by ``save``."""
         return self.manifest.model_dump(mode="json")
 
+    @checked
     def save(self, folder: str | Path, *, replace: bool = False) -> Path:
         """Writes the model folder, whole or not at all.
 

@@ -62,6 +62,7 @@ class Tuned(NamedTuple):
     gradients: Tensor | None = None
 
 
+@torch.enable_grad()
 def tune(
     injection: Injection,
     *,

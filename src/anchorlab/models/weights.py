@@ -58,9 +58,24 @@ def copy_requires_grad(source: nn.Module, target: nn.Module) -> None:
         parameter.requires_grad_(like.requires_grad)
 
 
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a model that can be trained, at least one.
+
+    Raises:
+        AnchorlabError: if all are frozen.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise AnchorlabError(
+            "the model has nothing to train, because all of its parameters are frozen: call requires_grad_() on it, or "
+            "on a part of it"
+        )
+    return parameters
+
+
 def to_vector(model: nn.Module) -> Tensor:
-    """The trainable parameters, one after another, as a vector ``[d]``; differentiable."""
-    return torch.cat([parameter.reshape(-1) for parameter in model.parameters() if parameter.requires_grad])
+    """The trainable parameters, one after another, as a vector ``[d]``; differentiable; errors as in ``trainable``."""
+    return torch.cat([parameter.reshape(-1) for parameter in trainable(model)])
 
 
 @torch.no_grad()

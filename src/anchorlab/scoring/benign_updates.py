@@ -83,7 +83,12 @@ def plan_updates(task: Task, count: int, tunings: Sequence[Tuning], *, model: st
         count: number of updates.
         tunings: a setting each, at least one.
         model: the name of the reference's architecture, which may bring defaults along.
+
+    Raises:
+        AnchorlabError: if there is no setting.
     """
+    if not tunings:
+        raise AnchorlabError("no settings of benign updates are given: give one Tuning or more, or leave tuning out")
     tunings = [tuning.for_task(task, model) for tuning in tunings]
     names = setting_names([tuning.steps for tuning in tunings])
     planned = []

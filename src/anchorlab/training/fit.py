@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError, DivergenceError
 from anchorlab.models.device import exact_arithmetic
+from anchorlab.models.weights import trainable
 from anchorlab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, time_spent
 from anchorlab.training.clipping import clip_gradients
 from anchorlab.training.computing import Optimiser
@@ -118,6 +119,7 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
+@torch.enable_grad()
 def fit(
     model: nn.Module,
     objective: Objective,
@@ -149,9 +151,10 @@ def fit(
 
     Raises:
         DivergenceError: when the loss is not finite, naming the step, ``name`` and the learning rate.
-        AnchorlabError: if the checkpoint is damaged, or some processes do not see it.
+        AnchorlabError: if the checkpoint is damaged, or some processes do not see it, nothing can be trained, or the
+            loss has no gradient.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = trainable(model)
     device = accelerator.device
     optimiser = _optimiser(parameters, settings, fused=device.type in ("cpu", "cuda"))
     start, before = 0, time_spent(checkpoint)
@@ -168,6 +171,10 @@ def fit(
             for group in optimiser.param_groups:
                 group["lr"] = rate
             loss, figures = objective.loss(index)
+            if not loss.requires_grad:
+                raise AnchorlabError(
+                    f"{name}: the loss has no gradient: let the model's forward answer without detach and torch.no_grad"
+                )
             accelerator.backward(loss)
             recent.append((loss.detach(), clip_gradients(parameters, settings.clip, accelerator)))
             optimiser.step()
