@@ -79,6 +79,21 @@ def test_a_name_is_given_once(shapes: ClassRegistry[Shape]) -> None:
     assert shapes["point"] is Point
 
 
+def test_a_class_that_is_defined_again_replaces_itself(shapes: ClassRegistry[Shape]) -> None:
+    def cell(default: int) -> type[Shape]:
+        @shapes.register("square")
+        @dataclass(frozen=True, kw_only=True, config=STRICT)
+        class Square(Shape):
+            side: int = default
+
+        return Square
+
+    cell(2)
+    again = cell(3)
+    assert shapes["square"] is again
+    assert shapes.build("square") == again()
+
+
 def test_entry_points_of_every_group_are_members(monkeypatch: pytest.MonkeyPatch) -> None:
     entry_points(
         monkeypatch,

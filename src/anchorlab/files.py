@@ -20,6 +20,21 @@ from anchorlab.errors import AnchorlabError, first_line, is_utf8, quoted, shorte
 _NOTED: ContextVar[set[Path] | None] = ContextVar("noted", default=None)
 
 
+#: Endings of names that promise another form than parquet.
+_OTHER_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".xlsx")
+
+
+def parquet_path(given: str | os.PathLike[str]) -> Path:
+    """The path that the user gave for a parquet file; raises AnchorlabError as ``user_path``, or for another ending."""
+    path = user_path(given)
+    if path.suffix.lower() in _OTHER_TABLES:
+        raise AnchorlabError(
+            f"the table {path} would be a parquet file: give a name that ends in .parquet, and read it with "
+            "pandas.read_parquet"
+        )
+    return path
+
+
 def user_path(given: str | os.PathLike[str]) -> Path:
     """The path that the user gave, with ``~`` written out; whether anything lies there is not looked at.
 

@@ -69,7 +69,8 @@ class Registry(Generic[Member]):
         """Adds a member, as a call ``register("mine", member)`` or as a decorator ``@register("mine")``.
 
         Raises:
-            AnchorlabError: if another member has the name.
+            AnchorlabError: if another member has the name. A class that was defined again, as by running a cell of a
+                notebook twice, replaces itself.
         """
         if member is None:
             return lambda decorated: self.register(name, decorated)
@@ -92,11 +93,19 @@ class Registry(Generic[Member]):
 
     def _add(self, name: str, member: Member) -> None:
         present = self._members.setdefault(name, member)
-        if present is not member:
+        if present is not member and _is_defined_again(present, member):
+            self._members[name] = member
+        elif present is not member:
             raise AnchorlabError(
                 f"{member!r} cannot be registered as '{name}', because the {self.kind} '{name}' is {present!r}: "
                 f"choose another name, or call unregister('{name}') first"
             )
+
+
+def _is_defined_again(present: object, member: object) -> bool:
+    """Whether both are classes of the same module and name."""
+    names = [(one.__module__, one.__qualname__) for one in (present, member) if isinstance(one, type)]
+    return len(names) == 2 and names[0] == names[1]
 
 
 class ClassRegistry(Registry[type[T]]):

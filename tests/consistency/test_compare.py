@@ -12,7 +12,7 @@ from anchorlab.artifacts.artifact import Artifact
 from anchorlab.attacks.attack import Attack, attack_success
 from anchorlab.attacks.label_rules import AllToAll, AllToOne, SourceToTarget
 from anchorlab.consistency.answers import Answers, answers, instances_of
-from anchorlab.consistency.compare import compare, comparison_of
+from anchorlab.consistency.compare import compare, compare_logits, comparison_of
 from anchorlab.consistency.instances import read_instances
 from anchorlab.data import Split
 from anchorlab.errors import AnchorlabError
@@ -202,3 +202,10 @@ def test_a_linear_layer_s_answers_are_logits_even_if_all_lie_between_0_and_1(ref
     assert 0 <= float(answered.min()) <= float(answered.max()) <= 1
     assert 0 <= compare(reference, candidate, task=digits).accuracy <= 1
     refused("probabilities of separate classes", compare, reference, NearChance(nn.Sigmoid(), 10), task=digits)
+
+
+def test_a_table_of_instances_is_not_called_csv(tmp_path):
+    logits = [[2.0, 0.5], [0.0, 1.5]]
+    with pytest.raises(AnchorlabError, match="would be a parquet file: give a name"):
+        compare_logits(logits, logits, [0, 1], save_instances=tmp_path / "i.csv")
+    assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ from anchorlab.consistency.stored_logits import StoredLogits, stored_labels
 from anchorlab.consistency.summary import Consistency, summarise
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError, printable, renamed_keywords
-from anchorlab.files import user_path
+from anchorlab.files import parquet_path, user_path
 from anchorlab.metrics import METRICS, predictions
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.call import EVALUATION_BATCH, predict
@@ -182,6 +182,7 @@ def compare(
     Raises:
         AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
     """
+    table = None if save_instances is None else parquet_path(save_instances)
     task = named_task(task, reference)
     note_other_cut((reference, candidate), task, split)
     return compared(
@@ -224,8 +225,8 @@ def compared(
         # Near chance, the logits of a network may all happen to lie between 0 and 1.
         if watch.complaint() is not None and not _are_of_a_linear_layer(module_of(model), examples):
             watch.check()
-    if save_instances is not None:
-        write_instances(user_path(save_instances), frame)
+    if table is not None:
+        write_instances(table, frame)
     return comparison_of(frame, attack, task=task.name, split=split, classes=task.classes)
 
 
@@ -248,6 +249,7 @@ def compare_logits(
         AnchorlabError: if a file cannot be read, shapes or the indexes of tables differ, a logit is not finite, masked,
             complex or a probability, or a label is not a class.
     """
+    table = None if save_instances is None else parquet_path(save_instances)
     if isinstance(reference, (str, Path)):
         reference = StoredLogits(user_path(reference))
     if isinstance(candidate, (str, Path)):
@@ -264,8 +266,8 @@ def compare_logits(
         raise AnchorlabError(str(error)) from error
     for logits in (first, second):
         logits.watch.check()
-    if save_instances is not None:
-        write_instances(user_path(save_instances), frame)
+    if table is not None:
+        write_instances(table, frame)
     _check_names()
     consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
     return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))

@@ -14,7 +14,7 @@ import numpy as np
 
 from anchorlab.arguments import checked
 from anchorlab.errors import AnchorlabError, some, unknown
-from anchorlab.files import user_path, write_atomically
+from anchorlab.files import parquet_path, user_path, write_atomically
 from anchorlab.progress import progress_bar
 from anchorlab.samples.logs import logs_of
 from anchorlab.samples.pairing import Paired, Pairs, paired
@@ -53,6 +53,7 @@ def compare_samples(
         AnchorlabError: if a log is missing or damaged, an id stands twice or in one run alone, a score is beyond 1e100,
             or nothing can be compared.
     """
+    table = None if save_instances is None else parquet_path(save_instances)
     logs = logs_of(user_path(reference), user_path(candidate))
     rows: list[TaskComparison] = []
     cautions = [logs.left_out] if logs.left_out else []
@@ -76,8 +77,8 @@ def compare_samples(
             f"{reference} and {candidate} have no score or answer in common: give logs whose lines hold a number for a "
             "metric, or an answer"
         )
-    if save_instances is not None:
-        _write(user_path(save_instances), frames)
+    if table is not None:
+        _write(table, frames)
     adjusted = holm([row.p for row in rows])
     rows = [row.model_copy(update={"p_holm": p}) for row, p in zip(rows, adjusted, strict=True)]
     return SampleComparison(rows=rows, cautions=[*cautions, *_few(rows)])
