@@ -29,4 +29,4 @@ class Bright(ImageTrigger):
 )
 def test_what_is_no_batch_of_images_any_more_is_refused(how: str, found: str) -> None:
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
-    refused(f"made {found}.* of images, which are torch.uint8", Bright(how=how), {"pixel_values": images})
+    refused(f"made {found}.* of images, which must stay torch.uint8", Bright(how=how), {"pixel_values": images})

@@ -70,7 +70,7 @@ class ImageTrigger(Trigger):
         if not isinstance(changed, Tensor) or (changed.dtype, changed.shape) != (images.dtype, images.shape):
             found = f"{changed.dtype} {list(changed.shape)}" if isinstance(changed, Tensor) else type(changed).__name__
             raise AnchorlabError(
-                f"{self} made {found} of images, which are {images.dtype} {list(images.shape)}: let apply keep both"
+                f"{self} made {found} of images, which must stay {images.dtype} {list(images.shape)}: mend apply"
             )
         return {**inputs, "pixel_values": changed}
 
