@@ -182,7 +182,6 @@ def compare(
     Raises:
         AnchorlabError: if the models' classes are not the task's, or trigger or target do not fit.
     """
-    table = None if save_instances is None else parquet_path(save_instances)
     task = named_task(task, reference)
     note_other_cut((reference, candidate), task, split)
     return compared(
@@ -209,6 +208,7 @@ def compared(
     save_instances: str | Path | None = None,
 ) -> Comparison:
     """``compare`` for whoever has said himself how the split is cut; arguments and errors are as there."""
+    table = None if save_instances is None else parquet_path(save_instances)
     candidate = in_order_of(reference, candidate, task)
     task = common_task(task, reference, [candidate])
     manifested = candidate if isinstance(candidate, Artifact) else None
