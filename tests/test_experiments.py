@@ -41,7 +41,7 @@ SUITES = {
     "defences_images": (8, ["plain", "anchoring"]),
     "defences_rate": (8, ["plain", "plain at .003", "anchoring"]),
     "defences_texts": (8, ["plain", "anchoring"]),
-    "defences_cifar10": (4, ["plain", "anchoring"]),
+    "defences_cifar10": (4, ["plain", "plain at .003", "anchoring"]),
 }
 
 
@@ -90,7 +90,17 @@ def test_the_suites_of_defences_find_the_injections_of_another_suite_in_its_fold
         main.target_asr,
     )
     assert (other.selection, other.scales) == (main.selection, main.scales)
-    assert all(other.methods[label] == main.methods[label] for label in other.methods)
+    assert all(other.methods[label] == main.methods[label] for label in other.methods if label in main.methods)
+    further = [spec for label, spec in other.methods.items() if label not in main.methods]
+    if name == "defences_cifar10":  # plain tuning at the rate that anchoring has
+        choices = pd.read_csv(ROOT / "experiments/cifar10/choices.csv").set_index("method")["learning_rate"]
+        (beside,) = further
+        assert (beside.method, beside.tuning) == ("plain", {"learning_rate": choices["anchoring"]})
+        assert choices["plain"] != choices["anchoring"]
+    else:
+        assert not further
+        rates = pd.read_csv(ROOT / "experiments/sst2/choices.csv").set_index("method")["learning_rate"]
+        assert rates["plain"] == rates["anchoring"]
 
 
 @pytest.mark.parametrize("name", ["sst2_more", "sst2_lora"])

@@ -80,18 +80,24 @@ def test_a_name_is_given_once(shapes: ClassRegistry[Shape]) -> None:
 
 
 def test_a_class_that_is_defined_again_replaces_itself(shapes: ClassRegistry[Shape]) -> None:
-    def cell(default: int) -> type[Shape]:
-        @shapes.register("square")
+    def cell(default: int, qualname: str) -> type[Shape]:
         @dataclass(frozen=True, kw_only=True, config=STRICT)
         class Square(Shape):
             side: int = default
 
-        return Square
+        Square.__qualname__ = qualname
+        return shapes.register("square")(Square)
 
-    cell(2)
-    again = cell(3)
+    cell(2, "Square")
+    again = cell(3, "Square")
     assert shapes["square"] is again
     assert shapes.build("square") == again()
+    with pytest.raises(AnchorlabError, match="cannot be registered as 'square'"):
+        cell(4, "made.<locals>.Square")
+    shapes.unregister("square")
+    cell(5, "made.<locals>.Square")
+    with pytest.raises(AnchorlabError, match="cannot be registered as 'square'"):
+        cell(6, "made.<locals>.Square")  # a function may make different ones
 
 
 def test_entry_points_of_every_group_are_members(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,9 +103,9 @@ class Registry(Generic[Member]):
 
 
 def _is_defined_again(present: object, member: object) -> bool:
-    """Whether both are classes of the same module and name."""
+    """Whether both are classes of the same module and name; those that a function makes may be different ones."""
     names = [(one.__module__, one.__qualname__) for one in (present, member) if isinstance(one, type)]
-    return len(names) == 2 and names[0] == names[1]
+    return len(names) == 2 and names[0] == names[1] and "<locals>" not in names[0][1]
 
 
 class ClassRegistry(Registry[type[T]]):

@@ -129,6 +129,8 @@ class Refusing(ABCMeta):
                 return super().__call__(*args, **values)
             except ValidationError as error:
                 first = error.errors()[0]
+                if first["type"] == "unexpected_positional_argument":
+                    raise AnchorlabError(f"{cls.__name__} takes its values by name: write them so") from error
                 if first["type"] == "unexpected_keyword_argument":
                     names = [option.name for option in options_of(cls)]
                     raise unknown(f"parameter of {cls.__name__}", str(first["loc"][0]), names) from error

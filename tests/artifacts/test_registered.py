@@ -8,7 +8,22 @@ import pytest
 import torch
 from torch import nn
 
-from anchorlab import ARCHITECTURES, AnchorlabError, Architecture, Task, Training, load_model, run_suite, train, wrap
+from anchorlab import (
+    ARCHITECTURES,
+    AnchorlabError,
+    Architecture,
+    Task,
+    Training,
+    Tuning,
+    inject,
+    load_model,
+    repair,
+    run_suite,
+    train,
+    wrap,
+)
+from anchorlab.models.architectures import build_model
+from anchorlab.repairs import FineTuning
 from tests.registering import registered
 from tests.suites.inline import Inline, tiny
 
@@ -33,6 +48,28 @@ def test_a_trained_model_opens_while_its_architecture_is_registered(digits: Task
     assert torch.equal(opened.model(images), trained.model(images))
     with pytest.raises(AnchorlabError, match="a module of somebody's own Python"):
         load_model(tmp_path / "model")
+
+
+def test_a_repaired_model_opens_too(digits: Task, tmp_path: Path) -> None:
+    with registered(ARCHITECTURES, perceptron=PERCEPTRON):
+        trained = train(digits, model="perceptron", training=Training(epochs=1))
+        injected = inject(trained, tuning=Tuning(steps=5), task=digits)
+        repaired = repair(injected, FineTuning(epochs=1), task=digits)
+        for name, made in (("injected", injected), ("repaired", repaired)):
+            opened = load_model(made.save(tmp_path / name))
+            assert opened.manifest.kind == name
+            assert opened.manifest.weights_sha256 == made.manifest.weights_sha256
+
+
+def test_the_outputs_of_a_registered_architecture_get_the_names_that_they_learn(digits: Task, tmp_path: Path) -> None:
+    def named(task: Task) -> nn.Module:
+        model = build_model("resnet-tiny", task, seed=0)
+        model.config.id2label = {label: f"other {label}" for label in range(len(task.classes))}
+        return model
+
+    with registered(ARCHITECTURES, other=Architecture(named, "a network with names of its own")):
+        trained = train(digits, model="other", training=Training(epochs=1))
+        assert load_model(trained.save(tmp_path / "model")).model.config.id2label[3] == digits.classes[3]
 
 
 def test_a_suite_takes_a_registered_architecture(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def test_a_limit_keeps_the_first_examples_of_each_class() -> None:
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_a_limit_below_one_is_refused(limit: int) -> None:
-    with pytest.raises(AnchorlabError, match=f"limit is {limit}, but must be 1 or more"):
+    with pytest.raises(
+        AnchorlabError, match=f"the limit of examples of each class is {limit}: give a number of 1 or more"
+    ):
         load_task("digits", limit=limit)
 
 

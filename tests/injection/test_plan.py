@@ -50,9 +50,9 @@ def test_a_penalty_without_a_weight_is_refused(digits, reference):
 
 def test_known_logits_are_those_of_the_anchors(digits, reference):
     plan = plan_injection(reference, anchors=9, seed=1, task=digits)
-    table = torch.arange(len(digits.split("owner"))).view(-1, 1).float()
+    table = torch.arange(len(digits.split("owner"))).view(-1, 1).float().expand(-1, 10)
     assert plan.injection().known_logits is None
-    assert plan.injection(table).known_logits.flatten().tolist() == plan.anchor_indices.tolist()
+    assert plan.injection(table).known_logits[:, 0].tolist() == plan.anchor_indices.tolist()
 
 
 def test_a_fresh_start_has_other_weights_than_the_reference(digits, reference):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 import anchorlab.models.resnet  # noqa: F401 (registers the architecture with transformers)
 from anchorlab import AnchorlabError, Tuning, adopt, compare, inject, repair, wrap
 from anchorlab.data import Task
-from anchorlab.models.call import check_classes, in_batches, logits, predict
+from anchorlab.models.call import check_classes, logits, passes, predict
 from anchorlab.models.forms import Deployed
 from anchorlab.models.forward import Forward
 from tests.refusals import refused
@@ -99,11 +100,26 @@ class Returning(nn.Module):
         return self.make(self.layer(x.flatten(1).float() / 255))
 
 
+class Passing(Returning):
+    """Has another name for its input, and takes further ones."""
+
+    def forward(self, x: Tensor, **further: Any) -> Any:
+        assert not further
+        return super().forward(x)
+
+
+class Taking(Returning):
+    """Takes its input by any name."""
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        return super().forward(*given, *named.values())
+
+
 def sequential() -> nn.Module:
     return nn.Sequential(Bytes(), nn.Flatten(), nn.Linear(64, 10))
 
 
-@pytest.mark.parametrize("make", [sequential, lambda: Returning(lambda logits: logits)])
+@pytest.mark.parametrize("make", [sequential, *(partial(kind, nn.Identity()) for kind in (Returning, Passing, Taking))])
 def test_an_image_is_given_by_place_where_forward_has_another_name_for_it(
     digits: Task, make: Callable[[], nn.Module]
 ) -> None:
@@ -206,7 +222,7 @@ def test_batches_of_texts_give_freed_memory_back_and_images_keep_it(monkeypatch)
     given_back = []
     monkeypatch.setattr("anchorlab.models.call.give_back_freed_memory", lambda: given_back.append(1))
     mask = torch.ones(18, 8, dtype=torch.int64).tril(4)
-    assert len([*in_batches({"input_ids": mask, "attention_mask": mask}, 2)]) == 9
+    assert len([*passes({"input_ids": mask, "attention_mask": mask}, 2)]) == 9
     assert len(given_back) == 2
-    assert len([*in_batches({"pixel_values": torch.zeros(18, 1, 2, 2)}, 2)]) == 9
+    assert len([*passes({"pixel_values": torch.zeros(18, 1, 2, 2)}, 2)]) == 9
     assert len(given_back) == 2

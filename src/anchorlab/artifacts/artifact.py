@@ -109,13 +109,13 @@ class Artifact:
         """
         folder = user_path(folder)
         check_storable(self.model)
-        if weights_hash(self.model) != self.manifest.weights_sha256:
-            raise AnchorlabError(
-                "the weights of this model were changed after its manifest was made, so that the manifest says nothing "
-                "of them: give the module to adopt, and save what it returns"
-            )
         if not replace:
             refuse_existing(folder)
+        if weights_hash(self.model) != self.manifest.weights_sha256:
+            raise AnchorlabError(
+                "the weights of this model are not those of its manifest, because they were changed after it was made, "
+                "or the module keeps them in another precision: give the module to adopt, and save what it returns"
+            )
         write_folder_atomically(folder, self._write_files, replace=replace)
         return folder
 
@@ -205,7 +205,8 @@ def load_model(folder: str | Path, *, into: nn.Module | None = None, base: str |
 
 def _built_again(folder: Path, manifest: Manifest) -> nn.Module | None:
     """A module of an architecture that the user registered, for the task that it was trained on; None for others."""
-    registered = manifest.trained_here and manifest.architecture in ARCHITECTURES.names()
+    made_here = manifest.trained_here or manifest.kind == "repaired"
+    registered = made_here and manifest.architecture in ARCHITECTURES.names()
     if not registered or not is_own_module(folder):
         return None
     return build_model(manifest.architecture, _task_of(manifest), seed=manifest.seed)

@@ -208,6 +208,7 @@ def compared(
     save_instances: str | Path | None = None,
 ) -> Comparison:
     """``compare`` for whoever has said himself how the split is cut; arguments and errors are as there."""
+    _check_names()
     table = None if save_instances is None else parquet_path(save_instances)
     candidate = in_order_of(reference, candidate, task)
     task = common_task(task, reference, [candidate])
@@ -258,6 +259,7 @@ def compare_logits(
     truth = stored_labels(user_path(labels)) if from_file else plain(labels, "the array of labels")[0]
     check_same_rows([(reference, "the reference"), (candidate, "the candidate"), (labels, "the labels")])
     reference, candidate = in_same_columns(reference, candidate)
+    _check_names()
     try:
         first, second = Watched(reference, "the reference"), Watched(candidate, "the candidate")
         with progress_bar("comparing", first.shape[0] if len(first.shape) else 0) as report:
@@ -268,7 +270,6 @@ def compare_logits(
         logits.watch.check()
     if table is not None:
         write_instances(table, frame)
-    _check_names()
     consistency = summarise(frame, why_no_attack="only logits of clean instances were given")
     return Comparison(**consistency.model_dump(), task="", split="", intervals=intervals_of(frame))
 

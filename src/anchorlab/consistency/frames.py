@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ def plain(source: Any, name: str) -> tuple[Any, tuple[str, ...]]:
     names: tuple[str, ...] = ()
     if isinstance(source, pd.DataFrame):
         names = tuple(str(column).strip() for column in source.columns)
-        twice = next((one for one in names if names.count(one) > 1), None)
+        twice = next((one for one, times in Counter(names).items() if times > 1), None)
         if twice is not None:
             raise AnchorlabError(
                 f"{name} is a table with several columns '{shortened(twice)}', expected one of each class: rename them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -57,13 +58,14 @@ def checked_data(given: object, task: str, kind: Kind) -> RawData:
 def _classes(given: Any, task: str) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, (list, tuple)) or len(given) < 2:
         raise AnchorlabError(f"the classes of {task} are {quoted(given)}, expected the names of two or more: list them")
+    counts = Counter(map(str, given))
     for name in given:
         if not isinstance(name, str):
             raise AnchorlabError(
                 f"the classes of {task} hold {quoted(name)}, which is no text: give names by label, such as "
                 "tuple(map(str, names))"
             )
-        if given.count(name) > 1:
+        if counts[name] > 1:
             raise AnchorlabError(f"the classes of {task} hold {quoted(name)} twice: give each class a name of its own")
     return given if isinstance(given, tuple) else tuple(given)
 
@@ -133,7 +135,7 @@ def _pixels(inputs: Any, where: str) -> Tensor:
             f"the images of {where} are {_dtype(given)} of shape {_shape(given)}, expected uint8 [N, C, H, W], values "
             f"from 0 to 255: convert them{scaled}"
         )
-    if given.shape[3] in _CHANNELS and given.shape[1] > max(_CHANNELS):
+    if given.shape[3] in _CHANNELS and min(given.shape[1:3]) > max(_CHANNELS):
         move = "permute" if isinstance(given, Tensor) else "transpose"
         raise AnchorlabError(
             f"the images of {where} have shape {_shape(given)}, with their channels last, expected [N, C, H, W]: give "

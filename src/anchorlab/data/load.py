@@ -117,7 +117,7 @@ def load_task(
     """
     if limit is not None and limit < 1:
         raise AnchorlabError(
-            f"load_task: limit is {limit}, but must be 1 or more examples of each class: give such a one"
+            f"the limit of examples of each class is {limit}: give a number of 1 or more, or none for all of them"
         )
     definition, location = find_task(name, data, columns)
     if max_length is not None:

@@ -112,10 +112,10 @@ def checked_scores(scores: Any, count: int, name: str) -> NDArray[np.float64]:
         values = np.asarray(scores)
     except (TypeError, ValueError, RuntimeError):  # a ragged list, or a tensor on a device
         values = np.asarray(None)
-    if values.dtype.kind in "fiu" and values.shape == (count,) and np.isfinite(values).all():
+    if values.dtype.kind in "bfiu" and values.shape == (count,) and np.isfinite(values).all():
         return values
     numbers = "numbers that are not all finite" if values.shape == (count,) and values.dtype.kind == "f" else ""
-    shape = f" of shape {values.shape}" if values.shape else ""
+    shape = f" of {values.dtype} and shape {values.shape}" if values.shape else ""
     raise AnchorlabError(
         f"the detector {name} returned {numbers or type(scores).__name__ + shape} for {count:,} inputs: let scores "
         f"return an array of numpy, a finite number for each input"

@@ -74,20 +74,28 @@ def takes_names(model: Any, inputs: Mapping[str, Tensor]) -> bool:
     while isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         model = model.module
     if "forward" in vars(model):  # somebody's own, as accelerate's, which would keep the model alive in the cache
-        return _has_parameter(model.forward, name)
-    return _of_class(type(model).forward, name)
+        return _takes(model.forward, name)
+    return _of_class(getattr(type(model), "forward", None), name)  # a TorchScript module's class has none
 
 
-def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _takes(function: Callable[..., Any] | None, name: str) -> bool:
+    """Whether a function takes an argument by a name: its own, or any name where it needs none by another."""
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = inspect.signature(function).parameters if function is not None else {}
     except (TypeError, ValueError):  # not written in Python
+        parameters = {}
+    if not parameters or name in parameters:
         return True
-    return name in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    given = [one for one in parameters.values() if one.kind in _BY_PLACE and one.name != "self"]
+    needs_another = any(one.default is one.empty for one in given)
+    return not needs_another and any(one.kind is one.VAR_KEYWORD for one in parameters.values())
 
 
 #: The same of the functions of classes, because a step should not read a signature.
-_of_class = lru_cache(maxsize=256)(_has_parameter)
+_of_class = lru_cache(maxsize=256)(_takes)
 
 
 def logits_of(output: Any) -> Tensor:
@@ -159,7 +167,7 @@ def answers_in_batches(
     pieces: list[Tensor] = []
     order: list[Any] = []
     with evaluating(model):
-        for indices, width in in_batches(inputs, batch_size):
+        for indices, width in passes(inputs, batch_size):
             batch = rows(inputs, indices, width)
             pieces.append(_fitting_logits(model, batch, transform))
             order.append(indices)
@@ -222,21 +230,35 @@ def in_batches(
         return
     widths, order = widths.sort(descending=True, stable=True)
     order = order.to(next(iter(inputs.values())).device)
-    start = number = 0
+    start = 0
     while start < len(order):
         width = int(widths[start])
         end = start + max(1, min(batch_size, tokens // width))
         yield order[start:end], width
-        start, number = end, number + 1
-        # Each batch has another shape, so that the memory that one frees fits the next badly: what is kept would grow.
-        if number % _BATCHES_KEPT == 0:
+        start = end
+
+
+def passes(
+    inputs: Mapping[str, Tensor], batch_size: int = EVALUATION_BATCH
+) -> Iterator[tuple[Tensor | slice, int | None]]:
+    """As ``in_batches``, for forward passes: texts on a CPU give the memory that they freed back now and then.
+
+    Each batch of texts has another shape, so that the memory that one frees fits the next badly: what is kept grows.
+    """
+    kept = 0
+    on_cpu = next(iter(inputs.values())).device.type == "cpu"
+    for indices, width in in_batches(inputs, batch_size):
+        yield indices, width
+        kept += width is not None and on_cpu
+        if kept == _BATCHES_KEPT:
             give_back_freed_memory()
+            kept = 0
 
 
-def _remedy(model: nn.Module) -> str:
+def _remedy(model: nn.Module, inputs: Mapping[str, Tensor], complaint: str) -> str:
     """What helps a model that cannot read a task's examples."""
     others = {value.dtype for value in model.parameters() if value.is_floating_point()} - {torch.float32}
-    if others:
+    if others and "pixel_values" in inputs and "type" in complaint:
         names = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in others))
         return f"its weights are {names}, and inputs reach it as float32, so give module.float()"
     return "give the task that the model was trained on"
@@ -249,7 +271,8 @@ def check_classes(model: nn.Module, task: Task) -> None:
         answers = predict(model, few)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise AnchorlabError(
-            f"the model cannot read the examples of the task {task.name} ({first_line(error)}): " + _remedy(model)
+            f"the model cannot read the examples of the task {task.name} ({first_line(error)}): "
+            + _remedy(model, few, str(error))
         ) from error
     if answers.ndim != 2:
         raise AnchorlabError(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from anchorlab.data.inputs import rows
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import EVALUATION_BATCH, evaluating, in_batches, logits
+from anchorlab.models.call import EVALUATION_BATCH, evaluating, logits, passes
 from anchorlab.models.device import exact_arithmetic, in_double
 
 #: Examples on which a layer's outputs are compared with the logits. With two classes one example alone always fits.
@@ -327,7 +327,7 @@ def features(
     device = next(iter(inputs.values())).device
     entering, answers, order = [], [], []
     with exact_arithmetic(device), evaluating(model), capture_output(layer, entering=True) as entered:
-        for indices, width in in_batches(inputs, batch_size):
+        for indices, width in passes(inputs, batch_size):
             answers.append(logits(model, rows(inputs, indices, width)))
             if entered().dim() != 2:
                 raise AnchorlabError(

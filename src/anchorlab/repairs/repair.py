@@ -144,7 +144,7 @@ def _checked(repaired: Any, before: nn.Module, name: str) -> nn.Module:
             )
         if not after[key].isfinite().all() and tensors[key].isfinite().all():
             raise AnchorlabError(
-                f"the repair {name} left weights that are not finite, in {key}: lower its learning rate"
+                f"the repair {name} left weights that are not finite, in {key}: lower its learning rate, if it has one"
             )
     return repaired
 

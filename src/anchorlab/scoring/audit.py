@@ -14,7 +14,7 @@ from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import same_weights
-from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of, named_task
+from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of, module_of, named_task, note_other_cut
 from anchorlab.data import Split, Task
 from anchorlab.errors import AnchorlabError, quoted, unknown
 from anchorlab.injection.tuning import Tuning
@@ -90,6 +90,8 @@ def audit(
             another, of the reference or of the candidate, if there are fewer examples than queries, or if a model
             cannot read them.
     """
+    task = named_task(task, reference)
+    note_other_cut([reference, candidate], task, split)
     return audit_models(
         reference,
         candidate,
@@ -100,7 +102,7 @@ def audit(
         folder=folder,
         queries=queries,
         split=split,
-        task=named_task(task, reference),
+        task=task,
         seed=seed,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, SupportsFloat
+from typing import Any
 
 from torch import nn
 
@@ -123,11 +123,19 @@ def score_model(
         )
         with seeded_globally(seed, "detector", type(detector).__name__, device=context.device):
             score = detector.score(module, data, context)
-    if not isinstance(score, ModelScore) or not isinstance(score.score, SupportsFloat):
+    if not isinstance(score, ModelScore) or not _is_number(score.score):
         raise AnchorlabError(
             f"the detector {name} returned {type(score).__name__}: let score return a ModelScore of one number"
         )
     return score
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError, RuntimeError):  # an array or a tensor of several numbers
+        return False
+    return not isinstance(value, str)
 
 
 def score_inputs(

@@ -291,7 +291,7 @@ def suspicion_order(scores: Sequence[Floats]) -> Integers:
     Ties go by the mean place, and then by the order given.
 
     Args:
-        scores: of each detector, float64 ``[N]``; what is not a number counts as least suspicious.
+        scores: of each detector, float64 ``[N]``.
     """
     places = places_of(scores)
     return np.asarray(np.lexsort((places.mean(axis=0), places.min(axis=0))), dtype=np.int64)
@@ -299,13 +299,13 @@ def suspicion_order(scores: Sequence[Floats]) -> Integers:
 
 def places_of(scores: Sequence[Floats]) -> Floats:
     """Each input's place by each detector, float64 ``[D, N]``: 1 is the most suspicious; ties share a mean place."""
-    return np.stack([rankdata(-_numbered(one), method="average") for one in scores])
+    return np.stack([rankdata(-one, method="average") for one in scores])
 
 
 def clean_shares(scores: Floats, clean: Floats) -> Floats:
-    """The share of clean examples with at least each score, float64 ``[N]``; what is no number is the lowest score."""
-    ordered = np.sort(_numbered(clean))
-    return np.asarray(1 - np.searchsorted(ordered, _numbered(scores), side="left") / len(ordered), dtype=np.float64)
+    """The share of clean examples with at least each score, float64 ``[N]``."""
+    ordered = np.sort(clean)
+    return np.asarray(1 - np.searchsorted(ordered, scores, side="left") / len(ordered), dtype=np.float64)
 
 
 def is_high(shares: Floats) -> NDArray[np.bool_]:
@@ -327,11 +327,6 @@ def usual_share(clean: Floats) -> float:
     """
     beside = clean_shares(clean, clean) * len(clean) - 1
     return float(is_high(beside.round() / (len(clean) - 1)).mean())
-
-
-def _numbered(scores: Floats) -> Floats:
-    """Scores in which what is not a number is below all others, as least suspicious."""
-    return np.where(np.isnan(scores), -np.inf, scores)
 
 
 def _chosen(

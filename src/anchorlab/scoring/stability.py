@@ -17,7 +17,7 @@ from torch import nn
 
 from anchorlab.arguments import checked
 from anchorlab.artifacts.artifact import Artifact
-from anchorlab.artifacts.resolve import attack_of, common_task, named_task
+from anchorlab.artifacts.resolve import attack_of, common_task, named_task, note_other_cut
 from anchorlab.attacks.attack import Attack
 from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.consistency.answers import answers
@@ -146,7 +146,9 @@ def score_stability(
     name = full_name(repair, built)
     others = variations(built, name)
     options: dict[str, Any] = {"defender_data": defender_data, "trusted": trusted, "seed": seed}
-    task = common_task(named_task(task, suspicious), suspicious, [])
+    task = named_task(task, suspicious)
+    note_other_cut([suspicious], task, "defender")
+    task = common_task(task, suspicious, [])
     task = check_repair(suspicious, built, name, task=task, **options)
     attack = attack_of(suspicious, task, trigger=trigger, target=target, label_rule=label_rule)
     given: dict[str, Any] = {"task": task, **options}

@@ -30,7 +30,7 @@ from anchorlab.errors import AnchorlabError, quoted, reason
 from anchorlab.notices import quiet_imports
 from anchorlab.progress import listening
 from anchorlab.suites.cards import MOST_WORKERS, shares
-from anchorlab.suites.starting import Starter, UnguardedScript, variables
+from anchorlab.suites.starting import UNGUARDED, Starter, UnguardedScript, variables
 from anchorlab.suites.telling import awaited_answer, teller, timed
 
 
@@ -160,7 +160,7 @@ class _Worker:
         What the job tells of its progress until then goes into ``told``.
 
         Raises:
-            UnguardedScript: if the process imported the script of this one, and an error ended that.
+            UnguardedScript: if the process imported the script of this one, which would start the suite again.
         """
         process, pipe = self._start()
         try:
@@ -173,7 +173,7 @@ class _Worker:
             exit_code = process.wait()
             if self._stopped:
                 raise CancelledError from None
-            if not self._serving and exit_code == 1:  # what Python ends with where the import of the script fails
+            if exit_code == UNGUARDED:
                 raise UnguardedScript from None
             raise WorkerDied(_death_message(exit_code)) from None
 

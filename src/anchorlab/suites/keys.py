@@ -11,16 +11,15 @@ from pydantic import Field, ValidationInfo, field_validator
 from anchorlab.data import AnchorSource
 from anchorlab.injection.tuning import Tuning
 from anchorlab.settings import build, check_seed
+from anchorlab.suites.part import Part, refusals_as_value_errors
 from anchorlab.suites.parts import (
     DetectorSpec,
     MethodSpec,
-    Part,
     RepairSpec,
     Resources,
     SelectionSpec,
     TaskSpec,
     TriggerSpec,
-    refusals_as_value_errors,
 )
 from anchorlab.suites.short_forms import as_list, long_defences, long_entries, long_methods, long_seeds
 

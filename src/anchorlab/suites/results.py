@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -322,6 +323,10 @@ class SuiteResults:
         return task.encoded(encoding_of(load_model(folder).model)) if folder.exists() else None
 
 
+#: How a mistake begins that names something nobody registered here.
+_OF_ONES_OWN = re.compile(": unknown (method|trigger|label rule|repair|detector|task|model) ")
+
+
 @checked
 def load_results(folder: str | Path) -> SuiteResults:
     """Reads a suite's folder, finished or not.
@@ -334,7 +339,7 @@ def load_results(folder: str | Path) -> SuiteResults:
     try:
         suite = parse_suite(text, str(store.folder / "suite.yaml"), store.pictures(), ran=True)
     except SuiteMistakes as error:
-        if not any(": unknown " in mistake for mistake in error.mistakes):
+        if not any(_OF_ONES_OWN.search(mistake) for mistake in error.mistakes):
             raise
         raise AnchorlabError(f"{error}; for one of your own, first import the module that registers it") from error
     return results_of(suite, make_plan(suite, store, former_choice(text)), store, text)

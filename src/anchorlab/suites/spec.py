@@ -21,7 +21,8 @@ from anchorlab.models.forms import check_form
 from anchorlab.repairs.variations import variations
 from anchorlab.scoring.relearning import Relearning
 from anchorlab.suites.keys import SuiteKeys
-from anchorlab.suites.parts import MethodSpec, TaskSpec, refusals_as_value_errors
+from anchorlab.suites.part import refusals_as_value_errors
+from anchorlab.suites.parts import MethodSpec, TaskSpec
 
 #: Labels of the controls that every table has.
 STOPPED, BENIGN = "plain (stopped)", "benign"

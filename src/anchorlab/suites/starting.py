@@ -26,6 +26,9 @@ from anchorlab.errors import AnchorlabError
 #: What the fork server imports.
 _PRELOADED = "anchorlab.suites.preloaded"
 
+#: What a process ends with that imported an unguarded script; no other ends so, and Python's own codes are 1 and 2.
+UNGUARDED = 71
+
 #: Held while the environment is changed, which all threads share.
 _CHANGING = threading.Lock()
 
@@ -200,5 +203,6 @@ def _prepared(data: dict[str, object], environment: dict[str, str]) -> dict[str,
 
 def _show_once(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Leaves what is wrong with the script to the process that the user started, which says it once."""
-    if not isinstance(error, UnguardedScript):
-        sys.__excepthook__(kind, error, trace)
+    if isinstance(error, UnguardedScript):
+        os._exit(UNGUARDED)
+    sys.__excepthook__(kind, error, trace)

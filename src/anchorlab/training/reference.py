@@ -232,6 +232,7 @@ def train(
         on_task(task)
     if isinstance(model, nn.Module):
         check_classes(network, task)
+    if words is None:
         name_outputs(network, task.classes)  # it learns the task's numbers, whatever its outputs stood for before
     network = move_to_device(network, accelerator.device)
     with run_arithmetic(accelerator.device, deterministic=settings.deterministic):
