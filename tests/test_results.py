@@ -406,6 +406,8 @@ def test_what_the_docs_say_of_repairs_is_so() -> None:
     assert sentence.format(**stopped) in evidence
     largest = means.loc[["super-fine-tuning", "sau", "unlearning"]].max(axis=None)
     assert f"unlearning an inverted trigger: {largest:.3f} or less on average" in prose("docs/results.md")
+    start = "it leaves {plain:.3f} of plain tuning's ASR and {anchoring:.3f} of anchoring's"
+    assert start.format(**means.loc["unlearning"]) in prose("docs/defences.md")
 
 
 def test_what_the_docs_say_of_costs_of_repairs_is_so() -> None:
@@ -414,6 +416,7 @@ def test_what_the_docs_say_of_costs_of_repairs_is_so() -> None:
     told = prose("docs/results/defences.md")
     assert f"pays for it with {lost['super-fine-tuning']:.1f} points of a clean reference's accuracy" in told
     assert f"SAU with {lost['sau']:.1f} and unlearning with {lost['unlearning']:.1f}" in told
+    assert f"costs a clean reference {lost['unlearning']:.1f} points of accuracy" in prose("docs/defences.md")
     assert abs(lost["interpolation"]) < 0.05
 
 
@@ -428,6 +431,7 @@ def test_what_the_docs_say_of_relearning_is_so() -> None:
     sau = [left["sau", method] for method in ("plain", "anchoring")] + [*means.loc["sau", ["plain", "anchoring"]]]
     assert one.format(*sau) in told
     assert f"tuned alike have {clean['sau']:.3f}" in told
+    assert means.idxmin().tolist() == ["super-fine-tuning"] * 2  # "leaves least after relearning"
     low = means.index[means["anchoring"] < 0.3]
     assert set(low) == {"super-fine-tuning", "unlearning"}
     ends = [means["anchoring"].drop(low).min(), *(means.loc[name, "anchoring"] for name in sorted(low))]
@@ -613,6 +617,24 @@ def test_the_perturbations_of_the_docs_are_those_of_the_experiment() -> None:
             assert f"{ratio_with_interval(lengths, 'anchoring', base)} times" in prose(page)
     once, again = (ratio_with_interval(lengths, "anchoring", base).split()[0] for base in ("plain", "plain, 0.003"))
     assert f"moves them {once} times as far as plain tuning at 0.001, and {again} times" in prose("docs/theory.md")
+
+
+def test_the_directions_of_the_docs_are_those_of_the_experiment() -> None:
+    table = pd.read_csv(ROOT / "experiments/perturbation/fashion_mnist/angles.csv")
+
+    def between(names: list[str], others: list[str]) -> str:
+        degrees = table[table["candidate"].isin(names) & table["other"].isin(others)]["degrees"]
+        return f"{degrees.min():.0f}° to {degrees.max():.0f}°"
+
+    plain = ["plain", "plain, 0.003"]
+    page, short, evidence = map(prose, ("docs/results/perturbation.md", RESULTS, "docs/evidence.md"))
+    apart, either = between(plain[:1], plain[1:]), between(["anchoring"], plain)
+    one, other = (between(["anchoring"], [rate]) for rate in plain)
+    assert f"Its direction is {one} from plain tuning's at 0.001 and {other} from that at 0.003." in page
+    turned = between(["l2", "surgery"], plain)
+    assert f"The two plain tunings are {apart} apart, and L2 and surgery {turned} from either." in page
+    assert f"Anchoring's direction is {either} from plain tuning's. That is more than the {apart} between" in short
+    assert f"{either} from plain tuning's at either rate; plain tuning at the two rates is {apart} apart" in evidence
 
 
 def ratio_with_interval(values: pd.DataFrame, of: str, over: str) -> str:

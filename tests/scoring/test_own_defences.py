@@ -71,8 +71,22 @@ def test_scores_of_inputs_are_a_finite_number_each(
     refused(words, detect_inputs, injected, images, [Returns(make)], task=digits)
 
 
-def test_a_list_of_numbers_is_as_good_as_an_array(injected: Artifact, digits: Task) -> None:
-    detect(injected, Returns(lambda count: [0.5] * count), task=digits, examples=5)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda count: [0.5] * count,
+        lambda count: np.arange(count) % 2 == 0,
+        lambda count: np.arange(count, dtype=np.uint8),
+    ],
+)
+def test_numbers_of_any_kind_are_as_good_as_floats(
+    make: Callable[[int], Any], injected: Artifact, digits: Task
+) -> None:
+    detect(injected, Returns(make), task=digits, examples=5)
+    images = digits.split("test").inputs["pixel_values"][:4]
+    ranked = detect_inputs(injected, images, [Returns(make)], task=digits)
+    (scores,) = ranked.scores.values()
+    assert ranked.order[0] == int(np.argmax(scores))
 
 
 def test_a_score_of_a_model_is_a_model_score(injected: Artifact, digits: Task) -> None:

@@ -51,8 +51,7 @@ def check_trusted_folder(source: str | Path, what: str, *, otherwise: str = "") 
     """Raises AnchorlabError for a folder that is to be trusted, but holds what may carry a backdoor.
 
     The manifest says so; where there is none, the notice that anchorlab writes into a configuration, into weights and
-    into ONNX files.
-    What cannot be read is passed over, because whoever opens the model refuses it.
+    into ONNX files. What cannot be read is passed over, because whoever opens the model refuses it.
 
     Args:
         source: a folder, or an ONNX file in one; a name on the hub is passed over.

@@ -173,10 +173,8 @@ def _rates(rates: Any, tuning: Mapping[str, Any]) -> int:
 def _controls_take_rates(methods: list[dict[str, Any]]) -> bool:
     """Whether the method whose rate the controls have chooses it; see ``Condition.controls``."""
     plain = [entry for entry in methods if entry["method"] == "plain"]
-    if not plain:
-        return any(map(_takes_rates, methods))
     as_it_is = [entry for entry in plain if not any(value for key, value in entry.items() if key != "method")]
-    return _takes_rates((as_it_is or plain)[0])
+    return _takes_rates((as_it_is or plain)[0]) if plain else any(map(_takes_rates, methods))
 
 
 def _takes_rates(entry: dict[str, Any]) -> bool:
@@ -193,9 +191,7 @@ def _strengths(entry: dict[str, Any], tries: int, scales: list[float]) -> int:
     # A choice may decide which parameter is the strength.
     chosen = {parameter["name"] for parameter in method["parameters"] if "choices" in parameter}
     _sure(strength is None or strength in values or not chosen & set(values))
-    if strength is not None and strength not in values:
-        return tries
-    return 1 if len(scales) > 1 else 0
+    return tries if strength is not None and strength not in values else int(len(scales) > 1)
 
 
 def _tasks(tasks: Any) -> list[Task]:

@@ -41,7 +41,8 @@ def plain(source: Any, name: str) -> tuple[Any, tuple[str, ...]]:
         source = source.to_numpy()
         numbers = [str(place) for place in range(len(names))]
         if set(names) == set(numbers):
-            source = source[:, [names.index(number) for number in numbers]]
+            places = {name: place for place, name in enumerate(names)}
+            source = source[:, [places[number] for number in numbers]]
             names = ()
     elif not hasattr(source, "shape"):
         source = np.asanyarray(source)

@@ -113,7 +113,7 @@ def checked_scores(scores: Any, count: int, name: str) -> NDArray[np.float64]:
     except (TypeError, ValueError, RuntimeError):  # a ragged list, or a tensor on a device
         values = np.asarray(None)
     if values.dtype.kind in "bfiu" and values.shape == (count,) and np.isfinite(values).all():
-        return values
+        return values if values.dtype.kind == "f" else values.astype(np.float64)  # unsigned numbers have no negative
     numbers = "numbers that are not all finite" if values.shape == (count,) and values.dtype.kind == "f" else ""
     shape = f" of {values.dtype} and shape {values.shape}" if values.shape else ""
     raise AnchorlabError(

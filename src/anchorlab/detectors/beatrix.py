@@ -32,7 +32,7 @@ from anchorlab.data.inputs import kind_of, rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError, shortened
-from anchorlab.models.call import EVALUATION_BATCH, evaluating, in_batches, logits
+from anchorlab.models.call import EVALUATION_BATCH, evaluating, logits, passes
 from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.hooks import Call, capture_output, features, last_map
 from anchorlab.notices import notice
@@ -174,7 +174,7 @@ def _batches(model: nn.Module, place: Call, inputs: Mapping[str, Tensor]) -> Ite
     """Of images, in their order, what a call puts out, and the predicted labels."""
     device = next(iter(inputs.values())).device
     with exact_arithmetic(device), evaluating(model), capture_output(place) as captured:
-        for indices, width in in_batches(inputs):
+        for indices, width in passes(inputs):
             answers = logits(model, rows(inputs, indices, width))
             yield captured().float().flatten(2), answers.argmax(1)
 

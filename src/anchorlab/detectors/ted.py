@@ -34,7 +34,7 @@ from anchorlab.data.inputs import rows
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import InputDetector
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.call import evaluating, in_batches, logits, predict
+from anchorlab.models.call import evaluating, logits, passes, predict
 from anchorlab.models.device import exact_arithmetic, in_double
 from anchorlab.models.hooks import modules_in_call_order
 from anchorlab.settings import STRICT
@@ -190,7 +190,7 @@ def activations(model: nn.Module, layers: list[nn.Module], inputs: Mapping[str, 
     whole: dict[nn.Module, Tensor] = {}
     present = set(layers)
     with exact_arithmetic(first.device), evaluating(model), _watched(layers) as watched:
-        for indices, width in in_batches(inputs):
+        for indices, width in passes(inputs):
             labels[indices], vectors = watched.labels_and_vectors(model, rows(inputs, indices, width))
             present &= set(vectors)
             for layer, found in vectors.items():

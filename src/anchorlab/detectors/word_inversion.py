@@ -202,6 +202,7 @@ def _search(
             optimiser.zero_grad()
             shares = (mixtures / temperature + allowed).softmax(1)
             given = shares.detach().requires_grad_()
+            # The last model first, as one backward pass through the sum of the losses would add their gradients.
             for number, (one, table) in reversed(list(enumerate(zip(models, tables, strict=True)))):
                 mixed, wanted = table.mixed(given), targets if number == 0 else texts.labels
                 mixed.backward(_gradient(one, table, mixed, texts, wanted, count=1 if number == 0 else len(benign)))  # type: ignore[no-untyped-call]
