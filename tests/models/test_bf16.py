@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
 from anchorlab import Training, load_task, train
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.bf16 import check_bf16, undefined_gradient
+from anchorlab.models.bf16 import check_bf16, computes_bf16, undefined_gradient
+from anchorlab.notices import Notice
 from anchorlab.training.precision import choose_precision
 
 pytestmark = pytest.mark.usefixtures("on_cpu")
@@ -74,8 +77,21 @@ def test_digits_do_not_train_in_bf16_where_the_gradient_is_undefined() -> None:
 def test_auto_takes_float32_there(monkeypatch: pytest.MonkeyPatch) -> None:
     from anchorlab.models.accelerator import find_accelerator
 
-    monkeypatch.setattr("anchorlab.training.precision._fast_bf16", lambda device: True)
+    monkeypatch.setattr("anchorlab.training.precision.computes_bf16", lambda device: True)
     labels = torch.zeros(16, dtype=torch.int64)
     trial = choose_precision(Convolution(3, 2), images(1), labels, steps=10**6, accelerator=find_accelerator())
     assert trial.chosen == "no"
     assert "undefined" in trial.reason
+
+
+@pytest.mark.parametrize(("has", "computes"), [("avx512_bf16", True), ("amx_bf16", True), ("avx512_f", False)])
+def test_what_an_x86_processor_must_have(monkeypatch: pytest.MonkeyPatch, has: str, computes: bool) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {has: True, "avx512_bf16": has == "avx512_bf16"})
+    assert computes_bf16(torch.device("cpu")) is computes
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        check_bf16(nn.Linear(2, 2), {"inputs": torch.zeros(1, 2)})
+    assert [(each.category, "no instructions for it" in str(each.message)) for each in told] == (
+        [] if computes else [(Notice, True)]
+    )

@@ -74,8 +74,8 @@ def test_a_search_is_expected_to_try_seven_strengths() -> None:
 def test_the_runs_that_choose_are_bounded_by_the_tries_of_each_search() -> None:
     suite = tiny(methods={"anchoring": {"method": "anchoring"}, "plain": {"method": "plain"}}, target_asr=[0.5, 0.9])
     plan = make_plan(suite, Imagined(None))
-    # 2 numbers of anchors x 2 targets x 12 strengths.
-    assert suite.most_runs_that_choose == runs_to_choose(suite, plan) == 48
+    # 2 numbers of anchors x 2 targets x (12 strengths and the neighbours of the best).
+    assert suite.most_runs_that_choose == runs_to_choose(suite, plan) == 56
     found = make_plan(suite, Imagined(reached))
     assert runs_to_choose(suite, found) == 0
 

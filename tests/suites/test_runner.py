@@ -22,6 +22,7 @@ from anchorlab.consistency.instances import read_instances
 from anchorlab.data import Split
 from anchorlab.suites import runner
 from anchorlab.suites.cells import ReferenceJob
+from anchorlab.suites.opened import OWNER_LOGITS
 from anchorlab.suites.plan import make_plan
 from anchorlab.suites.planned import Plan
 from anchorlab.suites.results import load_results
@@ -320,6 +321,18 @@ def test_what_waited_for_another_job_and_was_done_already_is_not_run(finished: P
     assert reports[-1].done == reports[-1].total
 
 
+def test_a_reference_answers_to_all_of_the_owner_only_where_a_run_has_all_anchors(tmp_path: Path) -> None:
+    """A suite with all anchors has the same results on references of one without."""
+    folders = {"few": tmp_path / "few", "all": tmp_path / "all"}
+    for anchors, folder in folders.items():
+        run_suite(tiny(controls=False, anchors=[8 if anchors == "few" else "all"]), folder, executor=Inline())
+    kept = {anchors: list(folder.glob(f"references/*/{OWNER_LOGITS}")) for anchors, folder in folders.items()}
+    assert not kept["few"]
+    assert len(kept["all"]) == len(list(folders["all"].glob("references/*"))) > 0
+    run_suite(tiny(controls=False, anchors=["all"]), folders["few"], executor=Inline())
+    pd.testing.assert_frame_equal(rows(folders["few"]), rows(folders["all"]))
+
+
 def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(AnchorlabError, match="does not hold a suite: choose another --out"):
@@ -354,7 +367,7 @@ def test_what_another_runner_finishes_at_the_last_moment_makes_other_runs_possib
 
     def claimed(store: Store, job: Any) -> Any:
         if isinstance(job, ReferenceJob) and store.manifest(job) is None:
-            store.save_reference(job, others.submit(runner.train_reference, job, None).result())
+            store.save_reference(job, others.submit(runner.train_reference, job, None, True).result())
         return claim(store, job)
 
     monkeypatch.setattr(Store, "claim", claimed)

@@ -35,7 +35,7 @@ def test_a_killed_training_does_not_go_on_from_a_checkpoint_of_other_data(
 
     def again() -> bool:
         with pytest.raises(KeyboardInterrupt):
-            train_reference(job, path)
+            train_reference(job, path, False)
         return found[-1]
 
     assert [again(), again()] == [False, True]
@@ -51,7 +51,7 @@ def test_a_killed_training_does_not_go_on_from_a_checkpoint_of_other_data(
 def test_nothing_is_left_of_a_checkpoint_once_the_reference_is_trained(tmp_path: Path) -> None:
     store = Store(tmp_path / "out")
     job = reference_job(parse_suite(SHORT.format(data=write(tmp_path / "reviews.csv", "fine"), epochs=1)).tasks[0], 0)
-    files = train_reference(job, store.checkpoint(job))
+    files = train_reference(job, store.checkpoint(job), False)
     assert store.checkpoint(job).with_suffix(".data").exists()
     store.save_reference(job, files)
     assert not list(store.checkpoint(job).parent.iterdir())

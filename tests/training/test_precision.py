@@ -42,7 +42,7 @@ class Durations:
 
 @pytest.fixture(autouse=True)
 def any_processor(monkeypatch):
-    monkeypatch.setattr(precision, "_fast_bf16", lambda _device: True)
+    monkeypatch.setattr(precision, "computes_bf16", lambda _device: True)
 
 
 @pytest.fixture
@@ -91,17 +91,9 @@ def test_the_two_take_turns_until_two_seconds_are_over(linear, digits, timed):
 
 
 def test_a_processor_without_bf16_makes_no_trial(linear, digits, monkeypatch):
-    monkeypatch.setattr(precision, "_fast_bf16", lambda _device: False)
+    monkeypatch.setattr(precision, "computes_bf16", lambda _device: False)
     trial = tried(linear, digits)
     assert trial == PrecisionTrial(chosen="no", reason="this processor has no instructions for bf16")
-
-
-@pytest.mark.parametrize(("has", "fast"), [("avx512_bf16", True), ("amx_bf16", True), ("avx512_f", False)])
-def test_what_an_x86_processor_must_have(monkeypatch, has, fast):
-    monkeypatch.undo()
-    monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {has: True, "avx512_bf16": has == "avx512_bf16"})
-    assert precision._fast_bf16(torch.device("cpu")) is fast
 
 
 def test_a_trial_changes_neither_weights_nor_statistics_nor_random_generators(reference, digits):
@@ -153,7 +145,7 @@ def test_a_resumed_run_takes_what_its_checkpoint_says_without_a_second_trial(
     with pytest.warns(Notice):
         whole = tuned(linear, digits, Plain(), stop_at_asr=1e-3, **settings)
     monkeypatch.undo()
-    monkeypatch.setattr(precision, "_fast_bf16", lambda _device: True)
+    monkeypatch.setattr(precision, "computes_bf16", lambda _device: True)
     monkeypatch.setattr(precision, "_by_the_clock", Durations())
     checkpoint = Checkpoint(tmp_path / "state.safetensors", seconds=0)
     with pytest.warns(Notice), pytest.raises(KeyboardInterrupt):

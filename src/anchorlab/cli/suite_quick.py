@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from anchorlab.cli.catalogue import Entry, own_entries
 from anchorlab.errors import AnchorlabError
 from anchorlab.suites.grids import is_geometric
+from anchorlab.suites.search import FURTHER
 from anchorlab.suites.short_forms import MOST_SEEDS, as_list, long_entries, long_methods
 from anchorlab.suites.source import suite_text
 from anchorlab.suites.yaml_text import parse_yaml
@@ -133,7 +134,7 @@ def _outline(data: Any) -> Outline:
     _fit_the_tasks(found)
     selection = _selection(data.get("selection", {}))
     _sure(not set(selection.seeds) & set(found.seeds) and not set(selection.references) & set(found.references))
-    tries = selection.tries * len(found.target_asr)
+    tries = (selection.tries + FURTHER) * len(found.target_asr)
     parts, to_choose = len(found.triggers) * len(found.anchors), 0
     for entry in found.methods.values():
         own_rates = rates if _takes_rates(entry) else 0

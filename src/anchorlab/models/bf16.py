@@ -1,7 +1,8 @@
-"""Where bf16 has no defined gradient on a CPU."""
+"""Where bf16 has no defined gradient on a CPU, and where a device computes it by software."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import evaluating, logits
+from anchorlab.notices import notice
 
 
 def undefined_gradient(model: nn.Module, inputs: Mapping[str, Tensor]) -> str | None:
@@ -47,7 +49,26 @@ def undefined_gradient(model: nn.Module, inputs: Mapping[str, Tensor]) -> str | 
 
 
 def check_bf16(model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
-    """Raises AnchorlabError for a network that cannot be trained in bf16 on a CPU; see ``undefined_gradient``."""
+    """Tells of a device that computes bf16 by software.
+
+    Raises:
+        AnchorlabError: for a network that cannot be trained in bf16 on a CPU; see ``undefined_gradient``.
+    """
     why = undefined_gradient(model, inputs)
     if why is not None:
         raise AnchorlabError(f"{why}: leave --precision out, or take larger images or a network with fewer strides")
+    if not computes_bf16(next(iter(inputs.values())).device):
+        notice(
+            "bf16 may take ten times as long as float32 here, because this processor has no instructions for it: "
+            "leave the precision out, or give auto"
+        )
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16, and does not compute it by software."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
+        has = torch.cpu.get_capabilities()
+        return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    return True

@@ -12,7 +12,7 @@ from anchorlab.methods import METHODS
 from anchorlab.settings import strength_value
 from anchorlab.suites.cells import InjectionCell
 from anchorlab.suites.parts import MethodSpec, has_whole_strength
-from anchorlab.suites.search import Grid, next_steps
+from anchorlab.suites.search import FURTHER, Grid, neighbours, next_steps
 from anchorlab.suites.selection import Choice, RateChoice, Tried, best_of, choose, summarised
 from anchorlab.suites.store import Store
 
@@ -80,7 +80,7 @@ def search(trials: Trials, grid: Grid, targets: Sequence[float], tries: int) -> 
         trials: gets the runs that are needed next, of all targets at once.
         grid: the strengths that there are.
         targets: ASRs to reach.
-        tries: most strengths for a target.
+        tries: most strengths for a target, without the neighbours of the answer.
     """
     found = [_search(trials, grid, target, tries) for target in targets]
     choices = [choice for choice in found if choice is not None]
@@ -90,8 +90,9 @@ def search(trials: Trials, grid: Grid, targets: Sequence[float], tries: int) -> 
 def _search(trials: Trials, grid: Grid, target_asr: float, tries: int) -> Choice | None:
     outcomes: dict[int, float | None] = {}
     tried: list[Tried] = []
-    while len(outcomes) < tries:
-        steps = next_steps(outcomes, grid.bounds)[: tries - len(outcomes)]
+    while len(outcomes) < tries + FURTHER:
+        left = tries - len(outcomes)
+        steps = next_steps(outcomes, grid.bounds)[:left] if left > 0 else neighbours(outcomes, grid.bounds)[:FURTHER]
         found = {step: trials.judged(grid.strength(step)) for step in steps}
         if not steps:
             break

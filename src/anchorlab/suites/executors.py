@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from anchorlab.errors import AnchorlabError, quoted, reason
-from anchorlab.notices import quiet_imports
+from anchorlab.notices import quiet_imports, show_notices
 from anchorlab.progress import listening
 from anchorlab.suites.cards import MOST_WORKERS, shares
 from anchorlab.suites.starting import UNGUARDED, Starter, UnguardedScript, variables
@@ -202,6 +202,7 @@ def _serve(pipe: Connection, threads: int, gpu: str | None) -> None:
     """What a process does: one job after the other, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quiet_imports()
+    show_notices()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu

@@ -59,6 +59,12 @@ class Opened:
     answers: dict[tuple[str, str], Answers] = field(default_factory=dict)
     relearned: dict[tuple[str, str, int, tuple[int, ...]], dict[int, float]] = field(default_factory=dict)
 
+    def answers_to_owner(self) -> Tensor:
+        """The reference's logits for all of the owner's examples; computed once where none lie beside it."""
+        if self.owner_logits is None:
+            self.owner_logits = answers_to_owner(self.artifact, self.task)
+        return self.owner_logits
+
     def answer(self, attack: Attack, split: str) -> Answers:
         """The reference's answers to a split, and to its triggered form."""
         key = (attack.key, split)

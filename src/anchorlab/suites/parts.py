@@ -259,7 +259,10 @@ class SelectionSpec(Part):
         "1000 and 1001",
     )
     tries: int = Field(
-        default=12, ge=1, le=61, description="most strengths that a search tries, for each method and target"
+        default=12,
+        ge=1,
+        le=61,
+        description="most strengths that a search tries, for each method and target, before the answer's neighbours",
     )
     extensions: int = Field(
         default=0, ge=0, le=100, description="read in folders of older versions alone, which extended their grids"

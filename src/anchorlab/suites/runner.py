@@ -180,7 +180,7 @@ class _Run:
         checkpoint = self.store.checkpoint(job) if isinstance(self.executor, LocalProcesses) else None
         if isinstance(job, ReferenceJob):
             elsewhere = map(self.executor.share, self.store.with_data_elsewhere(job))
-            return self.executor.submit(train_reference, job, checkpoint, *elsewhere)
+            return self.executor.submit(train_reference, job, checkpoint, self.suite.takes_all_anchors, *elsewhere)
         if job.reference not in self.shared:
             self.shared[job.reference] = self.executor.share(self.store.folder / "references" / job.reference)
         reference = self.shared[job.reference]

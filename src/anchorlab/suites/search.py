@@ -14,6 +14,9 @@ from functools import cached_property
 #: From one strength of the grid to the next.
 FACTOR = 1.5
 
+#: Tries that a search has beyond its number, for both neighbours of the answer alone.
+FURTHER = 2
+
 #: Most steps from the first strength, to either side: a factor of 190,000.
 REACH = 30
 
@@ -68,7 +71,7 @@ def next_steps(outcomes: Mapping[int, float | None], bounds: tuple[int, int]) ->
     weakest, strictest = bounds
     if not outcomes:
         return [0]
-    reaching = {step: kl for step, kl in outcomes.items() if kl is not None}
+    reaching = _reaching(outcomes)
     if not reaching:
         lowest = min(outcomes)
         return [] if lowest == weakest else [max(weakest, 2 * lowest - 2)]
@@ -78,5 +81,17 @@ def next_steps(outcomes: Mapping[int, float | None], bounds: tuple[int, int]) ->
         return [min(strictest, 2 * edge + 2)]
     if beyond is not None and beyond > edge + 1:
         return [(edge + beyond) // 2]
+    return neighbours(outcomes, bounds)
+
+
+def neighbours(outcomes: Mapping[int, float | None], bounds: tuple[int, int]) -> list[int]:
+    """The neighbours of the best step so far that are yet to be tried; none where no step reaches the target."""
+    reaching, (weakest, strictest) = _reaching(outcomes), bounds
+    if not reaching:
+        return []
     answer = min(reaching, key=lambda step: (reaching[step], -step))
     return [step for step in (answer - 1, answer + 1) if weakest <= step <= strictest and step not in outcomes]
+
+
+def _reaching(outcomes: Mapping[int, float | None]) -> dict[int, float]:
+    return {step: kl for step, kl in outcomes.items() if kl is not None}

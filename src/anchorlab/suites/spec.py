@@ -23,6 +23,7 @@ from anchorlab.scoring.relearning import Relearning
 from anchorlab.suites.keys import SuiteKeys
 from anchorlab.suites.part import refusals_as_value_errors
 from anchorlab.suites.parts import MethodSpec, TaskSpec
+from anchorlab.suites.search import FURTHER
 
 #: Labels of the controls that every table has.
 STOPPED, BENIGN = "plain (stopped)", "benign"
@@ -164,6 +165,11 @@ class Suite(SuiteKeys):
         parts = self.repairs.items() if self.stability else ()
         return sum(len(variations(part.build(), label)) for label, part in parts)
 
+    @property
+    def takes_all_anchors(self) -> bool:
+        """Whether any run has all of the owner's examples as anchors; learning rates are chosen so."""
+        return self.anchors_from == "owner" and ("all" in self.anchors or len(self.learning_rates) > 1)
+
     def chooses(self, method: MethodSpec) -> bool:
         """Whether there is anything to choose for a method: a strength, a scale or a learning rate."""
         rates = len(self.learning_rates) > 1 and method.takes_rates
@@ -172,7 +178,7 @@ class Suite(SuiteKeys):
     @property
     def most_runs_that_choose(self) -> int:
         """The most runs that choose strengths and learning rates; searches end earlier as a rule."""
-        tries = self.selection.tries * len(self.target_asr)
+        tries = (self.selection.tries + FURTHER) * len(self.target_asr)
         chosen = [method for method in self.methods.values() if self.chooses(method)]
         strengths = sum(tries if method.searched else max(1, len(method.grid)) for method in chosen)
         rates = sum(len(self.learning_rates) for method in chosen if method.takes_rates)

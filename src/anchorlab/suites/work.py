@@ -47,16 +47,19 @@ from anchorlab.training.resumable import command_hash
 from anchorlab.triggers import TRIGGERS
 
 
-def train_reference(job: ReferenceJob, checkpoint: Path | None, *elsewhere: Folder) -> dict[str, bytes]:
+def train_reference(
+    job: ReferenceJob, checkpoint: Path | None, owner_logits: bool, *elsewhere: Folder
+) -> dict[str, bytes]:
     """Trains a reference, unless one is there that was trained alike, on the same data in another place.
 
     Args:
         job: the reference to train.
         checkpoint: the file that the training writes its state to and continues from.
+        owner_logits: whether to compute its logits for the whole split ``owner``, for runs with all anchors.
         elsewhere: the folders of references that differ in nothing but where their data were.
 
     Returns:
-        The files of its folder, the owner's logits among them.
+        The files of its folder, with the owner's logits among them if they are asked for.
     """
     from safetensors.torch import save
 
@@ -74,8 +77,8 @@ def train_reference(job: ReferenceJob, checkpoint: Path | None, *elsewhere: Fold
                 training=build(Training, "the training", job.training),
                 checkpoint=None if checkpoint is None else _of_these_data(checkpoint, task),
             )
-        owner = answers_to_owner(artifact, task)
-    return {**_files(artifact), OWNER_LOGITS: save({"logits": owner})}
+        owner = {OWNER_LOGITS: save({"logits": answers_to_owner(artifact, task)})} if owner_logits else {}
+    return {**_files(artifact), **owner}
 
 
 def _of_these_data(path: Path, task: Task) -> Checkpoint:
@@ -144,7 +147,7 @@ def _injection(
         task=opened.task,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
         # Only with all anchors: a run with few computes their logits faster than it reads all.
-        reference_logits=opened.owner_logits if _has_owner(cell) else None,
+        reference_logits=opened.answers_to_owner() if _has_owner(cell) else None,
         measure=keep_model,
     )
     injected = whole(injected)  # scales, repairs and analyses are of weights

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anchorlab.artifacts.manifest import PrecisionTrial
-from anchorlab.models.bf16 import undefined_gradient
+from anchorlab.models.bf16 import computes_bf16, undefined_gradient
 from anchorlab.models.call import logits
 from anchorlab.models.device import mixed_precision
 from anchorlab.notices import notice
@@ -92,7 +91,7 @@ def _trial(
     seconds: Callable[[Callable[[], None], torch.device], float],
 ) -> PrecisionTrial:
     device = labels.device
-    if not _fast_bf16(device):
+    if not computes_bf16(device):
         return PrecisionTrial(chosen="no", reason="this processor has no instructions for bf16")
     if (why := undefined_gradient(model, inputs)) is not None:
         return PrecisionTrial(chosen="no", reason=why)
@@ -136,16 +135,6 @@ def _compared(timed: Callable[[str, int], float], times: int) -> PrecisionTrial:
         float32_steps_per_second=speeds[0],
         bf16_steps_per_second=speeds[1],
     )
-
-
-def _fast_bf16(device: torch.device) -> bool:
-    """Whether a device computes in bf16 at all, and does not emulate it."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
-        has = torch.cpu.get_capabilities()
-        return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
-    return True
 
 
 def _by_the_clock(work: Callable[[], None], device: torch.device) -> float:
