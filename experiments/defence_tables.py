@@ -18,8 +18,10 @@ import pandas as pd
 
 from anchorlab.reports.suite.against_plain import paired_difference
 from anchorlab.reports.suite.detections import scored_models
+from anchorlab.reports.suite.interval_words import too_narrow
 from anchorlab.statistics.clustered_roc import auroc_over_references, difference_over_references
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.references import mean_over_references
 from short_tables import line, replace_between
 
 HERE = Path(__file__).parent
@@ -27,6 +29,8 @@ PAGES = HERE.parent / "docs/results"
 METHODS = ("plain", "anchoring")
 MODELS = (*METHODS, "reference")
 AT_ONE_RATE = ("plain", "plain at .003", "anchoring")
+#: Of ``experiments/coverage/rates.csv``, for differences.
+OF_DIFFERENCES = "Intervals of differences of two rates in as few as .79."
 
 
 def main() -> None:
@@ -75,7 +79,19 @@ def repairs_table(folder: Path) -> str:
         kept = ", ".join(rate(accuracy.loc[repair, model]) for model in MODELS)
         name = repair if repair == "no repair" else f"`{repair}`"
         lines.append(line([name, *left, difference, stopped.get(repair, "–"), *again, kept]))
-    return "\n".join(lines)
+    return "\n".join([*lines, *narrow(read(folder, "repairs").query("role == 'method'"), ("asr",))])
+
+
+def narrow(runs: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:
+    """Says below a table in how many of its means of rates references differ too much for their interval.
+
+    Args:
+        runs: a row for each repaired model.
+        columns: the rates.
+    """
+    each = runs.drop_duplicates(["defence", "identity"]).groupby(["defence", "method"], sort=False)
+    means = [mean_over_references(own[name], own["reference_seed"], "rate") for _, own in each for name in columns]
+    return ["", *(f"{sentence} {OF_DIFFERENCES}" for sentence in too_narrow(means))]
 
 
 def stopped_early(folder: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from anchorlab.metrics import METRICS
+from anchorlab.reports.suite.interval_words import too_narrow
 from anchorlab.suites.success import works
 from short_tables import ROOT, line, read_together, replace_between, written
 
@@ -57,12 +58,13 @@ def reproduction_table(results: pd.DataFrame) -> str:
         line(["method", "anchors", "references", *shown.values()]),
         line(["---", "---", "---:", *["---:"] * len(shown)]),
     ]
-    runs = results[(results["role"] == "method") & works(results)]
+    runs, every = results[(results["role"] == "method") & works(results)], []
     for (asked, method), rows in runs.groupby(["anchors_asked", "method"], sort=False):
         means = [METRICS[name].over_references(rows[name], rows["reference_seed"]) for name in shown]
+        every += means
         cells = [written(mean, name) for mean, name in zip(means, shown, strict=True)]
         lines.append(line([f"`{method}`", str(asked), str(rows["reference_seed"].nunique()), *cells]))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *too_narrow(every)]).rstrip()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +18,8 @@ from anchorlab.data import find_task
 from anchorlab.metrics import METRICS
 from anchorlab.repairs import REPAIRS
 from anchorlab.scoring.benign_updates import ordinary_tunings
-from anchorlab.statistics.references import COVERAGE_OF_SKEWED, mean_over_references
+from anchorlab.statistics.estimate import LEAST_COVERAGE, SKEWED
+from anchorlab.statistics.references import mean_over_references
 
 ROOT = Path(__file__).parent.parent
 RESULTS = "docs/results.md"
@@ -36,7 +38,8 @@ def runs_at(suite: str, target: float) -> pd.DataFrame:
     """The runs of a suite that are reported at a target, and its controls."""
     folder = ROOT / "experiments" / suite.replace("-", "_")
     results = pd.read_csv(folder / "results.csv", dtype={"anchors_asked": str})
-    return results[(results["target_asr"] == target) | results["target_asr"].isna()]
+    at_it = results[(results["target_asr"] == target) | results["target_asr"].isna()]
+    return at_it[~(at_it["asr"] < at_it["target_asr"] - 0.05)]  # failed runs are in no mean
 
 
 def over_references(runs: pd.DataFrame, name: str) -> float:
@@ -55,7 +58,7 @@ def test_the_long_table_of_texts_is_that_of_the_experiment() -> None:
         of_row = runs[(runs["method"] == cells[0]) & (runs["anchors_asked"] == cells[1].split()[0])]
         references, _, counted = cells[2].partition(" ")
         assert of_row["reference_seed"].nunique() == int(references), cells
-        assert counted.startswith(f"({len(of_row)} runs"), cells
+        assert counted.startswith((f"({len(of_row)} runs", f"({len(of_row)} run of 3")), cells
         check_means(of_row, dict(zip(("accuracy", "asr", "kl", "churn"), cells[3:7], strict=True)))
         checked += 1
     assert checked >= 20
@@ -918,10 +921,24 @@ def test_the_coverage_of_the_docs_is_that_of_the_simulation() -> None:
     usual = cells[cells["interval"].isin(["geometric", "ratio"])]
     assert usual["coverage"].min() > 0.93
     assert usual.loc[(usual["instances"] == 10_000) & (usual["deviation"] >= 0.3), "coverage"].max() < 0.97
-    skewed = cells[cells["interval"].isin(["plain", "churn", "asr"])]
-    assert skewed.loc[skewed["deviation"] <= 0.3, "coverage"].min() > 0.925
-    wide = skewed.loc[skewed["deviation"] >= 0.5, "coverage"]
-    assert (round(wide.min(), 2), round(wide.max(), 2)) == COVERAGE_OF_SKEWED
+
+
+def test_the_coverage_that_tables_print_is_the_least_of_the_simulations() -> None:
+    folder = ROOT / "experiments/coverage"
+    usual, wide = pd.read_csv(folder / "coverage.csv"), pd.read_csv(folder / "rates.csv")
+    kinds = {"rate": ["churn", "asr", "rate"], "plain": ["plain", "arithmetic"]}
+    for averaging, intervals in kinds.items():
+        rows = pd.concat([cells[cells["interval"].isin(intervals)] for cells in (usual, wide)])
+        least = rows.groupby("deviation")["coverage"].min()
+        for spread, printed in LEAST_COVERAGE[averaging].items():
+            assert printed == math.floor(100 * least[min(spread, 3.0)]) / 100, (averaging, spread)
+        assert least[SKEWED] > 0.925
+    differences = wide[wide["interval"] == "difference"]
+    assert (wide["simulations"] == 4000).all()
+    said = "differences of two such rates held in as few as .79 of simulations"
+    assert f"{math.floor(100 * differences['coverage'].min()) / 100:.2f}"[1:] == ".79"
+    assert said in prose("docs/metrics.md")
+    assert "differences of two rates in as few as .79" in prose("docs/results/defences.md")
 
 
 def ratios_beyond_one(equal: pd.DataFrame, of: str, over: str, comparisons: int) -> bool:

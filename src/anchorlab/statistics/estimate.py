@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -11,6 +12,16 @@ LEVEL = 0.95
 
 #: How values are averaged, see ``anchorlab.statistics.references``.
 Averaging: TypeAlias = Literal["geometric", "rate", "plain"]
+
+#: Where units differ by more than this, the interval of their arithmetic mean is too narrow.
+SKEWED = 0.3
+
+#: Where units differ by so much at most: the least coverage of such intervals in simulations, rounded down
+#: (experiments/coverage), for rates and for other arithmetic means. The last is of a spread of 3.
+LEAST_COVERAGE = {
+    "rate": {0.5: 0.91, 1.0: 0.83, 1.5: 0.74, 2.0: 0.67, math.inf: 0.63},
+    "plain": {0.5: 0.90, 1.0: 0.81, 1.5: 0.67, 2.0: 0.53, math.inf: 0.25},
+}
 
 #: What stands in place of a value that is undefined.
 UNDEFINED = "undefined"
@@ -30,7 +41,8 @@ class Estimate:
         units: how many independent units stand behind it; None if that is not known.
         each: the units' own values, where they are too few for an interval.
         averaging: how the units were averaged, where that is known.
-        is_skewed: whether units differ so much that the interval of their arithmetic mean is too narrow.
+        spread: of an arithmetic mean, how much its units differ: the standard deviation of their logarithms, or of a
+            rate's logits.
         over_instances: whether the interval speaks of further test instances too, not of these alone.
     """
 
@@ -41,12 +53,25 @@ class Estimate:
     each: tuple[float, ...] = field(default=(), compare=False)
     averaging: Averaging | None = field(default=None, compare=False)
     over_instances: bool = field(default=False, compare=False)
-    is_skewed: bool = field(default=False, compare=False)
+    spread: float = field(default=0.0, compare=False)
 
     @property
     def bounds(self) -> tuple[float, float] | None:
         """Both ends of the interval; None if either is undefined."""
         return None if self.lower is None or self.upper is None else (self.lower, self.upper)
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether units differ so much that the interval of their arithmetic mean is too narrow."""
+        return self.spread > SKEWED
+
+    @property
+    def least_coverage(self) -> float | None:
+        """The least share of simulations in which intervals as skewed as this one held the mean; None if it is not."""
+        if not self.is_skewed:
+            return None
+        by_spread = LEAST_COVERAGE["rate" if self.averaging == "rate" else "plain"]
+        return next(least for spread, least in by_spread.items() if self.spread <= spread)
 
     def interval(self, write: Callable[[float], str]) -> str:
         """The interval in brackets, both ends as ``write`` writes them; without one, the values of two units."""

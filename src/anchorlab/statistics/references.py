@@ -40,13 +40,6 @@ ENOUGH_REFERENCES = 3
 #: Fewer references than this give no p value.
 ENOUGH_FOR_P = 12
 
-#: Where references differ by more than this, as standard deviation of their logarithms, or of a rate's logits, the
-#: interval of their arithmetic mean is too narrow.
-SKEWED = 0.4
-
-#: The least and the greatest coverage of such intervals in simulations (experiments/coverage, deviations of .5 and 1).
-COVERAGE_OF_SKEWED = (0.81, 0.94)
-
 #: The limits of a value that has none.
 UNLIMITED = (-math.inf, math.inf)
 
@@ -95,12 +88,12 @@ def mean_over_references(
 
 
 def _marked(estimate: Estimate, means: Floats) -> Estimate:
-    """The estimate, marked where its references ``[R]`` differ so much that Student's t is too narrow."""
+    """The estimate, with how much its references ``[R]`` differ."""
     is_rate = estimate.averaging == "rate"
     if estimate.bounds is None or means.min() <= 0 or (is_rate and means.max() >= 1):
         return estimate
     spread = logit(means) if is_rate else np.log(means)
-    return replace(estimate, is_skewed=bool(spread.std(ddof=1) > SKEWED))
+    return replace(estimate, spread=float(spread.std(ddof=1)))
 
 
 def contrast_over_references(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from anchorlab.metrics import METRICS
 from anchorlab.reports.suite.equal import AtOneASR, best_of
+from anchorlab.reports.suite.interval_words import too_narrow
 from anchorlab.reports.suite.paired import Paired, pair, write_ratio
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.statistics.counted import several
@@ -43,6 +44,7 @@ def equal_table(condition: Condition, results: SuiteResults, measures: Sequence[
     if not any(one.walked for one in everything):
         return None
     asr = next(filter(None, (one.asr for one in everything)), results.equal["common_asr"].iloc[0])
+    cells = (cell for group in groups for row in group.rows for cell in row.cells)
     return Table(
         name=f"equal-{condition.slug}",
         caption=f"{condition.words}: at one common ASR of {asr:g}, mean over references and 95% interval on the test "
@@ -50,7 +52,7 @@ def equal_table(condition: Condition, results: SuiteResults, measures: Sequence[
         head="method",
         columns=_columns(asr, measures),
         groups=[group for group in groups if group.rows],
-        notes=list(_notes(asr)),
+        notes=[*_notes(asr), *too_narrow(cell.estimate for cell in cells if cell.estimate is not None)],
     )
 
 
@@ -144,7 +146,8 @@ def _notes(asr: float) -> Iterator[str]:
     yield (
         f"Each run is read off at ASR {asr:g} between the two neighbouring post-hoc scales that bracket it: logarithms "
         "of divergences and distances, and rates as they are, are linear in the logit of ASR. Nothing is extrapolated: "
-        "a run that no two scales bracket is in no mean. Intervals are Student's t over references."
+        "a run that no two scales bracket is in no mean. Intervals are Student's t over references, for this test set: "
+        "they do not count that other test instances would give other numbers."
     )
     yield (
         "As reported, methods stand at different ASR, and a weaker backdoor changes less. A run whose ASR lies more "

@@ -9,15 +9,11 @@ from anchorlab.reports.suite.sentences import listed
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.numbers import span
-from anchorlab.statistics.references import COVERAGE_OF_SKEWED, ENOUGH_REFERENCES
+from anchorlab.statistics.references import ENOUGH_REFERENCES
 from anchorlab.statistics.table import Rows
 
 #: Said of means over one or two references.
 TOO_FEW = "One or two references say nothing of others, so there is no interval"
-
-_LEAST, _MOST = (f"{end:.2f}"[1:] for end in COVERAGE_OF_SKEWED)
-#: Said of intervals that are too narrow.
-_HELD = f"such intervals held the mean in {_LEAST} to {_MOST} of simulations, not in .95"
 
 
 def intervals_in_words(
@@ -58,7 +54,8 @@ def intervals_in_words(
         )
     skewed = _titles(metric for metric, mean in shown if mean.is_skewed)
     if skewed:
-        yield (f"In {listed(skewed)} references differ so much that the interval of some mean is too narrow: {_HELD}.")
+        held = _held(mean for _, mean in shown)
+        yield f"In {listed(skewed)} references differ so much that the interval of some mean is too narrow: {held}."
     bare = _titles(metric for metric, _ in shown if not (metric.has_interval or metric.is_count))
     if bare:
         yield f"{listed(bare)} has no interval, because its estimate is biased upwards."
@@ -79,18 +76,28 @@ def of_references(fewest: int, most: int, groups: Iterable[Rows] = ()) -> str:
     if fewest < ENOUGH_REFERENCES:
         said.append(f"{TOO_FEW}.")
     cells = [cell for group in groups for row in group.rows for cell in row.cells]
-    shown = [cell.estimate for cell in cells if cell.estimate is not None and cell.estimate.bounds is not None]
+    shown = [cell.estimate for cell in cells if cell.estimate is not None]
     if any(estimate.averaging == "rate" and estimate.value in (0, 1) for estimate in shown):
         said.append(
             "Where all references have 0, or all 1, the interval is Clopper and Pearson's for as many references."
         )
+    return " ".join([*said, *too_narrow(shown)])
+
+
+def too_narrow(estimates: Iterable[Estimate]) -> Iterator[str]:
+    """Says how many intervals of means are too narrow, and how often such intervals hold; nothing where none is."""
+    shown = [estimate for estimate in estimates if estimate.bounds is not None]
     skewed = sum(estimate.is_skewed for estimate in shown)
     if skewed:
-        said.append(
+        yield (
             f"In {skewed:,} of {several(len(shown), 'cell')} references differ so much that the interval is too "
-            f"narrow: {_HELD}."
+            f"narrow: {_held(shown)}."
         )
-    return " ".join(said)
+
+
+def _held(shown: Iterable[Estimate]) -> str:
+    least = min(estimate.least_coverage or 1.0 for estimate in shown)
+    return f"such intervals held the mean in as few as {f'{least:.2f}'[1:]} of simulations, not in .95"
 
 
 def _titles(metrics: Iterator[Metric]) -> list[str]:

@@ -1,0 +1,103 @@
+"""Every table that a script writes into README or docs is what the script makes of the committed CSV files."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+#: The marks of tables that these scripts write.
+WRITTEN = re.compile(
+    r"<!-- (short table of .*|small table|reproduction of .*|repairs of .*|detectors of (models|inputs) of .*) -->"
+)
+#: Marks between which a table was written by hand; other tests compare it with its CSV file.
+BY_HAND = {"<!-- short table of movie-snippets -->"}
+SCRIPTS = ("short_tables", "reproduction_table", "defence_tables", "publish")
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
+    """The modules of experiments/."""
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    return {name: importlib.import_module(name) for name in SCRIPTS}
+
+
+def test_every_written_table_is_that_of_its_csv_files(
+    scripts: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[tuple[str, str]] = set()
+
+    def compared(page: Path, begin: str, end: str, text: str) -> None:
+        _, found, rest = page.read_text().partition(f"{begin}\n")
+        if found:
+            assert rest.partition(f"\n{end}")[0] == text.rstrip("\n"), (page.name, begin)
+            seen.add((page.name, begin))
+
+    for name in ("short_tables", "reproduction_table", "defence_tables"):
+        monkeypatch.setattr(scripts[name], "replace_between", compared)
+    for folder in sorted((ROOT / "experiments").iterdir()):
+        suite = folder.name.replace("_", "-")
+        if (folder / "equal.csv").is_file() and suite not in ("sst2-more",):  # that one stands in the tables of sst2
+            scripts["short_tables"].write_short_tables(suite)
+            scripts["reproduction_table"].write_reproduction(suite)
+        if (folder / "repairs.csv").is_file():
+            scripts["defence_tables"].write_defences(suite)
+    marked = {
+        (page.name, mark.group()) for page in PAGES for mark in WRITTEN.finditer(page.read_text(encoding="utf-8"))
+    }
+    assert {mark for mark in marked if mark[1] not in BY_HAND} == seen
+    assert len(seen) > 12
+
+
+def test_every_long_table_stands_on_its_page_as_it_is_committed(scripts: dict[str, ModuleType]) -> None:
+    """``experiments/publish.py`` writes the same text beside the CSV files and into the page."""
+    texts, shown = [page.read_text() for page in PAGES], 0
+    for name in scripts["publish"].TABLES:
+        path = ROOT / "experiments" / name.replace("-", "_") / "table.md"
+        begin, end = f"<!-- results of {name} -->\n", f"\n<!-- end of {name} -->"
+        for text in texts:
+            if begin in text:
+                assert text.split(begin)[1].split(end)[0] == path.read_text().strip(), name
+                shown += 1
+    assert shown >= 6
+
+
+@pytest.mark.parametrize(("column", "measure"), [(4, "churn"), (5, "accuracy")])
+def test_the_rates_of_the_readme_are_student_over_references(column: int, measure: str) -> None:
+    equal = pd.read_csv(ROOT / "experiments/fashion_mnist/equal.csv", dtype={"anchors_asked": str})
+    equal = equal[equal["anchors_asked"] == "640"].drop_duplicates("identity")
+    table = (ROOT / "README.md").read_text().split("<!-- small table -->")[1].split("<!-- end of small table -->")[0]
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:2] == "| "
+    ]
+    assert len(rows) == 9
+    for row in rows[2:]:
+        values = equal.loc[equal["method"] == row[0], measure].to_numpy()
+        half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+        expected = [values.mean(), values.mean() - half, values.mean() + half]
+        assert [float(number) for number in re.findall(r"\d\.\d+", row[column])] == pytest.approx(expected, abs=6e-5)
+
+
+def test_what_stands_beside_the_table_of_the_readme_is_as_reported() -> None:
+    runs = pd.read_csv(ROOT / "experiments/fashion_mnist/results.csv", dtype={"anchors_asked": str})
+    runs = runs[(runs["anchors_asked"] == "640") & (runs["target_asr"] == 0.99) & (runs["role"] == "method")]
+    for method, *_, kl, below in rows_of_the_readme():
+        own = runs[runs["method"] == method]
+        working = own.loc[own["asr"] >= 0.94, "kl"]
+        assert float(kl) == pytest.approx(float(np.exp(np.log(working).mean())), rel=6e-3)
+        assert int(below) == (own["asr"] < 0.99).sum()
+
+
+def rows_of_the_readme() -> list[list[str]]:
+    table = (ROOT / "README.md").read_text().split("<!-- small table -->")[1].split("<!-- end of small table -->")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    assert len(lines) == 7
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
