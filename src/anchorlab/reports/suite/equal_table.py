@@ -146,8 +146,8 @@ def _notes(asr: float) -> Iterator[str]:
     yield (
         f"Each run is read off at ASR {asr:g} between the two neighbouring post-hoc scales that bracket it: logarithms "
         "of divergences and distances, and rates as they are, are linear in the logit of ASR. Nothing is extrapolated: "
-        "a run that no two scales bracket is in no mean. Intervals are Student's t over references, for this test set: "
-        "they do not count that other test instances would give other numbers."
+        "a run that no two scales bracket is in no mean. Intervals at the common ASR are Student's t over references, "
+        "for this test set: they do not count that other test instances would give other numbers."
     )
     yield (
         "As reported, methods stand at different ASR, and a weaker backdoor changes less. A run whose ASR lies more "
