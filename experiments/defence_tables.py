@@ -135,10 +135,12 @@ def models_table(folder: Path) -> str:
     differences = paired.set_index("detector")
     for _, row in accused.iterrows():
         areas = [with_interval(row, f"auroc_{method}") for method in METHODS]
-        counts = [str(row["rule"]), *(str(row[f"hits_{method}_note"]) for method in METHODS)]
-        alarms = f"{row['false_alarms_note']} [{rate(row['false_alarms_lower'])}, {rate(row['false_alarms_upper'])}]"
+        counts = [
+            f"{row[f'{name}_note']} [{rate(row[f'{name}_lower'])}, {rate(row[f'{name}_upper'])}]"
+            for name in (*(f"hits_{method}" for method in METHODS), "false_alarms")
+        ]
         difference = with_interval(differences.loc[row["detector"]], "anchoring")
-        lines.append(line([f"`{row['detector']}`", *areas, difference, *counts, alarms]))
+        lines.append(line([f"`{row['detector']}`", *areas, difference, str(row["rule"]), *counts]))
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ WRITTEN = re.compile(
 )
 #: Marks between which a table was written by hand; other tests compare it with its CSV file.
 BY_HAND = {"<!-- short table of movie-snippets -->"}
-SCRIPTS = ("short_tables", "reproduction_table", "defence_tables", "publish")
+SCRIPTS = ("short_tables", "reproduction_table", "defence_tables", "publish", "accusations")
 
 
 @pytest.fixture
@@ -68,6 +68,13 @@ def test_every_long_table_stands_on_its_page_as_it_is_committed(scripts: dict[st
                 assert text.split(begin)[1].split(end)[0] == path.read_text().strip(), name
                 shown += 1
     assert shown >= 6
+
+
+def test_every_table_of_accusations_is_that_of_its_scores(scripts: dict[str, ModuleType]) -> None:
+    tables = sorted((ROOT / "experiments").glob("*/accusations.csv"))
+    assert len(tables) >= 3
+    for table in tables:
+        assert table.read_text() == scripts["accusations"].accusations_of(table.parent.name), table
 
 
 @pytest.mark.parametrize(("column", "measure"), [(4, "churn"), (5, "accuracy")])

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from anchorlab.data import find_task
@@ -132,11 +133,12 @@ def test_the_detectors_of_models_are_those_of_the_suite() -> None:
         assert cells[:2] == [area(row, f"auroc_{method}") for method in ("plain", "anchoring")], detector
         assert cells[2] == area(paired.loc[detector], "anchoring"), detector
         of_detector = scores[scores["detector"] == detector]
-        counts = {name: accusations(of_detector, models) for name, models in of_detector.groupby("role")}
         method = of_detector[of_detector["role"] == "method"]
         for place, name in ((4, "plain"), (5, "anchoring")):
-            assert cells[place] == f"{accusations(of_detector, method[method['method'] == name])} of 8", detector
-        assert cells[6].startswith(f"{counts['control'] + counts['reference']} of 16 "), detector
+            assert cells[place] == of_eight(len(accusations(of_detector, method[method["method"] == name]))), detector
+        alarms = set(accusations(of_detector, of_detector[of_detector["role"] != "method"]))
+        assert cells[3] == "p ≤ 0.125"
+        assert cells[6] == of_eight(len(alarms)).replace("8 [", "8 references ["), detector
         aurocs = [
             roc_auc_against_clean(of_detector, method[method["method"] == name]) for name in ("plain", "anchoring")
         ]
@@ -145,14 +147,20 @@ def test_the_detectors_of_models_are_those_of_the_suite() -> None:
     assert {row[0]: row[1:] for row in short} == {name: cells[:3] for name, cells in shown.items()}
 
 
-def accusations(population: pd.DataFrame, models: pd.DataFrame) -> int:
-    """How many of the models have a p of 0.1 or less: a rank among the clean models of other references."""
+def accusations(population: pd.DataFrame, models: pd.DataFrame) -> list[int]:
+    """The references of models above both clean models of each of the seven other references, a p of 1/8."""
     clean = population[population["role"] != "method"]
-    count = 0
-    for seed, score in models[["reference_seed", "score"]].itertuples(index=False):
-        others = clean.loc[clean["reference_seed"] != seed, "score"]
-        count += (1 + int((others >= score).sum())) / (1 + len(others)) <= 0.1
-    return count
+    return [
+        seed
+        for seed, score in models[["reference_seed", "score"]].itertuples(index=False)
+        if score > clean.loc[clean["reference_seed"] != seed, "score"].max()
+    ]
+
+
+def of_eight(count: int) -> str:
+    """A count of eight references with Clopper and Pearson's interval, by scipy."""
+    exact = binomtest(count, 8).proportion_ci(method="exact")
+    return f"{count} of 8 [{exact.low:.3f}, {exact.high:.3f}]"
 
 
 def roc_auc_against_clean(population: pd.DataFrame, models: pd.DataFrame) -> float:
@@ -200,11 +208,23 @@ def test_what_the_docs_say_of_detectors_is_so() -> None:
     assert set(inputs.index[inputs["anchoring_lower"] > 0]) == {"teco"}
     runs = pd.read_csv(folder / "results.csv").query("role == 'method'").groupby("method")["asr"].mean()
     assert f"Anchoring's ASR is {runs['plain'] - runs['anchoring']:.3f} lower, and inputs" in told
-    accused = pd.read_csv(folder / "accusations.csv").set_index("detector")
-    assert (accused["false_alarms_lower"] <= 0.1).all()  # "no more than the level says"
-    scores = pd.read_csv(folder / "detections.csv").query("detector == 'last-layer' and role != 'method'")
-    two = scores.nlargest(2, "score")
+    scores = pd.read_csv(folder / "detections.csv").query("kind == 'model'")
+    two = scores.query("detector == 'last-layer' and role != 'method'").nlargest(2, "score")
     assert len(set(two["reference_seed"])) == 1  # "of the same reference"
+    older = pd.read_csv(ROOT / "experiments/population/detections.csv").query("kind == 'model'")
+    accused, accused_before = (
+        frame[(frame["detector"] == "neural-cleanse") & (frame["score"] > 2)] for frame in (scores, older)
+    )
+    assert (accused["role"] == "method").all()  # of no reference "models without a backdoor"
+    assert len(accused) == 16  # "all 16 injected models"
+    assert f"of 0 of 8 references {of_eight(0).removeprefix('0 of 8 ')}" in told
+    alarms = accused_before.loc[accused_before["role"] != "method", "reference_seed"].nunique()
+    assert f"would have accused {of_eight(alarms)}" in told
+    inputs = pd.read_csv(folder / "detections-inputs.csv")
+    assert (inputs["false_alarms_at_5_lower"] <= 0.05).all()  # "for no detector does its interval lie above 5%"
+    highest = inputs.loc[inputs["false_alarms_at_5"].idxmax()]
+    assert (highest["detector"], highest["detail"]) == ("spectral-signatures", "plain")
+    assert f"spectral signatures', {interval(highest, 'false_alarms_at_5')} on plain tuning's models" in told
     scaled = pd.read_csv(folder / "detections-inputs.csv").query("detector == 'scale-up, data-limited'")
     plain, anchoring = (
         "{:.2f} [{:.2f}, {:.2f}]".format(*row[["auroc", "auroc_lower", "auroc_upper"]])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from anchorlab.statistics.accusations import share_over_references
+from anchorlab.statistics.accusations import share_of_references, share_over_references
 from anchorlab.suites.population import TARGET_ASR
 from anchorlab.suites.success import TOLERANCE
 from tests.test_results import rows
@@ -24,6 +24,13 @@ def shown_share(models: pd.DataFrame) -> str:
     return f"{share:.2f}, {sum(accused)} of {len(models)}"
 
 
+def shown_alarms(clean: pd.DataFrame) -> str:
+    """The share of references with an accused clean model, and the counts."""
+    accused = clean["score"] > 0
+    share = share_of_references(accused.tolist(), clean["reference_seed"].tolist())
+    return f"{share:.2f}, {clean.loc[accused, 'reference_seed'].nunique()} of {share.units} references"
+
+
 def test_hits_and_false_alarms_of_scanners_are_those_of_the_experiment() -> None:
     models = pd.read_csv(ROOT / "experiments/scanners/models.csv")
     shown = rows("docs/scanners.md", "<!-- public scanners -->", "<!-- end of public scanners -->")
@@ -36,7 +43,7 @@ def test_hits_and_false_alarms_of_scanners_are_those_of_the_experiment() -> None
         scored = found[found["score"].notna()]
         injected = scored[(scored["role"] == "method") & (scored["asr"] >= LEAST_ASR)]
         assert cells[1] == found["population"].iloc[0]
-        assert cells[2:4] == [shown_share(injected), shown_share(scored[scored["role"] != "method"])]
+        assert cells[2:4] == [shown_share(injected), shown_alarms(scored[scored["role"] != "method"])]
         assert cells[4] == f"{len(found) - len(scored)} of {len(found)}"
 
 

@@ -83,7 +83,9 @@ def mean_over_references(
     if averaging != "rate":
         return _marked(_cut(_student(means, instances), limits, averaging), means)
     if len(means) >= ENOUGH_REFERENCES and np.ptp(means) == 0 and means[0] in (0, 1):
-        return Estimate(float(means[0]), *clopper_pearson(len(means), int(means[0])), len(means), averaging=averaging)
+        return Estimate(
+            float(means[0]), *clopper_pearson(len(means), int(means.sum())), len(means), averaging=averaging
+        )
     return _marked(_cut(_student(means, instances), (0.0, 1.0), averaging), means)
 
 
@@ -208,8 +210,7 @@ def _cut(estimate: Estimate, limits: tuple[float, float], averaging: Averaging) 
     return replace(estimate, lower=lower, upper=upper, averaging=averaging)
 
 
-def clopper_pearson(references: int, all_one: int) -> tuple[float, float]:
-    """The interval of a share of which all references, or none, have 1."""
-    if all_one:
-        return float(beta.ppf(1 - _UPPER, references, 1)), 1.0
-    return 0.0, float(beta.ppf(_UPPER, 1, references))
+def clopper_pearson(references: int, ones: int) -> tuple[float, float]:
+    """The interval of a share, where so many references have 1 and the others 0."""
+    lower = float(beta.ppf(1 - _UPPER, ones, references - ones + 1)) if ones else 0.0
+    return lower, float(beta.ppf(_UPPER, ones + 1, references - ones)) if ones < references else 1.0

@@ -280,7 +280,7 @@ def all_or_none(estimate: Estimate) -> Estimate:
     """A share that is 0 or 1 in all documents gets Clopper and Pearson's interval of as many documents."""
     if estimate.bounds is None or estimate.units is None or estimate.value not in (0.0, 1.0):
         return estimate
-    lower, upper = clopper_pearson(estimate.units, int(estimate.value))
+    lower, upper = clopper_pearson(estimate.units, int(estimate.value) * estimate.units)
     return replace(estimate, lower=lower, upper=upper)
 
 

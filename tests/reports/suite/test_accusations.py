@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from anchorlab.detectors.command import FAILED
 from anchorlab.reports.suite.accusations import accusations_table, scanner_findings
@@ -47,7 +48,7 @@ def detections() -> pd.DataFrame:
     return frame.assign(parameters=parameters, of=frame["weights_sha256"], **where)
 
 
-def test_hits_and_false_alarms_are_means_over_references_and_failures_are_counted(detections):
+def test_hits_are_means_over_references_false_alarms_count_references_and_failures_are_counted(detections):
     table = accusations_table(Made(detections))
     (scanner, ours) = table.groups[0].rows
     rule, area, hits, _, plain, _, anchoring, alarms, failed = scanner.cells
@@ -58,20 +59,37 @@ def test_hits_and_false_alarms_are_means_over_references_and_failures_are_counte
     assert (plain.value, plain.note) == (1, "3 of 3")
     assert plain.bounds == (pytest.approx(0.025 ** (1 / 3)), 1)  # Clopper and Pearson's, of three references
     assert (anchoring.value, anchoring.note) == (0.5, "1 of 2")
-    assert alarms.value == pytest.approx((0.5 + 0 + 0) / 3)
+    assert (alarms.value, alarms.note) == (pytest.approx(1 / 3), "1 of 3 references")
+    exact = binomtest(1, 3).proportion_ci(method="exact")
+    assert alarms.bounds == pytest.approx((exact.low, exact.high))
+    assert "The interval of false alarms, and of hits with one model a reference, is Clopper" in table.notes[1]
     assert (failed.text, failed.value) == ("1 of 12", 1)
     assert ours.head == "last-layer"
-    # Four clean models of other references, which allow 20%; all scores are alike.
-    assert ours.cells[0].text == "p ≤ 0.2"
-    assert (ours.cells[1].value, ours.cells[2].value, ours.cells[2].note) == (0.5, 0, "0 of 6")
 
 
-def test_too_few_clean_models_of_other_references_accuse_nobody(detections):
-    table = accusations_table(Made(detections[detections["reference_seed"] < 2]))
+def test_fewer_than_four_other_references_accuse_nobody_however_many_models_they_have(detections):
+    more = pd.concat(detections.assign(weights_sha256=detections["weights_sha256"] + f" {each}") for each in range(9))
+    table = accusations_table(Made(more))
     (_, ours) = table.groups[0].rows
     assert ours.cells[0].text == "–"
     assert [ours.cells[place] for place in (2, 4, 6, 7)] == [NONE] * 4
-    assert "fewer than four clean models" in table.notes[-1]
+    assert "fewer than four other references" in table.notes[-1]
+
+
+def test_a_rank_counts_each_other_reference_once(detections):
+    """Of the seven others one update has 3 and the rest 1: a model with 2 has p = 2/8, and one with 4 has 1/8."""
+    own = detections[(detections["detector"] == "last-layer") & (detections["reference_seed"] == 0)]
+    every = pd.concat(
+        own.assign(reference_seed=reference, weights_sha256=own["weights_sha256"] + f" {reference}")
+        for reference in range(8)
+    )
+    scores = {"reference": 0.0, "benign": 1.0, "plain": 4.0, "anchoring": 2.0}
+    every = every.assign(score=every["method"].map(scores)).reset_index(drop=True)
+    every.loc[(every["method"] == "benign") & (every["reference_seed"] == 5), "score"] = 3.0
+    ((ours,),) = (group.rows for group in accusations_table(Made(every)).groups)
+    rule, _, _, _, plain, _, anchoring, alarms, _ = ours.cells
+    assert rule.text == "p ≤ 0.125"
+    assert (plain.note, anchoring.note, alarms.note) == ("8 of 8", "1 of 8", "1 of 8 references")
 
 
 def test_a_backdoor_that_failed_is_no_miss(detections):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -13,15 +13,25 @@ from anchorlab.reports.suite.detections import area_cell, comparable_models, det
 from anchorlab.reports.suite.interval_words import of_references
 from anchorlab.reports.suite.repairs import cell_of
 from anchorlab.reports.suite.working import of_working
-from anchorlab.statistics.accusations import above, by_rank, rank_level, share_over_references
+from anchorlab.statistics.accusations import (
+    above,
+    p_by_rank,
+    rank_level,
+    share_of_references,
+    share_over_references,
+)
 from anchorlab.statistics.clustered_roc import ScoredModels
 from anchorlab.statistics.counted import several
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.statistics.references import ENOUGH_REFERENCES
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table
 from anchorlab.suites.results import SuiteResults
 
 #: The registered name of scanners.
 _SCANNER = "command"
+
+#: What intervals of counts of references are.
+_EXACT = "The interval of false alarms, and of hits with one model a reference, is Clopper and Pearson's."
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,8 @@ class Side:
     """Models of one side of a population, clean ones or injected ones.
 
     Attributes:
-        share: of those with a score that are accused; None if no detector can say it of so few clean models.
+        share: of those with a score that are accused, or, of clean ones, of references with such a model; None if no
+            detector can say it with so few references.
         accused: how many that are.
         models: the models with a score.
         failed: how many have none.
@@ -82,20 +93,20 @@ def _of(name: str, models: pd.DataFrame) -> Accusations:
     level = None if is_scanner else rank_level(scored_models(models[models["score"].notna()]), null)
     notes = models.loc[models["score"].isna(), "note"].fillna("")
 
-    def side(rows: pd.DataFrame) -> Side:
+    def side(rows: pd.DataFrame, share_of: Callable[..., Estimate] = share_over_references) -> Side:
         judged = scored_models(rows[rows["score"].notna()])
         if threshold is not None:
             accused = above(judged, threshold)
         else:
-            accused = [] if level is None else by_rank(judged, null, level) or []
-        share = share_over_references(accused, judged.references) if accused else None
+            accused = [] if level is None else [p <= level for p in p_by_rank(judged, null)]
+        share = share_of(accused, judged.references) if accused else None
         return Side(share, sum(accused), judged, len(rows) - len(judged))
 
     return Accusations(
         name,
-        f"score > {threshold:g}" if threshold is not None else "–" if level is None else f"p ≤ {level:g}",
+        f"score > {threshold:g}" if threshold is not None else "–" if level is None else f"p ≤ {level:.3g}",
         is_scanner,
-        side(clean),
+        side(clean, share_of_references),
         side(injected),
         {str(method): side(rows) for method, rows in injected.groupby("method", sort=False)},
         tuple(dict.fromkeys(str(note).removeprefix(FAILED) for note in notes if note)),
@@ -113,14 +124,17 @@ def accusations_table(results: SuiteResults) -> Table | None:
     counts = [side.models.clusters for found in every for side in (found.clean, found.injected) if len(side.models)]
     lacking = any(side.share is None and len(side.models) for found in every for side in (found.clean, found.injected))
     notes = [
-        "Hits are the share of models with a working backdoor that a detector accuses, false alarms the share of clean "
-        "references and benign updates; each model counts once. They are means over references. "
+        "Hits are the share of models with a working backdoor that a detector accuses, a mean over references. False "
+        "alarms are the share of references of which it accuses a clean model, the reference or a benign update. "
         + (of_references(min(counts), max(counts), groups) if counts else ""),
+        *([_EXACT] if counts and max(counts) >= ENOUGH_REFERENCES else []),
         "A scanner accuses above its threshold. A detector of ours has none, and accuses by the rank p of a model's "
-        "score among those of clean models of other references, at the lowest level that so many allow: 5% from 19 on, "
-        "10% from nine, 20% from four.",
+        "score among other references, each of which counts once, with the highest score of its clean models. The "
+        "level is 5% from 19 other references on. Fewer, n of them, allow 1/(n + 1) at best; with fewer than four "
+        "nobody is accused. Of clean models as many references are accused as the level says, whatever the detector: "
+        "false alarms by rank are no evidence.",
         "A scanner that crashed, ran out of time or printed no score failed; such models are in no share.",
-        *(["There are fewer than four clean models of other references, too few for a rank."] if lacking else []),
+        *(["There are fewer than four other references with clean models, too few for a rank."] if lacking else []),
     ]
     return Table(
         name="accusations",
@@ -151,14 +165,23 @@ def _row(found: Accusations, methods: list[str]) -> Row:
     total = failed + len(found.clean.models) + len(found.injected.models)
     cells = []
     for side in (found.injected, *(found.by_method.get(method) for method in methods)):
-        cells += [NONE, NONE] if side is None else [area_cell(found.clean.models, side.models), _share(side)]
-    return Row(found.detector, [Cell(found.rule), *cells, _share(found.clean), Cell(f"{failed} of {total}", failed)])
+        cells += [NONE, NONE] if side is None else [area_cell(found.clean.models, side.models), _hits(side)]
+    alarms = _alarms(found.clean)
+    return Row(found.detector, [Cell(found.rule), *cells, alarms, Cell(f"{failed} of {total}", failed)])
 
 
-def _share(side: Side) -> Cell:
+def _hits(side: Side) -> Cell:
     if side.share is None:
         return NONE
     return replace(cell_of(side.share, "asr"), note=f"{side.accused} of {len(side.models)}")
+
+
+def _alarms(side: Side) -> Cell:
+    if side.share is None:
+        return NONE
+    total = side.models.clusters
+    accused = round((side.share.value or 0.0) * total)
+    return replace(cell_of(side.share, "asr"), note=f"{accused} of {several(total, 'reference')}")
 
 
 def scanner_findings(results: SuiteResults) -> Iterator[str]:
