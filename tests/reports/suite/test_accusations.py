@@ -62,7 +62,7 @@ def test_hits_are_means_over_references_false_alarms_count_references_and_failur
     assert (alarms.value, alarms.note) == (pytest.approx(1 / 3), "1 of 3 references")
     exact = binomtest(1, 3).proportion_ci(method="exact")
     assert alarms.bounds == pytest.approx((exact.low, exact.high))
-    assert "The interval of false alarms, and of hits with one model a reference, is Clopper" in table.notes[1]
+    assert "The interval of false alarms, and of hits where each reference has 0 or 1, is Clopper" in table.notes[1]
     assert (failed.text, failed.value) == ("1 of 12", 1)
     assert ours.head == "last-layer"
 

@@ -31,7 +31,7 @@ from anchorlab.suites.results import SuiteResults
 _SCANNER = "command"
 
 #: What intervals of counts of references are.
-_EXACT = "The interval of false alarms, and of hits with one model a reference, is Clopper and Pearson's."
+_EXACT = "The interval of false alarms, and of hits where each reference has 0 or 1, is Clopper and Pearson's."
 
 
 @dataclass(frozen=True)
