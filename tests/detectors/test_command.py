@@ -77,6 +77,7 @@ def test_a_key_of_the_path_that_is_not_there_is_said(said, script, path):
         ("""echo '{"issues": []}'; exit 2""", PATH, "it ended with exit code 2"),
         ("exit 2", {"exit_scores": "0=0,1=1"}, "it ended with exit code 2"),
         ("kill -9 $$", {"exit_scores": "0=0"}, "it was ended by SIGKILL"),
+        ("""echo '{"issues": []}'; kill -SEGV $$""", PATH, "it was ended by SIGSEGV"),
         ("echo all is well", PATH, "it printed no JSON"),
         ("echo 12", PATH, "it printed no JSON"),
         ("""echo '{"issues": [{"score": 1}'""", PATH, "it printed no JSON"),
@@ -95,12 +96,39 @@ def test_whatever_else_a_scanner_does_is_a_failure_with_its_reason(said, script,
     assert found.note == FAILED + words
 
 
-def test_a_crash_of_pythons_is_no_answer_although_its_exit_code_is_one(said):
-    crash = f"{shlex.quote(sys.executable)} -c 'raise ValueError(1)'"
-    found = said(crash, exit_scores="0=0,1=1")
+@pytest.mark.parametrize("printed", ['{"issues": []}', '{"issues": [{"score": 3}]}', '{"level": "info"}', ""])
+@pytest.mark.parametrize("settings", [PATH, {"exit_scores": "0=0,1=1"}])
+def test_a_traceback_and_exit_code_one_are_a_crash_whatever_was_printed(said, printed, settings):
+    found = said(python(f"print({printed!r}, flush=True); raise ValueError(1)"), **settings)
     assert math.isnan(found.score)
-    assert found.note == f"{FAILED}it ended with exit code 1 (ValueError: 1)"
-    assert said("exit 1", exit_scores="0=0,1=1").score == 1
+    assert found.note == f"{FAILED}it ended with exit code 1 after a traceback (ValueError: 1)"
+
+
+def test_a_long_traceback_is_one_too(said):
+    words = "ValueError: " + "x" * 20_000
+    found = said(python(f"print('{{\"issues\": []}}', flush=True); raise ValueError('x' * {20_000})"), **PATH)
+    assert math.isnan(found.score)
+    assert found.note.startswith(f"{FAILED}it ended with exit code 1 after a traceback ({words[:50]}")
+
+
+@pytest.mark.parametrize(("settings", "score"), [(PATH, 3.0), ({"exit_scores": "0=0,1=1"}, 0.0)])
+def test_a_traceback_of_a_scanner_that_ends_well_is_no_crash(said, settings, score):
+    caught = "import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()\n"
+    found = said(python(caught + """print('{"issues": [{"score": 3}]}')"""), **settings)
+    assert (found.score, found.note) == (score, "")
+
+
+def test_exit_code_one_is_a_finding_only_where_the_place_of_the_score_is(said):
+    found = said("""echo '{"level": "error", "message": "no memory"}'; echo aborted >&2; exit 1""", **PATH)
+    assert math.isnan(found.score)
+    assert found.note == f"{FAILED}it ended with exit code 1, and {NO_PLACE}issues.0.score (aborted)"
+    assert said("""echo '{"issues": [{"score": 2}]}'; echo warning >&2; exit 1""", **PATH).score == 2
+    assert said("""echo '{"issues": []}'; exit 1""", **PATH).score == 0
+
+
+def python(code: str) -> str:
+    """A line of a shell that runs code of Python's."""
+    return f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}"
 
 
 def is_gone(process: int) -> bool:

@@ -5,6 +5,9 @@ and no date can give it away. The score stands in the JSON that the program prin
 crashes, runs out of time or prints no JSON has failed: its score is NaN and its note says why. Where its JSON lacks a
 key of the score's path, the note says so, because the path may be misspelt; a list that is too short means that it
 found nothing.
+
+Many scanners end with exit code 1 when they find something, and a crash of Python's ends so too. Two things tell them
+apart: a traceback on standard error, and JSON that lacks the score's place, because what was found would stand there.
 """
 
 from __future__ import annotations
@@ -57,6 +60,9 @@ _SHORT = 160
 #: How Python begins what it says of a crash, after which it ends with exit code 1.
 _TRACEBACK = "Traceback (most recent call last)"
 
+#: Most bytes of the end of standard error that are read: a deep traceback is longer than a page.
+_LAST = 2**16
+
 
 class _FailureError(Exception):
     """The scanner gave no score; the words say why."""
@@ -70,7 +76,7 @@ class _Ended:
         code: its exit code; None where time ran out.
         printed: to its standard output.
         complained: the last line of its standard error.
-        crashed: whether a traceback of Python's stands at the end of its standard error.
+        crashed: whether its exit code is not 0 and a traceback of Python's stands at the end of its standard error.
         seconds: how long it took.
     """
 
@@ -179,9 +185,16 @@ class Command(ModelDetector):
             names = {one.value: one.name for one in signal.Signals}
             raise _FailureError(f"it was ended by {names.get(-ended.code, 'a signal')}")
         allowed = self._scores_of_codes or dict.fromkeys(_ANSWERS, 0.0)
-        if ended.code not in allowed or (self.exit_scores and ended.crashed):  # Python's exit code of a crash is 1
+        if ended.code not in allowed:
             raise _FailureError(f"it ended with exit code {ended.code}")
-        return (allowed[ended.code], "") if self.exit_scores else self._score_in(_parsed(ended.printed))
+        if ended.crashed:
+            raise _FailureError(f"it ended with exit code {ended.code} after a traceback")
+        if self.exit_scores:
+            return allowed[ended.code], ""
+        score, note = self._score_in(_parsed(ended.printed))
+        if note and ended.code:
+            raise _FailureError(f"it ended with exit code {ended.code}, and {NO_PLACE}{self.score_path}")
+        return score, note
 
     def _score_in(self, value: Any) -> tuple[float, str]:
         """The number at ``score_path``; ``missing``, with a note, where a key on the way is not there.
@@ -258,7 +271,8 @@ def _run(words: list[str], time_limit: float) -> _Ended:
             process.wait()
         seconds = time.monotonic() - began
         complaint = _tail(err)
-        return _Ended(code, _head(out), _last_line(complaint), _TRACEBACK in complaint, seconds)
+        crashed = bool(code) and _TRACEBACK in complaint
+        return _Ended(code, _head(out), _last_line(complaint), crashed, seconds)
 
 
 def _head(file: Any) -> bytes:
@@ -268,7 +282,7 @@ def _head(file: Any) -> bytes:
 
 
 def _tail(file: Any) -> str:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
     tail: bytes = file.read()
     return tail.decode(errors="replace").strip()
 
