@@ -393,13 +393,17 @@ def repairs_of_images() -> pd.DataFrame:
     return runs.assign(early=early.reindex(runs.index, fill_value=False))
 
 
+#: Repairs that leave more of anchoring's backdoor than of plain tuning's, each at its own learning rate.
+TEN = ["fine-tuning", "fst", "ft-init", "linear-probing", "feature-extractor", "fine-pruning", "nad", "ban"]
+TEN += ["bti-dbf", "mcr"]
+
+
 def test_what_the_docs_say_of_repairs_is_so() -> None:
     runs = repairs_of_images().query("role == 'method'")
     left = runs.pivot_table(index=["defence", "reference_seed"], columns="method", values="asr")
     mean, error = paired_by_reference(left)
     told = prose("docs/results/defences.md")
-    ten = {*("fine-tuning", "fst", "ft-init", "linear-probing", "feature-extractor", "fine-pruning", "nad", "ban")}
-    ten |= {"bti-dbf", "mcr"}
+    ten = set(TEN)
     less = {"clp", "rnp", "interpolation"}
     seven = {"ft-sam", "anp", "i-bau", "sau", "npd", "super-fine-tuning", "unlearning"}
     assert beyond_zero(mean, error, 0.95) == {*ten, "fine-tuning, to the end"}
@@ -431,6 +435,60 @@ def test_what_the_docs_say_of_repairs_is_so() -> None:
     assert f"unlearning an inverted trigger: {largest:.3f} or less on average" in prose("docs/results.md")
     start = "it leaves {plain:.3f} of plain tuning's ASR and {anchoring:.3f} of anchoring's"
     assert start.format(**means.loc["unlearning"]) in prose("docs/defences.md")
+
+
+def test_the_docs_say_which_repairs_pruned_nothing() -> None:
+    told = prose("docs/results/defences.md")
+    runs = repairs_of_images().query("role == 'method'").drop_duplicates(["defence", "identity"])
+    nothing = runs["note"].fillna("").str.contains("nothing was pruned")
+    counts = nothing.groupby([runs["defence"], runs["method"]]).sum()
+    of_anp = "ANP pruned nothing in {plain} of 8 models by plain tuning and in {anchoring} of 8 anchored ones"
+    assert of_anp.format(**counts["anp"]) in told
+    assert set(counts.index[counts > 0].get_level_values(0)) == {"anp", "rnp"}
+    assert f"RNP nothing in all {counts['rnp'].sum()}" in told
+    assert counts["rnp"].sum() == (runs["defence"] == "rnp").sum()
+    pruned = runs[(runs["defence"] == "anp") & ~nothing].groupby("method")["asr"].mean()
+    assert "where it pruned, it leaves {plain:.3f} and {anchoring:.3f}".format(**pruned) in told
+
+
+def test_the_docs_say_how_unequal_the_injections_are_before_repairs() -> None:
+    told = prose("docs/results/defences.md")
+    runs = pd.read_csv(ROOT / "experiments/defences_images/results.csv").query("role == 'method'")
+    before = runs.pivot_table("asr", "reference_seed", "method")
+    ends = before.agg(["min", "max"])
+    sentence = f"Plain tuning's ASR is {ends['plain']['min']:.3f} to {ends['plain']['max']:.3f}, and anchoring's "
+    sentence += f"{ends['anchoring']['min']:.3f} to {ends['anchoring']['max']:.3f}, "
+    gap = (before["plain"] - before["anchoring"]).mean()
+    assert f"{sentence}{gap:.3f} lower on average" in told
+    assert (before["anchoring"] >= 0.99).sum() == 1  # "One anchored model of eight"
+    reached = before.index[before["anchoring"] >= 0.985]
+    assert len(reached) == 3
+    means = {}
+    for suite, plain in (("defences_images", "plain"), ("defences_rate", "plain at .003")):
+        repairs = pd.read_csv(ROOT / "experiments" / suite / "repairs.csv").query("role == 'method'")
+        three = repairs[repairs["reference_seed"].isin(reached)]
+        left = three.pivot_table("asr", "defence", "method")  # means over the three
+        means[suite] = left["anchoring"] - left[plain]
+    ten = means["defences_images"][TEN]
+    names = {"fst": "FST", "bti-dbf": "BTI-DBF"}
+    assert f"by {ten.min():.3f} ({names[ten.idxmin()]}) to {ten.max():.3f} ({names[ten.idxmax()]}) on average" in told
+    assert ten.min() > 0  # "each of the ten"
+    assert f"FST leaves {means['defences_rate']['fst']:.3f} more" in told
+
+
+def test_the_docs_say_why_some_detectors_find_no_input_at_5_percent() -> None:
+    rates = pd.read_csv(ROOT / "experiments/defences_images/detections-inputs.csv").set_index("detector")
+    rates = rates[rates["detail"].isin(["plain", "anchoring"])]
+    none = rates[(rates["tpr_at_5"] == 0) & (rates["false_alarms_at_5"] == 0)]
+    assert set(none.index) == {"ibd-psc", "scale-up"}
+    areas = rates.loc["ibd-psc"].set_index("detail")["auroc"]
+    told = prose("docs/results/defences.md")
+    assert f"(an AUROC of {areas['plain']:.3f} and {areas['anchoring']:.3f}), and at 5% it finds none" in told
+    bullet = next(line for line in told.split(" - ") if line.endswith("find the inputs of both methods."))
+    assert "IBD-PSC" not in bullet
+    named = {"strip": "STRIP", "ted": "TED", "beatrix": "Beatrix", "activation-clustering": "activation clustering"}
+    assert all(name in bullet for name in named.values())
+    assert (rates.loc[list(named), "tpr_at_5"] > 0.5).all()
 
 
 def test_what_the_docs_say_of_costs_of_repairs_is_so() -> None:

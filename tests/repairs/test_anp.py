@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from anchorlab.repairs.anp import ANP, Masks, _MaskObjective, prune_below
+from anchorlab.repairs.anp import ANP, Masks, _MaskObjective, prune_up_to, thresholds
 
 
-def test_masks_below_the_threshold_are_cut(small):
+def test_masks_up_to_the_threshold_are_cut(small):
     norms = {"second_norm": small.second_norm}
     masks = Masks(norms)
     with torch.no_grad():
         small.second_norm.bias.fill_(0.5)
-        masks.values[0].copy_(torch.tensor([0.1, 0.5, 0.9, 0.2, 1.0, 0.3]))
+        masks.values[0].copy_(torch.tensor([0.0, 0.5, 0.9, 0.2, 1.0, 0.3]))
     bias = small.second_norm.bias.clone()
-    prune_below(norms, masks, 0.3)
+    prune_up_to(norms, masks, 0.0)
+    assert torch.nonzero(small.second_norm.weight == 0).flatten().tolist() == [0]
+    prune_up_to(norms, masks, 0.25)
     assert torch.nonzero(small.second_norm.weight == 0).flatten().tolist() == [0, 3]
     assert torch.equal(small.second_norm.bias, bias)
+
+
+def test_thresholds_begin_at_0_where_a_mask_is_0(small):
+    masks = Masks({"second_norm": small.second_norm})
+    assert thresholds(masks) == pytest.approx([0.05 * step for step in range(1, 20)])
+    with torch.no_grad():
+        masks.values[0][2] = 0
+    assert thresholds(masks) == pytest.approx([0.05 * step for step in range(20)])
 
 
 def test_masks_are_learned_by_the_statistics_of_the_batch_and_the_model_keeps_its_own(

@@ -2,9 +2,10 @@
 
 Wu and Wang 2021, Adversarial Neuron Pruning Purifies Backdoored Deep Models, NeurIPS (arXiv 2110.14430). Channels are
 masks on BatchNorm's weights; masks are learned that keep the clean loss low although weights and biases of all channels
-are perturbed within a box against it, and channels whose mask falls below a threshold are pruned. The threshold is
-chosen on the defender's validation examples: the highest that costs at most ``tolerance`` of the accuracy there. The
-form ``oracle-anp`` chooses it on the test data. While masks are learned, BatchNorm normalises by the batch, as in the
+are perturbed within a box against it, and channels whose mask falls to a threshold are pruned. The threshold is chosen
+on the defender's validation examples: the highest that costs at most ``tolerance`` of the accuracy there. The form
+``oracle-anp`` chooses it on the test data. Thresholds begin at 0, as in the authors' code: there, the channels go whose
+mask is 0. While masks are learned, BatchNorm normalises by the batch, as in the
 authors' code; the paper does not say it. By running statistics masks collapse at once, and hardly a threshold is left
 to choose. Masks are learned by AdamW in the shared loop; the paper uses SGD.
 """
@@ -77,8 +78,7 @@ class ANP(Pruning):
             name="ANP",
             report=lambda done, figures: context.report(done, self.steps, figures),
         )
-        thresholds: list[float] = torch.linspace(0.05, 0.95, 19).tolist()
-        return thresholds, lambda threshold: prune_below(norms, masks, threshold)
+        return thresholds(masks), lambda threshold: prune_up_to(norms, masks, threshold)
 
 
 class Masks(nn.Module):
@@ -90,11 +90,21 @@ class Masks(nn.Module):
         self.values = nn.ParameterList([torch.ones(norm.num_features) for norm in norms.values()])
 
 
+def thresholds(masks: Masks) -> list[float]:
+    """From shallow to deep: 0 where a mask is 0, and then 0.05, 0.1 and so on up to 0.95."""
+    return [step / 20 for step in range(0 if smallest(masks) <= 0 else 1, 20)]
+
+
+def smallest(masks: Masks) -> float:
+    """The smallest mask of all channels."""
+    return min(float(mask.detach().min()) for mask in masks.values)
+
+
 @torch.no_grad()
-def prune_below(norms: dict[str, nn.BatchNorm2d], masks: Masks, threshold: float) -> None:
-    """Prunes channels whose mask is below a threshold: their BatchNorm puts out its bias alone."""
+def prune_up_to(norms: dict[str, nn.BatchNorm2d], masks: Masks, threshold: float) -> None:
+    """Prunes channels whose mask is at most a threshold: their BatchNorm puts out its bias alone."""
     for name, mask in zip(masks.names, masks.values, strict=True):
-        norms[name].weight[mask < threshold] = 0
+        norms[name].weight[mask <= threshold] = 0
 
 
 class _MaskObjective:

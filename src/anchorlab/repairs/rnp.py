@@ -9,7 +9,8 @@ smallest masks are pruned in the model itself.
 Optimisers, rates, lengths and BatchNorm by the batch are those of the authors' code: SGD with momentum 0.9; the rate of
 the climb stays here, where theirs falls after 10 passes. Their code chooses the threshold by the ASR on test data; ours
 by the defender's validation examples, and ``oracle-rnp`` by test data. It means to clip the gradient of the climb at
-20, but does so before there is one; ours clips. It looks at the accuracy within a pass, and a copy of it in
+20, but does so before there is one; ours clips. Thresholds begin at 0, as there: then the channels go whose mask was
+clamped to 0; theirs end at 0.90, ours at 0.95. It looks at the accuracy within a pass, and a copy of it in
 backdoor-toolbox at that on test data; ours at the defender's training examples after a pass.
 """
 
@@ -29,7 +30,7 @@ from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import DivergenceError
 from anchorlab.models.call import accuracy, logits, track_statistics
 from anchorlab.models.hooks import norms_of
-from anchorlab.repairs.anp import Masks, prune_below
+from anchorlab.repairs.anp import Masks, prune_up_to, smallest, thresholds
 from anchorlab.repairs.clean_batches import Augment, CleanBatches
 from anchorlab.repairs.pruning import Pruning
 from anchorlab.repairs.tuning import copied, cross_entropy
@@ -71,14 +72,13 @@ class RNP(Pruning):
         forgetful = self.unlearned(model, data, context)
         masks = Masks(norms).to(context.device)
         self._recover(forgetful, masks, data, context)
-        thresholds: list[float] = torch.linspace(0.05, 0.95, 19).tolist()
-        lowest = min(float(mask.detach().min()) for mask in masks.values)
-        if lowest >= thresholds[-1]:
+        depths = thresholds(masks)
+        if smallest(masks) > depths[-1]:
             context.notes.append(
-                f"no mask fell below {thresholds[-1]:g}, so that no channel could be pruned: take smaller batches or "
+                f"no mask fell below {depths[-1]:g}, so that no channel could be pruned: take smaller batches or "
                 "more recovery_epochs"
             )
-        return thresholds, lambda threshold: prune_below(norms, masks, threshold)
+        return depths, lambda threshold: prune_up_to(norms, masks, threshold)
 
     def unlearned(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """A copy that has forgotten the task, with BatchNorm in training mode."""
