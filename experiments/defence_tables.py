@@ -2,10 +2,10 @@
 
     python experiments/defence_tables.py defences-images
 
-A table stands between ``<!-- repairs of NAME -->``, ``<!-- detectors of models of NAME -->`` or ``<!-- detectors of
-inputs of NAME -->`` and ``<!-- end -->``, on any page of docs/results: for each repair the ASR that is left of each
-method's backdoor, the ASR after relearning, and what the repair costs; for each detector its AUROC and its hits. Of the
-suite defences-rate the tables say how anchoring differs from plain tuning at its own learning rate.
+A table stands between ``<!-- repairs of NAME -->``, ``<!-- costs of repairs of NAME -->``, ``<!-- detectors of models
+of NAME -->`` or ``<!-- detectors of inputs of NAME -->`` and ``<!-- end -->``, on any page of docs/results: for each
+repair the ASR that is left of each method's backdoor, the ASR after relearning, and the accuracy; its DER and RIR, and
+what it takes; for each detector its AUROC and its hits. Of the suite defences-rate the tables say how anchoring differs from plain tuning at its own learning rate.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def write_defences(suite: str) -> None:
     folder = HERE / suite.replace("-", "_")
     tables = {
         "repairs": ("repairs-asr", repairs_table),
+        "costs of repairs": ("repair-rates", costs_table),
         "detectors of models": ("accusations", models_table),
         "detectors of inputs": ("detections-inputs", inputs_table),
     }
@@ -80,6 +81,21 @@ def repairs_table(folder: Path) -> str:
         name = repair if repair == "no repair" else f"`{repair}`"
         lines.append(line([name, *left, difference, stopped.get(repair, "–"), *again, kept]))
     return "\n".join([*lines, *narrow(read(folder, "repairs").query("role == 'method'"), ("asr",))])
+
+
+def costs_table(folder: Path) -> str:
+    """A row a repair: DER and RIR by method, and seconds and memory, which are means over both methods."""
+    rates = read(folder, "repair-rates").query("detail in @METHODS")
+    head = ["repair", *(f"{name}: {', '.join(METHODS)}" for name in ("DER", "RIR")), "seconds", "memory, MB"]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
+    for repair, rows in rates.groupby("repair", sort=False):
+        own = rows.set_index("detail")
+        cells = [
+            ", ".join(rate(own.loc[method, name]) for method in METHODS)
+            for name in ("effectiveness", "robust_improvement")
+        ]
+        lines.append(line([f"`{repair}`", *cells, f"{own['seconds'].mean():.1f}", f"{own['grown_bytes'].mean():.0f}"]))
+    return "\n".join(lines)
 
 
 def narrow(runs: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ PAGE, BEGIN, END = "docs/defences.md", "<!-- other code -->", "<!-- end of other
 
 #: What counts as the same: difference of the means of ASR, and of accuracy.
 NEAR_ASR, NEAR_ACCURACY = 0.1, 0.03
+NUMBERS = {4: "Four", 5: "Five", 6: "Six"}
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +77,28 @@ def test_each_explanation_shows_its_mean_and_explains(means: pd.DataFrame) -> No
     ):
         assert found_apart["asr"] <= NEAR_ASR
         assert found_apart["accuracy"] <= NEAR_ACCURACY
+    table = pd.read_csv(ROOT / "experiments/others/repairs.csv")
+    several = table.loc[table["code"] == "anchorlab, higher rate", "settings"]
+    assert (several.str.count("=") == 3).all()  # "The three were changed at once"
+    assert (table.loc[table["code"] == "anchorlab, lower rate", "settings"].str.count("=") == 1).all()
     lower = means.loc[("small", "super-fine-tuning", "backdoor-toolbox, lower peak")]
     ours = means.loc[("small", "super-fine-tuning", "anchorlab")]
     assert lower["accuracy"] >= ours["accuracy"]
-    assert lower["asr"] > ours["asr"]
+    assert lower["asr"] > ours["asr"] + NEAR_ASR  # "explained in part"
+    page = " ".join((ROOT / PAGE).read_text().split())
+    assert f"{lower['asr']:.3f} of the backdoor where ours leaves {ours['asr']:.3f}" in page
+    differ = {row[1] for row in rows(PAGE, BEGIN, END) if row[5] == "no"}
+    assert differ == set(re.findall(r" - `([\w-]+)`, \*\*(?:not )?explained", page))
+    assert f"{NUMBERS[len(differ)]} rows differ" in page
+
+
+def test_the_page_says_which_repairs_ran_on_which_network(means: pd.DataFrame) -> None:
+    page = " ".join((ROOT / PAGE).read_text().split())
+    repairs = {model: {key[1] for key in means.index if key[0] == model} - {"no repair"} for model in ("small", "tiny")}
+    assert repairs["tiny"] == {"npd", "sau", "bti-dbf"}
+    assert "`npd`, `sau` and `bti-dbf`, whose searches are slow, ran on `tiny`" in page
+    assert len(repairs["small"]) == 7  # "the seven others"
+    assert not repairs["small"] & repairs["tiny"]  # "None ran on both"
 
 
 def test_the_page_says_what_was_before(means: pd.DataFrame) -> None:
@@ -97,6 +117,8 @@ def test_the_page_says_where_the_stop_ended_bti_dbf(means: pd.DataFrame) -> None
     theirs = [f"{asr:.3f}" for asr in runs.loc[runs["code"] == "BTIDBF", "asr"]]
     page = " ".join((ROOT / PAGE).read_text().split())
     assert f"kept the weights after {', '.join(kept[:-1])} and {kept.iloc[-1]} of its" in page
-    assert f"theirs leaves {', '.join(theirs[:-1])} and {theirs[-1]} in the three runs" in page
+    to_the_end = [f"{asr:.3f}" for asr in runs.loc[runs["code"] == "anchorlab, to the end", "asr"]]
+    sentence = f"theirs leaves {', '.join(theirs[:-1])} and {theirs[-1]} in the three runs, and ours "
+    assert f"{sentence}{', '.join(to_the_end[:-1])} and {to_the_end[-1]}." in page
     longer = means.loc[("tiny", "bti-dbf", "anchorlab, to the end, five rounds"), "asr"]
     assert longer < means.loc[("tiny", "bti-dbf", "BTIDBF"), "asr"]

@@ -7,8 +7,8 @@ times the loss under the noise. The paper's detector, which finds the target, is
 
 Radius, weight, and the one signed step from a random start are those of the authors' code, whose step leaves the box;
 ours is cut to it. BatchNorm's statistics follow each clean batch once, and not the noised ones, which move them in
-their code. Its default is 200 passes by SGD at 0.01; its page takes 25 at 0.005, with a weight of 0.5. We take the loop
-that all repairs share.
+their code. Its default is 200 passes by SGD at 0.01, with a weight of 0.2 for the noise; its page takes 25 at 0.005,
+with a weight of 0.5. Our weight is the default's, and we take the loop that all repairs share.
 """
 
 from __future__ import annotations

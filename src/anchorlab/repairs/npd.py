@@ -8,11 +8,13 @@ says of them clean, plus ``-log(1 - p)`` for the likeliest wrong label and for t
 
 The weights, the ball and the search are those of the authors' code in BackdoorBench for CIFAR-10, 32 by 32 pixels in
 colour; images do not vary, as there. Their search ends as soon as it leads 60% of a batch to its labels, and ours after
-all its steps. There the layer has a BatchNorm after it by default, and stays in the network;
-ours has none, as their form ``onlyconv``, so that it folds into the convolution exactly, and the repaired model has the
-architecture that it had. The layer lies before the first convolution of the last residual block there; here before the
-last but one with a kernel larger than one pixel. AdamW in the shared loop, where they
-take SGD, at their rate of 0.01, because the layer is one matrix that begins as the identity.
+all its steps. There the layer has a BatchNorm after it by default, and stays in the network; ours has none, as their
+form ``onlyconv``, so that it folds into the convolution exactly, and the repaired model has the architecture that it
+had. The layer lies before the first convolution of the last residual block there; here before the last but one with a
+kernel larger than one pixel. AdamW in the shared loop, where they take SGD, at their rate of 0.01, because the layer is
+one matrix that begins as the identity. We take the length and the batches of the other repairs, 20 passes of 32,
+without weight decay. They warm up for 5 passes at 1e-4 on clean images, and then take 50, in batches of 128, with a
+weight decay of 5e-4.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ perturbation, so that its effect goes too.
 Weights, radius, steps and the start at the upper corner of the box are those of the authors' code in BackdoorBench. We
 keep perturbed images within the range of images, which it leaves out. It clamps probabilities in ``log(1 - p)``; we
 compute it from logits without loss. BatchNorm keeps its statistics, and images do not vary, as there. It takes 100
-passes by Adam at 1e-4; we take the length and rate of the other repairs, by AdamW.
+passes by Adam at 1e-4, in batches of 256; we take the length, rate and batches of the other repairs, 20 passes at 1e-3
+in batches of 32, by AdamW.
 """
 
 from __future__ import annotations
