@@ -5,7 +5,8 @@
 A table stands between ``<!-- repairs of NAME -->``, ``<!-- costs of repairs of NAME -->``, ``<!-- detectors of models
 of NAME -->`` or ``<!-- detectors of inputs of NAME -->`` and ``<!-- end -->``, on any page of docs/results: for each
 repair the ASR that is left of each method's backdoor, the ASR after relearning, and the accuracy; its DER and RIR, and
-what it takes; for each detector its AUROC and its hits. Of the suite defences-rate the tables say how anchoring differs from plain tuning at its own learning rate.
+what it takes; for each detector its AUROC and its hits. Of the suite defences-rate the tables say how anchoring differs
+from plain tuning at its own learning rate.
 """
 
 from __future__ import annotations

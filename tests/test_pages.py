@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: The marks of tables that these scripts write.
 WRITTEN = re.compile(
-    r"<!-- (short table of .*|small table|reproduction of .*|(costs of )?repairs of .*|detectors of (models|inputs) of .*) -->"
+    r"<!-- (short table of .*|small table|reproduction of .*|(costs of )?repairs of .*|"
+    r"detectors of (models|inputs) of .*) -->"
 )
 #: Marks between which a table was written by hand; other tests compare it with its CSV file.
 BY_HAND = {"<!-- short table of movie-snippets -->"}
