@@ -190,7 +190,7 @@ def repairs_at_one_rate(folder: Path) -> str:
             fast, anchored = (own[own["method"] == method] for method in AT_ONE_RATE[1:])
             cells.append(written(paired_difference(anchored, fast, column)))
         lines.append(line(cells))
-    return "\n".join(lines)
+    return "\n".join([*lines, *narrow(runs, ("asr", "asr_relearned_5"))])
 
 
 def models_at_one_rate(folder: Path) -> str:
