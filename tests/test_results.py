@@ -901,6 +901,13 @@ def test_what_is_said_of_the_speeds_of_a_step_is_so() -> None:
     assert f"The bare loop in the contiguous format runs at {ratio['bare, contiguous']}," in page
 
 
+def test_how_slow_bf16_is_without_instructions_is_the_benchmark() -> None:
+    measured = pd.read_csv(ROOT / "benchmarks/bf16.csv").query("~bf16_instructions").set_index("model")
+    minilm, resnet = measured["times_as_long_in_bf16"].round().astype(int).loc[["minilm", "resnet-20"]]
+    page = prose("docs/precision.md")
+    assert f"MiniLM took {minilm} times as long as in float32, and one of ResNet-20 {resnet} times" in page
+
+
 def test_the_line_on_large_suites_is_its_benchmark() -> None:
     measured = pd.read_csv(ROOT / "benchmarks/report.csv")
     largest = measured[measured["cells"] == measured["cells"].max()].set_index("what")
