@@ -104,6 +104,17 @@ def test_what_stands_beside_the_table_of_the_readme_is_as_reported() -> None:
         assert int(below) == (own["asr"] < 0.99).sum()
 
 
+def test_the_readme_has_the_ratio_of_the_fresh_references() -> None:
+    equal = pd.read_csv(ROOT / "experiments/fashion_mnist_fresh/equal.csv", dtype={"anchors_asked": str})
+    equal = equal[equal["anchors_asked"] == "640"].drop_duplicates("identity")
+    logs = np.log(equal.pivot_table(index="reference_seed", columns="method", values="kl"))
+    each = (logs["anchoring"] - logs["plain"]).to_numpy()
+    half = stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each))
+    ratio = "{:.2f} [{:.2f}, {:.2f}]".format(*np.exp([each.mean(), each.mean() - half, each.mean() + half]))
+    assert len(each) == 8
+    assert f"On eight others its ratio is {ratio}." in " ".join((ROOT / "README.md").read_text().split())
+
+
 def rows_of_the_readme() -> list[list[str]]:
     table = (ROOT / "README.md").read_text().split("<!-- small table -->")[1].split("<!-- end of small table -->")[0]
     lines = [line for line in table.splitlines() if line.startswith("| `")]
