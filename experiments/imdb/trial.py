@@ -7,7 +7,8 @@
 It needs only the suite's references of seeds 1000 and 1001. A rate is tried on both, with injection seeds 1000 and 1001
 and 640 anchors, as the suite tunes, and measured on ``selection``; anchoring has the middle strength of the suite. The
 least ASR of the four must reach the target, so that a rate is given up after a run that misses it. Appends to trial.csv
-a row a run that is not there yet; two processes may run at a time.
+a row a run that is not there yet; two processes may run at a time. Of anchoring the rows at 0.00003 and 0.0001 are runs
+of the suite itself, which tunes and measures alike.
 """
 
 from __future__ import annotations
