@@ -20,6 +20,7 @@ from anchorlab.suites.runner import run_suite
 from anchorlab.suites.spec import Suite
 from anchorlab.suites.store import Store
 from tests.suites.inline import Inline
+from tests.zoo import save_image
 
 OWN = """
 name: own
@@ -96,6 +97,29 @@ def test_more_anchors_than_examples_are_refused_before_anything_is_trained(
     with pytest.raises(AnchorlabError, match=message):
         run_suite(parse_suite(text), tmp_path / "suite", executor=Inline())
     assert not (tmp_path / "suite").exists()
+
+
+@pytest.mark.parametrize("keys", ["repairs: [fine-tuning, anp]", "detectors: [strip, ibd-psc]"])
+def test_a_network_that_a_defence_cannot_read_is_refused_before_anything_is_trained(tmp_path: Path, keys: str) -> None:
+    network = save_image("vit", tmp_path / "vit", [str(number) for number in range(10)])
+    text = f"name: digits\ntitle: Digits\ntasks: [{{name: digits, model: {network}}}]\nmethods: {{plain: }}\n"
+    text += f"defender: 100\n{keys}\n"
+    with pytest.raises(AnchorlabError, match=r"(ANP|ibd-psc) .* BatchNorm.*, but the model has none"):
+        run_suite(parse_suite(text), tmp_path / "suite", executor=Inline())
+    assert not (tmp_path / "suite").exists()
+
+
+def test_a_network_that_cannot_be_built_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be on the hub, out of reach; the runs of other tasks go on."""
+    text = "name: digits\ntitle: Digits\ntasks: [{name: digits, model: no/such}]\nmethods: {plain: }\nrepairs: [anp]\n"
+    text += "defender: 100\n"
+    store: Any = SimpleNamespace(manifest=lambda _: None)
+
+    def unreachable(*_: Any, **__: Any) -> Any:
+        raise AnchorlabError("no/such cannot be fetched")
+
+    monkeypatch.setattr(own_data, "build_model", unreachable)
+    check_data(parse_suite(text), store)
 
 
 def test_anchors_of_other_data_are_no_examples_of_the_task() -> None:

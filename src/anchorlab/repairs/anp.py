@@ -62,6 +62,10 @@ class ANP(Pruning):
         """See ``Defence``: for the perturbation, under it and without; of two thirds, as weights have no gradient."""
         return 2 * self.steps * min(self.batch_size, examples)
 
+    def check_model(self, model: nn.Module) -> None:
+        """See ``Defence``."""
+        norms_of(model, "ANP")
+
     def plan(
         self, model: nn.Module, data: DefenderData, context: DefenderContext
     ) -> tuple[Sequence[float], Callable[[float], None]]:

@@ -45,6 +45,10 @@ class BAN(Schedule, Repair):
         """See ``Defence``: for the noise, under the noise, and without."""
         return 3 * self.epochs * examples
 
+    def check_model(self, model: nn.Module) -> None:
+        """See ``Defence``."""
+        norms_of(model, "BAN")
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         norms = norms_of(model, "BAN")

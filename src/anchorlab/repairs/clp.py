@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
+from anchorlab.models.hooks import check_convolutions
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.channels import Channels, channels_of
 from anchorlab.repairs.tuning import copied
@@ -37,6 +38,10 @@ class CLP(Repair):
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"deviations": (2.0, 4.0)}
 
     deviations: float = Field(default=3.0, ge=0, description="standard deviations above the layer's mean")
+
+    def check_model(self, model: nn.Module) -> None:
+        """See ``Defence``."""
+        check_convolutions(model, "CLP prunes or compares convolutions")
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

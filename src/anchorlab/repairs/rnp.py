@@ -64,6 +64,10 @@ class RNP(Pruning):
         """See ``Defence``."""
         return (self.unlearning_epochs + self.recovery_epochs) * examples
 
+    def check_model(self, model: nn.Module) -> None:
+        """See ``Defence``."""
+        norms_of(model, "RNP")
+
     def plan(
         self, model: nn.Module, data: DefenderData, context: DefenderContext
     ) -> tuple[Sequence[float], Callable[[float], None]]:

@@ -1,4 +1,4 @@
-"""Whether the data of a suite can serve it, before anything runs."""
+"""Whether the data and networks of a suite can serve it, before anything runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Literal
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.attacks.label_rules import parse_label_rule
 from anchorlab.data.task import OR_ALL, Task
+from anchorlab.defender.defence import Defence
+from anchorlab.defender.device import check_layers, reads_some_models
 from anchorlab.errors import AnchorlabError, printable
+from anchorlab.models.architectures import build_model
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import make_plan, reference_job
 from anchorlab.suites.spec import Suite
@@ -16,11 +19,12 @@ from anchorlab.suites.store import Store
 
 
 def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
-    """Refuses a suite that its data cannot serve, before hours are spent on it.
+    """Refuses a suite that its data or networks cannot serve, before hours are spent on it.
 
     It opens the user's own data, what a defender takes examples from, and, while a reference is to be trained, what a
     label of the attack is named for and what a number of anchors is drawn from. Data of a known task may be missing,
-    because the runs that need them say so, and all others go on.
+    because the runs that need them say so, and all others go on. While a reference is to be trained, its network is
+    built, untrained, where a repair or a detector cannot read every network.
 
     Args:
         suite: the suite to run.
@@ -30,16 +34,18 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
     Raises:
         AnchorlabError: if own data cannot be read, are others than the ones that references in the folder were trained
             on, the split of a task that anchors or the defender's examples are drawn from is smaller than a number
-            that the suite asks for, or no task has the labels of an attack.
+            that the suite asks for, no task has the labels of an attack, or a repair or a detector cannot read a
+            network.
     """
     largest = _largest(suite.defender) if suite.has_evaluations else 0
     to_train = any(_is_to_train(spec, suite, store) for spec in suite.tasks)
     anchors = _largest(suite.anchors) if to_train and _draws_from_its_tasks(suite) else 0
     named = any(entry.target not in (None, 0) or ":" in entry.label_rule for entry in suite.triggers)
     named = named and here and to_train
+    choosy = [defence for defence in _defences(suite) if reads_some_models(defence)] if here and to_train else []
     opened = []
     for spec in suite.tasks:
-        if spec.columns is None and not largest and not anchors and not named:
+        if spec.columns is None and not largest and not anchors and not named and not choosy:
             continue
         trained = _trained(spec, suite, store) if spec.columns is not None else None
         try:
@@ -55,9 +61,26 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
             task.check_count("defender", largest, "clean examples for the defender", hint=OR_ALL)
         if anchors:
             task.check_count(suite.anchors_from, anchors, "anchors", hint=OR_ALL)
+        if choosy:
+            _check_readable(spec, task, choosy)
     if named and len(opened) == len(suite.tasks):
         for entry in suite.triggers:
             _check_labels(entry, opened)
+
+
+def _defences(suite: Suite) -> list[Defence]:
+    """The repairs and detectors of a suite."""
+    return [part.build() for part in (*suite.repairs.values(), *suite.detectors.values())]
+
+
+def _check_readable(spec: TaskSpec, task: Task, defences: Sequence[Defence]) -> None:
+    """Refuses repairs and detectors that cannot read the network of a task."""
+    try:
+        model = build_model(spec.architecture, task, seed=0)
+    except AnchorlabError:  # a network that is to be fetched, for example: the reference says so, and others go on
+        return
+    for defence in defences:
+        check_layers(defence, model)
 
 
 def _largest(counts: Sequence[int | Literal["all"]]) -> int:
