@@ -71,6 +71,12 @@ def test_each_explanation_shows_its_mean_and_explains(means: pd.DataFrame) -> No
     for found_apart in (
         apart("feature-extractor", "anchorlab", "Backdoor_Safety_Tuning, longer"),
         apart("ban", "anchorlab, higher rate", "ban"),
+        apart("ban", "anchorlab, the rate alone", "ban"),
+        apart("ban", "anchorlab, the stop alone", "anchorlab, made again"),
+        apart("ban", "anchorlab, the noise alone", "anchorlab, made again"),
+        apart("ban", "anchorlab, made again", "anchorlab"),
+        apart("super-fine-tuning", "anchorlab, made again", "anchorlab"),
+        apart("super-fine-tuning", "anchorlab, lower peak", "backdoor-toolbox, lower peak"),
         apart("ban", "ban, clipped", "ban"),
         apart("sau", "anchorlab, lower rate", "BackdoorBench", model="tiny"),
         apart("bti-dbf", "anchorlab, to the end", "BTIDBF", model="tiny"),
@@ -78,15 +84,16 @@ def test_each_explanation_shows_its_mean_and_explains(means: pd.DataFrame) -> No
         assert found_apart["asr"] <= NEAR_ASR
         assert found_apart["accuracy"] <= NEAR_ACCURACY
     table = pd.read_csv(ROOT / "experiments/others/repairs.csv")
-    several = table.loc[table["code"] == "anchorlab, higher rate", "settings"]
-    assert (several.str.count("=") == 3).all()  # "The three were changed at once"
-    assert (table.loc[table["code"] == "anchorlab, lower rate", "settings"].str.count("=") == 1).all()
-    lower = means.loc[("small", "super-fine-tuning", "backdoor-toolbox, lower peak")]
-    ours = means.loc[("small", "super-fine-tuning", "anchorlab")]
-    assert lower["accuracy"] >= ours["accuracy"]
-    assert lower["asr"] > ours["asr"] + NEAR_ASR  # "explained in part"
+    one = table["code"].isin(["anchorlab, lower rate", "anchorlab, lower peak"]) | table["code"].str.endswith(" alone")
+    assert (table.loc[one, "settings"].str.count("=") == 1).all()
     page = " ".join((ROOT / PAGE).read_text().split())
-    assert f"{lower['asr']:.3f} of the backdoor where ours leaves {ours['asr']:.3f}" in page
+    theirs = means.loc[("small", "super-fine-tuning", "backdoor-toolbox, lower peak")]
+    ours = means.loc[("small", "super-fine-tuning", "anchorlab, lower peak")]
+    assert (
+        f"leaves {theirs['asr']:.3f} of the backdoor, and ours leaves {ours['asr']:.3f} with a third of its own" in page
+    )
+    rate = means.loc[("small", "ban", "anchorlab, the rate alone")]
+    assert f"At 0.003 alone ours leaves {rate['asr']:.3f}, at the accuracy of theirs." in page
     differ = {row[1] for row in rows(PAGE, BEGIN, END) if row[5] == "no"}
     assert differ == set(re.findall(r" - `([\w-]+)`, \*\*(?:not )?explained", page))
     assert f"{NUMBERS[len(differ)]} rows differ" in page
