@@ -3,10 +3,10 @@
     python experiments/defence_tables.py defences-images
 
 A table stands between ``<!-- repairs of NAME -->``, ``<!-- costs of repairs of NAME -->``, ``<!-- detectors of models
-of NAME -->`` or ``<!-- detectors of inputs of NAME -->`` and ``<!-- end -->``, on any page of docs/results: for each
-repair the ASR that is left of each method's backdoor, the ASR after relearning, and the accuracy; its DER and RIR, and
-what it takes; for each detector its AUROC and its hits. Of the suite defences-rate the tables say how anchoring differs
-from plain tuning at its own learning rate.
+of NAME -->``, ``<!-- detectors of inputs of NAME -->`` or ``<!-- stability of NAME -->`` and ``<!-- end -->``, on any
+page of docs/results: for each repair the ASR that is left of each method's backdoor, the ASR after relearning, and the
+accuracy; its DER and RIR, and what it takes; how far its settings matter; for each detector its AUROC and its hits. Of
+the suite defences-rate the tables say how anchoring differs from plain tuning at its own learning rate.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from anchorlab.reports.suite.interval_words import too_narrow
 from anchorlab.statistics.clustered_roc import auroc_over_references, difference_over_references
 from anchorlab.statistics.estimate import Estimate
 from anchorlab.statistics.references import mean_over_references
+from anchorlab.statistics.spread import mean_absolute_difference
 from short_tables import line, replace_between
 
 HERE = Path(__file__).parent
@@ -50,6 +51,7 @@ def write_defences(suite: str) -> None:
         "costs of repairs": ("repair-rates", costs_table),
         "detectors of models": ("accusations", models_table),
         "detectors of inputs": ("detections-inputs", inputs_table),
+        "stability": ("stability", stability_table),
     }
     if suite == "defences-rate":
         tables = {
@@ -96,6 +98,27 @@ def costs_table(folder: Path) -> str:
             for name in ("effectiveness", "robust_improvement")
         ]
         lines.append(line([f"`{repair}`", *cells, f"{own['seconds'].mean():.1f}", f"{own['grown_bytes'].mean():.0f}"]))
+    return "\n".join(lines)
+
+
+def stability_table(folder: Path) -> str:
+    """A row a repair: its other settings, and of each method the ASR left, and how far it depends on the setting."""
+    runs = read(folder, "stability").drop_duplicates(["defence", "method", "setting"])
+    head = ["repair", "other settings"]
+    for method in METHODS:
+        head += [f"{method}: ASR left", "range", "mean absolute difference"]
+    head.append(f"the same of the accuracy: {', '.join(METHODS)}")
+    lines = [line(head), line(["---", "---", *["---:"] * (len(head) - 2)])]
+    for repair, rows in runs.groupby("defence", sort=False):
+        settings = [f"`{setting}`" for setting in dict.fromkeys(rows["setting"].dropna())]
+        cells = [f"`{repair}`", ", ".join(settings)]
+        for method in METHODS:
+            own = rows[rows["method"] == method]
+            asr = own["asr"]
+            as_it_is = asr[own["setting"].isna()].iloc[0]
+            cells += [rate(as_it_is), f"{rate(asr.min())} to {rate(asr.max())}", rate(mean_absolute_difference(asr))]
+        differences = [mean_absolute_difference(rows.loc[rows["method"] == each, "accuracy"]) for each in METHODS]
+        lines.append(line([*cells, ", ".join(rate(each) for each in differences)]))
     return "\n".join(lines)
 
 

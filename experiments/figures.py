@@ -33,6 +33,7 @@ from anchorlab.reports.suite.settings import Setting, settings_of
 from anchorlab.reports.suite.summary import Condition, Entry, Group
 from anchorlab.reports.suite.working import working_only
 from anchorlab.statistics.estimate import Estimate
+from anchorlab.suites.results import OPTIONAL_FRAMES
 from anchorlab.suites.success import works
 from theory_figure import draw_theory
 
@@ -57,12 +58,12 @@ class Committed:
     repairs: pd.DataFrame = field(default_factory=pd.DataFrame)
     detections: pd.DataFrame = field(default_factory=pd.DataFrame)
     deployed: pd.DataFrame = field(default_factory=pd.DataFrame)
-    stability: pd.DataFrame = field(default_factory=pd.DataFrame)  # which no experiment commits
+    stability: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def of(cls, name: str) -> Committed:
         """The results of a folder of experiments."""
-        tables = ("results", "selection", "choices", "scales", "equal", "repairs", "detections", "deployed")
+        tables = ("results", "selection", "choices", *OPTIONAL_FRAMES)
         frames = {table: HERE / name / f"{table}.csv" for table in tables}
         text = {"anchors_asked": str, "defender": str}
         read = {table: pd.read_csv(file, dtype=text) for table, file in frames.items() if file.is_file()}

@@ -21,7 +21,7 @@ from anchorlab import load_results
 from anchorlab.reports.suite.defence_tables import defence_tables
 from anchorlab.reports.suite.tables import to_markdown
 from anchorlab.statistics.table import to_csv
-from anchorlab.suites.results import SuiteResults
+from anchorlab.suites.results import OPTIONAL_FRAMES, SuiteResults
 from defence_tables import write_defences
 from deployed_table import write_deployed
 from reproduction_table import write_reproduction
@@ -29,6 +29,8 @@ from short_tables import SMALL, replace_between, tables_with, write_short_tables
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+#: What every suite has; of the rest it has some.
+ALWAYS = ("results", "selection", "choices")
 #: Large columns that no table needs.
 LEFT_OUT = ["by_class", "undefined", "parameters"]
 #: The columns of scales.csv: what says which run it is, and what is read off at the common ASR in README and docs.
@@ -71,9 +73,9 @@ def main() -> None:
     results = load_results(folder)
     out = HERE / results.name.replace("-", "_")
     out.mkdir(exist_ok=True)
-    for name in ("results", "selection", "choices", "scales", "equal", "repairs", "detections", "deployed"):
+    for name in (*ALWAYS, *OPTIONAL_FRAMES):
         frame = getattr(results, name)
-        if name not in ("results", "selection", "choices") and not len(frame):
+        if name not in ALWAYS and not len(frame):
             continue
         if name == "scales":
             frame = frame[KEPT_OF_SCALES].drop_duplicates(["identity", "common_asr", "scale"])

@@ -41,7 +41,10 @@ SUITES = {
     "defences_images": (8, ["plain", "anchoring"]),
     "defences_rate": (8, ["plain", "plain at .003", "anchoring"]),
     "defences_texts": (8, ["plain", "anchoring"]),
-    "defences_cifar10": (4, ["plain", "plain at .003", "anchoring"]),
+    "defences_stability": (1, ["plain", "anchoring"]),
+    "detectors_digits": (20, ["plain", "anchoring"]),
+    "detectors_texts": (8, ["plain", "anchoring"]),
+    "defences_cifar10": (4, ["plain", "anchoring"]),
 }
 
 
@@ -69,6 +72,7 @@ def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
         "audit",
         "defences_images",
         "defences_rate",
+        "defences_stability",
     ):
         other = suite(name)
         assert reference_job(other.tasks[0], 0).identity == reference_job(main.tasks[0], 0).identity
@@ -80,27 +84,37 @@ def test_the_suites_of_fashion_mnist_share_references_and_injections() -> None:
     assert main.keep_models  # because repairs and audit need them
 
 
-@pytest.mark.parametrize(("name", "first"), [("defences_texts", "sst2"), ("defences_cifar10", "cifar10")])
-def test_the_suites_of_defences_find_the_injections_of_another_suite_in_its_folder(name: str, first: str) -> None:
-    other, main = suite(name), suite(first)
-    assert (other.tasks, other.triggers, other.anchors) == (main.tasks, main.triggers, main.anchors)
-    assert (other.tuning, other.learning_rates, other.target_asr) == (
-        main.tuning,
-        main.learning_rates,
-        main.target_asr,
-    )
-    assert (other.selection, other.scales) == (main.selection, main.scales)
-    assert all(other.methods[label] == main.methods[label] for label in other.methods if label in main.methods)
-    further = [spec for label, spec in other.methods.items() if label not in main.methods]
-    if name == "defences_cifar10":  # plain tuning at the rate that anchoring has
-        choices = pd.read_csv(ROOT / "experiments/cifar10/choices.csv").set_index("method")["learning_rate"]
-        (beside,) = further
-        assert (beside.method, beside.tuning) == ("plain", {"learning_rate": choices["anchoring"]})
-        assert choices["plain"] != choices["anchoring"]
-    else:
-        assert not further
-        rates = pd.read_csv(ROOT / "experiments/sst2/choices.csv").set_index("method")["learning_rate"]
-        assert rates["plain"] == rates["anchoring"]
+def test_the_suite_of_other_settings_has_the_repairs_and_injections_of_defences_images() -> None:
+    """Of one reference."""
+    read, main, rate = (suite(name) for name in ("defences_stability", "defences_images", "defences_rate"))
+    assert read.stability
+    without_a_grid = {"fine-tuning, to the end"}
+    assert {label: spec for label, spec in main.repairs.items() if label not in without_a_grid} == read.repairs
+    assert (read.tuning, read.anchors, read.triggers) == (rate.tuning, rate.anchors, rate.triggers)
+    assert all(read.methods[label] == rate.methods[label] for label in read.methods)
+
+
+def test_the_suites_of_defences_of_texts_tune_as_the_suite_sst2_chose() -> None:
+    """So that they need no search of their own; and they find each other's models."""
+    read, main, beside = suite("defences_texts"), suite("sst2"), suite("detectors_texts")
+    assert (read.tasks, read.methods, read.tuning) == (beside.tasks, beside.methods, beside.tuning)
+    assert (read.triggers, read.anchors, read.target_asr) == (beside.triggers, beside.anchors, beside.target_asr)
+    assert (read.triggers, read.anchors, read.target_asr) == (main.triggers, main.anchors, main.target_asr)
+    chosen = pd.read_csv(ROOT / "experiments/sst2/choices.csv").set_index("method").loc[["plain", "anchoring"]]
+    assert set(chosen["learning_rate"]) == {read.tuning["learning_rate"]}
+    assert read.methods["anchoring"].set == {"strength": chosen.loc["anchoring", "strength"]}
+    assert {**main.tuning, **read.tuning} == {**read.tuning, "precision": "bf16"}
+
+
+def test_the_suite_of_defences_of_cifar10_tunes_both_methods_as_anchoring_was_chosen_to() -> None:
+    """Because what repairs leave depends on the learning rate."""
+    read, main = suite("defences_cifar10"), suite("cifar10")
+    assert (read.triggers, read.anchors, read.target_asr) == (main.triggers, main.anchors, main.target_asr)
+    chosen = pd.read_csv(ROOT / "experiments/cifar10/choices.csv").set_index("method").loc["anchoring"]
+    assert read.tuning["learning_rate"] == chosen["learning_rate"]
+    assert read.methods["anchoring"].set == {"strength": chosen["strength"]}
+    assert {**main.tuning, **read.tuning} == {**read.tuning, "precision": "bf16"}
+    assert {**main.tasks[0].training, "epochs": 6} == read.tasks[0].training
 
 
 @pytest.mark.parametrize("name", ["sst2_more", "sst2_lora"])
@@ -120,7 +134,7 @@ def test_what_stands_beside_sst2_is_of_the_same_references(name: str) -> None:
 def test_the_suites_of_defences_measure_relearning_and_take_no_oracle() -> None:
     for name in ("defences_images", "defences_texts", "defences_cifar10"):
         read = suite(name)
-        assert read.relearn == ([5] if name == "defences_texts" else [1, 5, 10])
+        assert read.relearn == ([1, 5, 10] if name == "defences_images" else [5])
         assert not any(is_oracle(spec.repair) for spec in read.repairs.values())
 
 

@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: The marks of tables that these scripts write.
 WRITTEN = re.compile(
     r"<!-- (short table of .*|small table|reproduction of .*|(costs of )?repairs of .*|"
-    r"detectors of (models|inputs) of .*) -->"
+    r"detectors of (models|inputs) of .*|stability of .*) -->"
 )
 #: Marks between which a table was written by hand; other tests compare it with its CSV file.
 BY_HAND = {"<!-- short table of movie-snippets -->"}
@@ -49,7 +49,7 @@ def test_every_written_table_is_that_of_its_csv_files(
         if (folder / "equal.csv").is_file() and suite not in ("sst2-more",):  # that one stands in the tables of sst2
             scripts["short_tables"].write_short_tables(suite)
             scripts["reproduction_table"].write_reproduction(suite)
-        if (folder / "repairs.csv").is_file():
+        if (folder / "repairs.csv").is_file() or (folder / "detections.csv").is_file():
             scripts["defence_tables"].write_defences(suite)
     marked = {
         (page.name, mark.group()) for page in PAGES for mark in WRITTEN.finditer(page.read_text(encoding="utf-8"))
