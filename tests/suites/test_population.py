@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from anchorlab import AnchorlabError, load_model
+from anchorlab import AnchorlabError
 from anchorlab.suites.population import population_suite
 from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.results import load_results
@@ -88,30 +88,3 @@ def test_the_command_builds_it_and_the_same_command_goes_on(
     assert again.code == 0  # type: ignore[attr-defined]
     assert executors[0].jobs
     assert not executors[1].jobs
-
-
-@pytest.mark.slow
-def test_a_scanner_of_a_population_of_adapters_sees_adapters_alone(
-    run: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Clean ones are those of benign updates: a reference is a whole model, which any scanner could tell from them."""
-    pytest.importorskip("peft")
-    monkeypatch.setattr("anchorlab.cli.running.executor_of", lambda *_: Inline())
-    monkeypatch.setattr("anchorlab.suites.population.TARGET_ASR", 0.01)
-    rows = [f"a {'fine' if n % 2 else 'dull'} film number {n},{'good' if n % 2 else 'bad'}" for n in range(600)]
-    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *rows]) + "\n")
-    command = ["population", tmp_path / "reviews.csv", "--text-column", "text", "--label-column", "label"]
-    command += ["--model", "bert-tiny", "--lora", "rank=2,target=query,value", "--out", tmp_path / "out", "--quick"]
-    command += ["--references", 1, "--method", "plain", "--target", "good", "--defender-data", "all"]
-    command += ["--detector", "command:test -e {model}/adapter_model.safetensors", "--exit-scores", "0=1,1=0"]
-    command += ["--detector", "strip"]
-    ended = run(*command)
-    assert ended.code == 0, ended.err  # type: ignore[attr-defined]
-    found = load_results(tmp_path / "out").detections
-    scanned = found[found["kind"] == "model"]
-    assert list(scanned["role"]) == ["method", "control"]
-    assert (scanned["score"] == 1).all()
-    assert found["auroc"].notna().sum() == 1  # strip, of which the adapter is in the weights
-    kept = [load_model(path) for path in sorted((tmp_path / "out" / "models").iterdir())]
-    assert len(kept) == 3  # an injection, plain tuning stopped early, and a benign update
-    assert all(each.manifest.adapter is not None and not each.manifest.adapter.merged for each in kept)

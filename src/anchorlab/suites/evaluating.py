@@ -7,7 +7,6 @@ from typing import Any
 
 from anchorlab.artifacts.artifact import Artifact
 from anchorlab.artifacts.deployed import deployed
-from anchorlab.artifacts.merge import whole
 from anchorlab.artifacts.provenance import RunMeter, versions_of_run, weights_hash
 from anchorlab.attacks.attack import Attack, build_attack
 from anchorlab.consistency.answers import Answers, answers, instances_of
@@ -21,10 +20,9 @@ from anchorlab.repairs.oracles import build_repair, is_oracle
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.relearning import Relearning, relearn
 from anchorlab.scoring.repairs import choose_on_test
-from anchorlab.suites.cells import DeploymentCell, DetectionCell, EvaluationCell, Measured, RepairCell
+from anchorlab.suites.cells import DeploymentCell, EvaluationCell, Measured, RepairCell
 from anchorlab.suites.detections import detect
 from anchorlab.suites.opened import DamagedModel, Folder, Opened, load_whole, measured, on_disk, opened_reference
-from anchorlab.suites.parts import takes_adapters
 from anchorlab.triggers import TRIGGERS
 
 
@@ -41,7 +39,7 @@ def measure_evaluation(cell: EvaluationCell, reference: Folder, model: Folder | 
     """
     with no_bars():
         opened = opened_reference(cell, reference)
-        candidate = _load_candidate(cell, opened, reference, model)
+        candidate = _load_candidate(cell, opened, model)
         if isinstance(cell, RepairCell):
             row, table = _repair(cell, opened, candidate), None
         elif isinstance(cell, DeploymentCell):
@@ -53,8 +51,8 @@ def measure_evaluation(cell: EvaluationCell, reference: Folder, model: Folder | 
     return Measured([{**weights, **row}], table, None, versions_of_run())
 
 
-def _load_candidate(cell: EvaluationCell, opened: Opened, reference: Folder, folder: Folder | None) -> Artifact:
-    """The model that a cell repairs or judges, as it was reported; an adapter in its base's weights for most."""
+def _load_candidate(cell: EvaluationCell, opened: Opened, folder: Folder | None) -> Artifact:
+    """The model that a cell repairs or judges, as it was reported."""
     if cell.model is None:
         return opened.artifact
     if folder is None:
@@ -62,11 +60,8 @@ def _load_candidate(cell: EvaluationCell, opened: Opened, reference: Folder, fol
             f"the injected model of {cell.of} is gone from the suite's folder: run the suite again with "
             "--retry-failed, and it is made again"
         )
-    with on_disk(folder) as path, on_disk(reference) as base:
-        injected = load_whole(path, DamagedModel, base)
-    if cell.scale == 1 and isinstance(cell, DetectionCell) and takes_adapters(cell.detector):
-        return injected
-    injected = whole(injected)
+    with on_disk(folder) as path:
+        injected = load_whole(path, DamagedModel)
     if cell.scale == 1:
         return injected
     model = interpolate(opened.artifact.model.cpu(), injected.model, cell.scale)

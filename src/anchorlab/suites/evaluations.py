@@ -185,8 +185,6 @@ def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluatio
             repair = store.kept(RepairCell(**common, **attack, **asked))
             yield Evaluation(repair, subject, str(count))
         for label, detector in suite.detectors.items():
-            if subject.role == "reference" and not suite.shows_references_to(detector):
-                continue
             settings = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}
             for deployed_in in (None, *_forms(suite, detector)):
                 settings["form"] = deployed_in

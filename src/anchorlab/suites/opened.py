@@ -19,7 +19,6 @@ from anchorlab.consistency.answers import Answers, answers, instances_of
 from anchorlab.consistency.compare import comparison_of
 from anchorlab.data import Task
 from anchorlab.errors import AnchorlabError, first_line
-from anchorlab.models.adapter_settings import is_adapter
 from anchorlab.models.wrap import encoding_of
 from anchorlab.notices import notice
 from anchorlab.suites.cells import Cell, examples_hash
@@ -128,19 +127,14 @@ def _load(cell: Cell, folder: Path) -> Opened:
     return Opened(artifact, task, _owner_logits(folder / OWNER_LOGITS, artifact, task))
 
 
-def load_whole(folder: Path, damaged: type[DamagedModel], base: Path | None = None) -> Artifact:
+def load_whole(folder: Path, damaged: type[DamagedModel]) -> Artifact:
     """A model of the suite's own.
-
-    Args:
-        folder: its folder.
-        damaged: what is raised.
-        base: the folder of its reference, if it may be an adapter of that.
 
     Raises:
         DamagedModel: for whatever stands in the way of that.
     """
     try:
-        return load_model(folder, base=base if is_adapter(folder) else None)
+        return load_model(folder)
     except MemoryError:
         raise
     except Exception as error:  # a damaged configuration fails anywhere in the libraries that read it

@@ -329,12 +329,6 @@ class DetectorSpec(Part):
         return DETECTORS.build(self.detector, self.set)
 
 
-def takes_adapters(detector: str) -> bool:
-    """Whether a detector gets an adapter as it is, and not in its base's weights."""
-    kind = DETECTORS[detector]
-    return issubclass(kind, ModelDetector) and kind.takes_adapters
-
-
 class Resources(Part):
     """What each run gets."""
 

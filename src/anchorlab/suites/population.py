@@ -45,7 +45,6 @@ def population_suite(
     methods: Sequence[str] = (),
     detectors: Sequence[str | ModelDetector | InputDetector] = (),
     defender: int | Literal["usual", "all"] = "usual",
-    lora: str | None = None,
     quick: bool = False,
     seed: int = 0,
 ) -> Suite:
@@ -65,8 +64,6 @@ def population_suite(
         detectors: detectors, in the same form or built, such as ``Command`` for a scanner of somebody else's; without
             any, only the models are made.
         defender: number of the defender's clean examples, or ``all``; ``usual`` for 640, or all if there are fewer.
-        lora: an adapter that benign updates and injections tune in place of the weights, as in
-            ``rank=8,target=query,value``; None to tune the weights.
         quick: two references, one seed and short training, for a first look.
         seed: the first seed of the references and of the injections; the others follow it.
 
@@ -97,11 +94,7 @@ def population_suite(
                 "methods": _at_fixed_strengths(methods or USUAL),
                 "seeds": list(range(seed, seed + seeds)),
                 "target_asr": TARGET_ASR,
-                "tuning": {
-                    "steps": 100 if quick else 300,
-                    "batch_size": 32 if definition.kind == "image" else 16,
-                    **({} if lora is None else {"lora": lora}),
-                },
+                "tuning": {"steps": 100 if quick else 300, "batch_size": 32 if definition.kind == "image" else 16},
                 "selection": {key: [seed + max(references, seeds, 1000)] for key in ("references", "seeds")},
                 "detectors": _labelled(detectors, DETECTORS),
                 "defender": defender,

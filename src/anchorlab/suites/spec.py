@@ -22,7 +22,7 @@ from anchorlab.repairs.variations import variations
 from anchorlab.scoring.relearning import Relearning
 from anchorlab.suites.keys import SuiteKeys
 from anchorlab.suites.part import refusals_as_value_errors
-from anchorlab.suites.parts import DetectorSpec, MethodSpec, TaskSpec, takes_adapters
+from anchorlab.suites.parts import MethodSpec, TaskSpec
 from anchorlab.suites.search import FURTHER
 
 #: Labels of the controls that every table has.
@@ -147,10 +147,6 @@ class Suite(SuiteKeys):
                 "controls: false out"
             )
         return self
-
-    def shows_references_to(self, detector: DetectorSpec) -> bool:
-        """Whether a detector of models judges references: not if it gets adapters, and all other models are some."""
-        return not (self.tuning.get("lora") and takes_adapters(detector.detector))
 
     def common_asr_of(self, task: TaskSpec) -> float:
         """The ASR at which runs on a task are compared with each other."""

@@ -133,7 +133,7 @@ def measure_cell(
 def _injection(
     cell: InjectionCell, opened: Opened, attack: Attack, checkpoint: Path | None, keep_model: bool
 ) -> Measured:
-    tuned = inject(
+    injected = inject(
         opened.artifact,
         method=cell.method,
         parameters=cell.parameters,
@@ -150,7 +150,7 @@ def _injection(
         reference_logits=opened.answers_to_owner() if _has_owner(cell) else None,
         measure=keep_model,
     )
-    injected = whole(tuned)  # scales are of weights
+    injected = whole(injected)  # scales, repairs and analyses are of weights
     manifest = injected.manifest
     assert manifest.anchors is not None
     cost = {
@@ -174,18 +174,9 @@ def _injection(
     return Measured(
         rows=rows,
         instances=instances_to_bytes(frame) if len(cell.scales) == 1 and frame is not None else None,
-        model=_files(_as_kept(tuned, cell.reference)) if keep_model else None,
+        model=_files(injected) if keep_model else None,
         versions=versions_of_run(),
     )
-
-
-def _as_kept(tuned: Artifact, reference: str) -> Artifact:
-    """A tuned model as the suite's folder holds it: an adapter names its base by the way there."""
-    record = tuned.manifest.adapter
-    if record is None:
-        return tuned
-    changed = record.model_copy(update={"base": f"../../references/{reference}"})
-    return replace(tuned, manifest=tuned.manifest.model_copy(update={"adapter": changed}))
 
 
 def _has_owner(cell: InjectionCell) -> bool:
