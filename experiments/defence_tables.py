@@ -115,8 +115,12 @@ def stability_table(folder: Path) -> str:
         for method in METHODS:
             own = rows[rows["method"] == method]
             asr = own["asr"]
-            as_it_is = asr[own["setting"].isna()].iloc[0]
-            cells += [rate(as_it_is), f"{rate(asr.min())} to {rate(asr.max())}", rate(mean_absolute_difference(asr))]
+            as_it_is = asr[own["setting"].isna()]
+            cells += [
+                rate(as_it_is.iloc[0] if len(as_it_is) else None),
+                f"{rate(asr.min())} to {rate(asr.max())}",
+                rate(mean_absolute_difference(asr)),
+            ]
         differences = [mean_absolute_difference(rows.loc[rows["method"] == each, "accuracy"]) for each in METHODS]
         lines.append(line([*cells, ", ".join(rate(each) for each in differences)]))
     return "\n".join(lines)

@@ -93,7 +93,7 @@ def test_each_explanation_shows_its_mean_and_explains(means: pd.DataFrame) -> No
         f"leaves {theirs['asr']:.3f} of the backdoor, and ours leaves {ours['asr']:.3f} with a third of its own" in page
     )
     rate = means.loc[("small", "ban", "anchorlab, the rate alone")]
-    assert f"At 0.003 alone ours leaves {rate['asr']:.3f}, at the accuracy of theirs." in page
+    assert f"At 0.003, between the two, ours leaves {rate['asr']:.3f}, at the accuracy of theirs." in page
     differ = {row[1] for row in rows(PAGE, BEGIN, END) if row[5] == "no"}
     assert differ == set(re.findall(r" - `([\w-]+)`, \*\*(?:not )?explained", page))
     assert f"{NUMBERS[len(differ)]} rows differ" in page

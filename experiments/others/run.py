@@ -26,9 +26,9 @@ version of which repository, and ``settings`` which of their published settings.
   instead of four from 32 on, because 28 pixels are halved twice only. The mask lies on what enters the last layer.
 
 A code with a comma in its name is a row that tries to explain a difference; it was made outside too, also where it is
-ours, by ``repair`` with the parameters that ``settings`` says. For six of them ("made again", "alone" and "lower peak"
-of ours) the model was made again, on another processor. What the settings of ours say of the steps that bti-dbf kept
-was added by hand. No code of fine-mixing's authors was found in public, so that it has no row.
+ours, by ``repair`` with the parameters that ``settings`` says. For seven of them ("made again", "alone" and "lower
+peak" of ours) the model was made again, on another processor. What the settings of ours say of the steps that bti-dbf
+kept was added by hand. No code of fine-mixing's authors was found in public, so that it has no row.
 """
 
 from __future__ import annotations

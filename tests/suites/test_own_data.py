@@ -109,6 +109,17 @@ def test_a_network_that_a_defence_cannot_read_is_refused_before_anything_is_trai
     assert not (tmp_path / "suite").exists()
 
 
+def test_of_two_networks_one_may_lack_what_a_repair_reads(tmp_path: Path) -> None:
+    """Its runs fail, and those of the other go on."""
+    network = save_image("vit", tmp_path / "vit", [str(number) for number in range(10)])
+    text = "name: two\ntitle: Two\nmethods: {plain: }\nrepairs: [anp]\ndefender: 100\n"
+    store: Any = SimpleNamespace(manifest=lambda _: None)
+    lacking = f"{{name: digits, model: {network}}}"
+    check_data(parse_suite(f"{text}tasks: [digits, {lacking}]\n"), store)
+    with pytest.raises(AnchorlabError, match="ANP"):
+        check_data(parse_suite(f"{text}tasks: [{lacking}]\n"), store)
+
+
 def test_a_network_that_cannot_be_built_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be on the hub, out of reach; the runs of other tasks go on."""
     text = "name: digits\ntitle: Digits\ntasks: [{name: digits, model: no/such}]\nmethods: {plain: }\nrepairs: [anp]\n"

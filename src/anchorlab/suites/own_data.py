@@ -61,26 +61,34 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
             task.check_count("defender", largest, "clean examples for the defender", hint=OR_ALL)
         if anchors:
             task.check_count(suite.anchors_from, anchors, "anchors", hint=OR_ALL)
-        if choosy:
-            _check_readable(spec, task, choosy)
-    if named and len(opened) == len(suite.tasks):
-        for entry in suite.triggers:
-            _check_labels(entry, opened)
+    if len(opened) == len(suite.tasks):
+        if named:
+            for entry in suite.triggers:
+                _check_labels(entry, opened)
+        for defence in choosy:
+            _check_readable(defence, suite, opened)
 
 
 def _defences(suite: Suite) -> list[Defence]:
     """The repairs and detectors of a suite."""
-    return [part.build() for part in (*suite.repairs.values(), *suite.detectors.values())]
+    repairs = [spec.build() for spec in suite.repairs.values()]
+    return [*repairs, *(spec.build() for spec in suite.detectors.values())]
 
 
-def _check_readable(spec: TaskSpec, task: Task, defences: Sequence[Defence]) -> None:
-    """Refuses repairs and detectors that cannot read the network of a task."""
-    try:
-        model = build_model(spec.architecture, task, seed=0)
-    except AnchorlabError:  # a network that is to be fetched, for example: the reference says so, and others go on
-        return
-    for defence in defences:
-        check_layers(defence, model)
+def _check_readable(defence: Defence, suite: Suite, tasks: list[Task]) -> None:
+    """Refuses a repair or a detector that can read the network of no task; of several networks one fails alone."""
+    refusals = []
+    for spec, task in zip(suite.tasks, tasks, strict=True):
+        try:
+            model = build_model(spec.architecture, task, seed=0)
+        except AnchorlabError:  # a network that is to be fetched, for example: the reference says so
+            return
+        try:
+            check_layers(defence, model)
+        except AnchorlabError as error:
+            refusals.append(error)
+    if len(refusals) == len(tasks):
+        raise refusals[0]
 
 
 def _largest(counts: Sequence[int | Literal["all"]]) -> int:
