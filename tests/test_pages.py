@@ -120,3 +120,21 @@ def rows_of_the_readme() -> list[list[str]]:
     lines = [line for line in table.splitlines() if line.startswith("| `")]
     assert len(lines) == 7
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_table_of_stability_has_the_range_and_the_mean_difference(
+    scripts: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    """By hand: of 0.2, 0.5 and 0.8 two differ by 0.4 on average."""
+    rows = [
+        {"defence": "fine-tuning", "method": method, "setting": setting, "asr": asr, "accuracy": 0.9}
+        for method, rates in (("plain", (0.2, 0.5, 0.8)), ("anchoring", (None, 0.1, 0.1)))
+        for setting, asr in zip(("", "epochs=10", "epochs=40"), rates, strict=True)
+        if asr is not None
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "stability.csv", index=False)
+    *_, shown = scripts["defence_tables"].stability_table(tmp_path).splitlines()
+    assert [cell.strip() for cell in shown.strip("|").split("|")] == [
+        *("`fine-tuning`", "`epochs=10`, `epochs=40`", "0.200", "0.200 to 0.800", "0.400"),
+        *("–", "0.100 to 0.100", "0.000", "0.000, 0.000"),
+    ]
