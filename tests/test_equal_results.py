@@ -500,6 +500,57 @@ def test_what_the_pages_say_of_sst2_is_so() -> None:
     assert all(sorted(map(float, json.loads(tried))) == [0.00003, 0.0001, 0.0003] for tried in choices["rates_tried"])
 
 
+def test_what_the_pages_say_of_imdb_is_so() -> None:
+    pages = {page: " ".join((ROOT / page).read_text().split()) for page in ("docs/results.md", "docs/evidence.md")}
+    section = pages["docs/results.md"].split("## Texts: IMDB")[1].split("## Texts:")[0]
+    ratio = "{:.2f} [{:.2f}, {:.2f}]".format(*over_plain("anchoring", "640", suite="imdb"))
+    assert f"**Anchoring has {ratio} times plain tuning's KL.**" in section
+    assert f"on IMDB it is {ratio}" in pages["docs/evidence.md"]
+    results, equal = read("imdb", "results"), read("imdb", "equal").drop_duplicates("identity")
+    assert sorted(results["reference_seed"].unique()) == [0, 1, 2]
+    assert equal.groupby("method")["kl"].count().to_dict() == {"plain": 3, "anchoring": 3}  # all are bracketed
+    churn = equal.groupby("method")["churn"].mean()
+    assert f"Its churn is {churn['anchoring']:.4f} where plain tuning's is {churn['plain']:.4f}." in section
+    assert results["asr"].tolist() == [1] * 6
+    kl = np.log(results.pivot_table(index="reference_seed", columns="method", values="kl"))
+    value, low, high = interval((kl["anchoring"] - kl["plain"]).to_numpy())
+    accuracy = results.groupby("method")["accuracy"].mean()
+    assert f"As reported, anchoring's ratio is {value:.2f} [{low:.2f}, {high:.2f}], and its accuracy is " in section
+    assert f"{accuracy['anchoring']:.4f} where plain tuning's is {accuracy['plain']:.4f}." in section
+    of_references = results[["reference_seed", "accuracy_reference", "asr_reference"]].drop_duplicates()
+    assert f"with an accuracy of {of_references['accuracy_reference'].mean():.3f}." in section
+    assert f"the references' own rate is {of_references['asr_reference'].mean():.3f}." in section
+
+
+def test_what_the_page_says_of_short_runs_on_imdb_is_so() -> None:
+    section = " ".join((ROOT / "docs/results.md").read_text().split()).split("## Texts: IMDB")[1].split("## Texts:")[0]
+    trial, short = read_imdb("trial"), read_imdb("short")
+    assert set(trial["steps"]) == set(short["steps"]) == {100}
+    tried = trial.assign(kl=np.log(trial["kl"])).groupby(["method", "learning_rate", "strength"], dropna=False)
+    means = tried.agg(asr=("asr", "min"), kl=("kl", "mean"), runs=("kl", "size")).reset_index()
+    plain, anchored = (means[means["method"] == name] for name in ("plain", "anchoring"))
+    assert plain.set_index("learning_rate")["runs"].to_dict() == {0.00003: 1, 0.0001: 4, 0.0003: 4}
+    assert plain.loc[plain["kl"].idxmin(), "learning_rate"] == 0.0001
+    assert trial.query("method == 'plain' and learning_rate == 0.00003")["accuracy"].tolist() == [0.5]
+    at = anchored[anchored["strength"] == 6.75].set_index("learning_rate")
+    assert at.loc[0.0001, ["asr", "runs"]].tolist() == [1, 4]
+    assert (at.loc[0.00003, "asr"], at.loc[0.00003, "runs"]) == (0.205, 2)  # where the reference has 0.18
+    first = trial[(trial["reference_seed"] == 1000) & (trial["seed"] == 1000) & (trial["strength"] == 6.75)]
+    kls = first.set_index("learning_rate")["kl"]
+    assert at.loc[0.0003, "runs"] == 1
+    assert f"has {kls[0.0003] / kls[0.0001]:.1f} times the KL at 0.0003 in one" in section
+    reported = short[short["scale"] == 1]
+    lower, higher = sorted(reported.loc[reported["method"] == "anchoring", "asr"])
+    assert f"and {lower:.2f} and {higher:.2f} on two of the three that are reported" in section
+    collapsed = reported[reported["method"] == "plain"].query("accuracy < 0.5")
+    assert (len(reported[reported["method"] == "plain"]), len(collapsed)) == (2, 1)
+
+
+def read_imdb(table: str) -> pd.DataFrame:
+    """A table of the runs before the suite of IMDB was made longer."""
+    return pd.read_csv(ROOT / f"experiments/imdb/{table}.csv")
+
+
 def test_what_the_results_say_of_adapters_is_so() -> None:
     page = " ".join((ROOT / "docs/results.md").read_text().split()).split("## Adapters: SST-2")[1].split("## Texts:")[0]
 
@@ -569,7 +620,7 @@ def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
     assert missed.to_numpy().tolist() == [["ewc at .001", "64"], ["weight-ball at .001", "64"]]
 
 
-@pytest.mark.parametrize(("suite", "references"), [("fashion_mnist", 12), ("cifar10", 6), ("sst2", 6)])
+@pytest.mark.parametrize(("suite", "references"), [("fashion_mnist", 12), ("cifar10", 6), ("sst2", 6), ("imdb", 3)])
 def test_the_page_beside_the_paper_has_the_means_of_the_runs(suite: str, references: int) -> None:
     titles = {"ASR": "asr", "Top-1": "accuracy", "Top-5": "top_5_accuracy", "ASR + ACC": "asr_plus_accuracy",
               "logit distance": "logit_distance", "probability distance": "probability_distance", "KL": "kl",
@@ -580,7 +631,7 @@ def test_the_page_beside_the_paper_has_the_means_of_the_runs(suite: str, referen
         f"<!-- reproduction of {suite.replace('_', '-')} -->",
         "<!-- end of reproduction -->",
     )
-    classes = 2 if suite == "sst2" else 10
+    classes = 2 if suite in ("sst2", "imdb") else 10
     assert head[3:] == [title for title in titles if title != "Top-5" or classes > 5]
     for method, asked, counted, *cells in table:
         runs = results[(results["method"] == method) & (results["anchors_asked"] == asked)]
