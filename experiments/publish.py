@@ -22,6 +22,7 @@ from anchorlab.reports.suite.defence_tables import defence_tables
 from anchorlab.reports.suite.tables import to_markdown
 from anchorlab.statistics.table import to_csv
 from anchorlab.suites.results import OPTIONAL_FRAMES, SuiteResults
+from accusations import accusations_of
 from defence_tables import write_defences
 from deployed_table import write_deployed
 from reproduction_table import write_reproduction
@@ -106,6 +107,8 @@ def write_defence_tables(results: SuiteResults, out: Path) -> None:
         name = f"{table.name}.csv"
         if any(fnmatch(name, pattern) for pattern in REPORTED):
             (out / name).write_text(to_csv(table))
+    if (out / "accusations.csv").is_file():  # ranks of the scores as they are committed, because rounded ones may tie
+        (out / "accusations.csv").write_text(accusations_of(out.name))
 
 
 def write_table(name: str, text: str) -> None:

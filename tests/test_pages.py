@@ -138,3 +138,27 @@ def test_the_table_of_stability_has_the_range_and_the_mean_difference(
         *("`fine-tuning`", "`epochs=10`, `epochs=40`", "0.200", "0.200 to 0.800", "0.400"),
         *("–", "0.100 to 0.100", "0.000", "0.000, 0.000"),
     ]
+
+
+def test_what_the_page_says_of_twenty_references_is_so() -> None:
+    page = " ".join((ROOT / "docs/results/defences.md").read_text().split())
+    section = page.split("Detectors of models on twenty references of digits A rank")[1].split(
+        "### Detectors of inputs"
+    )[0]
+    folder = ROOT / "experiments/detectors_digits"
+    accused = pd.read_csv(folder / "accusations.csv").set_index("detector")
+    assert set(accused["rule"]) == {"p ≤ 0.05"}
+    plain, anchored = accused.loc["universal-scan", ["hits_plain_note", "hits_anchoring_note"]]
+    assert f"universal scan finds {plain} plainly tuned models and {anchored} anchored ones.**" in section
+    hits = accused[["hits_plain_note", "hits_anchoring_note"]].map(lambda note: int(note.split()[0]))
+    assert hits.loc["mm-bd"].tolist() == [4, 4]
+    assert hits.loc[["last-layer", "free-eagle", "free-eagle, last layer"]].max(axis=None) <= 1
+    assert (accused["false_alarms_note"] == "1 of 20 references").all()
+    apart = pd.read_csv(folder / "detections-models-against-plain.csv").dropna()
+    assert len(apart) == 5
+    assert ((apart["anchoring_lower"] < 0) & (apart["anchoring_upper"] > 0)).all()
+    scored = (
+        pd.read_csv(folder / "detections.csv").query("detector == 'feature-mask'").drop_duplicates("weights_sha256")
+    )
+    assert (int(scored["score"].isna().sum()), len(scored)) == (42, 80)
+    assert scored.loc[scored["role"] == "reference", "score"].isna().all()
