@@ -17,12 +17,12 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
+from accusations import accusations_of
 from anchorlab import load_results
 from anchorlab.reports.suite.defence_tables import defence_tables
 from anchorlab.reports.suite.tables import to_markdown
 from anchorlab.statistics.table import to_csv
 from anchorlab.suites.results import OPTIONAL_FRAMES, SuiteResults
-from accusations import accusations_of
 from defence_tables import write_defences
 from deployed_table import write_deployed
 from reproduction_table import write_reproduction
