@@ -506,6 +506,8 @@ def test_what_the_pages_say_of_imdb_is_so() -> None:
     ratio = "{:.2f} [{:.2f}, {:.2f}]".format(*over_plain("anchoring", "640", suite="imdb"))
     assert f"**Anchoring has {ratio} times plain tuning's KL.**" in section
     assert f"on IMDB it is {ratio}" in pages["docs/evidence.md"]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"On IMDB (three, which also decided the number of steps) the ratio is {ratio}." in readme
     results, equal = read("imdb", "results"), read("imdb", "equal").drop_duplicates("identity")
     assert sorted(results["reference_seed"].unique()) == [0, 1, 2]
     assert equal.groupby("method")["kl"].count().to_dict() == {"plain": 3, "anchoring": 3}  # all are bracketed

@@ -18,7 +18,7 @@ def population(
     task: TaskName,
     out: Annotated[Path, typer.Option(help="The folder of the population. A population begun there continues.")],
     model: Annotated[str | None, typer.Option(help="The architecture; the task's own if left out.")] = None,
-    references: Annotated[int, typer.Option(min=1, help="Clean references to train; a level of 5% takes 20.")] = 3,
+    references: Annotated[int, typer.Option(min=1, help="Clean references to train; to accuse at 5% takes 20.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Injection seeds on each reference.")] = 3,
     trigger: Annotated[
         list[str] | None, typer.Option(help="A trigger, see 'anchorlab list triggers'; may be repeated.")

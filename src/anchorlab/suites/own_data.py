@@ -65,8 +65,8 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
         if named:
             for entry in suite.triggers:
                 _check_labels(entry, opened)
-        for defence in choosy:
-            _check_readable(defence, suite, opened)
+        if choosy:
+            _check_readable(choosy, suite, opened)
 
 
 def _defences(suite: Suite) -> list[Defence]:
@@ -75,20 +75,21 @@ def _defences(suite: Suite) -> list[Defence]:
     return [*repairs, *(spec.build() for spec in suite.detectors.values())]
 
 
-def _check_readable(defence: Defence, suite: Suite, tasks: list[Task]) -> None:
-    """Refuses a repair or a detector that can read the network of no task; of several networks one fails alone."""
-    refusals = []
-    for spec, task in zip(suite.tasks, tasks, strict=True):
-        try:
-            model = build_model(spec.architecture, task, seed=0)
-        except AnchorlabError:  # a network that is to be fetched, for example: the reference says so
-            return
-        try:
-            check_layers(defence, model)
-        except AnchorlabError as error:
-            refusals.append(error)
-    if len(refusals) == len(tasks):
-        raise refusals[0]
+def _check_readable(defences: Sequence[Defence], suite: Suite, tasks: list[Task]) -> None:
+    """Refuses repairs and detectors that can read the network of no task; of several networks one fails alone."""
+    try:
+        models = [build_model(spec.architecture, task, seed=0) for spec, task in zip(suite.tasks, tasks, strict=True)]
+    except AnchorlabError:  # a network that is to be fetched, for example: the reference says so
+        return
+    for defence in defences:
+        refusals = []
+        for model in models:
+            try:
+                check_layers(defence, model)
+            except AnchorlabError as error:
+                refusals.append(error)
+        if len(refusals) == len(models):
+            raise refusals[0]
 
 
 def _largest(counts: Sequence[int | Literal["all"]]) -> int:
