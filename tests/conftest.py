@@ -51,6 +51,8 @@ def pytest_configure() -> None:
     if (user_cache() / PACKAGE).is_file():
         (folder / PACKAGE).symlink_to(user_cache() / PACKAGE)
     os.environ[VARIABLE] = str(folder)
+    # As here, so in processes that tests start: two workers on two cores would otherwise ask for four threads.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -30,6 +30,7 @@ SUITES = {
     "sst2_more": (6, ["ewc", "distillation"]),
     "sst2_lora": (6, ["plain (LoRA)", "anchoring (LoRA)"]),
     "imdb": (3, ["plain", "anchoring"]),
+    "imdb_first": (3, ["plain", "anchoring"]),
     "ablation": (
         6,
         [
@@ -47,6 +48,9 @@ SUITES = {
     "defences_cifar10": (4, ["plain", "anchoring"]),
 }
 
+#: The seed of the first reference, where it is not 0.
+FIRST = {"imdb": 3}
+
 
 def suite(name: str) -> Suite:
     return load_suite("fashion-mnist" if name == "fashion_mnist" else ROOT / f"experiments/{name}/suite.yaml")
@@ -56,7 +60,8 @@ def suite(name: str) -> Suite:
 def test_a_suite_has_many_references_and_one_injection_on_each(name: str) -> None:
     references, methods = SUITES[name]
     read = suite(name)
-    assert read.references == list(range(references))
+    first = FIRST.get(name, 0)
+    assert read.references == list(range(first, first + references))
     assert list(read.methods) == methods
     assert read.seeds == [0]
 
@@ -173,6 +178,16 @@ def test_fresh_references_had_no_part_in_anything_before() -> None:
     assert fresh.selection == main.selection
 
 
+def test_what_the_references_of_imdb_decided_is_measured_on_others() -> None:
+    fresh, first = suite("imdb"), suite("imdb_first")
+    short = pd.read_csv(ROOT / "experiments/imdb/short.csv")
+    assert {*short["reference_seed"]} <= {*first.references}
+    trial = pd.read_csv(ROOT / "experiments/imdb/trial.csv")
+    assert not set(fresh.references) & {*first.references, *trial["reference_seed"]}
+    shared = {"name", "title", "references"}
+    assert fresh.model_dump(exclude=shared) == first.model_dump(exclude=shared)
+
+
 def chosen_rate(method: str) -> float:
     """The learning rate that the suite fashion-mnist gave to a method after its trial."""
     choices = pd.read_csv(ROOT / "experiments/fashion_mnist/choices.csv")
@@ -181,7 +196,7 @@ def chosen_rate(method: str) -> float:
 
 
 def test_references_of_texts_see_different_shares_of_their_data() -> None:
-    for name in ("sst2", "imdb"):
+    for name in ("sst2", "imdb", "imdb_first"):
         (task,) = suite(name).tasks
         assert task.training["data_share"] == 0.8
     assert suite("imdb").tasks[0].max_length == 128

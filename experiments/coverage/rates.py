@@ -12,7 +12,6 @@ which the same amount moves. A row of rates.csv is 4,000 simulations; ``seconds`
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import time
 import zlib
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 
 from anchorlab.statistics.estimate import Estimate
@@ -97,10 +97,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "rates.csv")
     arguments = parser.parse_args()
     found = list(rows(arguments.simulations))
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    pd.DataFrame(found).to_csv(arguments.out, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ as such (normal, and chi-square), so that 10,000 instances cost no more than 872
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import time
 import zlib
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
@@ -178,10 +178,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "coverage.csv")
     arguments = parser.parse_args()
     found = list(rows(arguments.interval or list(KINDS), arguments.simulations))
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    pd.DataFrame(found).to_csv(arguments.out, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

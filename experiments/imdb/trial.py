@@ -19,7 +19,6 @@ was measured.
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 from pathlib import Path
 
@@ -36,10 +35,9 @@ from anchorlab.suites.spec import Suite
 HERE = Path(__file__).parent
 SEEDS = (1000, 1001)
 STEPS = 100
-COLUMNS = [
-    *("method", "strength", "learning_rate", "steps", "reference_seed", "seed", "seconds"),
-    *("accuracy", "accuracy_reference", "asr", "asr_reference", "kl"),
-]
+RUN = ["strength", "learning_rate", "steps", "reference_seed", "seed"]
+MEASURES = ["accuracy", "accuracy_reference", "asr", "asr_reference", "kl"]
+COLUMNS = ["method", *RUN, "seconds", *MEASURES]
 
 
 def main() -> None:
@@ -108,16 +106,16 @@ def run(
     _, row = measured(
         Opened(reference, task, None), answers(injected.model, task.split("selection"), attack), attack, "selection"
     )
-    kept = {name: float(f"{row[name]:.6g}") for name in COLUMNS[7:]}
+    kept = {name: float(f"{row[name]:.6g}") for name in MEASURES}
     return {"seconds": round(injected.manifest.seconds or 0.0, 1), **kept}
 
 
 def append(path: Path, row: dict[str, object]) -> None:
     """Adds a row; the file is sorted, so that it is the same whatever ran first."""
     rows = [row] if not path.exists() else [*pd.read_csv(path).to_dict("records"), row]
-    table = pd.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[1:6])
+    table = pd.DataFrame(rows, columns=COLUMNS).sort_values(RUN)
     table = table.sort_values("method", ascending=False, kind="stable")
-    table.to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+    table.to_csv(path, index=False, lineterminator="\n")
     print(table.to_string(index=False), flush=True)
 
 

@@ -1,37 +1,22 @@
 """The page in headless Chromium: no error, no request off the page, sorting, hovering, schemes, phone, axe."""
 
 import dataclasses
-import shutil
+from contextlib import ExitStack
 
 import pandas as pd
 import pytest
 
 from anchorlab.reports.suite.page import write_page
+from tests.browser import draw_everything, launched, needs_chromium, never_scrolls_sideways, new_page, violations
 from tests.reports.conftest import make_suite
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-axe = pytest.importorskip(
-    "axe_playwright_python.sync_playwright", reason="axe is not installed: pip install axe-playwright-python"
-)
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run", "--disable-quic"),
-)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as running:
-        found = running.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+    with launched() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -39,43 +24,39 @@ def address(suite, tmp_path_factory):
     return write_page(suite, tmp_path_factory.mktemp("browser")).as_uri()
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A page with every kind of element, and few runs: axe looks at each cell of each table."""
+    return write_page(make_suite(targets=(0.95,), seeds=(0,)), tmp_path_factory.mktemp("small")).as_uri()
+
+
 @pytest.fixture
 def opened(browser, address):
     """Opens a page; afterwards there must have been no error and no request for anything else."""
-    contexts, troubles = [], []
+    troubles = []
+    with ExitStack() as pages:
 
-    def open_page(where=address, **settings):
-        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | settings))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
-        page.on("requestfailed", lambda request: troubles.append(request.url))
-        page.goto(where)
-        return page
+        def open_page(where=address, **settings):
+            page = pages.enter_context(new_page(browser, **settings))
+            page.on("console", lambda message: troubles.append(message.text))
+            page.on("pageerror", lambda error: troubles.append(str(error)))
+            page.on("request", lambda request: troubles.append(request.url) if request.url[:4] == "http" else None)
+            page.on("requestfailed", lambda request: troubles.append(request.url))
+            page.goto(where)
+            return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+        yield open_page
     assert troubles == []
 
 
-def draw_everything(page):
-    """Opens every part, and scrolls past every plot until it is drawn."""
-    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
-    for plot in page.locator(".plot").all():
-        plot.scroll_into_view_if_needed()
-        plot.locator("svg.main-svg").first.wait_for()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
-def test_axe_finds_nothing_and_the_page_never_scrolls_sideways(opened, scheme, width):
-    page = opened(color_scheme=scheme, viewport={"width": width, "height": 800})
+def test_axe_finds_nothing_and_the_page_never_scrolls_sideways(opened, small, width):
+    page = opened(small, color_scheme="light", viewport={"width": width, "height": 800})
     draw_everything(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    found = axe.Axe().run(page).response["violations"]
-    assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found] == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert never_scrolls_sideways(page)
+        assert violations(page) == []
 
 
 def first_column(page, group=1):

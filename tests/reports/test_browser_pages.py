@@ -9,8 +9,9 @@ import pytest
 
 from anchorlab.reports.analysis import write_analysis
 from anchorlab.reports.tokens.page import write_tokens
+from tests.browser import violations
 from tests.made_up_analysis import made_up
-from tests.reports.test_browser import address, axe, browser, opened, pytestmark  # noqa: F401  # fixtures and their conditions
+from tests.reports.test_browser import address, browser, opened, pytestmark  # noqa: F401  # fixtures and their conditions
 from tests.tokens.made_up import made_up as made_up_tokens
 
 #: The text of an A4 page between its margins, CSS pixels.
@@ -143,5 +144,4 @@ def test_without_scripts_figures_stand_in_the_place_of_plots(opened: Any, addres
 
 def test_axe_finds_nothing_on_the_page_of_an_analysis(opened: Any, analysis: str) -> None:  # noqa: F811
     page = opened(analysis, color_scheme="dark")
-    found = axe.Axe().run(page).response["violations"]
-    assert [(one["impact"], one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+    assert violations(page) == []

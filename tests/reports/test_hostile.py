@@ -25,10 +25,10 @@ from anchorlab.suites.reading import parse_suite
 from anchorlab.suites.results import load_results
 from anchorlab.suites.runner import failures, run_suite
 from anchorlab.suites.store import Store
+from tests.browser import CHROMIUM, draw_everything, launched, new_page
 from tests.guard import nothing_run
 from tests.hostile import HOSTILE
 from tests.made_up_analysis import made_up
-from tests.reports.test_browser import ARGUMENTS, CHROMIUM, draw_everything, playwright
 from tests.statistics.test_escaping import Page
 from tests.statistics.test_latex import PDFLATEX
 from tests.suites.inline import Inline
@@ -187,9 +187,7 @@ def load(tmp_path: Path) -> Callable[[Path], tuple[str, list[str]]]:
 
     def load(file: Path) -> tuple[str, list[str]]:
         troubles: list[str] = []
-        with playwright.sync_playwright() as running:
-            browser = running.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-            page = browser.new_page()
+        with launched() as browser, new_page(browser) as page:
             page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
             page.on("console", lambda message: troubles.append(message.text))
             page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -197,7 +195,6 @@ def load(tmp_path: Path) -> Callable[[Path], tuple[str, list[str]]]:
             page.goto(file.as_uri())
             draw_everything(page)
             title: str = page.title()
-            browser.close()
         return title, troubles
 
     return load

@@ -37,7 +37,7 @@ MEASURED_TIME = ["seconds", "peak_bytes"]
 
 #: Processes that are forked, without torch's threads, from one that has imported everything.
 CLEAN = multiprocessing.get_context("forkserver")
-CLEAN.set_forkserver_preload(["anchorlab.suites.runner", "anchorlab.suites.results", "tests.suites.inline"])
+CLEAN.set_forkserver_preload(["anchorlab.suites.preloaded", "anchorlab.suites.results", "tests.suites.inline"])
 
 
 def rows(folder: Path) -> pd.DataFrame:

@@ -36,7 +36,7 @@ class Unlearning(Schedule, Repair):
     cites: ClassVar[tuple[str, ...]] = ("wang2019neural",)
     modality: ClassVar[Modality] = "image"
 
-    quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "search_steps": 100}
+    quick_values: ClassVar[Mapping[str, Any]] = {"epochs": 1, "search_steps": 10}
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-4, 3e-3), "stamped": (0.1, 0.4)}
 
     search_steps: int = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +11,36 @@ import pytest
 
 from anchorlab.reports.audit.page import write_audit_page
 from anchorlab.reports.audit.record import AuditRecord
-from tests.reports.test_browser import ARGUMENTS, CHROMIUM, axe, playwright
+from tests.browser import launched, needs_chromium, never_scrolls_sideways, new_page, violations
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as running:
-        found = running.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+    with launched() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
 def opened(browser: Any, record: AuditRecord, tmp_path: Path) -> Iterator[Any]:
     address = write_audit_page(record, tmp_path).as_uri()
-    contexts = []
+    with ExitStack() as pages:
 
-    def open_page(**settings: Any) -> Any:
-        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | settings))
-        page = contexts[-1].new_page()
-        page.goto(address)
-        return page
+        def open_page(**settings: Any) -> Any:
+            page = pages.enter_context(new_page(browser, **{"viewport": {"width": 1280, "height": 900}} | settings))
+            page.goto(address)
+            return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+        yield open_page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_and_the_page_never_scrolls_sideways(opened: Any, scheme: str, width: int) -> None:
     page = opened(color_scheme=scheme, viewport={"width": width, "height": 900})
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    found = axe.Axe().run(page).response["violations"]
-    assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert never_scrolls_sideways(page)
+    assert violations(page) == []
 
 
 def test_the_verdict_and_its_table_begin_above_the_fold(opened: Any) -> None:
@@ -83,16 +75,16 @@ def test_long_names_of_classes_stay_in_their_cards_and_are_read_as_words(
     text = record.model_dump_json()
     for name, long in LONG.items():
         text = text.replace(f'"{name}"', f'"{long}"')
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    page.goto(write_audit_page(AuditRecord.model_validate_json(text), tmp_path).as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    cards = "[...document.querySelectorAll('.queries > li')]"
-    assert page.evaluate(f"{cards}.every((card) => card.scrollWidth <= card.clientWidth)")
-    narrow = page.evaluate(
-        "Math.min(...[...document.querySelectorAll('.queries tbody th')].map((one) => one.clientWidth))"
-    )
-    assert narrow > 70
-    page.close()
+    address = write_audit_page(AuditRecord.model_validate_json(text), tmp_path).as_uri()
+    with new_page(browser, viewport={"width": width, "height": 900}) as page:
+        page.goto(address)
+        assert never_scrolls_sideways(page)
+        cards = "[...document.querySelectorAll('.queries > li')]"
+        assert page.evaluate(f"{cards}.every((card) => card.scrollWidth <= card.clientWidth)")
+        narrow = page.evaluate(
+            "Math.min(...[...document.querySelectorAll('.queries tbody th')].map((one) => one.clientWidth))"
+        )
+        assert narrow > 70
 
 
 def test_without_scripts_all_queries_are_shown_and_no_filter(opened: Any, record: AuditRecord) -> None:
