@@ -221,9 +221,16 @@ def test_what_the_results_say_of_methods_at_one_asr_is_so() -> None:
     assert churn["plain (stopped)"].mean() > churn["plain"].mean()
     methods = results[(results["role"] == "method") & (results["asr"] < 0.99)]
     below = methods.groupby(["method", "anchors_asked"]).size()
-    assert set(below[below > 4].index) == {  # "Some runs are scaled up"
-        ("anchoring", "all"), ("distillation", "all"), ("ewc", "640"), ("weight-ball", "640")
+    many = below[below > 4].to_dict()
+    assert many == {  # "Some runs are scaled up"
+        ("anchoring", "all"): 11, ("distillation", "all"): 5, ("ewc", "640"): 11, ("weight-ball", "640"): 6
     }  # fmt: skip
+    assert "11 of 12 runs of anchoring and 5 of distillation with all anchors lie below 0.99, and 11 of EWC" in page
+    hopeful = methods[(methods["method"] == "anchoring") & (methods["anchors_asked"] == "all")]["asr"] < 0.985
+    assert f"Of anchoring with all anchors {hopeful.sum()} even lie below the 0.985" in page
+    assert f"of which {hopeful.sum()} of 12 reported runs lie below that mark" in " ".join(
+        (ROOT / "docs/evidence.md").read_text().split()
+    )
 
 
 def test_what_the_results_say_of_learning_rates_is_so() -> None:
@@ -320,7 +327,10 @@ def test_what_the_pages_say_of_cifar10_at_one_asr_is_so() -> None:
         _, low, high = over_on_cifar10(other, "plain")
         assert low < 1 < high
     ratio = ratios["anchoring", "plain"]
-    assert f"On CIFAR-10 (ResNet-20) the ratio is {ratio} at 0.99, with all runs scaled up." in pages["README.md"]
+    assert (
+        f"On CIFAR-10 (ResNet-20, six references) the ratio is {ratio} at 0.99, with all runs scaled up."
+        in pages["README.md"]
+    )
     assert f"On CIFAR-10, where all runs are scaled up to .99, it is {ratio} (" in pages["docs/evidence.md"]
     ends = equal.groupby("method").agg(low=("scale_below", "min"), high=("scale_above", "max"))
     assert f"of plain tuning between {ends.low['plain']:.1f} and {ends.high['plain']:.1f} times its size" in section
@@ -605,6 +615,17 @@ def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
     assert f"Of the twelve others [{(tried >= 0.99).sum()} reach it]" in page
     _, low, high = interval((higher - lower).to_numpy())
     assert low < 1 < high  # "not distinguishable"
+    both = {
+        method: [
+            "{:.2f} [{:.2f}, {:.2f}]".format(*interval((logs_of("fashion_mnist", method, asked)
+            - logs_of("fashion_mnist_rates", "plain at .003", asked)).to_numpy())) for asked in ("64", "640", "all")
+        ]
+        for method in ("ewc", "weight-ball")
+    }  # fmt: skip
+    first, second, third = both["ewc"]
+    assert f"EWC's KL is {first}, {second} and {third} times plain tuning's with 64, 640 and all anchors" in page
+    first, second, third = both["weight-ball"]
+    assert f"and the weight ball's {first}, {second} and {third} times." in page
     at_one_rate = []
     for asked in ("640", "all"):
         assert over_plain("plain at .003", asked, suite="fashion_mnist_rates")[1] > 1
@@ -613,7 +634,7 @@ def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
         at_one_rate.append("{:.2f} [{:.2f}, {:.2f}]".format(*interval(paired.to_numpy())))
     assert "anchoring has {} and {} times that KL".format(*at_one_rate) in page
     readme = " ".join((ROOT / "README.md").read_text().split())
-    assert f"at anchoring's learning rate its ratio of KL is {at_one_rate[0]}." in readme
+    assert f"at 0.003 its ratio of KL is {at_one_rate[0]}, and the weight ball's {second}." in readme
     assert f"the KL of EWC is {to_plain('ewc', '640')} times plain tuning's with 640 anchors and " in page
     assert f"and {to_plain('ewc', 'all')} times with all of them" in page
     assert f"the weight ball's is {to_plain('weight-ball', '640')} and {to_plain('weight-ball', 'all')} times" in page

@@ -327,6 +327,8 @@ def test_the_audit_on_fashion_mnist_is_that_of_the_experiment() -> None:
     alarms = benign[benign["p"] <= 0.05 + 1e-9]
     assert sorted(alarms.loc["joint", "p"]) == [0.025, 0.05]
     assert len(alarms.loc[["logits"]]) == 1
+    assert "of eight one by logits, three by labels and two by all accesses at once" in prose("docs/evidence.md")
+    assert "It also finds 2 benign candidates of 8, and 3 by labels." in prose(RESULTS)
     assert f"So are two benign candidates of {IN_WORDS[references]}**, with a p of 0.05 and of 0.025." in page
     assert f"two or more of eight in {100 * stats.binom.sf(1, references, 0.05):.0f}% of cases." in page
     labels = benign.loc["labels"]
@@ -385,9 +387,9 @@ def test_the_table_says_what_comes_back_and_what_was_stopped() -> None:
     assert set(shown) == {"no repair", *runs["defence"]}
 
 
-def repairs_of_images() -> pd.DataFrame:
-    """The runs of the suite defences-images, and whether each kept an earlier step than its last."""
-    runs = pd.read_csv(ROOT / "experiments/defences_images/repairs.csv")
+def repairs_of_images(suite: str = "defences_images") -> pd.DataFrame:
+    """The runs of a suite of repairs, and whether each kept an earlier step than its last."""
+    runs = pd.read_csv(ROOT / f"experiments/{suite}/repairs.csv")
     kept = runs["note"].fillna("").str.extractall(r"kept the weights after (\d+) of (\d+) steps").astype(int)
     early = (kept[0] < kept[1]).groupby(level=0).any()  # a repair may tune twice
     return runs.assign(early=early.reindex(runs.index, fill_value=False))
@@ -435,6 +437,21 @@ def test_what_the_docs_say_of_repairs_is_so() -> None:
     assert f"unlearning an inverted trigger: {largest:.3f} or less on average" in prose("docs/results.md")
     start = "it leaves {plain:.3f} of plain tuning's ASR and {anchoring:.3f} of anchoring's"
     assert start.format(**means.loc["unlearning"]) in prose("docs/defences.md")
+
+
+def test_what_the_docs_say_of_stopped_repairs_is_so() -> None:
+    """The stops do not follow the accuracy before the repair: what begins least accurate is stopped most often."""
+    runs = repairs_of_images("defences_rate").query("role == 'method'")
+    runs = runs[runs["defence"].isin(TEN)]
+    stops, sizes = (runs.groupby("method")["early"].agg(of) for of in ("sum", "size"))
+    assert set(sizes) == {80}
+    told = prose("docs/results/defences.md")
+    assert f"It stops {stops['anchoring']} of the 80 runs of these ten repairs on anchored models, and " in told
+    assert f"and {stops['plain']} of 80 on models by plain tuning at 0.001." in told
+    assert f"begin least accurate, and it stops {stops['plain at .003']} of 80." in told
+    results = pd.read_csv(ROOT / "experiments/defences_rate/results.csv")
+    accuracy = results.groupby("method")["accuracy"].mean()[list(stops.index)]
+    assert accuracy.idxmin() == stops.idxmax() == "plain at .003"
 
 
 def test_the_docs_say_which_repairs_pruned_nothing() -> None:
@@ -573,6 +590,17 @@ def test_what_the_docs_say_of_one_learning_rate_is_so() -> None:
         sides[column] = [beyond_zero(sign * mean, error, level) for level in (0.95, 1 - 0.05 / 12) for sign in (1, -1)]
     assert sides["asr"] == [{"fst"}, {"ban", "interpolation"}, set(), {"interpolation"}]
     assert sides["asr_relearned_5"] == [set(), {"fine-tuning", "ban", "interpolation"}, set(), set()]
+    assert set(TEN) <= set(runs["defence"])
+    relearned = runs.pivot_table("asr_relearned_5", ["defence", "reference_seed"], "method")
+    mean, error = paired_by_reference(relearned.drop(columns="plain").rename(columns={"plain at .003": "plain"}))
+    ends = mean + stats.t.ppf(0.975, 7) * error
+    assert f"the interval after FST reaches {ends['fst']:.3f}, after SAU {ends['sau']:.3f}." in told
+    own = repairs_of_images().query("role == 'method'")
+    own_mean, own_error = paired_by_reference(
+        own.pivot_table("asr_relearned_5", ["defence", "reference_seed"], "method")
+    )
+    twelve = beyond_zero(own_mean, own_error, 1 - 0.05 / 21)
+    assert (len(twelve), len(twelve & set(runs["defence"]))) == (12, 11)  # "eleven of the twelve were tried"
     before = runs.groupby("method")["asr_before"].mean()
     assert f"0.003 is {before['plain at .003']:.3f}, and anchoring's {before['anchoring']:.3f}:" in told
     left = runs.pivot_table("asr", "defence", "method")
@@ -718,7 +746,8 @@ def test_the_directions_of_the_docs_are_those_of_the_experiment() -> None:
     assert f"Its direction is {one} from plain tuning's at 0.001 and {other} from that at 0.003." in page
     turned = between(["l2", "surgery"], plain)
     assert f"The two plain tunings are {apart} apart, and L2 and surgery {turned} from either." in page
-    assert f"Anchoring's direction is {either} from plain tuning's. That is more than the {apart} between" in short
+    assert f"Anchoring's direction is {either} from plain tuning's, and L2's and surgery's are as far from it." in short
+    assert f"Plain tuning at two rates is {apart} apart, with the same seed;" in short
     assert f"{either} from plain tuning's at either rate; plain tuning at the two rates is {apart} apart" in evidence
 
 
@@ -776,6 +805,12 @@ def test_what_the_docs_say_of_perturbations_is_so() -> None:
     means = curved.groupby("candidate")["to_mean"].mean()
     assert means.idxmax() == "l2"
     assert set(means.nsmallest(3).index) == {"anchoring", "ewc", "surgery"}
+    lengths = wholes.groupby("candidate")["l2"].mean()
+    assert lengths["ewc"] == pytest.approx(lengths["anchoring"], rel=0.05)  # "as long as anchoring's"
+    gradients = tables["gradients"].groupby(["candidate", "reference_seed"])["cosine_clean"].median()
+    pulls = {name: stats.ttest_1samp(each, 0).confidence_interval() for name, each in gradients.groupby("candidate")}
+    assert all(pulls[name].high < 0 for name in ("plain", "anchoring"))
+    assert all(pulls[name].low < 0 < pulls[name].high for name in ("plain, 0.003", "scratch"))
     medians = tables["gradients"].groupby("candidate")["cosine_clean"].median()
     for name, cosine in rows("docs/results/perturbation.md", "over the recorded steps of the six", "The cosine varies"):
         assert cosine == f"{medians[name]:.2f}", name

@@ -46,6 +46,11 @@ PATH = {"score_path": "issues.0.score"}
         ("""echo '{"suspicious": true}'""", {"score_path": "suspicious"}, 1.0),
         ("""printf '[INFO] begins\\n{\\n "score": 2\\n}\\nends\\n'; echo no >&2""", {"score_path": "score"}, 2.0),
         ("""echo '[{"score": 5}]'""", {"score_path": "0.score"}, 5.0),
+        ("""printf '[2024] begins\n{"issues": [{"score": 9}]}\n'""", PATH, 9.0),
+        ("""printf '[2024] begins\n[0.2]\n'""", {"score_path": "0"}, 0.2),
+        ("""printf '{"event": "begins"}\n{"issues": [{"score": 9}]}\n'""", PATH, 9.0),
+        ("""printf '{"issues": [{"score": 9}]}\n{"event": "ends"}\n'""", PATH, 9.0),
+        ("""printf '{\n"issues":\n[\n{"score": 9}\n]\n}\n'""", PATH, 9.0),
         ("exit 0", {"exit_scores": "0=0,1=1"}, 0.0),
         ("echo nothing; exit 1", {"exit_scores": "0=0, 1=1"}, 1.0),
         ("exit 7", {"exit_scores": "0=-2,7=0.5"}, 0.5),
@@ -80,6 +85,7 @@ def test_a_key_of_the_path_that_is_not_there_is_said(said, script, path):
         ("""echo '{"issues": []}'; kill -SEGV $$""", PATH, "it was ended by SIGSEGV"),
         ("echo all is well", PATH, "it printed no JSON"),
         ("echo 12", PATH, "it printed no JSON"),
+        ("echo '[1234] begins'", PATH, "it printed no JSON"),
         ("""echo '{"issues": [{"score": 1}'""", PATH, "it printed no JSON"),
         ("head -c 100000 /dev/zero | tr '\\0' '['", PATH, "it printed no JSON"),
         ("""echo '{"issues": [{"score": "high"}]}'""", PATH, "issues.0.score in its JSON is text and no number"),
@@ -115,6 +121,17 @@ def test_a_long_traceback_is_one_too(said):
 def test_a_traceback_of_a_scanner_that_ends_well_is_no_crash(said, settings, score):
     caught = "import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()\n"
     found = said(python(caught + """print('{"issues": [{"score": 3}]}')"""), **settings)
+    assert (found.score, found.note) == (score, "")
+
+
+@pytest.mark.parametrize(("settings", "score"), [(PATH, 3.0), ({"exit_scores": "0=0,1=1"}, 1.0)])
+def test_a_traceback_of_a_fault_that_the_scanner_handled_takes_no_accusation_away(said, settings, score):
+    code = (
+        "import logging\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    logging.exception('a plugin failed')\n"
+        "for n in range(200):\n    logging.warning('file %s', n)\n"
+        """print('{"issues": [{"score": 3}]}')\nraise SystemExit(1)"""
+    )
+    found = said(python(code), **settings)
     assert (found.score, found.note) == (score, "")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from anchorlab import AnchorlabError
-from anchorlab.defender.context import DefenderData
+from anchorlab.defender.device import check_fits_task
 from anchorlab.detectors.last_layer import LastLayer
 from anchorlab.detectors.neural_cleanse import NeuralCleanse
 from anchorlab.detectors.universal_scan import UniversalScan
@@ -40,7 +42,9 @@ def test_the_last_layer_s_rows_are_compared(corner_data, context):
 @pytest.mark.parametrize(
     "detector", [NeuralCleanse(), UniversalScan(), LastLayer()], ids=lambda one: type(one).__name__
 )
-def test_two_classes_are_too_few_to_compare(corner_data, context, detector):
-    two = DefenderData(corner_data.train, corner_data.validation, 2, "image")
-    with pytest.raises(AnchorlabError, match="but the task has 2: it needs 3 at least"):
-        detector.score(Rows().eval(), two, context)
+def test_two_classes_are_too_few_to_compare(detector):
+    pets = SimpleNamespace(name="pets", kind="image", classes=["cat", "dog"])
+    with pytest.raises(AnchorlabError, match="needs 3 at least, but the task pets has 2: take another"):
+        check_fits_task(detector, pets, "it")
+    pets.classes.append("fish")
+    check_fits_task(detector, pets, "it")

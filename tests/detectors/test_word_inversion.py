@@ -16,9 +16,10 @@ from anchorlab.data.encoding import TextEncoding
 from anchorlab.detectors import word_inversion
 from anchorlab.detectors.word_inversion import WordInversion, _Found, _gradient, _scored, _Texts, ordinary_tokens
 from anchorlab.models.call import logits
+from anchorlab.models.opening import open_classifier
 from anchorlab.models.weights import frozen
-from anchorlab.models.word_table import word_lookup
-from anchorlab.models.wrap import encoding_of
+from anchorlab.models.word_table import word_lookup, word_table
+from anchorlab.models.wrap import encoding_of, unwrap
 from anchorlab.statistics.roc import auroc
 from tests.detectors.conftest import BAD, GOOD, REST
 from tests.zoo import Linear, save_text
@@ -147,6 +148,13 @@ def test_other_models_are_refused_before_anything_runs(texts, context, corner_da
     save_text("bert", tmp_path / "other", ["good", "bad"])
     with pytest.raises(AnchorlabError, match="another tokenizer than the judged model"):
         WordInversion(benign=str(tmp_path / "other")).score(texts.model, texts.data, context)
+    save_text("bert", tmp_path / "longer", ["good", "bad"])
+    opened = open_classifier(tmp_path / "longer", kind="text")
+    unwrap(opened).resize_token_embeddings(len(word_table(opened, {}, "it").weight) + 28)
+    monkeypatch.setattr("anchorlab.detectors.benign.open_classifier", lambda *_, **__: opened)
+    monkeypatch.setattr("anchorlab.detectors.benign.encoding_of", lambda _: encoding_of(texts.model))
+    with pytest.raises(AnchorlabError, match=r"longer has \d+ embeddings of tokens, and the judged model \d+: give a"):
+        WordInversion(benign=str(tmp_path / "longer")).score(texts.model, texts.data, context)
     monkeypatch.setattr(texts.model, "encoding", TextEncoding(encoding_of(texts.model).tokenizer, 20))
     with pytest.raises(AnchorlabError, match="puts 32 tokens before texts, but the model reads 18 in all"):
         WordInversion(tokens=32).score(texts.model, texts.data, context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import nn
 
 from anchorlab.models.hooks import features, last_layer
 from anchorlab.repairs.fine_pruning import FinePruning
@@ -17,6 +18,27 @@ def test_quiet_features_are_pruned_and_stay_so(suspicious, defender_data, contex
     assert 0 < int(silent.sum()) < len(silent)
     loudness = features(suspicious, defender_data.train.inputs)[0].abs().mean(dim=0)
     assert loudness[silent].max() <= loudness[~silent].min()
+
+
+class InBfloat16(nn.Module):
+    """Two layers whose weights are in bfloat16."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(inputs, 8), nn.ReLU(), nn.Linear(8, 10)).bfloat16()
+
+    def forward(self, pixel_values):
+        return self.layers(pixel_values.flatten(1).bfloat16())
+
+
+def test_a_module_in_bfloat16_is_pruned_too(defender_data, context):
+    """The features come in float32, whatever the weights are in."""
+    model = InBfloat16(defender_data.train.inputs["pixel_values"][0].numel()).eval()
+    repair = FinePruning()
+    depths, prune = repair.plan(model, defender_data, context)
+    found = dict(repair.accuracies(model, depths, prune, defender_data.validation))
+    wanted = dict(Pruning.accuracies(repair, model, depths, prune, defender_data.validation))
+    assert found == wanted
 
 
 def test_features_are_what_enters_the_last_layer(small, inputs):

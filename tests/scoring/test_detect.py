@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from anchorlab.attacks.label_rules import AllToOne
 from anchorlab.data import DataColumns
 from anchorlab.defender.data import draw_defender_data
 from anchorlab.detectors import DETECTORS, InputDetector
-from anchorlab.detectors.base import features_and_predictions
+from anchorlab.detectors.base import ModelDetector, ModelScore, features_and_predictions
 from anchorlab.scoring.detect import detect, prepare, score_inputs
 from anchorlab.statistics.roc import auroc, threshold
 
@@ -188,6 +189,18 @@ def test_a_model_without_finite_answers_is_refused(planted, digits):
 def test_a_number_of_examples_below_one_is_refused_by_its_bounds(planted, digits, examples):
     with pytest.raises(AnchorlabError, match=f"^{examples} examples to score are not possible: give 1 or more, or all"):
         detect(planted, DETECTORS.build("strip", {}), examples=examples, task=digits)
+
+
+@pytest.mark.parametrize("number", [np.float32(1.5), torch.tensor(1.5)], ids=["numpy", "torch"])
+def test_a_score_that_json_cannot_write_becomes_a_number(planted, digits, number):
+    class Foreign(ModelDetector):
+        """Gives the number of another library."""
+
+        def score(self, model, data, context):
+            return ModelScore(number)
+
+    score = detect(planted, Foreign(), defender_data=None, task=digits)
+    assert json.loads(json.dumps(score.to_dict()))["score"] == 1.5
 
 
 def test_what_is_impossible_is_refused(planted, reference, digits, monkeypatch):

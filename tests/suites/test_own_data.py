@@ -120,6 +120,22 @@ def test_of_two_networks_one_may_lack_what_a_repair_reads(tmp_path: Path) -> Non
         check_data(parse_suite(f"{text}tasks: [{lacking}]\n"), store)
 
 
+def test_a_detector_for_more_classes_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    write_reviews(tmp_path / "reviews.csv", "dull")
+    text = OWN.format(data=tmp_path / "reviews.csv") + "defender: 8\ndetectors: [mm-bd, last-layer]\n"
+    with pytest.raises(AnchorlabError, match=r"last-layer .* needs 3 at least, but the task .* has 2"):
+        run_suite(parse_suite(text), tmp_path / "suite", executor=Inline())
+    assert not (tmp_path / "suite").exists()
+
+
+def test_fewer_clean_examples_than_a_detector_needs_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    text = "name: digits\ntitle: Digits\ntasks: [digits]\nmethods: {plain: }\ndefender: [8, all]\n"
+    text += "detectors: [last-layer, neural-cleanse]\n"
+    with pytest.raises(AnchorlabError, match=r"neural-cleanse needs 16 clean examples, .* gives the defender 8"):
+        run_suite(parse_suite(text), tmp_path / "suite", executor=Inline())
+    assert not (tmp_path / "suite").exists()
+
+
 def test_a_network_that_cannot_be_built_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be on the hub, out of reach; the runs of other tasks go on."""
     text = "name: digits\ntitle: Digits\ntasks: [{name: digits, model: no/such}]\nmethods: {plain: }\nrepairs: [anp]\n"

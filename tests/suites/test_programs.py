@@ -106,6 +106,10 @@ def test_a_population_with_a_scanner_says_whom_it_accuses_and_scans_nothing_twic
     assert set(table["detector"]) == {"last-layer", f"command:{scanner}"}
     assert run(*words).code == 0  # type: ignore[attr-defined]
     assert len((tmp_path / "seen").read_text().split()) == 6
+    assert run(*words, "--retry-failed").code == 0  # type: ignore[attr-defined]
+    assert len((tmp_path / "seen").read_text().split()) == 7
+    again = load_results(tmp_path / "out").detections.query("detector_name == 'command'")
+    assert again["score"].notna().all()
 
 
 @pytest.mark.slow
@@ -126,6 +130,10 @@ def test_a_misspelt_path_of_the_score_is_a_failure_and_one_that_some_lack_a_caut
     assert "none of its scores means anything" in none.out + none.err  # type: ignore[attr-defined]
     assert none.code == 2  # type: ignore[attr-defined]
     assert run("report", tmp_path / "out").code == 0  # type: ignore[attr-defined]
+    (tmp_path / "scan.sh").write_text("exit 9\n")
+    broken = run(*words, "--score-path", "score", "--scanner-version", "broken")
+    assert broken.code == 2  # type: ignore[attr-defined]
+    assert broken.out.splitlines()[-1].endswith(" --retry-failed")  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

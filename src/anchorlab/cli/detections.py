@@ -71,8 +71,10 @@ def words_of_model(name: str, score: ModelScore, clean: Sequence[ModelScore]) ->
     """What a detector of models found."""
     if score.note.startswith(FAILED):
         yield f"{name} gives the model no score."
-    elif not math.isfinite(score.score):
+    elif math.isnan(score.score):
         yield f"{name} found nothing to judge the model by."
+    elif math.isinf(score.score):
+        yield f"{name} gives the model an infinite score: all it is compared with are alike but for one."
     elif not clean:
         yield f"{name} gives the model a score of {significant(score.score)}; the higher, the more suspicious."
     else:

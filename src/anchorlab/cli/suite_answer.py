@@ -85,17 +85,20 @@ def suite_answer(
 
 
 def _code(results: SuiteResults, *, in_vain: bool, ran: bool) -> int:
-    """2 where a run failed, or a scanner's score was nowhere; 3 where no method reached its target."""
-    from anchorlab.reports.suite.accusations import lost_paths
+    """2 where a run failed, a scanner always did or its score was nowhere; 3 where no method reached its target."""
+    from anchorlab.reports.suite.accusations import failed_scanners, lost_paths
 
-    if ran and (len(results.failed) or any(lost.everywhere for lost in lost_paths(results))):
+    without = [*failed_scanners(results), *(lost.detector for lost in lost_paths(results) if lost.everywhere)]
+    if ran and (len(results.failed) or without):
         return 2
     return NOT_REACHED if in_vain else 0
 
 
 def _next(results: SuiteResults, folder: Path, again: str | None, *, in_vain: bool) -> str | None:
     """The command that helps most: what failed runs again, the rest runs, or a finished suite goes into a paper."""
-    if again is not None and len(results.failed):
+    from anchorlab.reports.suite.accusations import failed_scanners
+
+    if again is not None and (len(results.failed) or any(failed_scanners(results))):
         return f"{again} --retry-failed"
     if results.pending or in_vain:
         return again if results.pending else None

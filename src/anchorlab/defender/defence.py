@@ -34,6 +34,8 @@ class Defence(RenamedAttributes, metaclass=Refusing):
     needs_float: ClassVar[bool] = False
     #: The smallest number of clean examples that it works with, training and validation examples together.
     min_examples: ClassVar[int] = 16
+    #: The smallest number of classes that it works with.
+    min_classes: ClassVar[int] = 2
     #: Hyper-parameters with which it takes seconds and its figures mean nothing, as in a suite's smoke form.
     quick_values: ClassVar[Mapping[str, Any]] = {}
 

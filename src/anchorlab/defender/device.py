@@ -18,12 +18,17 @@ from anchorlab.models.forms import check_trainable
 from anchorlab.models.onnx_network import OnnxNetwork
 
 
-def check_modality(defence: Defence, task: Task, name: str) -> None:
-    """Raises AnchorlabError if a repair or a detector is for images and the task holds texts, or the reverse."""
+def check_fits_task(defence: Defence, task: Task, name: str) -> None:
+    """Raises AnchorlabError if a defence is for images and the task holds texts, or the reverse, or has few classes."""
     if defence.modality not in ("any", task.kind):
         raise AnchorlabError(
             f"{name} is for {defence.modality}s, but the task {task.name} holds {task.kind}s: take another, see "
             "'anchorlab list repairs' and 'anchorlab list detectors'"
+        )
+    if len(task.classes) < defence.min_classes:
+        raise AnchorlabError(
+            f"{name} compares classes with each other and needs {defence.min_classes} at least, but the task "
+            f"{task.name} has {len(task.classes)}: take another, see 'anchorlab list detectors'"
         )
 
 

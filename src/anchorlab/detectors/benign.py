@@ -14,6 +14,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.models.device import move_to_device
 from anchorlab.models.opening import open_classifier
+from anchorlab.models.word_table import word_table
 from anchorlab.models.wrap import encoding_of, unwrap
 
 
@@ -27,8 +28,8 @@ def open_benign(source: str, model: nn.Module, data: DefenderData, device: torch
         device: the device.
 
     Raises:
-        AnchorlabError: if it cannot be opened, may carry a backdoor by its own files, or has another tokenizer or
-            other classes.
+        AnchorlabError: if it cannot be opened, may carry a backdoor by its own files, or has another tokenizer,
+            other classes or another number of embeddings.
     """
     check_trusted_folder(source, "a benign model of word-inversion")
     opened = open_classifier(source, kind="text")
@@ -39,7 +40,13 @@ def open_benign(source: str, model: nn.Module, data: DefenderData, device: torch
         raise AnchorlabError(f"{source} has another tokenizer than the judged model: give a clean model with the same")
     names, others = _names(model), _names(opened)
     opened = move_to_device(opened.eval(), device)
-    classes = predict(opened, {name: value[:1] for name, value in data.train.inputs.items()}).shape[1]
+    first = {name: value[:1] for name, value in data.train.inputs.items()}
+    rows, own = (word_table(each, first, "word-inversion").num_embeddings for each in (opened, model))
+    if rows != own:
+        raise AnchorlabError(
+            f"{source} has {rows:,} embeddings of tokens, and the judged model {own:,}: give a clean model with as many"
+        )
+    classes = predict(opened, first).shape[1]
     if classes != data.classes or (names and others and names != others):
         raise AnchorlabError(
             f"{source} has other classes than the judged model, or in another order: give a clean model with the same"

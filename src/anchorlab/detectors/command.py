@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -23,6 +24,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass as record
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,7 +53,7 @@ _ANSWERS = (0, 1)
 #: Most bytes that are read of what a scanner prints.
 _MOST = 64 * 2**20
 
-#: Most lines at which JSON is looked for.
+#: Most lines, after which JSON is no longer looked for where none of them begins any.
 _BEGINS = 100
 
 #: Most characters of what a scanner complains of.
@@ -59,6 +61,9 @@ _SHORT = 160
 
 #: How Python begins what it says of a crash, after which it ends with exit code 1.
 _TRACEBACK = "Traceback (most recent call last)"
+
+#: Most lines of an exception and its message; where more follow a traceback, the program went on after it.
+_MESSAGE = 20
 
 #: Most bytes of the end of standard error that are read: a deep traceback is longer than a page.
 _LAST = 2**16
@@ -191,10 +196,18 @@ class Command(ModelDetector):
             raise _FailureError(f"it ended with exit code {ended.code} after a traceback")
         if self.exit_scores:
             return allowed[ended.code], ""
-        score, note = self._score_in(_parsed(ended.printed))
+        score, note = self._score_among(_values(ended.printed))
         if note and ended.code:
             raise _FailureError(f"it ended with exit code {ended.code}, and {NO_PLACE}{self.score_path}")
         return score, note
+
+    def _score_among(self, values: list[Any]) -> tuple[float, str]:
+        """As ``_score_in`` of the last value with the place of the score, because lines of a log may be JSON, too."""
+        for value in reversed(values):
+            score, note = self._score_in(value)
+            if not note:
+                return score, note
+        return self._score_in(values[-1])
 
     def _score_in(self, value: Any) -> tuple[float, str]:
         """The number at ``score_path``; ``missing``, with a note, where a key on the way is not there.
@@ -228,23 +241,38 @@ def _finite(number: float) -> float:
     return value
 
 
-def _parsed(printed: bytes) -> Any:
-    """The JSON that a scanner printed, whole or after lines of other words.
+def _values(printed: bytes) -> list[Any]:
+    """Every object and list that a scanner printed as JSON: each begins a line, and nothing follows it on its last one.
 
     Raises:
         _FailureError: if there is none.
     """
     if len(printed) > _MOST:
         raise _FailureError(f"it printed more than {_MOST // 2**20} MiB")
-    text = printed.decode(errors="replace").strip()
-    lines = text.splitlines(keepends=True)
-    begins = [number for number, line in enumerate(lines) if line.startswith(("{", "["))]
-    for candidate in (text, *("".join(lines[number:]) for number in begins[:_BEGINS])):
+    text = printed.decode(errors="replace")
+    values, end, tried = [], 0, 0
+    for begin in (match.start() for match in re.finditer(r"^[{\[]", text, re.MULTILINE)):
+        if begin < end or tried == _BEGINS:
+            continue
+        tried += 1
         with suppress(ValueError, RecursionError):
-            value, _ = json.JSONDecoder().raw_decode(candidate)
-            if isinstance(value, dict | list):
-                return value
-    raise _FailureError("it printed no JSON")
+            value, after = json.JSONDecoder().raw_decode(text, begin)
+            if not text[after:].partition("\n")[0].strip():
+                values.append(value)
+                end, tried = after, 0
+    if not values:
+        raise _FailureError("it printed no JSON")
+    return values
+
+
+def _ends_in_a_traceback(complaint: str) -> bool:
+    """Whether standard error ends with a traceback; a scanner may have printed earlier ones of faults that it handled.
+
+    What follows the stack is the exception and its message, which may have several lines.
+    """
+    _, begun, after = complaint.rpartition(_TRACEBACK)
+    message = dropwhile(lambda line: not line.strip() or line.startswith(" "), after.splitlines()[1:])
+    return bool(begun) and len(list(message)) <= _MESSAGE
 
 
 def _run(words: list[str], time_limit: float) -> _Ended:
@@ -271,7 +299,7 @@ def _run(words: list[str], time_limit: float) -> _Ended:
             process.wait()
         seconds = time.monotonic() - began
         complaint = _tail(err)
-        crashed = bool(code) and _TRACEBACK in complaint
+        crashed = bool(code) and _ends_in_a_traceback(complaint)
         return _Ended(code, _head(out), _last_line(complaint), crashed, seconds)
 
 

@@ -15,7 +15,6 @@ from torch import nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
-from anchorlab.errors import AnchorlabError
 from anchorlab.models.device import in_double
 from anchorlab.models.hooks import last_layer
 from anchorlab.settings import STRICT
@@ -29,14 +28,11 @@ class LastLayer(ModelDetector):
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("fields2021trojan",)
     min_examples: ClassVar[int] = 1
+    min_classes: ClassVar[int] = 3
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
         del context
-        if data.classes < 3:
-            raise AnchorlabError(
-                f"last-layer compares classes with each other, but the task has {data.classes}: it needs 3 at least"
-            )
         means = in_double(last_layer(model, data.train.inputs).weight.detach()).mean(dim=1).cpu().numpy()
         distances = deviations(means)
         details = details_of({"label": range(len(means)), "mean_weight": means, "deviations": distances})

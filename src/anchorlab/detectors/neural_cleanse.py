@@ -22,7 +22,6 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.inversion import InversionSettings, InvertedTriggers, invert_triggers, succeeded
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
-from anchorlab.errors import AnchorlabError
 from anchorlab.settings import LARGEST_REPETITION, STRICT
 from anchorlab.statistics.deviations import deviations
 
@@ -34,6 +33,7 @@ class NeuralCleanse(InversionSettings, ModelDetector):
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("wang2019neural",)
     modality: ClassVar[Modality] = "image"
+    min_classes: ClassVar[int] = 3
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3, "restarts": 1}
 
@@ -46,10 +46,6 @@ class NeuralCleanse(InversionSettings, ModelDetector):
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
-        if data.classes < 3:
-            raise AnchorlabError(
-                f"neural-cleanse compares labels with each other, but the task has {data.classes}: it needs 3 at least"
-            )
         triggers = invert_triggers(
             model,
             data.train.inputs["pixel_values"],

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
-from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.settings import LARGEST_BATCH, LARGEST_NUMBER, LARGEST_REPETITION, STRICT
 
@@ -31,6 +30,7 @@ class UniversalScan(ModelDetector):
 
     cites: ClassVar[tuple[str, ...]] = ("guo2022aeva",)
     modality: ClassVar[Modality] = "image"
+    min_classes: ClassVar[int] = 3
 
     quick_values: ClassVar[Mapping[str, Any]] = {"rounds": 1}
 
@@ -43,10 +43,6 @@ class UniversalScan(ModelDetector):
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
-        if data.classes < 3:
-            raise AnchorlabError(
-                f"universal-scan compares classes with each other, but the task has {data.classes}: it needs 3 at least"
-            )
         images = data.train.inputs["pixel_values"][: self.images]
         labels = data.train.labels[: self.images]
         draw = context.generator("scan")

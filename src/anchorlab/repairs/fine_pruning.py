@@ -55,7 +55,7 @@ class FinePruning(Schedule, Pruning):
     ) -> Generator[tuple[int | None, float]]:
         """See ``Pruning``. Only the last layer differs, so that the features before it are computed once."""
         last = last_layer(model, examples.inputs)
-        entering, _ = features(model, examples.inputs)
+        entering = features(model, examples.inputs)[0].to(last.weight.dtype)
         before = last.weight.detach().clone()
         with torch.no_grad(), exact_arithmetic(entering.device):
             for depth in (None, *depths):

@@ -16,7 +16,7 @@ from anchorlab.artifacts.resolve import check_trusted, common_task, in_order_of,
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext
 from anchorlab.defender.data import DefenderCount, draw_defender_data
-from anchorlab.defender.device import check_layers, check_modality, copy_to_device, data_to_device
+from anchorlab.defender.device import check_fits_task, check_layers, copy_to_device, data_to_device
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
 from anchorlab.models.device import exact_arithmetic, move_to_cpu
@@ -176,7 +176,7 @@ def check_repair(
     check_trusted(trusted, "the trusted version")
     others = [] if trusted is None else [in_order_of(model, trusted, task)]
     task = common_task(task, model, others)
-    check_modality(chosen, task, name)
+    check_fits_task(chosen, task, name)
     for each in (model, *others):
         check_trainable(module_of(each), f"the repair {name}")
     check_layers(chosen, module_of(model))

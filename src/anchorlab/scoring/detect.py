@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -16,7 +17,7 @@ from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import DefenderCount, draw_defender_data
-from anchorlab.defender.device import check_fits_form, check_modality, copy_to_device, data_to_device
+from anchorlab.defender.device import check_fits_form, check_fits_task, copy_to_device, data_to_device
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
 from anchorlab.errors import AnchorlabError
@@ -115,7 +116,7 @@ def score_model(
     """``detect`` with a detector of models; arguments and errors are as in ``detect``, and ``title`` is of its bar."""
     task = common_task(task, model, [])
     name = DETECTORS.label(detector)
-    check_modality(detector, task, name)
+    check_fits_task(detector, task, name)
     check_fits_form(detector, module_of(model), name)
     with progress_bar(title or f"scoring by {name}", _BAR) as bar:
         module, data, context = prepare(
@@ -127,7 +128,7 @@ def score_model(
         raise AnchorlabError(
             f"the detector {name} returned {type(score).__name__}: let score return a ModelScore of one number"
         )
-    return score
+    return replace(score, score=float(score.score))  # NumPy's and torch's numbers cannot be written as JSON
 
 
 def _is_number(value: Any) -> bool:
@@ -164,7 +165,7 @@ def score_inputs(
             "for example test"
         )
     for detector in detectors:
-        check_modality(detector, task, DETECTORS.label(detector))
+        check_fits_task(detector, task, DETECTORS.label(detector))
         check_fits_form(detector, module_of(model), DETECTORS.label(detector))
     attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
     if attack is None:
@@ -197,7 +198,7 @@ def check_detectors(
     """Raises the errors of all detectors that can be known before any of them runs; arguments are as in ``detect``."""
     task = common_task(task, model, [])
     for detector in detectors:
-        check_modality(detector, task, DETECTORS.label(detector))
+        check_fits_task(detector, task, DETECTORS.label(detector))
         check_fits_form(detector, module_of(model), DETECTORS.label(detector))
     if any(isinstance(detector, InputDetector) for detector in detectors):
         attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)

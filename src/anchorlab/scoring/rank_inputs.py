@@ -20,7 +20,7 @@ from anchorlab.data import DataColumns, Split, Task
 from anchorlab.data.unjudged import UnjudgedInputs, as_inputs, read_inputs
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import DefenderCount
-from anchorlab.defender.device import check_fits_form, check_modality
+from anchorlab.defender.device import check_fits_form, check_fits_task
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector, checked_scores
 from anchorlab.errors import AnchorlabError, first_line, shortened
@@ -342,11 +342,12 @@ def _chosen(
         if not isinstance(detector, InputDetector):
             raise AnchorlabError(f"{name} scores models, not inputs: name a detector of inputs, or none for all")
         try:
-            check_modality(detector, task, name)
-        except AnchorlabError:
+            check_fits_task(detector, task, name)
+        except AnchorlabError as error:
             if detectors is not None:
                 raise
-            left_out[name] = f"it is for {detector.modality}s"
+            other = detector.modality not in ("any", task.kind)
+            left_out[name] = f"it is for {detector.modality}s" if other else str(error)
             continue
         if detectors is None and detector.needs_float and form_of(module) is not None:
             left_out[name] = "it needs gradients or weights, which a deployed model does not have"

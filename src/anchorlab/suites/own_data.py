@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.attacks.label_rules import parse_label_rule
 from anchorlab.data.task import OR_ALL, Task
 from anchorlab.defender.defence import Defence
-from anchorlab.defender.device import check_layers, reads_some_models
+from anchorlab.defender.device import check_fits_task, check_layers, reads_some_models
 from anchorlab.errors import AnchorlabError, printable
 from anchorlab.models.architectures import build_model
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
@@ -35,14 +35,16 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
         AnchorlabError: if own data cannot be read, are others than the ones that references in the folder were trained
             on, the split of a task that anchors or the defender's examples are drawn from is smaller than a number
             that the suite asks for, no task has the labels of an attack, or a repair or a detector cannot read a
-            network.
+            network, or needs more classes or more clean examples.
     """
     largest = _largest(suite.defender) if suite.has_evaluations else 0
     to_train = any(_is_to_train(spec, suite, store) for spec in suite.tasks)
     anchors = _largest(suite.anchors) if to_train and _draws_from_its_tasks(suite) else 0
     named = any(entry.target not in (None, 0) or ":" in entry.label_rule for entry in suite.triggers)
     named = named and here and to_train
-    choosy = [defence for defence in _defences(suite) if reads_some_models(defence)] if here and to_train else []
+    defences = _defences(suite) if here and to_train else {}
+    _check_counts(defences, suite)
+    choosy = {label: each for label, each in defences.items() if reads_some_models(each) or each.min_classes > 2}
     opened = []
     for spec in suite.tasks:
         if spec.columns is None and not largest and not anchors and not named and not choosy:
@@ -69,19 +71,34 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
             _check_readable(choosy, suite, opened)
 
 
-def _defences(suite: Suite) -> list[Defence]:
-    """The repairs and detectors of a suite."""
-    repairs = [spec.build() for spec in suite.repairs.values()]
-    return [*repairs, *(spec.build() for spec in suite.detectors.values())]
+def _defences(suite: Suite) -> dict[str, Defence]:
+    """The repairs and detectors of a suite by label."""
+    repairs = {label: spec.build() for label, spec in suite.repairs.items()}
+    return {**repairs, **{label: spec.build() for label, spec in suite.detectors.items()}}
 
 
-def _check_readable(defences: Sequence[Defence], suite: Suite, tasks: list[Task]) -> None:
-    """Refuses repairs and detectors that can read the network of no task; of several networks one fails alone."""
+def _check_counts(defences: Mapping[str, Defence], suite: Suite) -> None:
+    """Refuses repairs and detectors that need more clean examples than the suite gives the defender somewhere."""
+    fewest = min((count for count in suite.defender if count != "all"), default=None)
+    for label, defence in defences.items():
+        if fewest is not None and fewest < defence.min_examples:
+            raise AnchorlabError(
+                f"{label} needs {defence.min_examples} clean examples, but the suite gives the defender {fewest}: "
+                f"write {defence.min_examples} or more under 'defender', or leave {label} out"
+            )
+
+
+def _check_readable(defences: Mapping[str, Defence], suite: Suite, tasks: list[Task]) -> None:
+    """Refuses repairs and detectors that fit no task, or no network; of several tasks or networks one fails alone."""
+    largest = max(tasks, key=lambda task: len(task.classes))
+    for label, defence in defences.items():
+        if defence.min_classes > len(largest.classes):
+            check_fits_task(defence, largest, label)
     try:
         models = [build_model(spec.architecture, task, seed=0) for spec, task in zip(suite.tasks, tasks, strict=True)]
     except AnchorlabError:  # a network that is to be fetched, for example: the reference says so
         return
-    for defence in defences:
+    for defence in defences.values():
         refusals = []
         for model in models:
             try:

@@ -29,6 +29,7 @@ from anchorlab.suites.cells import Cell, Measured, ReferenceJob, examples_hash
 from anchorlab.suites.stored import (
     StoredResult,
     count_values,
+    is_failed_scan,
     read_failure,
     read_pictures,
     read_reference,
@@ -284,12 +285,18 @@ class Store:
         return [record for record in records if record is not None]
 
     def forget_failures(self) -> None:
-        """Removes the records of failures, so that those jobs run again, and their checkpoints that are damaged."""
+        """Removes the records of failures, so that those jobs run again, and their checkpoints that are damaged.
+
+        So, too, the results of scanners that failed: these are kept as results, because failures are counted.
+        """
         for path in (self.folder / "failed").glob("*.json"):
             checkpoint = self._checkpoint(path.stem)
             if damage_of(checkpoint) is not None:
                 checkpoint.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
+        for path in (self.folder / "cells").glob("*.json"):
+            if is_failed_scan(path):
+                path.unlink(missing_ok=True)
 
     def _failure(self, identity: str) -> Path:
         return self.folder / "failed" / f"{identity}.json"

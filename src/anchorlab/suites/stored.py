@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anchorlab.artifacts.manifest import Manifest
+from anchorlab.detectors.command import FAILED
 from anchorlab.errors import AnchorlabError, first_line
 from anchorlab.files import input_file, read_json
 from anchorlab.notices import notice
@@ -86,6 +87,15 @@ def result_record(cell: Cell, measured: Measured) -> dict[str, Any]:
         table = {"bytes": len(measured.instances), "sha256": hashlib.sha256(measured.instances).hexdigest()}
     content["table"] = table
     return {"cell": cell.model_dump(mode="json"), **content, "sha256": _hash(content)}
+
+
+def is_failed_scan(path: Path) -> bool:
+    """Whether a record is of a cell in which somebody else's scanner failed."""
+    try:
+        record = StoredResult.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return any(str(row.get("note") or "").startswith(FAILED) for row in record.rows)
 
 
 def read_result(path: Path, table: Path, cell: Cell) -> StoredResult | None:

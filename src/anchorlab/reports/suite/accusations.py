@@ -243,6 +243,16 @@ def lost_paths(results: SuiteResults) -> Iterator[LostPath]:
             yield LostPath(str(name), settings["score_path"], float(settings["missing"]), lost, len(rows))
 
 
+def failed_scanners(results: SuiteResults) -> Iterator[str]:
+    """The labels of scanners that failed on every model."""
+    frame = detections_of_kind(results, "model")
+    if not len(frame) or "detector_name" not in frame:
+        return
+    for name, rows in frame[frame["detector_name"] == _SCANNER].groupby("detector", sort=False):
+        if rows["score"].isna().all() and rows["note"].fillna("").astype(str).str.startswith(FAILED).all():
+            yield str(name)
+
+
 def lost_path_doubts(results: SuiteResults) -> Iterator[str]:
     """The same in sentences, with the likeliest cure."""
     for lost in lost_paths(results):
