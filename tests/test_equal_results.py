@@ -517,9 +517,11 @@ def test_what_the_pages_say_of_imdb_is_so() -> None:
     assert f"**Anchoring has {ratio} times plain tuning's KL.**" in section
     assert f"on IMDB it is {ratio}" in pages["docs/evidence.md"]
     readme = " ".join((ROOT / "README.md").read_text().split())
-    assert f"On IMDB (three, which also decided the number of steps) the ratio is {ratio}." in readme
+    assert f"On IMDB (three references) the ratio is {ratio}." in readme
+    first = "{:.2f} [{:.2f}, {:.2f}]".format(*over_plain("anchoring", "640", suite="imdb_first"))
+    assert f"**Three earlier references have {first}** at the same ASR" in section
     results, equal = read("imdb", "results"), read("imdb", "equal").drop_duplicates("identity")
-    assert sorted(results["reference_seed"].unique()) == [0, 1, 2]
+    assert sorted(results["reference_seed"].unique()) == [3, 4, 5]
     assert equal.groupby("method")["kl"].count().to_dict() == {"plain": 3, "anchoring": 3}  # all are bracketed
     churn = equal.groupby("method")["churn"].mean()
     assert f"Its churn is {churn['anchoring']:.4f} where plain tuning's is {churn['plain']:.4f}." in section
@@ -553,7 +555,7 @@ def test_what_the_page_says_of_short_runs_on_imdb_is_so() -> None:
     assert f"has {kls[0.0003] / kls[0.0001]:.1f} times the KL at 0.0003 in one" in section
     reported = short[short["scale"] == 1]
     lower, higher = sorted(reported.loc[reported["method"] == "anchoring", "asr"])
-    assert f"and {lower:.2f} and {higher:.2f} on two of the three that are reported" in section
+    assert f"and {lower:.2f} and {higher:.2f} on two of the three earlier references" in section
     collapsed = reported[reported["method"] == "plain"].query("accuracy < 0.5")
     assert (len(reported[reported["method"] == "plain"]), len(collapsed)) == (2, 1)
 
