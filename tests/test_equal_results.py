@@ -136,7 +136,9 @@ def test_the_readme_shows_the_runs_of_one_number_of_anchors() -> None:
 def test_what_the_readme_says_of_its_table_is_so() -> None:
     page = " ".join((ROOT / "README.md").read_text().split())
     assert "At this ASR anchoring changes clean answers least." in page
-    assert "Distillation at a temperature of 10, not 1, is not distinguishable from anchoring on six references." in page
+    assert (
+        "Distillation at a temperature of 10, not 1, is not distinguishable from anchoring on six references." in page
+    )
     assert len(logs_of("ablation", "kl, T = 10", "640")) == len(logs_of("ablation", "raw", "640")) == 6
     _, low, high = over_plain("kl, T = 10", "640", "raw", "ablation")
     assert low < 1 < high
