@@ -619,23 +619,18 @@ def test_what_the_results_say_of_the_other_learning_rate_is_so() -> None:
     assert f"Of the twelve others [{(tried >= 0.99).sum()} reach it]" in page
     _, low, high = interval((higher - lower).to_numpy())
     assert low < 1 < high  # "not distinguishable"
-    both = {
-        method: [
-            "{:.2f} [{:.2f}, {:.2f}]".format(*interval((logs_of("fashion_mnist", method, asked)
-            - logs_of("fashion_mnist_rates", "plain at .003", asked)).to_numpy())) for asked in ("64", "640", "all")
-        ]
-        for method in ("ewc", "weight-ball")
-    }  # fmt: skip
-    first, second, third = both["ewc"]
+
+    def at_one_rate_of(method: str, asked: str) -> str:
+        paired = logs_of("fashion_mnist", method, asked) - logs_of("fashion_mnist_rates", "plain at .003", asked)
+        assert len(paired.dropna()) == 12
+        return "{:.2f} [{:.2f}, {:.2f}]".format(*interval(paired.to_numpy()))
+
+    first, second, third = (at_one_rate_of("ewc", asked) for asked in ("64", "640", "all"))
     assert f"EWC's KL is {first}, {second} and {third} times plain tuning's with 64, 640 and all anchors" in page
-    first, second, third = both["weight-ball"]
+    first, second, third = (at_one_rate_of("weight-ball", asked) for asked in ("64", "640", "all"))
     assert f"and the weight ball's {first}, {second} and {third} times." in page
-    at_one_rate = []
-    for asked in ("640", "all"):
-        assert over_plain("plain at .003", asked, suite="fashion_mnist_rates")[1] > 1
-        paired = logs_of("fashion_mnist", "anchoring", asked) - logs_of("fashion_mnist_rates", "plain at .003", asked)
-        assert len(paired) == 12
-        at_one_rate.append("{:.2f} [{:.2f}, {:.2f}]".format(*interval(paired.to_numpy())))
+    assert all(over_plain("plain at .003", asked, suite="fashion_mnist_rates")[1] > 1 for asked in ("640", "all"))
+    at_one_rate = [at_one_rate_of("anchoring", asked) for asked in ("640", "all")]
     assert "anchoring has {} and {} times that KL".format(*at_one_rate) in page
     readme = " ".join((ROOT / "README.md").read_text().split())
     assert f"at 0.003 its ratio of KL is {at_one_rate[0]}, and the weight ball's {second}." in readme

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from anchorlab.cli.detections import words_of_model
+from anchorlab.detectors import ModelScore
 from anchorlab.statistics.numbers import significant
 from tests.cli.conftest import Run
 from tests.refusals import assert_refused
@@ -214,3 +216,9 @@ def test_a_scanner_that_has_its_place_for_a_clean_model_found_nothing(run, tmp_p
     scanner = ("--set", f"run=sh {shlex.quote(str(tmp_path / 'scan.sh'))} {{model}}", "--set", "score_path=s")
     ended = run("detect", injected_folder, "--reference", reference_folder, "--detector", "command", *scanner)
     assert (ended.code, "its JSON has no s" in ended.out) == (0, True)
+
+
+def test_an_infinite_score_is_not_called_nothing() -> None:
+    (words,) = words_of_model("mine", ModelScore(np.inf), [])
+    assert words == "mine gives the model a score of inf, which no other can be compared with."
+    assert list(words_of_model("mine", ModelScore(np.nan), [])) == ["mine found nothing to judge the model by."]

@@ -46,6 +46,7 @@ PATH = {"score_path": "issues.0.score"}
         ("""echo '{"suspicious": true}'""", {"score_path": "suspicious"}, 1.0),
         ("""printf '[INFO] begins\\n{\\n "score": 2\\n}\\nends\\n'; echo no >&2""", {"score_path": "score"}, 2.0),
         ("""echo '[{"score": 5}]'""", {"score_path": "0.score"}, 5.0),
+        ("""echo '  {"score": 5}'""", {"score_path": "score"}, 5.0),
         ("""printf '[2024] begins\n{"issues": [{"score": 9}]}\n'""", PATH, 9.0),
         ("""printf '[2024] begins\n[0.2]\n'""", {"score_path": "0"}, 0.2),
         ("""printf '{"event": "begins"}\n{"issues": [{"score": 9}]}\n'""", PATH, 9.0),

@@ -74,7 +74,7 @@ def words_of_model(name: str, score: ModelScore, clean: Sequence[ModelScore]) ->
     elif math.isnan(score.score):
         yield f"{name} found nothing to judge the model by."
     elif math.isinf(score.score):
-        yield f"{name} gives the model an infinite score: all it is compared with are alike but for one."
+        yield f"{name} gives the model a score of {score.score}, which no other can be compared with."
     elif not clean:
         yield f"{name} gives the model a score of {significant(score.score)}; the higher, the more suspicious."
     else:

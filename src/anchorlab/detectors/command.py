@@ -53,7 +53,7 @@ _ANSWERS = (0, 1)
 #: Most bytes that are read of what a scanner prints.
 _MOST = 64 * 2**20
 
-#: Most lines, after which JSON is no longer looked for where none of them begins any.
+#: Most lines in a row that look like the beginning of JSON and are none, until it is no longer looked for.
 _BEGINS = 100
 
 #: Most characters of what a scanner complains of.
@@ -249,7 +249,7 @@ def _values(printed: bytes) -> list[Any]:
     """
     if len(printed) > _MOST:
         raise _FailureError(f"it printed more than {_MOST // 2**20} MiB")
-    text = printed.decode(errors="replace")
+    text = printed.decode(errors="replace").strip()
     values, end, tried = [], 0, 0
     for begin in (match.start() for match in re.finditer(r"^[{\[]", text, re.MULTILINE)):
         if begin < end or tried == _BEGINS:

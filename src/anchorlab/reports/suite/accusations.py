@@ -232,25 +232,27 @@ class LostPath:
 
 def lost_paths(results: SuiteResults) -> Iterator[LostPath]:
     """Scanners that scored models without the place of their score; results of earlier versions do not say it."""
-    frame = detections_of_kind(results, "model")
-    if not len(frame) or "detector_name" not in frame:
-        return
-    scored = frame[(frame["detector_name"] == _SCANNER) & frame["score"].notna()].drop_duplicates("identity")
-    for name, rows in scored.groupby("detector", sort=False):
+    for name, scans in _scans(results):
+        rows = scans[scans["score"].notna()]
         lost = int(rows["note"].fillna("").astype(str).str.startswith(NO_PLACE).sum())
         if lost:
             settings = json.loads(rows["parameters"].iloc[0])
-            yield LostPath(str(name), settings["score_path"], float(settings["missing"]), lost, len(rows))
+            yield LostPath(name, settings["score_path"], float(settings["missing"]), lost, len(rows))
 
 
 def failed_scanners(results: SuiteResults) -> Iterator[str]:
     """The labels of scanners that failed on every model."""
+    for name, scans in _scans(results):
+        if scans["score"].isna().all() and scans["note"].fillna("").astype(str).str.startswith(FAILED).all():
+            yield name
+
+
+def _scans(results: SuiteResults) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The label of each scanner, and a row for each of its scans."""
     frame = detections_of_kind(results, "model")
-    if not len(frame) or "detector_name" not in frame:
-        return
-    for name, rows in frame[frame["detector_name"] == _SCANNER].groupby("detector", sort=False):
-        if rows["score"].isna().all() and rows["note"].fillna("").astype(str).str.startswith(FAILED).all():
-            yield str(name)
+    if len(frame) and "detector_name" in frame:
+        scans = frame[frame["detector_name"] == _SCANNER].drop_duplicates("identity")
+        yield from ((str(name), rows) for name, rows in scans.groupby("detector", sort=False))
 
 
 def lost_path_doubts(results: SuiteResults) -> Iterator[str]:
