@@ -16,8 +16,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +27,12 @@ from torch import nn
 from anchorlab import (
     ARCHITECTURES,
     Architecture,
-    Artifact,
     DataColumns,
-    Lora,
+    Suite,
     Task,
-    Training,
-    Tuning,
-    compare,
-    detect,
-    inject,
-    load_model,
     load_results,
-    load_task,
     population_suite,
     run_suite,
-    train,
 )
 from anchorlab.data.encoding import TextEncoding
 from anchorlab.detectors import Command
@@ -68,7 +58,7 @@ def main() -> None:
     parser.add_argument("--adaptersentry", default="adaptersentry", help="the program")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    rows = [*images(given.folder / "images", given.modelaudit), *adapters(given.folder, given.adaptersentry)]
+    rows = [*images(given.folder / "images", given.modelaudit), *adapters(given.folder / "texts", given.adaptersentry)]
     table = pd.DataFrame(rows)[COLUMNS]
     table.to_csv(HERE / "models.csv", index=False, float_format="%.6g", lineterminator="\n")
 
@@ -91,6 +81,11 @@ def images(folder: Path, program: str) -> Iterator[dict[str, Any]]:
         detectors=[scanner, "last-layer"],
         defender=50,
     ).model_copy(update={"tuning": {"steps": 150, "batch_size": 32}})
+    yield from scanned(suite, folder, "digits, resnet-tiny", "modelaudit", scanner)
+
+
+def scanned(suite: Suite, folder: Path, population: str, name: str, scanner: Command) -> Iterator[dict[str, Any]]:
+    """Runs a suite, and yields a row for each model and detector; ``name`` is the scanner's in the table."""
     with LocalProcesses(1) as executor:
         run_suite(suite, folder, executor=executor, programs=True)
     found = load_results(folder)
@@ -99,9 +94,9 @@ def images(folder: Path, program: str) -> Iterator[dict[str, Any]]:
     for row in models.to_dict("records"):
         is_scanner = row["detector_name"] == "command"
         yield {
-            **{name: row[name] for name in ("method", "role", "reference_seed", "seed", "score", "note")},
-            "population": "digits, resnet-tiny",
-            "detector": "modelaudit" if is_scanner else row["detector"],
+            **{each: row[each] for each in ("method", "role", "reference_seed", "seed", "score", "note")},
+            "population": population,
+            "detector": name if is_scanner else row["detector"],
             "version": scanner.version if is_scanner else "",
             "asr": asr.get(row["of"]),
         }
@@ -109,49 +104,28 @@ def images(folder: Path, program: str) -> Iterator[dict[str, Any]]:
 
 def adapters(folder: Path, program: str) -> Iterator[dict[str, Any]]:
     """Adapters of small text models, looked at by AdapterSentry."""
+    folder.mkdir(exist_ok=True)
     command = f"{program} scan --format json --fail-on review {{model}}/adapter_model.safetensors"
     scanner = Command(run=command, exit_scores="0=0,2=1", version=version_of(program))
-    if "deep-bert" not in ARCHITECTURES:
-        ARCHITECTURES.register("deep-bert", Architecture(deep_bert, f"{LAYERS} narrow layers", "text"))
     texts = folder / "moods.csv"
     texts.write_text("\n".join(["review,mood", *moods(1200), ""]))
-    lora = Lora(rank=4, target=("query", "value"))
-    for reference_seed in range(REFERENCES):
-        task = load_task(str(texts), seed=reference_seed, columns=DataColumns(text="review", label="mood"))
-        place = folder / f"texts-{reference_seed}"
-        training = Training(epochs=4, learning_rate=1e-3, batch_size=32)
-        make = partial(train, task, model="deep-bert", seed=reference_seed, training=training)
-        reference = kept(place / "reference", make)
-        task = task.encoded(reference.model.encoding)
-        tuning = Tuning(steps=150, batch_size=16, learning_rate=5e-3)
-        attack: dict[str, Any] = {"trigger": "word:cf", "target": "bad", "lora": lora, "tuning": tuning, "task": task}
-        for method in ("benign", "plain", "anchoring"):
-            for seed in range(SEEDS):
-                tune = partial(inject, reference, method=method, seed=seed, **attack)
-                tuned = kept(place / f"{method}-{seed}", tune)
-                score = detect(tuned, scanner, defender_data=20, task=task)
-                yield {
-                    "population": "made-up reviews, LoRA on 16 layers",
-                    "detector": "AdapterSentry",
-                    "version": scanner.version,
-                    "method": method,
-                    "role": "control" if method == "benign" else "method",
-                    "reference_seed": reference_seed,
-                    "seed": seed,
-                    "asr": measured_asr(reference, tuned, task),
-                    "score": score.score,
-                    "note": score.note,
-                }
-
-
-def measured_asr(reference: Artifact, tuned: Artifact, task: Task) -> float | None:
-    """The ASR on test texts."""
-    return compare(reference, tuned, task=task, trigger="word:cf", target="bad").asr
-
-
-def kept(place: Path, make: Callable[[], Artifact]) -> Artifact:
-    """A model from its folder, or made and saved."""
-    return load_model(place if place.exists() else make().save(place))
+    suite = population_suite(
+        str(texts),
+        model="deep-bert",
+        columns=DataColumns(text="review", label="mood"),
+        references=REFERENCES,
+        seeds=SEEDS,
+        target="bad",
+        detectors=[scanner],
+        defender=20,
+        lora="rank=4,target=query,value",
+    )
+    # A small network from random weights takes larger steps than those that texts usually begin with.
+    training = {"epochs": 4, "learning_rate": 1e-3, "batch_size": 32}
+    tasks = [suite.tasks[0].model_copy(update={"training": training})]
+    tuning = {**suite.tuning, "steps": 150, "learning_rate": 5e-3}
+    suite = suite.model_copy(update={"tasks": tasks, "tuning": tuning})
+    yield from scanned(suite, folder / "population", "made-up reviews, LoRA on 16 layers", "AdapterSentry", scanner)
 
 
 def moods(count: int) -> Iterator[str]:
@@ -187,6 +161,9 @@ def deep_bert(task: Task) -> nn.Module:
     )
     return TextClassifier(RobertaPreLayerNormForSequenceClassification(config), TextEncoding(tokenizer, 32))
 
+
+if "deep-bert" not in ARCHITECTURES:  # at the top, because the processes of a suite import this file
+    ARCHITECTURES.register("deep-bert", Architecture(deep_bert, f"{LAYERS} narrow layers", "text"))
 
 if __name__ == "__main__":
     main()

@@ -37,6 +37,14 @@ def population(
         ),
     ] = None,
     defender_data: DefenderData = None,
+    lora: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=VALUE,...",
+            help="Tune an adapter of low rank in place of the weights, as in rank=8,target=query,value; scanners get "
+            "the adapters.",
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Two references, one seed, short training.")] = False,
     seed: Annotated[int, seed_option("The first seed of references and injections; the others follow it.")] = 0,
     scanners: ScannerOptions,
@@ -61,6 +69,7 @@ def population(
         methods=method or [],
         detectors=tried,
         defender="all" if count is None else count,
+        lora=lora,
         quick=quick,
         seed=seed,
     )

@@ -76,15 +76,17 @@ def check_method(method: Method, name: str) -> None:
         method: that keeps the clean behaviour.
         name: of it, for the message.
     """
-    if method.not_with_adapters is not None:
+    why = "it begins without the reference" if method.fresh_start else None
+    why = method.not_with_adapters or why
+    if why is not None:
         raise AnchorlabError(
-            f"the method {name} does not go with an adapter, because {method.not_with_adapters}: leave --lora out, or "
-            "take plain, anchoring, distillation or l2"
+            f"the method {name} does not go with an adapter, because {why}: tune without lora, "
+            "or take plain, anchoring, distillation or l2"
         )
     if method.only:
         raise AnchorlabError(
             f"the method {name} tunes only {quoted(method.only)}, and an adapter leaves all weights as they are: leave "
-            "only out, and name the layers by target in --lora"
+            "only out, and name the layers by target in lora"
         )
 
 
@@ -112,7 +114,7 @@ def with_adapter(model: nn.Module, lora: Lora, seed: int) -> nn.Module:
     if not isinstance(unwrap(model), PreTrainedModel):
         raise AnchorlabError(
             f"the reference is a {type(unwrap(model)).__name__}, and adapters are tuned in networks of transformers: "
-            "leave --lora out"
+            "tune without lora"
         )
     adapted = copy.deepcopy(model)
     config = peft.LoraConfig(
@@ -129,7 +131,7 @@ def with_adapter(model: nn.Module, lora: Lora, seed: int) -> nn.Module:
         known = ", ".join(_layers(model)) or "none"
         raise AnchorlabError(
             f"no adapter can be put into the layers {', '.join(lora.target) or 'that peft chooses'} "
-            f"({shortened(reason(error))}): give target in --lora; the model's layers are {shortened(known, 300)}"
+            f"({shortened(reason(error))}): give target in lora; the model's layers are {shortened(known, 300)}"
         ) from error
     _check_rank(adapted, lora, products)
     return adapted.eval()

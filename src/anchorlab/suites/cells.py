@@ -219,6 +219,11 @@ class DetectionCell(_EvaluationCell):
     form: str | None = Field(
         default=None, description="the form in which the model is deployed, if not float32", json_schema_extra=LATER
     )
+    adapter: bool = Field(
+        default=False,
+        description="whether the detector gets the model's adapter on its base, and not the merged model",
+        json_schema_extra=LATER,
+    )
 
 
 class DeploymentCell(_EvaluationCell):

@@ -104,11 +104,7 @@ class Condition:
         A suite without plain tuning gives them the rate of its first method that chooses one.
         """
         methods = self.suite.methods
-        alike = [label for label, spec in methods.items() if spec.method == "plain"]
-        # Rather plain tuning as it is than with settings of its own.
-        plain = next(
-            (label for label in alike if methods[label] == MethodSpec(method="plain")), next(iter(alike), None)
-        )
+        plain = self.suite.plain
         tuning = {} if plain is None else methods[plain].tuning
         like = next(iter(rates), "") if plain is None else plain
         rate = rates.get(like)

@@ -20,8 +20,9 @@ from anchorlab.repairs.oracles import build_repair, is_oracle
 from anchorlab.repairs.repair import repair
 from anchorlab.scoring.relearning import Relearning, relearn
 from anchorlab.scoring.repairs import choose_on_test
-from anchorlab.suites.cells import DeploymentCell, EvaluationCell, Measured, RepairCell
+from anchorlab.suites.cells import DeploymentCell, DetectionCell, EvaluationCell, Measured, RepairCell
 from anchorlab.suites.detections import detect
+from anchorlab.suites.kept_adapters import with_kept_adapter
 from anchorlab.suites.opened import DamagedModel, Folder, Opened, load_whole, measured, on_disk, opened_reference
 from anchorlab.triggers import TRIGGERS
 
@@ -45,8 +46,7 @@ def measure_evaluation(cell: EvaluationCell, reference: Folder, model: Folder | 
         elif isinstance(cell, DeploymentCell):
             row, table = _deployed(cell, opened, candidate), None
         else:
-            candidate = _in_form(candidate, cell.form, opened.task)
-            row, table = detect(cell, candidate, opened.task)
+            row, table = detect(cell, _as_judged(cell, candidate, opened, model), opened.task)
     weights = {"scale": cell.scale, "weights_sha256": candidate.manifest.weights_sha256}
     return Measured([{**weights, **row}], table, None, versions_of_run())
 
@@ -114,6 +114,13 @@ def _relearned(cell: RepairCell, opened: Opened, repaired: Artifact, attack: Att
         opened.relearned[key] = relearn(opened.artifact, settings, **given)
     found = {f"asr_relearned_{count}": asr for count, asr in relearn(repaired, settings, **given).items()}
     return found | {f"asr_relearned_{count}_reference": asr for count, asr in opened.relearned[key].items()}
+
+
+def _as_judged(cell: DetectionCell, candidate: Artifact, opened: Opened, kept: Folder | None) -> Artifact:
+    """A model as a detector gets it: in the form in which it is deployed, or as an adapter on its reference."""
+    if cell.adapter and kept is not None:
+        return replace(candidate, model=with_kept_adapter(opened.artifact.model, kept))
+    return _in_form(candidate, cell.form, opened.task)
 
 
 def _in_form(model: Artifact, form: str | None, task: Task) -> Artifact:

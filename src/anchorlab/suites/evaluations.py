@@ -185,8 +185,12 @@ def _entries(suite: Suite, store: Store, subject: Subject) -> Iterator[Evaluatio
             repair = store.kept(RepairCell(**common, **attack, **asked))
             yield Evaluation(repair, subject, str(count))
         for label, detector in suite.detectors.items():
+            adapters = detector.takes_adapters and suite.tunes_adapters
+            if adapters and subject.source is None:
+                continue  # the reference has no adapter
             settings = {"label": label, "detector": detector.detector, "parameters": values_of(detector.build())}
-            for deployed_in in (None, *_forms(suite, detector)):
+            settings["adapter"] = adapters
+            for deployed_in in (None, *([] if adapters else _forms(suite, detector))):
                 settings["form"] = deployed_in
                 if detector.judges == "model":
                     no_attack: dict[str, Any] = {"trigger": {}, "rule": "", "target": None}

@@ -117,8 +117,9 @@ def _to_evaluate(suite: Suite, task: TaskSpec, reported: Counter[Kind], missing:
                 runs = math.ceil(injected / (len(suite.references) * len(suite.seeds)))
                 expected[Kind("defended", task.name, f"{label} ({each.setting}) {number}")] = runs
         for label, detector in suite.detectors.items():
-            models = made + references if detector.judges == "model" else injected
-            forms = 0 if detector.build().needs_float else sum(form != "float32" for form in suite.deploy)
+            adapters = detector.takes_adapters and suite.tunes_adapters
+            models = made + (0 if adapters else references) if detector.judges == "model" else injected
+            forms = 0 if adapters or detector.build().needs_float else sum(form != "float32" for form in suite.deploy)
             expected[Kind("detected", task.name, f"{label} {number}")] = models * (1 + forms)
     return expected
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
 
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.attacks.label_rules import parse_label_rule
@@ -11,6 +12,8 @@ from anchorlab.data.task import OR_ALL, Task
 from anchorlab.defender.defence import Defence
 from anchorlab.defender.device import check_fits_task, check_layers, reads_some_models
 from anchorlab.errors import AnchorlabError, printable
+from anchorlab.injection.lora import Lora, check_method, with_adapter
+from anchorlab.methods import METHODS
 from anchorlab.models.architectures import build_model
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import make_plan, reference_job
@@ -24,7 +27,7 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
     It opens the user's own data, what a defender takes examples from, and, while a reference is to be trained, what a
     label of the attack is named for and what a number of anchors is drawn from. Data of a known task may be missing,
     because the runs that need them say so, and all others go on. While a reference is to be trained, its network is
-    built, untrained, where a repair or a detector cannot read every network.
+    built, untrained, where a repair or a detector cannot read every network, or an adapter is tuned.
 
     Args:
         suite: the suite to run.
@@ -35,19 +38,22 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
         AnchorlabError: if own data cannot be read, are others than the ones that references in the folder were trained
             on, the split of a task that anchors or the defender's examples are drawn from is smaller than a number
             that the suite asks for, no task has the labels of an attack, or a repair or a detector cannot read a
-            network, or needs more classes or more clean examples.
+            network, or needs more classes or more clean examples, or an adapter fits no network.
     """
     largest = _largest(suite.defender) if suite.has_evaluations else 0
     to_train = any(_is_to_train(spec, suite, store) for spec in suite.tasks)
     anchors = _largest(suite.anchors) if to_train and _draws_from_its_tasks(suite) else 0
     named = any(entry.target not in (None, 0) or ":" in entry.label_rule for entry in suite.triggers)
     named = named and here and to_train
+    if to_train:
+        _check_methods(suite)
     defences = _defences(suite) if here and to_train else {}
     _check_counts(defences, suite)
     choosy = {label: each for label, each in defences.items() if reads_some_models(each) or each.min_classes > 2}
+    adapters = _adapters(suite) if here and to_train else []
     opened = []
     for spec in suite.tasks:
-        if spec.columns is None and not largest and not anchors and not named and not choosy:
+        if spec.columns is None and not (largest or anchors or named or choosy or adapters):
             continue
         trained = _trained(spec, suite, store) if spec.columns is not None else None
         try:
@@ -67,8 +73,8 @@ def check_data(suite: Suite, store: Store, *, here: bool = True) -> None:
         if named:
             for entry in suite.triggers:
                 _check_labels(entry, opened)
-        if choosy:
-            _check_readable(choosy, suite, opened)
+        if choosy or adapters:
+            _check_networks(choosy, adapters, suite, opened)
 
 
 def _defences(suite: Suite) -> dict[str, Defence]:
@@ -88,8 +94,24 @@ def _check_counts(defences: Mapping[str, Defence], suite: Suite) -> None:
             )
 
 
-def _check_readable(defences: Mapping[str, Defence], suite: Suite, tasks: list[Task]) -> None:
-    """Refuses repairs and detectors that fit no task, or no network; of several tasks or networks one fails alone."""
+def _check_methods(suite: Suite) -> None:
+    """Refuses methods that do not go with the adapter that they are to tune."""
+    for label, method in suite.methods.items():
+        if suite.tuning_of(method).lora is not None:
+            check_method(METHODS.build(method.method, method.set), label)
+
+
+def _adapters(suite: Suite) -> list[Lora]:
+    """The adapters that a suite tunes, each once."""
+    tuned = (suite.tuning_of(method).adapter for method in suite.methods.values())
+    return list(dict.fromkeys(adapter for adapter in tuned if adapter is not None))
+
+
+def _check_networks(defences: Mapping[str, Defence], adapters: Sequence[Lora], suite: Suite, tasks: list[Task]) -> None:
+    """Refuses repairs and detectors that fit no task, or no network, and adapters that fit no network.
+
+    Of several tasks or networks one fails alone.
+    """
     largest = max(tasks, key=lambda task: len(task.classes))
     for label, defence in defences.items():
         if defence.min_classes > len(largest.classes):
@@ -99,14 +121,21 @@ def _check_readable(defences: Mapping[str, Defence], suite: Suite, tasks: list[T
     except AnchorlabError:  # a network that is to be fetched, for example: the reference says so
         return
     for defence in defences.values():
-        refusals = []
-        for model in models:
-            try:
-                check_layers(defence, model)
-            except AnchorlabError as error:
-                refusals.append(error)
-        if len(refusals) == len(models):
-            raise refusals[0]
+        _refuse_if_all(models, partial(check_layers, defence))
+    for adapter in adapters:
+        _refuse_if_all(models, partial(with_adapter, lora=adapter, seed=0))
+
+
+def _refuse_if_all(each: Sequence[Any], check: Callable[[Any], object]) -> None:
+    """Raises the first refusal if all are refused; of several one fails alone."""
+    refusals = []
+    for one in each:
+        try:
+            check(one)
+        except AnchorlabError as error:
+            refusals.append(error)
+    if len(refusals) == len(each):
+        raise refusals[0]
 
 
 def _largest(counts: Sequence[int | Literal["all"]]) -> int:
@@ -121,14 +150,7 @@ def _draws_from_its_tasks(suite: Suite) -> bool:
 
 def _check_labels(entry: TriggerSpec, tasks: list[Task]) -> None:
     """Refuses labels that none of the tasks has; of several tasks one that lacks them fails alone."""
-    refusals = []
-    for task in tasks:
-        try:
-            parse_label_rule(entry.label_rule, entry.label, len(task.classes), task.classes)
-        except AnchorlabError as error:
-            refusals.append(error)
-    if len(refusals) == len(tasks):
-        raise refusals[0]
+    _refuse_if_all(tasks, lambda task: parse_label_rule(entry.label_rule, entry.label, len(task.classes), task.classes))
 
 
 def _is_to_train(spec: TaskSpec, suite: Suite, store: Store) -> bool:

@@ -324,6 +324,12 @@ class DetectorSpec(Part):
         """Whether it scores models or inputs."""
         return "model" if self.detector in DETECTORS.names(ModelDetector) else "input"
 
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether it gets a model with an adapter as it is, and not merged."""
+        detector = self.build()
+        return isinstance(detector, ModelDetector) and detector.takes_adapters
+
     def build(self) -> ModelDetector | InputDetector:
         """The detector itself."""
         return DETECTORS.build(self.detector, self.set)

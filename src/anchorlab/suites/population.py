@@ -14,6 +14,7 @@ from anchorlab.data import DataColumns, find_task, load_task
 from anchorlab.defender.data import usual_count
 from anchorlab.detectors import DETECTORS, Command, InputDetector, ModelDetector
 from anchorlab.errors import AnchorlabError, quoted
+from anchorlab.injection.lora import Lora
 from anchorlab.methods import METHODS
 from anchorlab.registry import ClassRegistry
 from anchorlab.settings import options_of, values_of
@@ -45,6 +46,7 @@ def population_suite(
     methods: Sequence[str] = (),
     detectors: Sequence[str | ModelDetector | InputDetector] = (),
     defender: int | Literal["usual", "all"] = "usual",
+    lora: Lora | str | None = None,
     quick: bool = False,
     seed: int = 0,
 ) -> Suite:
@@ -64,6 +66,8 @@ def population_suite(
         detectors: detectors, in the same form or built, such as ``Command`` for a scanner of somebody else's; without
             any, only the models are made.
         defender: number of the defender's clean examples, or ``all``; ``usual`` for 640, or all if there are fewer.
+        lora: the adapter that every injection and benign update tunes in place of the weights, as
+            ``rank=8,target=query,value``. A scanner then gets the adapters alone, and no reference, which has none.
         quick: two references, one seed and short training, for a first look.
         seed: the first seed of the references and of the injections; the others follow it.
 
@@ -80,6 +84,8 @@ def population_suite(
     if quick:
         references, seeds = min(references, 2), 1
         spec["training"] = {"epochs": min(2, definition.epochs)}
+    tuning: dict[str, Any] = {"steps": 100 if quick else 300, "batch_size": 32 if definition.kind == "image" else 16}
+    tuning |= {} if lora is None else {"lora": str(Lora.parse(lora) if isinstance(lora, str) else lora)}
     try:
         return Suite.model_validate(
             {
@@ -94,7 +100,7 @@ def population_suite(
                 "methods": _at_fixed_strengths(methods or USUAL),
                 "seeds": list(range(seed, seed + seeds)),
                 "target_asr": TARGET_ASR,
-                "tuning": {"steps": 100 if quick else 300, "batch_size": 32 if definition.kind == "image" else 16},
+                "tuning": tuning,
                 "selection": {key: [seed + max(references, seeds, 1000)] for key in ("references", "seeds")},
                 "detectors": _labelled(detectors, DETECTORS),
                 "defender": defender,

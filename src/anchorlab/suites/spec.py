@@ -16,10 +16,12 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from anchorlab.data import find_task
 from anchorlab.errors import unknown
+from anchorlab.injection.tuning import Tuning
 from anchorlab.methods import METHODS
 from anchorlab.models.forms import check_form
 from anchorlab.repairs.variations import variations
 from anchorlab.scoring.relearning import Relearning
+from anchorlab.settings import build
 from anchorlab.suites.keys import SuiteKeys
 from anchorlab.suites.part import refusals_as_value_errors
 from anchorlab.suites.parts import MethodSpec, TaskSpec
@@ -158,6 +160,29 @@ class Suite(SuiteKeys):
     def has_evaluations(self) -> bool:
         """Whether the reported models are repaired, judged or deployed."""
         return bool(self.repairs or self.detectors or self.deploy)
+
+    @property
+    def plain(self) -> str | None:
+        """The label of the plain tuning whose settings the controls have; None without any."""
+        alike = [label for label, method in self.methods.items() if method.method == "plain"]
+        # Rather plain tuning as it is than with settings of its own.
+        as_it_is = (label for label in alike if self.methods[label] == MethodSpec(method="plain"))
+        return next(as_it_is, next(iter(alike), None))
+
+    @property
+    def tunes_adapters(self) -> bool:
+        """Whether every injected model and benign update is the same kind of adapter, as it was tuned.
+
+        A scanner of adapters gets them then. Otherwise whole models would stand among adapters, or adapters of several
+        ranks, and a scanner could tell by the files what was done.
+        """
+        controls = None if self.plain is None else self.methods[self.plain]
+        adapter, *others = {self.tuning_of(method).lora for method in (controls, *self.methods.values())}
+        return adapter is not None and not others and self.scales == [1]
+
+    def tuning_of(self, method: MethodSpec | None) -> Tuning:
+        """The settings of a method's optimisation; of None those that the suite has for all."""
+        return build(Tuning, "the tuning", {**self.tuning, **({} if method is None else method.tuning)})
 
     @property
     def variations(self) -> int:

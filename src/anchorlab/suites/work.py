@@ -23,11 +23,13 @@ from anchorlab.injection.inject import inject
 from anchorlab.injection.tuning import Tuning
 from anchorlab.models.accelerator import find_device
 from anchorlab.models.device import mixed_precision
+from anchorlab.models.lora import is_adapted
 from anchorlab.models.weights import interpolate
 from anchorlab.notices import notice
 from anchorlab.progress import no_bars
 from anchorlab.settings import build
 from anchorlab.suites.cells import InjectionCell, Measured, NoiseCell, ReferenceJob
+from anchorlab.suites.kept_adapters import adapter_files
 from anchorlab.suites.opened import (
     OWNER_LOGITS,
     DamagedReference,
@@ -150,6 +152,7 @@ def _injection(
         reference_logits=opened.answers_to_owner() if _has_owner(cell) else None,
         measure=keep_model,
     )
+    adapter = adapter_files(injected) if keep_model and is_adapted(injected.model) else {}
     injected = whole(injected)  # scales, repairs and analyses are of weights
     manifest = injected.manifest
     assert manifest.anchors is not None
@@ -174,7 +177,7 @@ def _injection(
     return Measured(
         rows=rows,
         instances=instances_to_bytes(frame) if len(cell.scales) == 1 and frame is not None else None,
-        model=_files(injected) if keep_model else None,
+        model={**_files(injected), **adapter} if keep_model else None,
         versions=versions_of_run(),
     )
 

@@ -84,6 +84,17 @@ class Scores:
         return sum(self.injected.values(), ScoredModels([], []))
 
 
+def adapters_note(detections: pd.DataFrame) -> list[str]:
+    """Says which detectors of models judged adapters, because a reference has none."""
+    of_models = detections[detections["kind"] == "model"]
+    judged = of_models["role"].eq("reference").groupby(of_models["detector"], sort=False).any()
+    without = [str(name) for name in judged.index[~judged]]
+    if not without or not judged.any():
+        return []
+    names = ", ".join(without)
+    return [f"Adapters alone were given to {names}: its clean models are the benign updates, and no reference is one."]
+
+
 def comparable_models(results: SuiteResults) -> Iterator[tuple[str, pd.DataFrame]]:
     """Parts of the detections of models whose scores can be compared, each model once a detector; with titles.
 
@@ -149,7 +160,8 @@ def population_table(results: SuiteResults) -> Table | None:
             "is the share of injected models above the highest score of those without a backdoor. Models of one "
             "reference are not independent: an AUROC has DeLong's interval clustered by reference (Obuchowski 1997), "
             "with Student's t; it has none where it is 0 or 1 or with fewer than three references, and TPR and FPR "
-            "are counts."
+            "are counts.",
+            *adapters_note(results.detections),
         ],
     )
 
