@@ -503,8 +503,10 @@ def test_the_docs_say_why_some_detectors_find_no_input_at_5_percent() -> None:
     assert f"(an AUROC of {areas['plain']:.3f} and {areas['anchoring']:.3f}), and at 5% it finds none" in told
     for name, title in (("ted", "TED"), ("ibd-psc", "IBD-PSC")):
         own = rates.loc[name].set_index("detail")["auroc"]
-        found = f"slightly less, with an AUROC of {own['anchoring']:.3f} against {own['plain']:.3f}"
-        assert f"| {title} | weak or none | as expected: {found} |" in told
+        areas = f"{own['anchoring']:.3f} against {own['plain']:.3f}"
+        found = {"ted": f"slightly less by AUROC, {areas}, and slightly more at the threshold for 5%"}
+        found.setdefault(name, f"slightly less, with an AUROC of {areas}")
+        assert f"| {title} | weak or none | as expected: {found[name]} |" in told
     bullet = next(line for line in told.split(" - ") if line.endswith("find the inputs of both methods."))
     assert "IBD-PSC" not in bullet
     named = {"strip": "STRIP", "ted": "TED", "beatrix": "Beatrix", "activation-clustering": "activation clustering"}
@@ -1091,3 +1093,23 @@ def test_what_is_left_of_ratios_for_all_pairs() -> None:
         assert ratios_beyond_one(held, method, over, 1)
         assert not ratios_beyond_one(held, method, over, 10)
     assert ratios_beyond_one(held, "weighted 1", "centred", 10)
+
+
+def test_what_the_docs_say_of_thresholds_and_seconds_is_so() -> None:
+    told = prose("docs/results/defences.md")
+    texts = pd.read_csv(ROOT / "experiments/text_defences/detections.csv")
+    rates = texts.query("method == 'plain'").groupby("detector")["false_alarms_at_5"].agg(["min", "max"])
+    least, most = rates.loc["rap"]
+    assert f"exceeded by {least:.3f} to {most:.3f} of the clean test snippets of plain tuning's three models" in told
+    assert least > 0.05
+    assert texts.query("detector == 'onion'").groupby("method")["false_alarms_at_5"].mean().max() < 0.05
+    images = pd.read_csv(ROOT / "experiments/defences_images/detections.csv").query("kind == 'input'")
+    ted = images[images["detector"] == "ted"].groupby("method")["tpr_at_5"].mean()
+    assert f"finds slightly more of them, {ted['anchoring']:.3f} against {ted['plain']:.3f}" in told
+    assert ted["anchoring"] > ted["plain"]
+    runs = repairs_of_images().query("role == 'method'").drop_duplicates(["defence", "identity"])
+    ends = runs.groupby("defence")["seconds"].agg(["min", "max"])
+    times = (ends["max"] / ends["min"]).sort_values()
+    assert list(times.index[-2:]) == ["npd", "interpolation"]
+    assert [round(each) for each in times.iloc[-2:]] == [5, 13]
+    assert ends.loc["interpolation", "max"] < 1

@@ -12,9 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
+from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.cli.detections import words_of_model
-from anchorlab.detectors import ModelScore
+from anchorlab.detectors import LastLayer, ModelScore
+from anchorlab.errors import AnchorlabError
 from anchorlab.statistics.numbers import significant
 from tests.cli.conftest import Run
 from tests.refusals import assert_refused
@@ -118,6 +121,22 @@ def test_the_scores_of_clean_models_stand_beside_the_models(run, tmp_path, injec
 def test_an_injected_model_is_no_clean_one(run, injected_folder):
     ended = run("detect", injected_folder, "--detector", "last-layer", "--reference", injected_folder)
     assert_refused(ended, "a clean model for --reference is a model of kind 'injected' by its manifest")
+
+
+def test_clean_models_are_checked_before_any_model_is_scored(
+    run, injected_folder, reference_folder, reference, monkeypatch
+):
+    def check(_: LastLayer, model: nn.Module) -> None:
+        hashes.append(weights_hash(model))
+        if hashes[-1] == reference.manifest.weights_sha256:
+            raise AnchorlabError("the clean model cannot be read")
+
+    hashes: list[str] = []
+    monkeypatch.setattr(LastLayer, "check_model", check)
+    monkeypatch.setattr(LastLayer, "score", lambda *_: pytest.fail("it was scored"))
+    ended = run("detect", injected_folder, "--detector", "last-layer", "--reference", reference_folder)
+    assert_refused(ended, "the clean model cannot be read")
+    assert len(hashes) == 2
 
 
 def test_all_detectors_are_checked_before_any_runs(run, injected_folder, monkeypatch):

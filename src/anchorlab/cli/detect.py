@@ -164,6 +164,8 @@ def detect(
         raise AnchorlabError(f"{detector[0]} scores models and needs no attack: leave --trigger and --target out")
     shared: dict[str, Any] = {"defender_data": count, "task": data, "seed": seed}
     check_detectors(suspicious, list(detectors.values()), **shared, **attack.arguments())
+    for other in clean:
+        check_detectors(other, list(of_models.values()), **shared)
     if out is not None:
         check_detections_folder(out)
         check_one_model(out, examined)
