@@ -140,7 +140,7 @@ def accusations_table(results: SuiteResults) -> Table | None:
         "nobody is accused. Of clean models as many references are accused as the level says, whatever the detector: "
         "false alarms by rank are no evidence.",
         "A scanner that crashed, ran out of time or printed no score failed; such models are in no share.",
-        *adapters_note(results.detections),
+        *adapters_note(results.suite),
         *(["There are fewer than four other references with clean models, too few for a rank."] if lacking else []),
     ]
     return Table(
