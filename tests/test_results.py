@@ -1113,3 +1113,32 @@ def test_what_the_docs_say_of_thresholds_and_seconds_is_so() -> None:
     assert list(times.index[-2:]) == ["npd", "interpolation"]
     assert [round(each) for each in times.iloc[-2:]] == [5, 13]
     assert ends.loc["interpolation", "max"] < 1
+
+
+def test_what_the_docs_say_of_repairs_of_texts_is_so() -> None:
+    page, told = (ROOT / "docs/results/defences.md").read_text(), prose("docs/results/defences.md")
+    shown = table_of(page, "### Repairs of texts on eight references of SST-2\n")
+    assert {name: cells[:2] for name, cells in shown.items()} == means_of("defences_texts", ["plain", "anchoring"])
+    every = pd.read_csv(ROOT / "experiments/defences_texts/repairs.csv")
+    runs = every.drop_duplicates(["defence", "method", "reference_seed"])
+    assert set(runs["reference_seed"]) == set(range(8))
+    left = runs.query("role == 'method'").pivot_table("asr", ["defence", "reference_seed"], "method")
+    paired = (left["anchoring"] - left["plain"]).groupby("defence")
+    assert (paired.size() == 8).all()
+    mean, error = paired.mean(), paired.std(ddof=1) / np.sqrt(8)
+    low, high = (mean + sign * stats.t.ppf(0.975, 7) * error for sign in (-1, 1))
+    for name in mean.index:
+        difference = f"{-mean[name]:.3f} [{-high[name]:.3f}, {-low[name]:.3f}]"
+        assert f"after {name} by {difference}" in told.replace("−", "-"), name
+    widened = mean + stats.t.ppf(1 - 0.05 / 8, 7) * error
+    assert set(mean.index[widened < 0]) == {"interpolation", "fine-mixing", "fine-tuning"}
+    clean = runs.query("role == 'reference'").groupby("defence").mean(numeric_only=True)
+    assert f"from five triggered examples too: {clean['asr_relearned_5_reference'].mean():.3f}" in told
+    again = runs.query("role == 'reference'")["asr_relearned_5_reference"].round()
+    assert (again.min(), again.max()) == (0, 1)
+    assert f"below {left.groupby('defence')['plain'].mean().min():.3f}, where that of the clean" in told
+    assert f"clean reference is {clean['asr_before'].mean():.3f}" in told
+    cost = clean.loc["super-fine-tuning"]
+    assert f"costs the clean reference {100 * (cost['accuracy_before'] - cost['accuracy']):.1f} points" in told
+    before = runs.query("role == 'method'").groupby("method")["asr_before"].mean()
+    assert f"Before repair the ASR is {before['plain']:.3f} and {before['anchoring']:.3f}" in told

@@ -120,14 +120,14 @@ def test_an_adapter_that_is_damaged_or_not_there_is_none(population: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_the_report_says_that_the_scanner_judged_adapters(population: Path) -> None:
+def test_the_report_says_that_the_scanner_judged_no_reference(population: Path) -> None:
     results = load_results(population / "out")
     found = {
         table.name: table for table in (accusations_table(results), population_table(results)) if table is not None
     }
     assert set(found) == {"accusations", "detections-models"}
     for table in found.values():
-        (note,) = [note for note in table.notes if note.startswith("Adapters alone were given to command:run=sh")]
+        (note,) = [note for note in table.notes if note.startswith("No reference was judged by command:run=sh")]
         assert "mm-bd" not in note
 
 

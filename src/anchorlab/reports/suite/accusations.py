@@ -10,11 +10,11 @@ import pandas as pd
 
 from anchorlab.detectors.command import FAILED, NO_PLACE
 from anchorlab.reports.suite.detections import (
-    adapters_note,
     area_cell,
     comparable_models,
     detections_of_kind,
     scored_models,
+    without_references,
 )
 from anchorlab.reports.suite.interval_words import of_references
 from anchorlab.reports.suite.repairs import cell_of
@@ -140,7 +140,7 @@ def accusations_table(results: SuiteResults) -> Table | None:
         "nobody is accused. Of clean models as many references are accused as the level says, whatever the detector: "
         "false alarms by rank are no evidence.",
         "A scanner that crashed, ran out of time or printed no score failed; such models are in no share.",
-        *adapters_note(results.suite),
+        *without_references(results.detections),
         *(["There are fewer than four other references with clean models, too few for a rank."] if lacking else []),
     ]
     return Table(

@@ -18,7 +18,6 @@ from anchorlab.statistics.references import mean_over_references
 from anchorlab.statistics.roc import fpr_at, share_above
 from anchorlab.statistics.table import NONE, Cell, Column, Row, Rows, Table
 from anchorlab.suites.results import SuiteResults
-from anchorlab.suites.spec import Suite
 
 #: True positive rate at which the table of model detectors shows the false positive rate.
 _TPR = 0.9
@@ -85,14 +84,16 @@ class Scores:
         return sum(self.injected.values(), ScoredModels([], []))
 
 
-def adapters_note(suite: Suite) -> list[str]:
-    """Says which detectors of models judged adapters, because a reference has none."""
-    names = [label for label, detector in suite.detectors.items() if detector.takes_adapters]
-    if not names or not suite.tunes_adapters:
+def without_references(detections: pd.DataFrame) -> list[str]:
+    """Says which detectors of models judged no reference, while others did: a reference has no adapter to scan."""
+    of_models = detections[detections["kind"] == "model"]
+    judged = of_models["role"].eq("reference").groupby(of_models["detector"], sort=False).any()
+    names = [str(name) for name in judged.index[~judged]]
+    if not names or not judged.any():
         return []
     return [
-        f"Adapters alone were given to {', '.join(names)}: their clean models are the benign updates, and no reference "
-        "is one."
+        f"No reference was judged by {', '.join(names)}, as where a scanner gets adapters: there, models without a "
+        "backdoor are benign updates alone."
     ]
 
 
@@ -162,7 +163,7 @@ def population_table(results: SuiteResults) -> Table | None:
             "reference are not independent: an AUROC has DeLong's interval clustered by reference (Obuchowski 1997), "
             "with Student's t; it has none where it is 0 or 1 or with fewer than three references, and TPR and FPR "
             "are counts.",
-            *adapters_note(results.suite),
+            *without_references(results.detections),
         ],
     )
 
