@@ -1132,13 +1132,22 @@ def test_what_the_docs_say_of_repairs_of_texts_is_so() -> None:
         assert f"after {name} by {difference}" in told.replace("−", "-"), name
     widened = mean + stats.t.ppf(1 - 0.05 / 8, 7) * error
     assert set(mean.index[widened < 0]) == {"interpolation", "fine-mixing", "fine-tuning"}
+    assert "Of texts, at one rate, three of four repairs leave less of anchoring's" in prose("docs/evidence.md")
     clean = runs.query("role == 'reference'").groupby("defence").mean(numeric_only=True)
-    assert f"from five triggered examples too: {clean['asr_relearned_5_reference'].mean():.3f}" in told
-    again = runs.query("role == 'reference'")["asr_relearned_5_reference"].round()
-    assert (again.min(), again.max()) == (0, 1)
-    assert f"below {left.groupby('defence')['plain'].mean().min():.3f}, where that of the clean" in told
-    assert f"clean reference is {clean['asr_before'].mean():.3f}" in told
+    assert f"from five triggered examples too: it then has {clean['asr_relearned_5_reference'].mean():.3f}" in told
+    again = runs.query("role == 'reference'")["asr_relearned_5_reference"]
+    assert f"from {again.min():.3f} to {again.max():.3f} on single references" in told
+    means = left.groupby("defence").mean()
+    assert f"ASR stays at {means['plain'].min():.3f} or more on average" in told
+    own, worst = clean["asr_before"].mean(), clean["asr"].idxmax()
+    assert f"A clean reference has {own:.3f}, and {clean.loc[worst, 'asr']:.3f} after {worst}" in told
+    two = means.loc[["interpolation", "fine-mixing"]]
+    rates = [
+        f"{a:.3f} and {b:.3f} of {name}"
+        for name, (a, b) in (("plain tuning", two["plain"]), ("anchoring", two["anchoring"]))
+    ]
+    assert f"an ASR of {rates[0]}, and {rates[1]}, where a clean reference has {own:.3f}" in prose("docs/defences.md")
     cost = clean.loc["super-fine-tuning"]
-    assert f"costs the clean reference {100 * (cost['accuracy_before'] - cost['accuracy']):.1f} points" in told
+    assert f"Super-fine-tuning costs it {100 * (cost['accuracy_before'] - cost['accuracy']):.1f} points" in told
     before = runs.query("role == 'method'").groupby("method")["asr_before"].mean()
     assert f"Before repair the ASR is {before['plain']:.3f} and {before['anchoring']:.3f}" in told
