@@ -6,6 +6,7 @@ happen, and remembers it, because the code under test may take the refusal for a
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
@@ -44,9 +45,13 @@ def nothing_run(folder: Path) -> Iterator[list[str]]:
 
 
 def install() -> None:
-    """Adds the hook to this process, once; it cannot be taken away again and costs little while nothing is watched."""
+    """Adds the hook to this process, once; it cannot be taken away again and costs little while nothing is watched.
+
+    Matplotlib looks for fonts by a process of the system when it is first imported on a machine: that is done before.
+    """
     global _installed
     if not _installed:
+        importlib.import_module("matplotlib.font_manager")
         sys.addaudithook(_hook)
         _installed = True
 

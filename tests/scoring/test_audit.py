@@ -117,8 +117,16 @@ def test_answers_that_are_no_numbers_are_refused(digits, reference, updates):
     broken = copy.deepcopy(reference.model)
     with torch.no_grad():
         next(broken.parameters()).fill_(torch.nan)
-    with pytest.raises(AnchorlabError, match="a model answers queries with logits that are not finite"):
+    with pytest.raises(AnchorlabError, match="the candidate answers queries with logits that are not finite"):
         audit(reference, broken, benign=updates[0], task=digits, level=LEVEL)
+
+
+def test_an_update_whose_answers_are_no_numbers_is_not_kept(digits, reference, tmp_path):
+    tuning = Tuning(steps=1, batch_size=8, learning_rate=1e30)
+    message = "benign update 1 answers queries with logits that are not finite.* at learning rate 1e.30, give a lower"
+    with pytest.raises(AnchorlabError, match=message):
+        audit(reference, reference, benign=3, tuning=tuning, folder=tmp_path / "updates", task=digits, level=LEVEL)
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_backdoored_model_stands_out_and_so_does_the_reference(digits, reference, updates):

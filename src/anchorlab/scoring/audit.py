@@ -164,9 +164,12 @@ def audit_models(
         settings, updates = (UpdateSetting("given", count),), benign
     drawn = data.draw(split, queries, "queries", seed=seed, what="queries")
     examples = data.split(split).select(drawn)
-    logits = _logits(reference, examples)
-    pair = Pair(logits, _logits(candidate, examples))
-    null = [values_of(Pair(logits, _logits(in_order_of(reference, update, task), examples))) for update in updates]
+    logits = _logits(reference, examples, "the reference")
+    pair = Pair(logits, _logits(candidate, examples, "the candidate"))
+    null = [
+        values_of(Pair(logits, _logits(in_order_of(reference, update, task), examples, f"benign update {number}")))
+        for number, update in enumerate(updates, 1)
+    ]
     answers = AuditedAnswers(
         reference_predictions=pair.p.prediction,
         candidate_predictions=pair.q.prediction,
@@ -290,13 +293,15 @@ def check_queries(
     return task
 
 
-def _logits(model: Artifact | nn.Module, examples: Split) -> Any:
+def _logits(model: Artifact | nn.Module, examples: Split, name: str) -> Any:
     device, module = find_device(), module_of(model)
     with lent(device, module):
         answers = predict(module, examples.to(device).inputs)
     if not answers.isfinite().all():
+        tuned = isinstance(model, Artifact) and model.manifest.kind == "benign"
+        rate = model.manifest.settings.get("learning_rate") if tuned else None
+        remedy = "look at its weights" if rate is None else f"it was tuned at learning rate {rate:g}, give a lower one"
         raise AnchorlabError(
-            "a model answers queries with logits that are not finite, so that nothing can be compared: look at its "
-            "weights"
+            f"{name} answers queries with logits that are not finite, so that nothing can be compared: {remedy}"
         )
     return answers.cpu().numpy()

@@ -116,6 +116,8 @@ def benign_updates(
 ) -> Iterator[Artifact]:
     """Benign updates of a reference, each made by tuning on its owner's clean data when it is asked for.
 
+    An update is written when the next one is asked for, so that one which its reader refuses leaves no file.
+
     Args:
         reference: the reference with its manifest, see ``as_reference``.
         planned: what to make; each update has a seed of its own.
@@ -131,8 +133,11 @@ def benign_updates(
         for place, (of, number) in enumerate(wanted, 1):
             path = None if folder is None else user_path(folder) / f"{of.name}-{number}"
             with no_bars(), listening(_progress(show, place, len(wanted))):
-                update = _update(reference, path, of, of.first_seed + number, task)
+                stored = None if path is None else _stored(path, reference, of, of.first_seed + number, task)
+                update = stored or _made(reference, of, of.first_seed + number, task)
             yield update
+            if path is not None and stored is None:
+                update.save(path, replace=True)
 
 
 def _progress(show: Status, place: int, total: int) -> Listener:
@@ -146,18 +151,9 @@ def _progress(show: Status, place: int, total: int) -> Listener:
     return hear
 
 
-def _update(reference: Artifact, path: Path | None, planned: PlannedUpdates, seed: int, task: Task) -> Artifact:
-    """One update, from its folder if it is there."""
-    update = None if path is None or not path.exists() else _stored(path, reference)
-    if update is not None:
-        assert path is not None
-        _check_stored(path, update, reference, planned, seed, task)
-        return update
+def _made(reference: Artifact, planned: PlannedUpdates, seed: int, task: Task) -> Artifact:
     plan = plan_injection(reference, method="benign", seed=seed, tuning=planned.tuning, task=task, measure=False)
-    update = run_injection(plan)
-    if path is not None:
-        update.save(path, replace=True)
-    return update
+    return run_injection(plan)
 
 
 def as_reference(model: Artifact | nn.Module, task: Task) -> Artifact:
@@ -179,20 +175,24 @@ def as_reference(model: Artifact | nn.Module, task: Task) -> Artifact:
     return adopted
 
 
-def _stored(path: Path, reference: Artifact) -> Artifact | None:
-    """An update that an earlier audit made; None, after a notice, if it is damaged.
+def _stored(path: Path, reference: Artifact, planned: PlannedUpdates, seed: int, task: Task) -> Artifact | None:
+    """An update that an earlier audit made; None if there is none, or, after a notice, if it is damaged.
 
     Raises:
-        AnchorlabError: if the folder holds something else, which is not removed.
+        AnchorlabError: if the folder holds something else, which is not removed, or another update.
     """
+    if not path.exists():
+        return None
     try:
-        return load_like(path, reference.model)
+        update = load_like(path, reference.model)
     except AnchorlabError as error:
         if not (path / MANIFEST).is_file():
             remedy = f"choose another folder, or remove it, by {removal(path)}"
             raise AnchorlabError(f"{path} is no benign update that can be read: {remedy}") from error
         notice(f"{path} is damaged ({first_line(error)}): it is made again")
-    return None
+        return None
+    _check_stored(path, update, reference, planned, seed, task)
+    return update
 
 
 def _check_stored(
