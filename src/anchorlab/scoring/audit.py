@@ -298,8 +298,7 @@ def _logits(model: Artifact | nn.Module, examples: Split, name: str) -> Any:
     with lent(device, module):
         answers = predict(module, examples.to(device).inputs)
     if not answers.isfinite().all():
-        tuned = isinstance(model, Artifact) and model.manifest.kind == "benign"
-        rate = model.manifest.settings.get("learning_rate") if tuned else None
+        rate = model.manifest.settings.get("learning_rate") if isinstance(model, Artifact) else None
         remedy = "look at its weights" if rate is None else f"it was tuned at learning rate {rate:g}, give a lower one"
         raise AnchorlabError(
             f"{name} answers queries with logits that are not finite, so that nothing can be compared: {remedy}"
