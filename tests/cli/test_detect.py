@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.artifacts.provenance import weights_hash
 from anchorlab.cli.detections import words_of_model
@@ -126,7 +127,7 @@ def test_an_injected_model_is_no_clean_one(run, injected_folder):
 def test_clean_models_are_checked_before_any_model_is_scored(
     run, injected_folder, reference_folder, reference, monkeypatch
 ):
-    def check(_: LastLayer, model: nn.Module) -> None:
+    def check(_: LastLayer, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         hashes.append(weights_hash(model))
         if hashes[-1] == reference.manifest.weights_sha256:
             raise AnchorlabError("the clean model cannot be read")

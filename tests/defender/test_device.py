@@ -21,7 +21,7 @@ def spying(base, seen):
     """A defence that writes down what its check sees, and writes into the model."""
 
     class Spy(base):
-        def check_model(self, model):
+        def check_model(self, model, inputs):
             seen.append(model.config.anchorlab_notice)
             with torch.no_grad():
                 next(model.parameters()).zero_()
@@ -46,7 +46,7 @@ def test_a_check_sees_a_copy_that_does_not_tell_what_the_model_is(suspicious, di
 
 def test_a_repair_refuses_a_model_that_it_cannot_read_before_anything_runs(suspicious, digits):
     class Choosy(Repair):
-        def check_model(self, model):
+        def check_model(self, model, inputs):
             raise AnchorlabError("it has no attention: take another")
 
     with pytest.raises(AnchorlabError, match="it has no attention"):

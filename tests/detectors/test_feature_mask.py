@@ -125,7 +125,7 @@ def test_the_seed_decides(context, elsewhere):
 
 def test_a_model_without_batchnorm_is_refused_before_anything_runs():
     with pytest.raises(AnchorlabError, match="feature-mask works on channels by BatchNorm, but the model has none: "):
-        FeatureMask().check_model(Linear())
+        FeatureMask().check_model(Linear(), {})
 
 
 @pytest.mark.parametrize("member", [FeatureMask(steps=2, restarts=1), FreeEagle(steps=2)])

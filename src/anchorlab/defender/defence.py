@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.data import Modality
 from anchorlab.errors import RenamedAttributes
@@ -45,9 +45,14 @@ class Defence(RenamedAttributes, metaclass=Refusing):
             return self
         return cast("Self", replace(cast("Any", self), **self.quick_values))
 
-    def check_model(self, model: nn.Module) -> None:
-        """Raises AnchorlabError, before anything runs, for a model that the defence cannot read; most read all."""
-        del model
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """Raises AnchorlabError, before anything runs, for a model that the defence cannot read.
+
+        Args:
+            model: a copy in evaluation mode; in a suite it is not trained yet.
+            inputs: of up to four clean examples, on the model's device.
+        """
+        del model, inputs
 
     def examples_processed(self, examples: int) -> int | None:
         """How many examples pass forward and backward through the model, for estimates of time; None if unknown.

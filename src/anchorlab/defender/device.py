@@ -13,9 +13,13 @@ from anchorlab.data import Task
 from anchorlab.defender.context import DefenderData
 from anchorlab.defender.defence import Defence
 from anchorlab.errors import AnchorlabError
-from anchorlab.models.device import move_to_device
+from anchorlab.models.device import device_of, move_to_device
 from anchorlab.models.forms import check_trainable
 from anchorlab.models.onnx_network import OnnxNetwork
+from anchorlab.models.wrap import encoding_of
+
+#: Most examples on which a model is looked at; the last layer is found by as many.
+_SHOWN = 4
 
 
 def check_fits_task(defence: Defence, task: Task, name: str) -> None:
@@ -32,23 +36,31 @@ def check_fits_task(defence: Defence, task: Task, name: str) -> None:
         )
 
 
-def check_fits_form(defence: Defence, model: nn.Module, name: str) -> None:
+def check_fits_form(defence: Defence, model: nn.Module, name: str, *, task: Task) -> None:
     """Raises AnchorlabError for a model that a defence cannot read.
 
     It may need gradients or weights, and the model is deployed without them; or layers that the model does not have.
     """
     if defence.needs_float:
         check_trainable(model, name)
-    check_layers(defence, model)
+    check_layers(defence, model, task=task)
 
 
-def check_layers(defence: Defence, model: nn.Module) -> None:
+def check_layers(defence: Defence, model: nn.Module, *, task: Task) -> None:
     """Raises AnchorlabError for a model whose layers a defence cannot read, by the defence's own ``check_model``.
 
-    It looks at a copy without the notice, because a defence may be somebody else's.
+    It looks at a copy without the notice, because a defence may be somebody else's. A task whose split ``defender`` is
+    empty is left to the draw of the defender's examples.
     """
-    if reads_some_models(defence):
-        defence.check_model(_copied(model))
+    few = task.split("defender")
+    few = few.part(torch.arange(min(_SHOWN, len(few))))
+    if not reads_some_models(defence) or not len(few):
+        return
+    encoding = encoding_of(model)
+    if encoding is not None and task.encoding is None:
+        few = few.encoded(encoding)
+    copied = _copied(model)
+    defence.check_model(copied, few.to(device_of(copied)).inputs)
 
 
 def reads_some_models(defence: Defence) -> bool:

@@ -196,6 +196,10 @@ class FeatureDetector(InputDetector):
         """
         raise NotImplementedError
 
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        features(model, inputs)
+
     def scores(
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:

@@ -63,6 +63,10 @@ class Beatrix(InputDetector):
         default=10.0, ge=0, description="half the width of the band of clean entries, in median absolute deviations"
     )
 
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        maps_and_predictions(model, inputs)
+
     def scores(
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:

@@ -69,9 +69,11 @@ class FeatureMask(ModelDetector):
     restarts: int = Field(default=5, ge=1, le=LARGEST_REPETITION, description="starts of mask and noise")
     radius: float = Field(default=0.3, ge=0, description="largest relative noise on weights and biases of BatchNorm")
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
         norms_of(model, "feature-mask", instead="detector")
+        last_layer(model, inputs)
+        features(model, inputs)
 
     def examples_processed(self, examples: int) -> int | None:
         """See ``Defence``: for the answers under noise; the mask needs features alone, which are computed once."""
@@ -79,7 +81,7 @@ class FeatureMask(ModelDetector):
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
-        self.check_model(model)
+        self.check_model(model, data.train.inputs)
         layer = last_layer(model, data.train.inputs)
         found = features(model, data.train.inputs)[0].to(layer.weight.dtype)
         predicted, masks = [], []

@@ -58,8 +58,9 @@ class IBDPSC(InputDetector):
         description="share of clean examples that the model with the fewest amplified layers answers wrongly",
     )
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
+        del inputs
         if not any(_is_scalable(module) for module in model.modules()):
             raise AnchorlabError(
                 "ibd-psc amplifies BatchNorm layers, but the model has none with weights: take another detector, for "
@@ -70,7 +71,7 @@ class IBDPSC(InputDetector):
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``; a score is between 0 and 1."""
-        self.check_model(model)
+        self.check_model(model, data.train.inputs)
         if kind_of(inputs) != "image":
             raise AnchorlabError(f"ibd-psc reads images, but the inputs are {', '.join(inputs)}: take another detector")
         norms = [norm for norm in modules_in_call_order(model, data.train.inputs, _BatchNorm) if _is_scalable(norm)]

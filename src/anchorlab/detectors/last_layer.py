@@ -7,11 +7,12 @@ how many deviations, by the median and the median absolute deviation, the larges
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from pydantic.dataclasses import dataclass
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
@@ -29,6 +30,10 @@ class LastLayer(ModelDetector):
     cites: ClassVar[tuple[str, ...]] = ("fields2021trojan",)
     min_examples: ClassVar[int] = 1
     min_classes: ClassVar[int] = 3
+
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        last_layer(model, inputs)
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""

@@ -29,6 +29,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from anchorlab.data.inputs import kind_of
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.detectors.base import ModelDetector, ModelScore, details_of
 from anchorlab.detectors.word_inversion import ordinary_tokens
@@ -70,6 +71,11 @@ class MMBD(ModelDetector):
         """See ``Defence``; for one class."""
         del examples
         return self.steps * self.starts
+
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        if kind_of(inputs) == "text":
+            word_lookup(model, inputs, "mm-bd")
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""

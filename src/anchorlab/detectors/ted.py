@@ -56,8 +56,9 @@ class TED(InputDetector):
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("mo2024robust", "shyu2003novel")
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
+        del inputs
         if not any(_is_layer(module) for module in model.modules()):
             raise AnchorlabError(
                 "ted looks into linear layers, convolutions and ReLUs, but the model has none: take a detector that "
@@ -68,7 +69,7 @@ class TED(InputDetector):
         self, model: nn.Module, data: DefenderData, inputs: Mapping[str, Tensor], context: DefenderContext
     ) -> NDArray[np.float64]:
         """See ``InputDetector``; a score is 0 or more."""
-        self.check_model(model)
+        self.check_model(model, data.train.inputs)
         right = (predict(model, data.train.inputs).argmax(1) == data.train.labels).nonzero().flatten()
         if len(right) < 2:
             raise AnchorlabError(

@@ -79,13 +79,14 @@ class WordInversion(ModelDetector):
         description="model folders of clean models with the same classes and tokenizer, with commas between them",
     )
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
         if encoding_of(model) is None or not any(isinstance(part, nn.Embedding) for part in model.modules()):
             raise AnchorlabError(
                 "word-inversion mixes the embeddings of a vocabulary, but the model has no tokenizer or no "
                 "nn.Embedding: give a classifier of texts with both"
             )
+        word_lookup(model, inputs, "word-inversion")
 
     def examples_processed(self, examples: int) -> int | None:
         """See ``Defence``; for one label and one start."""
@@ -93,7 +94,7 @@ class WordInversion(ModelDetector):
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
-        self.check_model(model)
+        self.check_model(model, data.train.inputs)
         encoding = require_encoding(model, data.train.inputs, "word-inversion")
         benign = [open_benign(place, model, data, context.device) for place in self._places()]
         room = encoding.room - self.tokens

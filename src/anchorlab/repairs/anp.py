@@ -62,8 +62,9 @@ class ANP(Pruning):
         """See ``Defence``: for the perturbation, under it and without; of two thirds, as weights have no gradient."""
         return 2 * self.steps * min(self.batch_size, examples)
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
+        del inputs
         norms_of(model, "ANP")
 
     def plan(

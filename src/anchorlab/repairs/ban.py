@@ -45,8 +45,9 @@ class BAN(Schedule, Repair):
         """See ``Defence``: for the noise, under the noise, and without."""
         return 3 * self.epochs * examples
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
+        del inputs
         norms_of(model, "BAN")
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:

@@ -73,6 +73,10 @@ class BTIDBF(Schedule, Repair):
         """See ``Defence``."""
         return (2 * self.epochs + self.rounds * (self.mask_epochs + 2 * self.generator_epochs)) * examples
 
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        Features(model, inputs)(inputs["pixel_values"].float())
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         repaired = copied(model)

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
-from anchorlab.models.hooks import check_convolutions
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.channels import Channels, channels_of
 from anchorlab.repairs.tuning import copied
@@ -39,9 +38,9 @@ class CLP(Repair):
 
     deviations: float = Field(default=3.0, ge=0, description="standard deviations above the layer's mean")
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
-        check_convolutions(model, "CLP prunes or compares convolutions")
+        channels_of(model, inputs, "CLP")
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

@@ -8,14 +8,15 @@ take SGD.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import track_statistics
-from anchorlab.models.hooks import last_layer
+from anchorlab.models.hooks import check_own_weights, last_layer
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fresh_layer import drawn_anew, restore_norm
 from anchorlab.repairs.tuning import Schedule, copied, tune
@@ -27,6 +28,10 @@ class FeatureExtractor(Schedule, Repair):
     """Trains all weights but the last layer, which is new."""
 
     cites: ClassVar[tuple[str, ...]] = ("min2023towards",)
+
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        check_own_weights(model, [last_layer(model, inputs)])
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

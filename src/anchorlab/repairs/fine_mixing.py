@@ -48,6 +48,10 @@ class FineMixing(Schedule, Repair):
     share: float = Field(default=0.5, ge=0, le=1, description="probability that a weight stays")
     words: int = Field(default=200, ge=0, le=LARGEST_NUMBER, description="rows of the embedding that go back whole")
 
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        check_own_weights(model, [word_table(model, inputs, "fine-mixing", instead="repair")])
+
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""
         trusted = context.trusted

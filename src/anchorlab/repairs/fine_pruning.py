@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic.dataclasses import dataclass
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.data import Split
 from anchorlab.defender.context import DefenderContext, DefenderData
@@ -34,6 +34,11 @@ class FinePruning(Schedule, Pruning):
 
     cites: ClassVar[tuple[str, ...]] = ("liu2018fine",)
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"tolerance": (0.01, 0.05), "learning_rate": (3e-4, 3e-3)}
+
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        check_own_weights(model, [last_layer(model, inputs)])
+        features(model, inputs)
 
     def plan(
         self, model: nn.Module, data: DefenderData, context: DefenderContext

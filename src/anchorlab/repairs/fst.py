@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import track_statistics
-from anchorlab.models.hooks import last_layer
+from anchorlab.models.hooks import check_own_weights, last_layer
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fresh_layer import drawn_anew, restore_norm
 from anchorlab.repairs.tuning import Schedule, copied, cross_entropy, tune
@@ -38,6 +38,10 @@ class FST(Schedule, Repair):
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-4, 3e-3), "strength": (0.1, 0.4)}
 
     strength: float = Field(default=0.2, ge=0, description="weight of the product with the suspicious last layer")
+
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        check_own_weights(model, [last_layer(model, inputs)])
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

@@ -8,13 +8,15 @@ on clean examples. Their code restores the norm of the suspicious layer after ea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.call import track_statistics
+from anchorlab.models.hooks import check_own_weights, last_layer
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fresh_layer import drawn_anew
 from anchorlab.repairs.tuning import Schedule, copied, tune
@@ -26,6 +28,10 @@ class FTInit(Schedule, Repair):
     """Trains all weights with a new last layer."""
 
     cites: ClassVar[tuple[str, ...]] = ("min2023towards",)
+
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        check_own_weights(model, [last_layer(model, inputs)])
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

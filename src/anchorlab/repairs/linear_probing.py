@@ -8,10 +8,11 @@ the layer's norm after each step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.models.hooks import last_layer
@@ -25,6 +26,10 @@ class LinearProbing(Schedule, Repair):
     """Trains the last layer alone."""
 
     cites: ClassVar[tuple[str, ...]] = ("min2023towards",)
+
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """See ``Defence``."""
+        last_layer(model, inputs)
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

@@ -22,7 +22,7 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits, track_statistics
-from anchorlab.models.hooks import Call, capture_output, check_convolutions, feature_maps, last_map
+from anchorlab.models.hooks import Call, capture_output, feature_maps, last_map
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.fine_tuning import FineTuning
 from anchorlab.repairs.tuning import Schedule, copied, tune
@@ -47,9 +47,9 @@ class NAD(Schedule, Repair):
         """See ``Defence``: to tune the teacher, to tune the student, and the teacher's answers, a third of a pass."""
         return 7 * self.epochs * examples // 3
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
-        check_convolutions(model, "NAD compares maps of convolutions")
+        self._stage_ends(model, inputs)
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

@@ -32,7 +32,7 @@ from anchorlab.data import Modality
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import logits
-from anchorlab.models.hooks import check_convolutions, check_own_weights, modules_in_call_order
+from anchorlab.models.hooks import check_own_weights, modules_in_call_order
 from anchorlab.repairs.base import Repair
 from anchorlab.repairs.clean_batches import Augment
 from anchorlab.repairs.i_bau import perturb
@@ -62,9 +62,9 @@ class NPD(Schedule, Repair):
         """See ``Defence``: each step of a search, then clean and perturbed examples."""
         return (self.search_steps + 2) * self.epochs * examples
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
-        check_convolutions(model, "NPD filters what enters a convolution")
+        late_convolution(model, inputs)
 
     def repair(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> nn.Module:
         """See ``Repair``."""

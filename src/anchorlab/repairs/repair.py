@@ -179,7 +179,7 @@ def check_repair(
     check_fits_task(chosen, task, name)
     for each in (model, *others):
         check_trainable(module_of(each), f"the repair {name}")
-    check_layers(chosen, module_of(model))
+    check_layers(chosen, module_of(model), task=task)
     if chosen.needs_trusted and trusted is None:
         raise AnchorlabError(
             f"the repair {name} needs an earlier version of the model that is trusted: give --trusted "

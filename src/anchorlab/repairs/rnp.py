@@ -64,8 +64,9 @@ class RNP(Pruning):
         """See ``Defence``."""
         return (self.unlearning_epochs + self.recovery_epochs) * examples
 
-    def check_model(self, model: nn.Module) -> None:
+    def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
+        del inputs
         norms_of(model, "RNP")
 
     def plan(

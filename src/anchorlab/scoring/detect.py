@@ -117,7 +117,7 @@ def score_model(
     task = common_task(task, model, [])
     name = DETECTORS.label(detector)
     check_fits_task(detector, task, name)
-    check_fits_form(detector, module_of(model), name)
+    check_fits_form(detector, module_of(model), name, task=task)
     with progress_bar(title or f"scoring by {name}", _BAR) as bar:
         module, data, context = prepare(
             model, task, detector.min_examples, defender_data, seed, bar, merged=not detector.takes_adapters
@@ -166,7 +166,7 @@ def score_inputs(
         )
     for detector in detectors:
         check_fits_task(detector, task, DETECTORS.label(detector))
-        check_fits_form(detector, module_of(model), DETECTORS.label(detector))
+        check_fits_form(detector, module_of(model), DETECTORS.label(detector), task=task)
     attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
     if attack is None:
         raise AnchorlabError(_NO_TRIGGER)
@@ -199,7 +199,7 @@ def check_detectors(
     task = common_task(task, model, [])
     for detector in detectors:
         check_fits_task(detector, task, DETECTORS.label(detector))
-        check_fits_form(detector, module_of(model), DETECTORS.label(detector))
+        check_fits_form(detector, module_of(model), DETECTORS.label(detector), task=task)
     if any(isinstance(detector, InputDetector) for detector in detectors):
         attack = attack_of(model, task, trigger=trigger, target=target, label_rule=label_rule)
         if attack is None:

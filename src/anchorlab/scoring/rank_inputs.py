@@ -353,7 +353,7 @@ def _chosen(
             left_out[name] = "it needs gradients or weights, which a deployed model does not have"
             continue
         try:
-            check_fits_form(detector, module, name)
+            check_fits_form(detector, module, name, task=task)
         except AnchorlabError as error:
             if detectors is not None:
                 raise

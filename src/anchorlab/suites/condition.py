@@ -101,6 +101,7 @@ class Condition:
     def controls(self, anchors: str, rates: Rates) -> None:
         """Plain tuning stopped at each target, and a benign update, both with plain tuning's own settings and rate.
 
+        Or the benign update alone, where a suite asks for no other control.
         A suite without plain tuning gives them the rate of its first method that chooses one.
         """
         methods = self.suite.methods
@@ -108,10 +109,11 @@ class Condition:
         tuning = {} if plain is None else methods[plain].tuning
         like = next(iter(rates), "") if plain is None else plain
         rate = rates.get(like)
+        targets = self.suite.target_asr if self.suite.controls is True else []
         if self.suite.controls and like in rates and rate is None:
-            self.plan.undecided += self._references_left * len(self.suite.seeds) * (len(self.suite.target_asr) + 1)
+            self.plan.undecided += self._references_left * len(self.suite.seeds) * (len(targets) + 1)
         elif self.suite.controls:
-            for target in self.suite.target_asr:
+            for target in targets:
                 stopped = MethodSpec(method="plain", tuning={**tuning, "stop_at_asr": target})
                 self._report(STOPPED, stopped, None, anchors, 1.0, "control", target, rate)
             benign = MethodSpec(method="benign", tuning=tuning)
@@ -119,7 +121,7 @@ class Condition:
 
     def noise_floor(self) -> None:
         """Each reference compared with itself."""
-        if self.suite.controls:
+        if self.suite.controls is True:
             for job in self._trained(self.references):
                 for label, (batch_size, precision) in NOISE.items():
                     common = self._common(job, label, "test")

@@ -85,10 +85,11 @@ def _to_report(suite: Suite, plan: Plan, task: TaskSpec, trained: int, missing: 
     """Reported runs of methods, controls and noise floors."""
     expected: Counter[Kind] = Counter()
     parts, seeds, targets = len(suite.triggers) * len(suite.anchors), len(suite.seeds), len(suite.target_asr)
-    if suite.controls:
+    if suite.controls is True:
         for label in NOISE:
             expected[Kind("noise", task.name, label)] = missing * len(suite.triggers)
         expected[Kind("injection", task.name, STOPPED)] = missing * parts * seeds * targets
+    if suite.controls:
         expected[Kind("injection", task.name, BENIGN)] = missing * parts * seeds
     for label in suite.methods:
         chosen = [each for each in plan.chosen if each.label == label and each.task == task]

@@ -70,7 +70,11 @@ class SuiteKeys(Part):
         "and .95 for texts if left out",
     )
     selection: SelectionSpec = Field(default=SelectionSpec(), description="how strengths and rates are chosen")
-    controls: bool = Field(default=True, description="noise floor, plain stopped early, and a benign update")
+    controls: Literal["benign"] | bool = Field(
+        default=True,
+        description="noise floor, plain stopped early, and a benign update; benign: the update alone, which detectors "
+        "of models need",
+    )
     repairs: dict[str, RepairSpec] = Field(
         default_factory=dict, description="label in tables to repair: nothing, or repair and set; or a list of names"
     )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from torch import nn
+
 from anchorlab.artifacts.manifest import TaskRecord, check_same_data
 from anchorlab.attacks.label_rules import parse_label_rule
 from anchorlab.data.task import OR_ALL, Task
@@ -121,9 +123,13 @@ def _check_networks(defences: Mapping[str, Defence], adapters: Sequence[Lora], s
     except AnchorlabError:  # a network that is to be fetched, for example: the reference says so
         return
     for defence in defences.values():
-        _refuse_if_all(models, partial(check_layers, defence))
+        _refuse_if_all(list(zip(models, tasks, strict=True)), partial(_check_layers, defence))
     for adapter in adapters:
         _refuse_if_all(models, partial(with_adapter, lora=adapter, seed=0))
+
+
+def _check_layers(defence: Defence, network: tuple[nn.Module, Task]) -> None:
+    check_layers(defence, network[0], task=network[1])
 
 
 def _refuse_if_all(each: Sequence[Any], check: Callable[[Any], object]) -> None:
@@ -145,7 +151,7 @@ def _largest(counts: Sequence[int | Literal["all"]]) -> int:
 
 def _draws_from_its_tasks(suite: Suite) -> bool:
     """Whether anchors are examples of the suite's own tasks, and not all of other data."""
-    return suite.controls or any(method.anchors_data is None for method in suite.methods.values())
+    return bool(suite.controls) or any(method.anchors_data is None for method in suite.methods.values())
 
 
 def _check_labels(entry: TriggerSpec, tasks: list[Task]) -> None:

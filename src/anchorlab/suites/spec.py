@@ -128,7 +128,7 @@ class Suite(SuiteKeys):
     @model_validator(mode="after")
     def _can_be_planned(self) -> Self:
         conditions = len(self.tasks) * len(self.references) * len(self.triggers) * len(self.anchors)
-        per_seed = len(self.target_asr) * len(self.methods) + 2 * self.controls
+        per_seed = len(self.target_asr) * len(self.methods) + 2 * bool(self.controls)
         judged = len(self.detectors) * (1 + len(self.deploy))
         evaluations = (len(self.repairs) + judged) * len(self.defender) + len(self.deploy)
         runs = conditions * len(self.seeds) * per_seed * (1 + evaluations) + self.most_runs_that_choose
@@ -146,7 +146,7 @@ class Suite(SuiteKeys):
         if model_detectors and not self.controls:
             raise ValueError(
                 f"{model_detectors[0]} scores models, which says nothing without benign updates to compare with: leave "
-                "controls: false out"
+                "controls: false out, or set controls: benign"
             )
         return self
 

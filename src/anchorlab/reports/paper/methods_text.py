@@ -184,9 +184,9 @@ def _injection(results: SuiteResults, request: Request, writing: Words) -> Itera
     methods = [_method(suite, label, spec, writing) for label, spec in shown.items()]
     yield writing.text("Methods: ") + "; ".join(methods) + "."
     if suite.controls:
+        stopped = "plain tuning that stops as soon as the ASR on selection reaches the target, and "
         yield writing.text(
-            "Controls: plain tuning that stops as soon as the ASR on selection reaches the target, and a benign "
-            "update, which is tuned without a trigger."
+            f"Controls: {stopped if suite.controls is True else ''}a benign update, which is tuned without a trigger."
         )
 
 
