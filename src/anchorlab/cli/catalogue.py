@@ -65,6 +65,7 @@ def _class(name: str, member: type) -> Entry:
     text = inspect.getdoc(member) or ""
     entry: Entry = {"name": name, "summary": text.partition("\n")[0].replace("``", "")}
     entry |= {key: value for key in ("modality", "judges") if (value := _kind(member, key)) is not None}
+    entry |= {"needs": needs} if (needs := _needs(member)) else {}
     strength = getattr(member, "strength_name", None)
     entry |= {"strength": strength} if strength else {}
     source = _source(text, inspect.getdoc(sys.modules[member.__module__]) or "")
@@ -84,6 +85,17 @@ def _kind(member: type, key: str) -> str | None:
         return value if isinstance(value, str) else None
     bases = {base.__name__ for base in member.__mro__}
     return "model" if "ModelDetector" in bases else "input" if "InputDetector" in bases else None
+
+
+def _needs(member: type) -> str:
+    """What a defence needs of the network, of the task and of the user, in words; empty for nothing of note."""
+    classes = getattr(member, "min_classes", 2)
+    parts = [
+        "an earlier version of the model that is trusted" if getattr(member, "needs_trusted", False) else "",
+        str(getattr(member, "needs", "")),
+        f"{classes} classes or more" if classes > 2 else "",
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def _source(*texts: str) -> str | None:

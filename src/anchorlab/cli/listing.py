@@ -77,6 +77,7 @@ def _summary(entry: Entry) -> str:
         return printable(f"cannot be loaded from the package {entry['provider']} ({entry['error']})")
     kind = entry.get("modality", "any")
     fits = "" if kind == "any" else f" For {kind}s."
+    fits += f" Needs {entry['needs']}." if entry.get("needs") else ""
     other = "" if entry["provider"] == OWN else f" From the package {entry['provider']}."
     return printable(entry["summary"] + fits + other)
 

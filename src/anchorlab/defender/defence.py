@@ -30,6 +30,8 @@ class Defence(RenamedAttributes, metaclass=Refusing):
     cites: ClassVar[tuple[str, ...]] = ()
     #: The kind of data of the models that it fits.
     modality: ClassVar[Modality] = "any"
+    #: What it needs of a network, which ``check_model`` looks for, in words that follow "Needs"; empty for nothing.
+    needs: ClassVar[str] = ""
     #: Whether it needs gradients or weights, which a model in the form in which it is deployed does not have.
     needs_float: ClassVar[bool] = False
     #: The smallest number of clean examples that it works with, training and validation examples together.

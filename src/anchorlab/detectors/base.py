@@ -183,6 +183,7 @@ class FeatureDetector(InputDetector):
     """
 
     is_set_level: ClassVar[bool] = True
+    needs: ClassVar[str] = "a linear layer that gives the logits, from one vector an input"
 
     def scores_of_features(
         self, features: NDArray[np.float64], predicted: NDArray[np.int64], context: DefenderContext

@@ -57,6 +57,7 @@ class Beatrix(InputDetector):
 
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("ma2023beatrix",)
+    needs: ClassVar[str] = "maps of convolutions, or a linear layer that gives the logits, from one vector an input"
 
     orders: int = Field(default=8, ge=1, le=16, description="Gram matrices have the orders from 1 to this number")
     width: float = Field(

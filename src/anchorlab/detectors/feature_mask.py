@@ -56,6 +56,7 @@ class FeatureMask(ModelDetector):
 
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("xu2024ban", "xu2024towards")
+    needs: ClassVar[str] = "BatchNorm of maps and a linear layer that gives the logits, from one vector an input"
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3, "restarts": 1}

@@ -73,6 +73,7 @@ class FreeEagle(ModelDetector):
 
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("fu2023freeeagle",)
+    needs: ClassVar[str] = "two convolutions or linear layers, with a place between them through which everything goes"
     modality: ClassVar[Modality] = "image"
     min_examples: ClassVar[int] = 1
 

@@ -47,6 +47,7 @@ class IBDPSC(InputDetector):
 
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("hou2024ibd",)
+    needs: ClassVar[str] = "BatchNorm with weights"
     modality: ClassVar[Modality] = "image"
 
     models: int = Field(default=5, ge=1, le=1000, description="models with amplified layers")

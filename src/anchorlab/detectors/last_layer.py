@@ -28,6 +28,7 @@ class LastLayer(ModelDetector):
 
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("fields2021trojan",)
+    needs: ClassVar[str] = "a linear layer that gives the logits"
     min_examples: ClassVar[int] = 1
     min_classes: ClassVar[int] = 3
 

@@ -58,6 +58,7 @@ class MMBD(ModelDetector):
 
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("wang2024mmbd",)
+    needs: ClassVar[str] = "of texts, an nn.Embedding of words"
     min_examples: ClassVar[int] = 1
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3, "starts": 2}

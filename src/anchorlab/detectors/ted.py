@@ -55,6 +55,7 @@ class TED(InputDetector):
 
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("mo2024robust", "shyu2003novel")
+    needs: ClassVar[str] = "linear layers, convolutions or ReLUs"
 
     def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""

@@ -65,6 +65,7 @@ class WordInversion(ModelDetector):
 
     needs_float: ClassVar[bool] = True
     cites: ClassVar[tuple[str, ...]] = ("shen2022constrained", "liu2022piccolo", "wallace2019universal")
+    needs: ClassVar[str] = "a tokenizer and an nn.Embedding of words"
     modality: ClassVar[Modality] = "text"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3, "restarts": 1, "texts": 4}

@@ -39,6 +39,7 @@ class ANP(Pruning):
     """Prunes channels that an adversary could wake."""
 
     cites: ClassVar[tuple[str, ...]] = ("wu2021adversarial",)
+    needs: ClassVar[str] = "BatchNorm of maps"
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"steps": 3}

@@ -35,6 +35,7 @@ class BAN(Schedule, Repair):
     """Trains all weights on clean examples, also under the worst noise on channels."""
 
     cites: ClassVar[tuple[str, ...]] = ("xu2024ban",)
+    needs: ClassVar[str] = "BatchNorm of maps"
     modality: ClassVar[Modality] = "image"
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-4, 3e-3), "radius": (0.15, 0.6)}
 

@@ -54,6 +54,7 @@ class BTIDBF(Schedule, Repair):
     """Finds a generator of triggers by features that labels do not need, and unlearns it."""
 
     cites: ClassVar[tuple[str, ...]] = ("xu2024towards",)
+    needs: ClassVar[str] = "a linear layer that gives the logits, from one vector an input"
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {

@@ -32,6 +32,7 @@ class CLP(Repair):
     """Prunes channels that amplify too much."""
 
     cites: ClassVar[tuple[str, ...]] = ("zheng2022data",)
+    needs: ClassVar[str] = "convolutions"
     modality: ClassVar[Modality] = "image"
     min_examples: ClassVar[int] = 1
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"deviations": (2.0, 4.0)}

@@ -41,6 +41,7 @@ class FineMixing(Schedule, Repair):
     """Mixes its weights with a trusted version's, takes back words that moved far, and fine-tunes."""
 
     cites: ClassVar[tuple[str, ...]] = ("zhang2022fine",)
+    needs: ClassVar[str] = "an nn.Embedding of words"
     modality: ClassVar[Modality] = "text"
     needs_trusted: ClassVar[bool] = True
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"share": (0.25, 0.75), "learning_rate": (3e-4, 3e-3)}

@@ -33,6 +33,7 @@ class FinePruning(Schedule, Pruning):
     """Prunes quiet features before the last layer, then fine-tunes."""
 
     cites: ClassVar[tuple[str, ...]] = ("liu2018fine",)
+    needs: ClassVar[str] = "a linear layer that gives the logits, from one vector an input"
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"tolerance": (0.01, 0.05), "learning_rate": (3e-4, 3e-3)}
 
     def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:

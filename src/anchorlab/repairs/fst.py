@@ -35,6 +35,7 @@ class FST(Schedule, Repair):
     """Trains all weights with a new last layer that is kept away from the suspicious one."""
 
     cites: ClassVar[tuple[str, ...]] = ("min2023towards",)
+    needs: ClassVar[str] = "a linear layer that gives the logits"
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-4, 3e-3), "strength": (0.1, 0.4)}
 
     strength: float = Field(default=0.2, ge=0, description="weight of the product with the suspicious last layer")

@@ -28,6 +28,7 @@ class FTInit(Schedule, Repair):
     """Trains all weights with a new last layer."""
 
     cites: ClassVar[tuple[str, ...]] = ("min2023towards",)
+    needs: ClassVar[str] = "a linear layer that gives the logits"
 
     def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""

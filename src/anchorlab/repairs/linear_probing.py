@@ -26,6 +26,7 @@ class LinearProbing(Schedule, Repair):
     """Trains the last layer alone."""
 
     cites: ClassVar[tuple[str, ...]] = ("min2023towards",)
+    needs: ClassVar[str] = "a linear layer that gives the logits"
 
     def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""

@@ -34,6 +34,7 @@ class NAD(Schedule, Repair):
     """Makes the model's attention like a fine-tuned copy's."""
 
     cites: ClassVar[tuple[str, ...]] = ("li2021neural",)
+    needs: ClassVar[str] = "maps of convolutions that no tokens follow"
     modality: ClassVar[Modality] = "image"
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "learning_rate": (3e-4, 3e-3),

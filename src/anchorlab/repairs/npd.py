@@ -46,6 +46,7 @@ class NPD(Schedule, Repair):
     """Learns a linear filter in front of one late convolution."""
 
     cites: ClassVar[tuple[str, ...]] = ("zhu2023neural",)
+    needs: ClassVar[str] = "a convolution behind the first that mixes all channels"
     modality: ClassVar[Modality] = "image"
     stability_grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {"learning_rate": (3e-3, 3e-2), "radius": (1.5, 6.0)}
 

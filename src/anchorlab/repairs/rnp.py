@@ -46,6 +46,7 @@ class RNP(Pruning):
     """Prunes channels that a forgotten task does not need for its recovery."""
 
     cites: ClassVar[tuple[str, ...]] = ("li2023reconstructive",)
+    needs: ClassVar[str] = "BatchNorm of maps"
     modality: ClassVar[Modality] = "image"
 
     quick_values: ClassVar[Mapping[str, Any]] = {"unlearning_epochs": 2, "recovery_epochs": 2}
