@@ -198,7 +198,7 @@ def test_what_the_docs_define_keeps_its_contract(extensions: dict[str, Any]) -> 
     check_method(extensions["TopAnchoring"]).assert_kept()
     for trigger in ("Stripe", "Twice"):
         check_trigger(extensions[trigger]).assert_kept()
-    for repair_ in ("Shrink", "Smoothing"):
+    for repair_ in ("Shrink", "Smoothing", "ClippedKernels"):
         check_repair(extensions[repair_]).assert_kept()
     for detector in ("LargestBias", "Confidence", "BrightCorner"):
         check_detector(extensions[detector]).assert_kept()
