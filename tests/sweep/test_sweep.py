@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 Capture = pytest.CaptureFixture[str]
 
 
-#: Of the kinds each place takes every fourth one, and the next place others, so that the sweep takes minutes.
-_EVERY = 4
+#: Of the kinds each place takes every sixth one, and the next place others, so that the sweep takes minutes.
+_EVERY = 6
 
 
 def table(commands: str, names: list[str]) -> pytest.MarkDecorator:
