@@ -10,6 +10,7 @@ import pytest
 
 from anchorlab import AnchorlabError, load_model, load_task
 from anchorlab.artifacts.manifest import MANIFEST, task_record
+from anchorlab.notices import Notice
 from anchorlab.suites import own_data
 from anchorlab.suites.cells import ReferenceJob
 from anchorlab.suites.own_data import check_data
@@ -99,12 +100,22 @@ def test_more_anchors_than_examples_are_refused_before_anything_is_trained(
     assert not (tmp_path / "suite").exists()
 
 
-@pytest.mark.parametrize("keys", ["repairs: [fine-tuning, anp]", "detectors: [strip, ibd-psc]"])
-def test_a_network_that_a_defence_cannot_read_is_refused_before_anything_is_trained(tmp_path: Path, keys: str) -> None:
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("repairs: [fine-tuning, anp]", "ANP .* BatchNorm.*, but the model has none"),
+        ("detectors: [strip, ibd-psc]", "ibd-psc .* BatchNorm.*, but the model has none"),
+        ("repairs: [npd]", "NPD filters what enters a convolution behind the first"),
+        ("repairs: [nad]", "NAD compares maps of convolutions, but the model goes on with tokens"),
+    ],
+)
+def test_a_network_that_a_defence_cannot_read_is_refused_before_anything_is_trained(
+    tmp_path: Path, keys: str, message: str
+) -> None:
     network = save_image("vit", tmp_path / "vit", [str(number) for number in range(10)])
     text = f"name: digits\ntitle: Digits\ntasks: [{{name: digits, model: {network}}}]\nmethods: {{plain: }}\n"
     text += f"defender: 100\n{keys}\n"
-    with pytest.raises(AnchorlabError, match=r"(ANP|ibd-psc) .* BatchNorm.*, but the model has none"):
+    with pytest.raises(AnchorlabError, match=message):
         run_suite(parse_suite(text), tmp_path / "suite", executor=Inline())
     assert not (tmp_path / "suite").exists()
 
@@ -118,6 +129,17 @@ def test_of_two_networks_one_may_lack_what_a_repair_reads(tmp_path: Path) -> Non
     check_data(parse_suite(f"{text}tasks: [digits, {lacking}]\n"), store)
     with pytest.raises(AnchorlabError, match="ANP"):
         check_data(parse_suite(f"{text}tasks: [{lacking}]\n"), store)
+
+
+def test_a_network_that_fails_is_left_to_its_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr("anchorlab.suites.own_data.check_layers", fails)
+    store: Any = SimpleNamespace(manifest=lambda _: None)
+    text = "name: one\ntitle: One\ntasks: [digits]\nmethods: {plain: }\nrepairs: [anp]\ndefender: 100\n"
+    with pytest.warns(Notice, match="was not found out, because it fails .*shapes cannot be multiplied"):
+        check_data(parse_suite(text), store)
 
 
 def test_a_detector_for_more_classes_is_refused_before_anything_is_trained(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderData
 from anchorlab.defender.defence import Defence
 from anchorlab.errors import AnchorlabError
+from anchorlab.models.call import predict
 from anchorlab.models.device import device_of, move_to_device
 from anchorlab.models.forms import check_trainable
 from anchorlab.models.onnx_network import OnnxNetwork
@@ -60,7 +62,18 @@ def check_layers(defence: Defence, model: nn.Module, *, task: Task) -> None:
     if encoding is not None and task.encoding is None:
         few = few.encoded(encoding)
     copied = _copied(model)
-    defence.check_model(copied, few.to(device_of(copied)).inputs)
+    inputs = few.to(device_of(copied)).inputs
+    check_answers(copied, inputs)
+    defence.check_model(copied, inputs)
+
+
+def check_answers(model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+    """Raises AnchorlabError for a model whose logits of clean examples, on its device, are not finite."""
+    if not predict(model, inputs).isfinite().all():
+        raise AnchorlabError(
+            "the model answers clean examples with logits that are not finite, so that nothing can be made of it: look "
+            "at its weights"
+        )
 
 
 def reads_some_models(defence: Defence) -> bool:

@@ -17,12 +17,11 @@ from anchorlab.attacks.label_rules import LabelRule
 from anchorlab.data import Task
 from anchorlab.defender.context import DefenderContext, DefenderData
 from anchorlab.defender.data import DefenderCount, draw_defender_data
-from anchorlab.defender.device import check_fits_form, check_fits_task, copy_to_device, data_to_device
+from anchorlab.defender.device import check_answers, check_fits_form, check_fits_task, copy_to_device, data_to_device
 from anchorlab.detectors import DETECTORS
 from anchorlab.detectors.base import InputDetector, ModelDetector, ModelScore
 from anchorlab.errors import AnchorlabError
 from anchorlab.models.accelerator import find_accelerator
-from anchorlab.models.call import predict
 from anchorlab.progress import progress_bar
 from anchorlab.scoring.input_score import InputScore
 from anchorlab.scoring.trial import Trial
@@ -225,11 +224,7 @@ def prepare(
     module = module_of(model)
     module = copy_to_device(whole(module) if merged else module, accelerator.device)
     data = data_to_device(drawn, accelerator.device)
-    if not predict(module, data.train.inputs).isfinite().all():
-        raise AnchorlabError(
-            "the model answers clean examples with logits that are not finite, so that nothing can be scored: look at "
-            "its weights"
-        )
+    check_answers(module, data.train.inputs)
 
     def report(done: int, total: int, figures: dict[str, float]) -> None:
         bar(_BAR * done // total, figures)

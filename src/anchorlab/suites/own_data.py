@@ -13,10 +13,11 @@ from anchorlab.attacks.label_rules import parse_label_rule
 from anchorlab.data.task import OR_ALL, Task
 from anchorlab.defender.defence import Defence
 from anchorlab.defender.device import check_fits_task, check_layers, reads_some_models
-from anchorlab.errors import AnchorlabError, printable
+from anchorlab.errors import AnchorlabError, first_line, printable
 from anchorlab.injection.lora import Lora, check_method, with_adapter
 from anchorlab.methods import METHODS
 from anchorlab.models.architectures import build_model
+from anchorlab.notices import notice
 from anchorlab.suites.parts import TaskSpec, TriggerSpec
 from anchorlab.suites.plan import make_plan, reference_job
 from anchorlab.suites.spec import Suite
@@ -129,7 +130,13 @@ def _check_networks(defences: Mapping[str, Defence], adapters: Sequence[Lora], s
 
 
 def _check_layers(defence: Defence, network: tuple[nn.Module, Task]) -> None:
-    check_layers(defence, network[0], task=network[1])
+    try:
+        check_layers(defence, network[0], task=network[1])
+    except AnchorlabError:
+        raise
+    except Exception as error:  # a network of somebody else's that does not fit the data fails anywhere
+        what = "has the layers that the suite's repairs and detectors need"
+        notice(f"whether the network {what} was not found out, because it fails ({first_line(error)})")
 
 
 def _refuse_if_all(each: Sequence[Any], check: Callable[[Any], object]) -> None:
