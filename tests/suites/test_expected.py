@@ -34,8 +34,8 @@ def every(cell: object, _scale: float) -> tuple[float, float]:
     return 1.0, 1.0 if strength is None else abs(strength - 4) + 0.1
 
 
-@pytest.mark.parametrize("controls", [True, False])
-def test_before_anything_is_run_as_many_are_expected_as_there_are_at_the_end(controls: bool) -> None:
+@pytest.mark.parametrize("controls", [True, False, "benign"])
+def test_before_anything_is_run_as_many_are_expected_as_there_are_at_the_end(controls: bool | str) -> None:
     suite = tiny(
         controls=controls,
         methods={"plain": {"method": "plain"}, "anchoring": {"method": "anchoring", "grid": [1, 4, 16]}},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from anchorlab.suites.cells import Cell, InjectionCell, ReferenceJob
 from anchorlab.suites.plan import make_plan, reference_job
@@ -75,6 +76,15 @@ def test_with_references_strengths_are_tried_and_controls_run() -> None:
     # Reported: noise floor 2 x 2 references; plain, stopped and benign: 3 x 2 numbers x 2 references x 2 seeds.
     assert stages(plan) == {"reference": 3, "selection": 4, "reported": 4 + 24}
     assert plan.undecided == 8
+
+
+def test_the_benign_update_may_be_the_only_control() -> None:
+    plan = make_plan(tiny(controls="benign", detectors=["last-layer"]), Imagined(reached))
+    others = [entry for entry in plan.reported if entry.role != "method"]
+    assert {(entry.role, entry.cell.label) for entry in others} == {("control", "benign")}
+    assert len(others) == 8  # 2 numbers of anchors x 2 references x 2 seeds
+    with pytest.raises(ValidationError, match="leave controls: false out, or set controls: benign"):
+        tiny(controls=False, detectors=["last-layer"])
 
 
 def test_of_a_grid_exactly_its_strengths_are_tried() -> None:
