@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from anchorlab import AnchorlabError
 from anchorlab.defender.defence import Defence
 from anchorlab.defender.device import check_layers
-from anchorlab.detectors import DETECTORS
+from anchorlab.detectors import DETECTORS, LastLayer
+from anchorlab.injection.lora import Lora, with_adapter
 from anchorlab.repairs import REPAIRS
 from tests.zoo import Corner, OneReLU, Small
 
@@ -122,6 +123,19 @@ def test_a_model_of_texts_without_embeddings_is_refused(name: str) -> None:
     inputs = {"input_ids": torch.tensor([[1, 2], [3, 4]]), "attention_mask": torch.ones(2, 2, dtype=torch.bool)}
     with pytest.raises(AnchorlabError, match=r"no nn\.Embedding: (take|give) "):
         check(name, Counts(), inputs)
+
+
+def test_an_adapter_on_the_last_layer_is_merged_for_the_check(digits, reference) -> None:
+    pytest.importorskip("peft")
+    adapted = with_adapter(reference.model, Lora(rank=2, target=("classifier.1",)), seed=0).eval()
+    with torch.no_grad():
+        for name, values in adapted.named_parameters():
+            if "lora_B" in name:
+                values.copy_(torch.arange(values.numel()).view_as(values).float())
+    few = digits.split("defender").inputs["pixel_values"][:4]
+    with pytest.raises(AnchorlabError, match="no linear layer that gives its 10 logits"):
+        LastLayer().check_model(adapted, {"pixel_values": few})
+    check_layers(LastLayer(), adapted, task=digits)
 
 
 def test_examples_reach_the_check_as_the_model_reads_them(digits, suspicious) -> None:

@@ -17,6 +17,7 @@ from anchorlab.errors import AnchorlabError
 from anchorlab.models.call import predict
 from anchorlab.models.device import device_of, move_to_device
 from anchorlab.models.forms import check_trainable
+from anchorlab.models.lora import folded, is_adapted
 from anchorlab.models.onnx_network import OnnxNetwork
 from anchorlab.models.wrap import encoding_of
 
@@ -61,7 +62,7 @@ def check_layers(defence: Defence, model: nn.Module, *, task: Task) -> None:
     encoding = encoding_of(model)
     if encoding is not None and task.encoding is None:
         few = few.encoded(encoding)
-    copied = _copied(model)
+    copied = _copied(folded(model) if is_adapted(model) else model)  # most know nothing of adapters
     inputs = few.to(device_of(copied)).inputs
     check_answers(copied, inputs)
     defence.check_model(copied, inputs)
