@@ -158,7 +158,8 @@ def test_networks_of_every_family_are_split_within(tmp_path, context, family):
 
 
 def test_networks_without_such_a_place_are_refused(context):
-    refused("the model has fewer than two: take a detector that asks", FreeEagle().check_model, Linear(), {})
+    few = {"pixel_values": images_of(8, 4).train.inputs["pixel_values"][:4]}
+    refused("the model has fewer than two: take a detector that asks", FreeEagle().check_model, Linear(), few)
     refused("linear layers, but the model has fewer", FreeEagle().score, Corner(), images_of(8, 4), context)
     with seeded_globally(0, "skipped"):
         model = Skipped().eval()

@@ -82,7 +82,7 @@ class FeatureMask(ModelDetector):
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
-        self.check_model(model, data.train.inputs)
+        norms_of(model, "feature-mask", instead="detector")
         layer = last_layer(model, data.train.inputs)
         found = features(model, data.train.inputs)[0].to(layer.weight.dtype)
         predicted, masks = [], []

@@ -97,17 +97,11 @@ class FreeEagle(ModelDetector):
 
     def check_model(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
         """See ``Defence``."""
-        if sum(isinstance(module, _LAYERS) for module in model.modules()) < 2:
-            raise AnchorlabError(
-                "free-eagle splits a network between two of its convolutions or linear layers, but the model has fewer "
-                "than two: take a detector that asks for answers alone, such as universal-scan"
-            )
         with frozen(model):
             BackPart(model, inputs["pixel_values"], self.depth)
 
     def score(self, model: nn.Module, data: DefenderData, context: DefenderContext) -> ModelScore:
         """See ``ModelDetector``."""
-        self.check_model(model, data.train.inputs)
         if data.classes < _FEWEST:
             notice(
                 f"free-eagle scores by the largest tendency itself, because {data.classes} classes have no quartiles "
@@ -170,6 +164,11 @@ class BackPart:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, depth: float) -> None:
+        if sum(isinstance(module, _LAYERS) for module in model.modules()) < 2:
+            raise AnchorlabError(
+                "free-eagle splits a network between two of its convolutions or linear layers, but the model has fewer "
+                "than two: take a detector that asks for answers alone, such as universal-scan"
+            )
         self._model, self._images = model, images
         for layer in self._by_distance(depth):
             features, answers = self._entering(layer)

@@ -267,12 +267,6 @@ def norms_of(model: nn.Module, name: str, *, instead: str = "repair") -> dict[st
     return norms
 
 
-def check_convolutions(model: nn.Module, what: str) -> None:
-    """Raises AnchorlabError for a model without convolutions; ``what`` says what a repair does with them."""
-    if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
-        raise AnchorlabError(f"{what}, but the model has none: take another repair")
-
-
 class DistantHead(nn.Module):
     """Stands for the last layer of a network that another library computes, so that its features can be captured.
 
