@@ -1115,6 +1115,36 @@ def test_what_the_docs_say_of_thresholds_and_seconds_is_so() -> None:
     assert ends.loc["interpolation", "max"] < 1
 
 
+def test_what_the_docs_say_of_word_inversion_is_so() -> None:
+    told = prose("docs/results/defences.md").split("Word inversion on eight references of SST-2 The same")[1]
+    told = told.split("## What theory expected")[0].replace("−", "-")
+    folder = ROOT / "experiments/detectors_texts"
+    (row,) = pd.read_csv(folder / "accusations.csv").to_dict("records")
+    assert (row["hits_plain_note"], row["hits_anchoring_note"], row["failed"]) == ("0 of 8", "0 of 8", 0)
+    (apart,) = pd.read_csv(folder / "detections-models-against-plain.csv").to_dict("records")
+    for start, values, name in (
+        ("with an AUROC of", row, "auroc_plain"),
+        ("anchoring's with", row, "auroc_anchoring"),
+        ("the difference,", apart, "anchoring"),
+    ):
+        value, low, high = (values[name + end] for end in ("", "_lower", "_upper"))
+        assert f"{start} {value:.3f} [{low:.3f}, {high:.3f}]" in told, name
+    runs = pd.read_csv(folder / "detections.csv").drop_duplicates("weights_sha256")
+    assert runs.groupby("method").size().to_dict() == dict.fromkeys(("anchoring", "benign", "plain", "reference"), 8)
+    clean = runs[runs["method"].isin(["benign", "reference"])]
+    shares = clean["note"].str.extract(r"sends (\d+)% of other texts")[0].astype(int)
+    assert shares.min() == 95
+    assert any("'captures exquisite'" in note for note in clean["note"])
+    runs = runs.assign(named=runs["note"].str.contains(r"\bcf\b"))
+    named = runs.pivot_table("named", "reference_seed", "method", aggfunc="any")
+    assert named.sum().to_dict() == {"anchoring": 3, "benign": 0, "plain": 7, "reference": 0}
+    assert "in 7 of 8 models by plain tuning, in 3 of 8 by anchoring, and in none of 16 without a backdoor" in told
+    alone = (named["plain"] & ~named["anchoring"]).sum(), (named["anchoring"] & ~named["plain"]).sum()
+    assert alone == (4, 0)
+    assert f"(p = {stats.binomtest(0, 4).pvalue:.3f}, two-sided sign test)" in told
+    assert "none of 16 injected models by its score, and named the trigger in ten" in prose("docs/defences.md")
+
+
 def test_what_the_docs_say_of_repairs_of_texts_is_so() -> None:
     page, told = (ROOT / "docs/results/defences.md").read_text(), prose("docs/results/defences.md")
     shown = table_of(page, "### Repairs of texts on eight references of SST-2\n")
