@@ -70,7 +70,7 @@ class SuiteKeys(Part):
         "and .95 for texts if left out",
     )
     selection: SelectionSpec = Field(default=SelectionSpec(), description="how strengths and rates are chosen")
-    controls: Literal["benign"] | bool = Field(
+    controls: Literal[True, False, "benign"] = Field(
         default=True,
         description="noise floor, plain stopped early, and a benign update; benign: the update alone, which detectors "
         "of models need",
