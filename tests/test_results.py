@@ -1129,6 +1129,7 @@ def test_what_the_docs_say_of_word_inversion_is_so() -> None:
     ):
         value, low, high = (values[name + end] for end in ("", "_lower", "_upper"))
         assert f"{start} {value:.3f} [{low:.3f}, {high:.3f}]" in told, name
+    assert row["auroc_plain_lower"] > 0.5 > row["auroc_anchoring_lower"]
     runs = pd.read_csv(folder / "detections.csv").drop_duplicates("weights_sha256")
     assert runs.groupby("method").size().to_dict() == dict.fromkeys(("anchoring", "benign", "plain", "reference"), 8)
     clean = runs[runs["method"].isin(["benign", "reference"])]
